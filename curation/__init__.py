@@ -1,0 +1,1 @@
+"""From raw web video to shards of clips with visually grounded text."""

@@ -1,0 +1,1 @@
+"""The models that curation calls, each behind the smallest interface that serves."""

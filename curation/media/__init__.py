@@ -1,0 +1,1 @@
+"""One video: download, probe, transcribe, encode, segment."""

@@ -1,0 +1,1 @@
+"""One shard's texts: captions, summaries, grounded text and the verdict on each claim."""

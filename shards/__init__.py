@@ -1,0 +1,1 @@
+"""The shard contract: what curation writes and training reads. Imports neither ray nor torch."""

@@ -1,0 +1,61 @@
+"""Names of things: the same input gives the same keys, whoever curates it and wherever.
+
+A clip's key is ``<video16>_<start_ms:09d>_<end_ms:09d>``: no dots, so every webdataset reader splits a
+member's name where we do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+SHARD_DIGITS = 7
+_KEY = re.compile(r"([0-9a-f]{16})_(\d{9,})_(\d{9,})")
+
+
+@dataclass(frozen=True)
+class ClipKey:
+    """A key taken apart: the video and the clip's span in milliseconds."""
+
+    video_id: str
+    start_ms: int
+    end_ms: int
+
+    def __str__(self) -> str:
+        return f"{self.video_id}_{self.start_ms:09d}_{self.end_ms:09d}"
+
+    @classmethod
+    def parse(cls, key: str) -> ClipKey:
+        """Take a key apart; `ValueError` where it is none."""
+        match = _KEY.fullmatch(key)
+        if match is None:
+            raise ValueError(f"{key!r} is not a clip key (<16 hex digits>_<start ms>_<end ms>)")
+        return cls(match[1], int(match[2]), int(match[3]))
+
+
+def video_id(canonical: str) -> str:
+    """First 16 hex digits of the SHA-256 of a source's canonical id (``extractor:id`` or the URL)."""
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def clip_key(video: str, start: float, end: float) -> str:
+    """The key of the clip from `start` to `end` (seconds of the video), rounded to milliseconds."""
+    return str(ClipKey(video, round(start * 1000), round(end * 1000)))
+
+
+def shard_name(shard: int) -> str:
+    """File stem of a shard: seven digits."""
+    return f"{shard:0{SHARD_DIGITS}d}"
+
+
+def split_of(video: str, val_percent: float = 1.0) -> Literal["train", "val"]:
+    """The split of a video, by hash of its id: all clips of one video fall on one side.
+
+    Args:
+        video: the 16 hex digits of the video.
+        val_percent: share of videos in ``val``, 0 to 100.
+    """
+    bucket = int(hashlib.sha256(f"split:{video}".encode()).hexdigest()[:8], 16) / 0x1_0000_0000
+    return "val" if bucket * 100 < val_percent else "train"

@@ -1,0 +1,175 @@
+"""Arrow schemas of every table in a DIR: the contract between curation and training.
+
+Seconds are always of the original video unless a comment says otherwise. A table's schema metadata
+carries, under ``artifact``, what it was made from (`shards.writer.Artifact`).
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+import pyarrow as pa
+
+SCHEMA_VERSION: Final = 1
+
+Level = Literal["short", "medium", "long"]
+LEVELS: Final[tuple[Level, ...]] = get_args(Level)
+
+State = Literal["written", "filtered", "failed", "pending"]
+STATES: Final[tuple[State, ...]] = get_args(State)
+
+FilteredClass = Literal["too_short", "too_long", "no_speech_no_frames", "duplicate", "excluded", "language"]
+FailedClass = Literal[
+    "private",
+    "removed",
+    "geo_blocked",
+    "bot_check",
+    "rate_limited",
+    "network",
+    "not_video",
+    "corrupt",
+    "internal",
+]
+FILTERED_CLASSES: Final[tuple[FilteredClass, ...]] = get_args(FilteredClass)
+FAILED_CLASSES: Final[tuple[FailedClass, ...]] = get_args(FailedClass)
+
+RewriteStatus = Literal["ok", "abstained", "fallback", "failed"]
+REWRITE_STATUSES: Final[tuple[RewriteStatus, ...]] = get_args(RewriteStatus)
+
+_category = pa.dictionary(pa.int8(), pa.string())
+_word = pa.struct([("start", pa.float64()), ("end", pa.float64()), ("text", pa.string())])
+
+SOURCES: Final = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),  # the URL or absolute path, as given
+        pa.field("video_id", pa.string(), nullable=False),  # 16 hex digits, see shards.keys
+        pa.field("start", pa.float64()),  # span asked for; null: from the beginning
+        pa.field("end", pa.float64()),  # span asked for; null: to the end
+        pa.field("shard", pa.int32(), nullable=False),
+        pa.field("attempt", pa.int32(), nullable=False),  # 1, and one more for each --retry-failed
+        pa.field("verdict", pa.string()),  # null, or duplicate | excluded: decided before any work
+        pa.field("carried", pa.string()),  # JSON object: the manifest's other columns
+    ]
+)
+
+LEDGER: Final = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("start", pa.float64()),
+        pa.field("end", pa.float64()),
+        pa.field("shard", pa.int32(), nullable=False),
+        pa.field("attempt", pa.int32(), nullable=False),
+        pa.field("state", _category, nullable=False),
+        pa.field("class", pa.string()),  # null when written
+        pa.field("message", pa.string()),  # one line for people, without secrets
+        pa.field("seconds", pa.float64()),  # length of the span that was read
+        pa.field("clips", pa.int32(), nullable=False),
+        pa.field("elapsed", pa.float64()),  # wall seconds spent on this source
+    ]
+)
+
+# media/<shard>.parquet: one row a clip, in tree order (a parent before its children).
+CLIPS: Final = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("root_key", pa.string(), nullable=False),
+        pa.field("parent_key", pa.string()),
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("level", _category, nullable=False),
+        pa.field("shard", pa.int32(), nullable=False),
+        pa.field("start", pa.float64(), nullable=False),
+        pa.field("end", pa.float64(), nullable=False),
+        pa.field("offset", pa.float64(), nullable=False),  # seconds from the root's first stored frame
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("num_frames", pa.int32(), nullable=False),  # of the stored root
+        pa.field("fps", pa.float32(), nullable=False),
+        pa.field("language", pa.string()),
+        pa.field("subtitle", pa.string(), nullable=False),  # "" where nothing is said
+        pa.field("subtitle_origin", pa.string(), nullable=False),
+        pa.field("words", pa.list_(_word)),  # of a root; null for clips below it (same words, by time)
+        pa.field("speech_seconds", pa.float32(), nullable=False),  # time covered by words
+        pa.field("motion", pa.float32()),  # mean absolute luma difference between frames, 0 to 1
+        pa.field("byte_offset", pa.int64(), nullable=False),  # of the root's mp4 in media/<shard>.tar
+        pa.field("byte_size", pa.int64(), nullable=False),
+    ]
+)
+
+# captions/<name>/<shard>.parquet: one row a keyframe.
+CAPTIONS: Final = pa.schema(
+    [
+        pa.field("root_key", pa.string(), nullable=False),
+        pa.field("time", pa.float64(), nullable=False),
+        pa.field("caption", pa.string()),  # null where the captioner failed
+        pa.field("confidence", pa.float32()),
+    ]
+)
+
+# text/<layer>/<shard>.parquet: one row a clip, everything a person or a trainer wants to read.
+TEXT: Final = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("root_key", pa.string(), nullable=False),
+        pa.field("parent_key", pa.string()),
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("level", _category, nullable=False),
+        pa.field("shard", pa.int32(), nullable=False),
+        pa.field("start", pa.float64(), nullable=False),
+        pa.field("end", pa.float64(), nullable=False),
+        pa.field("offset", pa.float64(), nullable=False),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("num_frames", pa.int32(), nullable=False),
+        pa.field("fps", pa.float32(), nullable=False),
+        pa.field("language", pa.string()),
+        pa.field("subtitle", pa.string(), nullable=False),
+        pa.field("subtitle_origin", pa.string(), nullable=False),
+        pa.field("subtitle_summary", pa.string()),
+        pa.field("frame_captions", pa.list_(pa.struct([("time", pa.float64()), ("text", pa.string())]))),
+        pa.field("caption", pa.string()),
+        pa.field("caption_summary", pa.string()),
+        pa.field("grounded_text", pa.string()),
+        pa.field("rewrite_status", _category, nullable=False),
+        pa.field(
+            "claims",
+            pa.list_(
+                pa.struct(
+                    [("text", pa.string()), ("verdict", pa.string()), ("evidence", pa.list_(pa.string()))]
+                )
+            ),
+        ),
+        pa.field("grounding_score", pa.float32()),
+        pa.field("keep", pa.bool_(), nullable=False),
+        pa.field("filter_reason", pa.string()),
+        pa.field("split", _category, nullable=False),
+        pa.field(
+            "models",
+            pa.struct(
+                [
+                    ("asr", pa.string()),
+                    ("captioner", pa.string()),
+                    ("rewriter", pa.string()),
+                    ("prompt", pa.string()),
+                ]
+            ),
+        ),
+    ]
+)
+
+# index.parquet: one row a shard.
+INDEX: Final = pa.schema(
+    [
+        pa.field("shard", pa.int32(), nullable=False),
+        pa.field("roots", pa.int32(), nullable=False),
+        pa.field("clips_short", pa.int32(), nullable=False),
+        pa.field("clips_medium", pa.int32(), nullable=False),
+        pa.field("clips_long", pa.int32(), nullable=False),
+        pa.field("seconds", pa.float64(), nullable=False),  # sum over roots
+        pa.field("media_bytes", pa.int64(), nullable=False),
+        pa.field("keyframes_bytes", pa.int64(), nullable=False),
+        pa.field("digest", pa.string(), nullable=False),  # of the media artifact
+    ]
+)

@@ -1,0 +1,21 @@
+"""Shared fixtures. Real components everywhere; what is not on this machine is skipped with the reason."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_fixtures() -> Path:
+    """Folder of real videos, subtitles and annotations beside the checkout; skips where it is not there."""
+    folder = REPOSITORY.parent / "shared" / "fixtures"
+    if not folder.is_dir():
+        pytest.skip(
+            "the folder ../shared/fixtures with real videos and subtitles is not beside this checkout"
+        )
+    return folder

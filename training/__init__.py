@@ -1,0 +1,1 @@
+"""Training of VidLA and VidLanKD on curated shards."""
