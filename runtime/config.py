@@ -29,9 +29,7 @@ Runtime = Annotated[T, _RuntimeOnly()]
 class Settings(BaseModel):
     """Base of all settings: frozen, and unknown keys are refused."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
 
     def content(self) -> dict[str, Any]:
         """The settings that decide what is made, as plain values; `Runtime` fields are left out."""
@@ -102,9 +100,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"--config {path}: can't be read as YAML ({' '.join(str(error).split())})") from None
     if not isinstance(values, dict):
-        raise UserError(
-            f"--config {path}: must be a mapping of names to settings, found {type(values).__name__}"
-        )
+        raise UserError(f"--config {path}: must be a mapping of names to settings, found {type(values).__name__}")
     return values
 
 

@@ -6,6 +6,8 @@ is too small to hold them all at once. A stage knows nothing of Ray: tests call 
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -91,15 +93,9 @@ class LocalService:
 
     def call(self, method: str, *args: Any) -> Any:
         """Call the object directly; coroutines are run to their end."""
-        import asyncio
-        import inspect
-
-        result = getattr(self._target, method)(*args)
-        return asyncio.run(result) if inspect.isawaitable(result) else result
+        return asyncio.run(self.acall(method, *args))
 
     async def acall(self, method: str, *args: Any) -> Any:
         """Call the object directly and await it where it can be awaited."""
-        import inspect
-
         result = getattr(self._target, method)(*args)
         return await result if inspect.isawaitable(result) else result

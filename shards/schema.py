@@ -135,11 +135,7 @@ TEXT: Final = pa.schema(
         pa.field("rewrite_status", _category, nullable=False),
         pa.field(
             "claims",
-            pa.list_(
-                pa.struct(
-                    [("text", pa.string()), ("verdict", pa.string()), ("evidence", pa.list_(pa.string()))]
-                )
-            ),
+            pa.list_(pa.struct([("text", pa.string()), ("verdict", pa.string()), ("evidence", pa.list_(pa.string()))])),
         ),
         pa.field("grounding_score", pa.float32()),
         pa.field("keep", pa.bool_(), nullable=False),

@@ -15,7 +15,5 @@ def shared_fixtures() -> Path:
     """Folder of real videos, subtitles and annotations beside the checkout; skips where it is not there."""
     folder = REPOSITORY.parent / "shared" / "fixtures"
     if not folder.is_dir():
-        pytest.skip(
-            "the folder ../shared/fixtures with real videos and subtitles is not beside this checkout"
-        )
+        pytest.skip("the folder ../shared/fixtures with real videos and subtitles is not beside this checkout")
     return folder
