@@ -20,7 +20,7 @@ from typing import Any, get_args
 import pyarrow as pa
 
 from curation.ledger import SourceFailed, SourceFiltered
-from curation.media.attempts import Attempts
+from curation.media.attempts import DEATHS_ALLOWED, Attempts
 from curation.media.download import Download, DownloadSettings, download
 from curation.media.video import SourceRow, Tools, VideoClips, VideoSettings, make_clips
 from runtime.config import Runtime, Settings, content_hash
@@ -142,9 +142,10 @@ class MediaWorker:
         try:
             if arrival is None:
                 raise _verdict(row)
-            if not attempts.begin(note):
+            if attempts.deaths(note) >= DEATHS_ALLOWED:
                 raise SourceFailed("internal", "this video ended its worker process twice")
-            video = make_clips(row, arrival.result(), self._tools, place)
+            with attempts.alive(note):
+                video = make_clips(row, arrival.result(), self._tools, place)
             clips, seconds = shard.add(video), video.seconds
         except SourceFiltered as reason:
             state, class_, message = "filtered", reason.class_, reason.message
@@ -157,7 +158,6 @@ class MediaWorker:
             state, class_, message = "failed", "internal", f"{type(error).__name__}: {' '.join(str(error).split())}"
         finally:
             shutil.rmtree(place, ignore_errors=True)
-        attempts.finish(note)
         return {
             "source": row.source,
             "video_id": row.video_id,
