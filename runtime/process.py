@@ -1,0 +1,272 @@
+"""Child processes, started in one way: an argument list, no shell, no standard input, a time limit.
+
+A child gets a process group of its own, which is killed whole when time is up, and on Linux it dies with the
+thread that started it, so that nothing outlives a killed worker. Everything that is not Python (ffmpeg above all)
+is called from here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen
+from typing import IO, Final
+
+from runtime.errors import MachineError, UserError
+
+STDERR_TAIL: Final = 16 * 1024
+"""Bytes of standard error that are kept, from its end."""
+
+_MACHINE_SIGNS: Final = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "Read-only file system",
+    "Too many open files",
+)
+_PR_SET_PDEATHSIG: Final = 1
+# Looked up here and called through PyDLL: between fork and exec no lock may be taken.
+_prctl = ctypes.PyDLL(None).prctl if sys.platform == "linux" else None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A process that came to its end."""
+
+    returncode: int
+    """Exit status; negative: the signal that ended it."""
+    stdout: bytes
+    stderr: str
+    """The end of standard error, at most `STDERR_TAIL` bytes."""
+
+
+class ProcessFailed(Exception):
+    """A process ended with another status than 0."""
+
+    def __init__(self, name: str, returncode: int, stderr_tail: str) -> None:
+        super().__init__(f"{name} {_ending(returncode)}: {_last_line(stderr_tail)}")
+        self.returncode = returncode
+        self.stderr_tail = stderr_tail
+
+
+class ProcessTimeout(Exception):
+    """A process took longer than it was given and was killed with its group."""
+
+    def __init__(self, name: str, seconds: float, stderr_tail: str = "") -> None:
+        super().__init__(f"{name} took longer than {seconds:.0f} s and was stopped")
+        self.seconds = seconds
+        self.stderr_tail = stderr_tail
+
+
+def run(
+    args: Sequence[str | Path],
+    *,
+    timeout: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    check: bool = True,
+    max_output: int = 1 << 20,
+) -> Finished:
+    """Run a program to its end.
+
+    Args:
+        args: program and arguments; never a shell string.
+        timeout: wall seconds until the whole process group is killed.
+        cwd: folder to run in.
+        env: the whole environment of the child; None: this process's own.
+        check: raise when the exit status is not 0.
+        max_output: bytes of standard output to accept.
+
+    Raises:
+        ProcessFailed: exit status not 0 (with `check`), or more than `max_output` bytes written.
+        ProcessTimeout: time was up.
+        MachineError: the program can't be started, or it says that the disk is full.
+    """
+    deadline = time.monotonic() + timeout
+    process = start(args, cwd=cwd, env=env)
+    assert process.stdout is not None and process.stderr is not None
+    head, tail = Head(process.stdout, max_output, lambda: kill(process)), Tail(process.stderr)
+    try:
+        process.wait(max(0.0, deadline - time.monotonic()))
+        for reader in (head, tail):
+            reader.join(max(0.0, deadline - time.monotonic()))
+        if head.is_alive() or tail.is_alive():  # a grandchild still holds the pipes
+            raise ProcessTimeout(_name(args), timeout, tail.text)
+    except subprocess.TimeoutExpired:
+        raise ProcessTimeout(_name(args), timeout, tail.text) from None
+    finally:
+        if process.poll() is None or head.is_alive() or tail.is_alive():
+            kill(process)
+    if head.overflow:
+        raise ProcessFailed(_name(args), process.returncode, f"wrote more than {max_output} bytes")
+    if check:
+        raise_for(args, process.returncode, tail.text)
+    return Finished(process.returncode, head.data, tail.text)
+
+
+def start(
+    args: Sequence[str | Path],
+    *,
+    stdout: int | IO[bytes] = PIPE,
+    stderr: int | IO[bytes] = PIPE,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Popen[bytes]:
+    """Start a program and return at once; the caller reads its pipes (`Tail` drains one), waits, or calls `kill`.
+
+    The child dies with the *thread* that called this (Linux): keep that thread until the child has ended.
+
+    Raises:
+        MachineError: the program can't be started.
+    """
+    try:
+        return Popen(
+            [os.fspath(arg) for arg in args],
+            stdin=DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=cwd,
+            env=env,
+            start_new_session=True,
+            preexec_fn=_die_with(os.getpid()),
+        )
+    except OSError as error:
+        raise MachineError(f"{_name(args)} can't be started: {error.strerror or error}") from error
+
+
+def kill(process: Popen[bytes]) -> None:
+    """Kill a process of `start` and its whole group, and reap it; nothing happens where it has ended."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):  # ended already (macOS says EPERM for a zombie)
+        process.kill()
+    process.wait()
+
+
+def raise_for(args: Sequence[str | Path], returncode: int, stderr_tail: str) -> None:
+    """Raise what a process's end means; return where it ended well.
+
+    Raises:
+        MachineError: its standard error tells of a full disk or the like.
+        ProcessFailed: `returncode` is not 0.
+    """
+    if returncode == 0:
+        return
+    for sign in _MACHINE_SIGNS:
+        if sign in stderr_tail:
+            raise MachineError(f"{_name(args)}: {sign}")
+    raise ProcessFailed(_name(args), returncode, stderr_tail)
+
+
+class Tail(threading.Thread):
+    """Drains a pipe in the background and keeps its end."""
+
+    def __init__(self, stream: IO[bytes], limit: int = STDERR_TAIL) -> None:
+        super().__init__(daemon=True)
+        self._stream, self._limit = stream, limit
+        self._data = b""
+        self.start()
+
+    def run(self) -> None:
+        """Read until the pipe is closed."""
+        with self._stream:
+            while chunk := self._stream.read1(1 << 16):  # type: ignore[attr-defined]
+                self._data = (self._data + chunk)[-self._limit :]
+
+    @property
+    def text(self) -> str:
+        """What is kept so far, undecodable bytes replaced."""
+        return self._data.decode("utf-8", "replace")
+
+
+class Head(threading.Thread):
+    """Drains a pipe in the background, keeps it all, and calls `too_much` when it grows beyond `limit` bytes."""
+
+    def __init__(self, stream: IO[bytes], limit: int, too_much: Callable[[], None]) -> None:
+        super().__init__(daemon=True)
+        self._stream, self._limit, self._too_much = stream, limit, too_much
+        self._parts: list[bytes] = []
+        self.overflow = False
+        self.start()
+
+    def run(self) -> None:
+        """Read until the pipe is closed or holds too much."""
+        size = 0
+        with self._stream:
+            while chunk := self._stream.read1(1 << 16):  # type: ignore[attr-defined]
+                size += len(chunk)
+                if size > self._limit:
+                    self.overflow = True
+                    self._too_much()
+                    return
+                self._parts.append(chunk)
+
+    @property
+    def data(self) -> bytes:
+        """What was read so far."""
+        return b"".join(self._parts)
+
+
+@functools.cache
+def ffmpeg_binary() -> str:
+    """Path of an ffmpeg that can encode H.264: the system's, else the one in the package ``imageio-ffmpeg``.
+
+    Raises:
+        UserError: there is none.
+    """
+    system = shutil.which("ffmpeg")
+    if system and _encodes_h264(system):
+        return system
+    import imageio_ffmpeg
+
+    try:
+        bundled: str = imageio_ffmpeg.get_ffmpeg_exe()
+    except RuntimeError:
+        raise UserError("ffmpeg: none with libx264 found; `pip install imageio-ffmpeg` brings one") from None
+    return bundled
+
+
+def _encodes_h264(binary: str) -> bool:
+    """Whether `binary` is recent enough and built with libx264: tried, not asked."""
+    args = [binary, "-v", "error", "-nostdin", "-f", "lavfi", "-i", "color=s=64x64:d=0.2"]
+    args += ["-fps_mode", "passthrough", "-c:v", "libx264", "-f", "null", "-"]
+    try:
+        return run(args, timeout=20, check=False).returncode == 0
+    except (MachineError, ProcessTimeout):
+        return False
+
+
+def _die_with(parent: int) -> Callable[[], None] | None:
+    """What the child does between fork and exec so that the kernel kills it when its parent dies."""
+    prctl = _prctl
+    if prctl is None:
+        return None
+
+    def set_signal() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # it died before the line above
+            os._exit(1)
+
+    return set_signal
+
+
+def _name(args: Sequence[str | Path]) -> str:
+    return Path(args[0]).name.partition("-linux")[0]
+
+
+def _ending(returncode: int) -> str:
+    return f"was ended by signal {-returncode}" if returncode < 0 else f"ended with status {returncode}"
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "it said nothing"
