@@ -33,7 +33,7 @@ from shards.reader import read_table
 from shards.schema import CLIPS, LEDGER, FilteredClass
 from shards.store import Store
 from shards.tar import TarWriter
-from shards.writer import Artifact, commit_shard_media, table_digest
+from shards.writer import Artifact, commit_shard_media
 
 STAGE_VERSION = 1
 _log = get_logger(__name__)
@@ -176,12 +176,8 @@ class MediaWorker:
     def _commit(self, shard: _Shard, folder: Path) -> None:
         clips = pa.Table.from_pylist(shard.clips, schema=CLIPS)
         ledger = pa.Table.from_pylist(shard.ledger, schema=LEDGER)
-        name = shard_name(shard.number)
-        files = {f"media/{name}.tar": shard.media.fact, f"keyframes/{name}.tar": shard.keyframes.fact}
-        digest = content_hash(table_digest(clips), [fact.sha256 for fact in files.values()])
-        artifact = Artifact("media", self._hash, digest, {}, files, _counts(shard))
-        tars = {f"media/{name}.tar": folder / "media.tar", f"keyframes/{name}.tar": folder / "keyframes.tar"}
-        commit_shard_media(self._store, folder, shard.number, tars, ledger, clips, artifact)
+        artifact = Artifact("media", self._hash, counts=_counts(shard))
+        commit_shard_media(self._store, folder, shard.number, shard.media, shard.keyframes, ledger, clips, artifact)
 
 
 def media_worker(

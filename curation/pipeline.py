@@ -1,0 +1,161 @@
+"""The pipeline, top to bottom: settings of the three stages, the models they share, and the stages themselves.
+
+    sources -> media -> caption -> rewrite -> DIR
+
+`pipelines.yaml` names whole sets of settings; `stages_of` turns one of them, and the shards that are to be
+made, into what the runner runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from curation.engines.asr import Recognizer
+from curation.engines.llm import EngineSettings, engine_for
+from curation.media.stage import MediaSettings, media_worker
+from curation.text.caption import CaptionSettings
+from curation.text.filters import FilterSettings
+from curation.text.rewrite import RewriteSettings
+from curation.text.stage import caption_worker, rewrite_worker
+from runtime.config import Runtime, Settings, build, load_yaml, override
+from runtime.errors import UserError, nearest
+from runtime.stage import PoolSettings, ServiceSpec, StageSpec
+
+StageName = Literal["media", "caption", "rewrite"]
+STAGES: tuple[StageName, ...] = ("media", "caption", "rewrite")
+
+
+class PipelineSettings(Settings):
+    """All settings of one pipeline."""
+
+    description: Runtime[str] = ""
+    """One line for people."""
+    videos_per_shard: Runtime[Literal["auto"] | int] = "auto"
+    """Sources a shard; `auto` is decided at the first run and then fixed in the manifest."""
+    val_percent: float = 1.0
+    """Share of videos that go to the split `val`, in percent."""
+    media: MediaSettings = MediaSettings()
+    """From source to clips."""
+    engines: dict[str, EngineSettings] = {}
+    """Language models by name; stages that name the same one share its pool."""
+    caption: CaptionSettings = CaptionSettings()
+    """From keyframes to frame captions."""
+    rewrite: RewriteSettings = RewriteSettings()
+    """From speech and captions to summaries and grounded text."""
+    filters: FilterSettings = FilterSettings()
+    """What sets `keep`."""
+    resources: Runtime[dict[str, PoolSettings]] = {}
+    """Workers of `media`, `asr`, `caption`, `rewrite` and of each engine by its name."""
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> PipelineSettings:
+        for where, name in (("caption.engine", self.caption.engine), ("rewrite.engine", self.rewrite.engine)):
+            if name is not None and name not in self.engines:
+                raise ValueError(f"{where}={name!r}: no such engine{nearest(name, self.engines)}")
+        known = {*STAGES, "asr", *self.engines}
+        for name in self.resources:
+            if name not in known:
+                raise ValueError(f"resources.{name}: no such pool{nearest(name, known)}")
+        return self
+
+    def pool(self, name: str) -> PoolSettings:
+        """Workers of a stage, of ``asr``, or of an engine."""
+        return self.resources.get(name, PoolSettings())
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a run reads and writes: the DIR, fast local disk, and the folders of this run's texts."""
+
+    root: str
+    scratch: str
+    captions: str
+    """Folder of the caption set, ``captions/<name>``."""
+    text: str
+    """Folder of the text layer, ``text/<layer>`` (another name while a layer is being replaced)."""
+
+
+@dataclass(frozen=True)
+class Hashes:
+    """Content hash of each stage's folder."""
+
+    media: str
+    caption: str
+    rewrite: str
+
+
+def load_pipeline(name: str, config: Path | None, assignments: Sequence[str]) -> PipelineSettings:
+    """Read the pipeline `name` from `config` (default: the pipelines that come with the package).
+
+    Raises:
+        UserError: no such pipeline, an unknown setting, a value that is not allowed.
+    """
+    pipelines = load_yaml(config or default_config())
+    if name not in pipelines:
+        raise UserError(f"PIPELINE {name}: no such pipeline in {config or 'pipelines.yaml'}{nearest(name, pipelines)}")
+    values: Any = pipelines[name] or {}
+    if not isinstance(values, dict):
+        raise UserError(f"{name}: must be a mapping of settings")
+    return build(PipelineSettings, override(values, assignments), name)
+
+
+def default_config() -> Path:
+    """The pipelines.yaml of the package, or of the checkout it is installed from."""
+    packaged = Path(str(files("curation"))) / "pipelines.yaml"
+    return packaged if packaged.exists() else Path(__file__).parent.parent / "pipelines.yaml"
+
+
+def stages_of(
+    settings: PipelineSettings, places: Places, hashes: Hashes, todo: Mapping[str, Sequence[int]]
+) -> list[StageSpec]:
+    """The stages of a run, in order, for the shards that each has to make."""
+    media = partial(media_worker, places.root, places.scratch, settings.media, hashes.media)
+    caption = partial(
+        caption_worker, places.root, places.scratch, places.captions, settings.caption, hashes.caption
+    )
+    rewrite = partial(
+        rewrite_worker,
+        places.root,
+        places.scratch,
+        places.captions,
+        places.text,
+        settings.rewrite,
+        settings.filters,
+        settings.val_percent,
+        hashes.rewrite,
+    )
+    builds: Mapping[StageName, Any] = {"media": media, "caption": caption, "rewrite": rewrite}
+    needs = services_needed(settings)
+    return [
+        StageSpec(name, builds[name], settings.pool(name), todo[name], needs[name])
+        for name in STAGES
+        if todo.get(name)
+    ]
+
+
+def services_needed(settings: PipelineSettings) -> Mapping[StageName, tuple[str, ...]]:
+    """The pools that each stage calls."""
+    asr = ("asr",) if settings.media.video.transcribe.asr else ()
+    caption = (settings.caption.engine,) if settings.caption.engine else ()
+    rewrite = (settings.rewrite.engine,) if settings.rewrite.engine else ()
+    return {"media": asr, "caption": caption, "rewrite": rewrite}
+
+
+def services_of(settings: PipelineSettings, stages: Sequence[StageSpec]) -> list[ServiceSpec]:
+    """The pools that the given stages call, each once."""
+    names = dict.fromkeys(name for stage in stages for name in stage.services)
+    return [ServiceSpec(name, _service(settings, name), settings.pool(name)) for name in names]
+
+
+def _service(settings: PipelineSettings, name: str) -> Any:
+    asr = settings.media.video.transcribe.asr
+    if name == "asr" and asr is not None:
+        return partial(Recognizer, asr)
+    return partial(engine_for, settings.engines[name])
