@@ -1,0 +1,134 @@
+"""Reads what the writer committed: tables, footers, and which shards of a DIR are there.
+
+What exists is known by listing. Footers are read, many at once, only where it matters what an artifact was made
+from; rows only when someone asks for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shards.artifact import FOOTER_KEY, Artifact
+from shards.errors import ShardError
+from shards.keys import SHARD_DIGITS, shard_name
+from shards.store import Entry, Store
+
+_THREADS = 16
+T = TypeVar("T")
+
+
+def read_table(store: Store, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read the Parquet file `name`, or some of its columns, in the schema it was committed with.
+
+    Raises:
+        ShardError: it is no readable Parquet file, or lacks a column.
+        FileNotFoundError: there is no such file.
+    """
+
+    def read(file: pq.ParquetFile) -> pa.Table:
+        unknown = sorted(set(columns or ()) - set(file.schema_arrow.names))
+        if unknown:
+            raise ShardError(f"{name}: no column {unknown[0]!r} (columns: {', '.join(file.schema_arrow.names)})")
+        return file.read(columns=None if columns is None else list(columns), use_threads=False)
+
+    return _with_parquet(store, name, read)
+
+
+def read_artifact(store: Store, name: str) -> Artifact:
+    """Read what the table `name` was made from, out of its footer; no row is read.
+
+    Raises:
+        ShardError: it is no readable Parquet file, or carries no artifact record.
+        FileNotFoundError: there is no such file.
+    """
+    metadata: Mapping[bytes, bytes] = _with_parquet(store, name, lambda file: file.metadata.metadata) or {}
+    text = metadata.get(FOOTER_KEY.encode())
+    if text is None:
+        raise ShardError(f"{name}: its footer holds no artifact record; it was not written by this project")
+    return Artifact.from_json(text)
+
+
+def num_rows(store: Store, name: str) -> int:
+    """Rows of the table `name`, from its footer."""
+    return int(_with_parquet(store, name, lambda file: file.metadata.num_rows))
+
+
+def shards_in(listing: Mapping[str, Entry], suffix: str = ".parquet") -> list[int]:
+    """Shard numbers of the files named ``<seven digits><suffix>`` in a listing, in order."""
+    stems = (name.removesuffix(suffix) for name in listing if name.endswith(suffix))
+    return sorted(int(stem) for stem in stems if len(stem) >= SHARD_DIGITS and stem.isdecimal())
+
+
+def media_shards(store: Store) -> list[int]:
+    """Shards whose media is committed, by one listing: the table and the tar of roots are there.
+
+    The sizes of the tars are another question: `verify_sizes`.
+    """
+    listing = store.list("media")
+    return sorted(set(shards_in(listing)) & set(shards_in(listing, ".tar")))
+
+
+def artifacts(store: Store, folder: str, shards: Iterable[int] | None = None) -> dict[int, Artifact]:
+    """The artifact records of the shards in `folder` (all without `shards`), read many at once.
+
+    A shard that is not there, or whose table can't be read, is left out: it counts as not made.
+    """
+    wanted = shards_in(store.list(folder)) if shards is None else list(shards)
+    found = in_threads(lambda shard: _artifact_or_none(store, f"{folder}/{shard_name(shard)}.parquet"), wanted)
+    return {shard: artifact for shard, artifact in zip(wanted, found, strict=True) if artifact is not None}
+
+
+def verify_sizes(store: Store, media: Mapping[int, Artifact]) -> list[int]:
+    """Of the media shards given, those whose files are missing or of another size: they are not committed."""
+    listings = {folder: store.list(folder) for folder in ("media", "keyframes")}
+    sizes = {f"{folder}/{name}": entry.size for folder, listing in listings.items() for name, entry in listing.items()}
+    return sorted(
+        shard
+        for shard, artifact in media.items()
+        if any(sizes.get(name) != fact.size for name, fact in artifact.files.items())
+    )
+
+
+def committed_media(store: Store) -> dict[int, Artifact]:
+    """The artifact records of all media shards that are truly there: listed, readable, files of the right size."""
+    found = artifacts(store, "media", media_shards(store))
+    broken = set(verify_sizes(store, found))
+    return {shard: artifact for shard, artifact in found.items() if shard not in broken}
+
+
+def text_layers(store: Store) -> list[str]:
+    """Names of the text layers of a DIR, sorted."""
+    return list(store.folders("text"))
+
+
+def caption_sets(store: Store) -> list[str]:
+    """Names of the caption sets of a DIR, sorted."""
+    return list(store.folders("captions"))
+
+
+def in_threads(function: Callable[[int], T], shards: Sequence[int], threads: int = _THREADS) -> list[T]:
+    """`function` of every shard, in order, many at a time: for work that waits for the disk or the network."""
+    if len(shards) < 2:
+        return [function(shard) for shard in shards]
+    with ThreadPoolExecutor(min(threads, len(shards))) as pool:
+        return list(pool.map(function, shards))
+
+
+def _artifact_or_none(store: Store, name: str) -> Artifact | None:
+    try:
+        return read_artifact(store, name)
+    except (FileNotFoundError, ShardError):
+        return None
+
+
+def _with_parquet(store: Store, name: str, action: Callable[[Any], Any]) -> Any:
+    with store.open(name) as opened:
+        try:
+            return action(pq.ParquetFile(opened))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise ShardError(f"{name}: not a readable Parquet file ({' '.join(str(error).split())})") from None

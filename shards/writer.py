@@ -1,0 +1,143 @@
+"""Commits artifacts: tables that keep to their schema, tars before the table that names them.
+
+A shard of media counts as made when ``media/<shard>.parquet`` is there and its tars have the sizes it names; it is
+therefore written last. Writing the same shard again writes the same names, so a retry leaves nothing double.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shards.artifact import FOOTER_KEY, Artifact, FileFact, table_digest
+from shards.errors import ShardError
+from shards.keys import shard_name
+from shards.schema import CAPTIONS, CLIPS, INDEX, LEDGER, SOURCES, TEXT
+from shards.store import Store
+from shards.tar import TarWriter
+
+__all__ = [
+    "Artifact",
+    "FileFact",
+    "commit_shard_media",
+    "commit_table",
+    "conform",
+    "schema_of",
+    "table_digest",
+]
+
+_SCHEMAS = {
+    "sources.parquet": SOURCES,
+    "index.parquet": INDEX,
+    "media": CLIPS,
+    "ledger": LEDGER,
+    "captions": CAPTIONS,
+    "text": TEXT,
+}
+
+
+def commit_table(store: Store, scratch: Path, name: str, table: pa.Table, artifact: Artifact) -> Artifact:
+    """Write `table` as the Parquet file `name` of the DIR, with `artifact` in its footer.
+
+    Args:
+        store: the DIR.
+        scratch: an existing folder on a local disk for the file while it grows.
+        name: its place in the DIR (``text/<layer>/0000003.parquet``); decides the schema.
+        table: the rows; columns in any order, cast where that loses nothing.
+        artifact: what it is made from; an empty `digest` is filled in with `table_digest`.
+
+    Returns:
+        The artifact as committed.
+
+    Raises:
+        ShardError: the table does not keep to the schema of that place.
+        OSError: disk full, no permission, network: nothing half-written stays behind.
+    """
+    table = conform(table, schema_of(name), name)
+    if not artifact.digest:
+        artifact = replace(artifact, digest=table_digest(table))
+    local = scratch / f"commit-{name.replace('/', '-')}"
+    try:
+        pq.write_table(table.replace_schema_metadata({FOOTER_KEY: artifact.to_json()}), local, compression="zstd")
+        store.commit(local, name)
+    finally:
+        local.unlink(missing_ok=True)
+    return artifact
+
+
+def commit_shard_media(
+    store: Store,
+    scratch: Path,
+    shard: int,
+    media: TarWriter,
+    keyframes: TarWriter,
+    ledger: pa.Table,
+    clips: pa.Table,
+    artifact: Artifact,
+) -> Artifact:
+    """Commit all the media stage made of one shard: tars, ledger, and last the clips, which are the commit mark.
+
+    Args:
+        store: the DIR.
+        scratch: as for `commit_table`.
+        shard: its number.
+        media: closed writer of the roots; its file is taken away.
+        keyframes: closed writer of the keyframes; its file is taken away.
+        ledger: one row a source (`shards.schema.LEDGER`).
+        clips: one row a clip (`shards.schema.CLIPS`); no rows where no source gave a clip.
+        artifact: `files`, and `digest` where empty, are filled in.
+
+    Returns:
+        The artifact as committed; its digest covers the clips and the tars.
+
+    Raises:
+        ShardError: a table does not keep to its schema; nothing is committed then.
+        OSError: as for `commit_table`.
+    """
+    stem = shard_name(shard)
+    ledger = conform(ledger, LEDGER, f"ledger/{stem}.parquet")
+    clips = conform(clips, CLIPS, f"media/{stem}.parquet")
+    tars = {f"media/{stem}.tar": media, f"keyframes/{stem}.tar": keyframes}
+    artifact = replace(artifact, files={name: writer.fact for name, writer in tars.items()})
+    if not artifact.digest:
+        contents = [[table_digest(clips), media.fact.sha256, keyframes.fact.sha256]]
+        artifact = replace(artifact, digest=table_digest(pa.table({"part": contents[0]})))
+    store.delete(f"media/{stem}.parquet")
+    for name, writer in tars.items():
+        store.commit(writer.path, name)
+    commit_table(store, scratch, f"ledger/{stem}.parquet", ledger, replace(artifact, digest="", files={}))
+    return commit_table(store, scratch, f"media/{stem}.parquet", clips, artifact)
+
+
+def schema_of(name: str) -> pa.Schema:
+    """The schema that a table must have at the place `name` of a DIR.
+
+    Raises:
+        ShardError: no table belongs there.
+    """
+    schema = _SCHEMAS.get(name.split("/")[0]) if name.endswith(".parquet") else None
+    if schema is None:
+        raise ShardError(f"{name}: no table belongs at this place of a DIR")
+    return schema
+
+
+def conform(table: pa.Table, schema: pa.Schema, name: str = "table") -> pa.Table:
+    """`table` with exactly the columns, types and nullability of `schema`.
+
+    Raises:
+        ShardError: a column is missing, unknown, of another type, or null where it must not be.
+    """
+    missing = [column for column in schema.names if column not in table.column_names]
+    unknown = [column for column in table.column_names if column not in schema.names]
+    if missing or unknown or len(table.column_names) != len(schema.names):
+        raise ShardError(f"{name}: columns missing {missing}, unknown {unknown}")
+    for field in schema:
+        if not field.nullable and table.column(field.name).null_count:
+            raise ShardError(f"{name}: column {field.name} has nulls and must have none")
+    try:
+        return table.select(schema.names).cast(schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, ValueError) as error:
+        raise ShardError(f"{name}: {' '.join(str(error).split())}") from None

@@ -1,0 +1,167 @@
+import time
+import uuid
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+
+from shards.errors import ShardError
+from shards.reader import (
+    artifacts,
+    committed_media,
+    media_shards,
+    num_rows,
+    read_artifact,
+    read_table,
+    verify_sizes,
+)
+from shards.schema import CAPTIONS, CLIPS, LEDGER
+from shards.store import Store
+from shards.tar import TarWriter
+from shards.writer import Artifact, commit_shard_media, commit_table, conform, table_digest
+
+ROWS = [
+    {"root_key": "a", "time": 1.0, "caption": "a cat", "confidence": 0.5},
+    {"root_key": "a", "time": 2.0, "caption": None, "confidence": None},
+]
+ARTIFACT = Artifact(stage="caption", content_hash="c0ffee", inputs={"media/0000000.parquet": "d1"}, counts={"n": 2.0})
+
+
+@pytest.fixture(params=["folder", "object store"])
+def store(request, tmp_path):
+    return Store(tmp_path / "dir" if request.param == "folder" else f"memory://{uuid.uuid4().hex}")
+
+
+def _captions(rows=ROWS) -> pa.Table:
+    return pa.Table.from_pylist(rows, schema=CAPTIONS)
+
+
+def _commit_media(store, tmp_path, shard=0):
+    media, keyframes = TarWriter(tmp_path / "m.tar"), TarWriter(tmp_path / "k.tar")
+    with media, keyframes:
+        media.add("a.mp4", b"12345")
+        keyframes.add("a.0.jpg", b"1")
+    empty = (LEDGER.empty_table(), CLIPS.empty_table())
+    return commit_shard_media(store, tmp_path, shard, media, keyframes, *empty, Artifact("media", "h"))
+
+
+def test_a_committed_table_is_read_back_with_its_artifact(store, tmp_path):
+    committed = commit_table(store, tmp_path, "captions/x/0000000.parquet", _captions(), ARTIFACT)
+    table = read_table(store, "captions/x/0000000.parquet")
+    assert table.to_pylist() == ROWS
+    assert table.schema.equals(CAPTIONS)
+    assert read_artifact(store, "captions/x/0000000.parquet") == committed
+    assert committed == replace(ARTIFACT, digest=table_digest(_captions()))
+    assert num_rows(store, "captions/x/0000000.parquet") == 2
+
+
+def test_some_columns_are_read_alone(store, tmp_path):
+    commit_table(store, tmp_path, "captions/x/0000000.parquet", _captions(), ARTIFACT)
+    assert read_table(store, "captions/x/0000000.parquet", ["time"]).column_names == ["time"]
+    with pytest.raises(ShardError, match="no column 'tiem'"):
+        read_table(store, "captions/x/0000000.parquet", ["tiem"])
+
+
+def test_scratch_is_clean_after_a_commit(store, tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    commit_table(store, scratch, "captions/x/0000000.parquet", _captions(), ARTIFACT)
+    assert list(scratch.iterdir()) == []
+
+
+def test_the_digest_is_of_values_not_of_how_they_are_held():
+    chunked = pa.concat_tables([_captions(ROWS[:1]), _captions(ROWS[1:])])
+    assert table_digest(chunked) == table_digest(_captions())
+    assert table_digest(_captions(ROWS[:1])) != table_digest(_captions())
+    assert table_digest(_captions(ROWS[::-1])) != table_digest(_captions())
+    plain = pa.table({"a": ["x", "y", "x"]})
+    assert table_digest(plain) == table_digest(pa.table({"a": plain["a"].dictionary_encode()}))
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (_captions().drop_columns(["time"]), "missing"),
+        (_captions().append_column("extra", pa.array([1, 2])), "extra"),
+        (_captions().set_column(1, "time", pa.array([1.0, None])), "column time has nulls"),
+        (_captions().set_column(1, "time", pa.array(["x", "y"])), "0000000"),
+    ],
+    ids=["missing column", "unknown column", "null where none may be", "wrong type"],
+)
+def test_a_table_that_breaks_its_schema_is_refused(table, words, tmp_path):
+    store = Store(tmp_path / "dir")
+    with pytest.raises(ShardError, match=words):
+        commit_table(store, tmp_path, "captions/x/0000000.parquet", table, ARTIFACT)
+    assert store.list("captions/x") == {}
+
+
+def test_columns_are_ordered_and_cast_where_nothing_is_lost():
+    rows = [{"source": "s", "video_id": "v", "start": None, "end": 3, "shard": 1, "attempt": 1, "state": "written"}]
+    rows[0] |= {"class": None, "message": None, "seconds": 3, "clips": 2, "elapsed": None}
+    table = pa.Table.from_pylist(rows).select(sorted(rows[0]))
+    assert conform(table, LEDGER).schema.equals(LEDGER)
+
+
+def test_no_table_belongs_at_an_unknown_place(tmp_path):
+    with pytest.raises(ShardError, match="no table belongs"):
+        commit_table(Store(tmp_path), tmp_path, "elsewhere/0000000.parquet", _captions(), ARTIFACT)
+
+
+def test_media_is_committed_with_its_files_named_and_the_table_last(store, tmp_path):
+    artifact = _commit_media(store, tmp_path)
+    assert media_shards(store) == [0]
+    assert committed_media(store) == {0: artifact}
+    assert artifact.files["media/0000000.tar"].size == store.list("media")["0000000.tar"].size
+    assert set(artifact.files) == {"media/0000000.tar", "keyframes/0000000.tar"}
+    assert read_artifact(store, "ledger/0000000.parquet").stage == "media"
+
+
+def test_a_commit_that_stops_before_the_table_leaves_the_shard_uncommitted(tmp_path, monkeypatch):
+    store = Store(tmp_path / "dir")
+    _commit_media(store, tmp_path)
+    commit = Store.commit
+
+    def stop_at_the_mark(self, local, name):
+        if name == "media/0000000.parquet":
+            raise OSError(28, "No space left on device")
+        commit(self, local, name)
+
+    monkeypatch.setattr(Store, "commit", stop_at_the_mark)
+    with pytest.raises(OSError, match="No space"):
+        _commit_media(store, tmp_path)
+    assert media_shards(store) == []
+
+
+def test_a_tar_of_another_size_makes_the_shard_uncommitted(tmp_path):
+    store = Store(tmp_path / "dir")
+    found = {shard: _commit_media(store, tmp_path, shard) for shard in (0, 1, 2)}
+    with (tmp_path / "dir/media/0000001.tar").open("ab") as file:
+        file.write(b"x")
+    (tmp_path / "dir/keyframes/0000002.tar").unlink()
+    assert verify_sizes(store, found) == [1, 2]
+    assert list(committed_media(store)) == [0]
+
+
+def test_a_table_of_another_origin_is_no_artifact(tmp_path):
+    store = Store(tmp_path / "dir")
+    commit_table(store, tmp_path, "captions/x/0000000.parquet", _captions(), ARTIFACT)
+    import pyarrow.parquet as pq
+
+    pq.write_table(_captions(), tmp_path / "dir/captions/x/0000001.parquet")
+    (tmp_path / "dir/captions/x/0000002.parquet").write_bytes(b"PAR1 not parquet")
+    with pytest.raises(ShardError, match="no artifact record"):
+        read_artifact(store, "captions/x/0000001.parquet")
+    with pytest.raises(ShardError, match="not a readable Parquet"):
+        read_artifact(store, "captions/x/0000002.parquet")
+    assert list(artifacts(store, "captions/x")) == [0]
+
+
+def test_a_thousand_footers_are_read_in_about_a_second(tmp_path):
+    store = Store(tmp_path / "dir")
+    commit_table(store, tmp_path, "captions/x/0000000.parquet", _captions(), ARTIFACT)
+    data = store.read_bytes("captions/x/0000000.parquet")
+    for shard in range(1, 1000):
+        (tmp_path / f"dir/captions/x/{shard:07d}.parquet").write_bytes(data)
+    begin = time.perf_counter()
+    assert len(artifacts(store, "captions/x")) == 1000
+    assert time.perf_counter() - begin < 3  # measured 0.3 s alone; the machine is shared
