@@ -1,0 +1,98 @@
+"""What a DIR is, and what each of its folders holds: ``manifest.json`` and one ``_stage.json`` a folder.
+
+A folder holds artifacts of one content hash only; the hash stands in its ``_stage.json``, so that a run over a
+finished DIR compares two strings instead of opening every table.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+from shards.errors import ShardError
+from shards.schema import SCHEMA_VERSION
+from shards.store import Store
+
+MANIFEST = "manifest.json"
+STAGE = "_stage.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What all shards of a DIR have in common; written by the first run, then kept."""
+
+    pipeline: str
+    """Name of the pipeline that made the media."""
+    settings: Mapping[str, Any]
+    """All its settings, defaults filled in, secrets left out."""
+    videos_per_shard: int
+    """Sources a shard, fixed at the first run."""
+    media_hash: str
+    """Content hash of the media settings: a DIR has one media."""
+    schema_version: int = SCHEMA_VERSION
+    """Of all tables."""
+
+
+@dataclass(frozen=True)
+class StageMark:
+    """What the artifacts of one folder were made with."""
+
+    stage: str
+    content_hash: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The settings behind the hash, for people."""
+
+
+def read_manifest(store: Store) -> Manifest | None:
+    """The manifest of a DIR; none where the DIR is new.
+
+    Raises:
+        ShardError: it is damaged, or of a schema version that this program does not read.
+    """
+    manifest = _read(store, MANIFEST, Manifest)
+    if manifest is not None and manifest.schema_version != SCHEMA_VERSION:
+        remedy = "install a newer version" if manifest.schema_version > SCHEMA_VERSION else "curate it again"
+        raise ShardError(
+            f"{store.path(MANIFEST)}: schema version {manifest.schema_version}, "
+            f"this program reads version {SCHEMA_VERSION}; {remedy}"
+        )
+    return manifest
+
+
+def write_manifest(store: Store, manifest: Manifest) -> None:
+    """Write `manifest` into its DIR."""
+    _write(store, MANIFEST, asdict(manifest))
+
+
+def read_stage(store: Store, folder: str) -> StageMark | None:
+    """What `folder` (``media``, ``captions/<name>``, ``text/<layer>``) holds; none where it is new.
+
+    Raises:
+        ShardError: its record is damaged.
+    """
+    return _read(store, f"{folder}/{STAGE}", StageMark)
+
+
+def write_stage(store: Store, folder: str, mark: StageMark) -> None:
+    """Say what `folder` holds; done before its first artifact is committed."""
+    _write(store, f"{folder}/{STAGE}", asdict(mark))
+
+
+T = TypeVar("T")
+
+
+def _read(store: Store, name: str, record: type[T]) -> T | None:
+    try:
+        data = store.read_bytes(name)
+    except FileNotFoundError:
+        return None
+    try:
+        return record(**json.loads(data))
+    except (ValueError, TypeError) as error:
+        raise ShardError(f"{store.path(name)}: damaged ({' '.join(str(error).split())})") from None
+
+
+def _write(store: Store, name: str, values: Mapping[str, Any]) -> None:
+    store.commit_bytes((json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode(), name)

@@ -1,0 +1,39 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from shards.errors import ShardError
+from shards.manifest import Manifest, StageMark, read_manifest, read_stage, write_manifest, write_stage
+from shards.store import Store
+
+MANIFEST = Manifest("demo", {"media": {"fps": 8}}, 4, "c0ffee")
+
+
+def test_a_manifest_is_read_back(tmp_path):
+    store = Store(tmp_path)
+    assert read_manifest(store) is None
+    write_manifest(store, MANIFEST)
+    assert read_manifest(store) == MANIFEST
+
+
+@pytest.mark.parametrize(("version", "remedy"), [(2, "newer version"), (0, "curate it again")])
+def test_another_schema_version_is_refused_with_the_remedy(tmp_path, version, remedy):
+    write_manifest(Store(tmp_path), replace(MANIFEST, schema_version=version))
+    with pytest.raises(ShardError, match=remedy):
+        read_manifest(Store(tmp_path))
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", json.dumps({"pipeline": "demo"})])
+def test_a_damaged_manifest_is_one_clear_line(tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(ShardError, match=r"manifest\.json: damaged"):
+        read_manifest(Store(tmp_path))
+
+
+def test_a_folder_says_what_it_holds(tmp_path):
+    store = Store(tmp_path)
+    assert read_stage(store, "text/a") is None
+    write_stage(store, "text/a", StageMark("rewrite", "c0ffee", {"words": 25}))
+    assert read_stage(store, "text/a") == StageMark("rewrite", "c0ffee", {"words": 25})
+    assert read_stage(store, "text/b") is None
