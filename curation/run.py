@@ -1,0 +1,138 @@
+"""`curate run`: lock, plan, record what is to be done, run the stages, close the books."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+
+from curation.job import Job
+from curation.pipeline import PipelineSettings, services_of, stages_of
+from curation.plan import Plan, check_output, make_plan
+from curation.status import source_states
+from runtime.errors import MachineError, is_machine_fault
+from runtime.stage import ServiceSpec, StageSpec
+from shards.artifact import Artifact
+from shards.index import rebuild_index
+from shards.lock import run_lock
+from shards.manifest import Manifest, read_manifest, write_manifest, write_stage_hash
+from shards.reader import artifacts, committed_media
+from shards.schema import SCHEMA_VERSION, STATES
+from shards.store import Store
+from shards.writer import commit_table
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carry out `curate run`; the exit status (0, or 1 where the machine gave up)."""
+    console = Console(stderr=True, highlight=False)
+    job = Job.of(arguments)
+    check_output(job.store)
+    with run_lock(job.store):
+        try:
+            return execute(job, console, quiet=arguments.quiet)
+        except OSError as error:
+            if not is_machine_fault(error):
+                raise
+            raise MachineError(str(error)) from error
+
+
+def execute(job: Job, console: Console, *, quiet: bool) -> int:
+    """Plan and run `job`; the caller holds the lock."""
+    plan = make_plan(job)
+    for warning in plan.warnings:
+        console.print(f"[yellow]warning:[/yellow] {warning}")
+    if plan.is_done:
+        console.print(f"nothing to do: all of {job.store.root} is up to date with pipeline {job.pipeline}")
+        return 0
+    _prepare_scratch(job.scratch)
+    _record(plan)
+    stages = stages_of(job.settings, plan.places, plan.hashes, {stage.name: stage.todo for stage in plan.stages})
+    fatal = _run_stages(plan, stages, quiet) if stages else None
+    _close(plan)
+    _summary(plan, console)
+    if fatal is not None:
+        raise MachineError(fatal)
+    return 0
+
+
+def _run_stages(plan: Plan, stages: list[StageSpec], quiet: bool) -> str | None:
+    """Run the stages on Ray; the reason where the machine gave up."""
+    from runtime.runner import ClusterSettings, run_stages
+
+    job = plan.job
+    services = services_of(job.settings, stages)
+    _fetch_models(job.settings, services)
+    report = run_stages(
+        stages,
+        services,
+        cluster=ClusterSettings(address=job.address),
+        log_folder=Path(job.store.root) / "log" if job.store.is_local else job.scratch / "log",
+        title=f"curate run {job.pipeline} -> {job.store.root}",
+        quiet=quiet,
+        stages_in_turn=True if job.in_turn else None,
+    )
+    return report.fatal
+
+
+def _fetch_models(settings: PipelineSettings, services: list[ServiceSpec]) -> None:
+    """Have every model in this machine's cache before workers start, so that a wrong name ends the run at once."""
+    from curation.models import fetch
+
+    fetch(settings, [service.name for service in services])
+
+
+def _prepare_scratch(scratch: Path) -> None:
+    """Remove what a killed run left, but for the notes of attempts."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    for entry in scratch.iterdir():
+        if entry.name in ("attempts", "pace"):
+            continue
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def _record(plan: Plan) -> None:
+    """Write down what is to be done before it is begun: manifest, sources, and each folder's hash."""
+    job, store = plan.job, plan.job.store
+    for folder in ("", "media", "keyframes", "ledger", plan.places.captions, plan.places.text):
+        store.sweep(folder)
+    if read_manifest(store) is None:
+        settings = job.settings.model_dump(mode="json")
+        write_manifest(store, Manifest(SCHEMA_VERSION, job.pipeline, settings, plan.videos_per_shard))
+    if plan.new_sources:
+        commit_table(store, job.scratch, "sources.parquet", plan.sources, Artifact("sources", ""))
+    for stage in plan.stages:
+        write_stage_hash(store, stage.folder, stage.name, stage.hash)
+
+
+def _close(plan: Plan) -> None:
+    """Bring the index up to date; put a replaced layer in its place once all of it is there."""
+    store = plan.job.store
+    rebuild_index(store, plan.job.scratch)
+    if plan.replaces is None:
+        return
+    rebuilt = artifacts(store, plan.places.text)
+    if set(committed_media(store)) <= set(rebuilt):
+        store.replace_folder(plan.places.text, plan.replaces)
+
+
+def _summary(plan: Plan, console: Console) -> None:
+    store = plan.job.store
+    states = Counter(row["state"] for row in source_states(store))
+    total = " + ".join(f"{states[state]} {state}" for state in STATES)
+    console.print(f"{states.total()} sources = {total}")
+    for command in _next_commands(store):
+        console.print(f"  {command}")
+
+
+def _next_commands(store: Store) -> list[str]:
+    return [
+        f"curate inspect {store.root}     curated captions",
+        f"curate status {store.root}      what became of each source",
+        f"curate check {store.root}       integrity of every byte and row",
+    ]
