@@ -80,7 +80,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    from curation.plan import show_plan
+    from curation.plan_report import show_plan
 
     return show_plan(arguments)
 

@@ -140,6 +140,15 @@ def stages_of(
     ]
 
 
+def stage_contents(settings: PipelineSettings) -> dict[str, dict[str, Any]]:
+    """The settings that decide what each stage makes, defaults filled in, without addresses and secrets."""
+    engines = {name: engine.content() for name, engine in settings.engines.items()}
+    media = settings.media.content()
+    caption = settings.caption.content() | {"engines": engines}
+    rewrite = settings.rewrite.content() | {"filters": settings.filters.content(), "engines": engines}
+    return {"media": media, "caption": caption, "rewrite": rewrite | {"val_percent": settings.val_percent}}
+
+
 def services_needed(settings: PipelineSettings) -> Mapping[StageName, tuple[str, ...]]:
     """The pools that each stage calls."""
     asr = ("asr",) if settings.media.video.transcribe.asr else ()

@@ -23,9 +23,8 @@ from curation.text.stage import caption_hash, rewrite_hash
 from runtime.errors import UserError
 from runtime.models import cache_folder, revision_of
 from shards.artifact import Artifact
-from shards.errors import ShardError
 from shards.keys import shard_name
-from shards.manifest import read_manifest, read_stage_hash
+from shards.manifest import read_manifest, read_stage
 from shards.reader import artifacts, caption_sets, committed_media, read_table
 from shards.store import Store
 
@@ -140,7 +139,7 @@ def _hashes(job: Job) -> tuple[Hashes, str]:
 
 def _caption_folder(job: Job, hash_: str) -> str:
     """An existing caption set made with these settings, else one named after the layer."""
-    known = {name: read_stage_hash(job.store, f"captions/{name}") for name in caption_sets(job.store)}
+    known = {name: _made_with(job.store, f"captions/{name}") for name in caption_sets(job.store)}
     for name, made_with in known.items():
         if made_with == hash_:
             return f"captions/{name}"
@@ -154,7 +153,7 @@ def _caption_folder(job: Job, hash_: str) -> str:
 def _text_folder(job: Job, hashes: Hashes) -> tuple[str, str | None]:
     """The folder to write the layer in, and the layer it takes the place of when it is complete."""
     folder = f"text/{job.layer}"
-    made_with = read_stage_hash(job.store, folder)
+    made_with = _made_with(job.store, folder)
     if made_with in (None, hashes.rewrite) or "rewrite" not in job.stages:
         return folder, None
     if not job.replace:
@@ -171,17 +170,20 @@ def _changed(folder: str, stage: str) -> str:
 
 def _check_media_hash(job: Job, hashes: Hashes) -> None:
     """All media of a DIR is made with one set of settings; another set needs another DIR."""
-    made_with = read_stage_hash(job.store, "media")
-    if made_with in (None, hashes.media) or "media" not in job.stages:
+    mark = read_stage(job.store, "media")
+    if mark is None or mark.content_hash == hashes.media or "media" not in job.stages:
         return
-    manifest = read_manifest(job.store)
-    before = (manifest.settings if manifest else {}).get("media", {})
-    differing = _differences(before, job.settings.model_dump(mode="json")["media"], "media")
+    differing = _differences(mark.settings, job.settings.media.content(), "media")
     detail = "; ".join(differing[:3]) or "a model or the program has changed"
     raise UserError(
         f"--output {job.store.root}: its media was made with other settings ({detail}); "
         "choose another --output, or set them as before with --set"
     )
+
+
+def _made_with(store: Store, folder: str) -> str | None:
+    mark = read_stage(store, folder)
+    return None if mark is None else mark.content_hash
 
 
 def _differences(before: Any, now: Any, where: str) -> list[str]:
@@ -257,5 +259,3 @@ def _warnings(settings: PipelineSettings, sources: pa.Table) -> tuple[str, ...]:
         raise UserError(f"videos_per_shard={settings.videos_per_shard}: must be auto, or 1 or more")
     return tuple(warnings)
 
-
-__all__ = ["Plan", "ShardError", "StagePlan", "check_output", "make_plan"]

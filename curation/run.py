@@ -10,17 +10,18 @@ from pathlib import Path
 from rich.console import Console
 
 from curation.job import Job
-from curation.pipeline import PipelineSettings, services_of, stages_of
+from curation.models import fetch
+from curation.pipeline import services_of, stage_contents, stages_of
 from curation.plan import Plan, check_output, make_plan
 from curation.status import source_states
 from runtime.errors import MachineError, is_machine_fault
-from runtime.stage import ServiceSpec, StageSpec
+from runtime.stage import StageSpec
 from shards.artifact import Artifact
 from shards.index import rebuild_index
-from shards.lock import run_lock
-from shards.manifest import Manifest, read_manifest, write_manifest, write_stage_hash
+from shards.lock import Lock
+from shards.manifest import Manifest, StageMark, read_manifest, write_manifest, write_stage
 from shards.reader import artifacts, committed_media
-from shards.schema import SCHEMA_VERSION, STATES
+from shards.schema import STATES
 from shards.store import Store
 from shards.writer import commit_table
 
@@ -30,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(stderr=True, highlight=False)
     job = Job.of(arguments)
     check_output(job.store)
-    with run_lock(job.store):
+    with Lock(job.store):
         try:
             return execute(job, console, quiet=arguments.quiet)
         except OSError as error:
@@ -64,7 +65,7 @@ def _run_stages(plan: Plan, stages: list[StageSpec], quiet: bool) -> str | None:
 
     job = plan.job
     services = services_of(job.settings, stages)
-    _fetch_models(job.settings, services)
+    fetch(job.settings, [stage.name for stage in plan.stages if stage.todo])
     report = run_stages(
         stages,
         services,
@@ -75,13 +76,6 @@ def _run_stages(plan: Plan, stages: list[StageSpec], quiet: bool) -> str | None:
         stages_in_turn=True if job.in_turn else None,
     )
     return report.fatal
-
-
-def _fetch_models(settings: PipelineSettings, services: list[ServiceSpec]) -> None:
-    """Have every model in this machine's cache before workers start, so that a wrong name ends the run at once."""
-    from curation.models import fetch
-
-    fetch(settings, [service.name for service in services])
 
 
 def _prepare_scratch(scratch: Path) -> None:
@@ -101,19 +95,20 @@ def _record(plan: Plan) -> None:
     job, store = plan.job, plan.job.store
     for folder in ("", "media", "keyframes", "ledger", plan.places.captions, plan.places.text):
         store.sweep(folder)
+    contents = stage_contents(job.settings)
     if read_manifest(store) is None:
-        settings = job.settings.model_dump(mode="json")
-        write_manifest(store, Manifest(SCHEMA_VERSION, job.pipeline, settings, plan.videos_per_shard))
+        settings = contents | {"resources": job.settings.model_dump(mode="json")["resources"]}
+        write_manifest(store, Manifest(job.pipeline, settings, plan.videos_per_shard, plan.hashes.media))
     if plan.new_sources:
         commit_table(store, job.scratch, "sources.parquet", plan.sources, Artifact("sources", ""))
     for stage in plan.stages:
-        write_stage_hash(store, stage.folder, stage.name, stage.hash)
+        write_stage(store, stage.folder, StageMark(stage.name, stage.hash, contents[stage.name]))
 
 
 def _close(plan: Plan) -> None:
     """Bring the index up to date; put a replaced layer in its place once all of it is there."""
     store = plan.job.store
-    rebuild_index(store, plan.job.scratch)
+    rebuild_index(store)
     if plan.replaces is None:
         return
     rebuilt = artifacts(store, plan.places.text)

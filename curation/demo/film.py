@@ -118,9 +118,27 @@ def _make_part(picture: Path, voice: Path, target: Path) -> None:
     scale = "scale=1280:720:force_original_aspect_ratio=increase,crop=1280:720,setsar=1,fps=25,format=yuv420p"
     encode = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-c:a", "aac", "-ar", "44100", "-ac", "1"]
     run(
-        [ffmpeg_binary(), "-v", "error", "-y", *source, "-i", str(picture), "-i", str(voice)]
-        + ["-filter_complex", f"[0:v]{scale}[v];[1:a]apad[a]", "-map", "[v]", "-map", "[a]", "-t", seconds]
-        + [*encode, str(target)],
+        [
+            ffmpeg_binary(),
+            "-v",
+            "error",
+            "-y",
+            *source,
+            "-i",
+            str(picture),
+            "-i",
+            str(voice),
+            "-filter_complex",
+            f"[0:v]{scale}[v];[1:a]apad[a]",
+            "-map",
+            "[v]",
+            "-map",
+            "[a]",
+            "-t",
+            seconds,
+            *encode,
+            str(target),
+        ],
         timeout=_SECONDS_LIMIT,
     )
 
