@@ -308,9 +308,7 @@ def _scan(path: Path, format_: str, max_seconds: float) -> tuple[float, bool]:
         streams = [s for s in container.streams if s.type in ("video", "audio")]
         for packet in _packets(container, streams):
             if time.monotonic() > deadline:
-                raise SourceFailed(
-                    "corrupt", f"no duration is stated, and {max_seconds:.0f} s don't suffice to find it"
-                )
+                raise SourceFailed("corrupt", f"no duration is stated, and none found in {max_seconds:.0f} s")
             length = float((packet.duration or 0) * packet.time_base)
             if packet.dts is None:
                 continue
