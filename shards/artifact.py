@@ -40,7 +40,7 @@ class Artifact:
     content_hash: str
     """Hash of all settings that change the content."""
     digest: str = ""
-    """Of this artifact's own content; filled in on commit where empty."""
+    """Of this artifact's own content; filled in when it is committed."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     """Name of each artifact it was made from (``media/0000000.parquet``), and its digest then."""
     files: Mapping[str, FileFact] = field(default_factory=dict)

@@ -7,6 +7,7 @@ therefore written last. Writing the same shard again writes the same names, so a
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ __all__ = [
     "commit_shard_media",
     "commit_table",
     "conform",
+    "media_digest",
     "schema_of",
     "table_digest",
 ]
@@ -48,7 +50,7 @@ def commit_table(store: Store, scratch: Path, name: str, table: pa.Table, artifa
         scratch: an existing folder on a local disk for the file while it grows.
         name: its place in the DIR (``text/<layer>/0000003.parquet``); decides the schema.
         table: the rows; columns in any order, cast where that loses nothing.
-        artifact: what it is made from; an empty `digest` is filled in with `table_digest`.
+        artifact: what it is made from; its `digest` is filled in (`table_digest`).
 
     Returns:
         The artifact as committed.
@@ -58,14 +60,8 @@ def commit_table(store: Store, scratch: Path, name: str, table: pa.Table, artifa
         OSError: disk full, no permission, network: nothing half-written stays behind.
     """
     table = conform(table, schema_of(name), name)
-    if not artifact.digest:
-        artifact = replace(artifact, digest=table_digest(table))
-    local = scratch / f"commit-{name.replace('/', '-')}"
-    try:
-        pq.write_table(table.replace_schema_metadata({FOOTER_KEY: artifact.to_json()}), local, compression="zstd")
-        store.commit(local, name)
-    finally:
-        local.unlink(missing_ok=True)
+    artifact = replace(artifact, digest=table_digest(table))
+    _commit(store, scratch, name, table, artifact)
     return artifact
 
 
@@ -89,7 +85,7 @@ def commit_shard_media(
         keyframes: closed writer of the keyframes; its file is taken away.
         ledger: one row a source (`shards.schema.LEDGER`).
         clips: one row a clip (`shards.schema.CLIPS`); no rows where no source gave a clip.
-        artifact: `files`, and `digest` where empty, are filled in.
+        artifact: `files` and `digest` are filled in.
 
     Returns:
         The artifact as committed; its digest covers the clips and the tars.
@@ -102,15 +98,20 @@ def commit_shard_media(
     ledger = conform(ledger, LEDGER, f"ledger/{stem}.parquet")
     clips = conform(clips, CLIPS, f"media/{stem}.parquet")
     tars = {f"media/{stem}.tar": media, f"keyframes/{stem}.tar": keyframes}
-    artifact = replace(artifact, files={name: writer.fact for name, writer in tars.items()})
-    if not artifact.digest:
-        parts = (table_digest(clips), media.fact.sha256, keyframes.fact.sha256)
-        artifact = replace(artifact, digest=hashlib.sha256("".join(parts).encode()).hexdigest()[:16])
+    facts = {name: writer.fact for name, writer in tars.items()}
+    made = replace(artifact, files=facts, digest=media_digest(clips, facts))
     store.delete(f"media/{stem}.parquet")
     for name, writer in tars.items():
         store.commit(writer.path, name)
-    commit_table(store, scratch, f"ledger/{stem}.parquet", ledger, replace(artifact, digest="", files={}))
-    return commit_table(store, scratch, f"media/{stem}.parquet", clips, artifact)
+    commit_table(store, scratch, f"ledger/{stem}.parquet", ledger, artifact)
+    _commit(store, scratch, f"media/{stem}.parquet", clips, made)
+    return made
+
+
+def media_digest(clips: pa.Table, files: Mapping[str, FileFact]) -> str:
+    """Sixteen hex digits over a shard's clips and the hashes of its tars, in order of their names."""
+    parts = [table_digest(clips), *(files[name].sha256 for name in sorted(files))]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
 
 
 def schema_of(name: str) -> pa.Schema:
@@ -142,3 +143,12 @@ def conform(table: pa.Table, schema: pa.Schema, name: str = "table") -> pa.Table
         return table.select(schema.names).cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, ValueError) as error:
         raise ShardError(f"{name}: {' '.join(str(error).split())}") from None
+
+
+def _commit(store: Store, scratch: Path, name: str, table: pa.Table, artifact: Artifact) -> None:
+    local = scratch / f"commit-{name.replace('/', '-')}"
+    try:
+        pq.write_table(table.replace_schema_metadata({FOOTER_KEY: artifact.to_json()}), local, compression="zstd")
+        store.commit(local, name)
+    finally:
+        local.unlink(missing_ok=True)
