@@ -1,0 +1,1 @@
+"""The demo: input made from packages alone, and the main job run on it."""
