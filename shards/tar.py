@@ -132,6 +132,8 @@ def members(store: Store, name: str) -> Iterator[Member]:
             header = file.read(_BLOCK)
             if header == bytes(_BLOCK):
                 return
+            if len(header) < _BLOCK:
+                raise ShardError(f"{name}: ends at byte {position + len(header)} without an end mark; it was cut short")
             member = _member(header, position, name)
             position = member.offset + member.size + -member.size % _BLOCK
             if position > end:
