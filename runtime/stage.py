@@ -83,6 +83,8 @@ class StageSpec:
     shards: Sequence[int]
     """Shards whose artifact is missing or stale, in order."""
     services: Sequence[str] = ()
+    deaths: int = 3
+    """How often a worker's process may die on one shard (of the same shard) before the run ends."""
 
 
 class LocalService:

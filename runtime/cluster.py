@@ -1,0 +1,212 @@
+"""Where a run's Ray comes from: started in this process, found at ``--address``, or the one this job runs in.
+
+An in-process Ray is quiet, opens no dashboard, and takes all its processes with it when the driver dies, even by
+SIGKILL. Ray is imported here and nowhere at module level.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from runtime.config import Runtime, Settings
+from runtime.errors import MachineError, UserError
+from runtime.log import LEVEL_VARIABLE
+from runtime.placement import Node
+
+_GIB: Final = 1024**3
+_MAX_TEMP_PATH: Final = 40
+"""Ray's sockets lie 60 characters below its folder, and a socket's path holds 107."""
+
+_ENVIRONMENT: Final = {
+    # Children of a killed worker (engines, ffmpeg) are collected by the raylet.
+    "RAY_kill_child_processes_on_worker_exit_with_raylet_subreaper": "true",
+    # Workers use this interpreter as it is; `uv run` must not build them another environment.
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # A worker that reserves no GPU sees none: the behaviour Ray is moving to, without its warning.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+_QUIET: Final = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_TQDM": "0"}
+"""Ray's native parts write to the driver's standard error, and a live view stands there."""
+
+
+class ClusterSettings(Settings):
+    """The Ray a run uses."""
+
+    address: Runtime[str | None] = None
+    """Ray cluster to join (``host:port``, or ``auto`` for the one on this machine); none: the one whose job this
+    is, else a Ray in this process."""
+    num_cpus: Runtime[int | None] = None
+    """Logical CPUs of a Ray in this process; none: as many as the machine lets this process use."""
+    temp_dir: Runtime[Path | None] = None
+    """Folder for the sockets and logs of a Ray in this process; none: a new one, removed after a clean end."""
+
+
+@dataclass
+class Cluster:
+    """A connected Ray."""
+
+    nodes: tuple[Node, ...]
+    owned: bool
+    """Started or joined by this run, and left at its end."""
+    log_folder: Path | None
+    """Where an in-process Ray keeps its logs."""
+    keep_logs: bool = False
+
+
+def machine_nodes(settings: ClusterSettings) -> tuple[Node, ...]:
+    """What an in-process Ray would offer, without starting one: for plans."""
+    import psutil
+
+    cpus = settings.num_cpus if settings.num_cpus is not None else len(os.sched_getaffinity(0))
+    return (Node(cpus, _gpus(), 0.7 * psutil.virtual_memory().available / _GIB),)
+
+
+def _gpus() -> int:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([part for part in visible.split(",") if part.strip() and part.strip() != "-1"])
+    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+
+
+def joins_running_cluster(settings: ClusterSettings) -> bool:
+    """Whether a run with these settings would join a Ray that already runs."""
+    return bool(settings.address or os.environ.get("RAY_ADDRESS"))
+
+
+@contextlib.contextmanager
+def connected(settings: ClusterSettings) -> Iterator[Cluster]:
+    """Ray for the length of a run; a Ray that the caller has already connected is used and left alone.
+
+    Raises:
+        UserError: nothing answers at the address.
+        MachineError: Ray can't be started here.
+    """
+    for name, value in (_ENVIRONMENT if _debug() else _ENVIRONMENT | _QUIET).items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    if ray.is_initialized():
+        yield Cluster(_nodes(), owned=False, log_folder=None)
+        return
+    cluster = _join(settings) if joins_running_cluster(settings) else _start(settings)
+    try:
+        yield cluster
+    except BaseException:
+        cluster.keep_logs = True
+        raise
+    finally:
+        ray.shutdown()
+        if cluster.log_folder and not settings.temp_dir and not cluster.keep_logs:
+            shutil.rmtree(cluster.log_folder, ignore_errors=True)
+
+
+def _nodes() -> tuple[Node, ...]:
+    import ray
+
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return tuple(Node(r.get("CPU", 0.0), r.get("GPU", 0.0), r.get("memory", 0.0) / _GIB) for r in alive)
+
+
+def _debug() -> bool:
+    return os.environ.get(LEVEL_VARIABLE, "").lower() == "debug"
+
+
+def _common() -> dict[str, Any]:
+    import ray.data  # sets up its own loggers: quiet them after that
+
+    assert ray.data
+    level = logging.INFO if _debug() else logging.CRITICAL
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(level)
+    return {"log_to_driver": _debug(), "logging_level": level}
+
+
+def _start(settings: ClusterSettings) -> Cluster:
+    import ray
+
+    folder = settings.temp_dir or Path(tempfile.mkdtemp(prefix="cg-", dir="/tmp"))
+    if len(str(folder.absolute())) > _MAX_TEMP_PATH:
+        raise UserError(f"temp_dir={folder}: longer than {_MAX_TEMP_PATH} characters, too long for Ray's sockets")
+    try:
+        with _native_silence():
+            ray.init(
+                address="local",
+                num_cpus=settings.num_cpus if settings.num_cpus is not None else len(os.sched_getaffinity(0)),
+                include_dashboard=False,
+                object_store_memory=_store_bytes(),
+                _temp_dir=str(folder.absolute()),
+                **_common(),
+            )
+    except (OSError, RuntimeError, ValueError) as error:
+        raise MachineError(f"Ray can't be started in {folder}: {_first_line(error)}") from error
+    return Cluster(_nodes(), owned=True, log_folder=folder)
+
+
+@contextlib.contextmanager
+def _native_silence() -> Iterator[None]:
+    """Keep Ray's native parts from announcing their log level on standard error; errors come as exceptions."""
+    if _debug():
+        yield
+        return
+    sys.stderr.flush()
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
+
+
+def _store_bytes() -> int:
+    """Shared memory for what travels through Ray: rows are small, audio windows are not; touched only when used."""
+    import psutil
+
+    return int(max(128 * 1024**2, min(_GIB, 0.2 * psutil.virtual_memory().available)))
+
+
+def _join(settings: ClusterSettings) -> Cluster:
+    import ray
+
+    address = settings.address or os.environ["RAY_ADDRESS"]
+    where = f"--address {address}" if settings.address else f"RAY_ADDRESS={address}"
+    if address.startswith("ray://"):
+        raise UserError(f"{where}: Ray client addresses can't run Ray Data; use host:port, or `ray job submit`")
+    _knock(address, where)
+    try:
+        with _native_silence():
+            ray.init(address=address, **_common())
+    except (ConnectionError, OSError, RuntimeError, ValueError, TimeoutError) as error:
+        raise UserError(f"{where}: can't join this Ray cluster ({_first_line(error)})") from None
+    return Cluster(_nodes(), owned=True, log_folder=None)
+
+
+def _knock(address: str, where: str) -> None:
+    """Ray takes a minute to give up on a silent host and may abort the process: ask first."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except OSError as error:
+        raise UserError(
+            f"{where}: no Ray cluster answers there ({error.strerror or error}); start one with `ray start --head`, "
+            "or leave the option out to run in this process"
+        ) from None
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,36 @@
+"""The one logger set-up: standard error, one line a message, level from ``CLIPGROVE_LOG``.
+
+Nothing that may hold a secret (cookies, tokens, whole settings) is ever passed to a logger; URLs are logged
+without their user part and query by those who log them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Final
+
+LEVEL_VARIABLE: Final = "CLIPGROVE_LOG"
+"""Environment variable with the level: ``debug``, ``info``, ``warning`` (default) or ``error``."""
+
+_ROOT: Final = "clipgrove"
+_FORMAT: Final = "%(asctime)s %(levelname).1s %(name)s: %(message)s"
+
+
+def get_logger(name: str) -> logging.Logger:
+    """The logger of a module (pass ``__name__``), below one root that writes to standard error."""
+    root = logging.getLogger(_ROOT)
+    if not root.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter(_FORMAT, datefmt="%H:%M:%S"))
+        root.addHandler(handler)
+        root.setLevel(_level())
+        root.propagate = False
+    return root.getChild(name)
+
+
+def _level() -> int:
+    asked = os.environ.get(LEVEL_VARIABLE, "warning").upper()
+    known = logging.getLevelNamesMapping()
+    return known.get(asked, logging.WARNING)

@@ -1,0 +1,274 @@
+"""Runs stages on Ray Data: one row is one shard is one block, each stage is an actor pool, results come as a stream.
+
+Stages that fit the machine together form one streaming dataset; else each has a dataset of its own, one after
+another (`runtime.placement`). The driver watches: it shows progress, and ends the run on the first fatal line, on
+Ctrl-C, or when a service can't be started. A stage's function never raises (`runtime.worker`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from runtime.cluster import Cluster, ClusterSettings, connected
+from runtime.errors import MachineError, UserError
+from runtime.log import get_logger
+from runtime.meter import Done, Meter, News
+from runtime.placement import Group, Node, place
+from runtime.progress import Board
+from runtime.services import ServicePool, one_line
+from runtime.stage import ServiceSpec, ShardResult, StageSpec
+from runtime.view import Display, announce, display
+from runtime.worker import Row
+
+if TYPE_CHECKING:
+    from runtime.flow import Flow
+
+OnResult = Callable[[str, int, ShardResult], None]
+
+POLL_SECONDS: Final = 0.5
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What a run did."""
+
+    done: Mapping[str, int] = field(default_factory=dict)
+    """Shards that left each stage."""
+    counts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Figures of each stage, added up over its shards."""
+    elapsed: float = 0.0
+    """Wall seconds, start of Ray included."""
+    fatal: str | None = None
+    """The line that ended the run early: the machine is at fault."""
+    interrupted: bool = False
+    """Ended by Ctrl-C."""
+    streamed: bool = True
+    """All stages ran at once; else they took turns."""
+
+
+def run_stages(
+    stages: Sequence[StageSpec],
+    services: Sequence[ServiceSpec],
+    *,
+    cluster: ClusterSettings,
+    log_folder: Path | None,
+    title: str,
+    quiet: bool = False,
+    on_result: OnResult | None = None,
+    stages_in_turn: bool | None = None,
+) -> RunReport:
+    """Run every stage over its shards; Ray is not even imported where no stage has any.
+
+    Args:
+        stages: in pipeline order; a shard goes through them in that order, leaving out those that don't list it.
+        services: the pools that stages name; only those needed are started.
+        cluster: the Ray to use.
+        log_folder: local folder for a file of JSON lines; None: no log.
+        title: heads the live view.
+        quiet: show nothing.
+        on_result: called in this process once for each stage and shard that is done, as soon as that is known.
+        stages_in_turn: True: one stage after another even where all fit; False: refuse where they don't;
+            None: as the machine allows.
+
+    Raises:
+        UserError: the machine is too small for one stage, nothing answers at the address, or a stage or a service
+            can't be built for a reason that the user can mend.
+        MachineError: Ray or a service can't be started.
+    """
+    todo = [stage for stage in stages if stage.shards]
+    if not todo:
+        return RunReport()
+    started = time.monotonic()
+    if not quiet:
+        announce(f"{title}: starting Ray")
+    with connected(cluster) as ray_cluster, display(title, log_folder, quiet) as shown:
+        run = _Run(todo, services, ray_cluster, shown, on_result, stages_in_turn, started)
+        return run.go()
+
+
+class _Stop(Exception):
+    """Ends the run: a fatal line, and whose fault it is."""
+
+    def __init__(self, line: str, users: bool = False) -> None:
+        super().__init__(line)
+        self.line = line
+        self.users = users
+
+
+class _Run:
+    """One run: the meter, the board, and the groups of stages one after another."""
+
+    def __init__(
+        self,
+        stages: Sequence[StageSpec],
+        services: Sequence[ServiceSpec],
+        cluster: Cluster,
+        shown: Display,
+        on_result: OnResult | None,
+        stages_in_turn: bool | None,
+        started: float,
+    ) -> None:
+        self._placement = place(stages, services, cluster.nodes, stages_in_turn)
+        self._stages = {s.name: s for s in stages}
+        self._services = {s.name: s for s in services}
+        self._cluster = cluster
+        self._shown = shown
+        self._on_result = on_result
+        self._started = started
+        used = [name for group in self._placement.groups for name in group.services]
+        totals = {s.name: len(s.shards) for s in stages}
+        self._board = Board(totals, dict.fromkeys(used), started)
+        self._status = self._placement.why
+        self._next_poll = 0.0
+
+    def go(self) -> RunReport:
+        """Run all groups; see `run_stages`."""
+        fatal, interrupted = None, False
+        self._shown.write("start", why=self._placement.why, shards={n: len(s.shards) for n, s in self._stages.items()})
+        try:
+            for group in self._placement.groups:
+                self._run_group(group)
+        except KeyboardInterrupt:
+            interrupted = True
+        except _Stop as stop:
+            self._cluster.keep_logs = True
+            if stop.users:
+                raise UserError(stop.line) from None
+            fatal = stop.line
+        return self._report(fatal, interrupted)
+
+    def _report(self, fatal: str | None, interrupted: bool) -> RunReport:
+        now = time.monotonic()
+        self._board.tick(now)
+        status = fatal or ("stopped by Ctrl-C" if interrupted else "done")
+        self._shown.end(self._board.figures(now), status)
+        return RunReport(
+            done=self._board.shards_done(),
+            counts=self._board.counts(),
+            elapsed=now - self._started,
+            fatal=fatal,
+            interrupted=interrupted,
+            streamed=self._placement.streams,
+        )
+
+    def _run_group(self, group: Group) -> None:
+        from runtime.flow import Flow  # imports ray
+
+        stages = [self._stages[name] for name in group.stages]
+        meter = _start_meter(stages)
+        pools = [ServicePool(self._services[n], group.workers[n], meter) for n in group.services]
+        flow = Flow(stages, {pool.name: pool.handle() for pool in pools}, meter, self._limits(pools))
+        self._board.begin(group.stages, time.monotonic())
+        try:
+            for row in flow.rows(POLL_SECONDS):
+                if row is not None:
+                    self._take_row(row)
+                self._poll(meter, pools)
+            self._poll(meter, pools, force=True)
+            self._check_complete(stages)
+        finally:
+            with _sigint_ignored():
+                self._end_group(flow, pools, meter)
+
+    def _limits(self, pools: Sequence[ServicePool]) -> Node:
+        """What is left for Ray Data when the services have taken their part."""
+        nodes = self._cluster.nodes
+        taken = [(self._services[p.name].pool, len(p.hosts)) for p in pools]
+        return Node(
+            cpus=sum(n.cpus for n in nodes) - sum(pool.cpus * count for pool, count in taken),
+            gpus=sum(n.gpus for n in nodes) - sum(pool.gpus * count for pool, count in taken),
+        )
+
+    def _take_row(self, row: Row) -> None:
+        for stage, counts in row.results.items():
+            fatal = row.fatal if stage == list(row.results)[-1] else None
+            self._finish(Done(stage, row.shard, counts, fatal), last_word=False)
+
+    def _finish(self, done: Done, last_word: bool = True) -> None:
+        """Book a result once, whichever way it came first; a fatal one only with all that is known of it."""
+        if done.fatal:
+            if last_word:
+                self._shown.write("fatal", stage=done.stage, shard=done.shard, line=done.fatal, trace=done.trace)
+                if done.trace:
+                    log.debug("%s", done.trace)
+                raise _Stop(done.fatal, done.blame == "user")
+            return
+        if self._board.finish(done) and self._on_result:
+            self._on_result(done.stage, done.shard, ShardResult(done.counts))
+
+    def _poll(self, meter: Any, pools: Sequence[ServicePool], force: bool = False) -> None:
+        """Hear the workers and the services, and show how things stand; at most every half second."""
+        now = time.monotonic()
+        if now < self._next_poll and not force:
+            return
+        self._next_poll = now + POLL_SECONDS
+        for pool in pools:
+            pool.check()
+        news = _news(meter)
+        for beat in news.beats:
+            self._board.beat(beat)
+        for done in news.done:
+            self._finish(done)
+        self._board.tick(now)
+        self._shown.show(self._board.figures(now), self._what_starts(news, pools) or self._status)
+
+    def _what_starts(self, news: News, pools: Sequence[ServicePool]) -> str:
+        waiting = [pool.name for pool in pools if pool.waiting] + [s for s, n in news.ready.items() if not n]
+        return f"starting {', '.join(waiting)}" if waiting else ""
+
+    def _check_complete(self, stages: Sequence[StageSpec]) -> None:
+        for stage in stages:
+            missing = self._board.missing(stage.name, stage.shards)
+            if missing:
+                raise _Stop(f"stage {stage.name}: {len(missing)} shards never came back, shard {missing[0]} first")
+
+    def _end_group(self, flow: Flow, pools: Sequence[ServicePool], meter: Any) -> None:
+        """Stop handing out, end the workers, hear what was done meanwhile, end the services."""
+        import ray
+
+        with contextlib.suppress(ray.exceptions.RayError, MachineError):
+            if not flow.ended:
+                ray.get(meter.stop.remote(), timeout=10)
+                for done in _news(meter).done:
+                    self._finish(done, last_word=False)
+        flow.stop()
+        for pool in pools:
+            pool.stop()
+        ray.kill(meter)
+
+
+def _start_meter(stages: Sequence[StageSpec]) -> Any:
+    import ray
+
+    actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=3, max_concurrency=10_000)(Meter)
+    return actor.remote([s.name for s in stages], {s.name: s.deaths for s in stages})
+
+
+def _news(meter: Any) -> News:
+    import ray
+
+    try:
+        return ray.get(meter.news.remote(), timeout=60)
+    except ray.exceptions.RayError as error:
+        raise MachineError(f"Ray does not answer any more: {one_line(error)}") from None
+
+
+@contextlib.contextmanager
+def _sigint_ignored() -> Iterator[None]:
+    """A second Ctrl-C must not leave half of the clean-up undone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,180 @@
+"""Stages that do next to nothing, for tests and benchmarks of the runner.
+
+Each leaves one file a shard and attempt in a folder, so that a test sees what ran, how often and when.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from runtime import progress
+from runtime.errors import MachineError, UserError
+from runtime.stage import PoolSettings, ServiceSpec, ShardResult, StageSpec
+
+
+def stage(name, work, shards, services=(), deaths=3, **pool):
+    """A stage whose worker calls ``work(services, shard)`` for each shard."""
+    pool = {"cpus": 0.5, **pool}
+    return StageSpec(name, partial(_Worker, work), PoolSettings(**pool), shards, services, deaths)
+
+
+def service(name, build, **pool):
+    return ServiceSpec(name, build, PoolSettings(**{"cpus": 0.5, **pool}))
+
+
+class _Worker:
+    def __init__(self, work, services):
+        self._work = work
+        self._services = services
+
+    async def process(self, shard):
+        result = self._work(self._services, shard)
+        result = await result if asyncio.iscoroutine(result) else result
+        return result if isinstance(result, ShardResult) else ShardResult({"clips": 1.0})
+
+
+def failing_build(error, services):
+    raise error
+
+
+def broken_stage(name, error, shards):
+    return StageSpec(name, partial(failing_build, error), PoolSettings(cpus=0.5), shards)
+
+
+def nothing(services, shard):
+    """No work at all."""
+
+
+def mark(folder, name, services, shard):
+    """Leave a file for this attempt, with the time it began."""
+    _mark(folder, name, shard)
+
+
+def _mark(folder, name, shard):
+    (Path(folder) / f"{name}-{shard}-{time.time_ns()}-{os.getpid()}").write_text(repr(time.monotonic()))
+
+
+def attempts(folder, name) -> dict[int, list[float]]:
+    """When each shard of a stage was begun, by `mark`."""
+    found: dict[int, list[float]] = {}
+    for path in sorted(Path(folder).glob(f"{name}-*")):
+        found.setdefault(int(path.name.split("-")[1]), []).append(float(path.read_text()))
+    return found
+
+
+async def sleep(folder, name, seconds, services, shard):
+    _mark(folder, name, shard)
+    await asyncio.sleep(seconds)
+
+
+def die_once(folder, name, victims: Sequence[int], services, shard):
+    """The first attempt at a victim kills its own process, as a segfault in a decoder would."""
+    first = shard not in attempts(folder, name)
+    _mark(folder, name, shard)
+    if first and shard in victims:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_always(victim, services, shard):
+    if shard == victim:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def raise_on(victim, error, services, shard):
+    if shard == victim:
+        raise error
+
+
+async def sleep_with_child(folder, services, shard):
+    """Start a child process that would outlive everything, say so, and sleep."""
+    from runtime.process import start
+
+    child = await asyncio.to_thread(start, [sys.executable, "-c", "import time; time.sleep(600)"])
+    (Path(folder) / f"pids-{shard}").write_text(f"{os.getpid()} {child.pid} {os.getppid()}")
+    await asyncio.sleep(600)
+
+
+async def slow_with_reports(services, shard):
+    for _ in range(20):
+        await asyncio.sleep(0.25)
+        progress.report({"clips": 1.0})
+    return ShardResult({"clips": 20.0, "failed:network": 2.0})
+
+
+async def ask(service_name, folder, services, shard):
+    _mark(folder, "ask", shard)
+    answer = await services[service_name].acall("double", shard)
+    return ShardResult({"answer": float(answer)})
+
+
+class Doubler:
+    """An engine; the tests' service."""
+
+    def __init__(self, folder=None):
+        self._folder = folder
+
+    async def double(self, number):
+        return 2 * number
+
+    def blocking_double(self, number):
+        time.sleep(0.5)
+        return 2 * number
+
+    def pid(self):
+        return os.getpid()
+
+    async def dies_on(self, number, victim, times):
+        if number == victim:
+            path = Path(self._folder) / "deaths"
+            deaths = len(path.read_text()) if path.exists() else 0
+            if deaths < times:
+                path.write_text("x" * (deaths + 1))
+                os.kill(os.getpid(), signal.SIGKILL)
+        return 2 * number
+
+    async def no_space(self):
+        raise MachineError("no space left in the engine")
+
+    async def bad_argument(self):
+        raise ValueError("this is the data's fault")
+
+
+async def ask_the_mortal(victim, times, services, shard):
+    answer = await services["doubler"].acall("dies_on", shard, victim, times)
+    return ShardResult({"answer": float(answer)})
+
+
+async def ask_without_space(services, shard):
+    await services["doubler"].acall("no_space")
+
+
+async def ask_badly(services, shard):
+    try:
+        await services["doubler"].acall("bad_argument")
+    except ValueError as error:
+        return ShardResult({"caught": float("data's fault" in str(error))})
+
+
+def call_blocking(services, shard):
+    return ShardResult({"answer": float(services["doubler"].call("double", shard))})
+
+
+def no_engine():
+    raise UserError("engine.model='nowhere': no such model; name one that exists")
+
+
+def children(pid: int) -> list[int]:
+    """All processes below `pid`."""
+    out = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parents = [tuple(map(int, line.split())) for line in out.splitlines()]
+    found, front = [], [pid]
+    while front:
+        front = [p for p, parent in parents if parent in front]
+        found += front
+    return found
