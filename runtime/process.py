@@ -137,7 +137,7 @@ def start(
             cwd=cwd,
             env=env,
             start_new_session=True,
-            preexec_fn=_die_with(os.getpid()),
+            preexec_fn=die_with(os.getpid()),
         )
     except OSError as error:
         raise MachineError(f"{_name(args)} can't be started: {error.strerror or error}") from error
@@ -245,8 +245,12 @@ def _encodes_h264(binary: str) -> bool:
         return False
 
 
-def _die_with(parent: int) -> Callable[[], None] | None:
-    """What the child does between fork and exec so that the kernel kills it when its parent dies."""
+def die_with(parent: int) -> Callable[[], None] | None:
+    """A `preexec_fn` that has the kernel kill the child when its parent dies; None where no kernel does that.
+
+    Args:
+        parent: process id of the parent, asked for before the fork.
+    """
     prctl = _prctl
     if prctl is None:
         return None

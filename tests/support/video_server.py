@@ -1,0 +1,245 @@
+"""A real HTTP server on loopback that serves videos well and badly: what the downloader is tested against.
+
+Paths say what happens: ``/plain.mp4``, ``/page.html`` (a page with ``<video>`` and ``<track>``), ``/hls/index.m3u8``,
+``/status/404``, ``/busy/2/plain.mp4`` (429 twice, then the file), ``/stall.mp4``, ``/drip.mp4``, ``/truncated.mp4``,
+``/cut/plain.mp4`` (breaks off once, then goes on), ``/nothing.html``, ``/to?url=…`` (a redirect), …
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from runtime.process import ffmpeg_binary
+
+VTT = "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\nA red ball rolls.\n"
+TYPES = {".mp4": "video/mp4", ".m3u8": "application/vnd.apple.mpegurl", ".ts": "video/mp2t", ".vtt": "text/vtt"}
+
+
+class VideoServer:
+    """The running server: its address, what it was asked for, and when."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.requests: list[tuple[float, str, dict[str, str]]] = []
+        self.visits: Counter[str] = Counter()
+        self.closing = threading.Event()
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"site": self}))
+        self._http.daemon_threads = True
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self._thread.start()
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self._http.server_port}"
+
+    def url(self, path: str) -> str:
+        return f"http://{self.host}/{path.lstrip('/')}"
+
+    def paths(self) -> list[str]:
+        return [path for _, path, _ in self.requests]
+
+    def close(self) -> None:
+        self.closing.set()
+        self._http.shutdown()
+        self._http.server_close()
+
+
+@contextlib.contextmanager
+def video_server(folder: Path) -> Iterator[VideoServer]:
+    """Serve `folder` (see `make_videos`) until the block ends."""
+    server = VideoServer(folder)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def make_videos(folder: Path) -> Path:
+    """Write the files that the server serves: two seconds of moving picture with a tone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = folder / "plain.mp4"
+    picture = ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=15:duration=2"]
+    sound = ["-f", "lavfi", "-i", "sine=frequency=440:duration=2"]
+    _ffmpeg(*picture, *sound, "-c:v", "libx264", "-preset", "ultrafast", "-g", "15", "-pix_fmt", "yuv420p", str(plain))
+    _ffmpeg("-i", str(plain), "-map", "0:v", "-c", "copy", str(folder / "picture.mp4"))
+    _ffmpeg("-i", str(plain), "-map", "0:a", "-c", "copy", str(folder / "sound.m4a"))
+    (folder / "hls").mkdir(exist_ok=True)
+    hls = ["-f", "hls", "-hls_time", "1", "-hls_playlist_type", "vod"]
+    _ffmpeg("-i", str(plain), "-c", "copy", *hls, str(folder / "hls" / "index.m3u8"))
+    apart = ["-f", "hls", "-hls_time", "1", "-hls_playlist_type", "vod", "-master_pl_name", "master.m3u8"]
+    apart += ["-var_stream_map", "v:0,agroup:sound a:0,agroup:sound"]
+    _ffmpeg("-i", str(plain), "-map", "0", "-c", "copy", *apart, str(folder / "hls" / "apart%v.m3u8"))
+    (folder / "words.vtt").write_text(VTT)
+    return folder
+
+
+def free_port() -> int:
+    """A loopback port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _ffmpeg(*args: str) -> None:
+    subprocess.run([ffmpeg_binary(), "-v", "error", "-y", *args], check=True, stdin=subprocess.DEVNULL, timeout=60)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    site: VideoServer
+    protocol_version = "HTTP/1.1"
+
+    def handle(self) -> None:
+        with contextlib.suppress(ConnectionResetError):
+            super().handle()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Tests look at `VideoServer.requests` instead."""
+
+    def do_HEAD(self) -> None:
+        self._answer(head=True)
+
+    def do_GET(self) -> None:
+        self._answer(head=False)
+
+    def _answer(self, head: bool) -> None:
+        self.site.requests.append((time.time(), self.path, dict(self.headers)))
+        self.site.visits[self.path] += 1
+        parts = urlsplit(self.path)
+        path, query = parts.path, parse_qs(parts.query)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            if path.startswith("/status/"):
+                self._send(int(path.split("/")[2]), b"no", "text/plain", head)
+            elif path.startswith("/busy/"):
+                self._busy(path, head)
+            elif path == "/to":
+                self._redirect(query["url"][0])
+            elif path in _PAGES:
+                page = _PAGES[path].replace("{host}", self.site.host)
+                self._send(200, page.encode(), "text/html; charset=utf-8", head)
+            elif path in _BAD:
+                getattr(self, _BAD[path])(head)
+            elif path.startswith("/cut/"):
+                self._cut(self.site.folder / path.removeprefix("/cut/"), head)
+            else:
+                self._file(self.site.folder / path.lstrip("/"), head)
+
+    def _send(self, status: int, body: bytes, kind: str, head: bool, **headers: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        if not head:
+            self.wfile.write(body)
+
+    def _file(self, path: Path, head: bool) -> None:
+        if not path.is_file():
+            self._send(404, b"no", "text/plain", head)
+            return
+        body = path.read_bytes()
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        kind = TYPES.get(path.suffix, "application/octet-stream")
+        if wanted is None:
+            self._send(200, body, kind, head, Accept_Ranges="bytes")
+            return
+        first, last = int(wanted[1]), int(wanted[2] or len(body) - 1)
+        if first >= len(body):
+            self._send(416, b"", kind, head, Content_Range=f"bytes */{len(body)}")
+            return
+        span = f"bytes {first}-{min(last, len(body) - 1)}/{len(body)}"
+        self._send(206, body[first : last + 1], kind, head, Content_Range=span)
+
+    def _busy(self, path: str, head: bool) -> None:
+        """``/busy/<times>/<file>``: 429 that many times, then the file."""
+        times, _, name = path.removeprefix("/busy/").partition("/")
+        if self.site.visits[self.path] <= int(times):
+            self._send(429, b"slow", "text/plain", head, Retry_After="1")
+        else:
+            self._file(self.site.folder / name, head)
+
+    def _redirect(self, url: str) -> None:
+        self.send_response(302)
+        self.send_header("Location", url)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _begin(self, length: int) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "video/mp4")
+        self.send_header("Content-Length", str(length))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+
+    def _truncated(self, head: bool) -> None:
+        body = (self.site.folder / "plain.mp4").read_bytes()
+        self._begin(len(body) + 5000)
+        if not head:
+            self.wfile.write(body)
+
+    def _cut(self, path: Path, head: bool) -> None:
+        """Break off in the middle of the first whole answer; ranges are served."""
+        body = path.read_bytes()
+        if head or "Range" in self.headers:
+            self._file(path, head)
+            return
+        self._begin(len(body))
+        self.wfile.write(body[: len(body) // 2])
+
+    def _stall(self, head: bool) -> None:
+        """Some bytes, then silence."""
+        self._begin(1_000_000)
+        if not head:
+            self.wfile.write((self.site.folder / "plain.mp4").read_bytes()[:4000])
+            self.wfile.flush()
+            self.site.closing.wait(60)
+
+    def _drip(self, head: bool) -> None:
+        """A few bytes again and again, so that no socket ever times out."""
+        self._begin(1_000_000)
+        if not head:
+            self.wfile.write((self.site.folder / "plain.mp4").read_bytes()[:4000])
+            while not self.site.closing.wait(0.1):
+                self.wfile.write(b"\0")
+                self.wfile.flush()
+
+    def _endless(self, head: bool) -> None:
+        """A video of no known length that never ends."""
+        self.send_response(200)
+        self.send_header("Content-Type", "video/mp4")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        body = (self.site.folder / "plain.mp4").read_bytes()
+        while not head and not self.site.closing.is_set():
+            self.wfile.write(body)
+
+
+_BAD = {
+    "/truncated.mp4": "_truncated",
+    "/stall.mp4": "_stall",
+    "/drip.mp4": "_drip",
+    "/endless.mp4": "_endless",
+}
+_PAGES = {
+    "/page.html": """<html><head><title>A ball &amp; a dog</title></head><body>
+        <video controls><source src="/plain.mp4" type="video/mp4">
+        <track kind="subtitles" src="/words.vtt" srclang="en" label="English"></video></body></html>""",
+    "/missing-track.html": """<html><title>One</title><video src="/plain.mp4">
+        <track kind="subtitles" src="/status/404" srclang="en"></video></html>""",
+    "/two.html": """<html><title>Two</title>
+        <video src="/plain.mp4"></video><video src="/picture.mp4"></video></html>""",
+    "/inside.html": """<html><title>Inside</title><video src="http://10.9.8.7/secret.mp4"></video></html>""",
+    "/nothing.html": "<html><title>Words</title><body><p>No picture moves here.</p></body></html>",
+}
