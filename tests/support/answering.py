@@ -1,0 +1,59 @@
+"""A language model for tests, at the service's edge: answers with what the test says, and keeps what it was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Sequence
+
+from curation.engines.interface import Answer, Request
+from runtime.stage import LocalService
+
+Reply = Callable[[Request], str | Answer]
+
+
+class Answering:
+    """Answers every request with `reply`; texts count one token a word."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+        self.batches: list[list[Request]] = []
+
+    @property
+    def requests(self) -> list[Request]:
+        """All requests so far, in order."""
+        return [request for batch in self.batches for request in batch]
+
+    @property
+    def service(self) -> LocalService:
+        """The model as workers get it."""
+        return LocalService(self)
+
+    async def generate(self, requests: Sequence[Request]) -> dict[str, Answer]:
+        """Answer out of order, as engines do."""
+        self.batches.append(list(requests))
+        await asyncio.sleep(0)
+        return {request.key: self._answer(request) for request in reversed(requests)}
+
+    def _answer(self, request: Request) -> Answer:
+        reply = self._reply(request)
+        if isinstance(reply, Answer):
+            return Answer(request.key, reply.text, reply.error, reply.prompt_tokens, reply.output_tokens)
+        return Answer(request.key, reply, None, len(request.user.split()), len(reply.split()))
+
+
+def claims_json(*claims: tuple[str, Sequence[str]], abstain: bool = False) -> str:
+    """An answer to the grounded prompt."""
+    listed = [{"text": text, "evidence": list(cited)} for text, cited in claims]
+    return json.dumps({"abstain": abstain, "claims": listed})
+
+
+def labels_in(request: Request) -> list[str]:
+    """The evidence labels that a prompt shows."""
+    return re.findall(r"^([FW]\d+) \(", request.user, re.MULTILINE)
+
+
+def asks_for_claims(request: Request) -> bool:
+    """Whether a request is for grounded text."""
+    return request.key.endswith("/grounded")
