@@ -61,9 +61,7 @@ def _frames(encoded: Encoded, start: float, end: float) -> tuple[int, int]:
     begin = max(0, encoded.frame_at(start))
     stop = min(encoded.num_frames, encoded.frame_from(end))
     if not begin < stop:
-        raise ValueError(
-            f"no frame between {start} and {end} s: the video has those of {encoded.start} to {encoded.end} s"
-        )
+        raise ValueError(f"no frame from {start} to {end} s; the video has those of {encoded.start} to {encoded.end} s")
     return encoded.keyframes[bisect_right(encoded.keyframes, begin) - 1], stop
 
 

@@ -27,6 +27,7 @@ from curation.media.stills import Still
 from runtime.config import Runtime, Settings
 from runtime.process import ProcessFailed, Tail, kill, raise_for, start
 
+_GRACE: Final = 120.0  # wall seconds on top of what the length allows
 _ROUNDING: Final = 1e-6  # seconds; times within it of a frame are that frame's
 
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
@@ -139,7 +140,7 @@ def encode(
     job = Job.of(path, probe, start, end, [frame_at(b - start, settings.fps) for b in boundaries], settings)
     args = command(job, settings)
     watcher = _watcher(settings)
-    report = _run(args, scratch, watcher, 120 + settings.time_limit_factor * (end - start))
+    report = _run(args, scratch, watcher, _GRACE + settings.time_limit_factor * (end - start))
     encoded = scratch / ENCODED
     keyframes, num_frames = _frames(encoded, settings.fps)
     _judge(report, num_frames, job, probe, settings)
@@ -225,15 +226,23 @@ def _judge(report: str, num_frames: int, job: Job, probe: Probe, settings: Encod
     """Whether enough of the video could be read."""
     if num_frames == 0:
         raise SourceFailed("corrupt", "no picture can be decoded from it")
-    if num_frames < settings.min_share * job.num_frames:
-        seconds, asked = num_frames / settings.fps, job.num_frames / settings.fps
-        raise SourceFailed("corrupt", f"its picture ends after {seconds:.1f} of {asked:.1f} s")
+    seconds, stated = num_frames / settings.fps, _stated_seconds(job, probe, settings)
+    if seconds < settings.min_share * stated:
+        raise SourceFailed("corrupt", f"its picture ends after {seconds:.1f} of {stated:.1f} s")
     line = re.search(rf"Input stream #0:{probe.video.index}\b.*?(\d+) frames decoded; (\d+) decode errors", report)
     if line is None:  # an ffmpeg that doesn't say
         return
     decoded, errors = int(line[1]), int(line[2])
     if decoded < settings.min_share * (decoded + errors):
         raise SourceFailed("corrupt", f"only {decoded} of {decoded + errors} of its pictures can be decoded")
+
+
+def _stated_seconds(job: Job, probe: Probe, settings: EncodeSettings) -> float:
+    """Seconds of picture in the span, as the container has it: sound may well go on after the picture."""
+    asked = job.num_frames / settings.fps
+    if probe.video.duration is None:
+        return asked
+    return min(asked, max(probe.video.duration - job.seek - job.skip, 1 / settings.fps))
 
 
 def _stills(scratch: Path, start: float, step: float) -> list[Still]:

@@ -125,10 +125,12 @@ def _input(job: Job, settings: EncodeSettings) -> Any:
 def _pictures(video: Any, job: Job, settings: EncodeSettings) -> tuple[Any, Any, Any]:
     """The three uses of the decoded frames.
 
-    Rounding times up makes frame i the picture shown at i / fps (within a millisecond, for containers that round).
+    Rounding times up makes frame i the picture shown at i / fps (within a millisecond, for containers that round);
+    in microseconds, for the filter would round the beginning to the container's own ticks.
     """
     rate = Fraction(settings.fps).limit_denominator(1001)
-    even = ffmpeg.filter(video, "fps", str(rate), start_time=f"{job.skip + _TOLERANCE:.6f}", round="up")
+    fine = ffmpeg.filter(video, "settb", "AVTB")
+    even = fine.filter("fps", str(rate), start_time=f"{job.skip + _TOLERANCE:.6f}", round="up")
     even = even.filter("setpts", "N").filter("trim", end_frame=job.num_frames).filter_multi_output("split", 2)
     stored = _scaled(even[0], job.size, "yuv420p", "tv").filter_multi_output("split", 2)
     small = stored[1].filter("scale", *THUMBNAIL, flags="area").filter("format", "bgr24")
@@ -183,4 +185,4 @@ def _times(frames: tuple[int, ...], fps: float) -> str:
         text = ",".join(f"{frame / fps:.6f}".rstrip("0").rstrip(".") for frame in kept)
         if len(text) <= _MAX_ARGUMENT:
             return text
-        gap += 1
+        gap += max(1, gap // 4)

@@ -61,6 +61,8 @@ class VideoStream:
     """Whether the first frames are not evenly spaced."""
     frames: int | None
     """Number of frames, where the container says."""
+    duration: float | None
+    """Second of the video at which its picture ends, where the container says."""
     sar: float
     """Width of a pixel through its height; 1 where not stated."""
 
@@ -232,6 +234,7 @@ def _look(container: Any, stream: Any) -> _Look:
             fps=float(stream.average_rate or stream.base_rate or 0),
             variable_rate=_uneven(sorted(shown), float(stream.time_base)),
             frames=stream.frames or None,
+            duration=_end(container, stream),
             sar=float(sar) if sar else 1.0,
         ),
         tuple(_faults(times)),
@@ -240,6 +243,14 @@ def _look(container: Any, stream: Any) -> _Look:
 
 def _seconds(ticks: int | None, time_base: Fraction) -> float | None:
     return None if ticks is None else float(ticks * time_base)
+
+
+def _end(container: Any, stream: Any) -> float | None:
+    """Where a stream ends, counted from the container's start."""
+    if not stream.duration or container.format.name in _SCANNED:
+        return None
+    first = stream.start_time or 0
+    return float((first + stream.duration) * stream.time_base) - (container.start_time or 0) / av.time_base
 
 
 def _packets(container: Any, streams: Iterable[Any]) -> Iterator[Any]:
