@@ -95,8 +95,8 @@ def _encode(path: Path, num_frames: int, width: int, height: int, audio: bool) -
 def build_dir(root: str | Path, *, shards: int = 2, videos_per_shard: int = 2, layer: str = LAYER) -> Store:
     """A whole DIR: media, keyframes, captions, texts, ledger, sources, index, manifest.
 
-    Each shard has `videos_per_shard` written sources, one filtered and one failed. The first two videos of every
-    three have speech; the texts say what there is to say and repeat nothing between clips.
+    Each shard has `videos_per_shard` written sources, one filtered and one failed. Every other video has speech,
+    the first one included.
     """
     store = Store(root)
     with TemporaryDirectory() as scratch:
@@ -119,7 +119,7 @@ def add_shard(store: Store, scratch: Path, shard: int, videos: int = 2, layer: s
         for row in _sources(shard, videos):
             made = 0
             if row["verdict"] is None and "broken" not in row["source"]:
-                for node in trees_of(int(row["source"].split("-")[-1])):
+                for node in trees_of(_index_of(row)):
                     rows, stills = _add_root(node, row, media, keyframes)
                     clips += rows
                     captions += stills
@@ -164,6 +164,10 @@ def _sources(shard: int, videos: int) -> list[dict[str, Any]]:
     ]
 
 
+def _index_of(source: dict[str, Any]) -> int:
+    return int(source["source"].split("-")[-1])
+
+
 def _ledger_row(source: dict[str, Any], clips: int) -> dict[str, Any]:
     state, class_ = "written", None
     if source["verdict"]:
@@ -183,7 +187,7 @@ def _add_root(
     first_frame = node.start - LEAD
     num_frames = round((node.end - first_frame) * FPS)
     stored = {"width": WIDTH, "height": HEIGHT, "num_frames": num_frames, "fps": float(FPS)}
-    words = _words(node) if int(video, 16) % 3 else []
+    words = _words(node) if _index_of(source) % 2 == 0 else []
     span = media.add(f"{key}.mp4", encode_root(num_frames))
     facts = {"key": key, "video_id": video, "source": source["source"], "start": node.start, "end": node.end}
     facts |= {"first_frame": first_frame, **stored, "words": words}
