@@ -31,7 +31,9 @@ from runtime.config import content_hash
 from runtime.errors import UserError, nearest
 
 _FOLDER = Path(__file__).parent / "prompts"
-_LAYOUT = re.compile(r"---\n(?P<head>.*?)\n---\n\s*# system\n(?P<system>.*?)(?:^|\n)# user\n(?P<user>.*)", re.DOTALL)
+_LAYOUT = re.compile(
+    r"---\n(?P<head>.*?)\n---\n\s*# system\n(?P<system>(?:.*?\n)?)# user(?P<user>(?:\n.*)?)", re.DOTALL
+)
 _ESCAPES = str.maketrans("<>[]＜＞［］", "‹›()‹›()")
 
 Value = str | int | Sequence[str]

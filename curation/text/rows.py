@@ -48,13 +48,16 @@ def keyframe_place(member: str) -> tuple[str, int]:
 
 
 def caption_row(member: str, seen: Seen) -> dict[str, Any]:
-    """One row of a caption set (`shards.schema.CAPTIONS`) for the keyframe named `member`."""
+    """One row of a caption set (`shards.schema.CAPTIONS`) for the keyframe named `member`.
+
+    No caption but a confidence: the captioner looked and is in doubt. Neither: it failed.
+    """
     root, milliseconds = keyframe_place(member)
     return {
         "root_key": root,
         "time": milliseconds / 1000,
         "caption": seen.caption,
-        "confidence": seen.confidence if seen.caption is not None else None,
+        "confidence": seen.confidence,
     }
 
 
@@ -68,7 +71,9 @@ def clip_texts(clips: Sequence[Mapping[str, Any]], captions: Iterable[Mapping[st
     words = {clip["root_key"]: _words(clip["words"]) for clip in clips if clip["parent_key"] is None}
     frames: dict[str, list[Frame]] = {}
     for row in captions:
-        frames.setdefault(row["root_key"], []).append(Frame(row["time"], row["caption"] or ""))
+        in_doubt = row["caption"] is None and row["confidence"] is not None
+        if not in_doubt:
+            frames.setdefault(row["root_key"], []).append(Frame(row["time"], row["caption"] or ""))
     return [_clip_texts(clip, words.get(clip["root_key"], ()), frames.get(clip["root_key"], [])) for clip in clips]
 
 

@@ -211,7 +211,7 @@ def _commit(
 
 def _caption_counts(seen: Mapping[str, Seen], rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     counts = {"keyframes": float(len(rows)), "tokens": float(sum(each.tokens for each in seen.values()))}
-    failed = sum(row["caption"] is None for row in rows)
+    failed = sum(each.error is not None for each in seen.values())
     return counts | ({"failed:caption": float(failed)} if failed else {})
 
 
