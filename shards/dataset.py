@@ -1,0 +1,94 @@
+"""What a trainer sees of a DIR: one text layer over the media, shard by shard.
+
+Everything that can be wrong with the pair of folder and layer is said when it is opened, in one line; from then on a
+trainer reads rows by shard and videos by byte range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shards.errors import ShardError
+from shards.index import read_index
+from shards.keys import shard_name
+from shards.manifest import MANIFEST, Manifest, read_manifest
+from shards.reader import read_table, shards_in, text_layers
+from shards.store import Store
+from shards.tar import read_span
+
+
+class Dataset:
+    """One text layer of a DIR, for reading; can be pickled into worker processes."""
+
+    def __init__(self, root: str | Path, layer: str) -> None:
+        """Open a DIR.
+
+        Args:
+            root: path or fsspec URL of the DIR.
+            layer: name of the text layer.
+
+        Raises:
+            ShardError: no DIR, no such layer (the message lists those that exist), or another schema version.
+        """
+        self.store = Store(root)
+        self.layer = layer
+        manifest = read_manifest(self.store)
+        if manifest is None:
+            raise ShardError(f"{self.store.root}: no {MANIFEST}; this is no folder that `curate run` wrote")
+        self.manifest: Manifest = manifest
+        layers = text_layers(self.store)
+        if layer not in layers:
+            there_are = ", ".join(layers) or "none yet; run `curate` with the stage rewrite"
+            raise ShardError(f"{self.store.root}: no text layer {layer!r} (there are: {there_are})")
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.store.root!r}, {self.layer!r})"
+
+    @cached_property
+    def index(self) -> pa.Table:
+        """One row a shard that has both media and texts (`shards.schema.INDEX`), in order.
+
+        Raises:
+            ShardError: the DIR has no index yet.
+        """
+        index = read_index(self.store)
+        texts = shards_in(self.store.list(f"text/{self.layer}"))
+        return index.filter(pc.is_in(index["shard"], value_set=pa.array(texts, pa.int32())))
+
+    @property
+    def shards(self) -> list[int]:
+        """Numbers of the shards that can be read, in order."""
+        return list(self.index["shard"].to_pylist())
+
+    def texts(self, shard: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """The text rows of a shard (`shards.schema.TEXT`), or some of their columns.
+
+        Raises:
+            ShardError: the table is unreadable, or lacks a column.
+        """
+        return read_table(self.store, f"text/{self.layer}/{shard_name(shard)}.parquet", columns)
+
+    def clips(self, shard: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """The media rows of a shard (`shards.schema.CLIPS`), or some of their columns.
+
+        Raises:
+            ShardError: as for `texts`.
+        """
+        return read_table(self.store, f"media/{shard_name(shard)}.parquet", columns)
+
+    def root_bytes(self, shard: int, byte_offset: int, byte_size: int) -> bytes:
+        """The mp4 of one root, by the byte range its rows give.
+
+        Raises:
+            ShardError: the tar ends before it.
+        """
+        return read_span(self.store, f"media/{shard_name(shard)}.tar", byte_offset, byte_size)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"store": self.store, "layer": self.layer, "manifest": self.manifest}
