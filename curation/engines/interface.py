@@ -6,7 +6,8 @@ Answers are matched to requests by key, never by position. An engine never raise
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -88,3 +89,21 @@ class Usage:
     prompt_tokens: int = 0
     output_tokens: int = 0
     errors: Mapping[str, int] = field(default_factory=dict)
+    """Answers with an error, by what stands before its first colon."""
+
+    @classmethod
+    def of(cls, answers: Iterable[Answer]) -> Usage:
+        """Add up what `answers` cost."""
+        answers = tuple(answers)
+        return cls(
+            prompt_tokens=sum(answer.prompt_tokens for answer in answers),
+            output_tokens=sum(answer.output_tokens for answer in answers),
+            errors=Counter(answer.error.partition(":")[0] for answer in answers if answer.error),
+        )
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.output_tokens + other.output_tokens,
+            Counter(self.errors) + Counter(other.errors),
+        )

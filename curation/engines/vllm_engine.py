@@ -1,0 +1,278 @@
+"""vLLM in this process: its asynchronous engine behind `TextEngine`, fed by several shards at once.
+
+Requests of all callers are batched continuously by vLLM; each answer is filled in by the coroutine that asked, so
+it is matched by key. An engine that dies is started again, and what it had not answered is asked again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import importlib.util
+import itertools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from curation.engines import fate, images
+from curation.engines.background import BackgroundLoop
+from curation.engines.interface import Answer, Request, Usage
+from curation.engines.prompting import PLAIN_TEMPLATE, answer_text, chat, has_chat_template
+from curation.engines.vllm_settings import VllmSettings, check_arguments, engine_arguments, environment
+from runtime.errors import MachineError, UserError, is_machine_fault
+from runtime.log import get_logger
+from runtime.models import resolve
+
+if TYPE_CHECKING:
+    from vllm.outputs import RequestOutput
+    from vllm.sampling_params import SamplingParams
+
+RESTARTS: Final = 3
+"""How often one call of `VllmEngine.generate` starts a dead engine again before it gives up."""
+_WAIT_BEFORE_RESTART: Final = 2.0
+_LONGEST_MESSAGE: Final = 200
+
+log = get_logger(__name__)
+
+
+class _EngineLost(Exception):
+    """The engine died, or could not be started again."""
+
+
+class VllmEngine:
+    """A `TextEngine` over vLLM's asynchronous engine; the constructor returns when the model is loaded.
+
+    Raises:
+        UserError: vLLM is not installed, an argument is unknown to it, or it can't serve the model.
+        MachineError: the engine did not start (memory, GPU).
+    """
+
+    def __init__(self, settings: VllmSettings) -> None:
+        check_installed()
+        self._settings = settings
+        self._path = str(resolve(settings.model).path)
+        self._template = _template(settings, Path(self._path))
+        self._usage = Usage()
+        self._numbers = itertools.count()
+        self._engine: Any = None
+        self._system_role = True
+        self._background = BackgroundLoop("vllm-engine")
+        try:
+            self._background.wait(self._open())
+        except BaseException:
+            self._background.close(_nothing())
+            raise
+
+    async def generate(self, requests: Sequence[Request]) -> dict[str, Answer]:
+        """Answer every request; may be awaited by many callers at once, from any event loop.
+
+        `Answer.error` is ``too_long`` (prompt and `max_tokens` exceed the model's length), ``length`` (an answer with a
+        schema was cut), ``timeout``, ``image: …`` or ``refused: …``.
+
+        Raises:
+            ValueError: two requests with the same key.
+            MachineError: the engine died and could not be brought back.
+        """
+        if len({request.key for request in requests}) < len(requests):
+            raise ValueError("two requests have the same key")
+        return await self._background.run(self._generate(requests))
+
+    def stats(self) -> Usage:
+        """Tokens and errors of all answers so far."""
+        return self._usage
+
+    def close(self) -> None:
+        """Stop the engine and its processes; requests in flight are cancelled."""
+        self._background.close(self._shut())
+
+    async def _open(self) -> None:
+        self._lock = asyncio.Lock()
+        self._slots = asyncio.Semaphore(self._settings.in_flight)
+        self._engine = _start(self._settings, self._path)
+        self._max_len: int = self._engine.model_config.max_model_len
+        self._system_role = await self._takes_system_role()
+
+    async def _shut(self) -> None:
+        if self._engine is not None:
+            self._engine.shutdown()
+
+    async def _generate(self, requests: Sequence[Request]) -> dict[str, Answer]:
+        answers: dict[str, Answer] = {}
+        reason = ""
+        for _ in range(1 + RESTARTS):
+            try:
+                engine = await self._running()
+                await self._answer_all(engine, [r for r in requests if r.key not in answers], answers)
+                self._usage += Usage.of(answers.values())
+                return {request.key: answers[request.key] for request in requests}
+            except _EngineLost as lost:
+                reason = str(lost)
+        raise MachineError(
+            f"model {self._settings.model}: the engine died {1 + RESTARTS} times on the same requests ({reason})"
+        )
+
+    async def _running(self) -> Any:
+        """The engine, started again where it has died; one caller does it, the others wait."""
+        async with self._lock:
+            if self._engine.errored:
+                log.warning("model %s: the engine died, starting it again", self._settings.model)
+                self._engine.shutdown()
+                await asyncio.sleep(_WAIT_BEFORE_RESTART)
+                try:
+                    self._engine = _start(self._settings, self._path)
+                except MachineError as error:
+                    raise _EngineLost(str(error)) from error
+            return self._engine
+
+    async def _answer_all(self, engine: Any, requests: Sequence[Request], answers: dict[str, Answer]) -> None:
+        async def answer_one(request: Request) -> None:
+            async with self._slots:
+                answers[request.key] = await self._answer(engine, request)
+
+        outcomes = await asyncio.gather(*(answer_one(request) for request in requests), return_exceptions=True)
+        errors = [outcome for outcome in outcomes if outcome is not None]
+        for error in sorted(errors, key=lambda error: isinstance(error, _EngineLost)):
+            raise error
+
+    async def _answer(self, engine: Any, request: Request) -> Answer:
+        """Answer one request; raises for the engine's and the machine's faults only."""
+        from vllm.exceptions import VLLMClientError
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                return await self._complete(engine, request)
+        except TimeoutError:
+            return Answer(request.key, error="timeout")
+        except images.UnreadableImage as error:
+            return Answer(request.key, error=f"image: {error}")
+        except EngineDeadError as error:
+            raise _EngineLost("its process ended") from error
+        except VLLMClientError as error:
+            too_long = getattr(error, "parameter", None) in ("input_tokens", "input_text")
+            return Answer(request.key, error="too_long" if too_long else f"refused: {_one_line(error)}")
+        except Exception as error:
+            if engine.errored:
+                raise _EngineLost(_one_line(error)) from error
+            if is_machine_fault(error):
+                raise
+            return Answer(request.key, error=f"refused: {_one_line(error)}")
+
+    async def _complete(self, engine: Any, request: Request) -> Answer:
+        parts = [
+            {"type": "image_pil", "image_pil": await asyncio.to_thread(images.load, image)} for image in request.images
+        ]
+        prompt = await self._render(engine, chat(request, parts, system_role=self._system_role))
+        if len(prompt["prompt_token_ids"]) + request.max_tokens > self._max_len:
+            return Answer(request.key, error="too_long", prompt_tokens=len(prompt["prompt_token_ids"]))
+        outputs = [
+            output async for output in engine.generate(prompt, self._sampling(request), f"r{next(self._numbers)}")
+        ]
+        return _answer_of(request, outputs[-1])
+
+    async def _render(self, engine: Any, messages: list[dict[str, Any]]) -> Any:
+        """Chat template, tokens and processed images, in the form that the engine takes."""
+        from vllm.renderers.params import ChatParams
+
+        template, template_brings_specials = self._template
+        params = ChatParams(
+            chat_template=template,
+            chat_template_kwargs={
+                "add_generation_prompt": True,
+                "tokenize": False,
+                **self._settings.chat_template_kwargs,
+            },
+        )
+        tokens = engine.renderer.default_chat_tok_params.with_kwargs(add_special_tokens=not template_brings_specials)
+        _, (prompt,) = await engine.renderer.render_chat_async([messages], params, tokens)
+        return prompt
+
+    def _sampling(self, request: Request) -> SamplingParams:
+        from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
+
+        return SamplingParams(
+            temperature=request.temperature,
+            max_tokens=request.max_tokens,
+            seed=self._settings.seed if request.temperature > 0 else None,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+            structured_outputs=StructuredOutputsParams(json=dict(request.schema)) if request.schema else None,
+        )
+
+    async def _takes_system_role(self) -> bool:
+        """Whether the chat template takes a system message (Gemma's raises); `UserError` if it takes none at all."""
+        probe = Request("probe", system="a", user="b")
+        try:
+            await self._render(self._engine, chat(probe, []))
+            return True
+        except Exception as error:
+            log.debug("no system role: %s", _one_line(error))
+        try:
+            await self._render(self._engine, chat(probe, [], system_role=False))
+            return False
+        except Exception as error:
+            self._engine.shutdown()
+            raise UserError(
+                f"model={self._settings.model!r}: its chat template fails ({_one_line(error)}); set chat_template"
+            ) from error
+
+
+def check_installed() -> None:
+    """Raise `UserError` with the line that installs vLLM where it is missing."""
+    if importlib.util.find_spec("vllm") is None:
+        raise UserError(
+            "kind='vllm': the Python module vllm is not installed; without a GPU run: uv pip install -e '.[cpu]' "
+            "--override requirements/cpu.override; with one: uv pip install -e '.[gpu]'"
+        )
+
+
+def _start(settings: VllmSettings, path: str) -> Any:
+    """Start the engine's processes and load the model; called in the event loop that will use the engine."""
+    for name, value in environment(settings, _cpus()).items():
+        os.environ.setdefault(name, value)
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.platforms import current_platform
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    check_arguments(settings.engine, (field.name for field in dataclasses.fields(AsyncEngineArgs)))
+    arguments = engine_arguments(settings, path, on_cpu=current_platform.is_cpu())
+    with fate.owner():
+        try:
+            return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+        except (ValueError, TypeError, NotImplementedError) as error:
+            raise UserError(f"model={settings.model!r}: vLLM can't serve it: {_one_line(error)}") from error
+        except (RuntimeError, OSError) as error:
+            raise MachineError(
+                f"model {settings.model}: vLLM did not start ({_one_line(error)}); its own lines above say why"
+            ) from error
+
+
+def _cpus() -> set[int]:
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+
+
+def _template(settings: VllmSettings, folder: Path) -> tuple[str | None, bool]:
+    """The chat template to pass on (None: the model's own), and whether it brings special tokens such as BOS."""
+    if settings.chat_template is not None:
+        return settings.chat_template, True
+    own = has_chat_template(folder)
+    return (None, True) if own else (PLAIN_TEMPLATE, False)
+
+
+def _answer_of(request: Request, output: RequestOutput) -> Answer:
+    first = output.outputs[0]
+    text = answer_text(first.text, is_json=request.schema is not None)
+    error = None
+    if first.finish_reason not in ("stop", "length"):
+        error = f"refused: {first.finish_reason}"
+    elif first.finish_reason == "length" and request.schema:
+        error = "length"
+    return Answer(request.key, text, error, len(output.prompt_token_ids or ()), len(first.token_ids))
+
+
+def _one_line(error: BaseException) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:_LONGEST_MESSAGE]
+
+
+async def _nothing() -> None:
+    """The end of an engine that never started."""
