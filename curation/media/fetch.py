@@ -16,7 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partialmethod
 from pathlib import Path
-from typing import Any, Final
+from types import ModuleType
+from typing import Any, Final, cast
 
 from curation.media.addresses import EVERYWHERE, guard
 from curation.media.download_errors import classify, retry_after_seconds
@@ -91,7 +92,7 @@ def main(job_path: Path, outcome_path: Path) -> None:
 def fetch(job: Job, watch: Watch) -> Outcome:
     """Download the job's URL; every end is an `Outcome`, but for errors of our own."""
     if not set(EVERYWHERE) & set(job.allowed_networks):
-        sys.modules.update(curl_cffi=None)  # type: ignore[arg-type]  # opens sockets that no guard sees
+        sys.modules["curl_cffi"] = cast(ModuleType, None)  # opens sockets that no guard sees
     from yt_dlp.utils import YoutubeDLError
 
     with _client(job, watch) as ydl:

@@ -1,0 +1,149 @@
+"""Lists of sources in files: txt (one a line), csv, jsonl, parquet with a column ``url``.
+
+Every other column is carried along to each clip's facts; ``start`` and ``end`` (seconds, or ``hh:mm:ss``) ask for a
+span of the video. An entry that can't be understood ends the command, with file, line and value: nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from runtime.errors import UserError, nearest
+
+MANIFEST_SUFFIXES: Final = (".txt", ".csv", ".jsonl", ".parquet")
+
+_CLOCK: Final = re.compile(r"(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:\.\d*)?)")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a manifest."""
+
+    where: str
+    """File and line, for messages."""
+    url: str
+    """A URL, or a path (relative to the manifest), as written."""
+    start: float | None = None
+    end: float | None = None
+    carried: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_manifest(path: Path) -> list[Entry]:
+    """Read a manifest by its suffix (`MANIFEST_SUFFIXES`).
+
+    Raises:
+        UserError: it can't be read, has no column ``url``, or holds an entry that can't be understood.
+    """
+    readers = {".txt": _txt, ".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
+    try:
+        return [_entry(where, row) for where, row in readers[path.suffix.lower()](path)]
+    except OSError as error:
+        raise UserError(f"--input {path}: can't be read ({error.strerror or error})") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"--input {path}: is not UTF-8 text ({error.reason} at byte {error.start})") from None
+
+
+def seconds(value: Any) -> float | None:
+    """A time from a manifest in seconds: a number, ``90.5``, ``1:30``, ``00:01:30.5``; None where there is none.
+
+    Raises:
+        ValueError: it is neither, or below zero.
+    """
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+        return None
+    clock = _CLOCK.fullmatch(value.strip()) if isinstance(value, str) else None
+    if clock is not None:
+        return int(clock[1] or 0) * 3600 + int(clock[2]) * 60 + float(clock[3])
+    number = math.nan if isinstance(value, bool) else float(value)
+    if not (math.isfinite(number) and number >= 0):
+        raise ValueError(f"{value!r} is no time")
+    return number
+
+
+def _txt(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+        text = line.strip()
+        if text and not text.startswith("#"):
+            yield f"{path}, line {number}", {"url": text}
+
+
+def _csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, restkey="")
+        _check_columns(path, reader.fieldnames or ())
+        try:
+            for row in reader:
+                where = f"{path}, line {reader.line_num}"
+                if "" in row:
+                    raise UserError(f"--input {where}: more values than columns ({row['']!r})")
+                yield where, dict(row)
+        except csv.Error as error:
+            raise UserError(f"--input {path}, line {reader.line_num}: is not CSV ({error})") from None
+
+
+def _jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise UserError(f"--input {where}: is not JSON ({error})") from None
+        if not isinstance(row, dict):
+            raise UserError(f"--input {where}: must be an object with a url, found {line.strip()[:80]!r}")
+        yield where, row
+
+
+def _parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        table = pq.read_table(path)
+    except pa.ArrowException as error:
+        raise UserError(f"--input {path}: is not Parquet ({' '.join(str(error).split())})") from None
+    _check_columns(path, table.column_names)
+    for number, row in enumerate(table.to_pylist(), 1):
+        yield f"{path}, row {number}", row
+
+
+def _check_columns(path: Path, names: Any) -> None:
+    if "url" not in names:
+        raise UserError(f"--input {path}: has no column 'url'{nearest('url', names)}")
+
+
+def _entry(where: str, row: dict[str, Any]) -> Entry:
+    url = row.get("url")
+    if not isinstance(url, str) or not url.strip():
+        raise UserError(f"--input {where}: url={url!r}: must be a URL or a path")
+    start, end = _time(where, "start", row.get("start")), _time(where, "end", row.get("end"))
+    if end is not None and end <= (start or 0.0):
+        raise UserError(f"--input {where}: end={row['end']!r}: must be later than start={row.get('start')!r}")
+    carried = {str(name): _plain(value) for name, value in row.items() if name not in ("url", "start", "end")}
+    return Entry(where, url.strip(), start, end, carried)
+
+
+def _time(where: str, name: str, value: Any) -> float | None:
+    try:
+        return seconds(value)
+    except (TypeError, ValueError):
+        raise UserError(f"--input {where}: {name}={value!r}: must be seconds or hh:mm:ss") from None
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON can hold it; dates, decimals and bytes as text, no number where there is none."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, str | int) else str(value)
