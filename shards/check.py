@@ -27,7 +27,7 @@ from shards.index import INDEX_NAME, index_row
 from shards.keys import SHARD_DIGITS, shard_name
 from shards.manifest import MANIFEST, STAGE, read_manifest, read_stage
 from shards.reader import caption_sets, read_artifact, read_table, shards_in, text_layers
-from shards.store import Store
+from shards.store import Entry, Store
 from shards.writer import media_digest, schema_of
 
 _MOST_PER_FILE = 20
@@ -43,6 +43,25 @@ class Problem:
     """One line for people."""
 
 
+@dataclass(frozen=True)
+class _Dir:
+    """What is known of the DIR as a whole, looked up once."""
+
+    store: Store
+    files: Mapping[str, Entry]
+    """Every file of the contract's folders, by name."""
+    hashes: Mapping[str, str]
+    """Content hash by folder."""
+    texts: Sequence[str]
+    """Folders of captions, then of texts."""
+    sources: Mapping[int, Sequence[Row]] = field(default_factory=dict)
+    """Rows of sources.parquet by shard."""
+
+    def shards(self, folder: str) -> list[int]:
+        """Shards that have a table in `folder`."""
+        return shards_in({name.rpartition("/")[2]: entry for name, entry in self.files.items() if _in(folder, name)})
+
+
 @dataclass
 class _Shard:
     """What is known of one shard once it has been checked."""
@@ -51,7 +70,6 @@ class _Shard:
     problems: list[Problem] = field(default_factory=list)
     keys: pa.Array | None = None
     index: Mapping[str, Any] | None = None
-    digests: dict[str, str] = field(default_factory=dict)
 
     def add(self, where: str, found: Iterable[str]) -> None:
         """Note problems of one file, the first of many."""
@@ -76,17 +94,13 @@ def check(
     Returns:
         What is wrong, file by file; empty where all is well. Of one file at most twenty things are listed.
     """
-    problems = list(_dir_problems(store))
-    sources = _sources(store, problems)
-    shards = shards_in(store.list("media"))
+    problems: list[Problem] = []
+    folder = _survey(store, problems)
+    shards = folder.shards("media")
     threads = threads or os.cpu_count() or 2
     results: list[_Shard] = []
     with ThreadPoolExecutor(threads) as workers, ThreadPoolExecutor(threads) as decoders:
-
-        def one(shard: int) -> _Shard:
-            return _check_shard(store, shard, sources.get(shard, []), decoders if decode else None)
-
-        for result in workers.map(one, shards):
+        for result in workers.map(lambda shard: _check_shard(folder, shard, decoders if decode else None), shards):
             results.append(result)
             if progress is not None:
                 progress(len(results), len(shards))
@@ -94,20 +108,54 @@ def check(
         problems += result.problems
     problems += _repeated_keys(results)
     problems += _index_problems(store, results)
-    problems += _without_media(store, set(shards))
+    problems += _without_media(folder, set(shards))
     return problems
 
 
-def _check_shard(store: Store, number: int, sources: Sequence[Row], decoders: ThreadPoolExecutor | None) -> _Shard:
-    shard = _Shard(number)
+def _survey(store: Store, problems: list[Problem]) -> _Dir:
+    """Look up what concerns the DIR as a whole, noting what is wrong with it."""
+    try:
+        if read_manifest(store) is None:
+            problems.append(Problem(MANIFEST, "is missing"))
+    except ShardError as error:
+        problems.append(Problem(MANIFEST, str(error)))
+    texts = [*(f"captions/{name}" for name in caption_sets(store)), *(f"text/{name}" for name in text_layers(store))]
+    folders = ("media", "keyframes", "ledger", "captions", "text", *texts)
+    files = {f"{folder}/{name}": entry for folder in folders for name, entry in store.list(folder).items()}
+    for name in files:
+        if not _belongs(*name.rsplit("/", 1)):
+            problems.append(Problem(name, "does not belong here"))
+    hashes = dict(_hashes(store, [folder for folder in ("media", *texts) if store.list(folder)], problems))
+    return _Dir(store, files, hashes, texts, _sources(store, problems))
+
+
+def _hashes(store: Store, folders: Iterable[str], problems: list[Problem]) -> Iterator[tuple[str, str]]:
+    for folder in folders:
+        try:
+            mark = read_stage(store, folder)
+        except ShardError as error:
+            problems.append(Problem(f"{folder}/{STAGE}", str(error)))
+            continue
+        if mark is None:
+            problems.append(Problem(f"{folder}/{STAGE}", "is missing"))
+        else:
+            yield folder, mark.content_hash
+
+
+def _in(folder: str, name: str) -> bool:
+    return name.rpartition("/")[0] == folder
+
+
+def _check_shard(folder: _Dir, number: int, decoders: ThreadPoolExecutor | None) -> _Shard:
+    shard, store = _Shard(number), folder.store
     stem = shard_name(number)
     name, tar, stills = f"media/{stem}.parquet", f"media/{stem}.tar", f"keyframes/{stem}.tar"
-    table, artifact = _table(store, name, shard)
+    table, artifact = _table(folder, name, shard)
     if table is None or artifact is None:
         return shard
     if media_digest(table, artifact.files) != artifact.digest:
         shard.add(name, ["its rows have changed since it was committed (digest differs)"])
-    for where, what in file_problems(store, artifact.files):
+    for where, what in file_problems(store, artifact.files, folder.files):
         shard.add(where, [what])
     if set(artifact.files) != {tar, stills}:
         shard.add(name, [f"names the files {sorted(artifact.files)} instead of its two tars"])
@@ -116,32 +164,32 @@ def _check_shard(store: Store, number: int, sources: Sequence[Row], decoders: Th
     shard.keys = table["key"].combine_chunks()
     clips = table.to_pylist()
     roots = {row["key"]: row for row in clips if row["parent_key"] is None}
-    shard.add(name, clip_problems(clips, number))
+    shard.add(name, clip_problems(clips, number, folder.sources.get(number, ())))
     shard.add(tar, root_problems(store, tar, roots))
     times, wrong = keyframe_times(store, stills)
     shard.add(stills, [*wrong, *keyframe_problems(roots, times)])
     if decoders is not None:
         shard.add(tar, decode_problems(store, tar, roots, decoders))
         shard.add(stills, still_problems(store, stills))
-    _check_ledger(store, shard, sources, clips)
-    _check_texts(store, shard, clips, roots, times, artifact.digest)
+    _check_ledger(folder, shard, clips)
+    _check_texts(folder, shard, clips, roots, times, artifact.digest)
     return shard
 
 
-def _check_ledger(store: Store, shard: _Shard, sources: Sequence[Row], clips: Sequence[Row]) -> None:
+def _check_ledger(folder: _Dir, shard: _Shard, clips: Sequence[Row]) -> None:
     name = f"ledger/{shard_name(shard.number)}.parquet"
-    if not store.exists(name):
+    if name not in folder.files:
         shard.add(name, ["is missing"])
         return
-    table, artifact = _table(store, name, shard)
+    table, artifact = _table(folder, name, shard)
     if table is None or artifact is None:
         return
     shard.add(name, _digest_problems(table, artifact))
-    shard.add(name, ledger_problems(table.to_pylist(), sources, clips))
+    shard.add(name, ledger_problems(table.to_pylist(), folder.sources.get(shard.number, ()), clips))
 
 
 def _check_texts(
-    store: Store,
+    folder: _Dir,
     shard: _Shard,
     clips: Sequence[Row],
     roots: Mapping[str, Row],
@@ -151,36 +199,32 @@ def _check_texts(
     """Captions and texts of one shard, and whether they were made from what is there now."""
     stem = shard_name(shard.number)
     digests = {f"media/{stem}.parquet": media}
-    judges: list[tuple[str, Callable[[list[Row]], Iterator[str]]]] = [
-        *((f"captions/{name}", lambda rows: caption_problems(rows, roots, times)) for name in caption_sets(store)),
-        *((f"text/{name}", lambda rows: text_problems(rows, clips)) for name in text_layers(store)),
-    ]
-    for folder, judge in judges:
-        name = f"{folder}/{stem}.parquet"
-        if not store.exists(name):
+    for where in folder.texts:
+        name = f"{where}/{stem}.parquet"
+        if name not in folder.files:
             continue  # not made yet: `curate status` and the next run know
-        table, artifact = _table(store, name, shard)
+        table, artifact = _table(folder, name, shard)
         if table is None or artifact is None:
             continue
         digests[name] = artifact.digest
         shard.add(name, _digest_problems(table, artifact))
         shard.add(name, _origin_problems(artifact, digests))
-        shard.add(name, judge(table.to_pylist()))
+        rows = table.to_pylist()
+        is_text = where.startswith("text/")
+        shard.add(name, text_problems(rows, clips) if is_text else caption_problems(rows, roots, times))
 
 
-def _table(store: Store, name: str, shard: _Shard) -> tuple[pa.Table | None, Artifact | None]:
+def _table(folder: _Dir, name: str, shard: _Shard) -> tuple[pa.Table | None, Artifact | None]:
     """A table and its record; what can't be read, or has another schema or hash, is noted."""
     try:
-        artifact = read_artifact(store, name)
-        table = read_table(store, name)
-        mark = read_stage(store, name.rpartition("/")[0])
+        artifact, table = read_artifact(folder.store, name), read_table(folder.store, name)
     except (ShardError, OSError) as error:
         shard.add(name, [str(error).removeprefix(f"{name}: ")])
         return None, None
     if not table.schema.remove_metadata().equals(schema_of(name)):
         shard.add(name, ["its columns are not those of the schema"])
         return None, None
-    if mark is not None and mark.content_hash != artifact.content_hash:
+    if folder.hashes.get(name.rpartition("/")[0], artifact.content_hash) != artifact.content_hash:
         shard.add(name, [f"was made with other settings ({artifact.content_hash}) than its folder's"])
     return table, artifact
 
@@ -194,26 +238,6 @@ def _origin_problems(artifact: Artifact, digests: Mapping[str, str]) -> Iterator
     for name, digest in artifact.inputs.items():
         if name in digests and digests[name] != digest:
             yield f"was made from another {name} than the one that is there; run curate again"
-
-
-def _dir_problems(store: Store) -> Iterator[Problem]:
-    """What concerns the DIR as a whole: its manifest, each folder's mark, files that do not belong."""
-    try:
-        if read_manifest(store) is None:
-            yield Problem(MANIFEST, "is missing")
-    except ShardError as error:
-        yield Problem(MANIFEST, str(error))
-    texts = [*(f"captions/{name}" for name in caption_sets(store)), *(f"text/{name}" for name in text_layers(store))]
-    for folder in ("media", *texts):
-        try:
-            if read_stage(store, folder) is None and store.list(folder):
-                yield Problem(f"{folder}/{STAGE}", "is missing")
-        except ShardError as error:
-            yield Problem(f"{folder}/{STAGE}", str(error))
-    for folder in ("media", "keyframes", "ledger", "captions", "text", *texts):
-        for name in store.list(folder):
-            if not _belongs(folder, name):
-                yield Problem(f"{folder}/{name}", "does not belong here")
 
 
 def _belongs(folder: str, name: str) -> bool:
@@ -261,9 +285,9 @@ def _repeated_keys(shards: Sequence[_Shard]) -> Iterator[Problem]:
 
 
 def _index_problems(store: Store, shards: Sequence[_Shard]) -> Iterator[Problem]:
-    expected = [shard.index for shard in shards if shard.index is not None]
+    expected = {shard.number: shard.index for shard in shards if shard.index is not None}
     try:
-        rows = read_table(store, INDEX_NAME).to_pylist()
+        table = read_table(store, INDEX_NAME)
     except FileNotFoundError:
         if shards:
             yield Problem(INDEX_NAME, "is missing; run curate again")
@@ -271,18 +295,21 @@ def _index_problems(store: Store, shards: Sequence[_Shard]) -> Iterator[Problem]
     except ShardError as error:
         yield Problem(INDEX_NAME, str(error).removeprefix(f"{INDEX_NAME}: "))
         return
-    wrong = [row for row in expected if row not in rows] or [row for row in rows if row not in expected]
+    if not table.schema.remove_metadata().equals(schema_of(INDEX_NAME)):
+        yield Problem(INDEX_NAME, "its columns are not those of the schema; run curate again")
+        return
+    rows = {row["shard"]: row for row in table.to_pylist()}
+    wrong = sorted(shard for shard in expected.keys() | rows.keys() if rows.get(shard) != expected.get(shard))
     if wrong:
-        numbers = ", ".join(str(row.get("shard")) for row in wrong[:5])
+        numbers = ", ".join(str(shard) for shard in wrong[:5])
         yield Problem(INDEX_NAME, f"does not agree with the media of shard {numbers}; run curate again")
 
 
-def _without_media(store: Store, media: set[int]) -> Iterator[Problem]:
+def _without_media(folder: _Dir, media: set[int]) -> Iterator[Problem]:
     """Captions and texts of shards that have no committed media: rows without bytes."""
-    folders = [f"captions/{name}" for name in caption_sets(store)] + [f"text/{name}" for name in text_layers(store)]
-    for folder in folders:
-        for shard in sorted(set(shards_in(store.list(folder))) - media):
-            yield Problem(f"{folder}/{shard_name(shard)}.parquet", "its shard has no committed media; run curate again")
+    for where in folder.texts:
+        for shard in sorted(set(folder.shards(where)) - media):
+            yield Problem(f"{where}/{shard_name(shard)}.parquet", "its shard has no committed media; run curate again")
 
 
 def _first(found: Iterable[str]) -> list[str]:

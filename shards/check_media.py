@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import io
 import json
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,19 +17,26 @@ from shards.artifact import FileFact
 from shards.check_rows import Row
 from shards.errors import ShardError
 from shards.keys import ClipKey
-from shards.store import Store
+from shards.store import Entry, Store
 from shards.tar import Member, members, read_span, sha256
 
 _ROOT_MEMBERS = ("mp4", "json")
-_FACTS = ("key", "video_id", "source", "start", "end", "width", "height", "num_frames", "fps")
+_FACTS = ("key", "video_id", "source", "start", "end", "width", "height", "num_frames", "fps", "first_frame")
 _FRAME_RATE_SLACK = 0.01
 
 
-def file_problems(store: Store, files: Mapping[str, FileFact]) -> Iterator[tuple[str, str]]:
-    """Of the files a shard names: those that are missing, or of another size or content; as (name, what)."""
+def file_problems(
+    store: Store, files: Mapping[str, FileFact], present: Mapping[str, Entry]
+) -> Iterator[tuple[str, str]]:
+    """Of the files a shard names: those that are missing, or of another size or content; as (name, what).
+
+    Args:
+        store: the DIR.
+        files: what the shard's record says of them.
+        present: the files of the DIR by name.
+    """
     for name, fact in files.items():
-        folder, _, base = name.rpartition("/")
-        entry = store.list(folder).get(base)
+        entry = present.get(name)
         if entry is None:
             yield name, "is missing"
         elif entry.size != fact.size:
@@ -47,8 +56,9 @@ def root_problems(store: Store, tar: str, roots: Mapping[str, Row]) -> Iterator[
     for key, _ in groups:
         if key not in roots:
             yield f"root {key}: bytes without a row"
-    for key in {key for key, _ in groups if sum(other == key for other, _ in groups) > 1}:
-        yield f"root {key}: its members are not contiguous"
+    for key, runs in Counter(key for key, _ in groups).items():
+        if runs > 1:
+            yield f"root {key}: its members are not contiguous"
     present = dict(groups)
     for key, row in roots.items():
         yield from (f"root {key}: {what}" for what in _members_of_root(store, tar, row, present.get(key, ())))
@@ -85,9 +95,17 @@ def _fact_problems(data: bytes, row: Row) -> Iterator[str]:
     if not isinstance(facts, dict):
         yield "its .json is unreadable"
         return
+    told = {**row, "first_frame": row["start"] - row["offset"]}
     for name in _FACTS:
-        if facts.get(name) != row[name]:
-            yield f"{name} {row[name]!r} is {facts.get(name)!r} in its .json"
+        if not _same(facts.get(name), told[name]):
+            yield f"{name} {told[name]!r} is {facts.get(name)!r} in its .json"
+
+
+def _same(fact: Any, value: Any) -> bool:
+    """Equal, or close where a number went through 32 bits."""
+    if isinstance(fact, int | float) and isinstance(value, int | float):
+        return math.isclose(fact, value, rel_tol=1e-6, abs_tol=1e-6)
+    return bool(fact == value)
 
 
 def keyframe_times(store: Store, tar: str) -> tuple[dict[str, set[int]], list[str]]:
@@ -157,7 +175,7 @@ def _root_decode_problems(store: Store, tar: str, row: Row) -> Iterator[str]:
         yield f"{frames} frames decode, the table says {row['num_frames']}"
     if (width, height) != (row["width"], row["height"]):
         yield f"is {width}x{height}, the table says {row['width']}x{row['height']}"
-    if abs(rate - row["fps"]) > _FRAME_RATE_SLACK:
+    if frames > 1 and abs(rate - row["fps"]) > _FRAME_RATE_SLACK:
         yield f"has {rate:g} frames a second, the table says {row['fps']:g}"
 
 

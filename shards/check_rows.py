@@ -27,7 +27,11 @@ Row = Mapping[str, Any]
 TIME_SLACK: Final = 0.0015
 """Seconds by which times that should be equal may differ: keys are rounded to milliseconds."""
 FRAME_SLACK: Final = 1.0
-"""Seconds by which the stored frames may begin before a root, or end before it: one GOP."""
+"""Seconds by which stored frames may end before their root does."""
+LEAD: Final = 5.0
+"""Seconds by which a root's first stored frame may lie before it: one GOP, however the encoder was set."""
+STILL_SLACK: Final = 10.0
+"""Seconds by which a keyframe may lie outside its root, where the video has no still inside."""
 
 _OF_THE_ROOT = (
     *("video_id", "source", "shard", "width", "height", "num_frames", "fps"),
@@ -36,12 +40,14 @@ _OF_THE_ROOT = (
 _SHARED = tuple(name for name in TEXT.names if name in CLIPS.names and name != "key")
 
 
-def clip_problems(rows: Sequence[Row], shard: int) -> Iterator[str]:
+def clip_problems(rows: Sequence[Row], shard: int, sources: Sequence[Row] = ()) -> Iterator[str]:
     """What is wrong with the clips of one shard by themselves: keys, spans, trees.
 
     Args:
         rows: of ``media/<shard>.parquet``.
         shard: its number.
+        sources: the shard's rows of ``sources.parquet``: roots of one source must not overlap, unless several spans
+            of it were asked for.
     """
     for key, count in Counter(row["key"] for row in rows).items():
         if count > 1:
@@ -57,7 +63,8 @@ def clip_problems(rows: Sequence[Row], shard: int) -> Iterator[str]:
         if parent in known:
             yield from (f"clip {parent}: {what}" for what in _tiling(known[parent], found))
     yield from _order(rows)
-    yield from _overlaps(row for row in rows if row["parent_key"] is None)
+    asked = Counter((row["video_id"], row["source"]) for row in sources)
+    yield from _overlaps(row for row in rows if row["parent_key"] is None and asked[row["video_id"], row["source"]] < 2)
 
 
 def _clip_alone(row: Row, shard: int) -> Iterator[str]:
@@ -71,7 +78,7 @@ def _clip_alone(row: Row, shard: int) -> Iterator[str]:
         yield f"level {row['level']!r} is none of {', '.join(LEVELS)}"
     if not row["fps"] > 0 or min(row["width"], row["height"], row["num_frames"]) < 1:
         yield f"{row['num_frames']} frames of {row['width']}x{row['height']} at {row['fps']:g} fps"
-    if row["speech_seconds"] < 0 or row["speech_seconds"] > row["end"] - row["start"] + FRAME_SLACK:
+    if row["speech_seconds"] < 0 or row["speech_seconds"] > row["end"] - row["start"] + LEAD:
         yield f"speech_seconds {row['speech_seconds']:g} in a clip of {row['end'] - row['start']:g} s"
     if row["motion"] is not None and not 0 <= row["motion"] <= 1:
         yield f"motion {row['motion']:g} is not between 0 and 1"
@@ -104,7 +111,7 @@ def _clip_in_tree(row: Row, known: Mapping[str, Row]) -> Iterator[str]:
     stored = row["num_frames"] / row["fps"] if row["fps"] > 0 else 0.0
     if row["offset"] < -TIME_SLACK or row["offset"] + row["end"] - row["start"] > stored + FRAME_SLACK:
         yield f"lies outside the {stored:g} s that are stored of its root"
-    if root is row and row["offset"] > FRAME_SLACK:
+    if root is row and row["offset"] > LEAD:
         yield f"its first frame lies {row['offset']:g} s before it"
     parent = known.get(row["parent_key"])
     if row["parent_key"] is None:
@@ -229,7 +236,7 @@ def keyframe_problems(roots: Mapping[str, Row], keyframes: Mapping[str, set[int]
             yield f"root {root}: keyframes of no root of this shard"
             continue
         for ms in sorted(times):
-            if not row["start"] - FRAME_SLACK <= ms / 1000 <= row["end"] + FRAME_SLACK:
+            if not row["start"] - STILL_SLACK <= ms / 1000 <= row["end"] + STILL_SLACK:
                 yield f"root {root}: a keyframe at {ms / 1000:g} s lies outside it"
     yield from (f"root {root}: has no keyframe" for root in roots if not keyframes.get(root))
 

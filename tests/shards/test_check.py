@@ -432,3 +432,10 @@ def test_of_a_file_with_many_problems_the_first_are_listed_and_the_rest_counted(
     found = [problem.what for problem in check(store, decode=False) if problem.where == MEDIA]
     assert len(found) <= 22
     assert any(what.startswith("and ") and "more like these" in what for what in found)
+
+
+@pytest.mark.parametrize("name", [*SCHEMAS, "index.parquet"])
+def test_a_table_with_other_columns_is_reported(store, name):
+    metadata = pq.read_schema(store.path(name)).metadata
+    pq.write_table(pa.table({"a": [1]}).replace_schema_metadata(metadata), store.path(name))
+    _reported(store, name, "columns are not those of the schema", decode=False)
