@@ -6,6 +6,7 @@ from; rows only when someone asks for them.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -36,7 +37,7 @@ def read_table(store: Store, name: str, columns: Sequence[str] | None = None) ->
             raise ShardError(f"{name}: no column {unknown[0]!r} (columns: {', '.join(file.schema_arrow.names)})")
         return file.read(columns=None if columns is None else list(columns), use_threads=False)
 
-    return _with_parquet(store, name, read)
+    return _with_parquet(store, name, read, whole=not store.is_local)
 
 
 def read_artifact(store: Store, name: str) -> Artifact:
@@ -126,8 +127,9 @@ def _artifact_or_none(store: Store, name: str) -> Artifact | None:
         return None
 
 
-def _with_parquet(store: Store, name: str, action: Callable[[Any], Any]) -> Any:
-    with store.open(name) as opened:
+def _with_parquet(store: Store, name: str, action: Callable[[Any], Any], *, whole: bool = False) -> Any:
+    """Act on a table; `whole` fetches the file in one request instead of one a column."""
+    with io.BytesIO(store.read_bytes(name)) if whole else store.open(name) as opened:
         try:
             return action(pq.ParquetFile(opened))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, cast
 from shards.errors import ShardError
 
 _LEFTOVER = ".tmp-"
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}  # file systems without them
 _READ_AHEAD = 1 << 16  # remote files are read by ranges: headers and footers, not whole files
 
 
@@ -158,13 +159,12 @@ class Store:
             self._create_remote(name, data)
             return
         target = self._local(name)
-        target.parent.mkdir(parents=True, exist_ok=True)
         temporary = _beside(target)
-        temporary.write_bytes(data)
         try:
-            os.link(temporary, target)  # the whole file or none, never an empty one
+            temporary.write_bytes(data)
+            _link(temporary, target, data)
         finally:
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)
 
     def delete(self, name: str) -> None:
         """Remove the file `name`; nothing happens where it is not there."""
@@ -212,9 +212,11 @@ class Store:
 
     def _infos(self, folder: str) -> Sequence[dict[str, Any]]:
         try:
-            return list(self._fs.ls(self._key(folder), detail=True))
+            infos = self._fs.ls(self._key(folder), detail=True)
         except FileNotFoundError:
             return []
+        own = PurePosixPath(self._key(folder))  # some stores keep an empty object for the folder itself
+        return [info for info in infos if PurePosixPath(info["name"]) != own]
 
     def _create_remote(self, name: str, data: bytes) -> None:
         if self.exists(name):
@@ -266,6 +268,17 @@ def _remote_token(info: dict[str, Any]) -> str:
 def _beside(target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     return target.with_name(f"{_LEFTOVER}{uuid.uuid4().hex}-{target.name}")
+
+
+def _link(temporary: Path, target: Path, data: bytes) -> None:
+    """Give the finished file its name unless that is taken: whole or not at all, also on NFS."""
+    try:
+        os.link(temporary, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        with target.open("xb") as file:
+            file.write(data)
 
 
 def _commit_local(local: Path, target: Path) -> None:

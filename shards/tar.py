@@ -43,7 +43,7 @@ class Member:
 class TarWriter:
     """Writes a tar to scratch, hashing as it goes; use as a context manager.
 
-    After a clean close `fact` says what was written; after an exception the file is removed.
+    After a clean close `fact` says what was written; after an exception (a full disk too) the file is removed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,8 +59,10 @@ class TarWriter:
         try:
             if kind is None:
                 self._tar.close()
-        finally:
             self._file.close()
+        except BaseException:
+            self.path.unlink(missing_ok=True)
+            raise
         if kind is None:
             self._fact = FileFact(self._file.size, self._file.sha256)
         else:

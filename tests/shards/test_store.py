@@ -1,11 +1,10 @@
 import os
 import pickle
-import resource
-import signal
 import uuid
 from pathlib import Path
 
 import pytest
+from support.full_disk import files_up_to
 
 from shards.errors import ShardError
 from shards.store import Store
@@ -142,22 +141,14 @@ def test_a_failed_commit_leaves_the_old_file_and_nothing_else(tmp_path, monkeypa
 
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no second file system at /dev/shm")
 def test_a_commit_across_file_systems_that_runs_out_of_room_leaves_nothing(tmp_path):
-    """A size limit on this process's files stands in for the full disk: the copy fails half-way."""
     other = Path("/dev/shm") / uuid.uuid4().hex
     other.write_bytes(bytes(1 << 20))
     if other.stat().st_dev == tmp_path.stat().st_dev:
         other.unlink()
         pytest.skip("/dev/shm and the temporary folder are one file system")
     store = Store(tmp_path / "dir")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 18, limits[1]))
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            store.commit(other, "media/a")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
+    with files_up_to(1 << 18), pytest.raises(OSError, match="File too large"):
+        store.commit(other, "media/a")
     assert list((tmp_path / "dir" / "media").iterdir()) == []
     store.commit(other, "media/a")
     assert store.list("media")["a"].size == 1 << 20
@@ -170,3 +161,15 @@ def test_sweep_removes_what_a_killed_run_left(tmp_path):
     (tmp_path / "dir" / "media" / ".tmp-123-b").write_bytes(b"half")
     assert store.sweep("media") == 1
     assert [path.name for path in (tmp_path / "dir" / "media").iterdir()] == ["a"]
+
+
+def test_create_works_where_there_are_no_hard_links(tmp_path, monkeypatch):
+    def no_links(source, target):
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    store = Store(tmp_path / "dir")
+    store.create(".lock", b"first")
+    with pytest.raises(FileExistsError):
+        store.create(".lock", b"second")
+    assert [path.name for path in (tmp_path / "dir").iterdir()] == [".lock"]

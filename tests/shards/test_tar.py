@@ -6,6 +6,7 @@ import pytest
 import webdataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.full_disk import files_up_to
 
 from shards.errors import ShardError
 from shards.store import Store
@@ -92,3 +93,10 @@ def test_a_damaged_header_is_reported(tmp_path):
     (tmp_path / "a.tar").write_bytes(data)
     with pytest.raises(ShardError, match="byte 1024"):
         list(members(Store(tmp_path), "a.tar"))
+
+
+@pytest.mark.parametrize("size", [1 << 22, 1000])
+def test_a_tar_that_finds_the_disk_full_is_removed(tmp_path, size):
+    with files_up_to(512), pytest.raises(OSError, match="File too large"), TarWriter(tmp_path / "a.tar") as tar:
+        tar.add("a", bytes(size))
+    assert not (tmp_path / "a.tar").exists()

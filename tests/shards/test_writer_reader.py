@@ -1,9 +1,13 @@
+import errno
+import random
 import time
 import uuid
 from dataclasses import replace
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from support.full_disk import files_up_to
 
 from shards.errors import ShardError
 from shards.reader import (
@@ -145,8 +149,6 @@ def test_a_tar_of_another_size_makes_the_shard_uncommitted(tmp_path):
 def test_a_table_of_another_origin_is_no_artifact(tmp_path):
     store = Store(tmp_path / "dir")
     commit_table(store, tmp_path, "captions/x/0000000.parquet", _captions(), ARTIFACT)
-    import pyarrow.parquet as pq
-
     pq.write_table(_captions(), tmp_path / "dir/captions/x/0000001.parquet")
     (tmp_path / "dir/captions/x/0000002.parquet").write_bytes(b"PAR1 not parquet")
     with pytest.raises(ShardError, match="no artifact record"):
@@ -165,3 +167,15 @@ def test_a_thousand_footers_are_read_in_about_a_second(tmp_path):
     begin = time.perf_counter()
     assert len(artifacts(store, "captions/x")) == 1000
     assert time.perf_counter() - begin < 3  # measured 0.3 s alone; the machine is shared
+
+
+def test_a_table_that_finds_the_disk_full_leaves_nothing_and_says_why(tmp_path):
+    store = Store(tmp_path / "dir")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    noise = [{**ROWS[0], "time": random.random()} for _ in range(20_000)]
+    with files_up_to(4096), pytest.raises(OSError) as failure:
+        commit_table(store, scratch, "captions/x/0000000.parquet", _captions(noise), ARTIFACT)
+    assert failure.value.errno == errno.EFBIG
+    assert list(scratch.iterdir()) == []
+    assert store.list("captions/x") == {}
