@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, TypeGuard, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -75,22 +76,58 @@ def build(model: type[S], values: Mapping[str, Any], where: str) -> S:
 
 def _first_line(model: type[BaseModel], error: ValidationError, where: str) -> str:
     first = error.errors(include_url=False)[0]
-    path = ".".join(str(part) for part in (where, *first["loc"]) if part != "")
+    names, known = _along(model, first["loc"])
+    path = ".".join(name for name in (where, *names) if name != "")
     if first["type"] == "extra_forbidden":
-        known = _fields_at(model, first["loc"][:-1])
-        return f"{path}: no such setting{nearest(str(first['loc'][-1]), known)}"
+        return f"{path}: no such setting{nearest(names[-1], known)}"
+    if first["type"] == "missing":
+        return f"{path}: must be set"
     message = first["msg"].removeprefix("Value error, ")
-    return f"{path}={first['input']!r}: {message}"
+    value = "" if isinstance(first["input"], Mapping) else f"={first['input']!r}"
+    return f"{path}{value}: {message}"
 
 
-def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> Iterable[str]:
+def _along(model: type[BaseModel], location: Sequence[int | str]) -> tuple[list[str], Iterable[str]]:
+    """The names along pydantic's `location` as the user writes them, and the fields that stand beside the last.
+
+    Where a union is told apart by a field, pydantic puts the tag into the location; nobody writes it.
+    """
+    names: list[str] = []
+    known: Iterable[str] = ()
+    here: Any = model
     for part in location:
-        field = model.model_fields.get(str(part))
-        inner = None if field is None else field.annotation
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            break
-        model = inner
-    return model.model_fields
+        here = _bare(here)
+        members = [member for member in map(_bare, get_args(here)) if _is_model(member)]
+        if get_origin(here) in (Union, UnionType) and (tagged := _tagged(members, part)):
+            here = tagged
+            continue
+        if get_origin(here) in (Union, UnionType):
+            if len(members) != 1:
+                break  # plain values: what follows is pydantic's own name for one of them
+            here = members[0]
+        names.append(str(part))
+        if _is_model(here):
+            known = here.model_fields
+            here = here.model_fields[part].annotation if part in here.model_fields else None
+        else:
+            here = get_args(here)[-1] if get_origin(here) in (dict, Mapping) else None
+    return names, known
+
+
+def _bare(annotation: Any) -> Any:
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+
+
+def _is_model(annotation: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _tagged(members: Iterable[type[BaseModel]], tag: int | str) -> type[BaseModel] | None:
+    """The member of a union that has a field whose only value is `tag`."""
+    for member in members:
+        if any(get_args(field.annotation) == (tag,) for field in member.model_fields.values()):
+            return member
+    return None
 
 
 def load_yaml(path: Path) -> dict[str, Any]:

@@ -88,8 +88,9 @@ class VllmEngine:
 
     async def _open(self) -> None:
         self._lock = asyncio.Lock()
-        self._slots = asyncio.Semaphore(self._settings.in_flight)
         self._engine = _start(self._settings, self._path)
+        decoded_together = self._engine.vllm_config.scheduler_config.max_num_seqs
+        self._slots = asyncio.Semaphore(self._settings.in_flight or decoded_together * 5 // 4 + 1)
         self._max_len: int = self._engine.model_config.max_model_len
         self._system_role = await self._takes_system_role()
 
@@ -232,13 +233,15 @@ def _start(settings: VllmSettings, path: str) -> Any:
         os.environ.setdefault(name, value)
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.platforms import current_platform
+    from vllm.usage.usage_lib import UsageContext
     from vllm.v1.engine.async_llm import AsyncLLM
 
     check_arguments(settings.engine, (field.name for field in dataclasses.fields(AsyncEngineArgs)))
     arguments = engine_arguments(settings, path, on_cpu=current_platform.is_cpu())
     with fate.owner():
         try:
-            return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+            # As for offline use, vLLM's defaults favour throughput over the time to a first token.
+            return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments), usage_context=UsageContext.LLM_CLASS)
         except (ValueError, TypeError, NotImplementedError) as error:
             raise UserError(f"model={settings.model!r}: vLLM can't serve it: {_one_line(error)}") from error
         except (RuntimeError, OSError) as error:

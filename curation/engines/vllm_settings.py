@@ -68,8 +68,9 @@ class VllmSettings(Settings):
     """Most images in one request; 0 saves a vision-language model's vision memory."""
     cpu_threads_bind: Runtime[str | None] = None
     """CPUs that the model's threads are bound to, such as `0-3`; none: all that this process may use."""
-    in_flight: Runtime[int] = Field(default=256, ge=1)
-    """Requests handed to vLLM at a time; more wait with their images unread."""
+    in_flight: Runtime[int | None] = Field(default=None, ge=1)
+    """Requests handed to vLLM at a time, the others wait with their images unread; none: a quarter more than it
+    decodes together."""
     timeout: Runtime[float] = Field(default=1800.0, gt=0)
     """Seconds after which one request is given up."""
 
