@@ -61,13 +61,12 @@ def find_clips(store: Store, selection: Selection) -> tuple[str, list[dict[str, 
     if selection.where:
         conditions.append(f"({selection.where})")
     connection = connect(store)
-    source = f"read_parquet(?) where {' and '.join(conditions)}"
+    # The condition is the user's own SQL over their own files.
+    source = f"from read_parquet(?) where {' and '.join(conditions)}"
     paths = files(store, f"text/{layer}")
     order = "order by shard, source, start, level desc"
-    rows = select(
-        connection, f"select * from {source} {order} limit {selection.limit:d}", [paths, *parameters]
-    )  # the condition is the user's own SQL over their own files
-    total = select(connection, f"select count(*) as n from {source}", [paths, *parameters])[0]["n"]
+    rows = select(connection, f"select * {source} {order} limit {selection.limit:d}", [paths, *parameters])
+    total = select(connection, f"select count(*) as n {source}", [paths, *parameters])[0]["n"]
     return layer, rows, int(total)
 
 

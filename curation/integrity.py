@@ -7,7 +7,7 @@ import argparse
 from rich.console import Console
 
 from curation.inspection import pick_layer
-from runtime.progress import bar
+from runtime.bar import bar
 from shards.check import check
 from shards.export import export
 from shards.store import Store

@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from curation.engines.asr import Recognizer
 from curation.engines.llm import EngineSettings, engine_for
@@ -23,7 +23,7 @@ from curation.media.stage import MediaSettings, media_worker
 from curation.text.caption import CaptionSettings
 from curation.text.filters import FilterSettings
 from curation.text.rewrite import RewriteSettings
-from curation.text.stage import caption_worker, rewrite_worker
+from curation.text.stage import caption_worker, model_names, rewrite_worker
 from runtime.config import Runtime, Settings, build, load_yaml, override
 from runtime.errors import UserError, nearest
 from runtime.stage import PoolSettings, ServiceSpec, StageSpec
@@ -43,7 +43,7 @@ class PipelineSettings(Settings):
     """Share of videos that go to the split `val`, in percent."""
     media: MediaSettings = MediaSettings()
     """From source to clips."""
-    engines: dict[str, EngineSettings] = {}
+    engines: dict[str, EngineSettings] = Field(default_factory=dict)
     """Language models by name; stages that name the same one share its pool."""
     caption: CaptionSettings = CaptionSettings()
     """From keyframes to frame captions."""
@@ -51,7 +51,7 @@ class PipelineSettings(Settings):
     """From speech and captions to summaries and grounded text."""
     filters: FilterSettings = FilterSettings()
     """What sets `keep`."""
-    resources: Runtime[dict[str, PoolSettings]] = {}
+    resources: Runtime[dict[str, PoolSettings]] = Field(default_factory=dict)
     """Workers of `media`, `asr`, `caption`, `rewrite` and of each engine by its name."""
 
     @model_validator(mode="after")
@@ -113,13 +113,11 @@ def default_config() -> Path:
 
 
 def stages_of(
-    settings: PipelineSettings, places: Places, hashes: Hashes, todo: Mapping[str, Sequence[int]]
+    settings: PipelineSettings, places: Places, hashes: Hashes, todo: Mapping[StageName, Sequence[int]]
 ) -> list[StageSpec]:
     """The stages of a run, in order, for the shards that each has to make."""
     media = partial(media_worker, places.root, places.scratch, settings.media, hashes.media)
-    caption = partial(
-        caption_worker, places.root, places.scratch, places.captions, settings.caption, hashes.caption
-    )
+    caption = partial(caption_worker, places.root, places.scratch, places.captions, settings.caption, hashes.caption)
     rewrite = partial(
         rewrite_worker,
         places.root,
@@ -129,14 +127,13 @@ def stages_of(
         settings.rewrite,
         settings.filters,
         settings.val_percent,
+        model_names(settings.caption, settings.rewrite, settings.engines),
         hashes.rewrite,
     )
     builds: Mapping[StageName, Any] = {"media": media, "caption": caption, "rewrite": rewrite}
     needs = services_needed(settings)
     return [
-        StageSpec(name, builds[name], settings.pool(name), todo[name], needs[name])
-        for name in STAGES
-        if todo.get(name)
+        StageSpec(name, builds[name], settings.pool(name), todo[name], needs[name]) for name in STAGES if todo.get(name)
     ]
 
 

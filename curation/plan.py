@@ -8,6 +8,7 @@ made from are still those of its inputs.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from curation.job import Job
+from curation.media.download import check_options, javascript_runtime
 from curation.pipeline import Hashes, PipelineSettings, Places, StageName
 from curation.sources import plan_sources, read_inputs
 from curation.status import source_states
@@ -73,7 +75,12 @@ def make_plan(job: Job) -> Plan:
     check_output(store)
     manifest = read_manifest(store)
     existing = read_table(store, "sources.parquet") if store.exists("sources.parquet") else None
-    found = read_inputs(job.inputs, cache=cache_folder() / "hashes")
+    ignored: Counter[str] = Counter()
+    fetching = job.settings.media.download
+    check_options(fetching)
+    found = read_inputs(
+        job.inputs, allow_schemes=fetching.allow_schemes, cache=cache_folder() / "hashes", ignored=ignored
+    )
     if not found and existing is None:
         raise UserError(f"--input {' '.join(job.inputs)}: no video found there")
     per_shard = manifest.videos_per_shard if manifest else job.settings.videos_per_shard
@@ -99,7 +106,7 @@ def make_plan(job: Job) -> Plan:
         videos_per_shard=size,
         stages=stages,
         replaces=replaces,
-        warnings=_warnings(job.settings, sources),
+        warnings=_warnings(job.settings, sources, ignored),
     )
 
 
@@ -247,15 +254,15 @@ def _stage_plan(
     return StagePlan(name, folder, hash_, tuple(done), tuple(todo), tuple(stale))
 
 
-def _warnings(settings: PipelineSettings, sources: pa.Table) -> tuple[str, ...]:
+def _warnings(settings: PipelineSettings, sources: pa.Table, ignored: Counter[str]) -> tuple[str, ...]:
     """What may go wrong later and can be seen now."""
-    from curation.media.download import javascript_runtime
-
     warnings = []
     youtube = any("youtube.com/" in source or "youtu.be/" in source for source in sources["source"].to_pylist())
     if youtube and javascript_runtime() is None:
         warnings.append("YouTube needs a JavaScript runtime and none is on the PATH: install deno 2 (or node)")
+    if ignored:
+        kinds = ", ".join(f"{count} {suffix or '(no suffix)'}" for suffix, count in ignored.most_common(5))
+        warnings.append(f"files in folders that are no videos were left out: {kinds}")
     if settings.videos_per_shard != "auto" and settings.videos_per_shard < 1:
         raise UserError(f"videos_per_shard={settings.videos_per_shard}: must be auto, or 1 or more")
     return tuple(warnings)
-

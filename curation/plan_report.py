@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
 from curation.job import Job
 from curation.models import used_models
-from curation.pipeline import services_of, stages_of
+from curation.pipeline import StageName, services_of, stages_of
 from curation.plan import Plan, make_plan
 from runtime.models import check
-from runtime.stage import PoolSettings
 
 
 def show_plan(arguments: argparse.Namespace) -> int:
@@ -66,13 +65,13 @@ def _print_models(console: Console, job: Job) -> None:
 
 def _print_placement(console: Console, plan: Plan) -> None:
     """Workers of each pool, and whether the stages stream through this machine or take turns."""
+    from runtime.cluster import ClusterSettings, machine_nodes
     from runtime.placement import place
-    from runtime.runner import machine_resources
 
-    everything = {stage.name: (0,) for stage in plan.stages}
+    everything: dict[StageName, Sequence[int]] = {stage.name: (0,) for stage in plan.stages}
     stages = stages_of(plan.job.settings, plan.places, plan.hashes, everything)
     services = services_of(plan.job.settings, stages)
-    pools: Mapping[str, PoolSettings] = {spec.name: spec.pool for spec in (*stages, *services)}
+    pools = {stage.name: stage.pool for stage in stages} | {service.name: service.pool for service in services}
     table = Table(title="workers", title_justify="left")
     for name in ("pool", "min", "max", "CPUs each", "GPUs each", "at a time"):
         table.add_column(name, justify="left" if name == "pool" else "right")
@@ -82,5 +81,5 @@ def _print_placement(console: Console, plan: Plan) -> None:
     if plan.job.address:
         console.print(f"whether stages stream is decided on the cluster at {plan.job.address}")
         return
-    placement = place(stages, services, machine_resources(), in_turn=plan.job.in_turn)
+    placement = place(stages, services, machine_nodes(ClusterSettings()), in_turn=True if plan.job.in_turn else None)
     console.print(f"stages {'stream' if placement.streams else 'take turns'}: {placement.why}")

@@ -14,7 +14,9 @@ from curation.models import fetch
 from curation.pipeline import services_of, stage_contents, stages_of
 from curation.plan import Plan, check_output, make_plan
 from curation.status import source_states
+from runtime.cluster import ClusterSettings
 from runtime.errors import MachineError, is_machine_fault
+from runtime.runner import RunReport, run_stages
 from runtime.stage import StageSpec
 from shards.artifact import Artifact
 from shards.index import rebuild_index
@@ -33,40 +35,41 @@ def run(arguments: argparse.Namespace) -> int:
     check_output(job.store)
     with Lock(job.store):
         try:
-            return execute(job, console, quiet=arguments.quiet)
+            report = execute(job, console, quiet=arguments.quiet)
         except OSError as error:
             if not is_machine_fault(error):
                 raise
             raise MachineError(str(error)) from error
+    if report.fatal is not None:
+        raise MachineError(report.fatal)
+    if report.interrupted:
+        raise KeyboardInterrupt
+    return 0
 
 
-def execute(job: Job, console: Console, *, quiet: bool) -> int:
-    """Plan and run `job`; the caller holds the lock."""
+def execute(job: Job, console: Console, *, quiet: bool) -> RunReport:
+    """Plan and run `job`, and close the books whatever ended it; the caller holds the lock."""
     plan = make_plan(job)
     for warning in plan.warnings:
         console.print(f"[yellow]warning:[/yellow] {warning}")
     if plan.is_done:
         console.print(f"nothing to do: all of {job.store.root} is up to date with pipeline {job.pipeline}")
-        return 0
+        return RunReport()
     _prepare_scratch(job.scratch)
     _record(plan)
     stages = stages_of(job.settings, plan.places, plan.hashes, {stage.name: stage.todo for stage in plan.stages})
-    fatal = _run_stages(plan, stages, quiet) if stages else None
+    report = _run_stages(plan, stages, quiet) if stages else RunReport()
     _close(plan)
     _summary(plan, console)
-    if fatal is not None:
-        raise MachineError(fatal)
-    return 0
+    return report
 
 
-def _run_stages(plan: Plan, stages: list[StageSpec], quiet: bool) -> str | None:
-    """Run the stages on Ray; the reason where the machine gave up."""
-    from runtime.runner import ClusterSettings, run_stages
-
+def _run_stages(plan: Plan, stages: list[StageSpec], quiet: bool) -> RunReport:
+    """Run the stages on Ray."""
     job = plan.job
     services = services_of(job.settings, stages)
     fetch(job.settings, [stage.name for stage in plan.stages if stage.todo])
-    report = run_stages(
+    return run_stages(
         stages,
         services,
         cluster=ClusterSettings(address=job.address),
@@ -75,7 +78,6 @@ def _run_stages(plan: Plan, stages: list[StageSpec], quiet: bool) -> str | None:
         quiet=quiet,
         stages_in_turn=True if job.in_turn else None,
     )
-    return report.fatal
 
 
 def _prepare_scratch(scratch: Path) -> None:
