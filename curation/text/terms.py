@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice, takewhile
 from typing import Literal
 
@@ -89,6 +90,8 @@ _TENS = {
 }
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000, "billion": 1_000_000_000}
 
+_NUMBER_WORDS = frozenset((*_UNITS, *_TENS, *_SCALES))
+
 _IRREGULAR = _pairs(
     """
     men:man women:woman children:child people:person feet:foot teeth:tooth mice:mouse geese:goose oxen:ox
@@ -123,12 +126,17 @@ class Term:
 
 def terms(text: str) -> tuple[Term, ...]:
     """The terms of a text in order; function words and framing words (``a photo of``) are none."""
-    return tuple(term for term in _counting(text) if term.form not in (_BREAK, _ONE))
+    return tuple(term for term in _reading(text) if term.form not in (_BREAK, _ONE))
 
 
 def counted_ones(text: str) -> frozenset[str]:
     """What a text speaks of in the singular (``a brown dog``): forms of the words that an article stands before."""
-    return frozenset(form for term in _counting(text) if term.form == _ONE for form in term.followers)
+    return frozenset(form for term in _reading(text) if term.form == _ONE for form in term.followers)
+
+
+@lru_cache(maxsize=8192)  # a frame caption is read for every claim that cites it, in every clip that holds the frame
+def _reading(text: str) -> tuple[Term, ...]:
+    return tuple(_counting(text))
 
 
 def _counting(text: str) -> Iterator[Term]:
@@ -189,6 +197,7 @@ def _is_name(tokens: list[str], index: int, starts_sentence: bool, shouting: boo
     return not starts_sentence or (following[:1].isupper() and token.casefold() not in STOP_WORDS)
 
 
+@lru_cache(maxsize=65536)
 def fold(token: str) -> str:
     """One word folded: case, possessive, plural, ``-ing`` and ``-ed`` of English; a number keeps its ``#``."""
     word = token.casefold().split("'")[0]
@@ -232,6 +241,8 @@ def _number_at(tokens: list[str], index: int) -> tuple[str | None, int]:
     token = tokens[index].casefold()
     if re.fullmatch(r"[0-9]+(?:[.,][0-9]+)*", token):
         return _canonical(token), 1
+    if token not in _NUMBER_WORDS:
+        return None, 1
     total = current = 0
     used, last = 0, ""
     for word in (token.casefold() for token in tokens[index : index + 12]):

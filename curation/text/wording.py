@@ -14,8 +14,10 @@ _QUOTES = "\"'“”„«»`"
 
 def tidy(text: str, max_chars: int | None = None) -> str:
     """`text` on one line, in valid Unicode without control characters, cut at a word where longer than `max_chars`."""
-    sound = text.encode("utf-8", "replace").decode("utf-8")
-    line = " ".join("".join(character for character in sound if not _is_hidden(character)).split())
+    sound = text.encode("utf-8", "ignore").decode("utf-8")
+    if not sound.isprintable():
+        sound = "".join(character for character in sound if not _is_hidden(character))
+    line = " ".join(sound.split())
     if max_chars is None or len(line) <= max_chars:
         return line
     cut = line[:max_chars]

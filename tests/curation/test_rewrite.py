@@ -201,6 +201,13 @@ def test_json_in_fences_and_prose_is_still_read():
     assert result.grounded.status == "ok"
 
 
+def test_half_a_character_in_an_answer_can_be_stored():
+    text = '{"abstain": false, "claims": [{"text": "Onions \\ud800", "evidence": ["F1"]}]}'
+    (result,), _ = rewrite(Answering(lambda request: text), [clip()])
+    assert [verdict.text for verdict in result.grounded.verdicts] == ["Onions"]
+    assert result.subtitle_summary is None or result.subtitle_summary.encode()
+
+
 def test_malformed_claims_cost_only_themselves():
     listed = [
         3,
