@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from curation.media.addresses import REFUSAL
-from shards.schema import FailedClass
+
+if TYPE_CHECKING:  # a type only: the child process is spared the import of Arrow
+    from shards.schema import FailedClass
 
 
 @dataclass(frozen=True)

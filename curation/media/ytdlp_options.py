@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-from collections.abc import Mapping
+import difflib
+import optparse
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from runtime.errors import UserError, nearest
+from runtime.errors import UserError
 
 
 def ytdlp_options(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -16,16 +16,19 @@ def ytdlp_options(given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: yt-dlp knows no such option, or does not take the value.
     """
+    if not given:
+        return {}
     import yt_dlp
 
     base = ["--ignore-config"]
-    known = yt_dlp.parse_options(base).ydl_opts
+    parser, _, _, known = yt_dlp.parse_options(base)
+    names = {*known, *(flag.removeprefix("--") for flag in parser._long_opt)}
     options: dict[str, Any] = {}
     for name, value in given.items():
         if name in known:
             options[name] = value
             continue
-        parsed = _parse(base + _arguments(name, value), name, known)
+        parsed = _parse(base + _arguments(name, value), name, names)
         options |= {key: parsed[key] for key in parsed if parsed[key] != known.get(key)}
     return options
 
@@ -39,15 +42,15 @@ def _arguments(name: str, value: Any) -> list[str]:
     return [argument for item in values for argument in (f"--{flag}", str(item))]
 
 
-def _parse(arguments: list[str], name: str, known: Mapping[str, Any]) -> dict[str, Any]:
+def _parse(arguments: list[str], name: str, names: Collection[str]) -> dict[str, Any]:
     import yt_dlp
 
-    complaint = io.StringIO()
     try:
-        with contextlib.redirect_stderr(complaint):
-            return dict(yt_dlp.parse_options(arguments).ydl_opts)
-    except SystemExit:
-        said = complaint.getvalue().strip()
-    if "no such option" in said:
-        raise UserError(f"download.yt_dlp.{name}: yt-dlp has no such option{nearest(name, known)}")
-    raise UserError(f"download.yt_dlp.{name}: yt-dlp does not take this value")
+        return dict(yt_dlp.parse_options(arguments).ydl_opts)
+    except optparse.OptParseError as error:
+        said = str(error)
+    if "no such option" not in said:
+        raise UserError(f"download.yt_dlp.{name}: yt-dlp does not take this value")
+    near = difflib.get_close_matches(name.lstrip("-"), names, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "`python -m yt_dlp --help` lists them"
+    raise UserError(f"download.yt_dlp.{name}: yt-dlp has no such option ({hint})")
