@@ -75,10 +75,10 @@ def read_inputs(
         UserError: an input that is not there, can't be read or can't be understood; it names it.
     """
     ignored = Counter() if ignored is None else ignored
-    entries = [entry for text in inputs for entry in _expand(text, ignored)]
-    places = [_place(entry, allow_schemes) for entry in entries]
-    files = [place for place in places if isinstance(place, Path)]
     try:
+        entries = [entry for text in inputs for entry in _expand(text, ignored)]
+        places = [_place(entry, allow_schemes) for entry in entries]
+        files = [place for place in places if isinstance(place, Path)]
         hashes = dict(zip(files, hash_files(files, cache), strict=True))
     except OSError as error:
         raise UserError(f"--input {error.filename}: can't be read ({error.strerror})") from None
@@ -188,8 +188,8 @@ def _place(entry: Entry, allow_schemes: Sequence[str]) -> Path | str:
         _check_url(entry, scheme[1].lower(), allow_schemes)
         return entry.url
     path = Path(entry.url)
-    if not entry.url.isprintable():
-        raise UserError(f"{entry.where}: {entry.url!r}: the name can't be written as text; rename the file")
+    if any("\ud800" <= letter <= "\udfff" for letter in entry.url):
+        raise UserError(f"--input {entry.url!r}: the name is not UTF-8 text; rename the file")
     if not path.is_file():
         reason = "is no file" if path.exists() else "no such file"
         raise UserError(f"{entry.where}: {entry.url}: {reason}")

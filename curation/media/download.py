@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from curation.ledger import SourceFailed, SourceFiltered
 from curation.media.download_errors import Failure
-from curation.media.download_settings import DownloadSettings, redact
+from curation.media.download_settings import COOKIE_FILES, DownloadSettings, redact
 from curation.media.fetch import Job, Outcome
 from curation.media.pacing import pacing_folder, postpone, turn
 from curation.media.subtitles import Track
@@ -98,12 +98,12 @@ def download(source: str, settings: DownloadSettings, scratch: Path) -> Download
             return _delivered(outcome, settings, scratch)
         failure = Failure(**outcome.failure)
         wait = failure.retry_after or settings.backoff * 2**attempt * random.uniform(0.5, 1.5)
+        if failure.class_ == "rate_limited":  # asked of all who are at this host
+            postpone(host, pacing_folder(), min(wait, settings.max_wait))
         if not failure.transient or attempt == settings.retries or wait > min(settings.max_wait, left):
             raise SourceFailed(failure.class_, redact(failure.message, settings))
         _log.info("%s: %s; again in %.0f s", redact(source, settings), redact(failure.message, settings), wait)
-        if failure.class_ == "rate_limited":
-            postpone(host, pacing_folder(), wait)
-        else:
+        if failure.class_ != "rate_limited":
             time.sleep(wait)
         attempt += 1
 
@@ -135,14 +135,13 @@ def check_options(settings: DownloadSettings) -> None:
 
     options = ytdlp_options(settings.yt_dlp)
     cookies = options.get("cookiefile")
-    if cookies and not os.access(Path(cookies).expanduser(), os.R_OK):
+    if cookies and not os.access(cookies, os.R_OK):
         raise UserError(f"download.yt_dlp.cookies={cookies}: no such file, or it can't be read")
 
 
 def javascript_runtime() -> str | None:
     """Name and version of a JavaScript runtime that yt-dlp can use for YouTube; None where there is none."""
     from yt_dlp.globals import supported_js_runtimes
-    from yt_dlp.YoutubeDL import YoutubeDL  # noqa: F401  fills the table of runtimes
 
     for runtime in supported_js_runtimes.value.values():
         info = runtime().info
@@ -202,10 +201,10 @@ def _job(source: str, settings: DownloadSettings, scratch: Path, patient: bool) 
 def _own_cookies(options: Mapping[str, Any], scratch: Path) -> dict[str, Any]:
     """The options with a copy of the cookies file: yt-dlp writes into it, and several downloads share it."""
     result = dict(options)
-    for name in ("cookiefile", "cookies"):
+    for name in COOKIE_FILES:
         if result.get(name):
             copy = scratch / "cookies.txt"
-            _write_private(copy, Path(result[name]).expanduser().read_text(encoding="utf-8"))
+            _write_private(copy, Path(result[name]).read_text(encoding="utf-8"))
             result[name] = str(copy)
     return result
 
@@ -244,7 +243,9 @@ def _sidecars(video: Path) -> tuple[Track, ...]:
     """Subtitle files with the video's stem, in the order of their names."""
     pattern = re.compile(re.escape(video.stem) + r"(?:\.([A-Za-z]{2,3}(?:[-_]\w+)*))??(\.auto)?")
     tracks = []
-    for path in sorted(video.parent.iterdir()):
+    with os.scandir(video.parent) as entries:
+        beside = sorted(entry.name for entry in entries if entry.name.startswith(video.stem))
+    for path in map(video.with_name, beside):
         match = pattern.fullmatch(path.stem) if path.suffix.lower() in SUBTITLE_SUFFIXES else None
         if match is not None and path.is_file():
             format_ = path.suffix.lower().removeprefix(".")

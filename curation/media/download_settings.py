@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from pydantic import Field, field_serializer, field_validator
@@ -16,6 +17,9 @@ from pydantic import Field, field_serializer, field_validator
 from curation.media.addresses import EVERYWHERE, network
 from runtime.config import Runtime, Settings
 from runtime.errors import UserError
+
+COOKIE_FILES: Final = ("cookiefile", "cookies")
+"""The two names of yt-dlp's option for a file of cookies."""
 
 _HELD: Final[Mapping[str, str]] = {
     "format": "set download.format",
@@ -101,7 +105,8 @@ class DownloadSettings(Settings):
             remedy = _HELD.get(_plain_name(name))
             if remedy is not None:  # no ValueError: its message would show the value, with what is secret in it
                 raise UserError(f"download.yt_dlp.{name}: can't be set; {remedy}")
-        return value
+        paths = {name: Path(value[name]).expanduser().absolute() for name in COOKIE_FILES if value.get(name)}
+        return value | {name: str(path) for name, path in paths.items()}  # workers may run in another folder
 
     @field_serializer("yt_dlp")
     def _without_secrets(self, value: dict[str, Any]) -> dict[str, Any]:

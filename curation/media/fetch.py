@@ -96,7 +96,7 @@ def fetch(job: Job, watch: Watch) -> Outcome:
     from yt_dlp.utils import YoutubeDLError
 
     with _client(job, watch) as ydl:
-        guard(job.allowed_networks, [url for url in ydl.proxies.values() if url and url != "__noproxy__"])
+        guard(job.allowed_networks, _proxies(ydl))
         watch.suspend(False)
         try:
             return _download(ydl, job)
@@ -216,6 +216,13 @@ def _progress_hook(job: Job, watch: Watch) -> Any:
             raise _Stop(Outcome(too_long=f"more than {job.max_bytes} bytes (download.max_bytes)"))
 
     return hook
+
+
+def _proxies(ydl: Any) -> list[str]:
+    """URLs of the proxies in use, from the options and the environment."""
+    named = {scheme: url for scheme, url in ydl.proxies.items() if scheme != "no"}
+    used = [*named.values(), ydl.params.get("geo_verification_proxy")]
+    return [url for url in used if url and url != "__noproxy__"]
 
 
 def _check_scheme(url: str, allowed: Sequence[str]) -> None:

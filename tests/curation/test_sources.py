@@ -70,6 +70,17 @@ class TestInputs:
         with pytest.raises(UserError, match=r"^--input " + value.replace("*", r"\*")):
             read_inputs([value])
 
+    def test_a_path_that_no_file_system_takes_is_named(self):
+        with pytest.raises(UserError, match=r"^--input /x{300}: can't be read"):
+            read_inputs(["/" + "x" * 300])
+
+    def test_a_name_that_is_no_text_is_refused_and_any_text_is_taken(self, tmp_path):
+        write(tmp_path / "family 👨‍👩‍👧.mp4")
+        assert len(read_inputs([str(tmp_path)])) == 1
+        (tmp_path / os.fsdecode(b"\xff.mp4")).write_text("x")
+        with pytest.raises(UserError, match="rename the file"):
+            read_inputs([str(tmp_path)])
+
     def test_other_schemes_pass_when_allowed(self):
         assert read_inputs(["ftp://example.org/x.mp4"], allow_schemes=["ftp"])[0].is_url
 
