@@ -168,6 +168,11 @@ def test_a_server_that_dies_in_the_middle_of_a_batch_ends_the_run():
         engine.close()
 
 
+def test_a_server_that_lives_but_never_ends_an_answer_fails_the_request_only():
+    with FakeLLM("hang_up") as server:
+        assert ask(server.url, prompt(), retries=0)["k"].error == "connection"
+
+
 def test_a_server_that_comes_back_within_the_probes_goes_on_serving():
     with FakeLLM("echo") as before:
         engine = EndpointEngine(settings(before.url, retries=0, backoff=0.2))
