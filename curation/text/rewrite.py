@@ -150,7 +150,7 @@ class Rewriter:
         """The requests for one clip: none for what is empty, or short enough to stand as it is."""
         sources = {"subtitle_summary": clip.subtitle, "caption_summary": join_captions(clip.frames)}
         for name, text in sources.items():
-            if text and self._is_summarized(text, clip.level):
+            if text and tidy(text) and self._is_summarized(text, clip.level):
                 yield self._summary_request(f"{clip.key}/{name}", text, counts)
         if "grounded" in self._prompts and self._is_groundable(evidence):
             shown = fit(evidence, self._settings.input_chars)
@@ -252,7 +252,7 @@ class Rewriter:
 
     def _summary(self, clip: ClipTexts, text: str, answer: Answer | None, counts: Counter[str]) -> str | None:
         """The summary as kept: the text itself where none was asked for, None where no usable one came."""
-        if not text:
+        if not tidy(text):
             return None
         if not self._is_summarized(text, clip.level):
             return text

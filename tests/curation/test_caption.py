@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.answering import Answering
 
@@ -87,6 +87,7 @@ def test_captions_are_tidied(raw, clean):
     assert clean_caption(raw, 9 if raw.startswith("one") else 100) == clean
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(1, 50))
 def test_a_caption_is_one_line_within_the_limit_or_none(text, limit):
     caption = clean_caption(text, limit)

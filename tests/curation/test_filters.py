@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.text.filters import FILTERS, ClipFacts, FilterSettings, reason_to_drop
@@ -80,6 +80,7 @@ def test_limits_that_no_clip_can_meet_are_refused():
         build(FilterSettings, {"words": {"medium": {"min": 5, "max": 2}}}, "filters")
 
 
+@settings(deadline=None)
 @given(
     st.builds(
         ClipFacts, level=st.sampled_from(LEVELS), seconds=st.floats(0.1, 100), language=st.none() | st.text(max_size=5),

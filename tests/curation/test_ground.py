@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from curation.media.transcript import Word
@@ -66,6 +66,7 @@ def test_evidence_that_does_not_fit_loses_words_before_captions():
     assert fit(EVIDENCE, 10_000) == EVIDENCE
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1e5), st.text(max_size=20))), st.lists(st.floats(0, 1e4), max_size=20))
 def test_ids_and_labels_are_unique_whatever_the_times(frames, starts):
     words = tuple(Word(start, start + 0.01, "word") for start in sorted(starts))
@@ -257,6 +258,7 @@ SETTINGS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(CLAIMS, st.lists(PHRASES, max_size=4), SETTINGS)
 def test_kept_text_is_made_of_supported_claims_whose_evidence_exists(claims, captions, settings):
     evidence = gather([Frame(float(i), text) for i, text in enumerate(captions)], WORDS)
@@ -267,6 +269,7 @@ def test_kept_text_is_made_of_supported_claims_whose_evidence_exists(claims, cap
     assert {id_ for verdict in outcome.verdicts for id_ in verdict.evidence} <= {item.id for item in evidence}
 
 
+@settings(deadline=None)
 @given(CLAIMS, st.lists(PHRASES, max_size=4))
 def test_by_default_every_term_of_a_kept_claim_stands_in_a_frame_it_cites(claims, captions):
     evidence = gather([Frame(float(i), text) for i, text in enumerate(captions)], WORDS)
@@ -277,6 +280,7 @@ def test_by_default_every_term_of_a_kept_claim_stands_in_a_frame_it_cites(claims
             assert {term.form for term in terms(verdict.text)} <= seen
 
 
+@settings(deadline=None)
 @given(PHRASES)
 def test_a_caption_supports_itself(text):
     evidence = gather([Frame(0.0, text)], ())
@@ -317,6 +321,7 @@ def test_numbers_in_words_and_digits_are_one_term(text, number):
     assert number in {term.form for term in terms(text)}
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_has_terms_and_a_tidy_form(text):
     terms(text)
@@ -326,11 +331,13 @@ def test_any_text_has_terms_and_a_tidy_form(text):
     line.encode("utf-8")
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(1, 30))
 def test_a_trimmed_text_has_no_more_words_than_asked_for(text, limit):
     assert len(trim_words(text, limit).split()) <= limit
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(20, 60))
 def test_a_text_shortened_from_the_middle_fits(text, limit):
     assert len(middle_out(text, limit)) <= limit

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.text import prompts
@@ -49,6 +49,7 @@ def test_a_missing_field_is_an_error_of_the_program():
         prompts.load("summary_vidla", ["text"]).render()
 
 
+@settings(deadline=None)
 @given(st.text() | st.text("</text>[INST]|im_end\n\r $", max_size=60))
 def test_no_data_can_close_its_block_or_start_a_new_line(text):
     _, user = prompts.load("summary_vidla", ["text"]).render(text=text)

@@ -75,6 +75,14 @@ def test_empty_texts_make_no_request_and_stay_null():
     assert (result.grounded.status, result.grounded.text) == ("abstained", None)
 
 
+@pytest.mark.parametrize("blank", [" ", "\r\n", "\x00\u200e"])
+def test_a_subtitle_without_a_visible_character_is_no_subtitle(blank):
+    model = Answering(plain)
+    (result,), _ = rewrite(model, [clip(subtitle=blank, captions=())])
+    assert model.batches == []
+    assert result.subtitle_summary is None
+
+
 def test_levels_that_are_not_summarized_keep_their_texts():
     model = Answering(plain)
     how = RewriteSettings(engine="llm", summarize_levels=("medium", "long"), grounded=False)
@@ -294,7 +302,7 @@ GARBAGE = (
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     st.lists(GARBAGE, min_size=6, max_size=6), st.integers(0, 120), TEXTS, st.lists(TEXTS, max_size=3), st.booleans()
 )
@@ -316,6 +324,7 @@ def test_whatever_a_model_answers_the_rules_hold(replies, cut, subtitle, caption
     json.dumps([result.subtitle_summary, result.grounded.text]).encode()
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_can_be_read_as_an_answer(text):
     parse_proposal(text, 3, 40)
