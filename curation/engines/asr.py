@@ -33,19 +33,19 @@ class AsrSettings(Settings):
     """URI of a Whisper model in CTranslate2's format."""
     compute_type: str = "int8"
     """Number format of its arithmetic: `int8` for processors, `float16` or `int8_float16` for GPUs."""
-    beam_size: int = Field(1, ge=1, le=20)
+    beam_size: int = Field(default=1, ge=1, le=20)
     """Hypotheses kept while decoding; 5 is slower and hears somewhat better."""
     language: str | None = None
     """ISO 639-1 code of the speech; none: detected for each video."""
-    vad_threshold: float = Field(0.5, gt=0, lt=1)
+    vad_threshold: float = Field(default=0.5, gt=0, lt=1)
     """Probability above which sound counts as speech; the rest is not transcribed."""
-    min_silence: float = Field(1.0, ge=0)
+    min_silence: float = Field(default=1.0, ge=0)
     """Seconds of silence that separate two stretches of speech."""
-    max_compression_ratio: float = Field(2.4, gt=1)
+    max_compression_ratio: float = Field(default=2.4, gt=1)
     """A stretch whose text compresses better than this is the model caught in a loop, and is dropped."""
     device: Runtime[str] = "auto"
     """`cpu`, `cuda`, or `auto`: a GPU where there is one."""
-    cpu_threads: Runtime[int] = Field(0, ge=0)
+    cpu_threads: Runtime[int] = Field(default=0, ge=0)
     """Threads of the model; 0: its own choice."""
 
 
