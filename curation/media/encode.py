@@ -187,7 +187,8 @@ def _run(args: Sequence[str], scratch: Path, watcher: Any, limit: float) -> str:
         tail.join()
     finally:
         watchdog.cancel()
-        kill(process)
+        if process.poll() is None:
+            kill(process)
         process.stdout.close()
     if late.is_set():
         raise SourceFailed("internal", f"encoding took longer than {limit:.0f} s")

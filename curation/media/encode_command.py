@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import ffmpeg
 
-from curation.media.probe import Probe, local_only
+from curation.media.probe import MAX_PIXELS, Probe, local_only
 from runtime.process import ffmpeg_binary
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ THUMBNAIL: Final = (64, 36)
 _SEEK_MARGIN: Final = 10.0
 _TOLERANCE: Final = 0.001
 _LONGEST_SIDE: Final = 4096
-_MAX_PIXELS: Final = 1 << 26
 _MAX_ARGUMENT: Final = 100_000  # Linux takes 131,072 bytes in one argument
 
 
@@ -114,7 +113,7 @@ def _input(job: Job, settings: EncodeSettings) -> Any:
         "format": job.probe.format,
         "protocol_whitelist": "file,pipe",
         "threads": settings.threads,
-        "max_pixels": _MAX_PIXELS,
+        "max_pixels": MAX_PIXELS,
         "reinit_filter": 0,  # sizes may change midway: the scalers cope, the frame counters must not restart
     }
     if job.seek > 0:  # everything from the keyframe before on is decoded; the frame rate filter drops what is early

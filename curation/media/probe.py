@@ -37,6 +37,9 @@ DEMUXERS: Final = (
 )
 """libavformat's demuxers for containers that hold their own video; none of them opens a second file."""
 
+MAX_PIXELS: Final = 1 << 26
+"""Pixels that a picture may have (8,192 x 8,192): a small file can ask for any amount of memory."""
+
 _LOOK_PACKETS: Final = 600
 _JUMP_SECONDS: Final = 10.0
 # Containers whose stated duration is a guess from time stamps (which may jump) or from the bit rate.
@@ -213,6 +216,7 @@ class _Look(NamedTuple):
 
 def _look(container: Any, stream: Any) -> _Look:
     """Read the first packets and decode the first frame: what headers don't tell."""
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     times: list[_Times] = []
     frame = None
     for packet in islice(_packets(container, [stream]), _LOOK_PACKETS):

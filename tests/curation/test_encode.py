@@ -158,6 +158,13 @@ def test_any_number_of_boundaries_fits_into_the_arguments(number: int) -> None:
         assert len(job.forced) == sum(arg.count(",") + 1 for arg in command(job, SETTINGS) if arg.startswith("1.375,"))
 
 
+@pytest.mark.parametrize("fps", [1.0, 12.5, 29.97])
+def test_other_frame_rates_are_as_even(fps: float, tmp_path: Path) -> None:
+    encoded = _encoded(path_of("good"), tmp_path, fps=fps)
+    assert encoded.num_frames in (math.floor(4 * fps), math.ceil(4 * fps))
+    assert _clocks(encoded.path)[-1] == pytest.approx((encoded.num_frames - 1) / fps, abs=0.06)
+
+
 def test_sound_is_stored_on_request(tmp_path: Path) -> None:
     encoded = _encoded(path_of("good"), tmp_path, audio=True)
     with av.open(str(encoded.path)) as container:

@@ -242,6 +242,12 @@ CASES: Mapping[str, Case] = {
     "truncated_early": Case(_cut_off("good", 0.25), *_CORRUPT),
     "truncated_late": Case(_cut_off("good", 0.8)),
     "damaged_midway": Case(_damaged("good", 0.45, 0.55)),
+    "huge_picture": Case(
+        _video(
+            "huge.mkv", "-c:v", "png", "-frames:v", "1", pixels="gray", source="color=s=16000x8000:r=1:d=4", audio=()
+        ),
+        *_CORRUPT,
+    ),
     # odd, and fine
     "index_at_end": Case(_video("end.mp4", *_X264)),
     "video_only": Case(_video("silent.mp4", *_X264, audio=())),
