@@ -155,10 +155,16 @@ def _start(settings: ClusterSettings) -> Cluster:
 
 @contextlib.contextmanager
 def _native_silence() -> Iterator[None]:
-    """Keep Ray's native parts from announcing their log level on standard error; errors come as exceptions."""
+    """Keep Ray's native parts from announcing their log level on standard error; errors come as exceptions.
+
+    What Ray pushes to drivers later (each death of a worker) it prints on standard output; the runner tells of it.
+    """
     if _debug():
         yield
         return
+    import ray._private.worker
+
+    ray._private.worker._worker_logs_enabled = False
     sys.stderr.flush()
     kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)

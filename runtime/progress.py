@@ -85,6 +85,7 @@ class Board:
         self._time: dict[str, dict[str, tuple[float, float]]] = {p: {} for p in (*totals, *self._services)}
         self._begun: dict[str, float] = {}
         self._past: deque[tuple[float, dict[str, _Sums]]] = deque([(now, self._sums())])
+        self._zero = self._sums()
 
     def begin(self, stages: Iterable[str], now: float) -> None:
         """Stages start work: their pace is measured from here."""
@@ -110,9 +111,9 @@ class Board:
         while len(self._past) > 2 and self._past[1][0] <= now - WINDOW_SECONDS:
             self._past.popleft()
 
-    def figures(self, now: float) -> Figures:
-        """Everything as it stands."""
-        then, before = self._past[0]
+    def figures(self, now: float, whole_run: bool = False) -> Figures:
+        """Everything as it stands; rates and waits are over the last minute, or over the whole run."""
+        then, before = (self._start, self._zero) if whole_run else self._past[0]
         sums = self._sums()
         pools = tuple(
             self._pool(name, sums[name], before[name], max(now - then, 1e-9), now)

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from runtime.cluster import Cluster, ClusterSettings, connected
 from runtime.errors import MachineError, UserError
-from runtime.log import get_logger
 from runtime.meter import Done, Meter, News
 from runtime.placement import Group, Node, place
 from runtime.progress import Board
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 OnResult = Callable[[str, int, ShardResult], None]
 
 POLL_SECONDS: Final = 0.5
-log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def run_stages(
     Raises:
         UserError: the machine is too small for one stage, nothing answers at the address, or a stage or a service
             can't be built for a reason that the user can mend.
-        MachineError: Ray or a service can't be started.
+        MachineError: Ray can't be started. What happens later is told by `RunReport.fatal`.
     """
     todo = [stage for stage in stages if stage.shards]
     if not todo:
@@ -95,12 +93,7 @@ def run_stages(
 
 
 class _Stop(Exception):
-    """Ends the run: a fatal line, and whose fault it is."""
-
-    def __init__(self, line: str, users: bool = False) -> None:
-        super().__init__(line)
-        self.line = line
-        self.users = users
+    """Ends the run with a fatal line."""
 
 
 class _Run:
@@ -128,28 +121,28 @@ class _Run:
         self._board = Board(totals, dict.fromkeys(used), started)
         self._status = self._placement.why
         self._next_poll = 0.0
+        self._interrupt = _Interrupt()
 
     def go(self) -> RunReport:
         """Run all groups; see `run_stages`."""
         fatal, interrupted = None, False
         self._shown.write("start", why=self._placement.why, shards={n: len(s.shards) for n, s in self._stages.items()})
         try:
-            for group in self._placement.groups:
-                self._run_group(group)
+            with self._interrupt.caught():
+                for group in self._placement.groups:
+                    self._run_group(group)
         except KeyboardInterrupt:
             interrupted = True
-        except _Stop as stop:
+        except (_Stop, MachineError) as stop:
             self._cluster.keep_logs = True
-            if stop.users:
-                raise UserError(stop.line) from None
-            fatal = stop.line
+            fatal = str(stop)
         return self._report(fatal, interrupted)
 
     def _report(self, fatal: str | None, interrupted: bool) -> RunReport:
         now = time.monotonic()
         self._board.tick(now)
         status = fatal or ("stopped by Ctrl-C" if interrupted else "done")
-        self._shown.end(self._board.figures(now), status)
+        self._shown.end(self._board.figures(now, whole_run=True), status)
         return RunReport(
             done=self._board.shards_done(),
             counts=self._board.counts(),
@@ -160,7 +153,9 @@ class _Run:
         )
 
     def _run_group(self, group: Group) -> None:
-        from runtime.flow import Flow  # imports ray
+        import ray
+
+        from runtime.flow import Flow
 
         stages = [self._stages[name] for name in group.stages]
         meter = _start_meter(stages)
@@ -168,15 +163,21 @@ class _Run:
         flow = Flow(stages, {pool.name: pool.handle() for pool in pools}, meter, self._limits(pools))
         self._board.begin(group.stages, time.monotonic())
         try:
-            for row in flow.rows(POLL_SECONDS):
-                if row is not None:
-                    self._take_row(row)
-                self._poll(meter, pools)
-            self._poll(meter, pools, force=True)
+            self._watch(flow, meter, pools)
             self._check_complete(stages)
+        except ray.exceptions.RayError as error:
+            raise _Stop(f"Ray gave up: {one_line(error)}") from error
         finally:
-            with _sigint_ignored():
-                self._end_group(flow, pools, meter)
+            self._end_group(flow, pools, meter)
+
+    def _watch(self, flow: Flow, meter: Any, pools: Sequence[ServicePool]) -> None:
+        for row in flow.rows(POLL_SECONDS):
+            if row is not None:
+                self._take_row(row)
+            self._poll(meter, pools, force=row is not None and row.fatal is not None)
+            if row is not None and row.fatal:  # the meter has told more of it, unless it was lost
+                raise _Stop(row.fatal)
+        self._poll(meter, pools, force=True)
 
     def _limits(self, pools: Sequence[ServicePool]) -> Node:
         """What is left for Ray Data when the services have taken their part."""
@@ -188,35 +189,38 @@ class _Run:
         )
 
     def _take_row(self, row: Row) -> None:
-        for stage, counts in row.results.items():
-            fatal = row.fatal if stage == list(row.results)[-1] else None
-            self._finish(Done(stage, row.shard, counts, fatal), last_word=False)
+        finished = list(row.results.items())[: -1 if row.fatal else None]
+        for stage, counts in finished:
+            self._finish(Done(stage, row.shard, counts))
 
-    def _finish(self, done: Done, last_word: bool = True) -> None:
-        """Book a result once, whichever way it came first; a fatal one only with all that is known of it."""
-        if done.fatal:
-            if last_word:
-                self._shown.write("fatal", stage=done.stage, shard=done.shard, line=done.fatal, trace=done.trace)
-                if done.trace:
-                    log.debug("%s", done.trace)
-                raise _Stop(done.fatal, done.blame == "user")
-            return
+    def _finish(self, done: Done) -> None:
+        """Book a result once, whichever way it came first."""
         if self._board.finish(done) and self._on_result:
             self._on_result(done.stage, done.shard, ShardResult(done.counts))
+
+    def _hear(self, news: News) -> None:
+        """Take in what the workers say; what is done first, then what is fatal."""
+        for beat in news.beats:
+            self._board.beat(beat)
+        for done in news.done:
+            if done.fatal is None:
+                self._finish(done)
+        for done in news.done:
+            if done.fatal is not None:
+                self._shown.write("fatal", stage=done.stage, shard=done.shard, line=done.fatal, trace=done.trace)
+                raise UserError(done.fatal) if done.blame == "user" else _Stop(done.fatal)
 
     def _poll(self, meter: Any, pools: Sequence[ServicePool], force: bool = False) -> None:
         """Hear the workers and the services, and show how things stand; at most every half second."""
         now = time.monotonic()
+        self._interrupt.check()
         if now < self._next_poll and not force:
             return
         self._next_poll = now + POLL_SECONDS
         for pool in pools:
             pool.check()
         news = _news(meter)
-        for beat in news.beats:
-            self._board.beat(beat)
-        for done in news.done:
-            self._finish(done)
+        self._hear(news)
         self._board.tick(now)
         self._shown.show(self._board.figures(now), self._what_starts(news, pools) or self._status)
 
@@ -231,14 +235,15 @@ class _Run:
                 raise _Stop(f"stage {stage.name}: {len(missing)} shards never came back, shard {missing[0]} first")
 
     def _end_group(self, flow: Flow, pools: Sequence[ServicePool], meter: Any) -> None:
-        """Stop handing out, end the workers, hear what was done meanwhile, end the services."""
+        """Stop handing out, hear what was done meanwhile, end the workers and the services."""
         import ray
 
         with contextlib.suppress(ray.exceptions.RayError, MachineError):
             if not flow.ended:
                 ray.get(meter.stop.remote(), timeout=10)
                 for done in _news(meter).done:
-                    self._finish(done, last_word=False)
+                    if done.fatal is None:
+                        self._finish(done)
         flow.stop()
         for pool in pools:
             pool.stop()
@@ -261,14 +266,28 @@ def _news(meter: Any) -> News:
         raise MachineError(f"Ray does not answer any more: {one_line(error)}") from None
 
 
-@contextlib.contextmanager
-def _sigint_ignored() -> Iterator[None]:
-    """A second Ctrl-C must not leave half of the clean-up undone."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+class _Interrupt:
+    """Ctrl-C as a flag: the first one ends the run at its next turn, and none breaks into the clean-up."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def check(self) -> None:
+        """Raise `KeyboardInterrupt` where Ctrl-C was pressed."""
+        if self._asked:
+            raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def caught(self) -> Iterator[None]:
+        """Catch SIGINT, where this is the thread that gets it."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self._ask)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _ask(self, *_: object) -> None:
+        self._asked = True

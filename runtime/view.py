@@ -109,7 +109,9 @@ class _Lines:
         self._next = time.monotonic() + 1.0
 
     def show(self, figures: Figures, status: str, last: bool) -> None:
-        if last or time.monotonic() >= self._next:
+        if last:
+            Console(stderr=True, width=120).print(table(self._title, figures, status))
+        elif time.monotonic() >= self._next:
             self._next = time.monotonic() + PLAIN_SECONDS
             announce(line(self._title, figures, status))
 

@@ -138,18 +138,8 @@ class StageCall:
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # SystemExit and CancelledError too: they would stop Ray Data's loop
-                return self._failed(shard, error)
+                return failed(self._stage, shard, error)
         return Done(self._stage, shard, dict(result.counts), result.fatal)
-
-    def _failed(self, shard: int, error: BaseException) -> Done:
-        where = f"stage {self._stage}, shard {shard}"
-        if isinstance(error, UserError):
-            return Done(self._stage, shard, {}, str(error), blame="user")
-        if isinstance(error, MachineError):
-            return Done(self._stage, shard, {}, f"{where}: {error}")
-        trace = "".join(traceback.format_exception(error))
-        kind = "this machine can't go on" if is_machine_fault(error) else "unexpected"
-        return Done(self._stage, shard, {}, f"{where}: {kind} ({one_line(error)})", trace)
 
     def _threads(self) -> None:
         """Ray's event loop has a handful of threads for all blocking work; give each shard its own."""
@@ -164,6 +154,18 @@ class StageCall:
             busy, idle = self._clock.read()
             live = {shard: dict(counts) for shard, counts in list(self._live.items())}
             self._meter.beat.remote(Beat(self._stage, self._id, busy, idle, live))
+
+
+def failed(stage: str, shard: int, error: BaseException) -> Done:
+    """What a stage says of a shard at which its worker raised: always fatal, for data never raises."""
+    where = f"stage {stage}, shard {shard}"
+    if isinstance(error, UserError):
+        return Done(stage, shard, {}, str(error), blame="user")
+    if isinstance(error, MachineError):
+        return Done(stage, shard, {}, f"{where}: {error}")
+    trace = "".join(traceback.format_exception(error))
+    kind = "this machine can't go on" if is_machine_fault(error) else "unexpected"
+    return Done(stage, shard, {}, f"{where}: {kind} ({one_line(error)})", trace)
 
 
 def _add(live: Counts, counts: Mapping[str, float]) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 
 import pytest
 from rich.console import Console
@@ -69,6 +70,15 @@ def test_eta_is_by_the_pace_so_far_and_unknown_before_the_first_shard():
     assert figures.eta == 450
 
 
+def test_the_final_figures_are_over_the_whole_run():
+    board = Board({"media": 1}, [], now=0)
+    for second in range(300):
+        board.tick(second)
+    board.finish(Done("media", 0, {"tokens": 3000}))
+    (final,) = board.figures(300, whole_run=True).pools
+    assert final.tokens_per_second == pytest.approx(10)
+
+
 def test_failures_are_told_by_class():
     board = Board({"media": 1}, [], now=0)
     board.finish(Done("media", 0, {"failed:private": 2, "failed:corrupt": 1, "clips": 5}))
@@ -111,11 +121,16 @@ def test_the_log_is_lines_of_json_with_time_and_figures(tmp_path):
     assert first["pools"]["media"]["counts"] == {"clips": 3}
 
 
-def test_without_a_terminal_plain_lines_go_to_standard_error(capsys):
+def test_without_a_terminal_plain_lines_and_a_last_table_go_to_standard_error(capsys, monkeypatch):
+    monkeypatch.setattr("runtime.view.PLAIN_SECONDS", 0.0)
+    figures = Board({"media": 2}, [], now=0).figures(2)
     with display("run", None, quiet=False) as shown:
-        shown.end(Board({"media": 2}, [], now=0).figures(2), "done")
+        time.sleep(1.1)
+        shown.show(figures)
+        shown.end(figures, "done")
     captured = capsys.readouterr()
-    assert captured.err == "run 0:02 | media 0/2 | done\n"
+    assert captured.err.splitlines()[0] == "run 0:02 | media 0/2"
+    assert captured.err.splitlines()[-1].strip() == "done"
     assert captured.out == ""
 
 
@@ -127,10 +142,8 @@ def test_a_clock_tells_time_with_work_from_time_without(monkeypatch):
     now = iter([0.0, 2.0, 3.0, 5.0, 7.0, 8.0])
     monkeypatch.setattr("runtime.meter.time.monotonic", lambda: next(now))
     clock = Clock()  # 0
-    with clock:  # 2: idle 2
-        with clock:  # 3: busy 1
-            pass  # 5: busy 3
-    # 7: busy 5
+    with clock, clock:  # 2: idle 2; 3: busy 1
+        pass  # 5: busy 3; 7: busy 5
     assert clock.read() == (5.0, 3.0)
 
 

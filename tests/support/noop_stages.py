@@ -100,7 +100,8 @@ async def sleep_with_child(folder, services, shard):
     await asyncio.sleep(600)
 
 
-async def slow_with_reports(services, shard):
+async def slow_with_reports(folder, services, shard):
+    _mark(folder, "rewrite", shard)
     for _ in range(20):
         await asyncio.sleep(0.25)
         progress.report({"clips": 1.0})
@@ -150,15 +151,17 @@ async def ask_the_mortal(victim, times, services, shard):
     return ShardResult({"answer": float(answer)})
 
 
-async def ask_without_space(services, shard):
-    await services["doubler"].acall("no_space")
-
-
 async def ask_badly(services, shard):
+    caught = {}
     try:
         await services["doubler"].acall("bad_argument")
     except ValueError as error:
-        return ShardResult({"caught": float("data's fault" in str(error))})
+        caught["value_error"] = float(str(error) == "this is the data's fault")
+    try:
+        services["doubler"].call("no_space")
+    except MachineError as error:
+        caught["machine_error"] = float(str(error) == "no space left in the engine")
+    return ShardResult(caught)
 
 
 def call_blocking(services, shard):
