@@ -77,10 +77,11 @@ def make_plan(job: Job) -> Plan:
     existing = read_table(store, "sources.parquet") if store.exists("sources.parquet") else None
     ignored: Counter[str] = Counter()
     fetching = job.settings.media.download
-    check_options(fetching)
     found = read_inputs(
         job.inputs, allow_schemes=fetching.allow_schemes, cache=cache_folder() / "hashes", ignored=ignored
     )
+    if fetching.yt_dlp or any(source.is_url for source in found):
+        check_options(fetching)  # imports yt-dlp, which takes a second
     if not found and existing is None:
         raise UserError(f"--input {' '.join(job.inputs)}: no video found there")
     per_shard = manifest.videos_per_shard if manifest else job.settings.videos_per_shard
