@@ -41,8 +41,9 @@ class AsrSettings(Settings):
     """Probability above which sound counts as speech; the rest is not transcribed."""
     min_silence: float = Field(default=1.0, ge=0)
     """Seconds of silence that separate two stretches of speech."""
-    max_compression_ratio: float = Field(default=2.4, gt=1)
-    """A stretch whose text compresses better than this is the model caught in a loop, and is dropped."""
+    max_compression_ratio: float = Field(default=8.0, gt=1)
+    """Half a minute whose text compresses better than this is the model caught in a loop, and is dropped. People who
+    repeat themselves reach 5, loops are above 15."""
     device: Runtime[str] = "auto"
     """`cpu`, `cuda`, or `auto`: a GPU where there is one."""
     cpu_threads: Runtime[int] = Field(default=0, ge=0)
