@@ -40,7 +40,10 @@ def show_clips(root: str, selection: Selection, console: Console | None = None) 
     for row in rows:
         _print_clip(console, row, full=selection.key is not None)
     shown = f"{len(rows)} of {total} clips" if total > len(rows) else f"{total} clip{'s' * (total != 1)}"
-    console.print(f"[dim]{shown} of layer {escape(layer)}; one in full: curate inspect {escape(root)} --key KEY[/dim]")
+    console.print(
+        f"[dim]{shown} of layer {escape(layer)}; one in full: curate inspect {escape(root)} --key KEY[/dim]",
+        soft_wrap=True,
+    )
     return 0
 
 
@@ -91,7 +94,7 @@ def _print_clip(console: Console, row: dict[str, Any], *, full: bool) -> None:
         f" {_clock(row['start'])}-{_clock(row['end'])} ({row['end'] - row['start']:.1f} s)  ",
         (row["key"], "bold"),
     )
-    console.print(head)
+    console.print(head, soft_wrap=True)
     _line(console, "source", row["source"])
     if not row["keep"]:
         _line(console, "dropped", row["filter_reason"], "yellow")
@@ -130,7 +133,7 @@ def _print_evidence(console: Console, row: dict[str, Any]) -> None:
 
 def _line(console: Console, label: str, value: str | None, style: str = "") -> None:
     if value:
-        console.print(Text.assemble((f"  {label:<14}", "dim"), (value, style)))
+        console.print(Text.assemble((f"  {label:<14}", "dim"), (value, style)), soft_wrap=not console.is_terminal)
 
 
 def _cut(text: str, full: bool) -> str:

@@ -19,11 +19,11 @@ def show_check(root: str, *, decode: bool) -> int:
     with bar("checking shards") as progress:
         problems = check(Store(root), decode=decode, progress=progress)
     for problem in problems:
-        console.print(f"{problem.where}: {problem.what}", markup=False)
+        console.print(f"{problem.where}: {problem.what}", markup=False, soft_wrap=True)
     if problems:
         console.print(f"{len(problems)} problem{'s' * (len(problems) != 1)} in {root}")
         return 1
-    console.print(f"{root}: every row has its bytes, every tree nests, all sizes and hashes match")
+    console.print(f"{root}: every row has its bytes, every tree nests, all sizes and hashes match", soft_wrap=True)
     return 0
 
 

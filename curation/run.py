@@ -124,7 +124,7 @@ def _summary(plan: Plan, console: Console) -> None:
     total = " + ".join(f"{states[state]} {state}" for state in STATES)
     console.print(f"{states.total()} sources = {total}")
     for command in _next_commands(store):
-        console.print(f"  {command}")
+        console.print(f"  {command}", soft_wrap=True)
 
 
 def _next_commands(store: Store) -> list[str]:

@@ -44,17 +44,32 @@ SCENES: Sequence[Scene] = (
     Scene(
         "lion.jpg",
         "Our next animal is a lion. The lion has a thick brown mane around its face. "
-        "Lions sleep for about twenty hours every day.",
+        "Lions sleep for about twenty hours every day. I saw my first lion when I was seven years old.",
+    ),
+    Scene(
+        "cheetah.jpg",
+        "Here is another cheetah. It watches the grass and waits. "
+        "In the next hour it will try to catch something to eat, and most of the time it will fail.",
     ),
     Scene(
         "bikes.mp4",
         "Now we are in a city street. People ride their bicycles past the camera. "
-        "My brother bought his first bike here last summer.",
+        "My brother bought his first bike here last summer, and he still rides it to work every morning.",
     ),
     Scene(
         "tower.jpg",
         "This tall tower stands in the middle of the city. Many visitors climb it to see the whole town. "
         "The tickets are cheaper in the morning.",
+    ),
+    Scene(
+        "carphone_pristine.mp4",
+        "Meanwhile a man sits in his car and talks. Behind him you can see the trees go by. "
+        "He would rather be at home, because the drive takes two hours.",
+    ),
+    Scene(
+        "bigbuckbunny.mp4",
+        "Let us look at a short piece of a cartoon. A big rabbit stands in a green meadow. "
+        "The artists worked on this film for more than half a year.",
     ),
     Scene(
         "world.mp4",
