@@ -22,6 +22,7 @@ _NOTES = "♩♪♫♬♭♯"
 _SUNG = re.compile(rf"[{_NOTES}][^{_NOTES}]{{0,500}}[{_NOTES}]+")
 _SUNG_LINE = re.compile(rf"^[ \x1e]*[{_NOTES}].*$", re.MULTILINE)
 _STRAY_NOTE = re.compile(rf"[{_NOTES}]")
+_ANY_MARK = re.compile(rf"[\[［【(（{_NOTES}*>»:–—‐-]")
 _STARRED = re.compile(r"\*([^*\n]{1,40})\*")
 _DASH = re.compile(r"^([ \x1e]*)[-–—‐]+(?=[ \x1e]|[^\W\d])", re.MULTILINE)
 _TURN = re.compile(r"(?:>{2,}|»{2,})[ \x1e]*(?:[A-Z][\w'.-]{0,20}(?: [A-Z][\w'.-]{0,20}){0,2}:(?=\s))?")
@@ -53,6 +54,8 @@ def spoken(text: str) -> str:
     Removed: anything in square brackets, sounds in parentheses, what stands between musical notes, dialogue dashes,
     ``>>`` with the name that follows, and ``NAME:`` in capitals at the start of a line.
     """
+    if _ANY_MARK.search(text) is None:
+        return text
     text = _BRACKETS.sub(_gone, text)
     text = _PARENTHESES.sub(_gone_if_sound, text)
     text = _STARRED.sub(_gone_if_sound, text)
@@ -68,13 +71,15 @@ def _gone(match: re.Match[str]) -> str:
 
 def _gone_if_sound(match: re.Match[str]) -> str:
     inner = next((group for group in match.groups() if group is not None), "")
-    around = match.string
-    before = around[around.rfind("\n", 0, match.start()) + 1 : match.start()]
-    line_end = around.find("\n", match.end())
-    after = around[match.end() : line_end if line_end >= 0 else len(around)]
-    alone = not (before + after).strip(" \t-.,!?" + BREAK)
-    is_sound = alone or (inner.isupper() and len(inner) > 3) or _SOUND.search(inner) is not None
-    return _gone(match) if is_sound else match[0]
+    is_sound = not inner.strip() or (inner.isupper() and len(inner) > 3) or _SOUND.search(inner) is not None
+    return _gone(match) if is_sound or _alone_in_line(match) else match[0]
+
+
+def _alone_in_line(match: re.Match[str]) -> bool:
+    text = match.string
+    before = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
+    after = text[match.end() :].partition("\n")[0]
+    return not (before + after).strip(" .,!?-" + BREAK)
 
 
 def _gone_if_name(match: re.Match[str]) -> str:

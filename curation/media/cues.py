@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, Final, Literal
 
 from curation.media.cleaning import strip_markup
@@ -21,7 +21,8 @@ from curation.media.cleaning import strip_markup
 Format = Literal["vtt", "srt", "json3", "ass"]
 MAX_CUE_CHARACTERS: Final = 2_000
 """A cue with more text than this is malformed."""
-MAX_CUES: Final = 500_000
+MAX_CUES: Final = 200_000
+"""No video has more."""
 
 _STAMP = r"(-?)(?:(\d{1,4}):)?(\d{1,3}):(\d{1,2})(?:[.,](\d{1,6}))?"
 _TIMING = re.compile(rf"\s{{0,20}}{_STAMP}\s{{0,20}}-->\s{{0,20}}{_STAMP}(?=\s|$)")
@@ -34,7 +35,7 @@ class SubtitleError(ValueError):
     """The bytes are no subtitles of speech; the message says why."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Part:
     """A run of text shown at `time` (seconds), or with what stands before it where `time` is None."""
 
@@ -45,7 +46,7 @@ class Part:
 Line = tuple[Part, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cue:
     """One caption: from `start` to `end` in seconds as written in the file, so perhaps negative or disordered."""
 
@@ -66,12 +67,12 @@ def read_cues(text: str, format: Format) -> CueFile:
     """Take a subtitle file apart; malformed cues are left out.
 
     Raises:
-        SubtitleError: not a file of that format, no cue in it, or chapters, descriptions or metadata.
+        SubtitleError: not a file of that format, no cue in it or too many, or chapters, descriptions or metadata.
     """
     if format == "vtt":
         return _read_vtt(text)
     readers = {"srt": _srt_cues, "json3": _json3_cues, "ass": _ass_cues}
-    cues = tuple(readers[format](text))
+    cues = _counted(readers[format](text))
     if not cues:
         raise SubtitleError(f"no {format} cue in it")
     return CueFile(cues)
@@ -112,6 +113,13 @@ def _shown(cue: Cue) -> list[Line]:
     return [line for line in cue.lines if plain(line)]
 
 
+def _counted(cues: Iterator[Cue]) -> tuple[Cue, ...]:
+    taken = tuple(islice(cues, MAX_CUES + 1))
+    if len(taken) > MAX_CUES:
+        raise SubtitleError(f"more than {MAX_CUES} cues")
+    return taken
+
+
 def _read_vtt(text: str) -> CueFile:
     lines = text.splitlines()
     if not lines or not re.match(r"WEBVTT(?:\s|$)", lines[0]):
@@ -119,7 +127,7 @@ def _read_vtt(text: str) -> CueFile:
     header = _vtt_header(lines[1:])
     if header.get("kind") in {"chapters", "descriptions", "metadata"}:
         raise SubtitleError(f"a track of {header['kind']}, not captions")
-    cues = tuple(_blocks(lines[1:]))
+    cues = _counted(_blocks(lines[1:]))
     if not cues and any("-->" in line for line in lines):
         raise SubtitleError("no well-formed WebVTT cue in it")
     return CueFile(cues, header.get("language") or header.get("lang"))

@@ -14,41 +14,18 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, Self
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from curation.media.sentences import pause_between
-from curation.media.transcript import Sentence, Word
+from curation.media.partition import Cut, LevelSettings, partition
+from curation.media.stretches import Span, Stretch, atoms, stretches
+from curation.media.transcript import Sentence
 from runtime.config import Settings
 from shards.schema import LEVELS, Level
 
-_Floats = npt.NDArray[np.float64]
+__all__ = ["Clip", "LevelSettings", "SegmentSettings", "segment"]
 
-# Costs beside the squared logarithm of length over target, which is 0.5 at twice or half the target.
-_OVERLONG: Final = 10.0  # longer than the maximum though it could be cut
-_UNDERSIZED: Final = 1.0  # shorter than the minimum
-_SLIVER: Final = 20.0  # shorter than any clip should be
-_INSIDE_SENTENCE: Final = 0.5  # a cut between two words of an over-long sentence
+_INSIDE_SENTENCE: Final = 0.5  # cost of a cut between two words of an over-long sentence
 _LONG_PAUSE: Final = 1.0  # seconds; a longer pause makes no better cut
-_MARGIN: Final = 0.5  # seconds of silence left around speech beside a gap
-
-
-class LevelSettings(Settings):
-    """Lengths of the clips of one level, in seconds."""
-
-    target: float = Field(gt=0)
-    """The length aimed at."""
-    minimum: float = Field(gt=0)
-    """Clips shorter than this are avoided."""
-    maximum: float = Field(gt=0)
-    """Clips are no longer than this, unless there is nowhere to cut."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if not self.minimum <= self.target <= self.maximum:
-            raise ValueError(f"minimum <= target <= maximum must hold ({self.minimum}, {self.target}, {self.maximum})")
-        return self
 
 
 class SegmentSettings(Settings):
@@ -120,142 +97,38 @@ def segment(
         roots of its own. Empty where the span is shorter than ``smallest_span``. Levels grow towards the root; a
         node that stands for several levels has that whose target is nearest in ratio.
     """
-    span = _Span(round(start * 1000), round(end * 1000))
+    span = Span(round(start * 1000), round(end * 1000))
     if span.end - span.start < 1000 * settings.smallest_span:
         return []
-    cuts = sorted({round(shot * 1000) for shot in shots if math.isfinite(shot)})
-    atoms = list(_atoms(sentences, settings))
-    return [root for stretch in _stretches(atoms, cuts, span, settings) for root in _trees(stretch, cuts, settings)]
+    pictures = sorted({round(shot * 1000) for shot in shots if math.isfinite(shot)})
+    speech = atoms(sentences, settings.short.maximum, settings.max_gap)
+    least = round(1000 * settings.short.minimum)
+    parts = stretches(speech, pictures, span, round(1000 * settings.max_gap), least)
+    return [root for stretch in parts for root in _trees(stretch, pictures, settings)]
 
 
 @dataclass(frozen=True)
-class _Span:
-    """Milliseconds."""
-
-    start: int
-    end: int
-
-
-@dataclass(frozen=True)
-class _Atom(_Span):
-    """Speech that is never cut: a sentence, or a word of an over-long one."""
-
-    pause: float
-    """Seconds of silence after it, as far as times tell."""
-    ends_sentence: bool
-
-
-@dataclass(frozen=True)
-class _Stretch(_Span):
-    """A part of the video whose ends are settled: speech without long gaps, or (without atoms) a long gap."""
-
-    atoms: tuple[_Atom, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Cut:
-    """A place to cut: milliseconds, and what a cut there costs."""
-
-    time: int
-    cost: float
-
-
-@dataclass(frozen=True)
-class _Node(_Span):
+class _Node(Span):
     """A clip that may still turn out to stand for several levels."""
 
     levels: tuple[Level, ...]
     children: tuple[_Node, ...] = ()
 
 
-def _atoms(sentences: Sequence[Sentence], settings: SegmentSettings) -> list[_Atom]:
-    words = [word for sentence in sentences for word in sentence.words]
-    pauses = [*(pause_between(a, b) for a, b in pairwise(words)), 0.0]
-    units = [(unit, sentence.words[-1]) for sentence in sentences for unit in _units(sentence.words, settings)]
-    atoms, at = [], 0
-    for unit, last in units:
-        at += len(unit)
-        # Outwards, so that no cut falls into a word whose times are no whole milliseconds.
-        start, end = math.floor(unit[0].start * 1000 + 1e-6), math.ceil(unit[-1].end * 1000 - 1e-6)
-        atoms.append(_Atom(start, max(start, end), pauses[at - 1], unit[-1] is last))
-    return atoms
-
-
-def _units(words: tuple[Word, ...], settings: SegmentSettings) -> list[tuple[Word, ...]]:
-    """The sentence as a whole, or word by word where it is too long or has a long gap in it."""
-    gap = max((b.start - a.end for a, b in pairwise(words)), default=0.0)
-    if words[-1].end - words[0].start <= settings.short.maximum and gap <= settings.max_gap:
-        return [words]
-    return [(word,) for word in words]
-
-
-def _stretches(
-    atoms: Sequence[_Atom], shots: Sequence[int], span: _Span, settings: SegmentSettings
-) -> Iterator[_Stretch]:
-    """Tile the span with speech and long gaps in turn."""
-    runs = _runs([atom for atom in atoms if atom.start < span.end and atom.end > span.start], settings)
-    at = span.start
-    for i, run in enumerate(runs):
-        before = runs[i - 1][-1].end if i > 0 else span.start
-        after = runs[i + 1][0].start if i + 1 < len(runs) else span.end
-        start, end = _edges(run, _Span(before, after), shots, settings)
-        if start > at:
-            yield _Stretch(at, start)
-        yield _Stretch(start, end, tuple(run))
-        at = end
-    if at < span.end:
-        yield _Stretch(at, span.end)
-
-
-def _runs(atoms: Sequence[_Atom], settings: SegmentSettings) -> list[list[_Atom]]:
-    """Atoms with no long gap between them."""
-    runs: list[list[_Atom]] = []
-    for atom in atoms:
-        if runs and atom.start - runs[-1][-1].end <= 1000 * settings.max_gap:
-            runs[-1].append(atom)
-        else:
-            runs.append([atom])
-    return runs
-
-
-def _edges(
-    run: Sequence[_Atom], around: _Span, shots: Sequence[int], settings: SegmentSettings
-) -> tuple[int, int]:
-    """Where a run of speech begins and ends: it takes in short silences around it, and a margin of long gaps.
-
-    The margin ends at a shot boundary if there is one, and is larger where little is said.
-    """
-    long, most = 1000 * settings.max_gap, round(1000 * settings.max_gap / 3)
-    first, last = run[0].start, run[-1].end
-    silences = first - around.start, around.end - last
-    length = last - first + sum(silence for silence in silences if silence <= long)
-    gaps = sum(silence > long for silence in silences)
-    missing = round((1000 * settings.short.minimum - length) / max(gaps, 1))
-    margin = min(max(round(1000 * _MARGIN), missing), most)
-    start, end = around.start, around.end
-    if silences[0] > long:
-        i = bisect_right(shots, first - margin) - 1
-        start = shots[i] if i >= 0 and shots[i] >= first - most else first - margin
-    if silences[1] > long:
-        i = bisect_left(shots, last + margin)
-        end = shots[i] if i < len(shots) and shots[i] <= last + most else last + margin
-    return start, end
-
-
-def _trees(stretch: _Stretch, shots: Sequence[int], settings: SegmentSettings) -> list[Clip]:
+def _trees(stretch: Stretch, shots: Sequence[int], settings: SegmentSettings) -> list[Clip]:
     """The clip trees that tile a stretch."""
     inner = shots[bisect_right(shots, stretch.start) : bisect_left(shots, stretch.end)]
     cuts = _speech_cuts(stretch, inner, settings) if stretch.atoms else _silent_cuts(stretch, inner, settings)
-    cuts = [_Cut(stretch.start, 0.0), *_increasing(cuts, stretch), _Cut(stretch.end, 0.0)]
+    cuts = [Cut(stretch.start, 0.0), *_increasing(cuts, stretch), Cut(stretch.end, 0.0)]
     nodes = [_Node(a.time, b.time, ()) for a, b in pairwise(cuts)]
     for level in LEVELS:
-        chosen = _partition(cuts, settings.level(level), settings.smallest)
+        chosen = partition(cuts, settings.level(level), settings.smallest)
         nodes = [_joined(nodes[a:b], level) for a, b in pairwise(chosen)]
         cuts = [cuts[i] for i in chosen]
     return [_clip(node, settings) for node in nodes]
 
 
-def _speech_cuts(stretch: _Stretch, shots: Sequence[int], settings: SegmentSettings) -> list[_Cut]:
+def _speech_cuts(stretch: Stretch, shots: Sequence[int], settings: SegmentSettings) -> list[Cut]:
     """One cut between two atoms each: at a shot boundary in the pause if there is one, else in its middle.
 
     What a usual cut costs is taken off each, so that costs choose among cuts and not how many there are.
@@ -269,7 +142,7 @@ def _speech_cuts(stretch: _Stretch, shots: Sequence[int], settings: SegmentSetti
     between = [cost for cost, atom in zip(costs, stretch.atoms, strict=False) if atom.ends_sentence]
     usual = sum(between) / len(between) if between else sum(costs) / max(len(costs), 1) + _INSIDE_SENTENCE
     return [
-        _Cut(time, cost - usual + (0.0 if atom.ends_sentence else _INSIDE_SENTENCE))
+        Cut(time, cost - usual + (0.0 if atom.ends_sentence else _INSIDE_SENTENCE))
         for time, cost, atom in zip(times, costs, stretch.atoms, strict=False)
     ]
 
@@ -287,52 +160,24 @@ def _far_from_shot(time: int, shots: Sequence[int], settings: SegmentSettings) -
     return min(nearest / (1000 * settings.shot_distance), 1.0)
 
 
-def _silent_cuts(stretch: _Stretch, shots: Sequence[int], settings: SegmentSettings) -> list[_Cut]:
+def _silent_cuts(stretch: Stretch, shots: Sequence[int], settings: SegmentSettings) -> list[Cut]:
     """Shot boundaries, and equal parts where a shot is longer than a short clip may be."""
     medium = settings.medium.target
     part = 1000 * medium / round(medium / settings.short.target)  # near the short target, and nests well
     cuts = []
     for a, b in pairwise([stretch.start, *shots, stretch.end]):
         parts = round((b - a) / part) if b - a > 1000 * settings.short.maximum else 1
-        cuts += [_Cut(a + (b - a) * k // parts, settings.shot_weight if k else 0.0) for k in range(parts)]
+        cuts += [Cut(a + (b - a) * k // parts, settings.shot_weight if k else 0.0) for k in range(parts)]
     return cuts[1:]
 
 
-def _increasing(cuts: Sequence[_Cut], stretch: _Stretch) -> list[_Cut]:
+def _increasing(cuts: Sequence[Cut], stretch: Stretch) -> list[Cut]:
     """The cuts that lie inside the stretch, each later than the one before."""
-    kept: list[_Cut] = []
+    kept: list[Cut] = []
     for cut in cuts:
         if (kept[-1].time if kept else stretch.start) < cut.time < stretch.end:
             kept.append(cut)
     return kept
-
-
-def _partition(cuts: Sequence[_Cut], lengths: LevelSettings, smallest: float) -> list[int]:
-    """Indices of the cuts that divide the span from the first to the last of them at least cost.
-
-    best[i] is the least cost of all up to cut i; the part before it begins no further back than the maximum length,
-    but for one unit more: time is linear in the number of cuts.
-    """
-    times = np.array([cut.time for cut in cuts]) / 1000
-    best, begins = np.zeros(len(cuts)), np.zeros(len(cuts), dtype=np.int64)
-    earliest = np.searchsorted(times, times - lengths.maximum)  # first cut within the maximum
-    for i in range(1, len(cuts)):
-        j = max(int(earliest[i - 1]) - 1, 0)
-        costs = best[j:i] + _length_costs(times[i] - times[j:i], lengths, smallest)
-        choice = int(np.argmin(costs))
-        best[i], begins[i] = costs[choice] + cuts[i].cost, j + choice
-    chosen = [len(cuts) - 1]
-    while chosen[-1] > 0:
-        chosen.append(int(begins[chosen[-1]]))
-    return chosen[::-1]
-
-
-def _length_costs(seconds: _Floats, lengths: LevelSettings, smallest: float) -> _Floats:
-    """What parts of these lengths cost; the last is a single unit, which can't be shortened."""
-    costs: _Floats = (seconds / lengths.target - 1) ** 2
-    costs += _UNDERSIZED * (seconds < lengths.minimum) + _SLIVER * (seconds < smallest)
-    costs[:-1] += _OVERLONG * (seconds[:-1] > lengths.maximum)
-    return costs
 
 
 def _joined(nodes: Sequence[_Node], level: Level) -> _Node:

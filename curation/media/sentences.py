@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Final
 
 import numpy as np
@@ -131,10 +131,9 @@ def _disjoint(starts: list[int], ends: list[int], texts: Sequence[str]) -> tuple
         until = max(ends[first : last + 1])
         if last + 1 < len(starts):
             until = min(until, starts[last + 1])
-        weights = np.cumsum([0, *(1 + len(text) for text in texts[first : last + 1])])
-        edges = starts[first] + (until - starts[first]) * weights // weights[-1]
-        starts[first : last + 1] = [int(edge) for edge in edges[:-1]]
-        ends[first : last + 1] = [int(edge) for edge in edges[1:]]
+        shares = list(accumulate((1 + len(text) for text in texts[first : last + 1]), initial=0))
+        edges = [starts[first] + (until - starts[first]) * share // shares[-1] for share in shares]
+        starts[first : last + 1], ends[first : last + 1] = edges[:-1], edges[1:]
         first = last + 1
     return starts, ends
 

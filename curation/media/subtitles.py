@@ -24,8 +24,8 @@ from curation.media.transcript import Transcript, Word
 __all__ = ["MAX_BYTES", "SubtitleError", "Track", "choose_track", "decode", "language_code", "parse", "read_track"]
 
 Kind = Literal["manual", "auto"]
-MAX_BYTES: Final = 32 * 2**20
-"""Larger files are no subtitles."""
+MAX_BYTES: Final = 16 * 2**20
+"""Larger files are no subtitles: ten hours of words with times take a quarter of it."""
 WORD_SECONDS: Final = 2.0
 """A single word lasts no longer than this, where words have times of their own."""
 _GUESSED_SECONDS = 0.3  # a word of a cue that ends before it starts
@@ -40,7 +40,7 @@ _FORMATS: Final[dict[str, Format]] = {
     "ssa": "ass",
 }
 _PREFERRED: Final[tuple[Format, ...]] = ("json3", "vtt", "srt", "ass")
-_NOT_SPEECH = re.compile(r"(?:^|[._ -])(?:chapters?|descriptions?|metadata)(?:[._ -][A-Za-z]{2,3})?$")
+_NOT_SPEECH = re.compile(r"(?:^|[._-])(?:chapters?|descriptions?|metadata)(?:[._-][A-Za-z]{2,3})?$")
 _NO_LANGUAGE: Final = frozenset({"und", "mul", "zxx", "mis", "live"})
 
 

@@ -6,7 +6,23 @@ import random
 
 from curation.media.transcript import Transcript, Word
 
-_VOCABULARY = "we see the red boat turn slowly towards a long wooden pier while people wave from both sides".split()
+_VOCABULARY = (
+    "we",
+    "see",
+    "the",
+    "red",
+    "boat",
+    "turn",
+    "slowly",
+    "past",
+    "a",
+    "long",
+    "wooden",
+    "pier",
+    "while",
+    "people",
+    "wave",
+)
 
 
 def spoken_transcript(seconds: float, seed: int = 0, punctuated: bool = True, start: float = 0.0) -> Transcript:
