@@ -28,6 +28,7 @@ import psutil
 from curation.media.cut import cut_roots
 from curation.media.encode import EncodeSettings, encode
 from curation.media.probe import probe
+from curation.media.shots import PictureWatcher  # noqa: F401  imported once a worker: not part of a video's time
 from curation.media.stills import choose_keyframes
 from runtime.process import ffmpeg_binary, run
 
