@@ -41,6 +41,13 @@ _X264 = (
     f"-sc_threshold 0 -bf 0 -threads:v {SETTINGS.threads} -pix_fmt yuv420p -an -y"
 ).split()
 
+_MOVING = (
+    "testsrc2=s=1920x1080:r={fps}:d=4,noise=alls=3:allf=t,scroll=horizontal=0.004",
+    "mandelbrot=s=480x270:r={fps},trim=duration=4",
+    "gradients=s=1920x1080:r={fps}:d=4:speed=0.05",
+)
+_SLIDES = ("testsrc=s=1920x1080:r={fps}:d=6", "smptehdbars=s=1920x1080:r={fps}:d=6")
+
 
 @dataclass(frozen=True)
 class Span:
@@ -87,20 +94,20 @@ def media(runs: int = 5) -> MediaResult:
     return MediaResult(sum(map(len, spans.values())), **times)
 
 
-def make_video(folder: Path, seconds: float, fps: int, size: str = "1920x1080") -> Path:
-    """A 1080p video of moving scenes, 5 Mbit/s, x264's default GOP: 12 s, repeated by copy up to `seconds`."""
-    scenes = [
-        f"testsrc2=s={size}:r={fps}:d=4,noise=alls=3:allf=t,scroll=horizontal=0.004",
-        f"mandelbrot=s=480x270:r={fps},trim=duration=4,scale={size.replace('x', ':')}",
-        f"gradients=s={size}:r={fps}:d=4:speed=0.05",
-    ]
-    inputs = [arg for scene in scenes for arg in ("-f", "lavfi", "-i", scene)]
-    joined = "[0]format=yuv420p,setsar=1[a];[1]format=yuv420p,setsar=1[b];[2]format=yuv420p,setsar=1[c]"
-    joined += ";[a][b][c]concat=n=3"
-    piece, video = folder / "piece.mp4", folder / f"video_{seconds:.0f}.mp4"
+def make_video(folder: Path, seconds: float, fps: int, moving: bool = True) -> Path:
+    """A 1080p video at 5 Mbit/s with x264's default GOP: 12 s of scenes, repeated by copy up to `seconds`.
+
+    Scenes move all over, or are slides that change a little, which are cheaper to decode.
+    """
+    scenes = _MOVING if moving else _SLIDES
+    inputs = [arg for scene in scenes for arg in ("-f", "lavfi", "-i", scene.format(fps=fps))]
+    shaped = [f"[{i}]scale=1920:1080,format=yuv420p,setsar=1[s{i}]" for i in range(len(scenes))]
+    joined = "".join(f"[s{i}]" for i in range(len(scenes))) + f"concat=n={len(scenes)}"
+    piece, video = folder / f"piece_{moving}.mp4", folder / f"video_{seconds:.0f}.mp4"
     if not piece.exists():
-        _ffmpeg(*inputs, "-filter_complex", joined, "-c:v", "libx264", "-preset", "fast", "-b:v", "5M", "-y", piece)
-    _ffmpeg("-stream_loop", str(int(seconds // 12) + 1), "-i", piece, "-c", "copy", "-t", f"{seconds:g}", "-y", video)
+        encoder = ("-c:v", "libx264", "-preset", "fast", "-b:v", "5M")
+        _ffmpeg(*inputs, "-filter_complex", ";".join([*shaped, joined]), *encoder, piece)
+    _ffmpeg("-stream_loop", str(int(seconds // 12) + 1), "-i", piece, "-c", "copy", "-t", f"{seconds:g}", video)
     return video
 
 
@@ -154,7 +161,7 @@ def _cpu_seconds() -> float:
 
 def peak_memory(seconds: float, folder: Path, fps: int) -> float:
     """Peak resident GiB of a fresh process and its children while one video of that length is made into roots."""
-    video = make_video(folder, seconds, fps)
+    video = make_video(folder, seconds, fps, moving=False)
     scratch = Path(tempfile.mkdtemp(dir=folder))
     args = [sys.executable, "-m", "bench.media", "--worker", str(video), str(scratch)]
     began, peak = time.monotonic(), 0
