@@ -25,6 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from curation.engines import fate
 from curation.engines.interface import Request
 from curation.engines.prompting import chat
 from curation.engines.vllm_settings import VllmSettings, engine_arguments, environment
@@ -114,7 +115,8 @@ def _raw(settings: VllmSettings) -> Callable[[Sequence[Request]], tuple[int, int
     from vllm.sampling_params import StructuredOutputsParams
 
     path = str(resolve(settings.model).path)
-    llm = LLM(**engine_arguments(settings, path, on_cpu=current_platform.is_cpu()))
+    with fate.owner():
+        llm = LLM(**engine_arguments(settings, path, on_cpu=current_platform.is_cpu()))
 
     def answer(requests: Sequence[Request]) -> tuple[int, int, int]:
         params = [
