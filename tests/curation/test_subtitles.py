@@ -74,6 +74,12 @@ def test_a_repeated_line_that_is_not_carried_over_stays():
     assert len(parse(vtt(*cues).encode(), "vtt").words) == 3
 
 
+def test_a_line_that_happens_to_be_carried_once_stays_in_captions_that_do_not_roll():
+    texts = ["la la\nOh", "Oh\nyes", "no", "so", "well"]
+    cues = [(f"00:0{i}.000 --> 00:0{i + 1}.000", text) for i, text in enumerate(texts)]
+    assert [word.text for word in parse(vtt(*cues).encode(), "vtt").words][:2] == ["la la Oh", "Oh yes"]
+
+
 def test_an_automatic_word_ends_with_the_next_one_or_its_cue_or_after_two_seconds():
     cues = [("00:01.000 --> 00:01.900", "a<00:01.400><c> b</c>"), ("00:05.000 --> 00:30.000", "c<00:05.200><c> d</c>")]
     times = [(word.start, word.end) for word in parse(vtt(*cues).encode(), "vtt").words]
