@@ -64,6 +64,14 @@ class SegmentSettings(Settings):
         return lengths
 
 
+def sentence_boundaries(sentences: Sequence[Sentence]) -> list[float]:
+    """Where `segment` cuts between sentences unless a shot boundary in the pause attracts the cut, in seconds.
+
+    The encoder puts an IDR frame at each, before shots are known.
+    """
+    return [(a.end + b.start) / 2 for a, b in pairwise(sentences)]
+
+
 @dataclass(frozen=True)
 class Clip:
     """A span of the video, in seconds (whole milliseconds), and the clips nested in it, which tile it."""

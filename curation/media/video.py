@@ -16,7 +16,7 @@ from curation.media.cut import Root, cut_roots
 from curation.media.download import Download
 from curation.media.encode import Encoded, EncodeSettings, encode
 from curation.media.probe import Probe, probe
-from curation.media.segment import Clip, SegmentSettings, segment
+from curation.media.segment import Clip, SegmentSettings, segment, sentence_boundaries
 from curation.media.sentences import SentenceSettings, sentences
 from curation.media.stills import Still, choose_keyframes
 from curation.media.transcribe import TranscribeSettings, transcribe
@@ -106,8 +106,7 @@ def make_clips(row: SourceRow, download: Download, tools: Tools, scratch: Path) 
     )
     _check_language(transcript, settings)
     spoken = sentences(transcript, settings.sentences, tools.punctuate)
-    boundaries = [sentence.start for sentence in spoken]
-    encoded = encode(download.path, found, start, end, boundaries, settings.encode, scratch)
+    encoded = encode(download.path, found, start, end, sentence_boundaries(spoken), settings.encode, scratch)
     trees = segment(spoken, encoded.shots, start, min(end, encoded.end), settings.segment)
     if not trees:
         raise SourceFiltered("no_speech_no_frames", f"nothing to keep in {end - start:.1f} s")
