@@ -95,8 +95,9 @@ class VllmEngine:
         self._system_role = await self._takes_system_role()
 
     async def _shut(self) -> None:
-        if self._engine is not None:
-            self._engine.shutdown()
+        engine, self._engine = self._engine, None  # vLLM's own __del__ fails once Python is ending
+        if engine is not None:
+            engine.shutdown()
 
     async def _generate(self, requests: Sequence[Request]) -> dict[str, Answer]:
         answers: dict[str, Answer] = {}
