@@ -25,6 +25,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from curation.engines import fate
 from curation.engines.interface import Request
 from curation.engines.prompting import chat
@@ -57,6 +59,8 @@ class Turn:
     """What one side did in one run."""
 
     seconds: float
+    cpu_seconds: float
+    """Of the side's process and those of its engine."""
     answered: int
     prompt_tokens: int
     output_tokens: int
@@ -84,9 +88,16 @@ def serve(side: str, settings: VllmSettings, count: int, schema: bool) -> None:
     print("ready", flush=True)
     for line in sys.stdin:
         requests = prompts(int(line), count, schema=schema)
-        began = time.perf_counter()
-        answered, tokens_in, tokens_out = answer(requests)
-        print(json.dumps(asdict(Turn(time.perf_counter() - began, answered, tokens_in, tokens_out))), flush=True)
+        began, cpu_began = time.perf_counter(), _cpu_seconds()
+        answered = answer(requests)
+        turn = Turn(time.perf_counter() - began, _cpu_seconds() - cpu_began, *answered)
+        print(json.dumps(asdict(turn)), flush=True)
+
+
+def _cpu_seconds() -> float:
+    me = psutil.Process()
+    times = [process.cpu_times() for process in (me, *me.children(recursive=True))]
+    return sum(spent.user + spent.system for spent in times)
 
 
 def _ours(settings: VllmSettings) -> Callable[[Sequence[Request]], tuple[int, int, int]]:
@@ -182,16 +193,17 @@ def _turn(process: subprocess.Popen[str], run: int) -> Turn:
 def table(turns: dict[str, list[Turn]]) -> str:
     """The figures as a Markdown table; the ratio is the median over runs."""
     lines = [
-        "| side | prompts/s | output tokens/s | tokens in, out a prompt | answered |",
-        "|---|---|---|---|---|",
+        "| side | prompts/s | output tokens/s | CPU-s a prompt | tokens in, out a prompt | answered |",
+        "|---|---|---|---|---|---|",
     ]
     for side, name in (("ours", "`VllmEngine.generate`, 4 calls at once"), ("raw", "`vllm.LLM.chat`")):
         mine = turns[side]
         rate = statistics.median(turn.answered / turn.seconds for turn in mine)
         tokens = statistics.median(turn.output_tokens / turn.seconds for turn in mine)
+        cpu = statistics.median(turn.cpu_seconds / turn.answered for turn in mine)
         count = sum(turn.answered for turn in mine)
         shape = f"{sum(t.prompt_tokens for t in mine) / count:.0f}, {sum(t.output_tokens for t in mine) / count:.0f}"
-        lines.append(f"| {name} | {rate:.2f} | {tokens:.0f} | {shape} | {count} |")
+        lines.append(f"| {name} | {rate:.2f} | {tokens:.0f} | {cpu:.3f} | {shape} | {count} |")
     pairs = zip(turns["ours"], turns["raw"], strict=True)
     ratios = [(ours.answered / ours.seconds) / (raw.answered / raw.seconds) for ours, raw in pairs]
     spread = ", ".join(f"{ratio:.2f}" for ratio in ratios)
