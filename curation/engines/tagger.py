@@ -37,7 +37,7 @@ class TaggerSettings(Settings):
 
     model: str = EFFICIENTNET_LITE0
     """URI of weights of EfficientNet-lite0 over ImageNet's thousand classes."""
-    threshold: float = Field(default=0.2, gt=0, lt=1)
+    threshold: float = Field(default=0.4, gt=0, lt=1)
     """Names with less confidence are not said; where none has more, there is no caption."""
     top: int = Field(default=3, ge=1, le=10)
     """Most names in one caption."""

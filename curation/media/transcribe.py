@@ -106,11 +106,29 @@ def transcribe(
     return Transcript()
 
 
-def windows(sound: Sound, limit: int) -> Iterator[tuple[int, int]]:
+class SoundFile:
+    """Mono 16-bit samples at 16 kHz in a file, sliced like an array.
+
+    Not a memory map: the pages of one stay with the process, and an hour of sound has 115 MB of them.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._count = path.stat().st_size // 2
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, span: slice) -> Sound:
+        first, last, _ = span.indices(self._count)
+        return np.fromfile(self._path, dtype=np.int16, count=max(last - first, 0), offset=2 * first)
+
+
+def windows(sound: Sound | SoundFile, limit: int) -> Iterator[tuple[int, int]]:
     """Cut sound into stretches of at most `limit` samples, each ended at the quietest moment of its last minute.
 
     Args:
-        sound: mono samples at 16 kHz; may be a memory map, of which only the minutes around cuts are read.
+        sound: mono samples at 16 kHz; of a file only the minutes before cuts are read.
         limit: samples, more than a second of them.
 
     Yields:
@@ -119,7 +137,7 @@ def windows(sound: Sound, limit: int) -> Iterator[tuple[int, int]]:
     start = 0
     while len(sound) - start > limit:
         first = start + limit - min(60 * SAMPLE_RATE, limit // 2)
-        cut = first + _quietest(np.asarray(sound[first : start + limit]))
+        cut = first + _quietest(sound[first : start + limit])
         yield start, cut
         start = cut
     if start < len(sound):
@@ -162,8 +180,8 @@ def _extract_captions(path: Path, probe: Probe, stream: SubtitleStream, target: 
 
 def _extract_sound(
     path: Path, probe: Probe, stream: AudioStream, span: tuple[float, float], folder: Path
-) -> Sound | None:
-    """The span's sound in a file of mono 16-bit samples at 16 kHz, mapped; None where nothing can be decoded.
+) -> SoundFile | None:
+    """The span's sound in a file; None where nothing can be decoded.
 
     Sample 0 is the span's start: sound that begins later, and gaps, are filled with silence. That happens after
     mixing and resampling, because ffmpeg holds a gap's silence in memory.
@@ -171,17 +189,16 @@ def _extract_sound(
     start, end = span
     seek = max(start - _SEEK_MARGIN, 0.0)
     target = folder / f"sound_{stream.index}"
-    sound = _input(path, probe, seek)[str(stream.index)]
-    sound = sound.filter("aresample", SAMPLE_RATE).filter("aformat", channel_layouts="mono", sample_fmts="s16")
-    sound = sound.filter("aresample", **{"async": 1000, "first_pts": 0})
-    sound = sound.filter("atrim", start=f"{start - seek:.6f}", duration=f"{end - start:.6f}")
+    audio = _input(path, probe, seek)[str(stream.index)]
+    audio = audio.filter("aresample", SAMPLE_RATE).filter("aformat", channel_layouts="mono", sample_fmts="s16")
+    audio = audio.filter("aresample", **{"async": 1000, "first_pts": 0})
+    audio = audio.filter("atrim", start=f"{start - seek:.6f}", duration=f"{end - start:.6f}")
     try:
-        _ffmpeg(ffmpeg.output(sound, str(target), format="s16le", **{"c:a": "pcm_s16le"}), probe)
+        _ffmpeg(ffmpeg.output(audio, str(target), format="s16le", **{"c:a": "pcm_s16le"}), probe)
     except (ProcessFailed, ProcessTimeout) as error:
         _log.info("sound of %s: %s", path.name, error)
-    if not target.exists() or target.stat().st_size < 2:
-        return None
-    return np.memmap(target, dtype="<i2", mode="r", shape=(target.stat().st_size // 2,))
+    sound = SoundFile(target) if target.exists() else None
+    return sound or None
 
 
 def _input(path: Path, probe: Probe, seek: float = 0.0) -> Any:
@@ -198,14 +215,14 @@ def _ffmpeg(output: Any, probe: Probe) -> None:
 
 
 def _hear(
-    sound: Sound, span: tuple[float, float], settings: TranscribeSettings, recogniser: AsrSettings, asr: Service
+    sound: SoundFile, span: tuple[float, float], settings: TranscribeSettings, recogniser: AsrSettings, asr: Service
 ) -> Transcript:
     """Words of a span's sound, window by window; the first language that is sure holds for the rest."""
     language = recogniser.language
     heard: list[Heard] = []
     words: list[Word] = []
     for first, last in windows(sound, round(settings.window_seconds * SAMPLE_RATE)):
-        window = np.array(sound[first:last])
+        window = sound[first:last]
         if not window.any():
             continue
         answer: Heard = asr.call("transcribe", window, language)
