@@ -37,17 +37,17 @@ class SegmentSettings(Settings):
     """Medium clips: a few shorts."""
     long: LevelSettings = LevelSettings(target=60.0, minimum=32.0, maximum=100.0)
     """Long clips: a few mediums."""
-    smallest: float = Field(2.0, gt=0)
+    smallest: float = Field(default=2.0, gt=0)
     """No clip shorter than this is cut out of a longer span."""
-    smallest_span: float = Field(0.5, ge=0.001)
+    smallest_span: float = Field(default=0.5, ge=0.001)
     """A span shorter than this gives no clip at all."""
-    max_gap: float = Field(10.0, gt=0)
+    max_gap: float = Field(default=10.0, gt=0)
     """Seconds without speech; a longer gap gets roots of its own."""
-    pause_weight: float = Field(0.1, ge=0)
+    pause_weight: float = Field(default=0.1, ge=0)
     """How much a cut in a pause of a second or more is preferred to one in no pause."""
-    shot_weight: float = Field(0.1, ge=0)
+    shot_weight: float = Field(default=0.1, ge=0)
     """How much a cut at a shot boundary is preferred to one far from any."""
-    shot_distance: float = Field(0.5, gt=0)
+    shot_distance: float = Field(default=0.5, gt=0)
     """A shot boundary further than this many seconds from a cut is far."""
 
     @model_validator(mode="after")

@@ -31,15 +31,15 @@ MINIMAL_MS: Final = 10
 class SentenceSettings(Settings):
     """How words become sentences."""
 
-    pause: float = Field(0.5, gt=0)
+    pause: float = Field(default=0.5, gt=0)
     """A silence of this many seconds ends a sentence in text without punctuation."""
-    silence: float = Field(3.0, gt=0)
+    silence: float = Field(default=3.0, gt=0)
     """A silence of this many seconds ends a sentence in any text."""
-    max_words: int = Field(50, ge=1)
+    max_words: int = Field(default=50, ge=1)
     """A sentence with more words is split at its longest pause."""
-    max_seconds: float = Field(20.0, gt=0)
+    max_seconds: float = Field(default=20.0, gt=0)
     """A sentence longer than this is split at its longest pause."""
-    punctuated_share: float = Field(0.02, gt=0, lt=1)
+    punctuated_share: float = Field(default=0.02, gt=0, lt=1)
     """Text counts as punctuated where at least this share of its words end a sentence."""
 
 

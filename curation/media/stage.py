@@ -30,7 +30,7 @@ from runtime.progress import report
 from runtime.stage import Service, ShardResult
 from shards.keys import shard_name
 from shards.reader import read_table
-from shards.schema import CLIPS, LEDGER, FilteredClass
+from shards.schema import CLIPS, LEDGER, FilteredClass, State
 from shards.store import Store
 from shards.tar import TarWriter
 from shards.writer import Artifact, commit_shard_media
@@ -76,6 +76,17 @@ class _Shard:
             self.clips += [row | {"byte_offset": span.offset, "byte_size": span.size} for row in root.rows]
         self.seconds += video.seconds
         return len(self.clips) - before
+
+
+@dataclass(frozen=True)
+class _End:
+    """How one source ended."""
+
+    state: State
+    class_: str | None = None
+    message: str | None = None
+    seconds: float | None = None
+    clips: int = 0
 
 
 class MediaWorker:
@@ -136,42 +147,33 @@ class MediaWorker:
     ) -> dict[str, Any]:
         """Curate one source into the shard; its row of the ledger."""
         began = time.monotonic()
-        clips, seconds = 0, None
-        state, class_, message = "written", None, None
-        note = _note_name(row)
         try:
-            if arrival is None:
-                raise _verdict(row)
-            if attempts.deaths(note) >= DEATHS_ALLOWED:
-                raise SourceFailed("internal", "this video ended its worker process twice")
-            with attempts.alive(note):
-                video = make_clips(row, arrival.result(), self._tools, place)
-            clips, seconds = shard.add(video), video.seconds
+            end = self._curated(row, arrival, place, shard, attempts)
         except SourceFiltered as reason:
-            state, class_, message = "filtered", reason.class_, reason.message
+            end = _End("filtered", reason.class_, reason.message)
         except SourceFailed as reason:
-            state, class_, message = "failed", reason.class_, reason.message
+            end = _End("failed", reason.class_, reason.message)
         except Exception as error:
             if is_machine_fault(error):
                 raise
             _log.exception("source %s", row.video_id)
-            state, class_, message = "failed", "internal", f"{type(error).__name__}: {' '.join(str(error).split())}"
+            end = _End("failed", "internal", f"{type(error).__name__}: {' '.join(str(error).split())}")
         finally:
             shutil.rmtree(place, ignore_errors=True)
-        return {
-            "source": row.source,
-            "video_id": row.video_id,
-            "start": row.start,
-            "end": row.end,
-            "shard": row.shard,
-            "attempt": row.attempt,
-            "state": state,
-            "class": class_,
-            "message": message,
-            "seconds": seconds,
-            "clips": clips,
-            "elapsed": time.monotonic() - began,
-        }
+        return _ledger_row(row, end, time.monotonic() - began)
+
+    def _curated(
+        self, row: SourceRow, arrival: Future[Download] | None, place: Path, shard: _Shard, attempts: Attempts
+    ) -> _End:
+        """Make the source's clips and pack them; raises what `make_clips` raises."""
+        if arrival is None:
+            raise _verdict(row)
+        note = _note_name(row)
+        if attempts.deaths(note) >= DEATHS_ALLOWED:
+            raise SourceFailed("internal", "this video ended its worker process twice")
+        with attempts.alive(note):
+            video = make_clips(row, arrival.result(), self._tools, place)
+        return _End("written", seconds=video.seconds, clips=shard.add(video))
 
     def _commit(self, shard: _Shard, folder: Path) -> None:
         clips = pa.Table.from_pylist(shard.clips, schema=CLIPS)
@@ -220,6 +222,23 @@ def _verdict(row: SourceRow) -> SourceFiltered:
         if class_ == row.verdict:
             return SourceFiltered(class_, words.get(class_, class_))
     raise ValueError(f"sources.parquet: {row.verdict!r} is no verdict")
+
+
+def _ledger_row(row: SourceRow, end: _End, elapsed: float) -> dict[str, Any]:
+    return {
+        "source": row.source,
+        "video_id": row.video_id,
+        "start": row.start,
+        "end": row.end,
+        "shard": row.shard,
+        "attempt": row.attempt,
+        "state": end.state,
+        "class": end.class_,
+        "message": end.message,
+        "seconds": end.seconds,
+        "clips": end.clips,
+        "elapsed": elapsed,
+    }
 
 
 def _failure(outcome: Mapping[str, Any]) -> dict[str, float]:
