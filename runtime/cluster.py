@@ -7,29 +7,37 @@ SIGKILL. Ray is imported here and nowhere at module level.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import os
 import shutil
+import signal
 import socket
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
+
 from runtime.config import Runtime, Settings
 from runtime.errors import MachineError, UserError
-from runtime.log import LEVEL_VARIABLE
+from runtime.log import LEVEL_VARIABLE, get_logger
 from runtime.placement import Node
+from runtime.warden import watch
 
 _GIB: Final = 1024**3
+log = get_logger(__name__)
 _MAX_TEMP_PATH: Final = 40
 """Ray's sockets lie 60 characters below its folder, and a socket's path holds 107."""
 
 _ENVIRONMENT: Final = {
-    # Children of a killed worker (engines, ffmpeg) are collected by the raylet.
-    "RAY_kill_child_processes_on_worker_exit_with_raylet_subreaper": "true",
+    # The children of a dead worker (engines above all) are killed with it. Ray's other means to that end, the
+    # subreaper, makes the kernel forget exit statuses in every process that knows Ray: a failed ffmpeg looks well.
+    "RAY_process_group_cleanup_enabled": "true",
     # Workers use this interpreter as it is; `uv run` must not build them another environment.
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -57,17 +65,16 @@ class Cluster:
     """A connected Ray."""
 
     nodes: tuple[Node, ...]
-    owned: bool
-    """Started or joined by this run, and left at its end."""
-    log_folder: Path | None
-    """Where an in-process Ray keeps its logs."""
+    logs: Path | None = None
+    """Where an in-process Ray keeps its logs, the last words of dead workers among them."""
     keep_logs: bool = False
+    """Leave them behind: the run did not end well."""
+    warden: subprocess.Popen[bytes] | None = None
+    """Ends what an in-process Ray leaves behind."""
 
 
 def machine_nodes(settings: ClusterSettings) -> tuple[Node, ...]:
     """What an in-process Ray would offer, without starting one: for plans."""
-    import psutil
-
     cpus = settings.num_cpus if settings.num_cpus is not None else len(os.sched_getaffinity(0))
     return (Node(cpus, _gpus(), 0.7 * psutil.virtual_memory().available / _GIB),)
 
@@ -84,6 +91,14 @@ def joins_running_cluster(settings: ClusterSettings) -> bool:
     return bool(settings.address or os.environ.get("RAY_ADDRESS"))
 
 
+def keep_exit_statuses() -> None:
+    """Have the kernel keep exit statuses of children in this process, whatever Ray has set.
+
+    A cluster started with Ray's subreaper ignores SIGCHLD in every worker: each child would seem to end well.
+    """
+    ctypes.CDLL(None).signal(signal.SIGCHLD.value, 0)  # signal.signal works in the main thread only
+
+
 @contextlib.contextmanager
 def connected(settings: ClusterSettings) -> Iterator[Cluster]:
     """Ray for the length of a run; a Ray that the caller has already connected is used and left alone.
@@ -97,18 +112,21 @@ def connected(settings: ClusterSettings) -> Iterator[Cluster]:
     import ray
 
     if ray.is_initialized():
-        yield Cluster(_nodes(), owned=False, log_folder=None)
+        yield Cluster(_nodes())
         return
     cluster = _join(settings) if joins_running_cluster(settings) else _start(settings)
     try:
         yield cluster
-    except BaseException:
-        cluster.keep_logs = True
+    except Exception as error:
+        cluster.keep_logs = not isinstance(error, UserError)
         raise
     finally:
         ray.shutdown()
-        if cluster.log_folder and not settings.temp_dir and not cluster.keep_logs:
-            shutil.rmtree(cluster.log_folder, ignore_errors=True)
+        if cluster.warden and cluster.warden.stdin:
+            cluster.warden.stdin.close()
+            cluster.warden.wait()
+        if cluster.logs and not settings.temp_dir and not cluster.keep_logs:
+            shutil.rmtree(cluster.logs, ignore_errors=True)
 
 
 def _nodes() -> tuple[Node, ...]:
@@ -133,24 +151,46 @@ def _common() -> dict[str, Any]:
 
 
 def _start(settings: ClusterSettings) -> Cluster:
-    import ray
-
     folder = settings.temp_dir or Path(tempfile.mkdtemp(prefix="cg-", dir="/tmp"))
     if len(str(folder.absolute())) > _MAX_TEMP_PATH:
         raise UserError(f"temp_dir={folder}: longer than {_MAX_TEMP_PATH} characters, too long for Ray's sockets")
+    before = _children()
     try:
-        with _native_silence():
-            ray.init(
-                address="local",
-                num_cpus=settings.num_cpus if settings.num_cpus is not None else len(os.sched_getaffinity(0)),
-                include_dashboard=False,
-                object_store_memory=_store_bytes(),
-                _temp_dir=str(folder.absolute()),
-                **_common(),
-            )
-    except (OSError, RuntimeError, ValueError) as error:
-        raise MachineError(f"Ray can't be started in {folder}: {_first_line(error)}") from error
-    return Cluster(_nodes(), owned=True, log_folder=folder)
+        _init_local(settings, folder)
+    except Exception as error:  # Ray raises this very class where its node takes longer than half a minute
+        log.warning("Ray did not start (%s); trying once more", _first_line(error))
+        _kill(_children() - before)
+        try:
+            _init_local(settings, folder)
+        except Exception as again:
+            _kill(_children() - before)
+            raise MachineError(f"Ray can't be started in {folder}: {_first_line(again)}") from again
+    keep_exit_statuses()
+    return Cluster(_nodes(), folder, warden=watch(child.pid for child in _children() - before))
+
+
+def _init_local(settings: ClusterSettings, folder: Path) -> None:
+    import ray
+
+    with _native_silence():
+        ray.init(
+            address="local",
+            num_cpus=settings.num_cpus if settings.num_cpus is not None else len(os.sched_getaffinity(0)),
+            include_dashboard=False,
+            object_store_memory=_store_bytes(),
+            _temp_dir=str(folder.absolute()),
+            **_common(),
+        )
+
+
+def _children() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
+
+
+def _kill(processes: Iterable[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 @contextlib.contextmanager
@@ -178,8 +218,6 @@ def _native_silence() -> Iterator[None]:
 
 def _store_bytes() -> int:
     """Shared memory for what travels through Ray: rows are small, audio windows are not; touched only when used."""
-    import psutil
-
     return int(max(128 * 1024**2, min(_GIB, 0.2 * psutil.virtual_memory().available)))
 
 
@@ -196,7 +234,8 @@ def _join(settings: ClusterSettings) -> Cluster:
             ray.init(address=address, **_common())
     except (ConnectionError, OSError, RuntimeError, ValueError, TimeoutError) as error:
         raise UserError(f"{where}: can't join this Ray cluster ({_first_line(error)})") from None
-    return Cluster(_nodes(), owned=True, log_folder=None)
+    keep_exit_statuses()
+    return Cluster(_nodes())
 
 
 def _knock(address: str, where: str) -> None:

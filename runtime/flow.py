@@ -100,14 +100,15 @@ def _then(dataset: Dataset, stage: StageSpec, services: Mapping[str, Service], m
     Ray restarts dead workers and retries their shards without end; `runtime.meter.Meter` sets the end.
     """
     pool = stage.pool
+    fewest = max(1, min(pool.min, len(stage.shards)))
     return dataset.map_batches(
         StageCall,
         fn_constructor_args=(stage.name, stage.build, services, pool.in_flight, stage.deaths, meter),
         batch_size=None,
         batch_format="pyarrow",
         compute=ActorPoolStrategy(
-            min_size=pool.min,
-            max_size=max(pool.min, pool.max),
+            min_size=fewest,
+            max_size=max(fewest, min(pool.max, len(stage.shards))),
             max_tasks_in_flight_per_actor=pool.in_flight,
             max_concurrent_calls_per_actor=pool.in_flight,
         ),

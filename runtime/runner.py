@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from runtime.cluster import Cluster, ClusterSettings, connected
 from runtime.errors import MachineError, UserError
@@ -50,6 +50,8 @@ class RunReport:
     """Ended by Ctrl-C."""
     streamed: bool = True
     """All stages ran at once; else they took turns."""
+    ray_logs: Path | None = None
+    """Folder with the logs of an in-process Ray, kept where the run ended with `fatal`."""
 
 
 def run_stages(
@@ -150,6 +152,7 @@ class _Run:
             fatal=fatal,
             interrupted=interrupted,
             streamed=self._placement.streams,
+            ray_logs=self._cluster.logs if fatal else None,
         )
 
     def _run_group(self, group: Group) -> None:
@@ -198,17 +201,21 @@ class _Run:
         if self._board.finish(done) and self._on_result:
             self._on_result(done.stage, done.shard, ShardResult(done.counts))
 
-    def _hear(self, news: News) -> None:
-        """Take in what the workers say; what is done first, then what is fatal."""
+    def _hear(self, news: News) -> Done | None:
+        """Take in what the workers say; the first fatal result, if there is one."""
         for beat in news.beats:
             self._board.beat(beat)
         for done in news.done:
             if done.fatal is None:
                 self._finish(done)
-        for done in news.done:
-            if done.fatal is not None:
-                self._shown.write("fatal", stage=done.stage, shard=done.shard, line=done.fatal, trace=done.trace)
-                raise UserError(done.fatal) if done.blame == "user" else _Stop(done.fatal)
+        return next((done for done in news.done if done.fatal is not None), None)
+
+    def _give_up(self, done: Done, pools: Sequence[ServicePool]) -> NoReturn:
+        """End the run for a fatal result; a service that failed to start has the better line."""
+        self._shown.write("fatal", stage=done.stage, shard=done.shard, line=done.fatal, trace=done.trace)
+        for pool in pools:
+            pool.check(patience=1.0)
+        raise UserError(done.fatal) if done.blame == "user" else _Stop(done.fatal)
 
     def _poll(self, meter: Any, pools: Sequence[ServicePool], force: bool = False) -> None:
         """Hear the workers and the services, and show how things stand; at most every half second."""
@@ -220,7 +227,9 @@ class _Run:
         for pool in pools:
             pool.check()
         news = _news(meter)
-        self._hear(news)
+        fatal = self._hear(news)
+        if fatal:
+            self._give_up(fatal, pools)
         self._board.tick(now)
         self._shown.show(self._board.figures(now), self._what_starts(news, pools) or self._status)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from runtime.cluster import keep_exit_statuses
 from runtime.errors import MachineError, UserError, is_machine_fault
 from runtime.meter import Beat, Clock
 from runtime.stage import ServiceSpec
@@ -40,6 +41,7 @@ class ServiceHost:
     """One worker of a service's pool: builds the engine, and answers calls by name. Wrapped by ``ray.remote``."""
 
     def __init__(self, name: str, build: Callable[[], Any], in_flight: int, meter: Any) -> None:
+        keep_exit_statuses()
         self._name = name
         self._meter = meter
         self._clock = Clock()
@@ -168,8 +170,8 @@ class ServicePool:
         """Hosts that are still starting."""
         return len(self._pending)
 
-    def check(self) -> None:
-        """Look at the hosts that have come up since, without waiting.
+    def check(self, patience: float = 0.0) -> None:
+        """Look at the hosts that have come up since, waiting at most `patience` seconds for the others.
 
         Raises:
             UserError: a host can't be built for a reason that the user can mend.
@@ -179,7 +181,7 @@ class ServicePool:
 
         if not self._pending:
             return
-        up, self._pending = ray.wait(self._pending, num_returns=len(self._pending), timeout=0)
+        up, self._pending = ray.wait(self._pending, num_returns=len(self._pending), timeout=patience)
         for ref in up:
             try:
                 failure = ray.get(ref)

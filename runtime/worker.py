@@ -20,6 +20,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from runtime import progress
+from runtime.cluster import keep_exit_statuses
 from runtime.errors import MachineError, UserError, is_machine_fault
 from runtime.meter import Beat, Clock, Counts, Done, Order
 from runtime.services import failure_of, one_line
@@ -77,6 +78,7 @@ class StageCall:
     ) -> None:
         import ray
 
+        keep_exit_statuses()
         self._stage = stage
         self._in_flight = in_flight
         self._deaths = deaths

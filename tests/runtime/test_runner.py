@@ -114,6 +114,10 @@ def test_a_pool_grows_to_its_maximum_when_there_is_room(run, tmp_path):
     assert len(workers) == 2
 
 
+def test_a_workers_child_processes_tell_their_exit_status(run):
+    assert run([stage("media", noop_stages.exit_status, range(1))]).counts == {"media": {"status": 3}}
+
+
 def test_a_killed_worker_loses_nothing_and_repeats_only_its_shard(run, tmp_path):
     stages = [
         stage("media", partial(noop_stages.die_once, tmp_path, "media", (3, 11)), range(20), min=2, max=2),

@@ -73,6 +73,11 @@ async def sleep(folder, name, seconds, services, shard):
     await asyncio.sleep(seconds)
 
 
+def exit_status(services, shard):
+    status = subprocess.run([sys.executable, "-S", "-c", "raise SystemExit(3)"], check=False).returncode
+    return ShardResult({"status": float(status)})
+
+
 def die_once(folder, name, victims: Sequence[int], services, shard):
     """The first attempt at a victim kills its own process, as a segfault in a decoder would."""
     first = shard not in attempts(folder, name)
