@@ -17,6 +17,7 @@ from curation.media.video import Tools, VideoSettings
 from runtime.stage import ShardResult
 from shards.check import check
 from shards.keys import video_id
+from shards.manifest import StageMark, write_stage
 from shards.reader import read_table
 from shards.schema import SOURCES
 from shards.store import Store
@@ -44,6 +45,7 @@ def curate(folder: Path, rows: list[dict], settings: MediaSettings = SETTINGS) -
     store, scratch = Store(folder / "dir"), folder / "scratch"
     scratch.mkdir(exist_ok=True)
     commit_table(store, scratch, "sources.parquet", pa.Table.from_pylist(rows, schema=SOURCES), Artifact("sources", ""))
+    write_stage(store, "media", StageMark("media", "hash"))
     worker = MediaWorker(store, scratch, settings, Tools(settings.video), "hash")
     return store, asyncio.run(worker.process(0))
 
