@@ -226,7 +226,7 @@ def _add_inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--key", help="one clip, with its claims and evidence")
     parser.add_argument("--level", choices=("short", "medium", "long"))
-    parser.add_argument("--layer", help="text layer (default: the only one, or the newest)")
+    parser.add_argument("--layer", help="text layer (default: the only one)")
     parser.add_argument("--where", metavar="SQL", help="condition over the columns, in DuckDB's SQL")
     parser.add_argument("--limit", type=_positive, default=10, metavar="N", help="clips to show (default 10)")
 
@@ -245,10 +245,9 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: must be 1 or more")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number of 1 or more")
+    return int(text)
 
 
 def _names(text: str) -> tuple[str, ...]:

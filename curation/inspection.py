@@ -35,7 +35,7 @@ def show_clips(root: str, selection: Selection, console: Console | None = None) 
     console = console or Console(highlight=False)
     layer, rows, total = find_clips(Store(root), selection)
     if not rows:
-        console.print(f"no clip of layer {layer!r} matches")
+        console.print(f"no clip of layer {layer!r} matches", markup=False)
         return 1
     for row in rows:
         _print_clip(console, row, full=selection.key is not None)

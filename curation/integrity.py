@@ -8,22 +8,30 @@ from rich.console import Console
 
 from curation.inspection import pick_layer
 from runtime.bar import bar
+from runtime.errors import UserError
 from shards.check import check
 from shards.export import export
 from shards.store import Store
 
 
 def show_check(root: str, *, decode: bool) -> int:
-    """Check a DIR; 0 where all is well, else 1 and the list of problems."""
-    console = Console(highlight=False)
+    """Check a DIR; 0 where all is well, else 1 and the list of problems.
+
+    Raises:
+        UserError: there is nothing at `root`.
+    """
+    console = _console()
+    store = Store(root)
+    if not store.list() and not store.folders():
+        raise UserError(f"{root}: no such folder, or nothing in it")
     with bar("checking shards") as progress:
-        problems = check(Store(root), decode=decode, progress=progress)
+        problems = check(store, decode=decode, progress=progress)
     for problem in problems:
-        console.print(f"{problem.where}: {problem.what}", markup=False, soft_wrap=True)
+        console.print(f"{problem.where}: {problem.what}")
     if problems:
         console.print(f"{len(problems)} problem{'s' * (len(problems) != 1)} in {root}")
         return 1
-    console.print(f"{root}: every row has its bytes, every tree nests, all sizes and hashes match", soft_wrap=True)
+    console.print(f"{root}: every row has its bytes, every tree nests, all sizes and hashes match")
     return 0
 
 
@@ -43,5 +51,10 @@ def show_export(arguments: argparse.Namespace) -> int:
             text=arguments.text,
             progress=progress,
         )
-    Console(highlight=False).print(f"{written} samples of layer {layer} written to {arguments.output}")
+    _console().print(f"{written} samples of layer {layer} written to {arguments.output}")
     return 0
+
+
+def _console() -> Console:
+    """Lines as they are: names of files may hold what rich takes for markup."""
+    return Console(highlight=False, markup=False, soft_wrap=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from curation.pipeline import STAGES, PipelineSettings, StageName, load_pipeline
 from runtime.config import content_hash
@@ -82,9 +83,17 @@ def _scratch(store: Store, wanted: Path | None) -> Path:
 def _excluded(text: str | None) -> frozenset[str]:
     if text is None:
         return frozenset()
-    path = Path(text)
-    lines: Any = path.read_text(encoding="utf-8").splitlines() if path.is_file() else text.split(",")
+    lines = _lines(Path(text)) if os.path.isfile(text) else text.split(",")  # noqa: PTH113  a list may be too long for a path
+    if lines == [text] and text.endswith((".txt", ".csv")) and "://" not in text:
+        raise UserError(f"--exclude {text}: no such file")
     return frozenset(line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"--exclude {path}: can't be read as text ({error})") from None
 
 
 def _retry(classes: tuple[str, ...] | None) -> frozenset[str] | None:

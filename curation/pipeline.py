@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 
 from curation.engines.asr import Recognizer
 from curation.engines.llm import EngineSettings, engine_for
+from curation.media.attempts import DEATHS_ALLOWED
 from curation.media.stage import MediaSettings, media_worker
 from curation.text.caption import CaptionSettings
 from curation.text.filters import FilterSettings
@@ -30,6 +31,8 @@ from runtime.stage import PoolSettings, ServiceSpec, StageSpec
 
 StageName = Literal["media", "caption", "rewrite"]
 STAGES: tuple[StageName, ...] = ("media", "caption", "rewrite")
+
+_OTHER_DEATHS = 3  # of a worker on one shard, for which no video is to blame
 
 
 class PipelineSettings(Settings):
@@ -113,9 +116,18 @@ def default_config() -> Path:
 
 
 def stages_of(
-    settings: PipelineSettings, places: Places, hashes: Hashes, todo: Mapping[StageName, Sequence[int]]
+    settings: PipelineSettings,
+    places: Places,
+    hashes: Hashes,
+    todo: Mapping[StageName, Sequence[int]],
+    *,
+    videos_per_shard: int,
 ) -> list[StageSpec]:
-    """The stages of a run, in order, for the shards that each has to make."""
+    """The stages of a run, in order, for the shards that each has to make.
+
+    Each video of a shard may end its worker `DEATHS_ALLOWED` times before it is given up; only deaths beyond those
+    end the run.
+    """
     media = partial(media_worker, places.root, places.scratch, settings.media, hashes.media)
     caption = partial(caption_worker, places.root, places.scratch, places.captions, settings.caption, hashes.caption)
     rewrite = partial(
@@ -132,8 +144,11 @@ def stages_of(
     )
     builds: Mapping[StageName, Any] = {"media": media, "caption": caption, "rewrite": rewrite}
     needs = services_needed(settings)
+    deaths: Mapping[StageName, int] = {"media": _OTHER_DEATHS + DEATHS_ALLOWED * videos_per_shard}
     return [
-        StageSpec(name, builds[name], settings.pool(name), todo[name], needs[name]) for name in STAGES if todo.get(name)
+        StageSpec(name, builds[name], settings.pool(name), todo[name], needs[name], deaths.get(name, _OTHER_DEATHS))
+        for name in STAGES
+        if todo.get(name)
     ]
 
 

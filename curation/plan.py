@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
 from curation.job import Job
-from curation.media.download import check_options, javascript_runtime
+from curation.media.download import SUBTITLE_SUFFIXES, check_options, javascript_runtime
 from curation.pipeline import Hashes, PipelineSettings, Places, StageName
 from curation.sources import plan_sources, read_inputs
 from curation.status import source_states
@@ -84,7 +84,7 @@ def make_plan(job: Job) -> Plan:
         check_options(fetching)  # imports yt-dlp, which takes a second
     if not found and existing is None:
         raise UserError(f"--input {' '.join(job.inputs)}: no video found there")
-    per_shard = manifest.videos_per_shard if manifest else job.settings.videos_per_shard
+    per_shard = manifest.videos_per_shard if manifest else _videos_per_shard(job.settings)
     sources, size = plan_sources(
         existing,
         found,
@@ -124,6 +124,13 @@ def check_output(store: Store) -> None:
         raise UserError(f"--output {store.root}: {place} can't be written to; choose another folder")
 
 
+def _videos_per_shard(settings: PipelineSettings) -> int | Literal["auto"]:
+    size = settings.videos_per_shard
+    if size != "auto" and size < 1:
+        raise UserError(f"videos_per_shard={size}: must be auto, or 1 or more")
+    return size
+
+
 def _failed(job: Job, existing: pa.Table | None) -> list[dict[str, Any]]:
     """Sources that `--retry-failed` puts into new shards: those whose last attempt failed in a named class."""
     if job.retry is None or existing is None:
@@ -151,7 +158,7 @@ def _caption_folder(job: Job, hash_: str) -> str:
     for name, made_with in known.items():
         if made_with == hash_:
             return f"captions/{name}"
-    if job.layer in known:
+    if job.layer in known and set(job.stages) & {"caption", "rewrite"}:
         if job.replace:
             return f"captions/{job.layer}-{hash_[:8]}"
         raise UserError(_changed(f"captions/{job.layer}", "caption"))
@@ -261,9 +268,8 @@ def _warnings(settings: PipelineSettings, sources: pa.Table, ignored: Counter[st
     youtube = any("youtube.com/" in source or "youtu.be/" in source for source in sources["source"].to_pylist())
     if youtube and javascript_runtime() is None:
         warnings.append("YouTube needs a JavaScript runtime and none is on the PATH: install deno 2 (or node)")
-    if ignored:
-        kinds = ", ".join(f"{count} {suffix or '(no suffix)'}" for suffix, count in ignored.most_common(5))
+    left_out = Counter({suffix: count for suffix, count in ignored.items() if suffix not in SUBTITLE_SUFFIXES})
+    if left_out:
+        kinds = ", ".join(f"{count} {suffix or '(no suffix)'}" for suffix, count in left_out.most_common(5))
         warnings.append(f"files in folders that are no videos were left out: {kinds}")
-    if settings.videos_per_shard != "auto" and settings.videos_per_shard < 1:
-        raise UserError(f"videos_per_shard={settings.videos_per_shard}: must be auto, or 1 or more")
     return tuple(warnings)

@@ -6,11 +6,13 @@ import argparse
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from curation.job import Job
 from curation.models import used_models
-from curation.pipeline import StageName, services_of, stages_of
+from curation.pipeline import StageName, services_needed, services_of, stages_of
 from curation.plan import Plan, make_plan
 from runtime.models import check
 
@@ -25,7 +27,7 @@ def show_plan(arguments: argparse.Namespace) -> int:
     _print_models(console, job)
     _print_placement(console, plan)
     for warning in plan.warnings:
-        console.print(f"[yellow]warning:[/yellow] {warning}")
+        console.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True)
     if arguments.probe:
         from curation.probe_run import show_probe
 
@@ -35,9 +37,13 @@ def show_plan(arguments: argparse.Namespace) -> int:
 
 def _print_sources(console: Console, plan: Plan) -> None:
     known = len(plan.sources) - plan.new_sources
-    console.print(f"pipeline {plan.job.pipeline}: {plan.job.settings.description}".rstrip(": "))
     console.print(
-        f"sources: {known} known, {plan.new_sources} new; {plan.videos_per_shard} a shard -> {plan.job.store.root}"
+        f"pipeline {plan.job.pipeline}: {plan.job.settings.description}".rstrip(": "), markup=False, soft_wrap=True
+    )
+    console.print(
+        f"sources: {known} known, {plan.new_sources} new; {plan.videos_per_shard} a shard -> {plan.job.store.root}",
+        markup=False,
+        soft_wrap=True,
     )
 
 
@@ -59,17 +65,21 @@ def _print_models(console: Console, job: Job) -> None:
     table.add_column("for")
     table.add_column("model", overflow="fold")
     for use, uri in used_models(job.settings, job.stages).items():
-        table.add_row(use, check(uri).uri.partition("#")[0])
+        table.add_row(use, Text(check(uri).uri.partition("#")[0]))
+    for name in dict.fromkeys(name for stage in job.stages for name in services_needed(job.settings)[stage]):
+        engine = job.settings.engines.get(name)
+        if engine is not None and engine.kind == "endpoint":
+            table.add_row(name, Text(f"{engine.model} at {engine.base_url}"))
     console.print(table)
 
 
 def _print_placement(console: Console, plan: Plan) -> None:
     """Workers of each pool, and whether the stages stream through this machine or take turns."""
-    from runtime.cluster import ClusterSettings, machine_nodes
+    from runtime.cluster import ClusterSettings, joins_running_cluster, machine_nodes
     from runtime.placement import place
 
     everything: dict[StageName, Sequence[int]] = {stage.name: (0,) for stage in plan.stages}
-    stages = stages_of(plan.job.settings, plan.places, plan.hashes, everything)
+    stages = stages_of(plan.job.settings, plan.places, plan.hashes, everything, videos_per_shard=plan.videos_per_shard)
     services = services_of(plan.job.settings, stages)
     pools = {stage.name: stage.pool for stage in stages} | {service.name: service.pool for service in services}
     table = Table(title="workers", title_justify="left")
@@ -78,8 +88,9 @@ def _print_placement(console: Console, plan: Plan) -> None:
     for name, pool in pools.items():
         table.add_row(name, str(pool.min), str(pool.max), f"{pool.cpus:g}", f"{pool.gpus:g}", str(pool.in_flight))
     console.print(table)
-    if plan.job.address:
-        console.print(f"whether stages stream is decided on the cluster at {plan.job.address}")
+    cluster = ClusterSettings(address=plan.job.address)
+    if joins_running_cluster(cluster):
+        console.print("whether stages stream is decided on the Ray cluster that the run joins")
         return
-    placement = place(stages, services, machine_nodes(ClusterSettings()), in_turn=True if plan.job.in_turn else None)
-    console.print(f"stages {'stream' if placement.streams else 'take turns'}: {placement.why}")
+    placement = place(stages, services, machine_nodes(cluster), in_turn=True if plan.job.in_turn else None)
+    console.print(placement.why, soft_wrap=True)

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from curation.pipeline import PipelineSettings
 from curation.plan import Plan
-from runtime.errors import UserError
+from runtime.errors import MachineError, UserError
 from runtime.runner import RunReport
 from shards.store import Store
 
@@ -41,6 +41,8 @@ def show_probe(plan: Plan, shards: int, console: Console) -> int:
 
     Raises:
         UserError: nothing waits to be done.
+        MachineError: the machine gave up.
+        KeyboardInterrupt: Ctrl-C was pressed.
     """
     waiting = waiting_sources(plan)
     if not waiting:
@@ -49,6 +51,10 @@ def show_probe(plan: Plan, shards: int, console: Console) -> int:
     folder = Path(tempfile.mkdtemp(prefix="curate-probe-"))
     try:
         report = _run(plan, sample, folder)
+        if report.fatal is not None:
+            raise MachineError(report.fatal)
+        if report.interrupted:
+            raise KeyboardInterrupt
         measured = _cost(report, plan.job.settings, len(sample), folder / "dir")
     finally:
         shutil.rmtree(folder)
@@ -93,7 +99,7 @@ def _cost(report: RunReport, settings: PipelineSettings, sources: int, folder: P
     gpus = sum(pool.gpus * pool.min for pool in settings.resources.values())
     hours = report.elapsed / 3600
     counts = list(report.counts.values())
-    tokens = sum(stage.get("tokens_in", 0) + stage.get("tokens_out", 0) for stage in counts)
+    tokens = sum(stage.get("tokens_in", 0) + stage.get("tokens", 0) for stage in counts)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return Cost(sources, hours, hours * gpus, size / 1e9, tokens)
 

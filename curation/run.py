@@ -2,44 +2,51 @@
 
 from __future__ import annotations
 
+import _thread
 import argparse
+import shlex
 import shutil
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from curation.job import Job
+from curation.media.attempts import forget, grow_old
 from curation.models import fetch
 from curation.pipeline import services_of, stage_contents, stages_of
 from curation.plan import Plan, check_output, make_plan
 from curation.status import source_states
 from runtime.cluster import ClusterSettings
-from runtime.errors import MachineError, is_machine_fault
+from runtime.errors import MachineError, UserError, is_machine_fault
 from runtime.runner import RunReport, run_stages
 from runtime.stage import StageSpec
 from shards.artifact import Artifact
 from shards.index import rebuild_index
 from shards.lock import Lock
-from shards.manifest import Manifest, StageMark, read_manifest, write_manifest, write_stage
-from shards.reader import artifacts, committed_media
+from shards.manifest import Manifest, StageMark, read_manifest, read_stage, write_manifest, write_stage
+from shards.reader import artifacts, committed_media, text_layers
 from shards.schema import STATES
 from shards.store import Store
 from shards.writer import commit_table
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry out `curate run`; the exit status (0, or 1 where the machine gave up)."""
-    console = Console(stderr=True, highlight=False)
+    """Carry out `curate run`; the exit status is 0.
+
+    Raises:
+        UserError: as `curation.plan.make_plan` and `runtime.runner.run_stages`.
+        MachineError: the machine gave up, or another run has taken the DIR over.
+        KeyboardInterrupt: Ctrl-C was pressed; everything is closed by then.
+    """
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     job = Job.of(arguments)
     check_output(job.store)
-    with Lock(job.store):
-        try:
-            report = execute(job, console, quiet=arguments.quiet)
-        except OSError as error:
-            if not is_machine_fault(error):
-                raise
-            raise MachineError(str(error)) from error
+    with _held(job.store):
+        report = execute(job, console, quiet=arguments.quiet)
     if report.fatal is not None:
         raise MachineError(report.fatal)
     if report.interrupted:
@@ -51,17 +58,59 @@ def execute(job: Job, console: Console, *, quiet: bool) -> RunReport:
     """Plan and run `job`, and close the books whatever ended it; the caller holds the lock."""
     plan = make_plan(job)
     for warning in plan.warnings:
-        console.print(f"[yellow]warning:[/yellow] {warning}")
+        console.print(f"[yellow]warning:[/yellow] {escape(warning)}")
     if plan.is_done:
-        console.print(f"nothing to do: all of {job.store.root} is up to date with pipeline {job.pipeline}")
+        _close(plan)  # a run that was killed at its very end has left this undone
+        console.print(f"nothing to do: all of {escape(job.store.root)} is up to date with pipeline {job.pipeline}")
         return RunReport()
     _prepare_scratch(job.scratch)
     _record(plan)
-    stages = stages_of(job.settings, plan.places, plan.hashes, {stage.name: stage.todo for stage in plan.stages})
-    report = _run_stages(plan, stages, quiet) if stages else RunReport()
-    _close(plan)
+    stages = stages_of(
+        job.settings,
+        plan.places,
+        plan.hashes,
+        {stage.name: stage.todo for stage in plan.stages},
+        videos_per_shard=plan.videos_per_shard,
+    )
+    try:
+        report = _run_stages(plan, stages, quiet) if stages else RunReport()
+    finally:
+        forget(job.scratch / "attempts")  # all workers have ended, and not by what they worked on
+        _close(plan)
     _summary(plan, console)
     return report
+
+
+@contextmanager
+def _held(store: Store) -> Iterator[None]:
+    """Hold the DIR; a DIR that was made for a run which never began is gone afterwards."""
+    is_new = store.is_local and not Path(store.root).exists()
+    lock = Lock(store, on_lost=_thread.interrupt_main)
+    with ExitStack() as stack:
+        if is_new:
+            stack.callback(_remove_if_empty, Path(store.root))
+        try:
+            stack.enter_context(lock)
+        except OSError as error:
+            raise UserError(
+                f"--output {store.root}: can't be written to ({error.strerror}); choose another folder"
+            ) from None
+        try:
+            yield
+        except KeyboardInterrupt:
+            if not lock.lost:
+                raise
+        except OSError as error:
+            if not is_machine_fault(error):
+                raise
+            raise MachineError(str(error)) from error
+    if lock.lost:
+        raise MachineError(f"{store.root}: another run has taken this folder over")
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _run_stages(plan: Plan, stages: list[StageSpec], quiet: bool) -> RunReport:
@@ -81,8 +130,16 @@ def _run_stages(plan: Plan, stages: list[StageSpec], quiet: bool) -> RunReport:
 
 
 def _prepare_scratch(scratch: Path) -> None:
-    """Remove what a killed run left, but for the notes of attempts."""
-    scratch.mkdir(parents=True, exist_ok=True)
+    """Remove what a killed run left, but for the notes of attempts.
+
+    Raises:
+        UserError: the folder can't be made.
+    """
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--scratch {scratch}: can't be written to ({error.strerror}); choose another folder") from None
+    grow_old(scratch / "attempts")
     for entry in scratch.iterdir():
         if entry.name in ("attempts", "pace"):
             continue
@@ -104,7 +161,9 @@ def _record(plan: Plan) -> None:
     if plan.new_sources:
         commit_table(store, job.scratch, "sources.parquet", plan.sources, Artifact("sources", ""))
     for stage in plan.stages:
-        write_stage(store, stage.folder, StageMark(stage.name, stage.hash, contents[stage.name]))
+        mark = StageMark(stage.name, stage.hash, contents[stage.name])
+        if read_stage(store, stage.folder) != mark:
+            write_stage(store, stage.folder, mark)
 
 
 def _close(plan: Plan) -> None:
@@ -122,14 +181,16 @@ def _summary(plan: Plan, console: Console) -> None:
     store = plan.job.store
     states = Counter(row["state"] for row in source_states(store))
     total = " + ".join(f"{states[state]} {state}" for state in STATES)
-    console.print(f"{states.total()} sources = {total}")
-    for command in _next_commands(store):
-        console.print(f"  {command}", soft_wrap=True)
+    console.print(f"sources: {states.total()} in = {total}")
+    for command in _next_commands(store, plan.job.layer):
+        console.print(f"  {command}", markup=False)
 
 
-def _next_commands(store: Store) -> list[str]:
+def _next_commands(store: Store, layer: str) -> list[str]:
+    root = shlex.quote(store.root)
+    which = f" --layer {layer}" if len(text_layers(store)) > 1 else ""
     return [
-        f"curate inspect {store.root}     curated captions",
-        f"curate status {store.root}      what became of each source",
-        f"curate check {store.root}       integrity of every byte and row",
+        f"curate inspect {root}{which}     curated captions",
+        f"curate status {root}      what became of each source",
+        f"curate check {root}       integrity of every byte and row",
     ]

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from curation.tables import connect, files, select
 from runtime.errors import UserError
@@ -34,6 +35,16 @@ PAPER_TABLE_1: Mapping[str, PaperLevel] = {
     "medium": PaperLevel(30.4, 72.1, 19.5, 24.8, 15.2),
     "long": PaperLevel(60.3, 142.1, 22.4, 48.8, 18.8),
 }
+
+_MEANS: Mapping[str, str] = {
+    "seconds": "seconds",
+    "subtitle_words": "words of speech",
+    "subtitle_summary_words": "  of their summary",
+    "caption_words": "words of captions",
+    "caption_summary_words": "  of their summary",
+    "grounded_words": "words of grounded text",
+}
+"""Columns of `_LEVELS_QUERY`, as people call them."""
 
 _LEVELS_QUERY = """
 select level, count(*) as clips, count(*) filter (keep) as kept, avg("end" - start) as seconds,
@@ -99,7 +110,7 @@ def _attempt(row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _print_sources(console: Console, rows: list[dict[str, Any]]) -> None:
     states = Counter(row["state"] for row in rows)
-    table = Table(title=f"{len(rows)} sources", title_justify="left")
+    table = Table(title="sources", title_justify="left")
     table.add_column("state")
     table.add_column("class")
     table.add_column("sources", justify="right")
@@ -110,7 +121,8 @@ def _print_sources(console: Console, rows: list[dict[str, Any]]) -> None:
             continue
         for class_, count in Counter(row["class"] for row in rows if row["state"] == state).most_common():
             example = next(row for row in rows if row["state"] == state and row["class"] == class_)
-            table.add_row(state, class_ or "", str(count), f"{example['source']}: {example['message'] or ''}")
+            said = Text(f"{example['source']}: {example['message']}" if example["message"] else example["source"])
+            table.add_row(state, class_ or "", str(count), said)
     console.print(table)
     total = " + ".join(f"{states[state]} {state}" for state in STATES)
     console.print(f"{len(rows)} in = {total}")
@@ -120,34 +132,13 @@ def _print_layer(console: Console, store: Store, layer: str, paths: list[str]) -
     connection = connect(store)
     levels = {row["level"]: row for row in select(connection, _LEVELS_QUERY, [paths])}
     table = Table(title=f"\nlayer {layer}: means a clip (the paper's Table 1 in brackets)", title_justify="left")
-    for name in (
-        "level",
-        "clips",
-        "kept",
-        "seconds",
-        "speech words",
-        "summary",
-        "caption words",
-        "summary",
-        "grounded",
-    ):
-        table.add_column(name, justify="left" if name == "level" else "right")
+    table.add_column("")
     for level in LEVELS:
-        row, paper = levels.get(level), PAPER_TABLE_1[level]
-        if row is None:
-            table.add_row(level, "0", "0")
-            continue
-        table.add_row(
-            level,
-            str(row["clips"]),
-            str(row["kept"]),
-            _beside(row["seconds"], paper.seconds),
-            _beside(row["subtitle_words"], paper.subtitle_words),
-            _beside(row["subtitle_summary_words"], paper.subtitle_summary_words),
-            _beside(row["caption_words"], paper.caption_words),
-            _beside(row["caption_summary_words"], paper.caption_summary_words),
-            _beside(row["grounded_words"], None),
-        )
+        table.add_column(level, justify="right")
+    for name in ("clips", "kept"):
+        table.add_row(name, *(str(levels.get(level, {}).get(name, 0)) for level in LEVELS))
+    for name, words in _MEANS.items():
+        table.add_row(words, *(_beside(levels.get(level, {}).get(name), _paper(level, name)) for level in LEVELS))
     console.print(table)
     _print_rewrites(console, select(connection, _STATUS_QUERY, [paths]), levels)
     dropped = select(connection, _REASONS_QUERY, [paths])
@@ -167,6 +158,11 @@ def _print_rewrites(console: Console, rows: list[dict[str, Any]], levels: Mappin
         supported = "-" if score is None else f"{score:.0%}"
         table.add_row(level, *(str(counts.get(status, 0)) for status in REWRITE_STATUSES), supported)
     console.print(table)
+
+
+def _paper(level: str, name: str) -> float | None:
+    """The paper's figure; none for what it does not have."""
+    return getattr(PAPER_TABLE_1[level], name, None)
 
 
 def _beside(value: float | None, paper: float | None) -> str:

@@ -28,12 +28,12 @@ TYPES = {".mp4": "video/mp4", ".m3u8": "application/vnd.apple.mpegurl", ".ts": "
 class VideoServer:
     """The running server: its address, what it was asked for, and when."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int = 0) -> None:
         self.folder = folder
         self.requests: list[tuple[float, str, dict[str, str]]] = []
         self.visits: Counter[str] = Counter()
         self.closing = threading.Event()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"site": self}))
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), {"site": self}))
         self._http.daemon_threads = True
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
@@ -55,9 +55,9 @@ class VideoServer:
 
 
 @contextlib.contextmanager
-def video_server(folder: Path) -> Iterator[VideoServer]:
-    """Serve `folder` (see `make_videos`) until the block ends."""
-    server = VideoServer(folder)
+def video_server(folder: Path, port: int = 0) -> Iterator[VideoServer]:
+    """Serve `folder` (see `make_videos`) at a loopback port (0: any) until the block ends."""
+    server = VideoServer(folder, port)
     try:
         yield server
     finally:

@@ -1,0 +1,228 @@
+"""The command line without any run: help that answers at once, and mistakes that end with one line and status 2."""
+
+import subprocess
+import sys
+
+import pytest
+from support.curate_runs import CHEAP, config_in, curate, run_arguments
+from support.shard_factory import LAYER, build_dir
+
+from curation.cli import main
+
+HEAVY = ("pyarrow", "ray", "torch", "pydantic", "numpy", "duckdb", "rich", "yaml", "av", "vllm", "yt_dlp")
+
+
+@pytest.fixture
+def videos(tmp_path):
+    """A folder with one file that is named like a video; nothing here ever opens it."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    (folder / "a.mp4").write_bytes(b"never opened")
+    return folder
+
+
+@pytest.fixture
+def arguments(tmp_path, videos):
+    """`curate run` with everything right but that no run must begin."""
+    return run_arguments(CHEAP, config_in(tmp_path), videos, tmp_path / "out")
+
+
+def refused(ended) -> str:
+    """The one line that a user's mistake ends with."""
+    assert ended.status == 2
+    assert "Traceback" not in ended.err
+    assert ended.err.startswith("curate: ") and ended.err.count("\n") == 1, ended.err
+    return ended.err
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("built") / "dir"
+    build_dir(folder, shards=1)
+    return folder
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["plan"], ["status"], ["inspect"], ["check"], ["export"]])
+def test_help_is_printed_without_importing_anything_heavy(command):
+    code = (
+        "import sys\nfrom curation.cli import main\n"
+        f"try: main({[*command, '--help']!r})\nexcept SystemExit as end: assert end.code == 0\n"
+        f"loaded = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        "sys.exit(f'imported: {loaded}' if loaded else 0)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert f"usage: curate {' '.join(command)}".rstrip() in ended.stdout
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "inspect", "export"])
+def test_the_help_of_a_subcommand_has_examples(command):
+    assert f"\n  curate {command} " in curate(command, "--help").out
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        (["--set", "rewrite.sumary_words=20"], ["cheap.rewrite.sumary_words", "did you mean 'summary_words'"]),
+        (["--set", "media.video.encode.fsp=3"], ["cheap.media.video.encode.fsp", "did you mean 'fps'"]),
+        (["--set", "rewrite.summary_words=many"], ["cheap.rewrite.summary_words='many'"]),
+        (["--set", "rewrite.summary_words"], ["--set 'rewrite.summary_words'", "a.b=value"]),
+        (["--set", "rewrite.engine=lmm"], ["rewrite.engine='lmm'", "did you mean 'llm'"]),
+        (["--set", "engines.llm.kind=openai"], ["cheap.engines.llm", "openai"]),
+        (["--set", "engines.llm.base_url=ftp://x/v1"], ["cheap.engines.llm.base_url='ftp://x/v1'", "http(s)://"]),
+        (["--set", "resources.medai.cpus=1"], ["resources.medai", "did you mean 'media'"]),
+        (["--set", "rewrite.summary_prompt=sumary"], ["prompt sumary", "did you mean 'summary'"]),
+        (["--set", "media.download.yt_dlp.no_such_option=1"], ["no_such_option"]),
+        (["--set", "videos_per_shard=0"], ["videos_per_shard=0"]),
+        (["--stages", "medai"], ["--stages medai", "did you mean 'media'"]),
+        (["--layer", "../up"], ["--layer '../up'", "letters"]),
+        (["--retry-failed", "netwrok"], ["--retry-failed netwrok", "did you mean 'network'"]),
+        (["--exclude", "nowhere.txt"], ["--exclude nowhere.txt", "no such file"]),
+        (["--scratch", "/proc/nowhere"], ["--scratch /proc/nowhere", "choose another folder"]),
+    ],
+    ids=lambda value: " ".join(value) if value and value[0].startswith("--") else "",
+)
+def test_a_wrong_option_is_named_with_its_remedy(arguments, tmp_path, extra, words):
+    line = refused(curate(*arguments, *extra))
+    for word in words:
+        assert word in line
+    assert "\n" not in line.strip()
+
+
+def test_an_address_where_no_ray_answers_is_named_with_its_remedy(arguments):
+    ended = curate(*arguments, "--address", "127.0.0.1:9")
+    last = ended.err.splitlines()[-1]
+    assert ended.status == 2
+    assert last.startswith("curate: --address 127.0.0.1:9: ") and "ray start --head" in last
+    assert "Traceback" not in ended.err
+
+
+def test_an_unknown_pipeline_is_named_with_the_nearest(arguments):
+    line = refused(curate("run", "chaep", *arguments[2:]))
+    assert "chaep" in line and "did you mean 'cheap'" in line
+
+
+def test_an_unknown_pipeline_of_the_package_is_named_with_the_nearest(videos, tmp_path):
+    line = refused(curate("run", "dmeo", "--input", videos, "--output", tmp_path / "out"))
+    assert "did you mean 'demo'" in line
+
+
+@pytest.mark.parametrize("text", ["- a\n- list\n", "a: [unclosed\n", "\tno: yaml\n"])
+def test_a_config_that_is_no_yaml_mapping_is_refused(arguments, tmp_path, text):
+    (tmp_path / "pipelines.yaml").write_text(text)
+    assert f"--config {tmp_path / 'pipelines.yaml'}" in refused(curate(*arguments))
+
+
+def test_a_config_that_is_not_there_is_refused(videos, tmp_path):
+    line = refused(curate(*run_arguments(CHEAP, tmp_path / "none.yaml", videos, tmp_path / "out")))
+    assert "--config" in line and "none.yaml" in line
+
+
+@pytest.mark.parametrize("source", ["no/such/file.mp4", "no-such-*.mp4", "ftp://host/a.mp4"])
+def test_an_input_that_is_not_there_is_named(tmp_path, source):
+    line = refused(curate(*run_arguments(CHEAP, config_in(tmp_path), source, tmp_path / "out")))
+    assert f"--input {source}" in line
+
+
+def test_a_folder_without_videos_is_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    line = refused(curate(*run_arguments(CHEAP, config_in(tmp_path), tmp_path / "empty", tmp_path / "out")))
+    assert "no video found" in line
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/nowhere/out"])
+def test_an_output_that_cannot_be_written_is_refused(tmp_path, videos, place):
+    (tmp_path / "file").write_text("a file, not a folder")
+    line = refused(curate(*run_arguments(CHEAP, config_in(tmp_path), videos, tmp_path / place)))
+    assert "--output" in line and "folder" in line
+
+
+def test_a_refused_run_leaves_no_folder_behind(arguments, tmp_path):
+    refused(curate(*run_arguments(CHEAP, tmp_path / "pipelines.yaml", tmp_path / "missing", tmp_path / "out")))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_refused_run_leaves_a_folder_of_the_users_as_it_was(arguments, tmp_path):
+    (tmp_path / "out").mkdir()
+    refused(curate(*run_arguments(CHEAP, tmp_path / "pipelines.yaml", tmp_path / "missing", tmp_path / "out")))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("number", ["0", "-3", "many", "1.5"])
+def test_a_limit_must_be_a_whole_number_above_zero(arguments, number):
+    ended = curate(*arguments, f"--limit={number}")
+    assert ended.status == 2
+    assert f"argument --limit: '{number}': must be a whole number of 1 or more" in ended.err
+
+
+def test_ids_to_exclude_may_be_more_than_fit_a_file_name(arguments):
+    ids = ",".join(f"{i:016x}" for i in range(1000))
+    assert curate("plan", *arguments[1:], "--exclude", ids).status == 0
+
+
+def test_a_file_of_ids_may_have_comments_and_must_be_text(arguments, tmp_path):
+    (tmp_path / "ids.txt").write_bytes(b"\xef\xbb\xbf# not these\n0123456789abcdef\n")
+    assert curate("plan", *arguments[1:], "--exclude", tmp_path / "ids.txt").status == 0
+    (tmp_path / "ids.txt").write_bytes(b"\xff\xfe\x00")
+    assert "--exclude" in refused(curate("plan", *arguments[1:], "--exclude", tmp_path / "ids.txt"))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["status"], ["inspect"], ["check"], ["export", "--format", "jsonl", "--output", "rows"]],
+    ids=lambda command: command[0],
+)
+@pytest.mark.parametrize("there", [True, False], ids=["empty", "missing"])
+def test_a_dir_that_holds_nothing_is_refused(tmp_path, command, there):
+    folder = tmp_path / "nothing"
+    if there:
+        folder.mkdir()
+    name, *options = command
+    assert str(folder) in refused(curate(name, folder, *options))
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["inspect", "--layer", "gronded"], ["--layer gronded", f"did you mean '{LAYER}'"]),
+        (["inspect", "--where", "nonsense >"], ["query was refused"]),
+        (["inspect", "--where", "wirds > 3"], ["wirds"]),
+        (["export", "--format", "jsonl", "--output", "rows", "--layer", "gronded"], [f"did you mean '{LAYER}'"]),
+        (["export", "--format", "jsonl", "--output", "rows", "--where", "wirds > 3"], ["wirds"]),
+        (["export", "--format", "webdataset", "--output", "rows", "--text", "wirds"], ["wirds"]),
+    ],
+    ids=lambda value: " ".join(value[:3]) if value[0] in ("inspect", "export") else "",
+)
+def test_a_wrong_layer_or_condition_is_named(built, tmp_path, monkeypatch, command, words):
+    monkeypatch.chdir(tmp_path)
+    name, *options = command
+    line = refused(curate(name, built, *options))
+    for word in words:
+        assert word in line
+
+
+def test_an_output_of_an_export_that_is_not_empty_is_refused(built, tmp_path):
+    (tmp_path / "mine.txt").write_text("keep me")
+    line = refused(curate("export", built, "--format", "jsonl", "--output", tmp_path))
+    assert "--output" in line and "not empty" in line
+    assert (tmp_path / "mine.txt").read_text() == "keep me"
+
+
+def test_nothing_that_matches_is_told_with_status_1(built):
+    ended = curate("inspect", built, "--where", "language = 'xx'")
+    assert ended.status == 1
+    assert "no clip of layer" in ended.out
+
+
+def test_a_reader_that_goes_away_is_no_error(built):
+    code = f"from curation.cli import main; import sys; sys.exit(main(['inspect', {str(built)!r}, '--limit', '1000']))"
+    command = f'{sys.executable} -c "{code}" | head -n 1'
+    ended = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert "Traceback" not in ended.stderr
+    assert "Exception ignored" not in ended.stderr
+
+
+def test_an_unknown_subcommand_is_refused(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["rnu"])
+    assert "invalid choice: 'rnu'" in capsys.readouterr().err

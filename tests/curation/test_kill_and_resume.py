@@ -1,0 +1,225 @@
+"""Runs that are stopped, killed and crowded, as processes of their own: nothing is lost, doubled, or left running."""
+
+import os
+import shutil
+import signal
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from support.broken_videos import path_of
+from support.curate_runs import (
+    CHEAP,
+    Ended,
+    all_rows,
+    assert_texts_hold,
+    careful,
+    config_in,
+    curate,
+    finished,
+    has_image,
+    latest_states,
+    run_arguments,
+    shape,
+    snapshot,
+    start_curate,
+    wait_until,
+)
+from support.fake_llm import FakeLLM
+
+from runtime.process import ffmpeg_binary
+from shards.lock import read_lock
+from shards.store import Store
+
+pytestmark = pytest.mark.ray
+
+
+def children(process) -> list[psutil.Process]:
+    """All processes below `process`."""
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def still_running(processes: list[psutil.Process], seconds: float = 15) -> list[str]:
+    """Those of `processes` that have not ended in time."""
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    return [" ".join(process.cmdline())[:120] for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
+# Stopped and killed in the middle, again and again
+
+
+@dataclass(frozen=True)
+class Survivor:
+    """A DIR whose run was killed, then interrupted, then went through; what was seen on the way."""
+
+    dir: Path
+    committed_when_killed: list[str]
+    orphans_of_killed: list[str]
+    lock_pid: int | None
+    refused: Ended
+    status_when_interrupted: int
+    said_when_interrupted: str
+    orphans_of_interrupted: list[str]
+    committed_when_interrupted: dict[str, tuple[str, int]]
+    checked_when_interrupted: Ended
+    final_status: int
+
+
+@pytest.fixture(scope="module")
+def survivor(tmp_path_factory) -> Survivor:
+    """SIGKILL when the first shard's media stand; then Ctrl-C while texts are made; then undisturbed."""
+    root = tmp_path_factory.mktemp("survivor")
+    gate = threading.Event()
+
+    def held(body):
+        if not has_image(body):
+            gate.wait(120)
+        return careful(body)
+
+    with FakeLLM(held) as llm:
+        done = finished()
+        arguments = run_arguments(CHEAP, config_in(root), done.inputs, root / "out", llm)
+        arguments += ["--exclude", done.excluded]
+
+        killed = start_curate(*arguments, log=root / "killed")
+        wait_until((root / "out" / "media" / "0000000.parquet").exists, killed)
+        killed_children = children(killed)
+        killed.kill()
+        killed.wait()
+        orphans_of_killed = still_running(killed_children)
+        lock = read_lock(Store(root / "out"))
+        left = sorted(snapshot(root / "out"))
+
+        interrupted = start_curate(*arguments, log=root / "interrupted")
+        wait_until(lambda: any(not has_image(body) for body in list(llm.requests)), interrupted)
+        refused = curate(*arguments)
+        interrupted_children = children(interrupted)
+        os.killpg(interrupted.pid, signal.SIGINT)  # as a terminal does: the whole group gets it
+        status = interrupted.wait(timeout=60)
+        orphans_of_interrupted = still_running(interrupted_children)
+        between, checked = snapshot(root / "out"), curate("check", root / "out", "--quick")
+
+        gate.set()
+        final = start_curate(*arguments, log=root / "final").wait(timeout=250)
+        return Survivor(
+            dir=root / "out",
+            committed_when_killed=left,
+            orphans_of_killed=orphans_of_killed,
+            lock_pid=lock.pid - killed.pid if lock else None,
+            refused=refused,
+            status_when_interrupted=status,
+            said_when_interrupted=(root / "interrupted").read_text(),
+            orphans_of_interrupted=orphans_of_interrupted,
+            committed_when_interrupted=between,
+            checked_when_interrupted=checked,
+            final_status=final,
+        )
+
+
+def test_a_driver_that_is_killed_outright_leaves_no_process_behind(survivor):
+    assert "media/0000000.parquet" in survivor.committed_when_killed
+    assert "media/0000002.parquet" not in survivor.committed_when_killed, "it was killed too late to be of use"
+    assert survivor.lock_pid == 0, "its lock is still there, with its process id"
+    assert survivor.orphans_of_killed == []
+
+
+def test_a_second_run_on_the_same_dir_is_refused_and_told_who_holds_it(survivor):
+    assert survivor.refused.status == 2
+    assert survivor.refused.err.count("\n") == 1
+    assert "another run holds this folder (process " in survivor.refused.err
+
+
+def test_ctrl_c_ends_a_run_cleanly_with_status_130(survivor):
+    assert survivor.status_when_interrupted == 130
+    assert "Traceback" not in survivor.said_when_interrupted
+    assert "curate: interrupted; what is committed stays" in survivor.said_when_interrupted
+    assert survivor.orphans_of_interrupted == []
+    assert not (survivor.dir / ".lock").exists()
+    assert survivor.checked_when_interrupted.status == 0, survivor.checked_when_interrupted.out
+
+
+def test_what_was_committed_before_is_not_made_again(survivor):
+    assert survivor.final_status == 0
+    before, after = survivor.committed_when_interrupted, snapshot(survivor.dir)
+    kept = [name for name in before if name.endswith((".tar", ".parquet")) and name != "index.parquet"]
+    assert kept
+    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+
+
+def test_keys_members_and_columns_are_those_of_an_undisturbed_run(survivor):
+    undisturbed = shape(finished().store, "small")
+    assert shape(Store(survivor.dir), CHEAP) == undisturbed
+
+
+def test_sources_end_in_the_same_states_as_in_an_undisturbed_run(survivor):
+    states = [
+        [(row["source"], row["state"], row["class"], row["attempt"], row["clips"]) for row in all_rows(store, "ledger")]
+        for store in (Store(survivor.dir), finished().store)
+    ]
+    assert states[0] == states[1]
+    assert latest_states(Store(survivor.dir)) == latest_states(finished().store)
+
+
+def test_a_dir_that_went_through_all_this_passes_its_check(survivor):
+    ended = curate("check", survivor.dir)
+    assert ended.status == 0, ended.out
+    assert assert_texts_hold(Store(survivor.dir), CHEAP).keys() == {"ok"}
+
+
+# Videos that kill their worker
+
+_MURDEROUS = """#!/bin/sh
+# An ffmpeg that ends its parent, as a crash in a decoder would, when it is given a certain file.
+case "$*" in
+  *kills-always*) kill -9 $PPID; sleep 5; exit 1 ;;
+  *kills-once*) if mkdir "{marks}/once" 2>/dev/null; then kill -9 $PPID; sleep 5; exit 1; fi ;;
+esac
+exec "{ffmpeg}" "$@"
+"""
+
+
+@pytest.fixture(scope="module")
+def crashed(tmp_path_factory):
+    """One shard of four videos: one kills its worker always, another the first time, two are good."""
+    root = tmp_path_factory.mktemp("crashed")
+    for folder in ("in", "bin"):
+        (root / folder).mkdir()
+    for number, name in enumerate(("a-good", "b-kills-always", "c-kills-once", "d-kills-always-too", "e-good")):
+        target = root / "in" / f"{name}.mp4"
+        shutil.copyfile(path_of("good"), target)
+        with target.open("ab") as file:
+            file.write(bytes([number]))  # other bytes, so another video
+    script = root / "bin" / "ffmpeg"
+    script.write_text(_MURDEROUS.format(marks=root, ffmpeg=ffmpeg_binary()))
+    script.chmod(0o755)
+    arguments = run_arguments(CHEAP, config_in(root), root / "in", root / "out")
+    arguments += ["--stages", "media", "--set", "videos_per_shard=5"]
+    path = {"PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    status = start_curate(*arguments, log=root / "said", env=path).wait(timeout=280)
+    return root, status
+
+
+def test_a_run_outlives_videos_that_kill_their_worker(crashed):
+    root, status = crashed
+    assert status == 0, (root / "said").read_text()
+    assert "Traceback" not in (root / "said").read_text()
+    assert (root / "once").exists()
+
+
+def test_a_video_that_killed_its_worker_twice_is_internal_and_all_others_are_written_once(crashed):
+    root, _ = crashed
+    outcomes = {Path(row["source"]).stem: row for row in all_rows(Store(root / "out"), "ledger")}
+    assert {name: (row["state"], row["class"]) for name, row in outcomes.items()} == {
+        "a-good": ("written", None),
+        "b-kills-always": ("failed", "internal"),
+        "c-kills-once": ("written", None),
+        "d-kills-always-too": ("failed", "internal"),
+        "e-good": ("written", None),
+    }
+    assert "ended its worker process twice" in outcomes["b-kills-always"]["message"]
+    keys = [row["key"] for row in all_rows(Store(root / "out"), "media")]
+    assert len(keys) == len(set(keys)) == 3
+    assert latest_states(Store(root / "out")) == {"written": 3, "failed": 2}
+    assert curate("check", root / "out").status == 0

