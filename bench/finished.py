@@ -1,0 +1,63 @@
+"""How long `curate run` takes over a DIR of 1,000 shards in which everything is done.
+
+    python -m bench.finished [--shards 1000]
+
+The DIR is made for real: one tiny source a shard (text that claims to be a video), all stages. Then the same
+command runs again, five times, as a process of its own; the median is printed. Ray must not be started by it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+_SETTINGS = (
+    "videos_per_shard=1",
+    "media.video.transcribe.asr=null",
+    "rewrite.engine=null",
+    "resources.media.cpus=0.5",
+    "resources.caption.cpus=0.5",
+    "resources.rewrite={cpus: 0.5}",
+)
+
+
+def main() -> int:
+    """Build, measure, print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shards", type=int, default=1000)
+    parser.add_argument("--runs", type=int, default=5)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        sources, output = Path(folder, "sources"), Path(folder, "out")
+        sources.mkdir()
+        for number in range(arguments.shards):
+            (sources / f"{number:05d}.mp4").write_text(f"no video {number}\n")
+        first, _ = _run(sources, output)
+        again = [_run(sources, output) for _ in range(arguments.runs)]
+    assert all("nothing to do" in text for _, text in again), again[0][1]
+    assert not any("starting Ray" in text for _, text in again)
+    print(f"| what | {arguments.shards} shards |")
+    print("|---|---|")
+    print(f"| first run, nothing in the sources (Ray and its start included) | {first:.0f} s |")
+    print(f"| run over the finished DIR, median of {arguments.runs} | {statistics.median(t for t, _ in again):.2f} s |")
+    return 0
+
+
+def _run(sources: Path, output: Path) -> tuple[float, str]:
+    """Seconds and output of one `curate run`."""
+    command = [sys.executable, "-m", "curation.cli", "run", "demo", "--input", str(sources), "--output", str(output)]
+    for setting in _SETTINGS:
+        command += ["--set", setting]
+    began = time.monotonic()
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=3600, check=False)
+    assert done.returncode == 0, done.stderr
+    return time.monotonic() - began, done.stderr
+
+
+if __name__ == "__main__":
+    sys.exit(main())
