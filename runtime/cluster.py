@@ -41,6 +41,8 @@ _ENVIRONMENT: Final = {
     # Workers use this interpreter as it is; `uv run` must not build them another environment.
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # A worker imports Ray Data first; on a small busy machine that takes longer than the default minute.
+    "RAY_worker_register_timeout_seconds": "240",
     # A worker that reserves no GPU sees none: the behaviour Ray is moving to, without its warning.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }

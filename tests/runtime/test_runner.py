@@ -199,8 +199,25 @@ def test_a_service_that_cannot_be_built_ends_the_run_with_its_line(run, tmp_path
         run(stages, [service("doubler", noop_stages.no_engine)])
 
 
-def test_a_first_ctrl_c_stops_cleanly_and_leaves_no_process(tmp_path):
-    driver = _start_driver(tmp_path)
+@pytest.fixture
+def driver(tmp_path):
+    """`support.runner_driver` as a process of its own, whose two workers sleep beside a child process each."""
+    with subprocess.Popen(
+        [sys.executable, str(TESTS / "support" / "runner_driver.py"), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])},
+        cwd=TESTS.parent,
+    ) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while len(list(tmp_path.glob("pids-*"))) < 2:
+                assert process.poll() is None and time.monotonic() < deadline, "the driver's workers did not come up"
+                time.sleep(0.2)
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_first_ctrl_c_stops_cleanly_and_leaves_no_process(driver, tmp_path):
     processes = [psutil.Process(pid) for pid in noop_stages.children(driver.pid)]
     driver.send_signal(signal.SIGINT)
     status = driver.wait(timeout=30)
@@ -209,25 +226,10 @@ def test_a_first_ctrl_c_stops_cleanly_and_leaves_no_process(tmp_path):
     assert not psutil.wait_procs(processes, timeout=10)[1]
 
 
-def test_a_driver_killed_outright_leaves_no_process(tmp_path):
-    driver = _start_driver(tmp_path)
+def test_a_driver_killed_outright_leaves_no_process(driver, tmp_path):
     processes = [psutil.Process(pid) for pid in noop_stages.children(driver.pid)]
     named = {int(pid) for path in tmp_path.glob("pids-*") for pid in path.read_text().split()[:2]}
     assert named <= {process.pid for process in processes}
     driver.kill()
     driver.wait()
     assert not psutil.wait_procs(processes, timeout=15)[1]
-
-
-def _start_driver(folder: Path) -> subprocess.Popen[bytes]:
-    """Start `support.runner_driver` and wait until its two workers sleep beside their children."""
-    driver = subprocess.Popen(
-        [sys.executable, str(TESTS / "support" / "runner_driver.py"), str(folder)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])},
-        cwd=TESTS.parent,
-    )
-    deadline = time.monotonic() + 120
-    while len(list(folder.glob("pids-*"))) < 2:
-        assert driver.poll() is None and time.monotonic() < deadline, "the driver's workers did not come up"
-        time.sleep(0.2)
-    return driver
