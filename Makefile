@@ -7,14 +7,17 @@ VENV := .venv
 UV = $(shell command -v uv || echo .uv/bin/uv)
 DEMO ?= demo
 
-.PHONY: help demo test lint format bench lock clean
+.PHONY: help install demo test lint format bench lock clean
 help:
 	@echo "make demo    curate real videos with real models on this machine's processors (about 10 minutes, 7 GB)"
 	@echo "make test    run the tests"
+	@echo "make install set up .venv only; EXTRA=gpu VENV=.venv-gpu for GPUs"
 	@echo "make lint    formatting, lint and types"
 	@echo "make format  format the code"
 	@echo "make bench   measure; compare with bench/RESULTS.md"
 	@echo "make lock    resolve requirements/*.lock anew"
+
+install: $(VENV)/.installed
 
 demo: $(VENV)/.installed
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m curation.demo --output $(DEMO)
