@@ -55,6 +55,8 @@ class Plan:
     new_sources: int
     videos_per_shard: int
     stages: tuple[StagePlan, ...]
+    media: Mapping[int, Artifact]
+    """The media that are committed already."""
     replaces: str | None = None
     """The finished layer that `places.text` takes the place of."""
     warnings: tuple[str, ...] = field(default=())
@@ -97,7 +99,8 @@ def make_plan(job: Job) -> Plan:
     _check_media_hash(job, hashes)
     text, replaces = _text_folder(job, hashes)
     places = Places(store.root, str(job.scratch), captions, text)
-    stages = _stage_plans(job, places, hashes, sorted(set(sources["shard"].to_pylist())))
+    media = committed_media(store)
+    stages = _stage_plans(job, places, hashes, sorted(set(sources["shard"].to_pylist())), media)
     return Plan(
         job=job,
         places=places,
@@ -106,6 +109,7 @@ def make_plan(job: Job) -> Plan:
         new_sources=len(sources) - (0 if existing is None else len(existing)),
         videos_per_shard=size,
         stages=stages,
+        media=media,
         replaces=replaces,
         warnings=_warnings(job.settings, sources, ignored),
     )
@@ -208,9 +212,10 @@ def _differences(before: Any, now: Any, where: str) -> list[str]:
     return [] if before == now else [f"{where}: {before!r} then, {now!r} now"]
 
 
-def _stage_plans(job: Job, places: Places, hashes: Hashes, shards: Sequence[int]) -> tuple[StagePlan, ...]:
+def _stage_plans(
+    job: Job, places: Places, hashes: Hashes, shards: Sequence[int], media: Mapping[int, Artifact]
+) -> tuple[StagePlan, ...]:
     """Which shards each of the asked-for stages has to make."""
-    media = committed_media(job.store)
     captions = artifacts(job.store, places.captions)
     texts = artifacts(job.store, places.text)
     plans: list[StagePlan] = []

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import _thread
 import argparse
 import shlex
 import shutil
+import signal
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -25,7 +26,8 @@ from runtime.errors import MachineError, UserError, is_machine_fault
 from runtime.runner import RunReport, run_stages
 from runtime.stage import StageSpec
 from shards.artifact import Artifact
-from shards.index import rebuild_index
+from shards.errors import ShardError
+from shards.index import read_index, rebuild_index
 from shards.lock import Lock
 from shards.manifest import Manifest, StageMark, read_manifest, read_stage, write_manifest, write_stage
 from shards.reader import artifacts, committed_media, text_layers
@@ -60,7 +62,8 @@ def execute(job: Job, console: Console, *, quiet: bool) -> RunReport:
     for warning in plan.warnings:
         console.print(f"[yellow]warning:[/yellow] {escape(warning)}")
     if plan.is_done:
-        _close(plan)  # a run that was killed at its very end has left this undone
+        if not _index_is_current(plan):  # the last run was killed at its very end
+            _close(plan)
         console.print(f"nothing to do: all of {escape(job.store.root)} is up to date with pipeline {job.pipeline}")
         return RunReport()
     _prepare_scratch(job.scratch)
@@ -85,7 +88,7 @@ def execute(job: Job, console: Console, *, quiet: bool) -> RunReport:
 def _held(store: Store) -> Iterator[None]:
     """Hold the DIR; a DIR that was made for a run which never began is gone afterwards."""
     is_new = store.is_local and not Path(store.root).exists()
-    lock = Lock(store, on_lost=_thread.interrupt_main)
+    lock = Lock(store, on_lost=_interrupt)
     with ExitStack() as stack:
         if is_new:
             stack.callback(_remove_if_empty, Path(store.root))
@@ -106,6 +109,13 @@ def _held(store: Store) -> Iterator[None]:
             raise MachineError(str(error)) from error
     if lock.lost:
         raise MachineError(f"{store.root}: another run has taken this folder over")
+
+
+def _interrupt() -> None:
+    """As Ctrl-C does, from another thread; a wait of the main thread ends too."""
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, signal.SIGINT)
 
 
 def _remove_if_empty(folder: Path) -> None:
@@ -175,6 +185,15 @@ def _close(plan: Plan) -> None:
     rebuilt = artifacts(store, plan.places.text)
     if set(committed_media(store)) <= set(rebuilt):
         store.replace_folder(plan.places.text, plan.replaces)
+
+
+def _index_is_current(plan: Plan) -> bool:
+    try:
+        index = read_index(plan.job.store)
+    except ShardError:
+        return False
+    digests = {shard: artifact.digest for shard, artifact in plan.media.items()}
+    return dict(zip(index["shard"].to_pylist(), index["digest"].to_pylist(), strict=True)) == digests
 
 
 def _summary(plan: Plan, console: Console) -> None:

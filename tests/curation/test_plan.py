@@ -1,8 +1,12 @@
 """What a run would do, decided on finished DIRs without running anything: `make_plan`, and `curate plan` for people."""
 
+import json
+import os
 import subprocess
 import sys
-from dataclasses import replace
+import threading
+from dataclasses import asdict, replace
+from functools import partial
 
 import pyarrow.parquet as pq
 import pytest
@@ -13,7 +17,9 @@ from curation.cli import _parser
 from curation.job import Job
 from curation.plan import make_plan
 from runtime.errors import UserError
+from runtime.runner import RunReport
 from shards.artifact import FOOTER_KEY
+from shards.lock import LOCK, Lock, Owner
 from shards.reader import read_artifact, read_table
 from shards.store import Store
 
@@ -116,6 +122,34 @@ def test_stages_that_have_no_input_yet_have_nothing_to_do(tmp_path):
 @pytest.mark.parametrize("setting", ["media.downloads_ahead=5", "engines.llm.base_url=http://elsewhere/v1"])
 def test_settings_that_change_no_content_leave_everything_up_to_date(done, setting):
     assert plan(done, "--set", setting, "--set", "resources.media.max=3").is_done
+
+
+# One run at a time
+
+
+def test_a_dir_that_another_run_holds_is_refused_and_left_as_it_is(done):
+    before = snapshot(done)
+    with Lock(Store(done)):
+        ended = curate(*finished().arguments(done))
+    assert ended.status == 2 and ended.err.count("\n") == 1
+    assert f"another run holds this folder (process {os.getpid()} on " in ended.err
+    assert snapshot(done) == before
+
+
+def test_a_run_whose_dir_is_taken_over_stops_with_one_line(done, monkeypatch):
+    taken = threading.Event()
+
+    def outlast(job, console, *, quiet):
+        Store(done).commit_bytes(json.dumps(asdict(Owner.here())).encode(), LOCK)
+        taken.wait(30)
+        return RunReport()
+
+    monkeypatch.setattr("curation.run.Lock", partial(Lock, beat_seconds=0.05))
+    monkeypatch.setattr("curation.run.execute", outlast)
+    ended = curate(*finished().arguments(done))
+    assert ended.status == 1
+    assert ended.err == f"curate: stopped: {done}: another run has taken this folder over\n"
+    assert (done / LOCK).exists(), "it is the other run's now"
 
 
 # Changed settings
