@@ -30,7 +30,7 @@ from support.video_server import free_port
 
 from shards.store import Store
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 BIN = Path(sys.executable).parent
 STARTS = 3
@@ -97,7 +97,7 @@ def _takes_jobs(head: Head, process: subprocess.Popen[bytes], folder: Path) -> b
 
 def _ray(head: Head, *arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [str(BIN / "ray"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=head.environment, cwd=cwd, timeout=280)
+    return subprocess.run(command, capture_output=True, text=True, env=head.environment, cwd=cwd, timeout=500)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -108,7 +108,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     for each in tree:
         with contextlib.suppress(psutil.NoSuchProcess):
             each.terminate()
-    for each in psutil.wait_procs(tree, timeout=10)[1]:
+    for each in psutil.wait_procs(tree, timeout=2)[1]:
         each.kill()
     process.wait(timeout=10)
 

@@ -23,6 +23,8 @@ from shards.lock import LOCK, Lock, Owner
 from shards.reader import read_artifact, read_table
 from shards.store import Store
 
+pytestmark = pytest.mark.timeout(600)  # the first test makes the finished DIR, on a machine that may be busy
+
 
 @pytest.fixture
 def done(tmp_path):

@@ -42,7 +42,7 @@ from runtime.cluster import ClusterSettings, connected
 from shards.reader import read_artifact, read_table
 from shards.store import Store
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 Snapshot = dict[str, tuple[str, int]]
 

@@ -18,11 +18,12 @@ from support.curate_runs import (
     curate,
     finished,
     latest_states,
-    shape,
 )
 
 from shards.manifest import read_manifest, read_stage
 from shards.reader import read_table
+
+pytestmark = pytest.mark.timeout(600)  # the first test makes the finished DIR, on a machine that may be busy
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +218,3 @@ def test_duckdb_and_pandas_read_the_text_tables(store, texts):
     assert count == len(texts)
     frame = pandas.concat(pandas.read_parquet(path) for path in sorted(Path(store.root).glob("text/*/*.parquet")))
     assert list(frame["key"]) == [row["key"] for row in texts]
-
-
-def test_a_dir_has_the_same_shape_however_often_it_is_read(store):
-    assert shape(store, TAGGER) == shape(store, TAGGER)

@@ -246,7 +246,7 @@ def finished() -> Finished:
     result = Finished(config_in(root), inputs, root / "out", excluded)
     with FakeLLM(careful) as llm:
         arguments = [*result.arguments(llm=llm), "--exclude", excluded]
-        status = start_curate(*arguments, log=root / "said").wait(timeout=280)
+        status = start_curate(*arguments, log=root / "said").wait(timeout=500)
     assert status == 0, (root / "said").read_text()
     return result
 
