@@ -151,6 +151,8 @@ def _sound(audio: Any, job: Job, settings: EncodeSettings) -> Any:
 def _encoder(job: Job, settings: EncodeSettings) -> dict[str, Any]:
     options: dict[str, Any] = {
         "format": "mp4",
+        "movflags": "+delay_moov+default_base_moof",  # an index for each fragment: none grows in memory
+        "frag_duration": 10_000_000,
         "c:v": "libx264",
         "preset": settings.preset,
         "tune": "fastdecode",

@@ -5,6 +5,8 @@ The encoder hands over each stored frame once more as a thumbnail; nothing is ke
 
 from __future__ import annotations
 
+from array import array
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +30,7 @@ class PictureWatcher:
         self._detector = AdaptiveDetector(adaptive_threshold=threshold, min_scene_len=length)
         self._fps = fps
         self._before: NDArray[np.uint8] | None = None
-        self._differences: list[float] = []
+        self._differences = array("f")
         self.cuts: list[int] = []
         """Indices of the frames that begin a new shot; frame 0 is not among them."""
 
@@ -38,10 +40,10 @@ class PictureWatcher:
         self.cuts += [cut.frame_num for cut in self._detector.process_frame(timecode, frame_bgr)]
         luma: NDArray[np.uint8] = cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2GRAY)
         before = luma if self._before is None else self._before
-        self._differences.append(cv2.absdiff(luma, before).mean() / 255)
+        self._differences.append(float(cv2.absdiff(luma, before).mean()) / 255)
         self._before = luma
 
     @property
     def motion(self) -> NDArray[np.float32]:
         """For each frame, the mean absolute difference of luma to the frame before, 0 to 1; 0 for the first."""
-        return np.asarray(self._differences, np.float32)
+        return np.array(self._differences, np.float32)
