@@ -69,26 +69,31 @@ LEDGER: Final = pa.schema(
     ]
 )
 
+# What every table of clips begins with.
+_CLIP: Final = [
+    pa.field("key", pa.string(), nullable=False),
+    pa.field("root_key", pa.string(), nullable=False),
+    pa.field("parent_key", pa.string()),
+    pa.field("video_id", pa.string(), nullable=False),
+    pa.field("source", pa.string(), nullable=False),
+    pa.field("level", _category, nullable=False),
+    pa.field("shard", pa.int32(), nullable=False),
+    pa.field("start", pa.float64(), nullable=False),
+    pa.field("end", pa.float64(), nullable=False),
+    pa.field("offset", pa.float64(), nullable=False),  # seconds from the root's first stored frame
+    pa.field("width", pa.int32(), nullable=False),
+    pa.field("height", pa.int32(), nullable=False),
+    pa.field("num_frames", pa.int32(), nullable=False),  # of the stored root
+    pa.field("fps", pa.float32(), nullable=False),
+    pa.field("language", pa.string()),
+    pa.field("subtitle", pa.string(), nullable=False),  # "" where nothing is said
+    pa.field("subtitle_origin", pa.string(), nullable=False),
+]
+
 # media/<shard>.parquet: one row a clip, in tree order (a parent before its children).
 CLIPS: Final = pa.schema(
     [
-        pa.field("key", pa.string(), nullable=False),
-        pa.field("root_key", pa.string(), nullable=False),
-        pa.field("parent_key", pa.string()),
-        pa.field("video_id", pa.string(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("level", _category, nullable=False),
-        pa.field("shard", pa.int32(), nullable=False),
-        pa.field("start", pa.float64(), nullable=False),
-        pa.field("end", pa.float64(), nullable=False),
-        pa.field("offset", pa.float64(), nullable=False),  # seconds from the root's first stored frame
-        pa.field("width", pa.int32(), nullable=False),
-        pa.field("height", pa.int32(), nullable=False),
-        pa.field("num_frames", pa.int32(), nullable=False),  # of the stored root
-        pa.field("fps", pa.float32(), nullable=False),
-        pa.field("language", pa.string()),
-        pa.field("subtitle", pa.string(), nullable=False),  # "" where nothing is said
-        pa.field("subtitle_origin", pa.string(), nullable=False),
+        *_CLIP,
         pa.field("words", pa.list_(_word)),  # of a root; null for clips below it (same words, by time)
         pa.field("speech_seconds", pa.float32(), nullable=False),  # time covered by words
         pa.field("motion", pa.float32()),  # mean absolute luma difference between frames, 0 to 1
@@ -110,23 +115,7 @@ CAPTIONS: Final = pa.schema(
 # text/<layer>/<shard>.parquet: one row a clip, everything a person or a trainer wants to read.
 TEXT: Final = pa.schema(
     [
-        pa.field("key", pa.string(), nullable=False),
-        pa.field("root_key", pa.string(), nullable=False),
-        pa.field("parent_key", pa.string()),
-        pa.field("video_id", pa.string(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("level", _category, nullable=False),
-        pa.field("shard", pa.int32(), nullable=False),
-        pa.field("start", pa.float64(), nullable=False),
-        pa.field("end", pa.float64(), nullable=False),
-        pa.field("offset", pa.float64(), nullable=False),
-        pa.field("width", pa.int32(), nullable=False),
-        pa.field("height", pa.int32(), nullable=False),
-        pa.field("num_frames", pa.int32(), nullable=False),
-        pa.field("fps", pa.float32(), nullable=False),
-        pa.field("language", pa.string()),
-        pa.field("subtitle", pa.string(), nullable=False),
-        pa.field("subtitle_origin", pa.string(), nullable=False),
+        *_CLIP,
         pa.field("subtitle_summary", pa.string()),
         pa.field("frame_captions", pa.list_(pa.struct([("time", pa.float64()), ("text", pa.string())]))),
         pa.field("caption", pa.string()),
