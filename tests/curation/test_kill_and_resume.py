@@ -47,44 +47,6 @@ def still_running(processes: list[psutil.Process], seconds: float = 15) -> list[
     return [" ".join(process.cmdline())[:120] for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
-_MURDEROUS = """#!/bin/sh
-# An ffmpeg that ends its parent, as a crash in a decoder would, when it is given a certain file.
-case "$*" in
-  *kills-always*) kill -9 $PPID; sleep 5; exit 1 ;;
-  *kills-once*) if mkdir "{marks}/once" 2>/dev/null; then kill -9 $PPID; sleep 5; exit 1; fi ;;
-esac
-exec "{ffmpeg}" "$@"
-"""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def crashing(tmp_path_factory):
-    """A run over one shard of four videos, started at once and left alone: it mostly waits for new workers."""
-    root = tmp_path_factory.mktemp("crashed")
-    for folder in ("in", "bin"):
-        (root / folder).mkdir()
-    for number, name in enumerate(("a-good", "b-kills-always", "c-kills-once", "d-good")):
-        target = root / "in" / f"{name}.mp4"
-        shutil.copyfile(path_of("good"), target)
-        with target.open("ab") as file:
-            file.write(bytes([number]))  # other bytes, so another video
-    script = root / "bin" / "ffmpeg"
-    script.write_text(_MURDEROUS.format(marks=root, ffmpeg=ffmpeg_binary()))
-    script.chmod(0o755)
-    arguments = [*run_arguments(CHEAP, config_in(root), root / "in", root / "out"), "--stages", "media"]
-    path = {"PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}"}
-    process = start_curate(*arguments, log=root / "said", env=path)
-    yield root, process
-    process.kill()
-
-
-@pytest.fixture(scope="module")
-def crashed(crashing):
-    """The same when it has ended: its folder and its exit status."""
-    root, process = crashing
-    return root, process.wait(timeout=500)
-
-
 # Stopped and killed in the middle, again and again
 
 
@@ -207,6 +169,34 @@ def test_a_dir_that_went_through_all_this_passes_its_check(survivor):
 
 
 # Videos that kill their worker
+
+_MURDEROUS = """#!/bin/sh
+# An ffmpeg that ends its parent, as a crash in a decoder would, when it is given a certain file.
+case "$*" in
+  *kills-always*) kill -9 $PPID; sleep 5; exit 1 ;;
+  *kills-once*) if mkdir "{marks}/once" 2>/dev/null; then kill -9 $PPID; sleep 5; exit 1; fi ;;
+esac
+exec "{ffmpeg}" "$@"
+"""
+
+
+@pytest.fixture(scope="module")
+def crashed(tmp_path_factory):
+    """A run over one shard of four videos: one kills its worker always, another the first time, two are good."""
+    root = tmp_path_factory.mktemp("crashed")
+    for folder in ("in", "bin"):
+        (root / folder).mkdir()
+    for number, name in enumerate(("a-good", "b-kills-always", "c-kills-once", "d-good")):
+        target = root / "in" / f"{name}.mp4"
+        shutil.copyfile(path_of("good"), target)
+        with target.open("ab") as file:
+            file.write(bytes([number]))  # other bytes, so another video
+    script = root / "bin" / "ffmpeg"
+    script.write_text(_MURDEROUS.format(marks=root, ffmpeg=ffmpeg_binary()))
+    script.chmod(0o755)
+    arguments = [*run_arguments(CHEAP, config_in(root), root / "in", root / "out"), "--stages", "media"]
+    path = {"PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    return root, start_curate(*arguments, log=root / "said", env=path).wait(timeout=500)
 
 
 def test_a_run_outlives_videos_that_kill_their_worker(crashed):
