@@ -84,7 +84,7 @@ def survivor(tmp_path_factory) -> Survivor:
         arguments += ["--exclude", done.excluded]
 
         killed = start_curate(*arguments, log=root / "killed")
-        wait_until((root / "out" / "media" / "0000000.parquet").exists, killed)
+        wait_until((root / "out" / "media" / "0000000.parquet").exists, killed, root / "killed")
         killed_children = children(killed)
         killed.kill()
         killed.wait()
@@ -93,7 +93,7 @@ def survivor(tmp_path_factory) -> Survivor:
         left = sorted(snapshot(root / "out"))
 
         interrupted = start_curate(*arguments, log=root / "interrupted")
-        wait_until(lambda: any(not has_image(body) for body in list(llm.requests)), interrupted)
+        wait_until(lambda: any(not has_image(body) for body in list(llm.requests)), interrupted, root / "interrupted")
         refused = curate(*arguments)
         interrupted_children = children(interrupted)
         os.killpg(interrupted.pid, signal.SIGINT)  # as a terminal does: the whole group gets it

@@ -103,12 +103,12 @@ def start_curate(*args: str | Path, log: Path, env: Mapping[str, str] | None = N
         )
 
 
-def wait_until(happened: Callable[[], object], process: subprocess.Popen[bytes], seconds: float = 200) -> None:
-    """Wait for something that a running process brings about."""
-    deadline = time.monotonic() + seconds
+def wait_until(happened: Callable[[], object], process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait for something that a running process brings about; `log` is what it says."""
+    deadline = time.monotonic() + 200
     while not happened():
-        assert process.poll() is None, f"the process ended with status {process.returncode} before that"
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert process.poll() is None, f"the process ended with status {process.returncode}: {log.read_text()}"
+        assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.02)
 
 
