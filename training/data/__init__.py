@@ -1,0 +1,1 @@
+"""From shards to batches: the order of an epoch, decoding, augmentation, collation."""

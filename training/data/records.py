@@ -1,0 +1,118 @@
+"""What travels through the data path: a root to decode with the clips to take from it, and a batch of them.
+
+A `Source` (shards, webdataset tars, plain files) yields `RootTask`s in the order of an epoch; workers decode them; the
+loader collates `Batch`es; the augmentation turns a batch's frames into the model's input on its device.
+
+Shapes: B clips, T frames, S pixels of a stored side, C = 3 colours, L text tokens.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+
+
+@dataclass(frozen=True)
+class Crop:
+    """The square of a frame that the model sees, drawn on the CPU from (seed, epoch, root)."""
+
+    scale: float
+    """Side of the square over the frame's short side, at most 1."""
+    x: float
+    """Where the square lies in its free play from left to right, 0 to 1; 0.5 is the centre."""
+    y: float
+    """From top to bottom, 0 to 1."""
+    flip: bool
+    """Mirror left to right."""
+
+
+CENTER = Crop(scale=1.0, x=0.5, y=0.5, flip=False)
+
+
+@dataclass(frozen=True)
+class MediaRef:
+    """Where the bytes of a video lie: a span of a file, or the whole of it."""
+
+    url: str
+    """Path or fsspec URL of the tar or of the video itself."""
+    offset: int = 0
+    """First byte."""
+    size: int | None = None
+    """Number of bytes; None: the whole file."""
+
+
+@dataclass(frozen=True)
+class ClipTask:
+    """One training clip of a root."""
+
+    key: str
+    start: float
+    """Seconds from the first frame of the media."""
+    end: float
+    """Seconds from the first frame of the media."""
+    video_start: float
+    """Seconds of the original video: what overlap in time is judged by."""
+    video_end: float
+    texts: Mapping[str, str | None]
+    """Text by term of the loss (`subtitle`, `caption`, …); None where there is none."""
+    crop: Crop = CENTER
+
+
+@dataclass(frozen=True)
+class RootTask:
+    """One root (or file) to decode once, and the clips to take from it."""
+
+    key: str
+    video_id: str
+    media: MediaRef
+    clips: tuple[ClipTask, ...]
+    """Exactly `clips_per_root`; drawn again where a root has fewer."""
+
+
+class Source(Protocol):
+    """Where training clips come from. The order is a pure function of (seed, epoch) and of what the source holds."""
+
+    @property
+    def identity(self) -> str:
+        """Hash over what a resumed run must find unchanged."""
+        ...
+
+    @property
+    def num_roots(self) -> int:
+        """Roots in an epoch."""
+        ...
+
+    def epoch(self, epoch: int, skip: int = 0) -> Iterator[RootTask]:
+        """The roots of an epoch in their order, from number `skip` on, without reading what is skipped."""
+        ...
+
+
+@dataclass
+class Batch:
+    """One rank's share of a global batch, or one micro-batch of it."""
+
+    video_BTSSC: torch.Tensor
+    """uint8, RGB; a square window of each frame that holds the crop."""
+    crop_B4: torch.Tensor
+    """float32: left, top, side of the crop within the window as shares of S, and 1 where it is mirrored."""
+    weight_B: torch.Tensor
+    """float32: 0 for a clip that could not be decoded or that only fills up the last batch, else 1."""
+    tokens: dict[str, torch.Tensor]
+    """int64 [B, L] by term."""
+    present: dict[str, torch.Tensor]
+    """bool [B] by term: whether the text is there and the clip was decoded."""
+    video_id_B: torch.Tensor
+    """int64: clips of one video share it."""
+    span_B2: torch.Tensor
+    """float64: start and end in the video, seconds."""
+    keys: list[str]
+    skips: Counter[str] = field(default_factory=Counter)
+    """Clips that could not be used, by reason."""
+    bytes_read: int = 0
+
+    def __len__(self) -> int:
+        return len(self.keys)

@@ -1,0 +1,1 @@
+"""Published benchmarks: where their annotations say what, and what their papers report."""
