@@ -1,0 +1,203 @@
+"""The ranks of a run: who this process is, on which device it works and why, and what it exchanges with the others.
+
+`init_ranks` reads what torchrun (or Ray Train) puts into the environment. Every exchange works with one process too,
+where it costs nothing, so the code above never asks how many there are. All of them are collective: each rank calls
+them, in the same order.
+
+Shapes: B rows of this rank, W ranks, D features; `...` any further dimensions.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+import torch
+import torch.distributed as dist
+
+from runtime.errors import MachineError, UserError
+
+TIMEOUT: Final = timedelta(minutes=30)
+"""How long a rank waits for the others; evaluation and checkpoints on rank 0 lie within it."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those of the run."""
+
+    rank: int = 0
+    world_size: int = 1
+    local_rank: int = 0
+    """Its number on this machine."""
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    why: str = "one process on the processor"
+    """Device and why it was chosen, for the head of the run's log."""
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the rank that writes and prints."""
+        return self.rank == 0
+
+
+def init_ranks(device: str | None = None) -> Ranks:
+    """Find out which rank this is, choose its device, and meet the others where there are others.
+
+    Args:
+        device: `cpu`, `cuda` or `cuda:N`; None takes CUDA where it can be used.
+
+    Raises:
+        UserError: the environment names ranks by halves, or the device asked for is not there.
+        MachineError: the other ranks can't be reached.
+    """
+    rank, world_size, local_rank = _from_environment(os.environ)
+    chosen, why = _choose_device(device, local_rank, world_size)
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    if world_size > 1:
+        _meet(chosen)
+        why += f", rank {rank} of {world_size}"
+    return Ranks(rank, world_size, local_rank, chosen, why)
+
+
+def close_ranks(ranks: Ranks) -> None:
+    """Leave the process group, where there is one."""
+    if ranks.world_size > 1 and dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def gather_rows(x_BD: torch.Tensor, ranks: Ranks) -> torch.Tensor:
+    """The rows of all ranks, [W·B, D], in the order of ranks; B is equal on all of them.
+
+    Differentiable: a row's gradient is the sum of what all ranks computed for it. Where each rank differentiates its
+    share of a loss and the shares add up to the whole, the gradient that arrives here is that of the whole loss.
+    """
+    if ranks.world_size == 1:
+        return x_BD
+    gathered: torch.Tensor = _GatherRows.apply(x_BD, ranks)
+    return gathered
+
+
+def gather_plain(x: torch.Tensor, ranks: Ranks) -> torch.Tensor:
+    """The rows of all ranks, [W·B, ...], of any type and without gradients; B is equal on all of them."""
+    x = x.detach()
+    if ranks.world_size == 1:
+        return x
+    gathered = x.new_empty((ranks.world_size * x.shape[0], *x.shape[1:]))
+    dist.all_gather(list(gathered.chunk(ranks.world_size)), x.contiguous())
+    return gathered
+
+
+def sum_over(x: torch.Tensor, ranks: Ranks) -> torch.Tensor:
+    """The sum of `x` over all ranks, without gradients; `x` itself stays as it is."""
+    total = x.detach().clone()
+    if ranks.world_size > 1:
+        dist.all_reduce(total)
+    return total
+
+
+def mean_over(x: torch.Tensor, ranks: Ranks) -> torch.Tensor:
+    """The mean of a floating point `x` over all ranks, without gradients."""
+    return sum_over(x, ranks) / ranks.world_size
+
+
+def gather_objects(value: T, ranks: Ranks) -> list[T]:
+    """The values of all ranks, in their order. They are pickled: for small things that trusted code made."""
+    if ranks.world_size == 1:
+        return [value]
+    values: list[Any] = [None] * ranks.world_size
+    dist.all_gather_object(values, value)
+    return values
+
+
+def barrier(ranks: Ranks) -> None:
+    """Wait until every rank is here."""
+    if ranks.world_size > 1:
+        dist.barrier()
+
+
+def any_rank(flag: bool, ranks: Ranks) -> bool:
+    """Whether `flag` is true on any rank; every rank gets the same answer."""
+    if ranks.world_size == 1:
+        return flag
+    raised = torch.tensor(int(flag), device=ranks.device)
+    dist.all_reduce(raised, op=dist.ReduceOp.MAX)
+    return bool(raised.item())
+
+
+class _GatherRows(torch.autograd.Function):
+    """All-gather whose backward is a reduce-scatter; `torch.distributed.nn` has neither equal order nor this form."""
+
+    @staticmethod
+    def forward(ctx: Any, x_BD: torch.Tensor, ranks: Ranks) -> torch.Tensor:
+        ctx.ranks = ranks
+        return gather_plain(x_BD, ranks)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        parts = list(gradients[0].contiguous().chunk(ctx.ranks.world_size))
+        own_BD = torch.empty_like(parts[0])
+        dist.reduce_scatter(own_BD, parts)
+        return own_BD, None
+
+
+def _from_environment(environment: Mapping[str, str]) -> tuple[int, int, int]:
+    """Rank, world size and local rank; (0, 1, 0) where the environment names none."""
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+    given = {name: environment[name] for name in names if name in environment}
+    if "WORLD_SIZE" not in given and "RANK" not in given:
+        return 0, 1, 0
+    try:
+        rank, world_size, local_rank = (int(given[name]) for name in names)
+    except (KeyError, ValueError):
+        shown = " ".join(f"{name}={given.get(name, '(unset)')}" for name in names)
+        raise UserError(f"{shown}: all three must be numbers; start the ranks with torchrun, or unset them") from None
+    if not 0 <= rank < world_size:
+        raise UserError(f"RANK={rank} WORLD_SIZE={world_size}: the rank must lie between 0 and the world size less 1")
+    return rank, world_size, local_rank
+
+
+def _choose_device(asked: str | None, local_rank: int, world_size: int) -> tuple[torch.device, str]:
+    """The device of this rank and one phrase of why."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if asked is None and count == 0:
+        return torch.device("cpu"), "cpu: PyTorch finds no CUDA device"
+    reason = "found" if asked is None else "asked for"
+    device = _parse(asked or "cuda")
+    if device.type == "cpu":
+        return device, f"cpu: {reason}"
+    numbered = asked is not None and ":" in asked
+    if numbered and world_size > 1:
+        raise UserError(f"device={asked}: with several ranks each takes the GPU of its local rank; write device=cuda")
+    index = device.index if numbered else local_rank
+    if index >= count:
+        raise UserError(
+            f"device={asked or 'cuda'}: GPU {index} is wanted (LOCAL_RANK={local_rank}) and this machine has {count}; "
+            "start at most that many ranks a machine, or take device=cpu"
+        )
+    return torch.device("cuda", index), f"cuda:{index} ({torch.cuda.get_device_name(index)}): {reason}"
+
+
+def _parse(asked: str) -> torch.device:
+    try:
+        device = torch.device(asked)
+    except RuntimeError:
+        raise UserError(f"device={asked}: must be cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"device={asked}: must be cpu, cuda or cuda:N")
+    return device
+
+
+def _meet(device: torch.device) -> None:
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    bound = device if device.type == "cuda" else None
+    try:
+        dist.init_process_group(backend, timeout=TIMEOUT, device_id=bound)
+    except (dist.DistError, ValueError, RuntimeError) as error:
+        where = f"{os.environ.get('MASTER_ADDR', '(unset)')}:{os.environ.get('MASTER_PORT', '(unset)')}"
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise MachineError(f"the other ranks can't be reached at MASTER_ADDR:MASTER_PORT={where}: {text}") from error
