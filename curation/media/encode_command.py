@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import ffmpeg
 
-from curation.media.probe import MAX_PIXELS, Probe, local_only
+from curation.media.probe import Probe
 from runtime.process import ffmpeg_binary
+from runtime.untrusted import MAX_PIXELS, local_only
 
 if TYPE_CHECKING:
     from curation.media.encode import EncodeSettings

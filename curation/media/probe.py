@@ -20,25 +20,7 @@ import av
 from av.stream import Disposition
 
 from curation.ledger import SourceFailed
-
-DEMUXERS: Final = (
-    "mov,mp4,m4a,3gp,3g2,mj2",
-    "matroska,webm",
-    "avi",
-    "mpegts",
-    "flv",
-    "mpeg",
-    "ogg",
-    "asf",
-    "rm",
-    "mxf",
-    "nut",
-    "ivf",
-)
-"""libavformat's demuxers for containers that hold their own video; none of them opens a second file."""
-
-MAX_PIXELS: Final = 1 << 26
-"""Pixels that a picture may have (8,192 x 8,192): a small file can ask for any amount of memory."""
+from runtime.untrusted import MAX_PIXELS, OPEN_OPTIONS, local_only
 
 _LOOK_PACKETS: Final = 600
 _JUMP_SECONDS: Final = 10.0
@@ -143,19 +125,13 @@ def probe(path: Path, *, max_seconds_scan: float = 60.0) -> Probe:
         )
 
 
-def local_only(path: Path) -> str:
-    """The address under which libav opens `path` as a local file, whatever its name looks like."""
-    return f"file:{path.resolve()}"
-
-
 def open_video(path: Path, format_: str | None = None) -> Any:
     """Open a local file with PyAV under the white lists; `format_` forces a demuxer (`Probe.format`).
 
     Raises:
-        av.FFmpegError: libav can't open it, or its format is not one of `DEMUXERS`.
+        av.FFmpegError: libav can't open it, or its format is not one of `runtime.untrusted.DEMUXERS`.
     """
-    options = {"protocol_whitelist": "file", "format_whitelist": ",".join(DEMUXERS)}
-    return av.open(local_only(path), format=format_, options=options, metadata_errors="replace")
+    return av.open(local_only(path), format=format_, options=OPEN_OPTIONS, metadata_errors="replace")
 
 
 def _opened(path: Path) -> Any:

@@ -21,7 +21,7 @@ from pydantic import Field
 from curation.engines.asr import SAMPLE_RATE, AsrSettings
 from curation.engines.interface import Heard
 from curation.engines.punctuation import PunctuationSettings
-from curation.media.probe import AudioStream, Probe, SubtitleStream, local_only
+from curation.media.probe import AudioStream, Probe, SubtitleStream
 from curation.media.sentences import monotone
 from curation.media.subtitles import SubtitleError, Track, choose_track, read_track
 from curation.media.transcript import Transcript, Word
@@ -30,6 +30,7 @@ from runtime.log import get_logger
 from runtime.models import ModelURI
 from runtime.process import ProcessFailed, ProcessTimeout, ffmpeg_binary, run
 from runtime.stage import Service
+from runtime.untrusted import local_only
 
 
 class _Format(NamedTuple):

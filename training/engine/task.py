@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -29,6 +30,17 @@ class Task(Protocol):
 
     module: nn.Module
     """Everything that is trained."""
+    best_by: str
+    """The score of `evaluate` that tells the best checkpoint; higher is better."""
+
+    @property
+    def architecture(self) -> Mapping[str, Any]:
+        """Plain values that rebuild the model: a run is not resumed with others."""
+        ...
+
+    def is_new(self, parameter: str) -> bool:
+        """Whether a parameter was not there in the weights the model started from."""
+        ...
 
     def step(self, batch: Any) -> StepReport:
         """Forward and backward of one global step: after it every parameter's `.grad` is that of the global loss.
@@ -38,12 +50,24 @@ class Task(Protocol):
         """
         ...
 
+    def after_step(self) -> None:
+        """What follows each step of the optimizer, such as the bound of the temperature."""
+        ...
+
     def flops(self, batch: Any) -> float:
         """Floating point operations of forward and backward of this rank's batch, recomputation not counted."""
         ...
 
     def evaluate(self) -> Mapping[str, float]:
         """Scores on held-out data, equal on all ranks; empty where there is none."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write what is trained into an existing, empty folder."""
+        ...
+
+    def restore(self, folder: Path) -> None:
+        """Read back what `save` wrote."""
         ...
 
 

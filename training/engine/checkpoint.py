@@ -1,0 +1,227 @@
+"""Checkpoints: a folder that is whole or not there, and everything a run needs to go on as if it had never stopped.
+
+    RUN/checkpoints/step-00000050/
+      checkpoint.json      step, what the run was (settings, data, batch, architecture), size and hash of each file
+      train_state.pt       optimizer and random states (tensors and plain values; read with weights_only=True)
+      …                    whatever the task's `save` writes; for VidLA what `training.vidla.load` opens
+    RUN/best/              the task's files alone, of the best held-out score so far
+
+A checkpoint is written beside its place and renamed when it is complete; `checkpoint.json` is the last file of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from runtime.errors import UserError
+from runtime.log import get_logger
+from training.engine.task import Task
+
+FOLDER: Final = "checkpoints"
+BEST: Final = "best"
+_RECORD: Final = "checkpoint.json"
+_STATE: Final = "train_state.pt"
+_PARTIAL: Final = ".partial"
+_FORMAT: Final = 1
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """What must be the same for a run to go on from a checkpoint."""
+
+    global_batch: int
+    """Clips in a step, over all ranks."""
+    data: str
+    """`Batches.identity`."""
+    architecture: Mapping[str, Any]
+    """Plain values that rebuild the model."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """``checkpoint.json``."""
+
+    step: int
+    """Steps done."""
+    identity: RunIdentity
+    settings: Mapping[str, Any]
+    best_score: float | None
+    files: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    """Size and SHA-256 of each file, by name."""
+    format: int = _FORMAT
+
+
+def save_checkpoint(
+    run: Path, task: Task, optimizer: torch.optim.Optimizer, random_states: list[Any], record: Record, keep: int
+) -> Path:
+    """Write a checkpoint and remove all but the last `keep`; on rank 0 only.
+
+    Args:
+        run: the run's folder.
+        task: what is trained.
+        optimizer: its state is saved whole.
+        random_states: `random_state()` of every rank, in order.
+        record: `files` is filled in here.
+        keep: checkpoints that stay.
+
+    Returns:
+        The checkpoint's folder.
+    """
+    folder = run / FOLDER / f"step-{record.step:08d}"
+    partial = _empty(folder.with_name(folder.name + _PARTIAL))
+    task.save(partial)
+    torch.save({"optimizer": optimizer.state_dict(), "random": random_states}, partial / _STATE)
+    names = sorted(path.name for path in partial.iterdir())
+    files = {name: ((partial / name).stat().st_size, _sha256(partial / name)) for name in names}
+    _write_json(partial / _RECORD, asdict(record) | {"files": files})
+    _swap(partial, folder)
+    for old in _folders(run)[:-keep]:
+        shutil.rmtree(old)
+    return folder
+
+
+def save_best(run: Path, task: Task, facts: Mapping[str, Any]) -> None:
+    """Replace ``RUN/best`` by the task's files as they are now, with `facts` (step, scores) in ``score.json``."""
+    partial = _empty(run / f"{BEST}{_PARTIAL}")
+    task.save(partial)
+    _write_json(partial / "score.json", dict(facts))
+    _swap(partial, run / BEST)
+
+
+def newest(run: Path) -> Path | None:
+    """The newest whole checkpoint of a run; one that is cut short is named in a warning and passed over."""
+    for folder in reversed(_folders(run)):
+        try:
+            read_record(folder)
+        except UserError as cut:
+            _log.warning("%s; going back to the one before", cut)
+            continue
+        return folder
+    return None
+
+
+def read_record(folder: Path) -> Record:
+    """The record of a checkpoint, after a look at the size of each of its files.
+
+    Raises:
+        UserError: no checkpoint, one of another format, or one that is cut short.
+    """
+    try:
+        values = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+        if values["format"] != _FORMAT:
+            raise UserError(f"--resume {folder}: checkpoint format {values['format']}, this version reads {_FORMAT}")
+        identity = RunIdentity(**values.pop("identity"))
+        record = Record(identity=identity, **values)
+    except FileNotFoundError:
+        raise UserError(f"--resume {folder}: no {_RECORD}; name a folder step-… of a run") from None
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"--resume {folder}: {_RECORD} can't be read; the checkpoint is damaged") from None
+    for name, (size, _) in record.files.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != size:
+            raise UserError(f"--resume {folder}: {name} is missing or cut short; use an older checkpoint")
+    return record
+
+
+def restore(folder: Path, record: Record, task: Task, optimizer: torch.optim.Optimizer, rank: int) -> None:
+    """Bring task, optimizer and this rank's random state to where the checkpoint was written.
+
+    Raises:
+        UserError: a file is not what was written.
+    """
+    for name, (_, digest) in record.files.items():
+        if _sha256(folder / name) != digest:
+            raise UserError(f"--resume {folder}: {name} is damaged (its SHA-256 differs); use an older checkpoint")
+    task.restore(folder)
+    state = torch.load(folder / _STATE, map_location="cpu", weights_only=True)
+    optimizer.load_state_dict(state["optimizer"])
+    if rank < len(state["random"]):
+        _set_random_state(state["random"][rank])
+
+
+def check_same_run(folder: Path, record: Record, now: RunIdentity) -> None:
+    """Refuse to go on where the order of the data or the meaning of a step would change.
+
+    Raises:
+        UserError: another architecture (the differences are listed), global batch, or data.
+    """
+    differences = _differences(record.identity.architecture, now.architecture)
+    if differences:
+        raise UserError(f"--resume {folder}: another architecture: {'; '.join(differences)}")
+    if record.identity.global_batch != now.global_batch:
+        raise UserError(
+            f"--batch-size {now.global_batch}: the run was begun with {record.identity.global_batch} clips a step, and "
+            "its position in the data counts such steps; resume with that, or start a new --output"
+        )
+    if record.identity.data != now.data:
+        raise UserError(
+            f"--resume {folder}: the data is not the one the run was begun with (shards, layers, texts, seed or "
+            "clips_per_root differ), so its position means nothing there; resume with that, or start a new --output"
+        )
+
+
+def random_state() -> dict[str, Any]:
+    """This rank's random state, as `save_checkpoint` takes it."""
+    cuda = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def _set_random_state(state: Mapping[str, Any]) -> None:
+    torch.set_rng_state(state["cpu"])
+    if state["cuda"] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])
+
+
+def _differences(then: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[str]:
+    found = []
+    for name in sorted({*then, *now}):
+        old, new = then.get(name), now.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += _differences(old, new, f"{path}{name}.")
+        elif json.dumps(old) != json.dumps(new):
+            found.append(f"{path}{name} was {old}, is {new}")
+    return found
+
+
+def _folders(run: Path) -> list[Path]:
+    """The checkpoints of a run, oldest first."""
+    return sorted(path for path in (run / FOLDER).glob("step-*") if not path.suffix)
+
+
+def _empty(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _swap(partial: Path, folder: Path) -> None:
+    """Put `partial` in the place of `folder`; between the two renames the old one is still there under another name."""
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    partial.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    with path.open("w", encoding="utf-8") as stream:
+        json.dump(values, stream, indent=1)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,251 @@
+"""The training loop, top to bottom: resume, step, log, evaluate, save, stop.
+
+It knows optimizers, checkpoints, ranks and clocks, and nothing of any one model: a `Task` turns a batch into
+gradients, `Batches` come in an order that can be returned to. Every rank runs the same loop; rank 0 writes.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import torch
+from pydantic import Field, model_validator
+
+from runtime.config import Runtime, Settings
+from runtime.errors import UserError
+from runtime.log import get_logger
+from training.engine.checkpoint import (
+    Record,
+    RunIdentity,
+    check_same_run,
+    newest,
+    random_state,
+    read_record,
+    restore,
+    save_best,
+    save_checkpoint,
+)
+from training.engine.distributed import Ranks, any_rank, barrier, gather_objects
+from training.engine.metrics import Meter, MetricsWriter, SkipGuard
+from training.engine.optim import OptimSettings, build_optimizer, learning_rate, set_learning_rate
+from training.engine.task import Batches, Task
+
+STOPPED: Final = 143
+"""Exit status of a run that a signal ended after it had saved: 128 + SIGTERM, as schedulers expect."""
+
+_log = get_logger(__name__)
+
+
+class LoopSettings(Settings):
+    """How long to train, and what to do on the way."""
+
+    steps: int | None = Field(default=None, ge=1)
+    """Optimizer steps; None: as many as `epochs` or `samples` say."""
+    epochs: float | None = Field(default=None, gt=0)
+    """Passes over the data."""
+    samples: int | None = Field(default=None, ge=1)
+    """Training clips."""
+    batch_size: int = Field(default=4096, ge=1)
+    """Clips in a step, over all ranks (the paper: 4096)."""
+    seed: int = 0
+    """Of the order of the data, the draws of clips and crops, and new parameters."""
+    log_every: Runtime[int] = Field(default=10, ge=1)
+    """Steps between log lines."""
+    evaluate_every: Runtime[int] = Field(default=1000, ge=0)
+    """Steps between scores on held-out data; 0: only at the end."""
+    save_every: Runtime[int] = Field(default=1000, ge=1)
+    """Steps between checkpoints."""
+    keep: Runtime[int] = Field(default=2, ge=1)
+    """Checkpoints that stay; the best one is kept beside them."""
+    max_skipped: Runtime[float] = Field(default=0.5, gt=0, le=1)
+    """Share of recent clips that may be unusable before the run stops."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> LoopSettings:
+        given = [name for name in ("steps", "epochs", "samples") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} are both set; a run has one length, leave one")
+        return self
+
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """Steps of the whole run; three epochs, as in the paper, where no length is set."""
+        if self.steps is not None:
+            return self.steps
+        if self.samples is not None:
+            return max(1, self.samples // self.batch_size)
+        return max(1, round((self.epochs or 3.0) * steps_per_epoch))
+
+
+@dataclass
+class Run:
+    """One training run on one rank."""
+
+    task: Task
+    batches: Batches
+    optim: OptimSettings
+    loop: LoopSettings
+    ranks: Ranks
+    folder: Path
+    settings: Mapping[str, Any]
+    """All settings as plain values, for the record."""
+    best_score: float | None = None
+    """The best held-out score so far."""
+    stop: StopSignal = field(default_factory=lambda: StopSignal())
+
+
+def train(run: Run, resume: str = "never") -> int:
+    """Train to the end, or until a signal asks to stop.
+
+    Args:
+        run: everything.
+        resume: ``never``, ``auto`` (the newest whole checkpoint of the run's folder, if there is one), or the folder
+            of a checkpoint.
+
+    Returns:
+        Exit status: 0, or `STOPPED`.
+
+    Raises:
+        UserError: the checkpoint does not fit, or too much of the data can't be used.
+        NonFiniteLoss: with the keys of the batch.
+    """
+    optimizer = build_optimizer(run.task.module, run.optim, run.task.is_new)
+    total = run.loop.total_steps(run.batches.steps_per_epoch)
+    done = _resume(run, optimizer, resume)
+    writer = MetricsWriter(run.folder, done) if run.ranks.rank == 0 else None
+    with run.stop.listening():
+        try:
+            done = _steps(run, optimizer, done, total, writer)
+        finally:
+            if writer is not None:
+                writer.close()
+    return 0 if done >= total else STOPPED
+
+
+def _steps(run: Run, optimizer: torch.optim.Optimizer, done: int, total: int, writer: MetricsWriter | None) -> int:
+    """All steps from `done` on; the number of steps done."""
+    if done >= total:
+        _log.warning("nothing to do: the checkpoint has %d of %d steps", done, total)
+        return done
+    meter = Meter(run.ranks)
+    guard = SkipGuard(run.loop.max_skipped)
+    batches = run.batches.start(done)
+    while done < total:
+        began = time.perf_counter()
+        batch = next(batches)
+        waited = time.perf_counter() - began
+        rate = learning_rate(done, total, run.optim)
+        set_learning_rate(optimizer, rate)
+        report = run.task.step(batch)
+        norm = _update(run, optimizer)
+        done += 1
+        skips = gather_objects(dict(batch.skips), run.ranks)
+        guard.add(len(batch) * run.ranks.world_size, skips, batch.keys)
+        meter.add(
+            report,
+            clips=len(batch),
+            seconds=time.perf_counter() - began,
+            wait=waited,
+            flops=run.task.flops(batch),
+            skips=skips,
+            extra={"lr": rate, "grad_norm": norm},
+        )
+        if writer is not None and (done % run.loop.log_every == 0 or done == total):
+            writer.write(done, total, meter.line())
+        _milestones(run, optimizer, done, total, writer)
+        if any_rank(run.stop.asked, run.ranks):
+            _save(run, optimizer, done)
+            _log.warning("stopped by a signal after step %d; --resume auto goes on from there", done)
+            return done
+    return done
+
+
+def _update(run: Run, optimizer: torch.optim.Optimizer) -> float:
+    """Clip the gradient, step, and forget it; the norm before clipping."""
+    bound = run.optim.clip_norm if run.optim.clip_norm is not None else math.inf
+    norm = torch.nn.utils.clip_grad_norm_(run.task.module.parameters(), bound)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    run.task.after_step()
+    return float(norm)
+
+
+def _milestones(
+    run: Run, optimizer: torch.optim.Optimizer, done: int, total: int, writer: MetricsWriter | None
+) -> None:
+    """Evaluate and save where it is due; the last step is always both."""
+    last = done == total
+    every = run.loop.evaluate_every
+    if last or (every and done % every == 0):
+        _evaluate(run, done, writer)
+    if last or done % run.loop.save_every == 0:
+        _save(run, optimizer, done)
+
+
+def _evaluate(run: Run, done: int, writer: MetricsWriter | None) -> None:
+    scores = dict(run.task.evaluate())
+    if not scores:
+        return
+    if writer is not None:
+        writer.scores(done, scores)
+    score = scores[run.task.best_by]
+    if run.best_score is None or score > run.best_score:
+        run.best_score = score
+        if run.ranks.rank == 0:
+            save_best(run.folder, run.task, {"step": done, "best_by": run.task.best_by, "scores": scores})
+
+
+def _save(run: Run, optimizer: torch.optim.Optimizer, done: int) -> None:
+    states = gather_objects(random_state(), run.ranks)
+    if run.ranks.rank == 0:
+        record = Record(done, _identity(run), run.settings, run.best_score)
+        save_checkpoint(run.folder, run.task, optimizer, states, record, run.loop.keep)
+    barrier(run.ranks)
+
+
+def _resume(run: Run, optimizer: torch.optim.Optimizer, resume: str) -> int:
+    """Bring everything to where a checkpoint left it; the number of steps done."""
+    folder = newest(run.folder) if resume in ("never", "auto") else Path(resume)
+    if folder is None:
+        return 0
+    if resume == "never":
+        raise UserError(f"--output {run.folder}: holds a run; go on with --resume auto, or name another folder")
+    record = read_record(folder)
+    check_same_run(folder, record, _identity(run))
+    restore(folder, record, run.task, optimizer, run.ranks.rank)
+    run.best_score = record.best_score
+    _log.warning("resumed from %s: step %d", folder, record.step)
+    return record.step
+
+
+def _identity(run: Run) -> RunIdentity:
+    return RunIdentity(run.loop.batch_size, run.batches.identity, run.task.architecture)
+
+
+class StopSignal:
+    """Remembers that SIGTERM (or Ctrl-C, once) asked the run to stop; the loop saves after the step at hand."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Catch the signals as long as the block runs."""
+        before = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.asked = True

@@ -1,0 +1,282 @@
+"""VidLA as a training task: frames and tokens in, gradients of the two-tower contrastive loss out.
+
+The loss couples all clips of the global batch. Where a rank's share does not fit through the towers at once
+(`micro_batch`), embeddings are computed without gradients first, the loss is taken over all of them, and each
+micro-batch is run again to carry the loss's gradients into the towers (Gao et al. 2021, "Scaling Deep Contrastive
+Learning Batch Size under Memory Limited Setup").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.flop_counter import FlopCounterMode
+
+from training.data.augment import to_model_input
+from training.data.records import Batch
+from training.engine.distributed import Ranks, sum_over
+from training.engine.task import NonFiniteLoss, StepReport, to_device
+from training.vidla.export import load_weights, save
+from training.vidla.init import is_new
+from training.vidla.loss import LossSettings, clamp_logit_scale_, contrastive_loss
+from training.vidla.model import VidLA
+from training.vidla.settings import ComputeSettings
+
+Embeddings = tuple[torch.Tensor, dict[str, torch.Tensor]]
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Arithmetic of the towers."""
+
+    dtype: torch.dtype
+    why: str
+
+    def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
+        """The context towers run in."""
+        if self.dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(device.type, self.dtype)
+
+
+def choose_precision(asked: str, device: torch.device) -> Precision:
+    """The arithmetic of a run, and why."""
+    if asked != "auto":
+        return Precision(torch.bfloat16 if asked == "bf16" else torch.float32, "as set")
+    if device.type == "cuda" and torch.cuda.is_bf16_supported():
+        return Precision(torch.bfloat16, "the GPU has it")
+    return Precision(torch.float32, "no GPU with bf16")
+
+
+class VidlaTask:
+    """Implements `training.engine.task.Task`."""
+
+    best_by = "t2v_r1"
+
+    def __init__(
+        self,
+        model: VidLA,
+        loss: LossSettings,
+        compute: ComputeSettings,
+        ranks: Ranks,
+        evaluate: Callable[[VidLA], Mapping[str, float]] | None = None,
+    ) -> None:
+        """Put the model on this rank's device and join it with the other ranks'.
+
+        Args:
+            model: as `training.vidla.init.build_model` makes it; the same weights on every rank.
+            loss: its settings.
+            compute: precision, micro-batches, compilation.
+            ranks: who takes part.
+            evaluate: scores on held-out data.
+        """
+        self.module: VidLA = model.to(ranks.device)
+        self._loss = loss
+        self._ranks = ranks
+        self._micro_batch = compute.micro_batch
+        self._precision = choose_precision(compute.precision, ranks.device)
+        self._evaluate = evaluate
+        if compute.compile:
+            self.module.video.compile()
+        self._towers = joined(self.module, ranks)
+        self._flops = FlopCount(self.module)
+
+    @property
+    def architecture(self) -> Mapping[str, Any]:
+        """Plain values that rebuild the model."""
+        return self.module.architecture
+
+    def is_new(self, parameter: str) -> bool:
+        """Whether CLIP has no such parameter."""
+        return is_new(parameter)
+
+    def step(self, batch: Batch) -> StepReport:
+        """Forward and backward of the global batch; see `training.engine.task.Task.step`."""
+        parts = list(split(batch, self._micro_batch or len(batch)))
+        losses = self._step_whole(batch) if len(parts) == 1 else self._step_in_parts(parts, batch)
+        sum_gradient(self.module.logit_scale, self._ranks)
+        return StepReport({**losses, "total": sum(losses.values())}, self._facts(batch))
+
+    def after_step(self) -> None:
+        """Bound the temperature."""
+        clamp_logit_scale_(self.module.logit_scale, self._loss.max_logit_scale)
+
+    def flops(self, batch: Batch) -> float:
+        """Three times the forward pass of both towers, for this rank's batch."""
+        return 3 * self._flops.forward(batch)
+
+    def evaluate(self) -> Mapping[str, float]:
+        """Retrieval on the held-out split; empty where there is none."""
+        if self._evaluate is None:
+            return {}
+        self.module.eval()
+        try:
+            with torch.inference_mode(), self._precision.autocast(self._ranks.device):
+                return self._evaluate(self.module)
+        finally:
+            self.module.train()
+
+    def save(self, folder: Path) -> None:
+        """Write what `training.vidla.load` opens."""
+        save(self.module, folder)
+
+    def restore(self, folder: Path) -> None:
+        """Read it back."""
+        load_weights(self.module, folder)
+
+    def header(self) -> str:
+        """One line for the run's header."""
+        parameters = sum(parameter.numel() for parameter in self.module.parameters())
+        new = sum(p.numel() for name, p in self.module.named_parameters() if is_new(name))
+        dtype = str(self._precision.dtype).removeprefix("torch.")
+        return f"{parameters / 1e6:.1f} M parameters ({new / 1e6:.1f} M of them new), {dtype} ({self._precision.why})"
+
+    def _embed(self, towers: nn.Module, batch: Batch) -> Embeddings:
+        """Unit-length float32 embeddings of a batch's clips and texts."""
+        device = self._ranks.device
+        video_BTCHW = to_model_input(
+            to_device(batch.video_BTSSC, device),
+            to_device(batch.crop_B4, device),
+            self.module.image_size,
+            self.module.mean,
+            self.module.std,
+        )
+        tokens = {term: to_device(tokens_BL, device) for term, tokens_BL in batch.tokens.items()}
+        with self._precision.autocast(device):
+            video_BD, texts = towers(video_BTCHW, tokens)
+        return video_BD.float(), {term: text_BD.float() for term, text_BD in texts.items()}
+
+    def _step_whole(self, batch: Batch) -> dict[str, float]:
+        shares = self._shares(self._embed(self._towers, batch), batch)
+        losses = self._finite(shares, batch)
+        self._differentiate(shares)
+        return losses
+
+    def _step_in_parts(self, parts: Sequence[Batch], batch: Batch) -> dict[str, float]:
+        with torch.no_grad():
+            video_BD, texts = _concatenate([self._embed(self.module, part) for part in parts])
+        for leaf in (video_BD, *texts.values()):
+            leaf.requires_grad_()
+        shares = self._shares((video_BD, texts), batch)
+        losses = self._finite(shares, batch)
+        self._differentiate(shares)
+        begin = 0
+        for part in parts:
+            rows = slice(begin, begin + len(part))
+            begin = rows.stop
+            with gradients_meet(self._towers, now=begin == len(batch)):
+                video_PD, part_texts = self._embed(self._towers, part)
+                outputs = [video_PD, *(part_texts[term] for term in texts)]
+                leaves = [video_BD, *texts.values()]
+                torch.autograd.backward(outputs, [_gradient(leaf, rows) for leaf in leaves])
+        return losses
+
+    def _shares(self, embeddings: Embeddings, batch: Batch) -> dict[str, torch.Tensor]:
+        """Each term's share of this rank: over the ranks they add up to the loss of the global batch."""
+        device = self._ranks.device
+        video_BD, texts = embeddings
+        return contrastive_loss(
+            video_BD,
+            texts,
+            {term: to_device(present_B, device) for term, present_B in batch.present.items()},
+            self.module.logit_scale.exp(),
+            to_device(batch.video_id_B, device),
+            to_device(batch.span_B2, device),
+            self._loss,
+            self._ranks,
+        )
+
+    def _finite(self, shares: Mapping[str, torch.Tensor], batch: Batch) -> dict[str, float]:
+        """The terms over the global batch, or `NonFiniteLoss`."""
+        summed = sum_over(torch.stack([share.detach() for share in shares.values()]), self._ranks)
+        losses = dict(zip(shares, summed.tolist(), strict=True))
+        if not bool(torch.isfinite(summed).all()):
+            raise NonFiniteLoss(losses, batch.keys)
+        return losses
+
+    def _differentiate(self, shares: Mapping[str, torch.Tensor]) -> None:
+        """Gradients are averaged over the ranks afterwards, hence the factor."""
+        (torch.stack(list(shares.values())).sum() * self._ranks.world_size).backward()
+
+    def _facts(self, batch: Batch) -> dict[str, float]:
+        present = {f"present_{term}": float(rows.float().mean()) for term, rows in batch.present.items()}
+        return {"temperature": float(1 / self.module.logit_scale.detach().exp()), **present}
+
+
+def split(batch: Batch, rows: int) -> Iterator[Batch]:
+    """A batch in pieces of at most `rows` clips, in order."""
+    for begin in range(0, len(batch), rows):
+        part = slice(begin, begin + rows)
+        yield Batch(
+            video_BTSSC=batch.video_BTSSC[part],
+            crop_B4=batch.crop_B4[part],
+            weight_B=batch.weight_B[part],
+            tokens={term: tokens_BL[part] for term, tokens_BL in batch.tokens.items()},
+            present={term: present_B[part] for term, present_B in batch.present.items()},
+            video_id_B=batch.video_id_B[part],
+            span_B2=batch.span_B2[part],
+            keys=batch.keys[part],
+        )
+
+
+def joined(module: VidLA, ranks: Ranks) -> nn.Module:
+    """The towers with gradients averaged over ranks; the temperature, which no tower uses, is left out.
+
+    `sum_gradient` sees to it: its gradient comes with the loss's, before any tower's where there are micro-batches.
+    """
+    if ranks.world_size == 1:
+        return module
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(module, ["logit_scale"])
+    on = [ranks.device.index] if ranks.device.type == "cuda" else None
+    return DistributedDataParallel(module, device_ids=on, gradient_as_bucket_view=True)
+
+
+def sum_gradient(parameter: nn.Parameter, ranks: Ranks) -> None:
+    """Average over the ranks the gradient of a parameter that the wrapped module ignores."""
+    if parameter.grad is not None:
+        parameter.grad.copy_(sum_over(parameter.grad, ranks) / ranks.world_size)
+
+
+def gradients_meet(towers: nn.Module, now: bool) -> AbstractContextManager[Any]:
+    """Ranks exchange gradients in the last micro-batch only."""
+    return towers.no_sync() if isinstance(towers, DistributedDataParallel) and not now else nullcontext()
+
+
+class FlopCount:
+    """Floating point operations of the forward pass, counted once by running each tower on one sample."""
+
+    def __init__(self, model: VidLA) -> None:
+        self._model = model
+        self._text: dict[int, float] = {}
+
+    def forward(self, batch: Batch) -> float:
+        """Of all of a batch's clips and texts."""
+        video = self._model.video.flops(batch.video_BTSSC.shape[1])
+        text = sum(self._of_text(tokens_BL.shape[1]) for tokens_BL in batch.tokens.values())
+        return len(batch) * (video + text)
+
+    def _of_text(self, length: int) -> float:
+        if length not in self._text:
+            counter = FlopCounterMode(display=False)
+            device = self._model.logit_scale.device
+            with torch.no_grad(), counter:
+                self._model.encode_text(torch.zeros(1, length, dtype=torch.int64, device=device))
+            self._text[length] = float(counter.get_total_flops())
+        return self._text[length]
+
+
+def _concatenate(parts: Sequence[Embeddings]) -> Embeddings:
+    texts = {term: torch.cat([part[1][term] for part in parts]) for term in parts[0][1]}
+    return torch.cat([part[0] for part in parts]), texts
+
+
+def _gradient(leaf: torch.Tensor, rows: slice) -> torch.Tensor:
+    """What the loss wants of these rows; nothing where no pair of the term was present."""
+    return torch.zeros_like(leaf[rows]) if leaf.grad is None else leaf.grad[rows]
