@@ -7,9 +7,10 @@ VENV := .venv
 UV = $(shell command -v uv || echo .uv/bin/uv)
 DEMO ?= demo
 
-.PHONY: help install demo test lint format bench lock clean
+.PHONY: help install demo demo-train test lint format bench lock clean
 help:
 	@echo "make demo    curate real videos with real models on this machine's processors (about 10 minutes, 7 GB)"
+	@echo "make demo-train  train on what make demo made, and score it (a few minutes)"
 	@echo "make test    run the tests"
 	@echo "make install set up .venv only; EXTRA=gpu VENV=.venv-gpu for GPUs"
 	@echo "make lint    formatting, lint and types"
@@ -21,6 +22,10 @@ install: $(VENV)/.installed
 
 demo: $(VENV)/.installed
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m curation.demo --output $(DEMO)
+
+demo-train: $(VENV)/.installed
+	@[ -d $(DEMO)/shards ] || { echo "make demo-train: no $(DEMO)/shards; run \`make demo\` first" >&2; exit 2; }
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m training.demo --shards $(DEMO)/shards --output $(DEMO)/vidla
 
 test: $(VENV)/.installed
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m pytest $(ARGS)
@@ -35,7 +40,7 @@ format: $(VENV)/.installed
 	$(VENV)/bin/ruff check --fix .
 
 bench: $(VENV)/.installed
-	@for script in media rewrite runner; do $(VENV)/bin/python bench/$$script.py || exit 1; done
+	@for script in media rewrite runner finished attention loss loader learns; do $(VENV)/bin/python -m bench.$$script || exit 1; done
 
 # The lock names every package with its hash; `sync` removes what it does not name.
 $(VENV)/.installed: requirements/$(EXTRA).lock pyproject.toml

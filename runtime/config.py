@@ -141,6 +141,16 @@ def load_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values with those of `above` in the place of `below`'s; neither is changed."""
+    result = dict(below)
+    for name, value in above.items():
+        inner = result.get(name)
+        both = isinstance(inner, Mapping) and isinstance(value, Mapping)
+        result[name] = merged(inner, value) if both else value  # type: ignore[arg-type]
+    return result
+
+
 def override(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
     """A copy of `values` with each ``a.b=c`` applied; the value is read as YAML (``3``, ``true``, ``[a, b]``).
 

@@ -1,1 +1,25 @@
-"""VidLA (CVPR 2024): a two-tower video-text model with hierarchical temporal attention."""
+"""VidLA (CVPR 2024): a two-tower video-text model with hierarchical temporal attention.
+
+    from training.vidla import load
+
+    model = load("run/best")
+    video, text = model.encode_video(frames_BTCHW), model.encode_text(model.tokenizer(["a dog runs"]))
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from training.vidla.export import load, save
+
+__all__ = ["load", "save"]
+
+
+def __getattr__(name: str) -> Any:
+    """`load` and `save`, imported when they are asked for: the command line must answer without torch."""
+    if name in __all__:
+        from training.vidla import export
+
+        return getattr(export, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

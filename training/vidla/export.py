@@ -74,15 +74,24 @@ def load(folder: str | Path, device: str | torch.device = "cpu") -> VidLA:
     """
     path = Path(models.resolve(folder).path) if isinstance(folder, str) and "://" in folder else Path(folder)
     model = build(read_config(path)["architecture"])
+    load_weights(model, path)
+    return model.to(device).eval()
+
+
+def load_weights(model: VidLA, folder: Path) -> None:
+    """Read the weights of an export into a model of the same architecture.
+
+    Raises:
+        UserError: the weights can't be read, or are of another architecture; the differences are listed.
+    """
     try:
-        state = load_file(path / WEIGHTS)
+        state = load_file(folder / WEIGHTS)
     except (OSError, SafetensorError) as error:
-        raise UserError(f"model {path}: {WEIGHTS} can't be read ({error}); copy the folder again") from None
+        raise UserError(f"model {folder}: {WEIGHTS} can't be read ({error}); copy the folder again") from None
     found = differences(_shapes(state), _shapes(model.state_dict()))
     if found:
-        raise UserError(f"model {path}: weights are of another architecture (file, model): {'; '.join(found)}")
+        raise UserError(f"model {folder}: weights are of another architecture (file, model): {'; '.join(found)}")
     model.load_state_dict(state)
-    return model.to(device).eval()
 
 
 def is_export(folder: Path) -> bool:

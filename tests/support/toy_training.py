@@ -1,0 +1,99 @@
+"""A model of one layer with batches made of numbers: enough to try the loop and its checkpoints on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from training.engine.distributed import Ranks
+from training.engine.loop import LoopSettings, Run
+from training.engine.optim import OptimSettings
+from training.engine.task import NonFiniteLoss, StepReport
+
+
+@dataclass
+class ToyBatch:
+    inputs: torch.Tensor
+    keys: list[str]
+    skips: Counter[str] = field(default_factory=Counter)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+class ToyBatches:
+    """Batch number n is a pure function of n; `poison` is the step whose batch is no number."""
+
+    steps_per_epoch = 4
+
+    def __init__(self, identity: str = "toy", poison: int | None = None, skipped: int = 0) -> None:
+        self.identity = identity
+        self.poison = poison
+        self.skipped = skipped
+        self.on_step: Any = lambda step: None
+
+    def start(self, step: int) -> Iterator[ToyBatch]:
+        while True:
+            self.on_step(step)
+            inputs = torch.randn(8, 3, generator=torch.Generator().manual_seed(step))
+            if step == self.poison:
+                inputs[0] = torch.nan
+            skips = Counter({"undecodable": self.skipped}) if self.skipped else Counter()
+            yield ToyBatch(inputs, [f"{step}-{row}" for row in range(8)], skips)
+            step += 1
+
+
+class ToyTask:
+    """Learns to add up three numbers, with dropout: the random state matters."""
+
+    best_by = "score"
+
+    def __init__(self, width: int = 3) -> None:
+        torch.manual_seed(1)
+        self.module = nn.Sequential(nn.Linear(width, 1), nn.Dropout(0.5))
+        self.width = width
+        self.losses: list[float] = []
+        self.evaluated = 0
+
+    @property
+    def architecture(self) -> Mapping[str, Any]:
+        return {"width": self.width, "act": {"name": "none"}}
+
+    def is_new(self, parameter: str) -> bool:
+        return False
+
+    def step(self, batch: ToyBatch) -> StepReport:
+        loss = (self.module(batch.inputs).squeeze(1) - batch.inputs.sum(1)).square().mean()
+        if not torch.isfinite(loss):
+            raise NonFiniteLoss({"total": float(loss)}, batch.keys)
+        loss.backward()
+        self.losses.append(float(loss))
+        return StepReport({"total": float(loss)}, {"temperature": 0.07})
+
+    def after_step(self) -> None:
+        pass
+
+    def flops(self, batch: ToyBatch) -> float:
+        return 6.0 * len(batch)
+
+    def evaluate(self) -> Mapping[str, float]:
+        self.evaluated += 1
+        return {"score": -float(self.module[0].weight.detach().sub(1).square().sum())}
+
+    def save(self, folder: Path) -> None:
+        torch.save(self.module.state_dict(), folder / "toy.pt")
+
+    def restore(self, folder: Path) -> None:
+        self.module.load_state_dict(torch.load(folder / "toy.pt", weights_only=True))
+
+
+def toy_run(folder: Path, batches: ToyBatches | None = None, width: int = 3, **loop: Any) -> Run:
+    settings = LoopSettings(**({"steps": 10, "batch_size": 8, "save_every": 2, "log_every": 1} | loop))
+    optim = OptimSettings(lr=0.05, lr_end=0.01)
+    return Run(ToyTask(width), batches or ToyBatches(), optim, settings, Ranks(), folder, settings.content())

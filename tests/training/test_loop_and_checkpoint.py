@@ -1,0 +1,170 @@
+"""The loop on a toy: resume, signals, checkpoints that are cut, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import ValidationError
+from support.toy_training import ToyBatches, toy_run
+
+from runtime.errors import MachineError, UserError
+from training.engine.loop import STOPPED, LoopSettings, train
+from training.engine.task import NonFiniteLoss
+
+
+def steps_of(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "checkpoints").iterdir())
+
+
+def stop_at(batches: ToyBatches, at: int) -> ToyBatches:
+    def kill(step: int) -> None:
+        if step == at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    batches.on_step = kill
+    return batches
+
+
+def test_a_stopped_run_goes_on_with_the_same_losses_bit_for_bit(tmp_path):
+    whole = toy_run(tmp_path / "whole")
+    train(whole)
+    first = toy_run(tmp_path / "run", stop_at(ToyBatches(), 4))
+    assert train(first) == STOPPED
+    second = toy_run(tmp_path / "run")
+    assert train(second, "auto") == 0
+    assert first.task.losses + second.task.losses == whole.task.losses
+    assert torch.equal(second.task.module[0].weight, whole.task.module[0].weight)
+
+
+def test_a_resume_from_a_named_checkpoint_repeats_the_steps_after_it(tmp_path):
+    whole = toy_run(tmp_path, keep=10)
+    train(whole)
+    again = toy_run(tmp_path)
+    train(again, str(tmp_path / "checkpoints" / "step-00000006"))
+    assert again.task.losses == whole.task.losses[6:]
+
+
+def test_every_step_is_logged_once_though_some_were_done_twice(tmp_path):
+    train(toy_run(tmp_path, keep=10))
+    train(toy_run(tmp_path), str(tmp_path / "checkpoints" / "step-00000006"))
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    steps = [row["step"] for row in rows if "loss/total" in row or "total" in json.dumps(row)]
+    assert sorted(set(steps)) == list(range(1, 11))
+    assert len([step for step in steps if step == 8]) == len([step for step in steps if step == 3])
+
+
+def test_only_the_last_checkpoints_stay_and_the_best_is_kept_beside_them(tmp_path):
+    train(toy_run(tmp_path, keep=2, evaluate_every=3))
+    assert steps_of(tmp_path) == ["step-00000008", "step-00000010"]
+    assert json.loads((tmp_path / "best" / "score.json").read_text())["best_by"] == "score"
+
+
+def test_the_last_step_is_saved_whatever_the_interval(tmp_path):
+    train(toy_run(tmp_path, save_every=1000, steps=3))
+    assert steps_of(tmp_path) == ["step-00000003"]
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path):
+    train(toy_run(tmp_path))
+    with pytest.raises(UserError, match="--resume auto"):
+        train(toy_run(tmp_path))
+
+
+def test_resume_auto_begins_at_the_beginning_where_there_is_no_checkpoint(tmp_path):
+    run = toy_run(tmp_path)
+    assert train(run, "auto") == 0
+    assert len(run.task.losses) == 10
+
+
+def test_a_finished_run_has_nothing_left_to_do(tmp_path):
+    train(toy_run(tmp_path))
+    again = toy_run(tmp_path)
+    assert train(again, "auto") == 0
+    assert again.task.losses == []
+
+
+@pytest.mark.parametrize("name", ["toy.pt", "train_state.pt"])
+def test_a_named_checkpoint_that_is_cut_short_is_refused(tmp_path, name):
+    train(toy_run(tmp_path))
+    cut = tmp_path / "checkpoints" / "step-00000010"
+    (cut / name).write_bytes((cut / name).read_bytes()[:-7])
+    with pytest.raises(UserError, match=f"{name} is missing or cut short"):
+        train(toy_run(tmp_path), str(cut))
+
+
+def test_a_checkpoint_with_a_flipped_byte_is_refused(tmp_path):
+    train(toy_run(tmp_path))
+    bad = tmp_path / "checkpoints" / "step-00000010" / "train_state.pt"
+    data = bytearray(bad.read_bytes())
+    data[len(data) // 2] ^= 1
+    bad.write_bytes(data)
+    with pytest.raises(UserError, match="is damaged"):
+        train(toy_run(tmp_path, steps=12), str(bad.parent))
+
+
+def test_resume_auto_goes_back_to_the_newest_whole_checkpoint(tmp_path):
+    whole = toy_run(tmp_path, keep=10)
+    train(whole)
+    (tmp_path / "checkpoints" / "step-00000010" / "toy.pt").unlink()
+    again = toy_run(tmp_path)
+    train(again, "auto")
+    assert again.task.losses == whole.task.losses[8:]
+
+
+def test_a_half_written_checkpoint_is_not_seen(tmp_path):
+    train(toy_run(tmp_path))
+    (tmp_path / "checkpoints" / "step-00000099.partial").mkdir()
+    again = toy_run(tmp_path)
+    assert train(again, "auto") == 0
+    assert again.task.losses == []
+
+
+def test_another_architecture_is_refused_with_the_differences(tmp_path):
+    train(toy_run(tmp_path))
+    with pytest.raises(UserError, match="another architecture: width was 3, is 4"):
+        train(toy_run(tmp_path, width=4), "auto")
+
+
+def test_another_global_batch_is_refused_with_the_reason(tmp_path):
+    train(toy_run(tmp_path))
+    with pytest.raises(UserError, match="--batch-size 16: the run was begun with 8"):
+        train(toy_run(tmp_path, batch_size=16), "auto")
+
+
+def test_other_data_is_refused_with_the_reason(tmp_path):
+    train(toy_run(tmp_path))
+    with pytest.raises(UserError, match="data is not the one the run was begun with"):
+        train(toy_run(tmp_path, ToyBatches("other")), "auto")
+
+
+def test_a_folder_without_checkpoint_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"no checkpoint\.json"):
+        train(toy_run(tmp_path / "run"), str(tmp_path))
+
+
+def test_a_loss_that_is_no_number_stops_with_the_keys_and_writes_no_checkpoint_of_it(tmp_path):
+    with pytest.raises(NonFiniteLoss, match="5-0 5-1"):
+        train(toy_run(tmp_path, ToyBatches(poison=5)))
+    assert steps_of(tmp_path)[-1] == "step-00000004"
+
+
+def test_a_run_whose_data_is_mostly_unusable_stops_and_says_why(tmp_path):
+    with pytest.raises((UserError, MachineError), match="undecodable"):
+        train(toy_run(tmp_path, ToyBatches(skipped=7), steps=200))
+
+
+def test_a_run_has_one_length():
+    with pytest.raises(ValidationError, match="steps and epochs are both set"):
+        LoopSettings(steps=3, epochs=2)
+
+
+@pytest.mark.parametrize(
+    ("given", "steps"), [({}, 12), ({"epochs": 0.5}, 2), ({"samples": 40_960}, 10), ({"steps": 7}, 7)]
+)
+def test_the_length_is_told_in_steps_epochs_or_samples(given, steps):
+    assert LoopSettings(**given).total_steps(steps_per_epoch=4) == steps

@@ -1,0 +1,170 @@
+"""The command `train-vidla`: arguments in, one run, exit status out.
+
+    train-vidla --shards demo/shards --init random:tiny --batch-size 8 --steps 50 --output demo/vidla
+    torchrun --nproc-per-node 8 -m training.vidla.cli --shards s3://bucket/shards --init ViT-B-16:openai --output run
+
+Nothing heavy is imported before the arguments are read: `train-vidla --help` answers at once.
+Exit status: 0 done; 1 stopped by the machine or by a loss that is no number; 2 a mistake in what was asked; 143
+stopped by a signal, with a checkpoint written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from training.vidla.settings import VidlaSettings
+
+_EXAMPLES = """\
+examples:
+  train-vidla --shards demo/shards --init random:tiny --batch-size 8 --steps 50 --output demo/vidla
+      two CPU cores, the shards of `make demo`
+  train-vidla --shards /data/out --init openai --output run --batch-size 1024 --set compute.micro_batch=128
+      VidLA-B/32 on one GPU
+  torchrun --nproc-per-node 8 -m training.vidla.cli --shards /data/out --init ViT-B-16:openai --output run
+      eight GPUs
+  train-vidla --shards /data/out --output run --resume auto
+      go on where the run stopped
+  train-vidla finetune --benchmark msrvtt --annotations anno/ --videos videos/ --init path:///run/best --output ft
+      the paper's settings for a benchmark (`train-vidla finetune --help`)
+
+`--print-config` shows every setting with its value; any of them can be changed with --set or in --config FILE (YAML).
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train; the exit status."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    finetuning = given[:1] == ["finetune"]
+    arguments = _finetune_parser().parse_args(given[1:]) if finetuning else _parser().parse_args(given)
+    from runtime.errors import MachineError, UserError
+    from shards.errors import ShardError
+    from training.engine.task import NonFiniteLoss
+
+    try:
+        return _finetune(arguments) if finetuning else _train(arguments)
+    except (UserError, ShardError) as mistake:
+        print(f"train-vidla: {mistake}", file=sys.stderr)
+        return 2
+    except (MachineError, NonFiniteLoss) as fault:
+        print(f"train-vidla: stopped: {fault}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("train-vidla: interrupted; --resume auto goes on from the last checkpoint", file=sys.stderr)
+        return 130
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments, {})
+    if arguments.print_config:
+        return _print(settings)
+    from training.vidla.train import run
+
+    return run(settings, arguments.output, arguments.resume)
+
+
+def _finetune(arguments: argparse.Namespace) -> int:
+    from training.vidla.finetune_run import recipe, run_finetuning
+
+    settings = _settings(arguments, recipe(arguments))
+    if arguments.print_config:
+        return _print(settings)
+    return run_finetuning(settings, arguments)
+
+
+def _print(settings: VidlaSettings) -> int:
+    import yaml
+
+    print(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False), end="")
+    return 0
+
+
+def _settings(arguments: argparse.Namespace, defaults: dict[str, Any]) -> VidlaSettings:
+    """Defaults, then --config, then flags, then --set: the later wins."""
+    from runtime.config import build, load_yaml, merged, override
+    from training.vidla.settings import VidlaSettings
+
+    values = merged(defaults, load_yaml(arguments.config) if arguments.config else {})
+    values = merged(values, _flags(arguments))
+    return build(VidlaSettings, override(values, arguments.assignments), "")
+
+
+def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the flags say, as settings."""
+    data = {"shards": getattr(arguments, "shards", None), "source": getattr(arguments, "source", None)}
+    layer = getattr(arguments, "layer", None)
+    given: dict[str, dict[str, Any]] = {
+        "model": {"init": arguments.init, "frames": arguments.frames},
+        "data": data | {"layers": {layer: 1.0} if layer else None},
+        "loop": {"steps": arguments.steps, "batch_size": arguments.batch_size, "seed": arguments.seed},
+        "compute": {"device": arguments.device},
+    }
+    return {
+        branch: {name: value for name, value in leaves.items() if value is not None}
+        for branch, leaves in given.items()
+        if any(value is not None for value in leaves.values())
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="train-vidla",
+        description="Train VidLA, a two-tower video-text model started from CLIP, on curated shards.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--shards", nargs="+", metavar="DIR", help="folders or object-store URLs that `curate run` wrote"
+    )
+    parser.add_argument("--layer", metavar="NAME", help="text layer to train on (default: the only one)")
+    parser.add_argument(
+        "--source", choices=("shards", "webdataset"), help="webdataset: tars with .mp4 and .txt, made by other tools"
+    )
+    _add_common(parser)
+    return parser
+
+
+def _finetune_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="train-vidla finetune",
+        description="Finetune on a published benchmark with the paper's settings for it.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    names = ("msrvtt", "didemo", "activitynet", "msvd", "vatex", "kinetics400", "ssv2")
+    parser.add_argument("--benchmark", required=True, choices=names)
+    parser.add_argument("--annotations", required=True, type=Path, metavar="DIR", help="the benchmark's own files")
+    parser.add_argument("--videos", required=True, type=Path, metavar="DIR", help="video files, found by their ids")
+    _add_common(parser)
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--init",
+        metavar="WEIGHTS",
+        help="where to start: an open_clip tag, ARCHITECTURE:TAG, hf://…, path:///…, random:tiny (default openai)",
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("vidla-run"), metavar="DIR", help="the run (default vidla-run)"
+    )
+    parser.add_argument(
+        "--resume", default="never", metavar="auto|FOLDER", help="go on from the newest checkpoint, or from this one"
+    )
+    parser.add_argument("--steps", type=int, metavar="N", help="optimizer steps (default: three epochs)")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="clips a step over all ranks (default 4096)")
+    parser.add_argument("--frames", type=int, metavar="T", help="frames a clip (default 12)")
+    parser.add_argument("--seed", type=int, metavar="N", help="default 0")
+    parser.add_argument("--device", metavar="NAME", help="cpu or cuda (default: a GPU where there is one)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings in YAML")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="A.B=C", dest="assignments", help="change one setting; repeatable"
+    )
+    parser.add_argument("--print-config", action="store_true", help="show all settings and stop")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

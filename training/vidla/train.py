@@ -1,0 +1,136 @@
+"""Puts a run of ``train-vidla`` together: settings in; model, data, loss and loop joined; exit status out.
+
+Reads top to bottom as what happens: ranks meet, the model is built, the data is opened, the head of the log is
+printed, the loop runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import yaml
+
+from runtime.errors import UserError
+from training.data.loader import TrainBatches
+from training.data.records import Source
+from training.data.shard_source import ShardSource
+from training.data.webdataset_source import WebdatasetSource
+from training.engine.distributed import Ranks, barrier, close_ranks, init_ranks
+from training.engine.loop import Run, train
+from training.evaluation.held_out import HeldOut
+from training.vidla.init import build_model
+from training.vidla.model import VidLA
+from training.vidla.settings import VidlaSettings
+from training.vidla.task import VidlaTask
+
+
+def run(settings: VidlaSettings, output: Path, resume: str) -> int:
+    """Train as `settings` say.
+
+    Args:
+        settings: the whole tree.
+        output: the run's folder.
+        resume: see `training.engine.loop.train`.
+
+    Returns:
+        Exit status.
+
+    Raises:
+        UserError: anything that does not fit, before the first step.
+        NonFiniteLoss: in the middle.
+    """
+    ranks = prepare(settings)
+    try:
+        model = build_model(settings.model)
+        source = open_source(settings)
+        batches = open_batches(settings, source, model, ranks)
+        held_out = HeldOut.of(settings.data, settings.loss, settings.evaluation, settings.loop.seed, ranks)
+        task = VidlaTask(model, settings.loss, settings.compute, ranks, held_out.score if held_out else None)
+        start = Start(settings, output, ranks, task, batches, source, held_out)
+        return begin(start, resume)
+    finally:
+        close_ranks(ranks)
+
+
+@dataclass(frozen=True)
+class Start:
+    """All that a run begins with."""
+
+    settings: VidlaSettings
+    output: Path
+    ranks: Ranks
+    task: VidlaTask
+    batches: TrainBatches
+    source: Source
+    held_out: HeldOut | None
+
+
+def prepare(settings: VidlaSettings) -> Ranks:
+    """Meet the other ranks; seed and threads of this process."""
+    ranks = init_ranks(settings.compute.device)
+    torch.manual_seed(settings.loop.seed)  # the same on all ranks: new parameters are drawn from it
+    if settings.compute.threads:
+        torch.set_num_threads(settings.compute.threads)
+    return ranks
+
+
+def open_source(settings: VidlaSettings) -> Source:
+    """The training split of what `settings.data` names."""
+    if not settings.data.shards:
+        raise UserError("--shards: name at least one folder that `curate run` wrote")
+    terms = {term: settings.loss.columns(term) for term in settings.loss.terms}
+    if settings.data.source == "webdataset":
+        return WebdatasetSource(settings.data, terms, settings.loop.seed)
+    return ShardSource(settings.data, terms, settings.loop.seed, "train")
+
+
+def open_batches(settings: VidlaSettings, source: Source, model: VidLA, ranks: Ranks) -> TrainBatches:
+    """Batches of this rank, in the order of the source."""
+    return TrainBatches(
+        source,
+        global_batch=settings.loop.batch_size,
+        rank=ranks.rank,
+        world_size=ranks.world_size,
+        tokenizer=model.tokenizer,
+        frames=settings.model.frames,
+        settings=settings.data,
+        pin=ranks.device.type == "cuda",
+    )
+
+
+def begin(start: Start, resume: str) -> int:
+    """Say what is about to happen, keep the settings, and run the loop."""
+    if start.ranks.is_main:
+        print(header(start), flush=True)
+        start.output.mkdir(parents=True, exist_ok=True)
+        values = start.settings.model_dump(mode="json")
+        (start.output / "settings.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    barrier(start.ranks)
+    settings = start.settings
+    return train(
+        Run(start.task, start.batches, settings.optim, settings.loop, start.ranks, start.output, settings.content()),
+        resume,
+    )
+
+
+def header(start: Start) -> str:
+    """What a reader wants to know before the first log line."""
+    settings, batches = start.settings, start.batches
+    loop = settings.loop
+    steps = loop.total_steps(batches.steps_per_epoch)
+    scored = f"{len(start.held_out)} clips held out" if start.held_out else "nothing held out: no scores while training"
+    lines = {
+        "device": start.ranks.why,
+        "model": f"{settings.model.init}: {start.task.header()}, {settings.model.frames} frames",
+        "data": f"{start.source.num_roots} roots of {' '.join(settings.data.shards)}; {scored}",
+        "run": f"{steps} steps of {loop.batch_size} clips, {batches.steps_per_epoch} an epoch -> {start.output}",
+    }
+    return "\n".join(f"{name:8}{text}" for name, text in lines.items())
+
+
+def plain(settings: VidlaSettings) -> Mapping[str, object]:
+    """The settings as plain values, for ``--print-config``."""
+    return settings.model_dump(mode="json")
