@@ -1,0 +1,55 @@
+"""MSR-VTT (Xu et al. 2016), 1K-A split of JSFusion (Yu et al. 2018): 1000 test pairs, 995 of their sentences distinct.
+
+Test and validation are the same 1000 for everyone. Training captions, about 20 a video, stand in the original
+`MSRVTT_data.json`; which videos train in `MSRVTT_train.9k.csv` (or `.7k.csv`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runtime.errors import UserError
+from training.evaluation.benchmarks.files import VideoFiles, field, find_file, pick, read_csv, read_json
+from training.evaluation.benchmarks.records import RetrievalSet, assemble
+
+NAME = "msrvtt"
+SPLITS = ("test", "train", "train_7k")
+
+_LISTS = {"train": "MSRVTT_train.9k.csv", "train_7k": "MSRVTT_train.7k.csv"}
+
+
+def read(annotations: Path, videos: VideoFiles, split: str = "test") -> RetrievalSet:
+    """Read a split.
+
+    Args:
+        annotations: folder of the published files, or the CSV of the test split.
+        videos: by id, as in `video9770`.
+        split: one of `SPLITS`; `train` has 9000 videos.
+
+    Raises:
+        UserError: a file or a column is missing.
+    """
+    return _test(annotations, videos) if split == "test" else _train(annotations, videos, split)
+
+
+def _test(annotations: Path, videos: VideoFiles) -> RetrievalSet:
+    names = [annotations.name] if annotations.suffix == ".csv" else []
+    path = find_file(annotations, [*names, "MSRVTT_JSFUSION_test.csv"], "the 1000 test pairs")
+    captions: dict[str, list[str]] = {}
+    for row in read_csv(path, ["video_id", "sentence"]):
+        captions.setdefault(row["video_id"], []).append(row["sentence"])
+    return assemble(NAME, "test", captions, videos)
+
+
+def _train(annotations: Path, videos: VideoFiles, split: str) -> RetrievalSet:
+    list_path = find_file(annotations, [_LISTS[split]], "which videos train")
+    data_path = find_file(annotations, ["MSRVTT_data.json", "MSRVTT_v2.json"], "captions of all videos")
+    data = read_json(data_path)
+    captions: dict[str, list[str]] = {}
+    for number, row in enumerate(field(data_path, data, "sentences", list, "the file")):
+        video, caption = (field(data_path, row, name, str, f"sentence {number}") for name in ("video_id", "caption"))
+        captions.setdefault(video, []).append(caption)
+    ids = [row["video_id"] for row in read_csv(list_path, ["video_id"])]
+    if len(set(ids)) != len(ids):
+        raise UserError(f"{list_path}: some ids stand in it twice")
+    return assemble(NAME, split, pick(ids, captions, list_path, data_path), videos)
