@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -70,11 +71,12 @@ class ToyTask:
 
     def step(self, batch: ToyBatch) -> StepReport:
         loss = (self.module(batch.inputs).squeeze(1) - batch.inputs.sum(1)).square().mean()
-        if not torch.isfinite(loss):
-            raise NonFiniteLoss({"total": float(loss)}, batch.keys)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise NonFiniteLoss({"total": value}, batch.keys)
         loss.backward()
-        self.losses.append(float(loss))
-        return StepReport({"total": float(loss)}, {"temperature": 0.07})
+        self.losses.append(value)
+        return StepReport({"total": value}, {"temperature": 0.07})
 
     def after_step(self) -> None:
         pass

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -33,8 +35,8 @@ from training.engine.checkpoint import (
     save_best,
     save_checkpoint,
 )
-from training.engine.distributed import Ranks, any_rank, barrier, gather_objects
-from training.engine.metrics import Meter, MetricsWriter, SkipGuard
+from training.engine.distributed import Ranks, barrier, gather_objects, sum_over
+from training.engine.metrics import Meter, MetricsWriter, SkipGuard, Step, peak_flops
 from training.engine.optim import OptimSettings, build_optimizer, learning_rate, set_learning_rate
 from training.engine.task import Batches, Task
 
@@ -119,24 +121,18 @@ def train(run: Run, resume: str = "never") -> int:
     optimizer = build_optimizer(run.task.module, run.optim, run.task.is_new)
     total = run.loop.total_steps(run.batches.steps_per_epoch)
     done = _resume(run, optimizer, resume)
-    writer = MetricsWriter(run.folder, done) if run.ranks.rank == 0 else None
-    with run.stop.listening():
-        try:
-            done = _steps(run, optimizer, done, total, writer)
-        finally:
-            if writer is not None:
-                writer.close()
-    return 0 if done >= total else STOPPED
-
-
-def _steps(run: Run, optimizer: torch.optim.Optimizer, done: int, total: int, writer: MetricsWriter | None) -> int:
-    """All steps from `done` on; the number of steps done."""
     if done >= total:
         _log.warning("nothing to do: the checkpoint has %d of %d steps", done, total)
-        return done
-    meter = Meter(run.ranks)
-    guard = SkipGuard(run.loop.max_skipped)
+        return 0
+    with MetricsWriter(run.folder, done, enabled=run.ranks.is_main) as writer, run.stop.listening():
+        return _steps(run, optimizer, done, total, writer)
+
+
+def _steps(run: Run, optimizer: torch.optim.Optimizer, done: int, total: int, writer: MetricsWriter) -> int:
+    """All steps from number `done` on; the exit status."""
+    meter, guard = Meter(peak_flops(run.ranks.device)[0]), SkipGuard(run.loop.max_skipped)
     batches = run.batches.start(done)
+    last = time.perf_counter()
     while done < total:
         began = time.perf_counter()
         batch = next(batches)
@@ -146,25 +142,38 @@ def _steps(run: Run, optimizer: torch.optim.Optimizer, done: int, total: int, wr
         report = run.task.step(batch)
         norm = _update(run, optimizer)
         done += 1
-        skips = gather_objects(dict(batch.skips), run.ranks)
-        guard.add(len(batch) * run.ranks.world_size, skips, batch.keys)
-        meter.add(
-            report,
-            clips=len(batch),
-            seconds=time.perf_counter() - began,
-            wait=waited,
-            flops=run.task.flops(batch),
-            skips=skips,
-            extra={"lr": rate, "grad_norm": norm},
-        )
-        if writer is not None and (done % run.loop.log_every == 0 or done == total):
-            writer.write(done, total, meter.line())
+        guard.add(len(batch), batch.skips, batch.keys)
+        used, stop = _agree(run, len(batch) - batch.skips.total())
+        now = time.perf_counter()
+        meter.add(Step(report, used, now - last, waited, run.task.flops(batch), rate, norm, batch.skips))
+        if done % run.loop.log_every == 0 or done == total:
+            _report(run, meter, writer, done, total)
         _milestones(run, optimizer, done, total, writer)
-        if any_rank(run.stop.asked, run.ranks):
-            _save(run, optimizer, done)
+        last = time.perf_counter()  # scores and checkpoints are no training time
+        if stop:
+            if not _saves(run, done, total):
+                _save(run, optimizer, done)
             _log.warning("stopped by a signal after step %d; --resume auto goes on from there", done)
-            return done
-    return done
+            return 0 if done == total else STOPPED
+    return 0
+
+
+def _agree(run: Run, usable: int) -> tuple[int, bool]:
+    """Usable clips of the global batch, and whether any rank was asked to stop."""
+    mine = torch.tensor([usable, int(run.stop.asked)], dtype=torch.int64, device=run.ranks.device)
+    used, asked = sum_over(mine, run.ranks).tolist()
+    return used, asked > 0
+
+
+def _report(run: Run, meter: Meter, writer: MetricsWriter, done: int, total: int) -> None:
+    """One log line; skips are those of all ranks."""
+    reading = meter.read(done)
+    skips = sum((Counter(found) for found in gather_objects(dict(reading.skips), run.ranks)), Counter[str]())
+    reading = replace(reading, skips=dict(skips))
+    writer.write(done, reading.record())
+    if run.ranks.is_main:
+        left = _duration((total - done) * reading.seconds_per_step)
+        print(f"{reading.text()} · {done}/{total}, {left} left", flush=True)
 
 
 def _update(run: Run, optimizer: torch.optim.Optimizer) -> float:
@@ -177,34 +186,38 @@ def _update(run: Run, optimizer: torch.optim.Optimizer) -> float:
     return float(norm)
 
 
-def _milestones(
-    run: Run, optimizer: torch.optim.Optimizer, done: int, total: int, writer: MetricsWriter | None
-) -> None:
+def _milestones(run: Run, optimizer: torch.optim.Optimizer, done: int, total: int, writer: MetricsWriter) -> None:
     """Evaluate and save where it is due; the last step is always both."""
-    last = done == total
     every = run.loop.evaluate_every
-    if last or (every and done % every == 0):
+    if done == total or (every and done % every == 0):
         _evaluate(run, done, writer)
-    if last or done % run.loop.save_every == 0:
+    if _saves(run, done, total):
         _save(run, optimizer, done)
 
 
-def _evaluate(run: Run, done: int, writer: MetricsWriter | None) -> None:
+def _saves(run: Run, done: int, total: int) -> bool:
+    return done == total or done % run.loop.save_every == 0
+
+
+def _evaluate(run: Run, done: int, writer: MetricsWriter) -> None:
     scores = dict(run.task.evaluate())
     if not scores:
         return
-    if writer is not None:
-        writer.scores(done, scores)
+    writer.write(done, scores, kind="val")
+    if run.ranks.is_main:
+        print(
+            f"step {done} · held out · " + " ".join(f"{name} {value:.4g}" for name, value in scores.items()), flush=True
+        )
     score = scores[run.task.best_by]
     if run.best_score is None or score > run.best_score:
         run.best_score = score
-        if run.ranks.rank == 0:
+        if run.ranks.is_main:
             save_best(run.folder, run.task, {"step": done, "best_by": run.task.best_by, "scores": scores})
 
 
 def _save(run: Run, optimizer: torch.optim.Optimizer, done: int) -> None:
     states = gather_objects(random_state(), run.ranks)
-    if run.ranks.rank == 0:
+    if run.ranks.is_main:
         record = Record(done, _identity(run), run.settings, run.best_score)
         save_checkpoint(run.folder, run.task, optimizer, states, record, run.loop.keep)
     barrier(run.ranks)
@@ -223,6 +236,10 @@ def _resume(run: Run, optimizer: torch.optim.Optimizer, resume: str) -> int:
     run.best_score = record.best_score
     _log.warning("resumed from %s: step %d", folder, record.step)
     return record.step
+
+
+def _duration(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
 
 
 def _identity(run: Run) -> RunIdentity:
