@@ -92,11 +92,13 @@ def _encode(path: Path, num_frames: int, width: int, height: int, audio: bool) -
             container.mux(sound.encode(None))
 
 
-def build_dir(root: str | Path, *, shards: int = 2, videos_per_shard: int = 2, layer: str = LAYER) -> Store:
+def build_dir(
+    root: str | Path, *, shards: int = 2, videos_per_shard: int = 2, layer: str = LAYER, val_percent: float = 1.0
+) -> Store:
     """A whole DIR: media, keyframes, captions, texts, ledger, sources, index, manifest.
 
     Each shard has `videos_per_shard` written sources, one filtered and one failed. Every other video has speech,
-    the first one included.
+    the first one included. `val_percent` of the videos are held out.
     """
     store = Store(root)
     with TemporaryDirectory() as scratch:
@@ -107,12 +109,14 @@ def build_dir(root: str | Path, *, shards: int = 2, videos_per_shard: int = 2, l
         table = pa.Table.from_pylist(sources, schema=SOURCES)
         commit_table(store, Path(scratch), "sources.parquet", table, Artifact("sources", ""))
         for shard in range(shards):
-            add_shard(store, Path(scratch), shard, videos_per_shard, layer)
+            add_shard(store, Path(scratch), shard, videos_per_shard, layer, val_percent)
     rebuild_index(store)
     return store
 
 
-def add_shard(store: Store, scratch: Path, shard: int, videos: int = 2, layer: str = LAYER) -> None:
+def add_shard(
+    store: Store, scratch: Path, shard: int, videos: int = 2, layer: str = LAYER, val_percent: float = 1.0
+) -> None:
     """Commit all artifacts of one shard."""
     clips, captions, ledger = [], [], []
     with TarWriter(scratch / "media.tar") as media, TarWriter(scratch / "keyframes.tar") as keyframes:
@@ -141,7 +145,7 @@ def add_shard(store: Store, scratch: Path, shard: int, videos: int = 2, layer: s
     name = f"captions/{CAPTION_SET}/{stem}.parquet"
     table = pa.Table.from_pylist(captions, schema=CAPTIONS)
     captioned = commit_table(store, scratch, name, table, Artifact("caption", "caption-hash", inputs=made_from))
-    texts = pa.Table.from_pylist([_text_row(clip, captions) for clip in clips], schema=TEXT)
+    texts = pa.Table.from_pylist([_text_row(clip, captions, val_percent) for clip in clips], schema=TEXT)
     record = Artifact("rewrite", "rewrite-hash", inputs=made_from | {name: captioned.digest})
     commit_table(store, scratch, f"text/{layer}/{stem}.parquet", texts, record)
 
@@ -228,7 +232,7 @@ def _add_keyframes(node: Node, key: str, keyframes: TarWriter) -> list[dict[str,
     return rows
 
 
-def _text_row(clip: dict[str, Any], captions: list[dict[str, Any]]) -> dict[str, Any]:
+def _text_row(clip: dict[str, Any], captions: list[dict[str, Any]], val_percent: float) -> dict[str, Any]:
     seen = [
         {"time": row["time"], "text": row["caption"]}
         for row in captions
@@ -250,7 +254,7 @@ def _text_row(clip: dict[str, Any], captions: list[dict[str, Any]]) -> dict[str,
         "grounding_score": 1.0,
         "keep": clip["level"] != "short" or clip["parent_key"] is not None,
         "filter_reason": None if clip["level"] != "short" or clip["parent_key"] is not None else "static",
-        "split": split_of(clip["video_id"]),
+        "split": split_of(clip["video_id"], val_percent),
         "models": models,
     }
 

@@ -4,6 +4,8 @@
 
     model = load("run/best")
     video, text = model.encode_video(frames_BTCHW), model.encode_text(model.tokenizer(["a dog runs"]))
+
+Both are of unit length: their product is the cosine.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from runtime.config import Runtime, Settings
 from training.data.plan import DataSettings
 from training.engine.loop import LoopSettings
 from training.engine.optim import OptimSettings
+from training.evaluation.held_out import EvaluationSettings
 from training.vidla.init import ModelSettings
 from training.vidla.loss import LossSettings
 
@@ -28,17 +29,6 @@ class ComputeSettings(Settings):
     either way: embeddings are computed first, and once more with gradients (at a third more arithmetic)."""
     threads: Runtime[int | None] = Field(default=None, ge=1)
     """Threads of one process on a CPU; None: torch's choice."""
-
-
-class EvaluationSettings(Settings):
-    """Retrieval on the held-out split while training."""
-
-    clips: Runtime[int] = Field(default=1000, ge=0)
-    """At most so many held-out clips; 0: no evaluation."""
-    term: Runtime[str | None] = None
-    """Which of `loss.terms` gives the queries; None: the last."""
-    batch_size: Runtime[int] = Field(default=32, ge=1)
-    """Clips a rank embeds at once."""
 
 
 class VidlaSettings(Settings):

@@ -47,7 +47,7 @@ def run(settings: VidlaSettings, output: Path, resume: str) -> int:
         model = build_model(settings.model)
         source = open_source(settings)
         batches = open_batches(settings, source, model, ranks)
-        held_out = HeldOut.of(settings.data, settings.loss, settings.evaluation, settings.loop.seed, ranks)
+        held_out = HeldOut.of(settings.data, settings.loss, settings.evaluation, settings.model.frames, ranks)
         task = VidlaTask(model, settings.loss, settings.compute, ranks, held_out.score if held_out else None)
         start = Start(settings, output, ranks, task, batches, source, held_out)
         return begin(start, resume)
