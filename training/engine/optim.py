@@ -17,10 +17,8 @@ from torch import nn
 from runtime.config import Settings
 from runtime.errors import UserError
 
-_LAYERS: Final = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.MultiheadAttention)
-"""Modules whose weights are matrices of a layer, whatever their names say."""
-_EMBEDDINGS: Final = ("embed", "mst", "cls")
-"""Parts of the names of free parameters that are embeddings, not layers."""
+_EMBEDDING: Final = "embedding"
+"""Part of the name of every parameter that is an embedding without being an `nn.Embedding`."""
 
 
 class OptimSettings(Settings):
@@ -113,12 +111,10 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def _without_decay(module: nn.Module) -> set[str]:
-    """Names of gains, biases, scalars and embeddings: vectors, weights of `nn.Embedding`, free embedding parameters."""
+    """Names of gains, biases, scalars and embeddings: vectors, weights of `nn.Embedding`, parameters named so."""
     names = set()
     for prefix, owner in module.named_modules():
         for own, parameter in owner.named_parameters(recurse=False):
-            free = not isinstance(owner, _LAYERS)
-            embeds = isinstance(owner, nn.Embedding) or (free and any(part in own for part in _EMBEDDINGS))
-            if parameter.ndim < 2 or embeds:
+            if parameter.ndim < 2 or isinstance(owner, nn.Embedding) or _EMBEDDING in own:
                 names.add(f"{prefix}.{own}" if prefix else own)
     return names
