@@ -7,6 +7,8 @@ from support.shard_factory import encode_root
 
 from runtime.errors import UserError
 from training.evaluation.benchmarks import folder, kinetics, ssv2
+from training.evaluation.benchmarks.files import VideoFiles
+from training.evaluation.benchmarks.labelled_sets import read_labelled
 from training.evaluation.templates import KINETICS, fill, templates_of
 from training.evaluation.views import (
     Views,
@@ -15,9 +17,8 @@ from training.evaluation.views import (
     dense_window,
     dense_windows,
     drawn_span,
+    looks,
     uniform_span,
-    uniform_spans,
-    view_spans,
 )
 
 
@@ -92,16 +93,16 @@ def middles(span, frames):
     return [begin + (index + 0.5) * (end - begin) / frames for index in range(frames)]
 
 
-def test_uniform_views_interleave_to_equally_spaced_frames():
-    spans = uniform_spans(0.0, 8.0, 4, 2)
-    times = sorted(time for span in spans for time in middles(span, 4))
-    assert times == pytest.approx([0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5])
-    assert view_spans("uniform", 0.0, 8.0, 4, 1) == [(0.0, 8.0)]
+def test_dense_views_are_decoded_span_by_span_and_uniform_ones_dealt_out_of_one():
+    assert looks("dense", 0.0, 8.0, 15, 2) == ([(0.0, 2.0), (6.0, 8.0)], 15, 1)
+    assert looks("uniform", 0.0, 8.0, 4, 2) == ([(0.0, 8.0)], 8, 2)
 
 
 @pytest.mark.parametrize("u", [0.0, 0.5, 0.999])
 def test_each_frame_of_a_shifted_uniform_span_stays_in_its_segment(u):
-    times = middles(uniform_span(0.0, 8.0, 4, u), 4)
+    span = uniform_span(0.0, 8.0, 4, u)
+    times = middles(span, 4)
+    assert 0.0 <= span[0] < span[1] <= 8.0
     assert [int(time // 2) for time in times] == [0, 1, 2, 3]
 
 
@@ -124,7 +125,7 @@ def test_kinetics_videos_are_found_by_id_and_by_id_and_times(tmp_path):
     path = kinetics_csv(tmp_path / "val.csv", rows)
     trimmed = video(tmp_path / "videos" / "abseiling" / "abc_-1_000005_000015.mp4")
     whole = video(tmp_path / "videos" / "xyz.mp4")
-    read = kinetics.load(path, tmp_path / "videos")
+    read = kinetics.read(path, VideoFiles(tmp_path / "videos"))
     assert read.classes == ("abseiling", "zumba")
     assert [(item.path, item.label, item.start, item.end) for item in read.items] == [
         (trimmed, 0, None, None),
@@ -135,28 +136,30 @@ def test_kinetics_videos_are_found_by_id_and_by_id_and_times(tmp_path):
 
 
 def test_a_kinetics_file_without_a_column_is_refused_by_name(tmp_path):
+    video(tmp_path / "a.mp4")
     (tmp_path / "val.csv").write_text("name,youtube_id\nx,y\n")
-    with pytest.raises(UserError, match=r"val\.csv: no column 'label'; it has name, youtube_id"):
-        kinetics.load(tmp_path, tmp_path)
+    with pytest.raises(UserError, match=r"val\.csv: no column 'label' \(valid: name, youtube_id\)"):
+        kinetics.read(tmp_path, VideoFiles(tmp_path))
 
 
 def test_a_kinetics_time_that_is_no_number_is_refused(tmp_path):
     video(tmp_path / "a.mp4")
     path = kinetics_csv(tmp_path / "val.csv", [kinetics_row("a", start="soon")])
-    with pytest.raises(UserError, match="column 'time_start' of a holds 'soon'"):
-        kinetics.load(path, tmp_path)
+    with pytest.raises(UserError, match="column 'time_start' of a must be seconds, found 'soon'"):
+        kinetics.read(path, VideoFiles(tmp_path))
 
 
 def test_a_split_without_rows_is_refused_with_those_there_are(tmp_path):
     video(tmp_path / "a.mp4")
     path = kinetics_csv(tmp_path / "all.csv", [kinetics_row("a", split="train")])
-    with pytest.raises(UserError, match="no row of split 'val'; column 'split' holds train"):
-        kinetics.load(path, tmp_path)
+    with pytest.raises(UserError, match="no row of split 'val'; its column 'split' holds train"):
+        kinetics.read(path, VideoFiles(tmp_path))
 
 
 def test_annotations_that_are_not_there_are_refused_with_the_names_looked_for(tmp_path):
-    with pytest.raises(UserError, match=r"found none of val\.csv"):
-        kinetics.load(tmp_path, tmp_path)
+    video(tmp_path / "a.mp4")
+    with pytest.raises(UserError, match=r"no val\.csv or kinetics400_val\.csv or validate\.csv"):
+        kinetics.read(tmp_path, VideoFiles(tmp_path))
 
 
 def write_ssv2(root: Path, entries: object, labels: object = None) -> Path:
@@ -169,34 +172,35 @@ def write_ssv2(root: Path, entries: object, labels: object = None) -> Path:
 def test_ssv2_templates_are_matched_without_their_brackets(tmp_path):
     path = video(tmp_path / "videos" / "7.webm")
     entries = [{"id": "7", "label": "holding a cup", "template": "Holding [something]", "placeholders": ["a cup"]}]
-    read = ssv2.load(write_ssv2(tmp_path, entries), tmp_path / "videos")
+    read = ssv2.read(write_ssv2(tmp_path, entries), VideoFiles(tmp_path / "videos"))
     assert read.classes == ("Dropping something into something", "Holding something")
     assert [(item.id, item.path, item.label) for item in read.items] == [("7", path, 1)]
-    assert ssv2.load(tmp_path / "validation.json", tmp_path / "videos") == read
+    assert ssv2.read(tmp_path / "validation.json", VideoFiles(tmp_path / "videos")) == read
 
 
 def test_an_ssv2_entry_of_the_test_split_is_refused(tmp_path):
     video(tmp_path / "7.mp4")
-    with pytest.raises(UserError, match="lacks 'id' or 'template'"):
-        ssv2.load(write_ssv2(tmp_path, [{"id": "7"}]), tmp_path)
+    with pytest.raises(UserError, match=r"entry 0 \(the test split has none\) 'template'"):
+        ssv2.read(write_ssv2(tmp_path, [{"id": "7"}]), VideoFiles(tmp_path))
 
 
 def test_an_ssv2_class_that_labels_lack_is_refused_with_the_nearest(tmp_path):
     video(tmp_path / "7.mp4")
     entries = [{"id": "7", "template": "Holdin [something]"}]
     with pytest.raises(UserError, match="did you mean 'Holding something'"):
-        ssv2.load(write_ssv2(tmp_path, entries), tmp_path)
+        ssv2.read(write_ssv2(tmp_path, entries), VideoFiles(tmp_path))
 
 
 def test_ssv2_indices_with_a_gap_are_refused(tmp_path):
+    video(tmp_path / "7.mp4")
     with pytest.raises(UserError, match="indices must be 0 to 1"):
-        ssv2.load(write_ssv2(tmp_path, [], labels={"a": "0", "b": "2"}), tmp_path)
+        ssv2.read(write_ssv2(tmp_path, [], labels={"a": "0", "b": "2"}), VideoFiles(tmp_path))
 
 
 def test_a_folder_of_folders_gives_a_class_a_folder(tmp_path):
     for name in ("val/riding_a_bike/1.mp4", "val/jumping/2.mkv", "val/jumping/3.mp4"):
         video(tmp_path / name)
-    read = folder.load(tmp_path)
+    read = folder.read(tmp_path)
     assert read.classes == ("jumping", "riding a bike")
     assert [(item.id, item.label) for item in read.items] == [
         ("jumping/2.mkv", 0),
@@ -208,4 +212,22 @@ def test_a_folder_of_folders_gives_a_class_a_folder(tmp_path):
 def test_a_folder_without_two_classes_is_refused(tmp_path):
     video(tmp_path / "only" / "1.mp4")
     with pytest.raises(UserError, match="found 1 class folders"):
-        folder.load(tmp_path)
+        folder.read(tmp_path)
+
+
+def test_a_benchmark_is_opened_by_name(tmp_path):
+    for name in ("a/1.mp4", "b/2.mp4"):
+        video(tmp_path / name)
+    assert read_labelled("folder", None, tmp_path, "val") == folder.read(tmp_path)
+    with pytest.raises(UserError, match="--annotations: must be given for ssv2"):
+        read_labelled("ssv2", None, tmp_path, "val")
+
+
+def test_labels_follow_the_order_of_a_heads_classes(tmp_path):
+    for name in ("a/1.mp4", "b/2.mp4"):
+        video(tmp_path / name)
+    read = folder.read(tmp_path)
+    turned = read.in_order_of(["b", "c", "a"])
+    assert [item.label for item in turned.items] == [2, 0]
+    with pytest.raises(UserError, match="does not know 1 of the 2 classes of folder, such as 'a'"):
+        read.in_order_of(["b", "c"])

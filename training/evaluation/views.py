@@ -1,7 +1,7 @@
 """Which part of a video a classifier looks at: spans in time and squares in space, as pure functions.
 
-A span is cut into T equal segments and the middle of each is taken as a frame (`training.data.decode`), so both ways of
-sampling are spans: a short window gives dense frames (SlowFast), the whole video gives one frame a segment (TSN).
+A span is cut into T equal segments and the middle of each is taken as a frame (`training.data.decode`), so both ways
+of sampling are spans: a short window gives dense frames (SlowFast), the whole video gives one frame a segment (TSN).
 Times are in seconds, `u` is a random number in [0, 1).
 """
 
@@ -17,7 +17,7 @@ Sampling = Literal["dense", "uniform"]
 """`dense`: a window of frames `STRIDE` apart at `RATE`; `uniform`: one frame from each equal segment of the video."""
 
 Span = tuple[float, float]
-"""Begin and end in seconds; a span shifted for a view may reach beyond the video, its frames never do."""
+"""Begin and end in seconds."""
 
 STRIDE: Final = 4
 """Frames of the source between two frames of a dense window (ours; the paper only names SlowFast)."""
@@ -47,11 +47,8 @@ class Views:
         return cls(int(temporal), int(spatial))
 
 
-def view_spans(sampling: Sampling, begin: float, end: float, frames: int, count: int) -> list[Span]:
-    """The `count` spans of a video (or of its part from `begin` to `end`) at test time."""
-    if sampling == "dense":
-        return dense_windows(begin, end, dense_seconds(frames), count)
-    return uniform_spans(begin, end, frames, count)
+ONE_VIEW: Final = Views()
+"""The centre of one span, as in the paper's zero-shot evaluation."""
 
 
 def drawn_span(sampling: Sampling, begin: float, end: float, frames: int, u: float) -> Span:
@@ -59,6 +56,20 @@ def drawn_span(sampling: Sampling, begin: float, end: float, frames: int, u: flo
     if sampling == "dense":
         return dense_window(begin, end, dense_seconds(frames), u)
     return uniform_span(begin, end, frames, u)
+
+
+def looks(sampling: Sampling, begin: float, end: float, frames: int, count: int) -> tuple[list[Span], int, int]:
+    """What to decode for `count` views of a video, or of its part from `begin` to `end`, at test time.
+
+    Dense views are windows of their own. Uniform views interleave: the video is decoded once with `count` times as many
+    frames, and view number i is every `count`-th of them from the i-th on.
+
+    Returns:
+        Spans to decode, frames of each, and how many views each is dealt out to.
+    """
+    if sampling == "dense":
+        return dense_windows(begin, end, dense_seconds(frames), count), frames, 1
+    return [(begin, end)], frames * count, count
 
 
 def dense_seconds(frames: int, stride: int = STRIDE, rate: float = RATE) -> float:
@@ -84,17 +95,12 @@ def dense_windows(begin: float, end: float, seconds: float, count: int) -> list[
 
 
 def uniform_span(begin: float, end: float, frames: int, u: float) -> Span:
-    """The whole video, shifted so that each frame lies at share `u` of its segment instead of in its middle.
+    """The video less up to half a segment at one end, by which frames move within their segments as `u` goes 0 to 1.
 
     TSN draws an offset for each segment; here one offset serves them all, so frames stay equally far apart.
     """
     shift = (u - 0.5) * (end - begin) / frames
-    return begin + shift, end + shift
-
-
-def uniform_spans(begin: float, end: float, frames: int, count: int) -> list[Span]:
-    """Spans whose frames interleave: together they are `count` times `frames` equally spaced frames."""
-    return [uniform_span(begin, end, frames, (index + 0.5) / count) for index in range(count)]
+    return begin + max(shift, 0.0), end + min(shift, 0.0)
 
 
 def crops(spatial: int, width: int, height: int) -> list[Crop]:

@@ -1,0 +1,50 @@
+"""How long a video file is, from its container alone where that says so: nothing is decoded.
+
+Sampling a window of a video of unknown length needs it before `training.data.decode` is asked for frames.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import av
+
+from runtime.untrusted import OPEN_OPTIONS, local_only
+from training.data.records import ClipFailed
+
+
+def video_seconds(path: Path) -> float:
+    """Seconds from the first frame to the end of a local video file.
+
+    Taken from the video stream, else from the container, else from the times of all packets.
+
+    Raises:
+        ClipFailed: it can't be opened, or holds no video.
+    """
+    try:
+        with av.open(local_only(path), options=OPEN_OPTIONS, metadata_errors="replace") as container:
+            if not container.streams.video:
+                raise ClipFailed("no_video", f"{path}: no video stream")
+            return _stated(container) or _counted(container)
+    except FileNotFoundError:
+        raise ClipFailed("missing", f"{path}: no such file") from None
+    except (av.FFmpegError, ValueError) as error:
+        raise ClipFailed("undecodable", f"{path}: no video container that can be opened ({error})") from None
+
+
+def _stated(container: Any) -> float:
+    """What the file says; 0 where it says nothing."""
+    stream = container.streams.video[0]
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return float(container.duration / av.time_base) if container.duration else 0.0
+
+
+def _counted(container: Any) -> float:
+    """From the first to the end of the last packet."""
+    stream = container.streams.video[0]
+    times = [(packet.pts, packet.duration or 0) for packet in container.demux(stream) if packet.pts is not None]
+    if not times:
+        raise ClipFailed("truncated", f"{container.name}: no picture in the file")
+    return float((max(pts + length for pts, length in times) - min(pts for pts, _ in times)) * stream.time_base)

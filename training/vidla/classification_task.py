@@ -1,0 +1,187 @@
+"""Finetuning with a classification head as a training task: frames and class indices in, cross-entropy out.
+
+Classes travel through the data path as texts: the loader's tokenizer is a `LabelTokenizer`, so a batch's tokens of the
+term `label` are the indices of its classes, and `present["label"]` tells which rows count. The loss is the mean over
+the present rows of the global batch.
+
+Shapes: B clips, P clips of a micro-batch, T frames, S pixels, C colours, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from pydantic import Field
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
+
+from runtime.config import Settings
+from runtime.errors import UserError, nearest
+from training.data.augment import to_model_input
+from training.data.records import Batch
+from training.engine.distributed import Ranks, sum_over
+from training.engine.task import NonFiniteLoss, StepReport, to_device
+from training.vidla.export import load_weights, save
+from training.vidla.head import ClassificationHead, VideoClassifier, load_head, save_head, width_of
+from training.vidla.model import VidLA
+from training.vidla.settings import ComputeSettings
+from training.vidla.task import choose_precision, gradients_meet, split
+
+TERM: Final = "label"
+"""The term that carries the class, in `ClipTask.texts` and `Batch.tokens`."""
+
+
+class ClassificationSettings(Settings):
+    """The head and its loss; the paper states neither, these are ours."""
+
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the target that is spread over all classes."""
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+    """Before the linear layer, while training."""
+
+
+class LabelTokenizer:
+    """Takes the place of the text tokenizer: class names → int64 [B, 1] indices, -1 where there is no text."""
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self._indices = {name: index for index, name in enumerate(classes)}
+
+    def __call__(self, texts: Sequence[str]) -> torch.Tensor:
+        """Indices [B, 1].
+
+        Raises:
+            UserError: a text is no class.
+        """
+        return torch.tensor([[self._index(text)] for text in texts], dtype=torch.int64).reshape(-1, 1)
+
+    def _index(self, text: str) -> int:
+        if not text:
+            return -1
+        if text not in self._indices:
+            raise UserError(f"class {text!r}: not among the {len(self._indices)} classes{nearest(text, self._indices)}")
+        return self._indices[text]
+
+
+class ClassificationTask:
+    """Implements `training.engine.task.Task`."""
+
+    best_by = "top1"
+
+    def __init__(
+        self,
+        model: VidLA,
+        classes: Sequence[str],
+        settings: ClassificationSettings,
+        compute: ComputeSettings,
+        ranks: Ranks,
+        evaluate: Callable[[VideoClassifier], Mapping[str, float]] | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Put a new head on the model's video tower, on this rank's device.
+
+        Args:
+            model: its text tower stays as it is and is saved along.
+            classes: names in the order of their indices.
+            settings: head and loss.
+            compute: precision, micro-batches, compilation.
+            ranks: who takes part.
+            evaluate: scores on held-out videos, `top1` among them.
+            facts: plain values kept with the head (benchmark, sampling, frames).
+        """
+        self._model = model.to(ranks.device)
+        head = ClassificationHead(width_of(model.video), classes, settings.dropout)
+        self.module = VideoClassifier(model.video, head.to(ranks.device))
+        self._smoothing = settings.label_smoothing
+        self._ranks = ranks
+        self._micro_batch = compute.micro_batch
+        self._precision = choose_precision(compute.precision, ranks.device)
+        self._evaluate = evaluate
+        self._facts = dict(facts or {})
+        if compute.compile:
+            self.module.compile()
+        self._joined = _joined(self.module, ranks)
+
+    @property
+    def architecture(self) -> Mapping[str, Any]:
+        """The model's, and the classes."""
+        return {**self._model.architecture, "classes": list(self.module.head.classes)}
+
+    def is_new(self, parameter: str) -> bool:
+        """Whether the parameter is the head's: finetuning starts from a trained VidLA, where all else was learnt."""
+        return parameter.startswith("head.")
+
+    def step(self, batch: Batch) -> StepReport:
+        """Forward and backward of the global batch; see `training.engine.task.Task.step`."""
+        rows = sum_over(batch.present[TERM].sum().to(self._ranks.device), self._ranks).clamp(min=1)
+        sums = torch.zeros(2, device=self._ranks.device)
+        done = 0
+        for part in split(batch, self._micro_batch or len(batch)):
+            done += len(part)
+            with gradients_meet(self._joined, now=done == len(batch)):
+                loss, hits = self._summed(part)
+                (loss / rows * self._ranks.world_size).backward()  # ranks average gradients, hence the factor
+            sums += torch.stack((loss.detach(), hits))
+        total, accuracy = (sum_over(sums, self._ranks) / rows).tolist()
+        losses = {TERM: total, "total": total}
+        if not torch.isfinite(torch.tensor(total)):
+            raise NonFiniteLoss(losses, batch.keys)
+        return StepReport(losses, {"train_top1": accuracy})
+
+    def after_step(self) -> None:
+        """Nothing follows a step."""
+
+    def flops(self, batch: Batch) -> float:
+        """Three times the forward pass of the video tower, for this rank's batch."""
+        return 3 * len(batch) * self.module.video.flops(batch.video_BTSSC.shape[1])
+
+    def evaluate(self) -> Mapping[str, float]:
+        """Accuracy on held-out videos; empty where there are none."""
+        if self._evaluate is None:
+            return {}
+        self.module.eval()
+        try:
+            with torch.inference_mode(), self._precision.autocast(self._ranks.device):
+                return self._evaluate(self.module)
+        finally:
+            self.module.train()
+
+    def save(self, folder: Path) -> None:
+        """Write the export and, beside it, the head."""
+        save(self._model, folder)
+        save_head(self.module.head, folder, self._facts)
+
+    def restore(self, folder: Path) -> None:
+        """Read both back."""
+        load_weights(self._model, folder)
+        head = load_head(folder, width_of(self._model.video))
+        self.module.head.load_state_dict(head.state_dict())
+
+    def _summed(self, part: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cross-entropy summed over the present rows, and how many of them are right."""
+        device = self._ranks.device
+        video_PTCHW = to_model_input(
+            to_device(part.video_BTSSC, device),
+            to_device(part.crop_B4, device),
+            self._model.image_size,
+            self._model.mean,
+            self._model.std,
+        )
+        label_P = to_device(part.tokens[TERM], device)[:, 0].clamp(min=0)
+        present_P = to_device(part.present[TERM], device)
+        with self._precision.autocast(device):
+            logits_PK = self._joined(video_PTCHW)
+        losses_P = F.cross_entropy(logits_PK.float(), label_P, reduction="none", label_smoothing=self._smoothing)
+        right_P = (logits_PK.detach().argmax(1) == label_P) & present_P
+        return torch.where(present_P, losses_P, 0).sum(), right_P.sum()
+
+
+def _joined(module: VideoClassifier, ranks: Ranks) -> nn.Module:
+    """The module with gradients averaged over ranks."""
+    if ranks.world_size == 1:
+        return module
+    on = [ranks.device.index] if ranks.device.type == "cuda" else None
+    return DistributedDataParallel(module, device_ids=on, gradient_as_bucket_view=True)

@@ -1,0 +1,106 @@
+"""Training clips from a labelled benchmark: one clip a video and epoch, its class in the place of a text.
+
+Stands beside the sources of `training.data`; the span of a clip is drawn as the benchmark's recipe has it (a dense
+window, or all of the video with an offset), its crop as everywhere.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+
+import numpy as np
+
+from runtime.config import content_hash
+from runtime.errors import UserError
+from runtime.log import get_logger
+from training.data.augment import AugmentSettings, draw_crop
+from training.data.duration import video_seconds
+from training.data.plan import rng_of
+from training.data.records import ClipFailed, ClipTask, MediaRef, RootTask
+from training.evaluation.benchmarks.labelled import ClassificationSet, LabelledVideo
+from training.evaluation.classification import span_of
+from training.evaluation.views import Sampling, drawn_span
+from training.vidla.classification_task import TERM
+
+_THREADS = 4
+_AHEAD = 64
+
+_log = get_logger(__name__)
+
+
+class LabelledSource:
+    """Implements `training.data.records.Source` over a classification set."""
+
+    def __init__(
+        self, videos: ClassificationSet, sampling: Sampling, frames: int, augment: AugmentSettings, seed: int
+    ) -> None:
+        """Take the videos that were found; those that were not are named in a warning.
+
+        Args:
+            videos: the training split.
+            sampling: how a clip's span is drawn.
+            frames: frames a clip.
+            augment: how its crop is drawn.
+            seed: of the order and of all draws.
+
+        Raises:
+            UserError: no video of the set was found.
+        """
+        self._set = videos
+        self._items = tuple(item for item in videos.items if item.path is not None)
+        if not self._items:
+            raise UserError(f"--videos: holds none of the {len(videos.items)} videos of {videos.name} {videos.split}")
+        if missing := len(videos.items) - len(self._items):
+            _log.warning("%s %s: %d of %d videos missing", videos.name, videos.split, missing, len(videos.items))
+        self._sampling: Sampling = sampling
+        self._frames = frames
+        self._augment = augment
+        self._seed = seed
+
+    @property
+    def identity(self) -> str:
+        """Hash over the videos, their classes, and what is drawn."""
+        rows = [[item.id, item.label, item.start, item.end] for item in self._items]
+        return content_hash(
+            self._set.name, self._set.classes, rows, self._sampling, self._frames, self._augment, self._seed
+        )
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """The class is the only one."""
+        return (TERM,)
+
+    @property
+    def num_roots(self) -> int:
+        """Videos in an epoch."""
+        return len(self._items)
+
+    def epoch(self, epoch: int, skip: int = 0, only: Callable[[int], bool] | None = None) -> Iterator[RootTask]:
+        """The videos of an epoch in their order; see `training.data.records.Source.epoch`.
+
+        Their lengths are looked up some way ahead, in threads.
+        """
+        order = np.random.default_rng([self._seed, epoch]).permutation(len(self._items))
+        todo = (self._items[order[at]] for at in range(skip, len(order)) if only is None or only(at))
+        with ThreadPoolExecutor(_THREADS) as pool:
+            waiting: deque[Future[RootTask]] = deque()
+            while True:
+                for item in islice(todo, _AHEAD - len(waiting)):
+                    waiting.append(pool.submit(self._root, item, epoch))
+                if not waiting:
+                    return
+                yield waiting.popleft().result()
+
+    def _root(self, item: LabelledVideo, epoch: int) -> RootTask:
+        rng = rng_of(self._seed, epoch, item.id)
+        crop, u = draw_crop(rng, self._augment), rng.random()
+        try:
+            begin, end = span_of(item, video_seconds(item.path)) if item.path else (0.0, 0.0)
+            start, stop = drawn_span(self._sampling, begin, end, self._frames, u)
+        except ClipFailed:
+            start, stop = 0.0, 1.0  # decoding it fails for the same reason, and is counted there
+        clip = ClipTask(item.id, start, stop, start, stop, {TERM: self._set.classes[item.label]}, crop)
+        return RootTask(item.id, item.id, MediaRef(str(item.path)), (clip,))
