@@ -9,9 +9,9 @@ Shapes: B clips, T frames, S pixels of a stored side, C = 3 colours, L text toke
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 
@@ -73,6 +73,20 @@ class RootTask:
     """Exactly `clips_per_root`; drawn again where a root has fewer."""
 
 
+Reason = Literal["truncated", "undecodable", "no_video", "out_of_range", "missing", "unreadable"]
+
+
+class ClipFailed(Exception):
+    """A video, or a clip of it, can't be used; carries the reason that skips are counted by."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason: Reason = reason
+
+    def __reduce__(self) -> tuple[type[ClipFailed], tuple[Reason, str]]:
+        return ClipFailed, (self.reason, str(self))
+
+
 class Source(Protocol):
     """Where training clips come from. The order is a pure function of (seed, epoch) and of what the source holds."""
 
@@ -82,12 +96,23 @@ class Source(Protocol):
         ...
 
     @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of the terms that every clip has a text, or none, for."""
+        ...
+
+    @property
     def num_roots(self) -> int:
         """Roots in an epoch."""
         ...
 
-    def epoch(self, epoch: int, skip: int = 0) -> Iterator[RootTask]:
-        """The roots of an epoch in their order, from number `skip` on, without reading what is skipped."""
+    def epoch(self, epoch: int, skip: int = 0, only: Callable[[int], bool] | None = None) -> Iterator[RootTask]:
+        """The roots of an epoch in their order, from number `skip` on, without reading what is skipped.
+
+        Args:
+            epoch: its number, from 0.
+            skip: roots to pass over.
+            only: of the rest, the numbers (counted from the epoch's beginning) to yield: those of one rank.
+        """
         ...
 
 
@@ -100,7 +125,7 @@ class Batch:
     crop_B4: torch.Tensor
     """float32: left, top, side of the crop within the window as shares of S, and 1 where it is mirrored."""
     weight_B: torch.Tensor
-    """float32: 0 for a clip that could not be decoded or that only fills up the last batch, else 1."""
+    """float32: 0 for a clip without texts, one that can't be decoded, or one that fills up the last batch; else 1."""
     tokens: dict[str, torch.Tensor]
     """int64 [B, L] by term."""
     present: dict[str, torch.Tensor]
@@ -116,3 +141,8 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    @property
+    def usable(self) -> int:
+        """Clips that were decoded."""
+        return int(self.weight_B.sum())

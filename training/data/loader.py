@@ -1,0 +1,302 @@
+"""Batches for training and for evaluation: roots of a source, decoded in worker processes, in an order that is fixed.
+
+torch's DataLoader runs the workers; its "sampler" hands them chunks of at most eight roots and its order is that of
+the chunks, so the number of workers changes nothing. A position is a step: resuming starts the stream there.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import shutil
+import signal
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from runtime.config import content_hash
+from runtime.errors import MachineError, UserError
+from runtime.log import get_logger
+from training.data.cache import MediaReader, TarCache
+from training.data.collate import Chunk, ChunkMaker, Tokenizer, filler, join
+from training.data.plan import DataSettings
+from training.data.records import Batch, RootTask, Source
+
+_ROOTS_A_CHUNK = 8
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  where torch puts what workers hand over
+_LOG = get_logger(__name__)
+T = TypeVar("T")
+
+
+class Ranked(Protocol):
+    """Which of how many ranks this process is."""
+
+    @property
+    def rank(self) -> int:
+        """From 0."""
+        ...
+
+    @property
+    def world_size(self) -> int:
+        """Number of ranks."""
+        ...
+
+
+class TrainBatches:
+    """One rank's batches (`training.engine.task.Batches`).
+
+    A global batch is `global_batch / clips_per_root` consecutive roots of the epoch; rank r takes the r-th of
+    `world_size` equal runs of them.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        global_batch: int,
+        clips_per_root: int,
+        ranks: Ranked,
+        tokenizer: Tokenizer,
+        frames: int,
+        settings: DataSettings,
+        pin: bool = False,
+    ) -> None:
+        """Plan the batches; nothing is started yet.
+
+        Args:
+            source: of the roots.
+            global_batch: clips in a step, over all ranks.
+            clips_per_root: that the source gives.
+            ranks: this process among all.
+            tokenizer: texts to int64 [B, L]; goes to the workers.
+            frames: frames a clip.
+            settings: of the data path.
+            pin: lay frames into page-locked memory.
+
+        Raises:
+            UserError: the batch can't be divided, or there are fewer roots than a batch takes.
+        """
+        self._roots = _roots_a_step(global_batch, clips_per_root, ranks.world_size)
+        if source.num_roots < self._roots:
+            raise UserError(
+                f"batch_size={global_batch} takes {self._roots} roots a step, but there are only {source.num_roots} "
+                f"to train on; lower batch_size to {source.num_roots * clips_per_root} or less, or add shards"
+            )
+        self._source, self._clips_per_root, self._ranks = source, clips_per_root, ranks
+        self._settings, self._pin = settings, pin
+        self._maker = ChunkMaker(_reader(settings), frames, settings.size, tokenizer, source.terms)
+
+    @property
+    def identity(self) -> str:
+        """Hash over the source and all that decides which clips a step holds; not over ranks or workers."""
+        return content_hash(self._source.identity, self._roots, self._clips_per_root, self._maker.frames)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Global steps in an epoch; the last one is filled up with clips of weight 0."""
+        return math.ceil(self._source.num_roots / self._roots)
+
+    def start(self, step: int) -> Iterator[Batch]:
+        """This rank's batches from global step `step` on, epoch after epoch without end.
+
+        Raises:
+            MachineError: a worker died.
+            ShardError: a table of the source can't be read.
+        """
+        own = self._roots // self._ranks.world_size
+        chunks = math.ceil(own / _ROOTS_A_CHUNK)
+        stream = _in_chunks(self._tasks(step), own)
+        made = _made(self._maker, stream, self._settings, ahead=chunks, clips=_ROOTS_A_CHUNK * self._clips_per_root)
+        batches = _batches(made, chunks, self._pin)
+        return batches if workers_of(self._settings) == 0 else _in_thread(batches)
+
+    def _tasks(self, step: int) -> Iterator[RootTask]:
+        """This rank's roots from a step on, without end; the last step of an epoch filled up."""
+        own = self._roots // self._ranks.world_size
+
+        def mine(position: int) -> bool:
+            return position % self._roots // own == self._ranks.rank
+
+        while True:
+            epoch, done = divmod(step, self.steps_per_epoch)
+            left = own * (self.steps_per_epoch - done)
+            for task in self._source.epoch(epoch, done * self._roots, mine):
+                yield task
+                left -= 1
+            for _ in range(left):
+                yield filler(self._source.terms, self._clips_per_root)
+            step += self.steps_per_epoch - done
+
+
+class ClipLoader:
+    """Batches of given roots, in their order, for evaluation; the last one may be smaller."""
+
+    def __init__(
+        self,
+        tasks: Sequence[RootTask],
+        *,
+        batch_size: int,
+        frames: int,
+        settings: DataSettings | None = None,
+        tokenizer: Tokenizer | None = None,
+        ranks: Ranked | None = None,
+        pin: bool = False,
+    ) -> None:
+        """Name what is to be loaded.
+
+        Args:
+            tasks: roots (or files) with their clips; crops are as given, `CENTER` by default.
+            batch_size: roots in a batch.
+            frames: frames a clip.
+            settings: of the data path; its `size`, `workers` and `cache` matter here.
+            tokenizer: of the texts; None: batches have no tokens.
+            ranks: take only this rank's run of the roots; the runs of all ranks in turn are all roots.
+            pin: lay frames into page-locked memory.
+        """
+        if ranks is not None:
+            each = math.ceil(len(tasks) / ranks.world_size)
+            tasks = tasks[ranks.rank * each : (ranks.rank + 1) * each]
+        self._tasks, self._batch, self._pin = tasks, batch_size, pin
+        self._settings = settings or DataSettings()
+        terms = tuple(tasks[0].clips[0].texts) if tasks else ()
+        self._maker = ChunkMaker(_reader(self._settings), frames, self._settings.size, tokenizer, terms)
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._tasks) / self._batch)
+
+    def __iter__(self) -> Iterator[Batch]:
+        chunks = math.ceil(self._batch / _ROOTS_A_CHUNK)
+        clips = _ROOTS_A_CHUNK * max((len(task.clips) for task in self._tasks), default=1)
+        stream = _in_chunks(iter(self._tasks), self._batch)
+        return _batches(_made(self._maker, stream, self._settings, ahead=chunks, clips=clips), chunks, self._pin)
+
+
+def workers_of(settings: DataSettings) -> int:
+    """Decoding processes of this rank: as set, else its share of the machine's cores."""
+    if settings.workers is not None:
+        return settings.workers
+    return max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def _roots_a_step(global_batch: int, clips_per_root: int, world_size: int) -> int:
+    if global_batch < 1 or global_batch % (clips_per_root * world_size):
+        raise UserError(
+            f"batch_size={global_batch}: must be a multiple of data.clips_per_root={clips_per_root} times "
+            f"{world_size} ranks"
+        )
+    return global_batch // clips_per_root
+
+
+def _reader(settings: DataSettings) -> MediaReader:
+    if settings.cache is None:
+        return MediaReader()
+    return MediaReader(TarCache(settings.cache, int(settings.cache_gb * 1e9)))
+
+
+def _in_chunks(tasks: Iterator[RootTask], batch: int) -> Iterator[tuple[RootTask, ...]]:
+    """Chunks of at most eight roots, none across the border of two batches."""
+    while True:
+        left = batch
+        while left:
+            chunk = tuple(islice(tasks, min(left, _ROOTS_A_CHUNK)))
+            if not chunk:
+                return
+            yield chunk
+            left -= len(chunk)
+
+
+def _batches(chunks: Iterator[Chunk], a_batch: int, pin: bool) -> Iterator[Batch]:
+    while held := list(islice(chunks, a_batch)):
+        yield join(held, pin)
+
+
+class _Chunks(Dataset[Any]):
+    """What DataLoader asks of a dataset; an "index" is a chunk's tasks. A fault is handed on as a value."""
+
+    def __init__(self, maker: ChunkMaker) -> None:
+        self._maker = maker
+
+    def __getitem__(self, tasks: Sequence[RootTask]) -> Chunk | MachineError:
+        try:
+            return self._maker(tasks)
+        except MachineError as error:
+            return error
+
+
+def _made(
+    maker: ChunkMaker, stream: Iterator[Sequence[RootTask]], settings: DataSettings, ahead: int, clips: int
+) -> Iterator[Chunk]:
+    """The chunks of a stream, in its order, made by workers."""
+    workers = workers_of(settings)
+    shared = clips * maker.frames * maker.size**2 * 3
+    loader: DataLoader[Any] = DataLoader(
+        _Chunks(maker),
+        sampler=stream,
+        batch_size=None,
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        generator=torch.Generator(),  # or DataLoader draws from the run's own random numbers
+        multiprocessing_context=_start_method() if workers else None,
+        prefetch_factor=_chunks_ahead(settings.prefetch * ahead, workers, shared) if workers else None,
+        worker_init_fn=_quiet_worker if workers else None,
+    )
+    try:
+        for chunk in loader:
+            if isinstance(chunk, MachineError):
+                raise chunk
+            _log_skips(chunk)
+            yield chunk
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        said = str(error).splitlines()[0]
+        raise MachineError(f"a decoding worker died, most likely for want of memory ({said})") from None
+
+
+def _as_it_is(chunk: T) -> T:
+    return chunk
+
+
+def _start_method() -> Any:
+    """Processes that inherit neither threads nor CUDA; this module is loaded once for all of them."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["training.data.collate"])
+    return context
+
+
+def _quiet_worker(_: int) -> None:
+    """Signals are for the main process, which ends its workers in order."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _chunks_ahead(wanted: int, workers: int, chunk_bytes: int) -> int:
+    """Chunks a worker may hold ready, as many as shared memory has room for."""
+    free = shutil.disk_usage(_SHARED_MEMORY).free if _SHARED_MEMORY.is_dir() else math.inf
+    room = int(min(0.8 * free / (workers * chunk_bytes), 1 << 20))
+    if room < 1:
+        raise UserError(
+            f"data.workers={workers} need {workers * chunk_bytes / 2**30:.1f} GiB of shared memory, {_SHARED_MEMORY} "
+            f"has {free / 2**30:.1f} GiB free; make it larger (docker: --shm-size) or lower data.workers"
+        )
+    return min(max(math.ceil(wanted / workers), 2), room)
+
+
+def _log_skips(chunk: Chunk) -> None:
+    for reason, example in chunk.examples.items():
+        _LOG.info("skipped (%s): %s", reason, example)
+
+
+def _in_thread(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches, the next one put together in a thread while this one is used."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(next, batches, None)
+            yield batch

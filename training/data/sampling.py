@@ -1,0 +1,87 @@
+"""Which frames of a video stand for a clip: pure arithmetic on frame times, without any decoder.
+
+A clip is seen through `count` frames, the middles of as many equal segments. A frame is on the screen from its own
+time to the next one's. Where every segment holds a keyframe (they do once they are a group of pictures long), the one
+nearest to the middle is taken: nothing but keyframes is decoded then.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_ROUNDING = 1e-6  # of a second: a time that falls on a frame means that frame
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The frames of a video in the order of showing."""
+
+    times: NDArray[np.float64]
+    """Seconds from the first frame, increasing."""
+    keyframes: NDArray[np.int64]
+    """Numbers of the frames that decoding can begin at, increasing; the first frame is always one of them."""
+    end: float
+    """Second at which the last frame leaves the screen."""
+
+    @classmethod
+    def of(cls, times: ArrayLike, keyframes: ArrayLike) -> Timeline:
+        """Build from frame times; the last frame lasts as long as frames usually do here.
+
+        Args:
+            times: increasing, any origin.
+            keyframes: numbers of keyframes.
+        """
+        array = np.asarray(times, np.float64)
+        array = array - array[0]
+        usual = float(np.median(np.diff(array))) if len(array) > 1 else 1.0
+        return cls(array, np.union1d([0], np.asarray(keyframes, np.int64)), float(array[-1]) + usual)
+
+    @classmethod
+    def even(cls, count: int, fps: float, gop: int) -> Timeline:
+        """The timeline of a constant-rate video with a keyframe every `gop` frames."""
+        return cls(np.arange(count) / fps, np.arange(0, count, gop), count / fps)
+
+
+def segment_midpoints(start: float, end: float, count: int) -> NDArray[np.float64]:
+    """The middles of `count` equal segments of [start, end), seconds."""
+    return np.asarray(start + (np.arange(count) + 0.5) * ((end - start) / count), np.float64)
+
+
+def frames_of_clip(timeline: Timeline, start: float, end: float, count: int, snap: bool = True) -> NDArray[np.int64]:
+    """Numbers of the `count` frames that stand for a clip, in order; repeated where it has fewer.
+
+    Args:
+        timeline: of the whole video.
+        start: seconds from the first frame; clipped to the video.
+        end: seconds from the first frame, `math.inf` for the end of the video; clipped to it.
+        count: frames wanted.
+        snap: take keyframes where every segment holds one.
+
+    Raises:
+        ValueError: the clip is empty or lies wholly outside the video.
+    """
+    first, last = max(start, 0.0), min(end, timeline.end)
+    if not (math.isfinite(first) and first < last):
+        raise ValueError(f"a clip from {start:g} to {end:g} s in a video of {timeline.end:g} s")
+    middles = segment_midpoints(first, last, count)
+    shown = np.searchsorted(timeline.times, middles + _ROUNDING, side="right") - 1
+    numbers = np.clip(shown, 0, len(timeline.times) - 1)
+    snapped = _keyframe_of_each_segment(timeline, middles, (last - first) / count / 2) if snap else None
+    return numbers if snapped is None else snapped
+
+
+def _keyframe_of_each_segment(
+    timeline: Timeline, middles: NDArray[np.float64], half: float
+) -> NDArray[np.int64] | None:
+    """The keyframe nearest to each segment's middle, or None where some segment holds none."""
+    times = timeline.times[timeline.keyframes]
+    right = np.searchsorted(times, middles)
+    before, after = np.clip(right - 1, 0, None), np.clip(right, None, len(times) - 1)
+    nearest = np.where(middles - times[before] <= times[after] - middles + _ROUNDING, before, after)
+    away = times[nearest] - middles
+    held = (away >= -half - _ROUNDING) & (away < half - _ROUNDING)
+    return timeline.keyframes[nearest] if held.all() else None

@@ -1,0 +1,173 @@
+"""Training clips from the DIRs that `curate run` writes: which roots in which order, and what is taken of each.
+
+Tables are read a window of shards at a time, the next one in a thread; videos are not touched here, only named.
+The order depends on the media alone, what is drawn for a root on its own seed (`training.data.plan`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
+
+from runtime.config import content_hash
+from runtime.errors import UserError
+from shards.schema import LEVELS
+from training.data.augment import draw_crop
+from training.data.cache import TarCache, is_remote
+from training.data.levels import draw_levels, fit_level_weights
+from training.data.plan import DataSettings, Split, rng_of, round_robin, shuffled_windows
+from training.data.records import ClipTask, Crop, RootTask
+from training.data.shard_tables import LoadedShard, Row, ShardRef, check_column, count_roots, load_shard, open_shards
+
+_THREADS = 8
+
+Terms = Mapping[str, str | Sequence[str]]
+"""Text column, or columns in order of preference, by term of the loss."""
+
+
+class ShardSource:
+    """The roots of one split of one or more DIRs (`training.data.records.Source`)."""
+
+    def __init__(self, settings: DataSettings, terms: Terms, seed: int, split: Split = "train") -> None:
+        """Open the DIRs and count the split's roots in every shard.
+
+        Args:
+            settings: of the data path.
+            terms: text columns by term of the loss.
+            seed: of the run.
+            split: the side of the held-out split to read.
+
+        Raises:
+            UserError: no shards, no such column, the text layer is not clear, an empty split, a cache too small.
+            ShardError: a DIR that can't be read; the message names it.
+        """
+        self._settings, self._seed, self._split = settings, seed, split
+        self._preferred = {term: _preferred(term, columns) for term, columns in terms.items()}
+        self._open = open_shards(settings.shards, settings.layers)
+        self._cache = _cache(settings, self._open.shards)
+        self._roots, stocks = count_roots(self._open.shards, split, settings.only_kept)
+        if not self.num_roots:
+            raise UserError(f"--shards {' '.join(settings.shards)}: no root in the split {split!r}")
+        self._level_weights = fit_level_weights(stocks, settings.level_mix, settings.clips_per_root)
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of the terms that every clip has a text, or none, for."""
+        return tuple(self._preferred)
+
+    @property
+    def num_roots(self) -> int:
+        """Roots of the split: an epoch visits each once."""
+        return sum(self._roots)
+
+    @property
+    def identity(self) -> str:
+        """Hash over the media, the text layers and every setting that decides what is drawn; not over paths."""
+        settings = {name: value for name, value in self._settings.content().items() if name != "shards"}
+        media = [[shard.number, shard.digest] for shard in self._open.shards]
+        texts = [self._open.layers, self._open.marks, self._preferred]
+        return content_hash(settings, media, texts, self._seed, self._split)
+
+    def epoch(self, epoch: int, skip: int = 0, only: Callable[[int], bool] | None = None) -> Iterator[RootTask]:
+        """The roots of an epoch in their order (see `Source`); windows that are passed over are not read."""
+        windows = shuffled_windows(len(self._roots), self._settings.window_shards, self._seed, epoch)
+        ends = list(accumulate(sum(self._roots[shard] for shard in window) for window in windows))
+        wanted = [number for number, end in enumerate(ends) if end > skip]
+        for number, loaded in zip(wanted, self._loaded([windows[number] for number in wanted]), strict=True):
+            roots = [(shard, root) for shard in loaded for root in range(len(shard.keys))]
+            order = round_robin([shard.videos[root] for shard, root in roots], self._seed, epoch, number)
+            first = ends[number] - len(roots)
+            for position in range(max(skip, first), ends[number]):
+                if only is None or only(position):
+                    shard, root = roots[order[position - first]]
+                    yield self._task(shard, root, epoch)
+
+    def _loaded(self, windows: Sequence[Sequence[int]]) -> Iterator[list[LoadedShard]]:
+        """The tables of each window; while one is worked through the next is read."""
+        with ThreadPoolExecutor(1) as ahead:
+            coming = [ahead.submit(self._load, window) for window in windows[:1]]
+            for later in [*windows[1:], None]:
+                loaded = coming.pop().result()
+                if later is not None:
+                    coming.append(ahead.submit(self._load, later))
+                yield loaded
+
+    def _load(self, window: Sequence[int]) -> list[LoadedShard]:
+        """Read a window's tables, sorted so that the order of reading makes no difference; fetch its tars."""
+        shards = [self._open.shards[number] for number in sorted(window)]
+        columns = sorted({column for columns in self._preferred.values() for column in columns})
+        with ThreadPoolExecutor(_THREADS) as pool:
+            tars = [pool.submit(self._cache.fetch, s.tar) for s in shards if self._cache and is_remote(s.tar)]
+            loaded = list(pool.map(lambda shard: load_shard(shard, self._split, columns), shards))
+            for tar in tars:
+                tar.result()
+        return loaded
+
+    def _task(self, shard: LoadedShard, root: int, epoch: int) -> RootTask:
+        """Draw a root's text layer, clips and crops."""
+        rng = rng_of(self._seed, epoch, shard.keys[root])
+        rows = shard.rows(root, _weighted(rng, self._open.layers))
+        texts = [self._texts(row) for row in rows]
+        kept = [n for n, row in enumerate(rows) if (row["keep"] or not self._settings.only_kept)]
+        usable = [n for n in kept if not texts[n] or any(texts[n].values())]
+        count = self._settings.clips_per_root
+        clips = [(rows[n], texts[n]) for n in _draw(rng, rows, usable, self._level_weights, count)]
+        if not clips:  # nothing to learn from: the place is kept, without texts
+            clips = [(shard.rows(root, next(iter(shard.layers)))[0], dict.fromkeys(self._preferred))] * count
+        drawn = tuple(_clip(row, text, draw_crop(rng, self._settings.augment)) for row, text in clips)
+        return RootTask(shard.keys[root], shard.videos[root], shard.media(root), drawn)
+
+    def _texts(self, row: Row) -> dict[str, str | None]:
+        return {term: next((row[c] for c in columns if row[c]), None) for term, columns in self._preferred.items()}
+
+
+def _preferred(term: str, columns: str | Sequence[str]) -> list[str]:
+    names = [columns] if isinstance(columns, str) else list(columns)
+    return [check_column(term, name) for name in names]
+
+
+def _cache(settings: DataSettings, shards: Sequence[ShardRef]) -> TarCache | None:
+    """The cache of tars; it must hold the window in use and the one to come."""
+    remote = sorted((shard.media_bytes for shard in shards if is_remote(shard.tar)), reverse=True)
+    if settings.cache is None or not remote:
+        return None
+    needed = sum(remote[: 2 * settings.window_shards])
+    if needed > settings.cache_gb * 1e9:
+        raise UserError(
+            f"data.cache_gb={settings.cache_gb:g}: less than two windows of {settings.window_shards} shards, "
+            f"{needed / 1e9:.3g} GB; raise it or lower data.window_shards"
+        )
+    return TarCache(settings.cache, int(settings.cache_gb * 1e9))
+
+
+def _weighted(rng: random.Random, weights: Mapping[str, float]) -> str:
+    """A name, drawn by weight."""
+    point = rng.random() * sum(weights.values())
+    for name, weight in weights.items():
+        point -= weight
+        if point < 0:
+            return name
+    return next(name for name, weight in weights.items() if weight)
+
+
+def _draw(
+    rng: random.Random, rows: Sequence[Row], usable: Sequence[int], weights: Sequence[float], count: int
+) -> list[int]:
+    """Numbers of the clips drawn: a level by weight, then one of its clips not drawn yet."""
+    by_level = [[n for n in usable if rows[n]["level"] == level] for level in LEVELS]
+    if not usable:
+        return []
+    left = [list(numbers) for numbers in by_level]
+    drawn: list[int] = []
+    for level in draw_levels(rng, tuple(map(len, by_level)), weights, count):
+        if not any(left):
+            left = [list(numbers) for numbers in by_level]
+        drawn.append(left[level].pop(int(rng.random() * len(left[level]))))
+    return drawn
+
+
+def _clip(row: Row, texts: Mapping[str, str | None], crop: Crop) -> ClipTask:
+    start, end, offset = row["start"], row["end"], max(row["offset"], 0.0)
+    return ClipTask(row["key"], offset, offset + end - start, start, end, texts, crop)
