@@ -64,6 +64,12 @@ def dense_attention(x: torch.Tensor, weight, bias, heads: int, mask_bias: torch.
     return (logits.softmax(-1) @ v).transpose(1, 2).reshape(b, tokens, d)
 
 
+def in_order(rows: torch.Tensor, heads: int) -> torch.Tensor:
+    """Rows that lie head by head, in the order of CLIP's projections: all queries, all keys, all values."""
+    per_head = rows.view(heads, 3, -1, *rows.shape[1:])
+    return torch.cat([per_head[:, part].flatten(0, 1) for part in range(3)])
+
+
 def dense_layer(layer: VideoLayer, tokens: torch.Tensor, frames: int, settings: TemporalSettings) -> torch.Tensor:
     """One layer on the sequence of all tokens [B, 1+UV+TN, D]: Z^SlT, Z^GST, MLP."""
     s = settings.summary_tokens
@@ -71,7 +77,8 @@ def dense_layer(layer: VideoLayer, tokens: torch.Tensor, frames: int, settings: 
     if layer.temporal is not None:
         slt, z = layer.temporal, tokens[:, s:]
         local = torch.zeros(frames * patches, frames * patches).masked_fill(~local_mask(frames, patches), -math.inf)
-        found = dense_attention(slt.ln(z), slt.in_proj_weight, slt.in_proj_bias, slt.heads, local)
+        weight, bias = (in_order(rows, slt.heads) for rows in (slt.qkv.weight, slt.qkv.bias))
+        found = dense_attention(slt.ln(z), weight, bias, slt.heads, local)
         tokens = torch.cat((tokens[:, :s], slt.out_proj(found) + z), dim=1)
     everything = global_bias(settings, frames, patches)
     attn = layer.attn

@@ -1,12 +1,12 @@
-"""Hierarchical temporal attention (VidLA, section 3.2), computed by structure: no mask over all pairs of tokens exists.
+"""Hierarchical temporal attention (VidLA, section 3.2), computed by structure: patches need no mask at all.
 
 A clip is held as two tensors through all layers: its summary tokens ([CLS], then the [MST] of level 0, 1, ...) and its
-patches, frame by frame. `SpatiallyLocalAttention` attends over time at each place of the picture; `global_attention`
-lets patches attend to their own frame and the summary tokens, and each summary token to the frames of its level.
+patches, frame by frame. `SpatiallyLocalAttention` attends over time at each place of the picture; in `global_attention`
+patches attend to their own frame and the summary tokens, and the few summary tokens to the frames of their level.
 `training.vidla.video_tower` puts both into every layer of a CLIP image tower.
 
-Shapes: B clips, T frames, N patches a frame, D width, H heads, C width of a head, S = 1 + U*V summary tokens,
-Q queries, K keys. U levels, V [MST] a level, r scale.
+Shapes: B clips, T frames, N patches a frame, D width, H heads, S = 1 + U*V summary tokens, E = 3*D for queries, keys
+and values side by side, Q queries, K keys. U levels, V [MST] a level, r scale.
 """
 
 from __future__ import annotations
@@ -73,18 +73,61 @@ class Group:
     """Which summary tokens they attend to."""
     stride: int
     """They attend to every patch of each `stride`-th frame."""
-    self_bias: float = 0.0
-    """Added to the logit on the first summary token they attend to."""
 
 
-def groups(settings: TemporalSettings, frames: int) -> Iterator[Group]:
+def groups(settings: TemporalSettings) -> Iterator[Group]:
     """The masks of the paper's table for summary tokens: [CLS] sees everything, level u what its scale allows."""
-    yield Group(slice(0, 1), slice(0, settings.summary_tokens), 1, _cls_bias(settings, frames))
+    yield Group(slice(0, 1), slice(0, settings.summary_tokens), 1)
     per_level = settings.tokens_per_level
     for level in range(settings.levels):
         own = slice(1 + level * per_level, 1 + (level + 1) * per_level)
         seen = slice(1, own.stop) if settings.mst_sees == "lower" else slice(own.start, settings.summary_tokens)
         yield Group(own, seen, settings.scale**level)
+
+
+def summary_mask(settings: TemporalSettings, patches_BTND: torch.Tensor) -> torch.Tensor:
+    """What the summary tokens may see, to be added to their logits: 0 or minus infinity, [S, T·(S+N)].
+
+    The keys are those that `global_attention` lays out for the patches, frame by frame: all S summary tokens and the N
+    patches of the frame. Summary tokens, which stand in every frame, are seen in the first only.
+    """
+    summary, (frames, patches) = settings.summary_tokens, patches_BTND.shape[1:3]
+    mask = patches_BTND.new_full((summary, frames, summary + patches), -math.inf)
+    for group in groups(settings):
+        mask[group.queries, 0, group.summary] = 0.0
+        mask[group.queries, :: group.stride, summary:] = 0.0
+    mask[0, 0, 0] = math.log(frames) if settings.cls_self_bias == "log_frames" else settings.cls_self_bias
+    return mask.flatten(1)
+
+
+def global_attention(
+    summary_BSE: torch.Tensor, patches_BTNE: torch.Tensor, heads: int, mask_SK: torch.Tensor, patch_sees_cls: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Global spatio-temporal attention (Z^GST of the paper) before its output projection and residual.
+
+    Keys and values are laid out once, frame by frame, the summary tokens before each frame's patches. Patches attend in
+    [B·T, N] x [B·T, S+N]. The summary tokens attend to the same memory seen as [B, T·(S+N)]: a mask of S rows is
+    cheaper than copies of the keys for each level, and costs 3 % of the products.
+
+    Args:
+        summary_BSE: queries, keys, values of the summary tokens.
+        patches_BTNE: the same of the patches.
+        heads: H.
+        mask_SK: of `summary_mask`.
+        patch_sees_cls: whether patches attend to [CLS].
+
+    Returns:
+        [B, S, D] for the summary tokens and [B, T, N, D] for the patches.
+    """
+    b, t, n, e = patches_BTNE.shape
+    d = e // 3
+    few, many = summary_BSE[..., d:], patches_BTNE[..., d:]
+    kv = torch.cat((few.unsqueeze(1).expand(b, t, -1, 2 * d), many), dim=2)
+    first = 0 if patch_sees_cls else 1
+    k, v = kv.flatten(0, 1)[:, first:].chunk(2, dim=-1)
+    found_BTND = _attend(patches_BTNE[..., :d].flatten(0, 1), k, v, heads).view(b, t, n, d)
+    k, v = kv.flatten(1, 2).chunk(2, dim=-1)
+    return _attend(summary_BSE[..., :d], k, v, heads, mask_SK.to(k.dtype)), found_BTND
 
 
 class SpatiallyLocalAttention(nn.Module):
@@ -94,112 +137,51 @@ class SpatiallyLocalAttention(nn.Module):
     yet receives gradients.
     """
 
-    def __init__(self, norm: nn.LayerNorm, attention: nn.Module) -> None:
-        """Copy `norm` and the query, key and value projections of `attention`, which are of CLIP's layer."""
+    def __init__(self, norm: nn.LayerNorm, attention: nn.MultiheadAttention) -> None:
+        """Copy `norm` and the projections to queries, keys and values of `attention`, which are of CLIP's layer."""
         super().__init__()
-        width, heads = norm.normalized_shape[0], int(attention.num_heads)  # type: ignore[arg-type]
-        self.heads = heads
+        width, self.heads = norm.normalized_shape[0], attention.num_heads
         self.ln = type(norm)(width, eps=norm.eps)
         self.ln.load_state_dict(norm.state_dict())
-        self.in_proj_weight = nn.Parameter(attention.in_proj_weight.detach().clone())  # type: ignore[operator]
-        self.in_proj_bias = nn.Parameter(attention.in_proj_bias.detach().clone())  # type: ignore[operator]
+        # Rows lie head by head: places and heads are then one dimension of a view, and attention needs no copy.
+        self.qkv = nn.Linear(width, 3 * width)
         self.out_proj = nn.Linear(width, width)
-        nn.init.zeros_(self.out_proj.weight)
-        nn.init.zeros_(self.out_proj.bias)
+        with torch.no_grad():
+            self.qkv.weight.copy_(by_head(attention.in_proj_weight, self.heads))
+            self.qkv.bias.copy_(by_head(attention.in_proj_bias, self.heads))
+            self.out_proj.weight.zero_()
+            self.out_proj.bias.zero_()
 
     def forward(self, patches_BTND: torch.Tensor) -> torch.Tensor:
         """What attention over time adds to each patch: [B, T, N, D]."""
-        hidden_BTND = self.ln(patches_BTND)
-        weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
-        # Three projections and not one: so each is laid out with places and heads side by side, and no copy is needed.
-        q, k, v = (F.linear(hidden_BTND, weight, bias) for weight, bias in zip(weights, biases, strict=True))
-        return self.out_proj(temporal_attention(q, k, v, self.heads))
+        return self.out_proj(temporal_attention(self.qkv(self.ln(patches_BTND)), self.heads))
 
 
-def temporal_attention(q_BTND: torch.Tensor, k_BTND: torch.Tensor, v_BTND: torch.Tensor, heads: int) -> torch.Tensor:
-    """Attention over T for each place and head: [B, T, N, D]. Places and heads share one dimension of views."""
-    b, t, n, d = q_BTND.shape
-    q, k, v = (x.view(b, t, n * heads, d // heads).transpose(1, 2) for x in (q_BTND, k_BTND, v_BTND))
-    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, t, n, d)
+def by_head(rows: torch.Tensor, heads: int) -> torch.Tensor:
+    """Rows of a projection in order (q/k/v, head, channel), as CLIP has them, in order (head, q/k/v, channel)."""
+    return rows.unflatten(0, (3, heads, -1)).transpose(0, 1).flatten(0, 2)
 
 
-def project(x: torch.Tensor, attention: nn.Module) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Queries, keys and values of the tokens in `x`, by the weights of an attention module of open_clip or torch."""
-    qkv = F.linear(x, attention.in_proj_weight, attention.in_proj_bias)  # type: ignore[arg-type]
-    q, k, v = qkv.chunk(3, dim=-1)
-    return q, k, v
-
-
-QKV = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-
-
-def global_attention(
-    summary: QKV, patches: QKV, heads: int, settings: TemporalSettings
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Global spatio-temporal attention (Z^GST of the paper) before its output projection and residual.
-
-    Args:
-        summary: queries, keys, values of the summary tokens, each [B, S, D].
-        patches: the same of the patches, each [B, T, N, D].
-        heads: H.
-        settings: who sees whom.
-
-    Returns:
-        [B, S, D] for the summary tokens and [B, T, N, D] for the patches.
-    """
-    seen_BSD = summary if settings.patch_sees_cls else tuple(x[:, 1:] for x in summary)
-    attended_BTND = _within_frames(patches, (seen_BSD[1], seen_BSD[2]), heads)
-    found = [_of_group(group, summary, patches, heads) for group in groups(settings, patches[0].shape[1])]
-    return torch.cat(found, dim=1), attended_BTND
-
-
-def _within_frames(patches: QKV, seen: tuple[torch.Tensor, torch.Tensor], heads: int) -> torch.Tensor:
-    """Each patch attends to the patches of its frame and to the summary tokens in `seen`: [B·T, N] x [B·T, N + S]."""
-    b, t, n, d = patches[0].shape
-    q = patches[0].reshape(b * t, n, d)
-    k, v = (
-        torch.cat((few.unsqueeze(1).expand(b, t, -1, d), many), dim=2).view(b * t, -1, d)
-        for few, many in zip(seen, patches[1:], strict=True)
-    )
-    return _attend(q, k, v, heads).view(b, t, n, d)
-
-
-def _of_group(group: Group, summary: QKV, patches: QKV, heads: int) -> torch.Tensor:
-    """What the summary tokens of `group` find in the frames and summary tokens they see."""
-    k, v = (
-        torch.cat((few[:, group.summary], many[:, :: group.stride].flatten(1, 2)), dim=1)
-        for few, many in zip(summary[1:], patches[1:], strict=True)
-    )
-    bias_QK = None
-    if group.self_bias:
-        bias_QK = k.new_zeros(1, k.shape[1])
-        bias_QK[:, 0] = group.self_bias
-    return _attend(summary[0][:, group.queries], k, v, heads, bias_QK)
+def temporal_attention(qkv_BTNE: torch.Tensor, heads: int) -> torch.Tensor:
+    """Attention over T for each place and head, [B, T, N, D], of projections in the order of `by_head`."""
+    b, t, n, e = qkv_BTNE.shape
+    q, k, v = (x.transpose(1, 2) for x in qkv_BTNE.view(b, t, n * heads, 3, -1).unbind(3))
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, t, n, e // 3)
 
 
 def _attend(
-    q_BQD: torch.Tensor, k_BKD: torch.Tensor, v_BKD: torch.Tensor, heads: int, bias_QK: torch.Tensor | None = None
+    q_BQD: torch.Tensor, k_BKD: torch.Tensor, v_BKD: torch.Tensor, heads: int, mask_QK: torch.Tensor | None = None
 ) -> torch.Tensor:
     """Multi-head attention of queries to keys, [B, Q, D]; heads are split and joined as views."""
     q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q_BQD, k_BKD, v_BKD))
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias_QK).transpose(1, 2).flatten(2)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask_QK).transpose(1, 2).flatten(2)
 
 
-def _cls_bias(settings: TemporalSettings, frames: int) -> float:
-    return math.log(frames) if settings.cls_self_bias == "log_frames" else float(settings.cls_self_bias)
-
-
-def attention_flops(settings: TemporalSettings, frames: int, patches: int, width: int) -> dict[str, float]:
-    """Forward FLOPs of the attention products of one layer for a clip (two a multiply-add), softmax not counted.
-
-    Returns:
-        `local` (over time) and `global` (within frames and of the summary tokens).
-    """
-    seen = settings.summary_tokens - (0 if settings.patch_sees_cls else 1)
-    pairs = frames * patches * (patches + seen)
-    for group in groups(settings, frames):
-        queries = group.queries.stop - group.queries.start
-        keys = group.summary.stop - group.summary.start + math.ceil(frames / group.stride) * patches
-        pairs += queries * keys
-    local = patches * frames * frames if settings.spatially_local else 0
-    return {"local": 4.0 * width * local, "global": 4.0 * width * pairs}
+def attention_flops(settings: TemporalSettings, frames: int, patches: int, width: int) -> float:
+    """Forward FLOPs of one layer's attention products for a clip (two a multiply-add), softmax not counted."""
+    summary = settings.summary_tokens
+    seen = summary if settings.patch_sees_cls else summary - 1
+    pairs = frames * patches * (patches + seen) + summary * frames * (summary + patches)
+    if settings.spatially_local:
+        pairs += patches * frames * frames
+    return 4.0 * width * pairs

@@ -25,7 +25,7 @@ from training.vidla.attention import (
     TemporalSettings,
     attention_flops,
     global_attention,
-    project,
+    summary_mask,
 )
 
 _MST_STD = 0.02
@@ -45,22 +45,25 @@ class VideoLayer(nn.Module):
 
     def __init__(self, block: ResidualAttentionBlock, settings: TemporalSettings) -> None:
         super().__init__()
-        self.settings = settings
+        self.patch_sees_cls = settings.patch_sees_cls
         self.ln_1, self.attn, self.ls_1 = block.ln_1, block.attn, block.ls_1
         self.ln_2, self.mlp, self.ls_2 = block.ln_2, block.mlp, block.ls_2
         self.temporal = SpatiallyLocalAttention(block.ln_1, block.attn) if settings.spatially_local else None
 
-    def forward(self, summary_BSD: torch.Tensor, patches_BTND: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Both kinds of token after this layer, in the shapes they came."""
+    def forward(
+        self, summary_BSD: torch.Tensor, patches_BTND: torch.Tensor, mask_SK: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Both kinds of token after this layer, in the shapes they came; `mask_SK` is of `summary_mask`."""
         if self.temporal is not None:
             patches_BTND = patches_BTND + self.temporal(patches_BTND)
         found_BSD, found_BTND = global_attention(
-            project(self.ln_1(summary_BSD), self.attn),
-            project(self.ln_1(patches_BTND), self.attn),
-            int(self.attn.num_heads),
-            self.settings,
+            self._project(summary_BSD), self._project(patches_BTND), self.attn.num_heads, mask_SK, self.patch_sees_cls
         )
         return self._finish(summary_BSD, found_BSD), self._finish(patches_BTND, found_BTND)
+
+    def _project(self, x: torch.Tensor) -> torch.Tensor:
+        """Queries, keys and values side by side."""
+        return F.linear(self.ln_1(x), self.attn.in_proj_weight, self.attn.in_proj_bias)
 
     def _finish(self, x: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
         """Output projection, MLP and their residuals: what happens to each token alone."""
@@ -122,7 +125,7 @@ class VideoTower(nn.Module):
         return self.features(video_BTCHW) @ self.proj
 
     def features(self, video_BTCHW: torch.Tensor) -> torch.Tensor:
-        """What the projection is applied to, and a classification head: the last layer's [CLS] after `ln_post`, [B, D].
+        """The last layer's [CLS] after `ln_post`, [B, D]: what the projection reads, and a classification head.
 
         Any T that the levels allow will do: temporal position embeddings are interpolated, ends aligned.
 
@@ -131,11 +134,12 @@ class VideoTower(nn.Module):
         """
         self.settings.check_frames(video_BTCHW.shape[1])
         summary_BSD, patches_BTND = self._embed(video_BTCHW)
+        mask_SK = summary_mask(self.settings, patches_BTND)
         for layer in self.layers:
             if self.checkpointing and torch.is_grad_enabled():
-                summary_BSD, patches_BTND = checkpoint(layer, summary_BSD, patches_BTND, use_reentrant=False)
+                summary_BSD, patches_BTND = checkpoint(layer, summary_BSD, patches_BTND, mask_SK, use_reentrant=False)
             else:
-                summary_BSD, patches_BTND = layer(summary_BSD, patches_BTND)
+                summary_BSD, patches_BTND = layer(summary_BSD, patches_BTND, mask_SK)
         return cast(torch.Tensor, self.ln_post(summary_BSD[:, 0]))
 
     def flops(self, frames: int) -> float:
@@ -148,7 +152,7 @@ class VideoTower(nn.Module):
         if self.settings.spatially_local:
             projections += 2.0 * frames * patches * width * 4 * width
         embed = 2.0 * frames * patches * self.conv1.weight[0].numel() * width
-        return embed + len(self.layers) * (projections + sum(attention.values())) + 2.0 * self.proj.numel()
+        return embed + len(self.layers) * (projections + attention) + 2.0 * self.proj.numel()
 
     def resize(self, frames: int) -> None:
         """Interpolate the temporal position embeddings to another number of frames, for good.
