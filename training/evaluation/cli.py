@@ -1,0 +1,68 @@
+"""The command `eval-vidla`: a trained model in, scores beside the paper's out.
+
+    eval-vidla retrieval --checkpoint run/best --benchmark msrvtt --annotations anno/MSRVTT --videos videos/
+    eval-vidla classify --checkpoint run/best --benchmark kinetics400 --annotations anno/k400 --videos videos/
+
+Nothing heavy is imported before a subcommand needs it: `eval-vidla --help` answers at once.
+Exit status: 0 done; 1 the machine gave up; 2 a mistake in what was asked; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from training.evaluation import classify_cli, retrieval_cli
+
+_COMMANDS = {"retrieval": retrieval_cli.run, "classify": classify_cli.run}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; the exit status."""
+    arguments = _parser().parse_args(argv)
+    from runtime.errors import MachineError, UserError
+    from shards.errors import ShardError
+
+    try:
+        return _COMMANDS[arguments.command](arguments)
+    except (UserError, ShardError) as mistake:
+        print(f"eval-vidla: {mistake}", file=sys.stderr)
+        return 2
+    except MachineError as fault:
+        print(f"eval-vidla: stopped: {fault}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone (`eval-vidla … | head`)
+        return 0
+    except KeyboardInterrupt:
+        print("eval-vidla: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="eval-vidla",
+        description="Score a model on published benchmarks and on held-out shards.",
+        epilog="`eval-vidla COMMAND --help` has examples. Works under torchrun: each rank embeds its share.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    retrieval = commands.add_parser(
+        "retrieval",
+        help="text-to-video and video-to-text: R@1/5/10, MdR, MnR, with and without dual softmax",
+        description="Text-to-video and video-to-text retrieval as in the paper.",
+        epilog=retrieval_cli.EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    retrieval_cli.add_arguments(retrieval)
+    classify = commands.add_parser(
+        "classify",
+        help="zero-shot with prompt templates, or with a finetuned head",
+        description="Classification of videos, zero-shot or with a finetuned head.",
+    )
+    classify_cli.add_arguments(classify)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
