@@ -1,6 +1,10 @@
 """The contrastive loss against plain float64 loops, across two processes, and its memory."""
 
+import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ from support.ranks import on_ranks
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from bench.loss import MAPPED
 from training.engine.distributed import Ranks
 from training.vidla.loss import LossSettings, clamp_logit_scale_, contrastive_loss
 
@@ -245,13 +250,22 @@ def test_a_tower_under_ddp_gets_the_gradients_of_one_process(tmp_path: Path) -> 
             torch.testing.assert_close(rank[name], gradient, msg=name)
 
 
+def test_the_whole_matrix_of_logits_is_never_in_memory() -> None:
+    """4096 x 4096 logits are 64 MiB; chunks of 128 rows are 2 MiB, a handful of them at a time."""
+    command = [sys.executable, "-m", "bench.loss", "--way=chunked", "--rows=4096", "--width=64", "--chunk=128"]
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=os.environ | MAPPED, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert json.loads(done.stdout)["gib"] < 0.03
+
+
 def test_the_logit_scale_is_held_between_one_and_its_highest() -> None:
     log_scale = nn.Parameter(torch.tensor(9.0))
     clamp_logit_scale_(log_scale, 100.0)
-    assert float(log_scale) == pytest.approx(math.log(100))
+    assert log_scale.item() == pytest.approx(math.log(100))
     log_scale.data.fill_(-3.0)
     clamp_logit_scale_(log_scale, 100.0)
-    assert float(log_scale) == 0.0
+    assert log_scale.item() == 0.0
 
 
 def test_a_term_names_its_columns_in_order_of_preference() -> None:

@@ -1,0 +1,160 @@
+"""Memory and time of the chunked contrastive loss against the form that holds the whole matrix of logits.
+
+    python -m bench.loss                     # 32,768 x 512, one term, both directions, forward and backward
+    python -m bench.loss --small             # 4,096 x 512
+    python -m bench.loss --device cuda
+
+Each way runs in a process of its own, on the same embeddings; what is counted is what the loss adds to them at its
+peak, their gradients included. On the processor that is resident memory, with large blocks mapped one by one so that
+what was freed is not counted. A way that would not fit into the memory at hand is left out, with what it would take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+
+import psutil
+import torch
+import torch.nn.functional as F
+
+from training.engine.distributed import Ranks
+from training.vidla.loss import LossSettings, contrastive_loss
+
+WAYS = ("chunked", "whole matrix")
+ALLOWED_GIB = 1.0
+MAPPED = {"MALLOC_MMAP_THRESHOLD_": str(2**20)}
+"""glibc's allocator gives blocks of this size back when they are freed; by itself it keeps those below 32 MiB."""
+MATRICES = 4
+"""Matrices of logits that the materialised form holds at its peak: the logits, two log-softmaxes, a gradient."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One way at one size."""
+
+    gib: float
+    seconds: float
+    loss: float
+
+
+def loss_of(
+    way: str, video_BD: torch.Tensor, text_BD: torch.Tensor, scale: torch.Tensor, chunk: int, ranks: Ranks
+) -> torch.Tensor:
+    """Both directions of one term, every text present, every clip of another video."""
+    rows = torch.arange(len(video_BD), device=video_BD.device)
+    if way == "chunked":
+        present, span_B2 = (
+            {"caption": torch.ones_like(rows, dtype=torch.bool)},
+            torch.zeros(len(rows), 2).to(rows.device),
+        )
+        settings = LossSettings(chunk=chunk)
+        shares = contrastive_loss(video_BD, {"caption": text_BD}, present, scale, rows, span_B2, settings, ranks)
+        return shares["caption"]
+    logits_BB = scale * video_BD @ text_BD.T
+    return F.cross_entropy(logits_BB, rows) + F.cross_entropy(logits_BB.T, rows)
+
+
+def measure(way: str, rows: int, width: int, chunk: int, device: torch.device) -> Measured:
+    """Forward and backward once, in this process; peak memory over what was there before."""
+    draw = torch.Generator().manual_seed(0)
+    pair = [F.normalize(torch.randn(rows, width, generator=draw), dim=1).to(device) for _ in range(2)]
+    video_BD, text_BD = (x.requires_grad_() for x in pair)
+    scale = torch.tensor(1 / 0.07, device=device, requires_grad=True)
+    ranks = Ranks(device=device)
+    loss_of(way, video_BD[:64], text_BD[:64], scale, chunk, ranks).backward()  # what is loaded at first use
+    for leaf in (video_BD, text_BD):
+        leaf.grad = None
+    before = _now(device)
+    began = time.perf_counter()
+    loss = loss_of(way, video_BD, text_BD, scale, chunk, ranks)
+    loss.backward()
+    value = loss.item()
+    seconds = time.perf_counter() - began
+    return Measured((_peak(device) - before) / 2**30, seconds, value)
+
+
+def measure_apart(way: str, arguments: argparse.Namespace) -> Measured | None:
+    """The same in a process of its own; None where it would not fit."""
+    if way != "chunked" and MATRICES * 4 * arguments.rows**2 > 0.9 * _available(arguments.device):
+        return None
+    command = [sys.executable, "-m", "bench.loss", "--way", way, "--rows", str(arguments.rows)]
+    command += ["--width", str(arguments.width), "--chunk", str(arguments.chunk), "--device", arguments.device]
+    environment = os.environ | MAPPED
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return Measured(**json.loads(done.stdout))
+
+
+def report(arguments: argparse.Namespace, results: dict[str, Measured | None]) -> str:
+    """The result as Markdown, machine and date included."""
+    name = torch.cuda.get_device_name() if arguments.device.startswith("cuda") else f"{os.cpu_count()} cores"
+    lines = [
+        f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {name}, torch {torch.__version__}; {arguments.rows} x "
+        f"{arguments.width} float32, one term, both directions, forward and backward, {arguments.chunk} rows a chunk.",
+        "",
+        "| way | GiB added | seconds | loss |",
+        "|---|---|---|---|",
+    ]
+    for way, found in results.items():
+        wanted = f"about {MATRICES * 4 * arguments.rows**2 / 2**30:.1f}"
+        shown = f"{found.gib:.3f} | {found.seconds:.2f} | {found.loss:.6f}" if found else f"{wanted}, not run | |"
+        lines.append(f"| {way} | {shown} |")
+    ours, other = results["chunked"], results["whole matrix"]
+    assert ours is not None
+    lines += ["", f"{ours.gib:.3f} GiB (asked for at 32,768 x 512: below {ALLOWED_GIB:g})."]
+    if other:
+        lines[-1] += (
+            f" {other.gib / ours.gib:.1f} times less memory, {ours.seconds / other.seconds:.2f} times the time."
+        )
+    return "\n".join(lines)
+
+
+def _now(device: torch.device) -> int:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device)
+    return psutil.Process().memory_info().rss
+
+
+def _peak(device: torch.device) -> int:
+    """Highest so far; on the processor since the process began, which `_now` must not have been below."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _available(device: str) -> int:
+    if device.startswith("cuda"):
+        return torch.cuda.mem_get_info()[0]
+    return psutil.virtual_memory().available
+
+
+def main() -> None:
+    """Measure both ways, or one of them in this process."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=32768)
+    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--chunk", type=int, default=LossSettings().chunk)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--small", action="store_true", help="4,096 rows")
+    parser.add_argument("--way", choices=WAYS, help="measure this one here and print JSON")
+    arguments = parser.parse_args()
+    if arguments.small:
+        arguments.rows = 4096
+    if arguments.way:
+        device = torch.device(arguments.device)
+        found = measure(arguments.way, arguments.rows, arguments.width, arguments.chunk, device)
+        print(json.dumps(asdict(found)))
+        return
+    print(report(arguments, {way: measure_apart(way, arguments) for way in WAYS}))
+
+
+if __name__ == "__main__":
+    main()
