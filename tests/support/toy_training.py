@@ -27,6 +27,10 @@ class ToyBatch:
     def __len__(self) -> int:
         return len(self.keys)
 
+    @property
+    def usable(self) -> int:
+        return len(self) - self.skips.total()
+
 
 class ToyBatches:
     """Batch number n is a pure function of n; `poison` is the step whose batch is no number."""

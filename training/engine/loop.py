@@ -143,7 +143,7 @@ def _steps(run: Run, optimizer: torch.optim.Optimizer, done: int, total: int, wr
         norm = _update(run, optimizer)
         done += 1
         guard.add(len(batch), batch.skips, batch.keys)
-        used, stop = _agree(run, len(batch) - batch.skips.total())
+        used, stop = _agree(run, batch.usable)
         now = time.perf_counter()
         meter.add(Step(report, used, now - last, waited, run.task.flops(batch), rate, norm, batch.skips))
         if done % run.loop.log_every == 0 or done == total:

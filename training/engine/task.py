@@ -28,10 +28,15 @@ class StepReport:
 class Task(Protocol):
     """One kind of training."""
 
-    module: nn.Module
-    """Everything that is trained."""
-    best_by: str
-    """The score of `evaluate` that tells the best checkpoint; higher is better."""
+    @property
+    def module(self) -> nn.Module:
+        """Everything that is trained."""
+        ...
+
+    @property
+    def best_by(self) -> str:
+        """The score of `evaluate` that tells the best checkpoint; higher is better."""
+        ...
 
     @property
     def architecture(self) -> Mapping[str, Any]:
@@ -72,7 +77,11 @@ class Task(Protocol):
 
 
 class Batches(Protocol):
-    """Batches in their order, with a position that can be returned to."""
+    """Batches in their order, with a position that can be returned to.
+
+    A batch has a length (clips of this rank), `usable` (how many of them could be read), `keys` and `skips` (a count
+    of those that could not, by reason); the rest is between source and task.
+    """
 
     @property
     def identity(self) -> str:

@@ -24,10 +24,10 @@ from training.data.records import Batch
 from training.engine.distributed import Ranks, sum_over
 from training.engine.task import NonFiniteLoss, StepReport, to_device
 from training.vidla.export import load_weights, save
-from training.vidla.init import is_new
 from training.vidla.loss import LossSettings, clamp_logit_scale_, contrastive_loss
 from training.vidla.model import VidLA
 from training.vidla.settings import ComputeSettings
+from training.vidla.video_tower import is_new
 
 Embeddings = tuple[torch.Tensor, dict[str, torch.Tensor]]
 

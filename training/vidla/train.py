@@ -17,7 +17,6 @@ from runtime.errors import UserError
 from training.data.loader import TrainBatches
 from training.data.records import Source
 from training.data.shard_source import ShardSource
-from training.data.webdataset_source import WebdatasetSource
 from training.engine.distributed import Ranks, barrier, close_ranks, init_ranks
 from training.engine.loop import Run, train
 from training.evaluation.held_out import HeldOut
@@ -83,6 +82,8 @@ def open_source(settings: VidlaSettings) -> Source:
         raise UserError("--shards: name at least one folder that `curate run` wrote")
     terms = {term: settings.loss.columns(term) for term in settings.loss.terms}
     if settings.data.source == "webdataset":
+        from training.data.webdataset_source import WebdatasetSource
+
         return WebdatasetSource(settings.data, terms, settings.loop.seed)
     return ShardSource(settings.data, terms, settings.loop.seed, "train")
 
@@ -92,8 +93,8 @@ def open_batches(settings: VidlaSettings, source: Source, model: VidLA, ranks: R
     return TrainBatches(
         source,
         global_batch=settings.loop.batch_size,
-        rank=ranks.rank,
-        world_size=ranks.world_size,
+        clips_per_root=settings.data.clips_per_root,
+        ranks=ranks,
         tokenizer=model.tokenizer,
         frames=settings.model.frames,
         settings=settings.data,
