@@ -172,15 +172,26 @@ def test_zero_shot_from_the_command_line_writes_scores_and_how_they_came_about(c
     save(model, tmp_path / "export")
     flags = ["--checkpoint", str(tmp_path / "export"), "--benchmark", "folder", "--videos", str(colours)]
     output = tmp_path / "scores" / "zero.json"
-    assert classify_cli.run(parsed(*flags, "--frames", "6", "--device", "cpu", "--output", str(output))) == 0
+    assert (
+        classify_cli.run(parsed(*flags, "--frames", "6", "--device", "cpu", "--workers", "1", "--output", str(output)))
+        == 0
+    )
     report = json.loads(output.read_text())
     assert report["way"] == "zero-shot"
     assert report["videos"] == 6
     assert report["complete"] is True
     assert report["look"] == {
-        "sampling": "uniform", "frames": 6, "views": {"temporal": 1, "spatial": 1}, "batch_size": 16, "workers": 2
+        "sampling": "uniform", "frames": 6, "views": {"temporal": 1, "spatial": 1}, "batch_size": 16, "workers": 1
     }  # fmt: skip
     assert "this checkpoint" in capsys.readouterr().out
+
+
+def test_without_time_each_frame_is_seen_by_itself(colours, tmp_path):
+    flags = ["--checkpoint", "random:tiny", "--frame-mean", "--benchmark", "folder", "--videos", str(colours)]
+    output = tmp_path / "mean.json"
+    assert classify_cli.run(parsed(*flags, "--frames", "2", "--device", "cpu", "--output", str(output))) == 0
+    report = json.loads(output.read_text())
+    assert (report["frame_mean"], report["videos"], report["look"]["frames"]) == (True, 6, 2)
 
 
 def test_a_head_is_scored_in_the_order_of_its_own_classes(colours, model, tmp_path):

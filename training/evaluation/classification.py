@@ -28,6 +28,7 @@ from training.data.duration import video_seconds
 from training.data.records import ClipFailed, Crop
 from training.engine.distributed import Ranks, gather_objects
 from training.evaluation.benchmarks.labelled import ClassificationSet, LabelledVideo
+from training.evaluation.embed import Encoder
 from training.evaluation.templates import fill
 from training.evaluation.views import ONE_VIEW, Sampling, Views, crops, looks
 from training.vidla.model import VidLA
@@ -107,12 +108,21 @@ def class_embeddings(
     return F.normalize(mean_KD, dim=-1)
 
 
-def zero_shot(model: VidLA, classes: Sequence[str], templates: Sequence[str]) -> Classifier:
-    """A classifier that compares clips with sentences about the classes; logits are scaled as in training."""
+def zero_shot(
+    model: VidLA, classes: Sequence[str], templates: Sequence[str], encode: Encoder | None = None
+) -> Classifier:
+    """A classifier that compares clips with sentences about the classes; logits are scaled as in training.
+
+    Args:
+        model: in evaluation mode.
+        classes: their names.
+        templates: sentences for each.
+        encode: something else than the model's `encode_video`, such as `frame_mean`.
+    """
     embeddings_KD = class_embeddings(model, classes, templates)
 
     def classify(video_BTCHW: torch.Tensor) -> torch.Tensor:
-        return model.logit_scale.exp() * (model.encode_video(video_BTCHW).float() @ embeddings_KD.T)
+        return model.logit_scale.exp() * ((encode or model.encode_video)(video_BTCHW).float() @ embeddings_KD.T)
 
     return classify
 

@@ -1,7 +1,4 @@
-"""The subcommand `eval-vidla classify`: a checkpoint and a benchmark in, accuracy beside the paper's out.
-
-    eval-vidla classify --checkpoint run/best --benchmark kinetics400 --annotations anno/ --videos k400/val
-    eval-vidla classify --checkpoint ft/best --head ft/best --benchmark ssv2 --annotations anno/ --videos ssv2/
+"""`eval-vidla classify`: a model and a benchmark in, accuracy beside the paper's out.
 
 Without `--head` classes are told by sentences about them (zero-shot: 32 frames over the whole video, one view, as in
 the paper); with it by a finetuned head (16 frames; 5x3 dense views for Kinetics, 2x3 uniform ones for SSv2).
@@ -12,14 +9,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    import torch
-
     from training.engine.distributed import Ranks
     from training.evaluation.benchmarks.labelled import ClassificationSet
     from training.evaluation.classification import ClassificationScores, Classifier, Looks
@@ -28,6 +24,18 @@ if TYPE_CHECKING:
 BENCHMARKS: Final = ("kinetics400", "ssv2", "folder")
 ZERO_SHOT_FRAMES: Final = 32
 HEAD_FRAMES: Final = 16
+
+EXAMPLES: Final = """\
+examples:
+  eval-vidla classify --checkpoint run/best --benchmark kinetics400 --annotations anno/k400 --videos k400/val
+      zero-shot, with the 28 sentences CLIP has for Kinetics
+  eval-vidla classify --checkpoint openai --frame-mean --benchmark kinetics400 --annotations anno/k400 --videos k400/val
+      CLIP itself, each frame by itself: the zero-shot baseline
+  eval-vidla classify --checkpoint ft/best --head ft/best --benchmark ssv2 --annotations anno/ssv2 --videos ssv2/
+      a finetuned head, in 2x3 views
+  eval-vidla classify --checkpoint run/best --benchmark folder --videos videos/
+      any videos: one sub-folder a class
+"""
 
 
 @dataclass(frozen=True)
@@ -72,8 +80,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint",
         required=True,
-        metavar="FOLDER",
-        help="folder of an export or of a checkpoint; or weights to start from: openai, ViT-B-16:openai, random:tiny",
+        metavar="MODEL",
+        help="folder of a trained model (RUN/best), or for a zero-shot baseline what `train-vidla --init` takes: "
+        "openai, ViT-B-16:openai, hf://…, random:tiny",
     )
     parser.add_argument("--benchmark", required=True, choices=BENCHMARKS)
     parser.add_argument("--videos", required=True, type=Path, metavar="DIR", help="video files, found by their ids")
@@ -86,6 +95,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--split", default="val", choices=("train", "val", "test"), help="default val")
     parser.add_argument("--head", type=Path, metavar="FOLDER", help="finetuned head (default: zero-shot)")
+    parser.add_argument(
+        "--frame-mean", action="store_true", help="embed each frame by itself and average: CLIP without sense of time"
+    )
     parser.add_argument("--views", metavar="SxC", help="spans x squares (default: 1x1; with a head the paper's)")
     parser.add_argument("--frames", type=int, metavar="T", help="frames a clip (default: 32 zero-shot, 16 with a head)")
     parser.add_argument(
@@ -95,8 +107,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "that of its training)",
     )
     parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="clips at once (default 16)")
-    parser.add_argument("--workers", type=int, default=2, metavar="N", help="threads that decode (default 2)")
+    parser.add_argument("--workers", type=int, metavar="N", help="decoding threads (default: cores)")
     parser.add_argument("--device", metavar="NAME", help="cpu or cuda (default: a GPU where there is one)")
+    parser.add_argument("--precision", choices=("auto", "bf16", "fp32"), default="auto")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N videos, for a quick look")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the scores as JSON")
 
@@ -131,6 +144,8 @@ def _check(arguments: argparse.Namespace) -> None:
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise UserError(f"--{name.replace('_', '-')} {value}: must be at least 1")
+    if arguments.frame_mean and arguments.head:
+        raise UserError("--frame-mean: is a zero-shot baseline and has no head; leave out one of the two")
 
 
 def _read_set(arguments: argparse.Namespace) -> ClassificationSet:
@@ -143,17 +158,18 @@ def _read_set(arguments: argparse.Namespace) -> ClassificationSet:
 def _score(arguments: argparse.Namespace, videos: ClassificationSet, ranks: Ranks) -> dict[str, Any]:
     """Open what the flags name and show it the videos; the report."""
     from training.evaluation.classification import Picture, score
+    from training.evaluation.opening import open_model, weights_hash
     from training.vidla.head import head_facts
     from training.vidla.task import choose_precision
 
     look = _look(arguments, head_facts(arguments.head) if arguments.head else {})
-    model = _open_model(arguments.checkpoint, look.frames, ranks.device)
-    model.video.settings.check_frames(look.frames)
-    precision = choose_precision("auto", ranks.device)
+    model, _ = open_model(arguments.checkpoint, look.frames, ranks.device, without_time=arguments.frame_mean)
+    precision = choose_precision(arguments.precision, ranks.device)
     with precision.autocast(ranks.device):
         classify, videos = _classifier(arguments, model, videos)
         scores = score(classify, videos, look, Picture.of(model), ranks)
-    return _report(arguments, videos, look, scores) | {"precision": str(precision.dtype).removeprefix("torch.")}
+    made_with = {"weights": weights_hash(model), "precision": str(precision.dtype).removeprefix("torch.")}
+    return _report(arguments, videos, look, scores) | made_with
 
 
 def _look(arguments: argparse.Namespace, facts: Mapping[str, Any]) -> Looks:
@@ -167,17 +183,8 @@ def _look(arguments: argparse.Namespace, facts: Mapping[str, Any]) -> Looks:
     views = Views.parse(arguments.views) if arguments.views else recipe.views if recipe else ONE_VIEW
     sampling = arguments.sampling or facts.get("sampling") or (recipe.sampling if recipe else "uniform")
     frames = arguments.frames or facts.get("frames") or (HEAD_FRAMES if arguments.head else ZERO_SHOT_FRAMES)
-    return Looks(sampling, frames, views, arguments.batch_size, arguments.workers)
-
-
-def _open_model(checkpoint: str, frames: int, device: torch.device) -> VidLA:
-    """A folder of ours, or weights to start from."""
-    from training.vidla.export import load
-    from training.vidla.init import ModelSettings, build_model
-
-    if Path(checkpoint).is_dir():
-        return load(checkpoint, device)
-    return build_model(ModelSettings(init=checkpoint, frames=frames)).to(device).eval()
+    workers = arguments.workers or len(os.sched_getaffinity(0))
+    return Looks(sampling, frames, views, arguments.batch_size, workers)
 
 
 def _classifier(
@@ -185,11 +192,13 @@ def _classifier(
 ) -> tuple[Classifier, ClassificationSet]:
     """What turns clips into logits, and the set with its classes in the order of the logits."""
     from training.evaluation.classification import zero_shot
+    from training.evaluation.embed import frame_mean
     from training.evaluation.templates import templates_of
     from training.vidla.head import VideoClassifier, load_head, width_of
 
     if arguments.head is None:
-        return zero_shot(model, videos.classes, templates_of(arguments.benchmark)), videos
+        encode = frame_mean(model) if arguments.frame_mean else None
+        return zero_shot(model, videos.classes, templates_of(arguments.benchmark), encode), videos
     head = load_head(arguments.head, width_of(model.video)).to(model.logit_scale.device)
     return VideoClassifier(model.video, head).eval(), videos.in_order_of(head.classes)
 
@@ -206,6 +215,7 @@ def _report(
         "way": way,
         "checkpoint": arguments.checkpoint,
         "head": str(arguments.head) if arguments.head else None,
+        "frame_mean": arguments.frame_mean,
         "look": asdict(look),
         "classes": len(videos.classes),
         **percent,
