@@ -21,6 +21,7 @@ from training.data.records import ClipFailed, MediaRef
 
 _TRIES = 3
 _BLOCK = 1 << 20
+_ABANDONED = 3600 * 10**9  # ns without a write after which a download under way is that of a killed process
 
 
 def is_remote(url: str) -> bool:
@@ -82,6 +83,7 @@ class TarCache:
             with store.open(name) as source, part.open("r+b") as target:
                 while block := source.read(_BLOCK):
                     target.write(block)
+            _touch(part)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
@@ -89,15 +91,15 @@ class TarCache:
     def _make_room(self, size: int) -> None:
         held = sorted(self._held())
         total = sum(item[1] for item in held)
-        for _, freed, path in held:
+        for used, freed, path in held:
             if total + size <= self.max_bytes:
                 return
-            if path.suffix == ".tar":
+            if path.suffix == ".tar" or used < time.time_ns() - _ABANDONED:
                 path.unlink(missing_ok=True)
                 total -= freed
 
-    def _held(self) -> list[tuple[float, int, Path]]:
-        """Time of last use, size and path of each tar, those under way included."""
+    def _held(self) -> list[tuple[int, int, Path]]:
+        """Time of last use (ns), size and path of each tar, those under way included."""
         found = []
         for pattern in ("*.tar", ".part-*"):
             for path in self.folder.glob(pattern):
@@ -105,7 +107,7 @@ class TarCache:
                     stat = path.stat()
                 except FileNotFoundError:
                     continue
-                found.append((stat.st_mtime, stat.st_size, path))
+                found.append((stat.st_mtime_ns, stat.st_size, path))
         return found
 
 
@@ -163,7 +165,7 @@ def _read_local(path: Path, offset: int, size: int | None) -> bytes:
 def _touch(path: Path) -> bool:
     """Note the use of a file; whether it is there."""
     try:
-        os.utime(path)
+        os.utime(path, ns=(time.time_ns(), time.time_ns()))
     except FileNotFoundError:
         return False
     return True

@@ -1,0 +1,190 @@
+"""What lies where in other people's webdataset tars: one pass over each, kept as a Parquet file beside other caches.
+
+`webdataset` itself reads tars from front to back; to shuffle, to share among ranks and to resume exactly, samples have
+to be found by number. A sample is a run of members whose names agree up to the first dot.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tarfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from runtime.config import content_hash
+from runtime.errors import UserError
+from shards.errors import ShardError
+from training.data.cache import is_remote
+
+TXT = "txt"
+"""Name under which the text of a sample's ``.txt`` is found."""
+
+_VIDEO = ("mp4", "webm", "mkv", "mov", "avi")
+_LAYOUT = 1  # raised when the files kept would look different
+_INDEX = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),  # of the video's first byte in the tar
+        pa.field("size", pa.int64(), nullable=False),
+        pa.field("texts", pa.string(), nullable=False),  # JSON object: the .txt and the json's fields that are text
+        pa.field("times", pa.string(), nullable=False),  # JSON object: the json's numbers
+    ]
+)
+_BRACES = re.compile(r"\{([^{}]*)\}")
+
+
+@dataclass(frozen=True)
+class TarFacts:
+    """A tar with its index."""
+
+    url: str
+    index: Path
+    samples: int
+    digest: str
+    """Of its name, its size and its members."""
+    size: int
+    """Bytes."""
+
+
+def expand(pattern: str) -> list[str]:
+    """The tars that a path or URL with braces (``{000..127}``, ``{a,b}``) and globs means; a folder means its tars.
+
+    Raises:
+        UserError: none.
+    """
+    found: list[str] = []
+    for name in _braces(pattern):
+        if is_remote(name):
+            filesystem, path = fsspec.core.url_to_fs(name)
+            hits = filesystem.glob(path) if re.search(r"[*?\[]", name) else [path]
+            found += [str(filesystem.unstrip_protocol(hit)) for hit in hits]
+        elif Path(name).is_dir():
+            found += sorted(str(path) for path in Path(name).glob("*.tar"))
+        elif re.search(r"[*?\[]", name):
+            anchor = Path(name).anchor or "."
+            found += sorted(str(path) for path in Path(anchor).glob(name.removeprefix(anchor)))
+        else:
+            found.append(name)
+    if not found:
+        raise UserError(f"--shards {pattern}: no tar of that name")
+    return found
+
+
+def index_tar(url: str, folder: Path) -> TarFacts:
+    """Index a tar, or find the index made before.
+
+    Args:
+        url: path or fsspec URL.
+        folder: where indexes are kept.
+
+    Raises:
+        UserError: there is no such tar.
+        ShardError: it is compressed, damaged or cut short.
+    """
+    try:
+        with fsspec.open(url, "rb") as file:
+            size = int(file.seek(0, 2))
+            index = folder / f"{content_hash(url, size, _mark(url), _LAYOUT)}.parquet"
+            if not index.is_file():
+                file.seek(0)
+                _keep(pa.Table.from_pylist(list(_samples(file, size, url)), schema=_INDEX), index)
+    except FileNotFoundError:
+        raise UserError(f"--shards {url}: no such tar") from None
+    rows = pq.read_table(index, columns=["key", "offset"])
+    return TarFacts(url, index, rows.num_rows, content_hash(PurePosixPath(url).name, size, rows.to_pylist()), size)
+
+
+def read_samples(tar: TarFacts) -> list[dict[str, Any]]:
+    """The samples of an indexed tar in their order: key, offset, size, texts (by name), times (by name)."""
+    rows: list[dict[str, Any]] = pq.read_table(tar.index).to_pylist()
+    return [row | {name: json.loads(row[name]) for name in ("texts", "times")} for row in rows]
+
+
+def _braces(pattern: str) -> Iterator[str]:
+    """Written here: the package that webdataset takes for it is not kept any more."""
+    match = _BRACES.search(pattern)
+    if match is None:
+        yield pattern
+        return
+    span = re.fullmatch(r"(\d+)\.\.(\d+)", match[1])
+    if span:
+        first, last = int(span[1]), int(span[2])
+        choices = [f"{number:0{len(span[1])}d}" for number in range(first, last + 1)]
+    else:
+        choices = match[1].split(",")
+    for choice in choices:
+        yield from _braces(pattern[: match.start()] + choice + pattern[match.end() :])
+
+
+def _mark(url: str) -> int:
+    """What changes when a local tar is written anew; an object store's size must do."""
+    return 0 if is_remote(url) else Path(url.removeprefix("file://")).stat().st_mtime_ns
+
+
+def _keep(table: pa.Table, index: Path) -> None:
+    index.parent.mkdir(parents=True, exist_ok=True)
+    part = index.with_name(f".{uuid.uuid4().hex}.part")
+    pq.write_table(table, part)
+    part.replace(index)
+
+
+def _samples(file: IO[bytes], size: int, url: str) -> Iterator[dict[str, Any]]:
+    """One row a sample that has a video."""
+    members = ((_split(member.name), member) for member in _members(file, size, url))
+    for key, group in groupby(members, key=lambda item: item[0][0]):
+        parts = {extension: member for (_, extension), member in group}
+        video = next((parts[extension] for extension in _VIDEO if extension in parts), None)
+        if video is None:
+            continue
+        texts = {TXT: _read(file, parts[TXT]).decode("utf-8", "replace").strip()} if TXT in parts else {}
+        fields = _json(_read(file, parts["json"]), f"{url}: {key}.json") if "json" in parts else {}
+        texts = {name: value for name, value in fields.items() if isinstance(value, str)} | texts
+        times = {name: value for name, value in fields.items() if type(value) in (int, float)}
+        row = {"key": key, "offset": video.offset_data, "size": video.size}
+        yield row | {"texts": json.dumps(texts), "times": json.dumps(times)}
+
+
+def _members(file: IO[bytes], size: int, url: str) -> Iterator[tarfile.TarInfo]:
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            for member in tar:
+                if member.offset_data + member.size > size:
+                    raise ShardError(f"{url}: {member.name} runs past the end of the tar; it was cut short")
+                if member.isfile():
+                    yield member
+            if 0 < size - tar.offset < tarfile.BLOCKSIZE:
+                raise ShardError(f"{url}: ends within a header at byte {size}; it was cut short")
+    except tarfile.ReadError as error:
+        raise ShardError(f"{url}: damaged, cut short or compressed ({error}); a plain tar is needed") from None
+
+
+def _split(name: str) -> tuple[str, str]:
+    """A member's sample and what it is of it."""
+    path = PurePosixPath(name)
+    stem, _, extension = path.name.partition(".")
+    return str(path.with_name(stem)) if stem else name, extension.lower()
+
+
+def _read(file: IO[bytes], member: tarfile.TarInfo) -> bytes:
+    position = file.tell()
+    file.seek(member.offset_data)
+    data = file.read(member.size)
+    file.seek(position)
+    return data
+
+
+def _json(data: bytes, where: str) -> dict[str, Any]:
+    try:
+        fields = json.loads(data)
+    except ValueError as error:
+        raise ShardError(f"{where}: no readable JSON ({error})") from None
+    return fields if isinstance(fields, dict) else {}
