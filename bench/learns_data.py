@@ -5,7 +5,7 @@ four kinds, and two clips one after the other make a fifth:
 
     rest        "red square rests at the top"             needs no time: the control
     direction   "red square moves left"                   the same frames backwards: "moves right"
-    speed       "red square falls slowly"                 the same places, crossed once or, twice as fast, twice
+    speed       "red square falls slowly"                 the same places, crossed once or, "quickly", four times
     scale       "red square blinks"                       three odd frames, which only level 0 sees; "glows": in one go
                 "red square brightens"                    a drift over the whole scene; backwards: "fades"
     order       "red square then blue ring"               two scenes at half the frame rate
@@ -14,14 +14,15 @@ Every caption about time has a *twin* whose videos consist of the same frames in
 of frames can tell a video from all others, but not from its twin, so half is the most that its R@1 can reach.
 
 A *root* is four scenes, one of each of the four kinds, in a random order. Five clips nest in it: the scenes and one
-pair of neighbours. In training one quarter of the things is left out for each kind, and every thing is left out beside
-one other; `gallery` makes clips of just these combinations.
+pair of neighbours. In training one quarter of the 16 things is left out for each kind, and every thing is left out
+beside one other; `gallery` makes clips of just these combinations.
 
 Shapes: B clips, T frames, S pixels of a side, C = 3 colours.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise, product
@@ -30,18 +31,16 @@ import numpy as np
 import numpy.typing as npt
 
 FRAMES = 12
-SIZE = 32
-SPRITE = 10
-FREE = SIZE - SPRITE
-"""Pixels that a thing can move by."""
+CELLS = 3
+"""A thing fills one cell of a grid of this many by this many; where cells are patches, one patch shows all of it."""
+SPRITE = 8
+SIZE = CELLS * SPRITE
 
 COLOURS = {
     "red": (230, 30, 30),
     "green": (30, 200, 30),
     "blue": (40, 60, 240),
     "yellow": (230, 220, 20),
-    "purple": (200, 30, 220),
-    "white": (240, 240, 240),
 }
 SHAPES = ("square", "ring", "cross", "bars")
 KINDS = {
@@ -88,10 +87,10 @@ class Scene:
 
 @dataclass(frozen=True)
 class Course:
-    """Where a thing is and how bright, frame by frame."""
+    """Where a thing is, in cells, and how bright, frame by frame."""
 
-    left_T: npt.NDArray[np.int64]
-    top_T: npt.NDArray[np.int64]
+    column_T: npt.NDArray[np.int64]
+    row_T: npt.NDArray[np.int64]
     light_T: npt.NDArray[np.float64]
 
 
@@ -112,25 +111,33 @@ class Clip:
 THINGS = tuple(Thing(colour, shape) for colour, shape in product(COLOURS, SHAPES))
 
 
+@cache
 def held_out(kind: str) -> tuple[Thing, ...]:
-    """The six of the 24 things that never do anything of this kind in training; each colour is among them once."""
+    """The four of the 16 things that never do anything of this kind in training: two colours by two shapes."""
     number = list(KINDS).index(kind)
-    return tuple(t for c, s, t in _numbered() if (c + s + number) % len(SHAPES) == 0)
+    colours = list(COLOURS)[number % 2 :: 2]
+    shapes = [SHAPES[number], SHAPES[(number + 1) % len(SHAPES)]]
+    return tuple(Thing(colour, shape) for colour, shape in product(colours, shapes))
 
 
 @cache
 def held_out_pairs() -> tuple[tuple[Thing, Thing], ...]:
-    """Twelve pairs that are never neighbours in training, in neither order; every thing is in one of them."""
-    shuffled = np.random.default_rng(24).permutation(len(THINGS)).tolist()
+    """Eight pairs that are never neighbours in training, in neither order; every thing is in one of them."""
+    shuffled = np.random.default_rng(16).permutation(len(THINGS)).tolist()
     return tuple((THINGS[a], THINGS[b]) for a, b in zip(shuffled[::2], shuffled[1::2], strict=True))
 
 
-def draw_root(rng: np.random.Generator) -> tuple[Scene, ...]:
-    """Four scenes, one of each kind, of combinations that are not held out."""
+def draw_things(count: int, rng: np.random.Generator) -> tuple[Thing, ...]:
+    """Different things; more than four of them can do everything in training."""
+    return tuple(THINGS[number] for number in rng.permutation(len(THINGS))[:count])
+
+
+def draw_root(things: Sequence[Thing], rng: np.random.Generator) -> tuple[Scene, ...]:
+    """Four scenes, one of each kind, of combinations of `things` that are not held out."""
     forbidden = {frozenset(pair) for pair in held_out_pairs()}
     while True:
         kinds = rng.permutation(list(KINDS)).tolist()
-        root = tuple(_draw_scene(kind, rng) for kind in kinds)
+        root = tuple(_draw_scene(kind, things, rng) for kind in kinds)
         neighbours = [frozenset((a.thing, b.thing)) for a, b in pairwise(root)]
         if all(len(pair) == 2 and pair not in forbidden for pair in neighbours):
             return root
@@ -138,7 +145,7 @@ def draw_root(rng: np.random.Generator) -> tuple[Scene, ...]:
 
 def clips_of(root: tuple[Scene, ...], count: int, rng: np.random.Generator) -> list[Clip]:
     """`count` different ones of a root's five clips."""
-    grey = int(rng.integers(40, 100))
+    grey = int(rng.integers(30, 70))
     pair = int(rng.integers(len(root) - 1))
     chosen = rng.permutation(len(root) + 1)[:count].tolist()
     return [
@@ -150,12 +157,12 @@ def clips_of(root: tuple[Scene, ...], count: int, rng: np.random.Generator) -> l
 
 
 def gallery(kind: str, rng: np.random.Generator) -> list[Clip]:
-    """24 clips with different captions, all of held-out combinations; every caption's twin is among them."""
+    """16 clips with different captions, all of held-out combinations; every caption's twin is among them."""
     if kind == "order":
         pairs = [order for a, b in held_out_pairs() for order in ((a, b), (b, a))]
-        return [order_clip(_scene_of(a, rng), _scene_of(b, rng), 0, int(rng.integers(40, 100)), rng) for a, b in pairs]
+        return [order_clip(_scene_of(a, rng), _scene_of(b, rng), 0, int(rng.integers(30, 70)), rng) for a, b in pairs]
     return [
-        scene_clip(Scene(kind, thing, does), 0, int(rng.integers(40, 100)), rng)
+        scene_clip(Scene(kind, thing, does), 0, int(rng.integers(30, 70)), rng)
         for thing, does in product(held_out(kind), KINDS[kind])
     ]
 
@@ -181,7 +188,8 @@ def render(scene: Scene, grey: int, rng: np.random.Generator) -> Frames:
     mask_SS1 = _mask(scene.thing.shape)[..., None]
     colour = np.array(COLOURS[scene.thing.colour], dtype=np.float64)
     frames_TSSC = np.full((FRAMES, SIZE, SIZE, 3), grey, dtype=np.uint8)
-    for frame_SSC, left, top, light in zip(frames_TSSC, way.left_T, way.top_T, way.light_T, strict=True):
+    for frame_SSC, row, column, light in zip(frames_TSSC, way.row_T, way.column_T, way.light_T, strict=True):
+        top, left = row * SPRITE, column * SPRITE
         window_SSC = frame_SSC[top : top + SPRITE, left : left + SPRITE]
         window_SSC[:] = np.where(mask_SS1, grey + light * (colour - grey), window_SSC)
     return frames_TSSC
@@ -189,21 +197,21 @@ def render(scene: Scene, grey: int, rng: np.random.Generator) -> Frames:
 
 def course(does: str, rng: np.random.Generator) -> Course:
     """The course of one action; with generators in the same state, twins give the same frames in another order."""
-    anywhere = rng.integers(0, FREE + 1, size=2)
-    along_T = np.arange(FRAMES) * FREE // (FRAMES - 1)
+    anywhere = rng.integers(CELLS, size=2)
+    along_T = np.arange(FRAMES) * CELLS // FRAMES
     still_T, even_T = np.zeros(FRAMES, dtype=np.int64), np.ones(FRAMES)
     match does.split():
         case ["rests", *place]:
-            left, top = _place(place[-1], anywhere)
-            return Course(still_T + left, still_T + top, even_T)
+            column, row = _place(place[-1])
+            return Course(still_T + column, still_T + row, even_T)
         case ["moves", where]:
             line_T = along_T[::-1] if where in ("left", "up") else along_T
             if where in ("left", "right"):
                 return Course(line_T, still_T + anywhere[1], even_T)
             return Course(still_T + anywhere[0], line_T, even_T)
         case ["falls" | "climbs" as verb, pace]:
-            line_T = along_T if pace == "slowly" else np.concatenate([along_T[::2], along_T[1::2]])
-            return Course(line_T, line_T if verb == "falls" else FREE - line_T, even_T)
+            line_T = along_T if pace == "slowly" else np.arange(FRAMES) % CELLS
+            return Course(line_T, line_T if verb == "falls" else CELLS - 1 - line_T, even_T)
     return Course(still_T + anywhere[0], still_T + anywhere[1], _light(does, rng))
 
 
@@ -223,36 +231,27 @@ def tokenize(captions: list[str], length: int) -> npt.NDArray[np.int64]:
     return tokens_BL
 
 
-def _numbered() -> list[tuple[int, int, Thing]]:
-    return [(c, s, Thing(colour, shape)) for c, colour in enumerate(COLOURS) for s, shape in enumerate(SHAPES)]
-
-
-@cache
-def _trained(kind: str) -> tuple[Thing, ...]:
-    return tuple(thing for thing in THINGS if thing not in held_out(kind))
-
-
-def _draw_scene(kind: str, rng: np.random.Generator) -> Scene:
-    things, actions = _trained(kind), KINDS[kind]
-    return Scene(kind, things[rng.integers(len(things))], actions[rng.integers(len(actions))])
+def _draw_scene(kind: str, things: Sequence[Thing], rng: np.random.Generator) -> Scene:
+    trained, actions = [thing for thing in things if thing not in held_out(kind)], KINDS[kind]
+    return Scene(kind, trained[rng.integers(len(trained))], actions[rng.integers(len(actions))])
 
 
 def _scene_of(thing: Thing, rng: np.random.Generator) -> Scene:
     """A scene of this thing as they occur in training."""
-    kinds = [kind for kind in KINDS if thing in _trained(kind)]
+    kinds = [kind for kind in KINDS if thing not in held_out(kind)]
     kind = kinds[rng.integers(len(kinds))]
     return Scene(kind, thing, KINDS[kind][rng.integers(len(KINDS[kind]))])
 
 
 def _with_noise(frames_TSSC: Frames, rng: np.random.Generator) -> Frames:
     """Independent noise in every frame, so that frames of different clips differ."""
-    return frames_TSSC + rng.integers(0, 16, size=frames_TSSC.shape, dtype=np.uint8)
+    return frames_TSSC + rng.integers(0, 8, size=frames_TSSC.shape, dtype=np.uint8)
 
 
-def _place(place: str, anywhere: npt.NDArray[np.int64]) -> tuple[int, int]:
-    left, top = anywhere.tolist()
-    near = {"left": (0, top), "right": (FREE, top), "top": (left, 0), "bottom": (left, FREE)}
-    return near[place]
+def _place(place: str) -> tuple[int, int]:
+    """Column and row: the middle of that side."""
+    middle, last = CELLS // 2, CELLS - 1
+    return {"left": (0, middle), "right": (last, middle), "top": (middle, 0), "bottom": (middle, last)}[place]
 
 
 def _light(does: str, rng: np.random.Generator) -> npt.NDArray[np.float64]:

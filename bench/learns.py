@@ -1,0 +1,311 @@
+"""Does it learn? R@1 on held-out combinations of generated videos whose captions need time; three seeds, on CPU.
+
+    python -m bench.learns --output FILE.md    # everything, two processes of one thread each: under 30 minutes
+    python -m bench.learns --small             # the same code in a minute: nothing is learnt in so few steps
+
+Tiny two-tower models are trained from random weights with the project's own loss and optimizer on the clips of
+`bench.learns_data`, all of them on the same clips in the same order for a given seed:
+
+    frame-wise     each frame through the same image tower; the mean of the frames' embeddings
+    mst            [MST] without hierarchy: U-V-r of 1-4-1
+    hierarchy      U-V-r of 3-4-2
+    full           and spatially local temporal attention; also with 2 and 4 clips per root
+
+`clips_per_root` is compared at equal training clips, so at equal work for the model: with k clips of each root only one
+root in k is decoded. Clips of one root are no negatives of one another (`same_video=mask`).
+
+What is held out are combinations of thing and kind: colours, shapes, actions and most things in that kind are known.
+Each kind has a gallery of its own, 16 captions with one video each, eight times over. Beside R@1 there is the share of
+videos that are closer to their own caption than to its twin, the same frames in another order: chance is 50 %, whatever
+else a model has learnt.
+
+Shapes: B clips, T frames, S pixels of a side, C colours, H height, W width, D embedding, L text tokens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from bench import learns_data as data
+from training.engine.distributed import Ranks
+from training.engine.optim import OptimSettings, build_optimizer, learning_rate, set_learning_rate
+from training.vidla.attention import TemporalSettings
+from training.vidla.loss import LossSettings, clamp_logit_scale_, contrastive_loss
+from training.vidla.model import VidLA, build
+
+VARIANTS: dict[str, TemporalSettings | None] = {
+    "frame-wise, mean": None,
+    "+ [MST], no hierarchy": TemporalSettings(levels=1, tokens_per_level=4, scale=1, spatially_local=False),
+    "+ hierarchy": TemporalSettings(levels=3, tokens_per_level=4, scale=2, spatially_local=False),
+    "+ local attention (full)": TemporalSettings(levels=3, tokens_per_level=4, scale=2, spatially_local=True),
+}
+FULL = list(VARIANTS)[-1]
+RUNS = [(name, 1) for name in VARIANTS] + [(FULL, 2), (FULL, 4)]
+"""Variant and clips per root."""
+WIDTH, LAYERS, PATCH = 64, 3, 8
+CONTEXT = 8
+GALLERIES = 8
+THINGS = 8
+"""Different things in a batch: few, so that clips meet their twins there, which is what makes time worth learning."""
+LOSS = LossSettings(terms={"caption": "caption"})
+OPTIMIZER = OptimSettings(lr=1e-3, lr_end=1e-5, clip_norm=1.0)
+MEASURES = ("text to video", "video to text", "own caption over its twin")
+
+Encoder = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run."""
+
+    variant: str
+    clips_per_root: int
+    seed: int
+    steps: int
+    batch: int
+
+    @property
+    def row(self) -> str:
+        """Its row in the tables."""
+        return self.variant if self.clips_per_root == 1 else f"full, {self.clips_per_root} clips per root"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it."""
+
+    job: Job
+    scores: dict[tuple[str, str], float]
+    """Percent, by measure and kind."""
+    loss: float
+    """Mean over the last tenth of the steps."""
+    seconds: float
+    """Of the training."""
+
+
+def main() -> int:
+    """Train everything, print the tables, write them to a file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, help="Markdown file for the tables")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--batch", type=int, default=64, help="clips a step; a multiple of 4")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--only", default="", help="part of the name of the rows to train")
+    parser.add_argument("--small", action="store_true", help="one seed, 20 steps")
+    arguments = parser.parse_args()
+    seeds, steps = ([0], 20) if arguments.small else (arguments.seeds, arguments.steps)
+    if arguments.batch % 4:
+        parser.error(f"--batch {arguments.batch}: must be a multiple of 4, the most clips per root")
+    jobs = [Job(name, clips, seed, steps, arguments.batch) for seed in seeds for name, clips in RUNS]
+    jobs = [job for job in jobs if arguments.only in job.row]
+    began = time.monotonic()
+    outcomes = list(_run_all(jobs, arguments.processes))
+    text = report(outcomes, time.monotonic() - began, arguments.processes)
+    print(text)
+    if arguments.output:
+        arguments.output.write_text(text, encoding="utf-8")
+    return 0
+
+
+def run(job: Job) -> Outcome:
+    """Train one model and score it on the held-out combinations."""
+    torch.set_num_threads(1)
+    torch.manual_seed(job.seed)
+    temporal = VARIANTS[job.variant]
+    model = build(_architecture(temporal))
+    encode = model.encode_video if temporal else _mean_of_frames(model)
+    began = time.monotonic()
+    losses = _train(model, encode, job)
+    seconds = time.monotonic() - began
+    return Outcome(job, _evaluate(model, encode), statistics.mean(losses[-max(1, job.steps // 10) :]), seconds)
+
+
+def report(outcomes: Sequence[Outcome], seconds: float, processes: int) -> str:
+    """The tables, mean ± standard deviation over seeds."""
+    jobs = [outcome.job for outcome in outcomes]
+    rows = [row for row in (Job(*run, 0, 0, 0).row for run in RUNS) if any(job.row == row for job in jobs)]
+    lines = [
+        f"{jobs[0].steps} steps of {jobs[0].batch} clips of 12 frames, {data.SIZE} px; width {WIDTH}, {LAYERS} layers; "
+        f"{len({job.seed for job in jobs})} seeds, mean ± standard deviation; {seconds / 60:.0f} minutes in all, "
+        f"{processes} processes of one thread, {platform.machine()}, torch {torch.__version__}.",
+    ]
+    for measure in MEASURES:
+        lines += ["", _table(measure, rows, outcomes)]
+    return "\n".join([*lines, "", _work_table(rows, outcomes), ""])
+
+
+def _run_all(jobs: Sequence[Job], processes: int) -> Iterator[Outcome]:
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for done in as_completed([pool.submit(run, job) for job in jobs]):
+            outcome = done.result()
+            mean = statistics.mean(value for (measure, _), value in outcome.scores.items() if measure == MEASURES[0])
+            job = outcome.job
+            print(
+                f"{job.row}, seed {job.seed}: {outcome.seconds:.0f} s, loss {outcome.loss:.2f}, "
+                f"R@1 text to video {mean:.1f}",
+                file=sys.stderr,
+            )
+            yield outcome
+
+
+def _architecture(temporal: TemporalSettings | None) -> dict[str, object]:
+    """The same towers for all; the frame-wise one is a video tower for one frame without anything temporal."""
+    alone = TemporalSettings(levels=0, spatially_local=False)
+    vision = {"image_size": data.SIZE, "patch_size": PATCH, "width": WIDTH, "layers": LAYERS, "head_width": 32}
+    words = len(data.vocabulary()) + 2
+    text = {"context_length": CONTEXT, "vocab_size": words, "width": WIDTH, "heads": 2, "layers": 2}
+    return {
+        "embed_dim": WIDTH,
+        "quick_gelu": False,
+        "vision_cfg": vision,
+        "text_cfg": text,
+        "temporal": (temporal or alone).model_dump(mode="json"),
+        "frames": data.FRAMES if temporal else 1,
+        "mean": [0.2] * 3,
+        "std": [2.0] * 3,
+    }
+
+
+def _mean_of_frames(model: VidLA) -> Encoder:
+    """Encoder of the baseline: each frame a clip of its own, embeddings averaged, then brought to unit length."""
+
+    def encode(video_BTCHW: torch.Tensor) -> torch.Tensor:
+        frames_FD = model.encode_video(video_BTCHW.flatten(0, 1)[:, None], normalize=False)
+        return F.normalize(frames_FD.view(*video_BTCHW.shape[:2], -1).mean(1), dim=-1)
+
+    return encode
+
+
+def _train(model: VidLA, encode: Encoder, job: Job) -> list[float]:
+    """Losses step by step."""
+    settings = OPTIMIZER.model_copy(update={"warmup": job.steps // 20})
+    optimizer = build_optimizer(model, settings)
+    losses = []
+    for step in range(job.steps):
+        set_learning_rate(optimizer, learning_rate(step, job.steps, settings))
+        loss = _loss(model, encode, *_draw_batch(job, step))
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm or float("inf"))
+        optimizer.step()
+        clamp_logit_scale_(model.logit_scale, LOSS.max_logit_scale)
+        losses.append(loss.item())
+    return losses
+
+
+def _draw_batch(job: Job, step: int) -> tuple[list[data.Clip], list[int]]:
+    """The clips of a step, and the number of each clip's root; equal for all variants."""
+    rng = np.random.default_rng((job.seed, step))
+    things = data.draw_things(THINGS, rng)
+    clips, roots = [], []
+    for root in range(job.batch // job.clips_per_root):
+        clips += data.clips_of(data.draw_root(things, rng), job.clips_per_root, rng)
+        roots += [root] * job.clips_per_root
+    return clips, roots
+
+
+def _loss(model: VidLA, encode: Encoder, clips: list[data.Clip], roots: list[int]) -> torch.Tensor:
+    shares = contrastive_loss(
+        encode(_to_input(model, clips)),
+        {"caption": _encode_captions(model, clips)},
+        {"caption": torch.ones(len(clips), dtype=torch.bool)},
+        model.logit_scale.exp(),
+        torch.tensor(roots),
+        torch.tensor([(clip.start, clip.end) for clip in clips], dtype=torch.float64),
+        LOSS,
+        Ranks(),
+    )
+    return shares["caption"]
+
+
+@torch.inference_mode()
+def _evaluate(model: VidLA, encode: Encoder) -> dict[tuple[str, str], float]:
+    """Percent by measure and kind, over the same galleries for every run."""
+    rng = np.random.default_rng(2024)
+    scores = {}
+    for kind in data.ALL_KINDS:
+        found = [_score(model, encode, data.gallery(kind, rng)) for _ in range(GALLERIES)]
+        for number, measure in enumerate(MEASURES):
+            scores[measure, kind] = 100 * statistics.mean(row[number] for row in found)
+    return scores
+
+
+def _score(model: VidLA, encode: Encoder, clips: list[data.Clip]) -> tuple[float, float, float]:
+    """R@1 both ways and the share of videos closer to their own caption than to its twin, 0 to 1."""
+    similarity_TV = (_encode_captions(model, clips) @ encode(_to_input(model, clips)).T).numpy()
+    own = np.arange(len(clips))
+    captions = [clip.caption for clip in clips]
+    twins = np.array([captions.index(clip.twin) if clip.twin else -1 for clip in clips])
+    over_twin = similarity_TV[own, own] > similarity_TV[twins, own]
+    return (
+        float((similarity_TV.argmax(1) == own).mean()),
+        float((similarity_TV.argmax(0) == own).mean()),
+        float(over_twin.mean()) if twins[0] >= 0 else float("nan"),
+    )
+
+
+def _to_input(model: VidLA, clips: list[data.Clip]) -> torch.Tensor:
+    video_BTSSC = torch.from_numpy(np.stack([clip.frames_TSSC for clip in clips]))
+    mean_C11, std_C11 = (torch.tensor(x).view(3, 1, 1) for x in (model.mean, model.std))
+    return (video_BTSSC.movedim(-1, 2) / 255 - mean_C11) / std_C11
+
+
+def _encode_captions(model: VidLA, clips: list[data.Clip]) -> torch.Tensor:
+    return model.encode_text(torch.from_numpy(data.tokenize([clip.caption for clip in clips], CONTEXT)))
+
+
+def _table(measure: str, rows: Sequence[str], outcomes: Sequence[Outcome]) -> str:
+    """One measure, kinds across."""
+    kinds = [kind for kind in data.ALL_KINDS if outcomes[0].scores[measure, kind] == outcomes[0].scores[measure, kind]]
+    title = measure if measure == MEASURES[-1] else f"{measure}, R@1 %"
+    lines = [f"| {title} | mean | {' | '.join(kinds)} |", "|---" * (len(kinds) + 2) + "|"]
+    chance = 100 / 16 if measure != MEASURES[-1] else 50.0
+    at_most = [100.0 if kind == "rest" else 50.0 for kind in kinds]
+    lines.append(_line("*chance*", [[chance]] * (len(kinds) + 1)))
+    lines.append(_line("*bag of frames, at most*", [[statistics.mean(at_most)], *([value] for value in at_most)]))
+    for row in rows:
+        own = [outcome.scores for outcome in outcomes if outcome.job.row == row]
+        cells = [[scores[measure, kind] for scores in own] for kind in kinds]
+        lines.append(_line(row, [[statistics.mean(values) for values in zip(*cells, strict=True)], *cells]))
+    return "\n".join(lines)
+
+
+def _work_table(rows: Sequence[str], outcomes: Sequence[Outcome]) -> str:
+    lines = ["| work | roots a step | loss at the end | ms a step |", "|---|---|---|---|"]
+    for row in rows:
+        own = [outcome for outcome in outcomes if outcome.job.row == row]
+        job = own[0].job
+        milliseconds = [1000 * outcome.seconds / job.steps for outcome in own]
+        lines.append(
+            f"| {row} | {job.batch // job.clips_per_root} | {_cell([outcome.loss for outcome in own], 2)} "
+            f"| {_cell(milliseconds, 0)} |"
+        )
+    return "\n".join(lines)
+
+
+def _line(name: str, cells: Sequence[Sequence[float]]) -> str:
+    return f"| {name} | {' | '.join(_cell(cell, 1) for cell in cells)} |"
+
+
+def _cell(values: Sequence[float], digits: int) -> str:
+    """Mean, and standard deviation where there are several."""
+    spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.{digits}f}{spread}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
