@@ -85,6 +85,7 @@ def test_the_line_has_mfu_where_the_peak_is_known() -> None:
         ("NVIDIA L40S", 362e12),
         ("NVIDIA GeForce RTX 4090", 165.2e12),
         ("Tesla V100-SXM2-16GB", 125e12),
+        ("Tesla V100-PCIE-16GB", 112e12),
         ("Tesla T4", 65e12),
         ("NVIDIA A1000 Laptop GPU", None),
         ("NVIDIA T400", None),

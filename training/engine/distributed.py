@@ -130,7 +130,7 @@ def any_rank(flag: bool, ranks: Ranks) -> bool:
 
 
 class _GatherRows(torch.autograd.Function):
-    """All-gather whose backward is a reduce-scatter; `torch.distributed.nn` has neither equal order nor this form."""
+    """All-gather whose backward is a reduce-scatter on every backend; `torch.distributed.nn` holds W copies on gloo."""
 
     @staticmethod
     def forward(ctx: Any, x_BD: torch.Tensor, ranks: Ranks) -> torch.Tensor:
@@ -197,7 +197,7 @@ def _meet(device: torch.device) -> None:
     bound = device if device.type == "cuda" else None
     try:
         dist.init_process_group(backend, timeout=TIMEOUT, device_id=bound)
-    except (dist.DistError, ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError) as error:
         where = f"{os.environ.get('MASTER_ADDR', '(unset)')}:{os.environ.get('MASTER_PORT', '(unset)')}"
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise MachineError(f"the other ranks can't be reached at MASTER_ADDR:MASTER_PORT={where}: {text}") from error
