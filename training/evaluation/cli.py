@@ -59,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
         "classify",
         help="zero-shot with prompt templates, or with a finetuned head",
         description="Classification of videos, zero-shot or with a finetuned head.",
+        epilog=classify_cli.EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     classify_cli.add_arguments(classify)
     return parser

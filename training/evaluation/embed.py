@@ -35,7 +35,7 @@ from training.evaluation.retrieval import retrieval_scores
 from training.vidla.model import Tokenizer, VidLA
 
 Encoder = Callable[[torch.Tensor], torch.Tensor]
-"""Normalised clips [B, T, C, S, S] to unit vectors [B, D]."""
+"""Normalised clips [B, T, C, S, S] to embeddings [B, D] of any length."""
 
 _Clip = NDArray[np.uint8]
 _TEXTS_AT_ONCE = 256
@@ -115,8 +115,8 @@ def embed_videos(
         found = _decoded(pool, items[first:last], looks, model.image_size, absent, advance)
         for numbers, clips in _batched(found, looks.batch_size):
             video_BTCHW = _model_input(model, clips, ranks.device)
-            embedded_BD = (encode or model.encode_video)(video_BTCHW)
-            rows_ND[numbers] = embedded_BD.float().cpu()
+            embedded_BD = encode(video_BTCHW) if encode else model.encode_video(video_BTCHW, normalize=False)
+            rows_ND[numbers] = _unit(embedded_BD)
     gathered = gather_objects((rows_ND, {first + at: reason for at, reason in absent.items()}), ranks)
     reasons = {number: reason for _, part in gathered for number, reason in part.items()}
     return torch.cat([rows for rows, _ in gathered]), reasons
@@ -132,7 +132,7 @@ def embed_texts(model: VidLA, texts: Sequence[str], ranks: Ranks | None = None) 
     parts = [torch.zeros(0, model.embed_dim)]
     for begin in range(first, last, _TEXTS_AT_ONCE):
         tokens_BL = model.tokenizer(distinct[begin : min(begin + _TEXTS_AT_ONCE, last)])
-        parts.append(model.encode_text(tokens_BL.to(ranks.device)).float().cpu())
+        parts.append(_unit(model.encode_text(tokens_BL.to(ranks.device), normalize=False)))
     distinct_UD = torch.cat(gather_objects(torch.cat(parts), ranks))
     return distinct_UD[torch.tensor([number[text] for text in texts], dtype=torch.int64)]
 
@@ -161,7 +161,7 @@ def frame_mean(model: VidLA) -> Encoder:
     def encode(video_BTCHW: torch.Tensor) -> torch.Tensor:
         clips, frames = video_BTCHW.shape[:2]
         each_FD = model.encode_video(video_BTCHW.flatten(0, 1)[:, None]).float()
-        return torch.nn.functional.normalize(each_FD.unflatten(0, (clips, frames)).mean(dim=1), dim=-1)
+        return each_FD.unflatten(0, (clips, frames)).mean(dim=1)
 
     return encode
 
@@ -187,6 +187,11 @@ def score_split(model: VidLA, held_out: RetrievalSet, looks: Looks, ranks: Ranks
         return {}
     scores = retrieval_scores(found.video_ND[present_N], found.text_MD[asked_M], renumbered_N[owner_M[asked_M]])
     return scores | {"clips": float(present_N.sum()), "clips_failed": float(len(found.absent))}
+
+
+def _unit(rows_BD: torch.Tensor) -> torch.Tensor:
+    """Unit vectors in float32 on the CPU, whatever the towers ran in."""
+    return torch.nn.functional.normalize(rows_BD.float(), dim=-1).cpu()
 
 
 def _share(count: int, ranks: Ranks) -> tuple[int, int]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from training.evaluation.benchmarks.files import VideoFiles
     from training.evaluation.benchmarks.records import RetrievalSet
 
 BENCHMARKS = ("msrvtt", "didemo", "activitynet", "msvd", "vatex", "shards")
@@ -111,13 +109,9 @@ def read_benchmark(arguments: argparse.Namespace) -> RetrievalSet:
             raise UserError(f"--benchmark {arguments.benchmark}: --{name} must be given")
     if arguments.shards:
         raise UserError(f"--benchmark {arguments.benchmark}: takes no --shards; did you mean --benchmark shards?")
-    from training.evaluation.benchmarks.files import VideoFiles
+    from training.evaluation.benchmarks.retrieval_sets import read_retrieval
 
-    splits, read = _reader(arguments.benchmark)
-    split = arguments.split or splits[0]
-    if split not in splits:
-        raise UserError(f"--split {split}: {arguments.benchmark} has {', '.join(splits)}")
-    benchmark = read(arguments.annotations, VideoFiles(arguments.videos), split)
+    benchmark = read_retrieval(arguments.benchmark, arguments.annotations, arguments.videos, arguments.split)
     return benchmark.first(arguments.limit) if arguments.limit else benchmark
 
 
@@ -173,14 +167,6 @@ def _shards(arguments: argparse.Namespace) -> RetrievalSet:
         clips=arguments.clips,
         limit=arguments.limit,
     )
-
-
-def _reader(name: str) -> tuple[Sequence[str], Callable[[Path, VideoFiles, str], RetrievalSet]]:
-    """Splits of a benchmark, the default one first, and what reads them."""
-    from importlib import import_module
-
-    module = import_module(f"training.evaluation.benchmarks.{name}")
-    return module.SPLITS, module.read
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,47 @@
+"""The retrieval benchmarks by name, to be scored or to be finetuned on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from runtime.errors import UserError, nearest
+from training.data.files_source import FileItem
+from training.evaluation.benchmarks import activitynet, didemo, msrvtt, msvd, vatex
+from training.evaluation.benchmarks.files import VideoFiles
+from training.evaluation.benchmarks.records import RetrievalSet
+
+_BENCHMARKS: Final = {module.NAME: module for module in (msrvtt, didemo, activitynet, msvd, vatex)}
+
+
+def read_retrieval(name: str, annotations: Path, videos: Path, split: str | None = None) -> RetrievalSet:
+    """Read one split of a benchmark.
+
+    Args:
+        name: `msrvtt`, `didemo`, `activitynet`, `msvd` or `vatex`.
+        annotations: folder or file of the published annotations.
+        videos: folder of the video files.
+        split: `train`, or one that the benchmark's module names; None: the one that everybody scores.
+
+    Raises:
+        UserError: no such benchmark or split, or its files are not as published; names file, column and remedy.
+    """
+    if name not in _BENCHMARKS:
+        raise UserError(f"--benchmark {name}: no such texts and videos{nearest(name, _BENCHMARKS)}")
+    module = _BENCHMARKS[name]
+    chosen = split or module.SPLITS[0]
+    if chosen not in module.SPLITS:
+        raise UserError(f"--split {chosen}: {name} has {', '.join(module.SPLITS)}")
+    return module.read(annotations, VideoFiles(videos), chosen)
+
+
+def training_items(benchmark: RetrievalSet) -> list[FileItem]:
+    """The videos of a split that have a file, with their captions, as a source of training clips."""
+    captions: list[list[str]] = [[] for _ in benchmark.items]
+    for text, owner in zip(benchmark.texts, benchmark.owner, strict=True):
+        captions[owner].append(text)
+    return [
+        FileItem(Path(item.media.url), item.id, own, item.start, item.end)
+        for item, own in zip(benchmark.items, captions, strict=True)
+        if item.media is not None
+    ]
