@@ -37,7 +37,7 @@ def write_clip(folder: Path, quick_gelu: bool = False) -> Path:
 
 @pytest.fixture
 def small_architecture(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Lets open_clip know an architecture "small" with tags of either activation, their weights in files of tmp_path."""
+    """Lets open_clip know an architecture "small" with tags of either activation and files with their weights."""
     monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "small", SMALL)
     pictures = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
     entries = {}
@@ -101,7 +101,7 @@ def test_an_architecture_whose_quickgelu_contradicts_the_tag_is_refused(
     small_architecture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "small", {**SMALL, "quick_gelu": True})
-    with pytest.raises(UserError, match="QuickGELU, 'plain' was trained without"):
+    with pytest.raises(UserError, match="QuickGELU but 'plain' was trained without"):
         build_model(ModelSettings(init="small:plain"))
 
 

@@ -1,0 +1,317 @@
+"""Hierarchical temporal attention by structure against the dense mask form: time, memory, FLOPs; and the whole tower.
+
+    python -m bench.attention              # width 768, 196 patches a frame: minutes, and up to 4 GiB, on two cores
+    python -m bench.attention --small      # seconds: shows that it runs, its ratios mean nothing
+
+Everything compared has the same weights and input, forward and backward, float32, batch 1; runs alternate and medians
+are shown. The dense form is one sequence of all tokens under boolean masks, through `scaled_dot_product_attention`
+("dense SDPA") or with its softmax written out ("materialised"). Peak memory is that of a process of its own over
+what it held before (on CUDA: of the allocator). FLOPs are torch's own count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+
+import psutil
+import torch
+from open_clip.model import CLIPVisionCfg, _build_vision_tower
+from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from training.vidla.attention import TemporalSettings, global_attention, summary_mask, temporal_attention
+from training.vidla.video_tower import VideoLayer, VideoTower
+
+SETTINGS = TemporalSettings()
+FORMS = ("structure", "dense SDPA", "materialised")
+
+
+@dataclass(frozen=True)
+class Size:
+    """What is measured."""
+
+    width: int
+    heads: int
+    patches: int
+    frames: int
+    long_frames: int
+    towers: Mapping[str, Mapping[str, Any]]
+    """open_clip's vision configurations by name."""
+
+
+FULL = Size(768, 12, 196, 12, 64, {"ViT-B-32": {"patch_size": 32}, "ViT-B-16": {"patch_size": 16}})
+SMALL = Size(
+    64, 2, 16, 12, 16, {"small": {"patch_size": 16, "image_size": 64, "width": 64, "layers": 2, "head_width": 32}}
+)
+
+
+class DenseLayer(nn.Module):
+    """The same layer on one sequence of all tokens, with the paper's masks."""
+
+    def __init__(self, layer: VideoLayer, frames: int, patches: int, materialise: bool) -> None:
+        super().__init__()
+        self.layer, self.materialise = layer, materialise
+        self.register_buffer("local", local_mask(frames, patches))
+        self.register_buffer("everything", global_mask(frames, patches))
+
+    def forward(self, tokens_BLD: torch.Tensor) -> torch.Tensor:
+        """All tokens after the layer."""
+        layer, slt = self.layer, self.layer.temporal
+        assert slt is not None
+        summary, patches = tokens_BLD.split(
+            (SETTINGS.summary_tokens, tokens_BLD.shape[1] - SETTINGS.summary_tokens), dim=1
+        )
+        qkv = slt.qkv(slt.ln(patches)).unflatten(-1, (slt.heads, 3, -1)).permute(3, 0, 2, 1, 4)
+        patches = patches + slt.out_proj(self._attend(qkv, self.local))
+        x = torch.cat((summary, patches), dim=1)
+        qkv = F.linear(layer.ln_1(x), layer.attn.in_proj_weight, layer.attn.in_proj_bias)
+        qkv = qkv.unflatten(-1, (3, slt.heads, -1)).permute(2, 0, 3, 1, 4)
+        return layer._finish(x, self._attend(qkv, self.everything))
+
+    def _attend(self, qkv: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return dense_attention(*qkv, mask, self.materialise).transpose(1, 2).flatten(2)
+
+
+def dense_attention(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor, materialise: bool
+) -> torch.Tensor:
+    """Attention [B, H, L, C] under a boolean mask [L, L]."""
+    if not materialise:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    logits = (q @ k.transpose(-1, -2)) / math.sqrt(q.shape[-1])
+    return logits.masked_fill(~mask, -math.inf).softmax(-1) @ v
+
+
+def local_mask(frames: int, patches: int) -> torch.Tensor:
+    """Who sees whom in spatially local temporal attention, [TN, TN]."""
+    place = torch.arange(frames * patches) % patches
+    return place[:, None] == place[None]
+
+
+def global_mask(frames: int, patches: int) -> torch.Tensor:
+    """Who sees whom in global attention with the default settings, [1+UV+TN, 1+UV+TN]."""
+    s, per_level = SETTINGS.summary_tokens, SETTINGS.tokens_per_level
+    frame = torch.arange(frames * patches) // patches
+    mask = torch.zeros(s + len(frame), s + len(frame), dtype=torch.bool)
+    mask[0] = True
+    for level in range(SETTINGS.levels):
+        own = slice(1 + level * per_level, 1 + (level + 1) * per_level)
+        mask[own, 1 : own.stop] = True
+        mask[own, s:] = frame % SETTINGS.scale**level == 0
+    mask[s:, :s] = True
+    mask[s:, s:] = frame[:, None] == frame[None]
+    return mask
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--small", action="store_true", help="a quick check that everything runs")
+    parser.add_argument("--runs", type=int, default=5, help="alternating runs of each way")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    options = parser.parse_args(arguments)
+    size = SMALL if options.small else FULL
+    torch.manual_seed(0)
+    print(_machine(options.device), end="\n\n")
+    print("| attention, forward + backward | structure | dense SDPA | ratio | asked for |\n|---|---|---|---|---|")
+    _print_cores(size, options.device, options.runs)
+    for frames, asked in ((size.frames, 1.7), (size.long_frames, 4.0)):
+        _print_layer(size, frames, asked, options.device, options.runs if frames < 32 else min(options.runs, 2))
+    _print_memory(size, options.device)
+    _print_linearity(size)
+    _print_towers(size, options.device, options.runs)
+    return 0
+
+
+def _print_cores(size: Size, device: str, runs: int) -> None:
+    """Attention without projections: over time and globally."""
+    frames, patches, width, heads = size.frames, size.patches, size.width, size.heads
+    leaf = _leaves(device)
+    summary, many, local = (
+        leaf(1, SETTINGS.summary_tokens, 3 * width),
+        leaf(1, frames, patches, 3 * width),
+        leaf(1, frames, patches, 3 * width),
+    )
+    mask = summary_mask(SETTINGS, many)
+    short, long = frames * patches, SETTINGS.summary_tokens + frames * patches
+    q, qg = leaf(3, 1, heads, short, width // heads), leaf(3, 1, heads, long, width // heads)
+    masks = local_mask(frames, patches).to(device), global_mask(frames, patches).to(device)
+
+    def structure() -> tuple[torch.Tensor, ...]:
+        return temporal_attention(local, heads), *global_attention(summary, many, heads, mask, True)
+
+    def dense() -> tuple[torch.Tensor, ...]:
+        return dense_attention(*q, masks[0], False), dense_attention(*qg, masks[1], False)
+
+    ours, theirs = _alternate([_backward(structure), _backward(dense)], runs)
+    _row(f"attention cores, T={frames}", ours, theirs, "10")
+
+
+def _print_layer(size: Size, frames: int, asked: float, device: str, runs: int) -> None:
+    steps = [_layer_step(size, form, frames, device) for form in FORMS[:2]]
+    ours, theirs = _alternate(steps, runs)
+    counted = [_layer_flops(size, form, frames) for form in FORMS[:2]]
+    _row(f"full layer, T={frames}", ours, theirs, f"{asked:g}")
+    print(f"| its FLOPs, T={frames} | {counted[0]:.3g} | {counted[1]:.3g} | {counted[1] / counted[0]:.2f} | |")
+
+
+def _print_memory(size: Size, device: str) -> None:
+    """Peak memory of one layer's forward and backward, each in a process of its own."""
+    peaks = {}
+    for form in FORMS:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            peaks[form] = pool.submit(_layer_memory, size, form, device).result()
+    print(f"\n| one layer, T={size.frames}, peak memory | MiB | of ours | asked for |\n|---|---|---|---|")
+    for form, asked in zip(FORMS, ("", "at least 0.83", "at least 3"), strict=True):
+        print(f"| {form} | {peaks[form] / 2**20:.0f} | {peaks[form] / peaks['structure']:.2f} | {asked} |")
+
+
+def _print_linearity(size: Size) -> None:
+    """FLOPs a frame over the number of frames."""
+    print("\n| frames | FLOPs of a layer | over linear from the fewest |\n|---|---|---|")
+    frames = [4, 8, 16, 32, 64]
+    counted = [_layer_flops(size, "structure", t) for t in frames]
+    for t, flops in zip(frames, counted, strict=True):
+        print(f"| {t} | {flops:.4g} | {flops / (counted[0] * t / frames[0]):.3f} |")
+
+
+def _print_towers(size: Size, device: str, runs: int) -> None:
+    """The tower beside the same image tower frame by frame."""
+    print("\n| tower, forward + backward, T=12 | ms | frame by frame, ms | ratio | in FLOPs | asked for |")
+    print("|---|---|---|---|---|---|")
+    for name, changes in size.towers.items():
+        visual, tower = _towers(changes, device)
+        video = torch.randn(1, size.frames, 3, tower.image_size, tower.image_size, device=device)
+        ours, theirs = _alternate(
+            [_backward(lambda t=tower, v=video: (t(v),)), _backward(lambda i=visual, v=video: (i(v[0]).mean(0),))], runs
+        )
+        flops = (
+            _count(lambda c=changes: _on_meta_towers(c, size.frames, 1)),
+            _count(lambda c=changes: _on_meta_towers(c, size.frames, 0)),
+        )
+        print(
+            f"| {name} | {ours * 1e3:.0f} | {theirs * 1e3:.0f} | {ours / theirs:.2f} | {flops[0] / flops[1]:.2f} "
+            "| at most 1.5 |",
+            flush=True,
+        )
+
+
+def _layer(size: Size) -> VideoLayer:
+    layer = VideoLayer(ResidualAttentionBlock(size.width, size.heads), SETTINGS)
+    assert layer.temporal is not None
+    nn.init.normal_(layer.temporal.out_proj.weight, std=0.02)
+    return layer
+
+
+def _layer_step(size: Size, form: str, frames: int, device: str) -> Callable[[], None]:
+    """Forward and backward of one layer, to be called again and again."""
+    torch.manual_seed(0)
+    leaf = _leaves(device)
+    layer = _layer(size).to(device)
+    summary, patches = leaf(1, SETTINGS.summary_tokens, size.width), leaf(1, frames, size.patches, size.width)
+    if form == "structure":
+        return _backward(lambda: layer(summary, patches, summary_mask(SETTINGS, patches)))
+    dense = DenseLayer(layer, frames, size.patches, form == "materialised").to(device)
+    tokens = torch.cat((summary, patches.flatten(1, 2)), dim=1).detach().requires_grad_()
+    return _backward(lambda: (dense(tokens),))
+
+
+def _layer_memory(size: Size, form: str, device: str) -> int:
+    """Peak bytes of a layer's step over what was held before; runs in a fresh process."""
+    step = _layer_step(size, form, size.frames, device)
+    if device != "cpu":
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        step()
+        return torch.cuda.max_memory_allocated() - before
+    F.linear(torch.ones(8, 8), torch.ones(8, 8))
+    before = psutil.Process().memory_info().rss
+    step()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+
+
+def _layer_flops(size: Size, form: str, frames: int) -> float:
+    """Forward and backward of one layer, counted without computing anything."""
+    with torch.device("meta"):
+        return _count(lambda: _layer_step(size, form, frames, "meta")())
+
+
+def _on_meta_towers(changes: Mapping[str, Any], frames: int, which: int) -> None:
+    with torch.device("meta"):
+        visual, tower = _towers(changes, "meta")
+        video = torch.empty(1, frames, 3, tower.image_size, tower.image_size)
+        (tower(video) if which else visual(video[0])).sum().backward()
+
+
+def _towers(changes: Mapping[str, Any], device: str) -> tuple[VisionTransformer, VideoTower]:
+    visual = _build_vision_tower(512, CLIPVisionCfg(**changes))
+    return visual.to(device), VideoTower.from_clip(visual, SETTINGS, 12).to(device)
+
+
+def _count(work: Callable[[], None]) -> float:
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        work()
+    return float(counter.get_total_flops())
+
+
+def _leaves(device: str) -> Callable[..., torch.Tensor]:
+    return lambda *shape: torch.randn(*shape, device=device, requires_grad=True)
+
+
+def _backward(forward: Callable[[], tuple[torch.Tensor, ...]]) -> Callable[[], None]:
+    """Forward, then backward from a gradient that is no single number for all elements."""
+    gradients: list[torch.Tensor] = []
+
+    def step() -> None:
+        outputs = forward()
+        if not gradients:
+            gradients.extend(torch.randn_like(output) for output in outputs)
+        torch.autograd.backward(outputs, gradients)
+
+    return step
+
+
+def _alternate(steps: Sequence[Callable[[], None]], runs: int) -> list[float]:
+    """Median seconds of each, after one run that is not counted."""
+    seconds: list[list[float]] = [[] for _ in steps]
+    for number in range(runs + 1):
+        for step, found in zip(steps, seconds, strict=True):
+            _wait()
+            started = time.perf_counter()
+            step()
+            _wait()
+            if number:
+                found.append(time.perf_counter() - started)
+    return [statistics.median(found) for found in seconds]
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _row(name: str, ours: float, theirs: float, asked: str) -> None:
+    print(f"| {name} | {ours * 1e3:.1f} ms | {theirs * 1e3:.1f} ms | {theirs / ours:.2f} | {asked} |", flush=True)
+
+
+def _machine(device: str) -> str:
+    name = torch.cuda.get_device_name() if device != "cpu" else f"{platform.machine()}, {os.cpu_count()} cores"
+    return f"{name}, torch {torch.__version__}, {torch.get_num_threads()} threads, float32, batch 1."
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
