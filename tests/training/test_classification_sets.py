@@ -229,5 +229,5 @@ def test_labels_follow_the_order_of_a_heads_classes(tmp_path):
     read = folder.read(tmp_path)
     turned = read.in_order_of(["b", "c", "a"])
     assert [item.label for item in turned.items] == [2, 0]
-    with pytest.raises(UserError, match="does not know 1 of the 2 classes of folder, such as 'a'"):
+    with pytest.raises(UserError, match="1 of its 2 classes are none of the head's, such as 'a'"):
         read.in_order_of(["b", "c"])

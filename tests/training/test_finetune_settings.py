@@ -18,10 +18,10 @@ from training.evaluation.benchmarks.labelled import ClassificationSet, LabelledV
 from training.evaluation.classification import Looks, Picture, score
 from training.evaluation.views import Views
 from training.vidla.attention import TemporalSettings
-from training.vidla.classification_task import TERM, ClassificationSettings, ClassificationTask, LabelTokenizer
+from training.vidla.classification_task import TERM, ClassificationTask, LabelTokenizer
 from training.vidla.export import save
 from training.vidla.finetune import RECIPES, finetune_settings, patch_of, recipe_of
-from training.vidla.head import load_head
+from training.vidla.head import HeadSettings, load_head
 from training.vidla.init import ModelSettings, build_model
 from training.vidla.labelled_source import LabelledSource
 from training.vidla.model import VidLA
@@ -29,7 +29,7 @@ from training.vidla.settings import ComputeSettings, VidlaSettings
 
 FRAMES = 4
 CLASSES = ("blue", "red")
-PLAIN = ClassificationSettings(dropout=0.0)
+PLAIN = HeadSettings(dropout=0.0)
 NO_AUGMENT = AugmentSettings(scales=(1.0,), flip=False, center=True)
 
 
@@ -39,7 +39,7 @@ def tiny() -> VidLA:
     return build_model(ModelSettings(init="random:tiny", frames=FRAMES, temporal=temporal))
 
 
-def task(compute: ComputeSettings | None = None, settings: ClassificationSettings = PLAIN, ranks: Ranks | None = None):
+def task(compute: ComputeSettings | None = None, settings: HeadSettings = PLAIN, ranks: Ranks | None = None):
     model = tiny()
     return ClassificationTask(model, CLASSES, settings, compute or ComputeSettings(), ranks or Ranks())
 
@@ -156,7 +156,7 @@ def test_a_text_that_is_no_class_is_refused():
 
 
 def test_the_loss_is_the_mean_cross_entropy_of_the_rows_that_have_a_class():
-    trained = task(settings=ClassificationSettings(label_smoothing=0.2, dropout=0.0))
+    trained = task(settings=HeadSettings(label_smoothing=0.2, dropout=0.0))
     given = batch()
     report = trained.step(given)
     video_BTCHW = given.video_BTSSC.permute(0, 1, 4, 2, 3) / 255

@@ -14,34 +14,23 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
-from runtime.config import Settings
 from runtime.errors import UserError, nearest
 from training.data.augment import to_model_input
 from training.data.records import Batch
 from training.engine.distributed import Ranks, sum_over
 from training.engine.task import NonFiniteLoss, StepReport, to_device
 from training.vidla.export import load_weights, save
-from training.vidla.head import ClassificationHead, VideoClassifier, load_head, save_head, width_of
+from training.vidla.head import ClassificationHead, HeadSettings, VideoClassifier, load_head, save_head, width_of
 from training.vidla.model import VidLA
 from training.vidla.settings import ComputeSettings
 from training.vidla.task import choose_precision, gradients_meet, split
 
 TERM: Final = "label"
 """The term that carries the class, in `ClipTask.texts` and `Batch.tokens`."""
-
-
-class ClassificationSettings(Settings):
-    """The head and its loss; the paper states neither, these are ours."""
-
-    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
-    """Share of the target that is spread over all classes."""
-    dropout: float = Field(default=0.5, ge=0, lt=1)
-    """Before the linear layer, while training."""
 
 
 class LabelTokenizer:
@@ -75,7 +64,7 @@ class ClassificationTask:
         self,
         model: VidLA,
         classes: Sequence[str],
-        settings: ClassificationSettings,
+        settings: HeadSettings,
         compute: ComputeSettings,
         ranks: Ranks,
         evaluate: Callable[[VideoClassifier], Mapping[str, float]] | None = None,
@@ -159,6 +148,13 @@ class ClassificationTask:
         load_weights(self._model, folder)
         head = load_head(folder, width_of(self._model.video))
         self.module.head.load_state_dict(head.state_dict())
+
+    def header(self) -> str:
+        """One line for the run's header."""
+        parameters = sum(parameter.numel() for parameter in self.module.parameters() if parameter.requires_grad)
+        dtype = str(self._precision.dtype).removeprefix("torch.")
+        classes = len(self.module.head.classes)
+        return f"{parameters / 1e6:.1f} M parameters trained, {classes} classes, {dtype} ({self._precision.why})"
 
     def _summed(self, part: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Cross-entropy summed over the present rows, and how many of them are right."""

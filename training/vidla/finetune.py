@@ -56,7 +56,10 @@ def _retrieval(steps: float, batch_size: int) -> Recipe:
             "loop": {"batch_size": batch_size, "steps": round(steps * BASE_STEPS)},
             "data": {"augment": {"scales": [1.0], "center": True}},
         },
-        ours={"data": {"clips_per_root": 1, "augment": {"flip": False}}},
+        ours={
+            "loss": {"terms": {"caption": "caption"}},
+            "data": {"clips_per_root": 1, "augment": {"flip": False}},
+        },
     )
 
 

@@ -11,6 +11,7 @@ from training.data.plan import DataSettings
 from training.engine.loop import LoopSettings
 from training.engine.optim import OptimSettings
 from training.evaluation.held_out import EvaluationSettings
+from training.vidla.head import HeadSettings
 from training.vidla.init import ModelSettings
 from training.vidla.loss import LossSettings
 
@@ -41,3 +42,5 @@ class VidlaSettings(Settings):
     loop: LoopSettings = LoopSettings()
     compute: ComputeSettings = ComputeSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    head: HeadSettings = HeadSettings()
+    """Of `train-vidla finetune` on classes; nothing else reads it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 import yaml
@@ -19,6 +20,7 @@ from training.data.records import Source
 from training.data.shard_source import ShardSource
 from training.engine.distributed import Ranks, barrier, close_ranks, init_ranks
 from training.engine.loop import Run, train
+from training.engine.task import Task
 from training.evaluation.held_out import HeldOut
 from training.vidla.init import build_model
 from training.vidla.model import VidLA
@@ -48,10 +50,19 @@ def run(settings: VidlaSettings, output: Path, resume: str) -> int:
         batches = open_batches(settings, source, model, ranks)
         held_out = HeldOut.of(settings.data, settings.loss, settings.evaluation, settings.model.frames, ranks)
         task = VidlaTask(model, settings.loss, settings.compute, ranks, held_out.score if held_out else None)
-        start = Start(settings, output, ranks, task, batches, source, held_out)
-        return begin(start, resume)
+        scored = f"{len(held_out)} clips held out" if held_out else "nothing held out: no scores while training"
+        data = f"{source.num_roots} roots of {' '.join(settings.data.shards)}; {scored}"
+        return begin(Start(settings, output, ranks, task, batches, data), resume)
     finally:
         close_ranks(ranks)
+
+
+class HeadedTask(Task, Protocol):
+    """A task that can be described before it starts."""
+
+    def header(self) -> str:
+        """One line on what is trained."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -61,10 +72,10 @@ class Start:
     settings: VidlaSettings
     output: Path
     ranks: Ranks
-    task: VidlaTask
+    task: HeadedTask
     batches: TrainBatches
-    source: Source
-    held_out: HeldOut | None
+    data: str
+    """What is trained on and what is scored, for the head of the log."""
 
 
 def prepare(settings: VidlaSettings) -> Ranks:
@@ -122,11 +133,10 @@ def header(start: Start) -> str:
     settings, batches = start.settings, start.batches
     loop = settings.loop
     steps = loop.total_steps(batches.steps_per_epoch)
-    scored = f"{len(start.held_out)} clips held out" if start.held_out else "nothing held out: no scores while training"
     lines = {
         "device": start.ranks.why,
         "model": f"{settings.model.init}: {start.task.header()}, {settings.model.frames} frames",
-        "data": f"{start.source.num_roots} roots of {' '.join(settings.data.shards)}; {scored}",
+        "data": start.data,
         "run": f"{steps} steps of {loop.batch_size} clips, {batches.steps_per_epoch} an epoch -> {start.output}",
     }
     return "\n".join(f"{name:8}{text}" for name, text in lines.items())

@@ -53,8 +53,14 @@ class ClassificationSet:
         unknown = sorted(set(self.classes) - set(indices))
         if unknown:
             raise UserError(
-                f"--head: does not know {len(unknown)} of the {len(self.classes)} classes of {self.name}, such as "
-                f"{unknown[0]!r}; take a head finetuned on this benchmark"
+                f"{self.name} {self.split}: {len(unknown)} of its {len(self.classes)} classes are none of the head's, "
+                f"such as {unknown[0]!r}; take a head and annotations of the same benchmark"
             )
         items = tuple(replace(item, label=indices[self.classes[item.label]]) for item in self.items)
         return replace(self, classes=tuple(classes), items=items)
+
+    def thinned(self, most: int) -> ClassificationSet:
+        """At most so many videos, taken evenly over all: files are often sorted by class."""
+        if most >= len(self.items):
+            return self
+        return replace(self, items=tuple(self.items[number * len(self.items) // most] for number in range(most)))

@@ -1,0 +1,156 @@
+"""Puts a run of ``train-vidla finetune`` together: a benchmark's videos and texts, or classes, in the place of shards.
+
+`training.vidla.finetune` has the settings; the loop and all it needs are those of pretraining (`training.vidla.train`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from runtime.errors import UserError
+from runtime.log import get_logger
+from training.data.files_source import FileItem, FileSource
+from training.data.loader import TrainBatches
+from training.data.records import Source
+from training.engine.distributed import Ranks, close_ranks
+from training.evaluation import embed
+from training.evaluation.benchmarks.files import VideoFiles
+from training.evaluation.benchmarks.labelled import ClassificationSet
+from training.evaluation.benchmarks.labelled_sets import read_labelled
+from training.evaluation.benchmarks.records import RetrievalSet
+from training.evaluation.classification import Looks, Picture, score
+from training.evaluation.held_out import HeldOut
+from training.vidla.classification_task import ClassificationTask, LabelTokenizer
+from training.vidla.finetune import finetune_settings, patch_of, recipe_of
+from training.vidla.head import VideoClassifier
+from training.vidla.init import build_model
+from training.vidla.labelled_source import LabelledSource
+from training.vidla.model import VidLA
+from training.vidla.settings import VidlaSettings
+from training.vidla.task import VidlaTask
+from training.vidla.train import Start, begin, open_batches, prepare
+
+_log = get_logger(__name__)
+
+
+def recipe(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """The settings that a finetuning run starts from, before --config and flags.
+
+    Args:
+        arguments: `benchmark`; `init`, which tells the size of the tower; `steps`, which replaces epochs and bounds the
+            warm-up.
+    """
+    settings = finetune_settings(arguments.benchmark, patch_of(arguments.init or "openai"))
+    if arguments.steps is not None:
+        settings["loop"] = {name: value for name, value in settings["loop"].items() if name != "epochs"}
+        warmup = min(settings["optim"].get("warmup", 0), arguments.steps // 10)
+        settings["optim"] = {**settings["optim"], "warmup": warmup}
+    return settings
+
+
+def run_finetuning(settings: VidlaSettings, arguments: argparse.Namespace) -> int:
+    """Finetune as `settings` say; the exit status.
+
+    Args:
+        settings: the whole tree, the benchmark's recipe in it.
+        arguments: `benchmark`, `annotations`, `videos`, `output`, `resume`, `init`.
+
+    Raises:
+        UserError: anything that does not fit, before the first step.
+        NonFiniteLoss: in the middle.
+    """
+    ranks = prepare(settings)
+    try:
+        model = build_model(settings.model)
+        kind = recipe_of(arguments.benchmark).kind
+        start = (_retrieval if kind == "retrieval" else _classification)(settings, arguments, model, ranks)
+        return begin(start, arguments.resume)
+    finally:
+        close_ranks(ranks)
+
+
+def training_items(pairs: RetrievalSet) -> list[FileItem]:
+    """The videos of a split with their captions; those without a file are left out, with a warning.
+
+    Raises:
+        UserError: no video was found.
+    """
+    texts: list[list[str]] = [[] for _ in pairs.items]
+    for text, owner in zip(pairs.texts, pairs.owner, strict=True):
+        texts[owner].append(text)
+    items = [
+        FileItem(Path(item.media.url), item.id, own, item.start, item.end)
+        for item, own in zip(pairs.items, texts, strict=True)
+        if item.media is not None
+    ]
+    if not items:
+        raise UserError(f"--videos: holds none of the {len(pairs.items)} videos of {pairs.name} {pairs.split}")
+    if missing := len(pairs.missing):
+        _log.warning("%s %s: %d of %d videos missing", pairs.name, pairs.split, missing, len(pairs.items))
+    return items
+
+
+def _retrieval(settings: VidlaSettings, arguments: argparse.Namespace, model: VidLA, ranks: Ranks) -> Start:
+    """Videos with captions: the loss of pretraining with one term."""
+    module = import_module(f"training.evaluation.benchmarks.{arguments.benchmark}")
+    videos = VideoFiles(arguments.videos)
+    pairs: RetrievalSet = module.read(arguments.annotations, videos, "train")
+    source = FileSource(
+        training_items(pairs), tuple(settings.loss.terms), settings.loop.seed, augment=settings.data.augment
+    )
+    batches = open_batches(settings, source, model, ranks)
+    held_out, split = None, "val" if "val" in module.SPLITS else module.SPLITS[0]
+    if settings.evaluation.max_clips:
+        scored = module.read(arguments.annotations, videos, split).first(settings.evaluation.max_clips)
+        looks = embed.Looks(settings.model.frames, settings.evaluation.batch_size, settings.data.workers or 2)
+        held_out = HeldOut(scored, looks, ranks)
+    task = VidlaTask(model, settings.loss, settings.compute, ranks, held_out.score if held_out else None)
+    return Start(settings, arguments.output, ranks, task, batches, _described(source, pairs, held_out and split))
+
+
+def _classification(settings: VidlaSettings, arguments: argparse.Namespace, model: VidLA, ranks: Ranks) -> Start:
+    """Videos with classes: a head and cross-entropy."""
+    name, sampling, frames = arguments.benchmark, recipe_of(arguments.benchmark).sampling, settings.model.frames
+    videos = read_labelled(name, arguments.annotations, arguments.videos, "train")
+    source = LabelledSource(videos, sampling, frames, settings.data.augment, settings.loop.seed)
+    batches = TrainBatches(
+        source,
+        global_batch=settings.loop.batch_size,
+        clips_per_root=1,
+        ranks=ranks,
+        tokenizer=LabelTokenizer(videos.classes),
+        frames=frames,
+        settings=settings.data,
+        pin=ranks.device.type == "cuda",
+    )
+    held_out = _held_out_classes(settings, arguments, videos)
+    look = Looks(sampling, frames, batch_size=settings.evaluation.batch_size, workers=settings.data.workers or 2)
+
+    def evaluate(classifier: VideoClassifier) -> Mapping[str, float]:
+        if held_out is None:
+            return {}
+        found = score(classifier, held_out, look, Picture.of(model), ranks)
+        return {"top1": found.top1, "top5": found.top5, "mean_class": found.mean_class, "videos": float(found.videos)}
+
+    facts = {"benchmark": name, "sampling": sampling, "frames": frames}
+    task = ClassificationTask(model, videos.classes, settings.head, settings.compute, ranks, evaluate, facts)
+    return Start(settings, arguments.output, ranks, task, batches, _described(source, videos, held_out and "val"))
+
+
+def _held_out_classes(
+    settings: VidlaSettings, arguments: argparse.Namespace, trained: ClassificationSet
+) -> ClassificationSet | None:
+    """The validation split, thinned out evenly to what is scored while training; None where nothing is."""
+    if not settings.evaluation.max_clips:
+        return None
+    held_out = read_labelled(arguments.benchmark, arguments.annotations, arguments.videos, "val")
+    return held_out.in_order_of(trained.classes).thinned(settings.evaluation.max_clips)
+
+
+def _described(source: Source, trained: RetrievalSet | ClassificationSet, split: object) -> str:
+    scored = f"scored on {trained.name} {split}" if split else "no scores while training"
+    return f"{source.num_roots} videos of {trained.name} {trained.split}; {scored}"
