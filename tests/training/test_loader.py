@@ -157,12 +157,12 @@ def test_a_tar_cut_short_is_counted_as_truncated(tmp_path: Path) -> None:
 
 
 def test_fewer_roots_than_a_batch_are_refused_with_the_number_there_is(root: Path) -> None:
-    with pytest.raises(UserError, match=r"batch_size=400 takes 200 roots a step, but there are only \d+"):
+    with pytest.raises(UserError, match=r"--batch-size 400: takes 200 roots a step, but there are only \d+"):
         batches(root, batch=400)
 
 
 def test_a_batch_that_ranks_can_not_share_is_refused(root: Path) -> None:
-    with pytest.raises(UserError, match=r"batch_size=6: must be a multiple of data.clips_per_root=2 times 2 ranks"):
+    with pytest.raises(UserError, match=r"--batch-size 6: must be a multiple of data.clips_per_root=2 times 2 ranks"):
         batches(root, Ranks(0, 2), batch=6)
 
 

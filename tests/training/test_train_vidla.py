@@ -155,11 +155,11 @@ WRONG = {
     "unknown layer": (["--layer", "grond"], "no text layer 'grond' (there are: grounded)"),
     "unknown column": (["--set", "loss.terms={caption: captoin}"], "captoin"),
     "no such folder": (["--shards", "/nowhere/shards"], "/nowhere/shards"),
-    "batch larger than an epoch": (["--batch-size", "4096"], "--batch-size 4096"),
+    "batch larger than an epoch": (["--batch-size", "4096"], "--batch-size 4096: takes 2048 roots a step"),
     "levels that the frames do not allow": (["--frames", "4"], "temporal.levels=3"),
     "checkpoint that is not there": (["--resume", "/nowhere/step-1"], "--resume /nowhere/step-1"),
     "weights that are not there": (["--init", "path:///nowhere/model"], "/nowhere/model"),
-    "open_clip tag that is not there": (["--init", "opnai"], "did you mean 'openai'?"),
+    "open_clip tag that is not there": (["--init", "opnai"], "there are: openai"),
     "two lengths": (["--set", "loop.epochs=2"], "steps and epochs are both set"),
 }
 

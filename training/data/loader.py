@@ -85,8 +85,8 @@ class TrainBatches:
         self._roots = _roots_a_step(global_batch, clips_per_root, ranks.world_size)
         if source.num_roots < self._roots:
             raise UserError(
-                f"batch_size={global_batch} takes {self._roots} roots a step, but there are only {source.num_roots} "
-                f"to train on; lower batch_size to {source.num_roots * clips_per_root} or less, or add shards"
+                f"--batch-size {global_batch}: takes {self._roots} roots a step, but there are only {source.num_roots} "
+                f"to train on; lower it to {source.num_roots * clips_per_root} or less, or add shards"
             )
         self._source, self._clips_per_root, self._ranks = source, clips_per_root, ranks
         self._settings, self._pin = settings, pin
@@ -187,7 +187,7 @@ def workers_of(settings: DataSettings) -> int:
 def _roots_a_step(global_batch: int, clips_per_root: int, world_size: int) -> int:
     if global_batch < 1 or global_batch % (clips_per_root * world_size):
         raise UserError(
-            f"batch_size={global_batch}: must be a multiple of data.clips_per_root={clips_per_root} times "
+            f"--batch-size {global_batch}: must be a multiple of data.clips_per_root={clips_per_root} times "
             f"{world_size} ranks"
         )
     return global_batch // clips_per_root
