@@ -24,13 +24,14 @@ def open_model(
             `path:///folder`, `random:tiny`.
         frames: frames a clip; None: as many as the model was trained with, 12 for weights to start from.
         device: where to put it.
-        without_time: build weights to start from without [MST], which are random then, so that CLIP stays CLIP.
+        without_time: build weights to start from without [MST], which are random there, so that CLIP stays CLIP.
 
     Returns:
         The model in evaluation mode, and the frames a clip; temporal position embeddings are interpolated to them.
 
     Raises:
-        UserError: no such folder or weights, or the model does not allow so few frames.
+        UserError: no such folder or weights, the model does not allow so few frames, or a trained model can't do
+            without its sense of time.
     """
     model = _open(checkpoint, without_time).to(device).eval()
     chosen = model.video.frames if frames is None else frames
@@ -51,11 +52,14 @@ def weights_hash(model: VidLA) -> str:
 def _open(checkpoint: str, without_time: bool) -> VidLA:
     folder = Path(checkpoint)
     if folder.is_dir():
-        return _export(folder)
+        model = _export(folder)
+        if without_time and model.video.settings.levels:
+            raise UserError(f"--frame-mean: {folder} was trained with [MST]; it is for weights to start from (openai)")
+        return model
     if "/" in checkpoint and "://" not in checkpoint and not checkpoint.startswith("random:"):
         raise UserError(f"--checkpoint {checkpoint}: there is no such folder")
-    temporal = {"levels": 0} if without_time else {}
-    settings = {"init": checkpoint} | ({"temporal": temporal} if temporal else {})
+    settings = {"init": checkpoint} | ({"temporal": {"levels": 0}} if without_time else {})
+    torch.manual_seed(0)  # what is new in such a model is random, but the same each time
     return build_model(build(ModelSettings, settings, "--checkpoint"))
 
 

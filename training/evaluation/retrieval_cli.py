@@ -44,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=["grounded_text", "caption_summary"],
         metavar="COLUMN",
-        help="with --benchmark shards: columns that ask, the first that holds something (default %(default)s)",
+        help="with --benchmark shards: columns that ask, the first that holds something (default: "
+        "grounded_text, else caption_summary)",
     )
     parser.add_argument(
         "--clips",
