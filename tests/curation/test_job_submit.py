@@ -1,4 +1,5 @@
-"""`curate` on a cluster: as a job of `ray job submit`, and joining with ``--address``; a real head node on loopback."""
+"""On a cluster, with a real head node on loopback: `curate` and `train-vidla` as jobs of `ray job submit`, and
+`curate` joining with ``--address``; together, because a head node takes long to start."""
 
 import contextlib
 import os
@@ -26,7 +27,9 @@ from support.curate_runs import (
     talks,
 )
 from support.fake_llm import FakeLLM
+from support.shard_factory import build_dir
 from support.video_server import free_port
+from support.vidla_runs import arguments as train_arguments
 
 from shards.store import Store
 
@@ -156,3 +159,14 @@ def test_a_plan_leaves_the_layout_to_the_cluster_it_would_join(head, submitted, 
     ended = curate("plan", *arguments, "--address", head.address)
     assert ended.status == 0
     assert "decided on the Ray cluster" in ended.out
+
+
+def test_a_submitted_training_leaves_a_model(head, tmp_path):
+    build_dir(tmp_path / "shards")
+    arguments = train_arguments(tmp_path / "shards", tmp_path / "run", steps=2)
+    (tmp_path / "work").mkdir()
+    submit = ["job", "submit", "--address", head.dashboard, "--working-dir", tmp_path / "work", "--", "train-vidla"]
+    ended = _ray(head, *submit, *arguments, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "step 2 " in ended.stdout
+    assert (tmp_path / "run" / "checkpoints" / "step-00000002" / "model.safetensors").exists()

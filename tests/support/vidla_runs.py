@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from training.vidla.cli import main
 
 ARCHITECTURE = {
@@ -41,6 +39,8 @@ def arguments(shards: Path, output: Path, *more: str, steps: int = 6, batch: int
 
 def train(*given: str) -> int:
     """Run the command here; torch's number of threads is put back."""
+    import torch
+
     threads = torch.get_num_threads()
     try:
         return main(given)
