@@ -16,15 +16,26 @@ import av
 import numpy as np
 import pytest
 import torch
-from support.shard_factory import build_dir
+from rich.console import Console
+from support.shard_factory import FPS, build_dir, luma_of
 
 from training.data.records import MediaRef
 from training.engine.distributed import Ranks
 from training.evaluation.benchmarks.records import RetrievalSet, VideoItem
+from training.evaluation.benchmarks.shards_split import read
 from training.evaluation.cli import main
-from training.evaluation.embed import Embedded, Looks, embed, embed_texts, frame_mean, score_split, truncated_texts
+from training.evaluation.embed import (
+    Embedded,
+    Looks,
+    embed,
+    embed_texts,
+    embed_videos,
+    frame_mean,
+    score_split,
+    truncated_texts,
+)
 from training.evaluation.opening import open_model, weights_hash
-from training.evaluation.report import evaluate
+from training.evaluation.report import evaluate, show
 from training.vidla.export import save
 from training.vidla.model import VidLA
 
@@ -149,7 +160,8 @@ def test_held_out_shards_are_scored(tmp_path: Path, checkpoint: Path) -> None:
     found = json.loads(output.read_text())
     assert status == 0
     assert found["results"][0]["t2v"]["queries"] == 5
-    assert found["complete"] and found["settings"]["frames"] == 8
+    assert found["complete"] and not found["comparable"]
+    assert found["settings"]["frames"] == 8
 
 
 @pytest.mark.parametrize(
@@ -182,6 +194,29 @@ def test_a_benchmark_without_videos_asks_for_them(msrvtt: Path, capsys: pytest.C
     assert capsys.readouterr().err.strip() == "eval-vidla: --benchmark msvd: --videos must be given"
 
 
+def test_held_out_shards_take_no_annotations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert retrieval("--checkpoint", "x", "--benchmark", "shards", "--shards", tmp_path, "--videos", tmp_path) == 2
+    assert "leave out --annotations and --videos" in capsys.readouterr().err
+
+
+def test_a_whole_published_split_is_comparable_and_one_of_another_size_is_not() -> None:
+    items = tuple(VideoItem(str(n), None, duration=float(n)) for n in range(1000))
+    whole = RetrievalSet("msrvtt", "test", items, tuple(f"text {n}" for n in range(1000)), tuple(range(1000)))
+    rows = torch.nn.functional.normalize(torch.randn(1000, 8), dim=-1)
+    lengths = [item.duration for item in items]
+    report = evaluate(whole, Embedded(rows, rows, {}, 0), lengths)
+    assert report.complete and report.comparable and not report.notes
+    assert [third.t2v.queries for third in report.results[0].thirds] == [333, 334, 333]
+    less = whole.first(999)
+    assert not evaluate(less, Embedded(rows[:999], rows[:999], {}, 0), lengths[:999]).comparable
+
+
+def test_the_doubt_about_the_papers_vatex_is_printed_with_vatex(capsys: pytest.CaptureFixture[str]) -> None:
+    one = RetrievalSet("vatex", "test", (VideoItem("a", None),), ("text",), (0,))
+    show(evaluate(one, Embedded(torch.ones(1, 1), torch.ones(1, 1), {}, 0), [None]), "model", Console())
+    assert "T2V R@5 and R@10 are not comparable" in capsys.readouterr().out
+
+
 def test_a_run_folder_points_to_its_best_model(
     msrvtt: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -210,6 +245,24 @@ def test_videos_and_texts_are_scored_as_the_model_embeds_them(msrvtt: Path, mode
     assert torch.allclose(found.video_ND, single.video_ND, atol=1e-5)
     assert torch.allclose(found.video_ND.norm(dim=1), torch.ones(5), atol=1e-5)
     assert not torch.allclose(found.video_ND[0], found.video_ND[1], atol=1e-3)
+
+
+def test_a_clip_is_shown_by_the_middles_of_its_equal_parts(tmp_path: Path, model: VidLA) -> None:
+    store = build_dir(tmp_path / "dir", shards=1)
+    clip = read([store.root], ["caption"], split="train", clips="medium").items[1]
+    seen: list[torch.Tensor] = []
+
+    def look(video_BTCHW: torch.Tensor) -> torch.Tensor:
+        seen.append(video_BTCHW)
+        return torch.ones(len(video_BTCHW), model.embed_dim)
+
+    embed_videos(model, [clip], Looks(frames=5), Ranks(), look)
+    brightness_T = (seen[0] * torch.tensor(model.std).view(3, 1, 1) + torch.tensor(model.mean).view(3, 1, 1)) * 255
+    assert clip.end is not None
+    length = clip.end - clip.start
+    numbers = [int((clip.start + (part + 0.5) * length / 5) * FPS) for part in range(5)]
+    assert seen[0].shape == (1, 5, 3, model.image_size, model.image_size)
+    assert brightness_T.mean(dim=(0, 2, 3, 4)).tolist() == pytest.approx([luma_of(n) for n in numbers], abs=3)
 
 
 def test_equal_texts_have_equal_embeddings_to_the_last_bit(model: VidLA) -> None:

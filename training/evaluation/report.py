@@ -71,7 +71,7 @@ class Report:
     complete: bool
     """Whether every video and text took part."""
     comparable: bool
-    """Whether these are the videos and texts that everybody scores."""
+    """Whether these are the videos and texts of a published test split, all of them."""
     notes: tuple[str, ...]
     results: tuple[Result, ...]
 
@@ -114,7 +114,7 @@ def evaluate(
         raise UserError(f"{benchmark.name}: none of {len(benchmark.items)} videos could be used ({said})")
     results = tuple(_result(benchmark, embedded, seconds, dual, missing) for dual in dual_softmax)
     size = SIZES.get((benchmark.name, benchmark.split))
-    as_published = size is None or size == (len(benchmark.items), len(benchmark.texts))
+    as_published = size == (len(benchmark.items), len(benchmark.texts))
     return Report(
         benchmark=benchmark.name,
         split=benchmark.split,

@@ -245,7 +245,8 @@ def _rank(blocks: _Blocks, owner_M: torch.Tensor, videos: int, dual_softmax: boo
         same_N += (block_mN == best_N).sum(0)
         videos_m = owner_M[texts][has_m]
         right_N.index_add_(0, videos_m, (own_m[has_m] == best_N[videos_m]).long())
-    asked_M, asked_N = owner_M >= 0, right_N > 0
+    asked_M, asked_N = owner_M >= 0, ~best_N.isnan()
+    assert torch.equal(asked_N, right_N > 0), "the similarity differs between two passes over it"
     every_M, every_N = (torch.arange(n, device=owner_M.device) for n in (len(owner_M), videos))
     t2v = Ranking(every_M, above_M, tied_M, torch.ones_like(owner_M)).take(asked_M)
     return t2v, Ranking(every_N, above_N, same_N - right_N, right_N).take(asked_N)

@@ -158,6 +158,8 @@ def _shards(arguments: argparse.Namespace) -> RetrievalSet:
 
     if not arguments.shards:
         raise UserError("--benchmark shards: --shards DIR must be given")
+    if arguments.annotations or arguments.videos:
+        raise UserError("--benchmark shards: texts and videos are in --shards; leave out --annotations and --videos")
     if arguments.split not in (None, "val", "train"):
         raise UserError(f"--split {arguments.split}: shards have val, train")
     return shards_split.read(
