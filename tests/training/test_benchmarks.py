@@ -16,7 +16,7 @@ from shards.errors import ShardError
 from training.evaluation.benchmarks import activitynet, didemo, msrvtt, msvd, shards_split, vatex
 from training.evaluation.benchmarks.files import VideoFiles, without_suffix
 from training.evaluation.benchmarks.published import PAPER, SIZES, UNIQUE_TEXTS
-from training.evaluation.benchmarks.retrieval_sets import read_retrieval, training_items
+from training.evaluation.benchmarks.retrieval_sets import read_retrieval
 
 
 def videos(folder: Path, *names: str) -> VideoFiles:
@@ -204,14 +204,6 @@ def test_several_lists_of_one_name_are_not_chosen_between(tmp_path: Path) -> Non
     write(tmp_path / "captions_msvd.json", {"a": ["x"]})
     with pytest.raises(UserError, match=r"test_list.txt is there 2 times"):
         msvd.read(tmp_path, videos(tmp_path / "v", "a.mp4"))
-
-
-def test_a_training_split_becomes_files_with_their_captions(tmp_path: Path) -> None:
-    write(tmp_path / "train_list.txt", "a\nb\n")
-    write(tmp_path / "captions_msvd.json", {"a": ["1", "2"], "b": ["3"]})
-    videos(tmp_path / "v", "a.avi")
-    (item,) = training_items(read_retrieval("msvd", tmp_path, tmp_path / "v", "train"))
-    assert (item.path.name, item.video_id, list(item.texts), item.end) == ("a.avi", "a", ["1", "2"], None)
 
 
 def test_a_benchmark_or_split_that_is_not_there_is_named(tmp_path: Path) -> None:

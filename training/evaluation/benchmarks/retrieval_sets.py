@@ -1,4 +1,4 @@
-"""The retrieval benchmarks by name, to be scored or to be finetuned on."""
+"""The retrieval benchmarks by name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Final
 
 from runtime.errors import UserError, nearest
-from training.data.files_source import FileItem
 from training.evaluation.benchmarks import activitynet, didemo, msrvtt, msvd, vatex
 from training.evaluation.benchmarks.files import VideoFiles
 from training.evaluation.benchmarks.records import RetrievalSet
@@ -33,15 +32,3 @@ def read_retrieval(name: str, annotations: Path, videos: Path, split: str | None
     if chosen not in module.SPLITS:
         raise UserError(f"--split {chosen}: {name} has {', '.join(module.SPLITS)}")
     return module.read(annotations, VideoFiles(videos), chosen)
-
-
-def training_items(benchmark: RetrievalSet) -> list[FileItem]:
-    """The videos of a split that have a file, with their captions, as a source of training clips."""
-    captions: list[list[str]] = [[] for _ in benchmark.items]
-    for text, owner in zip(benchmark.texts, benchmark.owner, strict=True):
-        captions[owner].append(text)
-    return [
-        FileItem(Path(item.media.url), item.id, own, item.start, item.end)
-        for item, own in zip(benchmark.items, captions, strict=True)
-        if item.media is not None
-    ]
