@@ -159,6 +159,16 @@ def test_zero_shot_compares_clips_with_sentences_at_the_models_temperature(model
         torch.testing.assert_close(classify(video_BTCHW), expected_BK)
 
 
+def test_logits_are_not_rounded_where_the_towers_run_in_bfloat16(model):
+    classify = zero_shot(model, ["red", "green"], ["a video of {}."])
+    head = VideoClassifier(model.video, ClassificationHead(width_of(model.video), ["a", "b"])).eval()
+    video_BTCHW = torch.randn(2, 6, 3, 64, 64)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        for logits_BK in (classify(video_BTCHW), head(video_BTCHW)):
+            assert logits_BK.dtype == torch.float32
+            assert not torch.equal(logits_BK, logits_BK.bfloat16().float())
+
+
 # --- the command
 
 

@@ -97,6 +97,23 @@ def test_the_recipe_shows_in_the_printed_settings(msvd, capsys):
     assert "steps: 2640" in capsys.readouterr().out
 
 
+def test_the_recipe_is_that_of_the_tower_wherever_it_is_named(msvd, capsys):
+    (msvd / "own.yaml").write_text("model: {architecture: ViT-B-16}\n")
+    where = ["--benchmark", "didemo", "--annotations", str(msvd), "--videos", str(msvd), "--print-config"]
+    for named in (["--config", str(msvd / "own.yaml")], ["--set", "model.init=ViT-B-16:openai"]):
+        assert train(["finetune", *where, *named]) == 0
+        shown = capsys.readouterr().out
+        assert "steps: 660" in shown
+        assert "batch_size: 196" in shown
+
+
+def test_a_length_of_ones_own_takes_the_place_of_the_recipes(msvd, capsys):
+    assert finetune("vatex", msvd, "--set", "loop.epochs=2", "--print-config") == 0
+    shown = capsys.readouterr().out
+    assert "steps: null" in shown
+    assert "epochs: 2" in shown
+
+
 def test_steps_take_the_place_of_a_recipes_epochs(kinetics, capsys):
     assert finetune("kinetics400", kinetics, "--steps", "7", "--print-config") == 0
     shown = capsys.readouterr().out

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 from support.colour_videos import BLUE, RED, colour_video
@@ -206,19 +209,31 @@ def test_a_loss_that_is_no_number_stops_with_the_keys():
     assert stopped.value.keys == batch().keys
 
 
-def _step_on(ranks: Ranks) -> dict[str, torch.Tensor]:
+def _scored(trained: ClassificationTask, videos: ClassificationSet, ranks: Ranks) -> list[float]:
+    found = score(trained.module.eval(), videos, Looks("uniform", FRAMES), Picture.of(tiny()), ranks)
+    return [found.top1, found.top5, found.mean_class, found.videos, found.failures["missing"]]
+
+
+def _step_on(ranks: Ranks, videos: Path) -> dict[str, torch.Tensor]:
     trained = task(ComputeSettings(micro_batch=2), ranks=ranks)
     own = slice(3 * ranks.rank, 3 * ranks.rank + 3)
     report = trained.step(batch(own))
-    return gradients(trained) | {"total": torch.tensor(report.losses["total"])}
+    scores = _scored(trained, with_one_missing(folder.read(videos)), ranks)
+    return gradients(trained) | {"total": torch.tensor(report.losses["total"]), "scores": torch.tensor(scores)}
 
 
-def test_two_ranks_give_the_loss_and_gradients_of_one(tmp_path):
+def with_one_missing(videos: ClassificationSet) -> ClassificationSet:
+    return replace(videos, items=(*videos.items, LabelledVideo("gone", None, 0)))
+
+
+def test_two_ranks_give_the_loss_gradients_and_scores_of_one(tmp_path, colours):
     alone = task()
     report = alone.step(batch())
     expected = gradients(alone)
-    for found in on_ranks(2, _step_on, tmp_path):
+    scores = _scored(alone, with_one_missing(colours), Ranks())
+    for found in on_ranks(2, _step_on, tmp_path, colours.items[0].path.parent.parent):
         assert float(found.pop("total")) == pytest.approx(report.losses["total"], rel=1e-5)
+        assert found.pop("scores").tolist() == pytest.approx(scores)
         assert set(found) == set(expected)
         for name, gradient in found.items():
             torch.testing.assert_close(gradient, expected[name], rtol=1e-4, atol=1e-6)
@@ -254,9 +269,9 @@ def test_a_head_of_another_width_or_cut_short_is_refused(tmp_path):
 @pytest.fixture
 def colours(tmp_path) -> ClassificationSet:
     for number in range(3):
-        colour_video(tmp_path / "blue" / f"{number}.mp4", BLUE, seconds=4)
-        colour_video(tmp_path / "red" / f"{number}.mp4", RED, seconds=1)
-    return folder.read(tmp_path)
+        colour_video(tmp_path / "videos" / "blue" / f"{number}.mp4", BLUE, seconds=4)
+        colour_video(tmp_path / "videos" / "red" / f"{number}.mp4", RED, seconds=1)
+    return folder.read(tmp_path / "videos")
 
 
 def source(videos: ClassificationSet, sampling="dense", seed: int = 0) -> LabelledSource:

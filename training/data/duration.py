@@ -11,39 +11,33 @@ from typing import Any
 import av
 
 from runtime.untrusted import OPEN_OPTIONS, local_only
+from training.data.packets import video_stream
 from training.data.records import ClipFailed
 
 
 def video_seconds(path: Path) -> float:
     """Seconds from the first frame to the end of a local video file.
 
-    Taken from the video stream, else from the container, else from the times of all packets.
+    Taken from the video stream, else from the times of its packets: what a container without the former says is the
+    length of its longest stream, sound included.
 
     Raises:
         ClipFailed: it can't be opened, or holds no video.
     """
     try:
         with av.open(local_only(path), options=OPEN_OPTIONS, metadata_errors="replace") as container:
-            if not container.streams.video:
-                raise ClipFailed("no_video", f"{path}: no video stream")
-            return _stated(container) or _counted(container)
+            stream = video_stream(container)
+            if stream.duration:
+                return float(stream.duration * stream.time_base)
+            return _counted(container, stream)
     except FileNotFoundError:
         raise ClipFailed("missing", f"{path}: no such file") from None
     except (av.FFmpegError, ValueError) as error:
         raise ClipFailed("undecodable", f"{path}: no video container that can be opened ({error})") from None
 
 
-def _stated(container: Any) -> float:
-    """What the file says; 0 where it says nothing."""
-    stream = container.streams.video[0]
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    return float(container.duration / av.time_base) if container.duration else 0.0
-
-
-def _counted(container: Any) -> float:
+def _counted(container: Any, stream: Any) -> float:
     """From the first to the end of the last packet."""
-    stream = container.streams.video[0]
     times = [(packet.pts, packet.duration or 0) for packet in container.demux(stream) if packet.pts is not None]
     if not times:
         raise ClipFailed("truncated", f"{container.name}: no picture in the file")

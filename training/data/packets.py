@@ -62,14 +62,19 @@ def open_video(data: bytes | Path) -> Iterator[Video]:
     except (av.FFmpegError, ValueError) as error:
         raise ClipFailed("undecodable", f"no video container that can be opened ({error})") from None
     with container:
-        stream = _video_stream(container)
+        stream = video_stream(container)
         stream.codec_context.thread_count = 1
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         indexed = None if isinstance(data, Path) else _by_index(data, container, stream)
         yield indexed or _by_packets(container, stream)
 
 
-def _video_stream(container: Any) -> Any:
+def video_stream(container: Any) -> Any:
+    """The stream that is the video: no cover picture; the default one, else the largest.
+
+    Raises:
+        ClipFailed: there is none.
+    """
     streams = [s for s in container.streams.video if s.codec_context and not s.disposition & _NOT_THE_VIDEO]
     if not streams:
         raise ClipFailed("no_video", "no video stream that can be decoded here")

@@ -101,10 +101,10 @@ def class_embeddings(
     device = model.logit_scale.device
     sentences = [sentence for name in classes for sentence in fill(name, templates)]
     parts = [
-        model.encode_text(model.tokenizer(sentences[begin : begin + batch_size]).to(device)).float()
+        model.encode_text(model.tokenizer(sentences[begin : begin + batch_size]).to(device), normalize=False).float()
         for begin in range(0, len(sentences), batch_size)
     ]
-    mean_KD = torch.cat(parts).unflatten(0, (len(classes), len(templates))).mean(dim=1)
+    mean_KD = F.normalize(torch.cat(parts), dim=-1).unflatten(0, (len(classes), len(templates))).mean(dim=1)
     return F.normalize(mean_KD, dim=-1)
 
 
@@ -122,7 +122,9 @@ def zero_shot(
     embeddings_KD = class_embeddings(model, classes, templates)
 
     def classify(video_BTCHW: torch.Tensor) -> torch.Tensor:
-        return model.logit_scale.exp() * ((encode or model.encode_video)(video_BTCHW).float() @ embeddings_KD.T)
+        found_BD = encode(video_BTCHW) if encode else model.encode_video(video_BTCHW, normalize=False)
+        with torch.autocast(video_BTCHW.device.type, enabled=False):  # in bf16 near classes would tie
+            return model.logit_scale.exp() * (F.normalize(found_BD.float(), dim=-1) @ embeddings_KD.T)
 
     return classify
 

@@ -132,8 +132,7 @@ def run(arguments: argparse.Namespace) -> int:
     if ranks.is_main:
         _show(report)
         if arguments.output:
-            arguments.output.parent.mkdir(parents=True, exist_ok=True)
-            arguments.output.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            _write(arguments.output, report)
     return 0
 
 
@@ -224,6 +223,16 @@ def _report(
         "complete": scores.complete and arguments.limit is None,
         "paper": [asdict(row) for row in PAPER.get((videos.name, videos.split, way), ())],
     }
+
+
+def _write(path: Path, report: Mapping[str, Any]) -> None:
+    from runtime.errors import UserError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--output {path}: can't be written ({error.strerror})") from None
 
 
 def _show(report: Mapping[str, Any]) -> None:

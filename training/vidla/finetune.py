@@ -150,9 +150,10 @@ def patch_of(init: str, architecture: str = "ViT-B-32") -> int:
 
 
 def _patch_of_folder(folder: Path) -> int:
-    """From the configuration of an export or of open_clip; a folder without one is refused when it is opened."""
+    """From the configuration of an export or of open_clip; one that is missing or damaged is refused when opened."""
     for name, branch in (("config.json", "architecture"), ("open_clip_config.json", "model_cfg")):
-        if (folder / name).is_file():
-            values = json.loads((folder / name).read_text(encoding="utf-8"))
-            return int(values.get(branch, {}).get("vision_cfg", {}).get("patch_size", _PAPER_PATCH))
+        try:
+            return int(json.loads((folder / name).read_text(encoding="utf-8"))[branch]["vision_cfg"]["patch_size"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
     return _PAPER_PATCH

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from runtime.config import load_yaml, merged, override
 from runtime.errors import UserError
 from runtime.log import get_logger
 from training.data.files_source import FileItem, FileSource
@@ -18,21 +18,23 @@ from training.data.loader import TrainBatches
 from training.data.records import Source
 from training.engine.distributed import Ranks, close_ranks
 from training.evaluation import embed
-from training.evaluation.benchmarks.files import VideoFiles
 from training.evaluation.benchmarks.labelled import ClassificationSet
 from training.evaluation.benchmarks.labelled_sets import read_labelled
 from training.evaluation.benchmarks.records import RetrievalSet
+from training.evaluation.benchmarks.retrieval_sets import read_retrieval, retrieval_splits
 from training.evaluation.classification import Looks, Picture, score
 from training.evaluation.held_out import HeldOut
 from training.vidla.classification_task import ClassificationTask, LabelTokenizer
 from training.vidla.finetune import finetune_settings, patch_of, recipe_of
 from training.vidla.head import VideoClassifier
-from training.vidla.init import build_model
+from training.vidla.init import ModelSettings, build_model
 from training.vidla.labelled_source import LabelledSource
 from training.vidla.model import VidLA
 from training.vidla.settings import VidlaSettings
 from training.vidla.task import VidlaTask
 from training.vidla.train import Start, begin, open_batches, prepare
+
+_LENGTHS = ("steps", "epochs", "samples")
 
 _log = get_logger(__name__)
 
@@ -41,13 +43,18 @@ def recipe(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """The settings that a finetuning run starts from, before --config and flags.
 
     Args:
-        arguments: `benchmark`; `init`, which tells the size of the tower; `steps`, which replaces epochs and bounds the
-            warm-up.
+        arguments: `benchmark`; of `config`, `init`, `steps` and `assignments` what decides the recipe: the tower it is
+            for, and a length of the user's own, which takes the place of the recipe's and bounds the warm-up.
     """
-    settings = finetune_settings(arguments.benchmark, patch_of(arguments.init or "openai"))
-    if arguments.steps is not None:
-        settings["loop"] = {name: value for name, value in settings["loop"].items() if name != "epochs"}
-        warmup = min(settings["optim"].get("warmup", 0), arguments.steps // 10)
+    asked = _asked(arguments)
+    model, loop = asked.get("model", {}), asked.get("loop", {})
+    default = ModelSettings()
+    patch = patch_of(model.get("init", default.init), model.get("architecture", default.architecture))
+    settings = finetune_settings(arguments.benchmark, patch)
+    if any(loop.get(name) is not None for name in _LENGTHS):
+        settings["loop"] = {name: value for name, value in settings["loop"].items() if name not in _LENGTHS}
+    if isinstance(steps := loop.get("steps"), int):
+        warmup = min(settings["optim"].get("warmup", 0), max(steps, 0) // 10)
         settings["optim"] = {**settings["optim"], "warmup": warmup}
     return settings
 
@@ -94,18 +101,27 @@ def training_items(pairs: RetrievalSet) -> list[FileItem]:
     return items
 
 
+def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the user sets of the model and of the run's length, in the order that `train-vidla` has: the later wins."""
+    flags = {"model": {"init": arguments.init}, "loop": {"steps": arguments.steps}}
+    given = {branch: {k: v for k, v in values.items() if v is not None} for branch, values in flags.items()}
+    below = load_yaml(arguments.config) if arguments.config else {}
+    asked = override(merged(below, given), arguments.assignments)
+    return {branch: values for branch, values in asked.items() if isinstance(values, dict)}
+
+
 def _retrieval(settings: VidlaSettings, arguments: argparse.Namespace, model: VidLA, ranks: Ranks) -> Start:
     """Videos with captions: the loss of pretraining with one term."""
-    module = import_module(f"training.evaluation.benchmarks.{arguments.benchmark}")
-    videos = VideoFiles(arguments.videos)
-    pairs: RetrievalSet = module.read(arguments.annotations, videos, "train")
+    where = arguments.annotations, arguments.videos
+    pairs = read_retrieval(arguments.benchmark, *where, "train")
     source = FileSource(
         training_items(pairs), tuple(settings.loss.terms), settings.loop.seed, augment=settings.data.augment
     )
     batches = open_batches(settings, source, model, ranks)
-    held_out, split = None, "val" if "val" in module.SPLITS else module.SPLITS[0]
+    splits = retrieval_splits(arguments.benchmark)
+    held_out, split = None, "val" if "val" in splits else splits[0]
     if settings.evaluation.max_clips:
-        scored = module.read(arguments.annotations, videos, split).first(settings.evaluation.max_clips)
+        scored = read_retrieval(arguments.benchmark, *where, split).first(settings.evaluation.max_clips)
         looks = embed.Looks(settings.model.frames, settings.evaluation.batch_size, settings.data.workers or 2)
         held_out = HeldOut(scored, looks, ranks)
     task = VidlaTask(model, settings.loss, settings.compute, ranks, held_out.score if held_out else None)

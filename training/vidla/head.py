@@ -64,8 +64,10 @@ class VideoClassifier(nn.Module):
         video.proj.requires_grad_(False)
 
     def forward(self, video_BTCHW: torch.Tensor) -> torch.Tensor:
-        """Logits [B, K] of normalised clips."""
-        return cast(torch.Tensor, self.head(self.video.features(video_BTCHW)))
+        """Logits [B, K] of normalised clips, in float32 whatever the tower runs in."""
+        features_BD = self.video.features(video_BTCHW)
+        with torch.autocast(video_BTCHW.device.type, enabled=False):
+            return cast(torch.Tensor, self.head(features_BD.float()))
 
 
 def width_of(video: VideoTower) -> int:

@@ -13,6 +13,17 @@ from training.evaluation.benchmarks.records import RetrievalSet
 _BENCHMARKS: Final = {module.NAME: module for module in (msrvtt, didemo, activitynet, msvd, vatex)}
 
 
+def retrieval_splits(name: str) -> tuple[str, ...]:
+    """The splits of a benchmark, the one that everybody scores first.
+
+    Raises:
+        UserError: no such benchmark.
+    """
+    if name not in _BENCHMARKS:
+        raise UserError(f"--benchmark {name}: no such texts and videos{nearest(name, _BENCHMARKS)}")
+    return tuple(_BENCHMARKS[name].SPLITS)
+
+
 def read_retrieval(name: str, annotations: Path, videos: Path, split: str | None = None) -> RetrievalSet:
     """Read one split of a benchmark.
 
@@ -25,10 +36,8 @@ def read_retrieval(name: str, annotations: Path, videos: Path, split: str | None
     Raises:
         UserError: no such benchmark or split, or its files are not as published; names file, column and remedy.
     """
-    if name not in _BENCHMARKS:
-        raise UserError(f"--benchmark {name}: no such texts and videos{nearest(name, _BENCHMARKS)}")
-    module = _BENCHMARKS[name]
-    chosen = split or module.SPLITS[0]
-    if chosen not in module.SPLITS:
-        raise UserError(f"--split {chosen}: {name} has {', '.join(module.SPLITS)}")
-    return module.read(annotations, VideoFiles(videos), chosen)
+    splits = retrieval_splits(name)
+    chosen = split or splits[0]
+    if chosen not in splits:
+        raise UserError(f"--split {chosen}: {name} has {', '.join(splits)}")
+    return _BENCHMARKS[name].read(annotations, VideoFiles(videos), chosen)
