@@ -142,11 +142,11 @@ def _print_cores(size: Size, device: str, runs: int) -> None:
     frames, patches, width, heads = size.frames, size.patches, size.width, size.heads
     leaf = _leaves(device)
     summary, many, local = (
-        leaf(1, SETTINGS.summary_tokens, 3 * width),
-        leaf(1, frames, patches, 3 * width),
+        tuple(leaf(1, SETTINGS.summary_tokens, width) for _ in range(3)),
+        tuple(leaf(1, frames, patches, width) for _ in range(3)),
         leaf(1, frames, patches, 3 * width),
     )
-    mask = summary_mask(SETTINGS, many)
+    mask = summary_mask(SETTINGS, many[0])
     short, long = frames * patches, SETTINGS.summary_tokens + frames * patches
     q, qg = leaf(3, 1, heads, short, width // heads), leaf(3, 1, heads, long, width // heads)
     masks = local_mask(frames, patches).to(device), global_mask(frames, patches).to(device)

@@ -75,6 +75,10 @@ class Group:
     """They attend to every patch of each `stride`-th frame."""
 
 
+QKV = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Queries, keys and values of the same tokens."""
+
+
 def groups(settings: TemporalSettings) -> Iterator[Group]:
     """The masks of the paper's table for summary tokens: [CLS] sees everything, level u what its scale allows."""
     yield Group(slice(0, 1), slice(0, settings.summary_tokens), 1)
@@ -101,7 +105,7 @@ def summary_mask(settings: TemporalSettings, patches_BTND: torch.Tensor) -> torc
 
 
 def global_attention(
-    summary_BSE: torch.Tensor, patches_BTNE: torch.Tensor, heads: int, mask_SK: torch.Tensor, patch_sees_cls: bool
+    summary: QKV, patches: QKV, heads: int, mask_SK: torch.Tensor, patch_sees_cls: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Global spatio-temporal attention (Z^GST of the paper) before its output projection and residual.
 
@@ -110,8 +114,8 @@ def global_attention(
     cheaper than copies of the keys for each level, and costs 3 % of the products.
 
     Args:
-        summary_BSE: queries, keys, values of the summary tokens.
-        patches_BTNE: the same of the patches.
+        summary: queries, keys, values of the summary tokens, each [B, S, D].
+        patches: the same of the patches, each [B, T, N, D].
         heads: H.
         mask_SK: of `summary_mask`.
         patch_sees_cls: whether patches attend to [CLS].
@@ -119,15 +123,15 @@ def global_attention(
     Returns:
         [B, S, D] for the summary tokens and [B, T, N, D] for the patches.
     """
-    b, t, n, e = patches_BTNE.shape
-    d = e // 3
-    few, many = summary_BSE[..., d:], patches_BTNE[..., d:]
-    kv = torch.cat((few.unsqueeze(1).expand(b, t, -1, 2 * d), many), dim=2)
-    first = 0 if patch_sees_cls else 1
-    k, v = kv.flatten(0, 1)[:, first:].chunk(2, dim=-1)
-    found_BTND = _attend(patches_BTNE[..., :d].flatten(0, 1), k, v, heads).view(b, t, n, d)
-    k, v = kv.flatten(1, 2).chunk(2, dim=-1)
-    return _attend(summary_BSE[..., :d], k, v, heads, mask_SK.to(k.dtype)), found_BTND
+    q_BTND = patches[0]
+    t, first = q_BTND.shape[1], 0 if patch_sees_cls else 1
+    k, v = (
+        torch.cat((few.unsqueeze(1).expand(-1, t, -1, -1), many), dim=2)
+        for few, many in zip(summary[1:], patches[1:], strict=True)
+    )
+    found_BTND = _attend(q_BTND.flatten(0, 1), k.flatten(0, 1)[:, first:], v.flatten(0, 1)[:, first:], heads)
+    found_BSD = _attend(summary[0], k.flatten(1, 2), v.flatten(1, 2), heads, mask_SK.to(k.dtype))
+    return found_BSD, found_BTND.view_as(q_BTND)
 
 
 class SpatiallyLocalAttention(nn.Module):

@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from runtime.errors import UserError
 from training.vidla.attention import (
+    QKV,
     SpatiallyLocalAttention,
     TemporalSettings,
     attention_flops,
@@ -61,9 +62,11 @@ class VideoLayer(nn.Module):
         )
         return self._finish(summary_BSD, found_BSD), self._finish(patches_BTND, found_BTND)
 
-    def _project(self, x: torch.Tensor) -> torch.Tensor:
-        """Queries, keys and values side by side."""
-        return F.linear(self.ln_1(x), self.attn.in_proj_weight, self.attn.in_proj_bias)
+    def _project(self, x: torch.Tensor) -> QKV:
+        """Queries, keys and values, each a tensor of its own: keys and values need not outlive their joining."""
+        hidden, weights, biases = self.ln_1(x), self.attn.in_proj_weight.chunk(3), self.attn.in_proj_bias.chunk(3)
+        q, k, v = (F.linear(hidden, weight, bias) for weight, bias in zip(weights, biases, strict=True))
+        return q, k, v
 
     def _finish(self, x: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
         """Output projection, MLP and their residuals: what happens to each token alone."""
