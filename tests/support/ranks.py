@@ -22,7 +22,7 @@ def on_ranks(world_size: int, work: Work, folder: Path, *args: Any) -> list[Any]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    mp.set_forkserver_preload(["torch._dynamo", "training.vidla.loss"])
+    mp.set_forkserver_preload(["torch._dynamo", "training.vidla.loss", "training.vidla.model"])
     arguments = (world_size, port, work, folder, args)
     mp.start_processes(_run, args=arguments, nprocs=world_size, start_method="forkserver")
     return [torch.load(folder / f"rank-{rank}.pt", weights_only=True) for rank in range(world_size)]
