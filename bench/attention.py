@@ -5,8 +5,8 @@
 
 Everything compared has the same weights and input, forward and backward, float32, batch 1; runs alternate and medians
 are shown. The dense form is one sequence of all tokens under boolean masks, through `scaled_dot_product_attention`
-("dense SDPA") or with its softmax written out ("materialised"). Peak memory is that of a process of its own over
-what it held before (on CUDA: of the allocator). FLOPs are torch's own count.
+("dense SDPA") or with its softmax written out ("materialised"). On a CPU times are processor seconds of one thread,
+which other work on the machine disturbs little. Peak memory is of torch's allocator; FLOPs are torch's own count.
 """
 
 from __future__ import annotations
@@ -15,22 +15,21 @@ import argparse
 import math
 import os
 import platform
-import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
+from itertools import accumulate
 from typing import Any
 
-import psutil
 import torch
 from open_clip.model import CLIPVisionCfg, _build_vision_tower
 from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from training.vidla.attention import TemporalSettings, global_attention, summary_mask, temporal_attention
@@ -126,6 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     size = SMALL if options.small else FULL
     torch.manual_seed(0)
+    torch.set_num_threads(1)
     print(_machine(options.device), end="\n\n")
     print("| attention, forward + backward | structure | dense SDPA | ratio | asked for |\n|---|---|---|---|---|")
     _print_cores(size, options.device, options.runs)
@@ -138,27 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print_cores(size: Size, device: str, runs: int) -> None:
-    """Attention without projections: over time and globally."""
-    frames, patches, width, heads = size.frames, size.patches, size.width, size.heads
-    leaf = _leaves(device)
-    summary, many, local = (
-        tuple(leaf(1, SETTINGS.summary_tokens, width) for _ in range(3)),
-        tuple(leaf(1, frames, patches, width) for _ in range(3)),
-        leaf(1, frames, patches, 3 * width),
-    )
-    mask = summary_mask(SETTINGS, many[0])
-    short, long = frames * patches, SETTINGS.summary_tokens + frames * patches
-    q, qg = leaf(3, 1, heads, short, width // heads), leaf(3, 1, heads, long, width // heads)
-    masks = local_mask(frames, patches).to(device), global_mask(frames, patches).to(device)
-
-    def structure() -> tuple[torch.Tensor, ...]:
-        return temporal_attention(local, heads), *global_attention(summary, many, heads, mask, True)
-
-    def dense() -> tuple[torch.Tensor, ...]:
-        return dense_attention(*q, masks[0], False), dense_attention(*qg, masks[1], False)
-
-    ours, theirs = _alternate([_backward(structure), _backward(dense)], runs)
-    _row(f"attention cores, T={frames}", ours, theirs, "10")
+    ours, theirs = _alternate([_core_step(size, form, device) for form in FORMS[:2]], runs)
+    _row(f"attention cores, T={size.frames}", ours, theirs, "10")
 
 
 def _print_layer(size: Size, frames: int, asked: float, device: str, runs: int) -> None:
@@ -170,14 +151,15 @@ def _print_layer(size: Size, frames: int, asked: float, device: str, runs: int) 
 
 
 def _print_memory(size: Size, device: str) -> None:
-    """Peak memory of one layer's forward and backward, each in a process of its own."""
-    peaks = {}
-    for form in FORMS:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            peaks[form] = pool.submit(_layer_memory, size, form, device).result()
-    print(f"\n| one layer, T={size.frames}, peak memory | MiB | of ours | asked for |\n|---|---|---|---|")
-    for form, asked in zip(FORMS, ("", "at least 0.83", "at least 3"), strict=True):
-        print(f"| {form} | {peaks[form] / 2**20:.0f} | {peaks[form] / peaks['structure']:.2f} | {asked} |")
+    """Peak memory of forward and backward, over what is held before."""
+    for name, make in (("attention cores", _core_step), ("full layer", partial(_layer_step, frames=size.frames))):
+        peaks = {form: _peak(make(size, form, device=device), device) for form in FORMS}
+        print(
+            f"\n| {name}, T={size.frames}, peak memory | MiB | structure needs of it | asked for |\n|---|---|---|---|"
+        )
+        for form, asked in zip(FORMS, ("", "at most 1.2", "at most 0.33"), strict=True):
+            share = peaks["structure"] / peaks[form]
+            print(f"| {form} | {peaks[form] / 2**20:.0f} | {share:.2f} | {asked} |", flush=True)
 
 
 def _print_linearity(size: Size) -> None:
@@ -230,18 +212,41 @@ def _layer_step(size: Size, form: str, frames: int, device: str) -> Callable[[],
     return _backward(lambda: (dense(tokens),))
 
 
-def _layer_memory(size: Size, form: str, device: str) -> int:
-    """Peak bytes of a layer's step over what was held before; runs in a fresh process."""
-    step = _layer_step(size, form, size.frames, device)
+def _core_step(size: Size, form: str, device: str) -> Callable[[], None]:
+    """Forward and backward of both attentions of a layer, without projections."""
+    frames, patches, width, heads = size.frames, size.patches, size.width, size.heads
+    leaf = _leaves(device)
+    if form == "structure":
+        local = leaf(1, frames, patches, 3 * width)
+        summary = leaf(1, SETTINGS.summary_tokens, width), *_pair(leaf, 1, SETTINGS.summary_tokens, width)
+        many = leaf(1, frames, patches, width), *_pair(leaf, 1, frames, patches, width)
+        mask = summary_mask(SETTINGS, many[0])
+        return _backward(
+            lambda: (temporal_attention(local, heads), *global_attention(summary, many, heads, mask, True))
+        )
+    short, long = frames * patches, SETTINGS.summary_tokens + frames * patches
+    q, qg = leaf(3, 1, heads, short, width // heads), leaf(3, 1, heads, long, width // heads)
+    masks = local_mask(frames, patches).to(device), global_mask(frames, patches).to(device)
+    full = form == "materialised"
+    return _backward(lambda: (dense_attention(*q, masks[0], full), dense_attention(*qg, masks[1], full)))
+
+
+def _pair(leaf: Callable[..., torch.Tensor], *shape: int) -> tuple[torch.Tensor, torch.Tensor]:
+    return leaf(*shape), leaf(*shape)
+
+
+def _peak(step: Callable[[], None], device: str) -> int:
+    """Most bytes that torch held at once in a step beyond those before it; gradients are there already."""
+    step()
     if device != "cpu":
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
         step()
         return torch.cuda.max_memory_allocated() - before
-    F.linear(torch.ones(8, 8), torch.ones(8, 8))
-    before = psutil.Process().memory_info().rss
-    step()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        step()
+    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
+    return max(accumulate(event.nbytes() for event in sorted(events, key=lambda e: e.start_ns())))
 
 
 def _layer_flops(size: Size, form: str, frames: int) -> float:
@@ -290,18 +295,19 @@ def _alternate(steps: Sequence[Callable[[], None]], runs: int) -> list[float]:
     seconds: list[list[float]] = [[] for _ in steps]
     for number in range(runs + 1):
         for step, found in zip(steps, seconds, strict=True):
-            _wait()
-            started = time.perf_counter()
+            started = _clock()
             step()
-            _wait()
             if number:
-                found.append(time.perf_counter() - started)
+                found.append(_clock() - started)
     return [statistics.median(found) for found in seconds]
 
 
-def _wait() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+def _clock() -> float:
+    """Seconds of the GPU's work, else of this process on its processors."""
+    if not torch.cuda.is_available():
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def _row(name: str, ours: float, theirs: float, asked: str) -> None:
