@@ -6,6 +6,7 @@ window, or all of the video with an offset), its crop as everywhere.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -101,6 +102,7 @@ class LabelledSource:
             begin, end = span_of(item, video_seconds(item.path)) if item.path else (0.0, 0.0)
             start, stop = drawn_span(self._sampling, begin, end, self._frames, u)
         except ClipFailed:
-            start, stop = 0.0, 1.0  # decoding it fails for the same reason, and is counted there
+            # decoding the span as annotated fails for the same reason, and is counted there
+            start, stop = item.start or 0.0, item.end or math.inf
         clip = ClipTask(item.id, start, stop, start, stop, {TERM: self._set.classes[item.label]}, crop)
         return RootTask(item.id, item.id, MediaRef(str(item.path)), (clip,))
