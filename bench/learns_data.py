@@ -207,8 +207,8 @@ def course(does: str, rng: np.random.Generator) -> Course:
         case ["moves", where]:
             line_T = along_T[::-1] if where in ("left", "up") else along_T
             if where in ("left", "right"):
-                return Course(line_T, still_T + anywhere[1], even_T)
-            return Course(still_T + anywhere[0], line_T, even_T)
+                return Course(line_T, still_T + CELLS // 2, even_T)
+            return Course(still_T + CELLS // 2, line_T, even_T)
         case ["falls" | "climbs" as verb, pace]:
             line_T = along_T if pace == "slowly" else np.arange(FRAMES) % CELLS
             return Course(line_T, line_T if verb == "falls" else CELLS - 1 - line_T, even_T)
