@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -183,6 +185,20 @@ def test_a_dead_worker_is_a_fault_of_the_machine(root: Path) -> None:
     with pytest.raises(MachineError, match="a decoding worker died"):
         for _ in range(50):
             next(stream)
+
+
+def test_workers_end_with_a_process_that_is_killed(root: Path) -> None:
+    code = (
+        "from test_loader import batches, Path; import os, sys, psutil; stream = batches(Path(sys.argv[1]), workers=1)"
+    )
+    code += ".start(0); next(stream); print(*(c.pid for c in psutil.Process().children(True))); sys.stdout.flush()"
+    code += "; os.kill(os.getpid(), 9)"
+    folders = [str(Path(__file__).parent), str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(folders)}
+    done = subprocess.run([sys.executable, "-c", code, str(root)], env=environment, capture_output=True, text=True)
+    left = [psutil.Process(int(pid)) for pid in done.stdout.split() if psutil.pid_exists(int(pid))]
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert not psutil.wait_procs(left, timeout=10)[1]
 
 
 def test_evaluation_gives_every_root_once_in_order_with_centre_crops(root: Path) -> None:

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -244,7 +245,7 @@ def _made(
         generator=torch.Generator(),  # or DataLoader draws from the run's own random numbers
         multiprocessing_context=_start_method() if workers else None,
         prefetch_factor=_chunks_ahead(settings.prefetch * ahead, workers, shared) if workers else None,
-        worker_init_fn=_quiet_worker if workers else None,
+        worker_init_fn=_begin_worker if workers else None,
     )
     try:
         for chunk in loader:
@@ -252,10 +253,10 @@ def _made(
                 raise chunk
             _log_skips(chunk)
             yield chunk
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    except (RuntimeError, EOFError, ConnectionError) as error:  # the latter two: gone while it handed a tensor over
+        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
-        said = str(error).splitlines()[0]
+        said = (str(error) or type(error).__name__).splitlines()[0]
         raise MachineError(f"a decoding worker died, most likely for want of memory ({said})") from None
 
 
@@ -270,10 +271,20 @@ def _start_method() -> Any:
     return context
 
 
-def _quiet_worker(_: int) -> None:
-    """Signals are for the main process, which ends its workers in order."""
+def _begin_worker(_: int) -> None:
+    """Signals are for the main process, which ends its workers in order; one that is gone takes them along.
+
+    torch looks whether a worker's parent is alive: here that is the fork server, which outlives its owner.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if (main := multiprocessing.parent_process()) is not None:
+        threading.Thread(target=_end_with, args=(main,), daemon=True).start()
+
+
+def _end_with(main: Any) -> None:
+    main.join()
+    os._exit(1)
 
 
 def _chunks_ahead(wanted: int, workers: int, chunk_bytes: int) -> int:
