@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from shards.schema import LEVELS, Level
 
+_ROUNDS = 50
+_NEAR = 1e-4  # a share that is this near to the one asked for will do
+
 Stock = tuple[int, ...]
 """How many usable clips a root has, by level in the order of `LEVELS`."""
 
@@ -54,11 +57,14 @@ def fit_level_weights(stocks: Mapping[Stock, float], mix: Mapping[Level, float] 
         return [1.0] * len(LEVELS)
     target = asked / asked.sum()
     weights = target.copy()
-    for _ in range(50):
+    few = _capped(stocks, count)
+    for _ in range(_ROUNDS):
         weights = np.maximum(weights / weights.sum(), 1e-6)
-        got = expected_levels(stocks, weights.tolist(), count)
+        got = expected_levels(few, weights.tolist(), count)
+        if np.abs(got - target).max() < _NEAR:
+            break
         weights = weights * np.where(got > 0, target / np.maximum(got, 1e-12), 1.0)
-    return [float(weight) for weight in np.maximum(weights / weights.sum(), 1e-6)]
+    return [round(max(float(weight), 1e-6), 6) for weight in weights / weights.sum()]  # the same on every machine
 
 
 def expected_levels(stocks: Mapping[Stock, float], weights: Sequence[float], count: int) -> NDArray[np.float64]:
@@ -81,6 +87,15 @@ def expected_levels(stocks: Mapping[Stock, float], weights: Sequence[float], cou
         np.zeros(len(LEVELS)),
     )
     return np.asarray(total / max(total.sum(), 1e-12), np.float64)
+
+
+def _capped(stocks: Mapping[Stock, float], count: int) -> dict[Stock, float]:
+    """The same roots; more clips of a level than are drawn from a root make no difference."""
+    capped: dict[Stock, float] = {}
+    for stock, roots in stocks.items():
+        key = tuple(min(held, count) for held in stock)
+        capped[key] = capped.get(key, 0.0) + roots
+    return capped
 
 
 def _chances(left: Stock, weights: tuple[float, ...]) -> list[float]:

@@ -33,7 +33,7 @@ from training.data.records import MediaRef
 _THREADS = 8
 _COUNT_COLUMNS = ("root_key", "parent_key", "level", "keep", "split")
 _ROW_COLUMNS = ("key", "root_key", "parent_key", "video_id", "level", "start", "end", "offset", "keep", "split")
-_MAX_STOCK = 8  # more clips of a level in one root change little in what is fitted to them
+_MAX_STOCK = 64  # clips of a level in one root that are counted
 _LOG = get_logger(__name__)
 
 Row = Mapping[str, Any]
