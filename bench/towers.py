@@ -1,0 +1,115 @@
+"""Training speed of whole models on synthetic input: clips a second, share of the device's peak (MFU), peak memory.
+
+    python -m bench.towers                                  # B/32 and B/16, 12 frames, with and without torch.compile
+    python -m bench.towers --models random:tiny --batch 2 --steps 2 --no-compile      # runs on two CPU cores
+
+A step is forward and backward of both towers under bfloat16 autocast, a contrastive loss within the batch, and AdamW.
+Model FLOPs are those of the video tower, three times its forward pass; the text tower's are not counted, nor is what
+activation checkpointing computes again. Without a device whose peak is known, MFU is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+
+from training.engine.metrics import peak_flops
+from training.vidla.init import ModelSettings, build_model
+from training.vidla.model import VidLA
+
+
+@dataclass(frozen=True)
+class Result:
+    """One model, one way of running it."""
+
+    clips_per_second: float
+    mfu: float | None
+    """0 to 1."""
+    peak_gib: float | None
+    """Of the device's memory."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=["random:ViT-B-32", "random:ViT-B-16"])
+    parser.add_argument("--batch", type=int, default=64, help="clips")
+    parser.add_argument("--frames", type=int, default=12)
+    parser.add_argument("--steps", type=int, default=20, help="steps that are timed, after three that are not")
+    parser.add_argument("--checkpointing", action="store_true")
+    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True, help="measure that as well")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    options = parser.parse_args(arguments)
+    device = torch.device(options.device)
+    name = torch.cuda.get_device_name() if device.type == "cuda" else platform.machine()
+    print(f"{name}, torch {torch.__version__}, {options.batch} clips of {options.frames} frames, bfloat16 autocast.\n")
+    print("| model | compiled | clips/s | MFU | peak memory, GiB |\n|---|---|---|---|---|")
+    for init in options.models:
+        for compiled in (False, True) if options.compile else (False,):
+            torch.manual_seed(0)
+            settings = ModelSettings(init=init, frames=options.frames, checkpointing=options.checkpointing)
+            model = build_model(settings).to(device).train()
+            found = _measure(model, options.batch, options.frames, options.steps, device, compiled)
+            _print(init.removeprefix("random:"), compiled, found)
+    return 0
+
+
+def _print(name: str, compiled: bool, found: Result) -> None:
+    mfu = "" if found.mfu is None else f"{100 * found.mfu:.1f} %"
+    peak = "" if found.peak_gib is None else f"{found.peak_gib:.1f}"
+    how = "yes" if compiled else "no"
+    print(f"| {name} | {how} | {found.clips_per_second:.2f} | {mfu} | {peak} |", flush=True)
+
+
+def _measure(model: VidLA, batch: int, frames: int, steps: int, device: torch.device, compiled: bool) -> Result:
+    """Median over `steps` steps."""
+    flops = 3 * model.video.flops(frames)
+    step = _Step(model, batch, frames, device, compiled)
+    for _ in range(3):
+        step()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    seconds = []
+    for _ in range(steps):
+        started = time.perf_counter()
+        step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - started)
+    rate = batch / statistics.median(seconds)
+    peak, _ = peak_flops(device)
+    memory = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else None
+    return Result(rate, None if peak is None else rate * flops / peak, memory)
+
+
+class _Step:
+    """One optimizer step on the same synthetic batch again and again."""
+
+    def __init__(self, model: VidLA, batch: int, frames: int, device: torch.device, compiled: bool) -> None:
+        side = model.image_size
+        self.model, self.device = model, device
+        self.video = torch.randn(batch, frames, 3, side, side, device=device)
+        self.tokens = model.tokenizer([f"clip number {number}" for number in range(batch)]).to(device)
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=device.type == "cuda")
+        self.encode = torch.compile(model.video) if compiled else model.video
+
+    def __call__(self) -> None:
+        with torch.autocast(self.device.type, torch.bfloat16):
+            video_BD = F.normalize(self.encode(self.video), dim=-1)
+            logits_BB = self.model.logit_scale.exp() * video_BD @ self.model.encode_text(self.tokens).T
+            target_B = torch.arange(len(logits_BB), device=self.device)
+            loss = F.cross_entropy(logits_BB, target_B) + F.cross_entropy(logits_BB.T, target_B)
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
