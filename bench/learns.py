@@ -27,13 +27,11 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +39,7 @@ import torch
 from torch.nn import functional as F
 
 from bench import learns_data as data
+from bench.learns_report import OVER_TWIN, TO_TEXT, TO_VIDEO, Job, Outcome, report
 from training.engine.distributed import Ranks
 from training.engine.optim import OptimSettings, build_optimizer, learning_rate, set_learning_rate
 from training.vidla.attention import TemporalSettings
@@ -63,38 +62,8 @@ THINGS = 5
 """Different things in a batch: few, so that clips meet their twins there, which makes time worth learning."""
 LOSS = LossSettings(terms={"caption": "caption"})
 OPTIMIZER = OptimSettings(lr=1e-3, lr_end=1e-5, clip_norm=1.0)
-TO_VIDEO, TO_TEXT, OVER_TWIN = "text to video, R@1 %", "video to text, R@1 %", "own caption over its twin, %"
 
 Encoder = Callable[[torch.Tensor], torch.Tensor]
-
-
-@dataclass(frozen=True)
-class Job:
-    """One training run."""
-
-    variant: str
-    clips_per_root: int
-    seed: int
-    steps: int
-    batch: int
-
-    @property
-    def row(self) -> str:
-        """Its row in the tables."""
-        return self.variant if self.clips_per_root == 1 else f"full, {self.clips_per_root} clips per root"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of it."""
-
-    job: Job
-    scores: dict[tuple[str, str], float]
-    """Percent, by measure and kind."""
-    loss: float
-    """Mean over the last tenth of the steps."""
-    seconds: float
-    """Of the training."""
 
 
 def main() -> int:
@@ -115,7 +84,8 @@ def main() -> int:
     jobs = [job for job in jobs if arguments.only in job.row]
     began = time.monotonic()
     outcomes = list(_run_all(jobs, arguments.processes))
-    text = report(outcomes, time.monotonic() - began, arguments.processes)
+    model = f"width {WIDTH}, {LAYERS} layers, {arguments.processes} processes of one thread"
+    text = report(outcomes, [Job(*each, 0, 0, 0).row for each in RUNS], model, time.monotonic() - began)
     print(text)
     if arguments.output:
         arguments.output.write_text(text, encoding="utf-8")
@@ -133,21 +103,6 @@ def run(job: Job) -> Outcome:
     losses = _train(model, encode, job)
     seconds = time.monotonic() - began
     return Outcome(job, _evaluate(model, encode), statistics.mean(losses[-max(1, job.steps // 10) :]), seconds)
-
-
-def report(outcomes: Sequence[Outcome], seconds: float, processes: int) -> str:
-    """The tables, mean ± standard deviation over seeds."""
-    jobs = [outcome.job for outcome in outcomes]
-    rows = [row for row in (Job(*run, 0, 0, 0).row for run in RUNS) if any(job.row == row for job in jobs)]
-    seeds = ", ".join(sorted({str(job.seed) for job in jobs}))
-    lines = [
-        f"{jobs[0].steps} steps of {jobs[0].batch} clips of {data.FRAMES} frames, {data.SIZE} px; width {WIDTH}, "
-        f"{LAYERS} layers; seeds {seeds}, mean ± standard deviation; {seconds / 60:.0f} minutes in all, "
-        f"{processes} processes of one thread, {platform.machine()}, torch {torch.__version__}.",
-    ]
-    for measure in (TO_VIDEO, TO_TEXT, OVER_TWIN):
-        lines += ["", _table(measure, rows, outcomes)]
-    return "\n".join([*lines, "", _work_table(rows, outcomes), ""])
 
 
 def _run_all(jobs: Sequence[Job], processes: int) -> Iterator[Outcome]:
@@ -275,43 +230,6 @@ def _to_input(model: VidLA, clips: list[data.Clip]) -> torch.Tensor:
 
 def _encode_captions(model: VidLA, clips: list[data.Clip]) -> torch.Tensor:
     return model.encode_text(torch.from_numpy(data.tokenize([clip.caption for clip in clips], CONTEXT)))
-
-
-def _table(measure: str, rows: Sequence[str], outcomes: Sequence[Outcome]) -> str:
-    """One measure, kinds across."""
-    kinds = [kind for kind in data.ALL_KINDS if (measure, kind) in outcomes[0].scores]
-    lines = [f"| {measure} | mean | {' | '.join(kinds)} |", "|---" * (len(kinds) + 2) + "|"]
-    chance = 50.0 if measure == OVER_TWIN else 100 / len(data.gallery("rest", np.random.default_rng(0)))
-    at_most = [100.0 if kind == "rest" else 50.0 for kind in kinds]
-    lines.append(_line("*chance*", [[chance]] * (len(kinds) + 1)))
-    lines.append(_line("*bag of frames, at most*", [[statistics.mean(at_most)], *([value] for value in at_most)]))
-    for row in rows:
-        own = [outcome.scores for outcome in outcomes if outcome.job.row == row]
-        cells = [[scores[measure, kind] for scores in own] for kind in kinds]
-        lines.append(_line(row, [[statistics.mean(values) for values in zip(*cells, strict=True)], *cells]))
-    return "\n".join(lines)
-
-
-def _work_table(rows: Sequence[str], outcomes: Sequence[Outcome]) -> str:
-    lines = ["| work | training clips | roots decoded | loss at the end | ms a step |", "|---|---|---|---|---|"]
-    for row in rows:
-        own = [outcome for outcome in outcomes if outcome.job.row == row]
-        job = own[0].job
-        clips, losses = job.steps * job.batch, [outcome.loss for outcome in own]
-        milliseconds = [1000 * outcome.seconds / job.steps for outcome in own]
-        cells = [str(clips), str(clips // job.clips_per_root), _cell(losses, 2), _cell(milliseconds, 0)]
-        lines.append(f"| {row} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _line(name: str, cells: Sequence[Sequence[float]]) -> str:
-    return f"| {name} | {' | '.join(_cell(cell, 1) for cell in cells)} |"
-
-
-def _cell(values: Sequence[float], digits: int) -> str:
-    """Mean, and standard deviation where there are several."""
-    spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.{digits}f}{spread}"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ four kinds, and two clips one after the other make a fifth:
     order       "red square then blue ring"               two scenes at half the frame rate
 
 Every caption about time has a *twin* whose videos consist of the same frames in another order: a model that sees a bag
-of frames can tell a video from all others, but not from its twin, so half is the most that its R@1 can reach.
+of frames can tell a video from all others, but not from its twin, so its R@1 is at most a half, luck aside.
 
 A *root* is four scenes, one of each of the four kinds, in a random order. Five clips nest in it: the scenes and one
 pair of neighbours. In training one quarter of the 16 things is left out for each kind, and every thing is left out
