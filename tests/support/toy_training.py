@@ -23,6 +23,7 @@ class ToyBatch:
     inputs: torch.Tensor
     keys: list[str]
     skips: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.keys)

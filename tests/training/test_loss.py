@@ -279,7 +279,6 @@ def test_a_term_names_its_columns_in_order_of_preference() -> None:
     [
         ({"terms": {}}, "terms"),
         ({"terms": {"caption": []}}, "terms.caption"),
-        ({"init_temperature": 0.001}, "max_logit_scale=100"),
         ({"chunk": 0}, "chunk"),
     ],
 )

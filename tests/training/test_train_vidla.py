@@ -137,7 +137,7 @@ def test_grounded_text_can_take_the_place_of_the_caption_and_columns_have_an_ord
 def test_print_config_shows_every_branch_and_trains_nothing(shards, tmp_path, capsys):
     assert train(*arguments(shards, tmp_path / "run", "--print-config")) == 0
     shown = yaml.safe_load(capsys.readouterr().out)
-    assert shown.keys() == {"model", "data", "loss", "optim", "loop", "compute", "evaluation"}
+    assert shown.keys() == {"model", "data", "loss", "optim", "loop", "compute", "evaluation", "head"}
     assert shown["optim"]["lr"] == 1e-3
     assert not (tmp_path / "run").exists()
 

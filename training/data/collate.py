@@ -159,6 +159,7 @@ def join(chunks: Sequence[Chunk], pin: bool = False) -> Batch:
         span_B2=_joined([chunk.span_B2 for chunk in chunks]),
         keys=[key for chunk in chunks for key in chunk.keys],
         skips=sum((chunk.skips for chunk in chunks), Counter()),
+        examples={reason: said for chunk in reversed(chunks) for reason, said in chunk.examples.items()},
         bytes_read=sum(chunk.bytes_read for chunk in chunks),
     )
 

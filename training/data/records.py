@@ -137,6 +137,8 @@ class Batch:
     keys: list[str]
     skips: Counter[str] = field(default_factory=Counter)
     """Clips that could not be used, by reason."""
+    examples: dict[str, str] = field(default_factory=dict)
+    """By reason: the first such clip, and what was said of it."""
     bytes_read: int = 0
 
     def __len__(self) -> int:

@@ -142,7 +142,7 @@ def _steps(run: Run, optimizer: torch.optim.Optimizer, done: int, total: int, wr
         report = run.task.step(batch)
         norm = _update(run, optimizer)
         done += 1
-        guard.add(len(batch), batch.skips, batch.keys)
+        guard.add(len(batch), batch.skips, list(batch.examples.values()))
         used, stop = _agree(run, batch.usable)
         now = time.perf_counter()
         meter.add(Step(report, used, now - last, waited, run.task.flops(batch), rate, norm, batch.skips))

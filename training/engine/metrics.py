@@ -237,28 +237,28 @@ class SkipGuard:
         self._share, self._window, self._least = share, window, least
         self._batches: deque[tuple[int, Counter[str], tuple[str, ...]]] = deque()
 
-    def add(self, clips: int, skips: Mapping[str, int], keys: Sequence[str] = ()) -> None:
+    def add(self, clips: int, skips: Mapping[str, int], examples: Sequence[str] = ()) -> None:
         """Take in one batch.
 
         Args:
             clips: clips it was to have.
             skips: those that could not be used, by reason.
-            keys: keys of those, as examples.
+            examples: some of those, and what was said of them.
 
         Raises:
-            UserError: more than the share could not be used; names reasons and two keys.
+            UserError: more than the share could not be used; names reasons and two examples.
         """
-        self._batches.append((clips, Counter(skips), tuple(keys[:2])))
+        self._batches.append((clips, Counter(skips), tuple(examples[:2])))
         while sum(n for n, _, _ in self._batches) - self._batches[0][0] >= self._window:
             self._batches.popleft()
         seen = sum(n for n, _, _ in self._batches)
         reasons = sum((c for _, c, _ in self._batches), Counter[str]())
         if reasons.total() >= self._least and reasons.total() > self._share * seen:
             named = ", ".join(f"{reason} {n}" for reason, n in reasons.most_common())
-            examples = [key for _, _, keys_of_batch in self._batches for key in keys_of_batch][:2]
+            clips_named = [said for _, _, of_batch in self._batches for said in of_batch][:2]
             raise UserError(
                 f"data: {reasons.total()} of the last {seen} clips could not be used ({named}), for example "
-                f"{' and '.join(examples) or '(no key)'}: check the shards with `curate check`, or the access to them"
+                f"{' and '.join(clips_named) or '(none named)'}: check the data (`curate check`), or the access to it"
             )
 
 

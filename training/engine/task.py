@@ -79,8 +79,8 @@ class Task(Protocol):
 class Batches(Protocol):
     """Batches in their order, with a position that can be returned to.
 
-    A batch has a length (clips of this rank), `usable` (how many of them could be read), `keys` and `skips` (a count
-    of those that could not, by reason); the rest is between source and task.
+    A batch has a length (clips of this rank), `usable` (how many of them could be read), `keys`, and of those that
+    could not `skips` (a count by reason) and `examples` (one of each); the rest is between source and task.
     """
 
     @property

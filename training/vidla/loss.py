@@ -47,8 +47,6 @@ class LossSettings(Settings):
     same_video: Literal["mask", "overlap", "keep"] = "mask"
     """Pairs of one video: `mask`: none is a negative; `overlap`: only those that overlap in time are none; `keep`: all
     are negatives."""
-    init_temperature: float = Field(default=0.07, gt=0)
-    """Temperature at the start, where the initial weights bring none."""
     max_logit_scale: float = Field(default=100.0, ge=1)
     """Highest inverse of the temperature."""
     chunk: Runtime[int] = Field(default=512, ge=1)
@@ -59,11 +57,6 @@ class LossSettings(Settings):
         for term in self.terms:
             if not self.columns(term) or not all(self.columns(term)):
                 raise ValueError(f"terms.{term}={self.terms[term]!r}: name a text column, or several in a list")
-        if 1 / self.init_temperature > self.max_logit_scale:
-            raise ValueError(
-                f"init_temperature={self.init_temperature:g} is a logit scale of {1 / self.init_temperature:g}, above "
-                f"max_logit_scale={self.max_logit_scale:g}: raise one of the two"
-            )
         return self
 
     def columns(self, term: str) -> tuple[str, ...]:
