@@ -103,4 +103,5 @@ class ToyTask:
 def toy_run(folder: Path, batches: ToyBatches | None = None, width: int = 3, **loop: Any) -> Run:
     settings = LoopSettings(**({"steps": 10, "batch_size": 8, "save_every": 2, "log_every": 1} | loop))
     optim = OptimSettings(lr=0.05, lr_end=0.01)
-    return Run(ToyTask(width), batches or ToyBatches(), optim, settings, Ranks(), folder, settings.content())
+    values = settings.model_dump(mode="json")
+    return Run(ToyTask(width), batches or ToyBatches(), optim, settings, Ranks(), folder, values)

@@ -69,8 +69,10 @@ def test_the_last_step_is_saved_whatever_the_interval(tmp_path):
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path):
     train(toy_run(tmp_path))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(UserError, match="--resume auto"):
-        train(toy_run(tmp_path))
+        train(toy_run(tmp_path, seed=7))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_resume_auto_begins_at_the_beginning_where_there_is_no_checkpoint(tmp_path):

@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any, Final
 
 import torch
+import yaml
 from pydantic import Field, model_validator
 
 from runtime.config import Runtime, Settings
@@ -42,6 +43,9 @@ from training.engine.task import Batches, Task
 
 STOPPED: Final = 143
 """Exit status of a run that a signal ended after it had saved: 128 + SIGTERM, as schedulers expect."""
+
+SETTINGS: Final = "settings.yaml"
+"""All settings of a run, in its folder; `--config` takes it."""
 
 _log = get_logger(__name__)
 
@@ -97,7 +101,7 @@ class Run:
     ranks: Ranks
     folder: Path
     settings: Mapping[str, Any]
-    """All settings as plain values, for the record."""
+    """All settings as plain values: written beside the checkpoints and into each."""
     best_score: float | None = None
     """The best held-out score so far."""
     stop: StopSignal = field(default_factory=lambda: StopSignal())
@@ -124,6 +128,9 @@ def train(run: Run, resume: str = "never") -> int:
     if done >= total:
         _log.warning("nothing to do: the checkpoint has %d of %d steps", done, total)
         return 0
+    if run.ranks.is_main:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        (run.folder / SETTINGS).write_text(yaml.safe_dump(dict(run.settings), sort_keys=False), encoding="utf-8")
     with MetricsWriter(run.folder, done, enabled=run.ranks.is_main) as writer, run.stop.listening():
         return _steps(run, optimizer, done, total, writer)
 

@@ -6,19 +6,17 @@ printed, the loop runs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import torch
-import yaml
 
 from runtime.errors import UserError
 from training.data.loader import TrainBatches
 from training.data.records import Source
 from training.data.shard_source import ShardSource
-from training.engine.distributed import Ranks, barrier, close_ranks, init_ranks
+from training.engine.distributed import Ranks, close_ranks, init_ranks
 from training.engine.loop import Run, train
 from training.engine.task import Task
 from training.evaluation.held_out import HeldOut
@@ -114,18 +112,13 @@ def open_batches(settings: VidlaSettings, source: Source, model: VidLA, ranks: R
 
 
 def begin(start: Start, resume: str) -> int:
-    """Say what is about to happen, keep the settings, and run the loop."""
+    """Say what is about to happen, and run the loop."""
     if start.ranks.is_main:
         print(header(start), flush=True)
-        start.output.mkdir(parents=True, exist_ok=True)
-        values = start.settings.model_dump(mode="json")
-        (start.output / "settings.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
-    barrier(start.ranks)
     settings = start.settings
-    return train(
-        Run(start.task, start.batches, settings.optim, settings.loop, start.ranks, start.output, settings.content()),
-        resume,
-    )
+    values = settings.model_dump(mode="json")
+    run = Run(start.task, start.batches, settings.optim, settings.loop, start.ranks, start.output, values)
+    return train(run, resume)
 
 
 def header(start: Start) -> str:
@@ -140,8 +133,3 @@ def header(start: Start) -> str:
         "run": f"{steps} steps of {loop.batch_size} clips, {batches.steps_per_epoch} an epoch -> {start.output}",
     }
     return "\n".join(f"{name:8}{text}" for name, text in lines.items())
-
-
-def plain(settings: VidlaSettings) -> Mapping[str, object]:
-    """The settings as plain values, for ``--print-config``."""
-    return settings.model_dump(mode="json")
