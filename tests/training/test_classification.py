@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from runtime.errors import UserError
 from training.data.duration import video_seconds
 from training.data.records import ClipFailed
-from training.evaluation import classify_cli
+from training.evaluation import classify_cli, cli
 from training.evaluation.benchmarks import folder
 from training.evaluation.benchmarks.labelled import ClassificationSet, LabelledVideo
 from training.evaluation.classification import (
@@ -173,9 +173,7 @@ def test_logits_are_not_rounded_where_the_towers_run_in_bfloat16(model):
 
 
 def parsed(*given: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    classify_cli.add_arguments(parser)
-    return parser.parse_args(given)
+    return cli._parser().parse_args(["classify", *given])
 
 
 def test_zero_shot_from_the_command_line_writes_scores_and_how_they_came_about(colours, model, tmp_path, capsys):

@@ -77,13 +77,6 @@ PAPER: Final = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `eval-vidla classify`."""
-    parser.add_argument(
-        "--checkpoint",
-        required=True,
-        metavar="MODEL",
-        help="folder of a trained model (RUN/best), or for a zero-shot baseline what `train-vidla --init` takes: "
-        "openai, ViT-B-16:openai, hf://…, random:tiny",
-    )
     parser.add_argument("--benchmark", required=True, choices=BENCHMARKS)
     parser.add_argument("--videos", required=True, type=Path, metavar="DIR", help="video files, found by their ids")
     parser.add_argument(
@@ -158,8 +151,8 @@ def _score(arguments: argparse.Namespace, videos: ClassificationSet, ranks: Rank
     """Open what the flags name and show it the videos; the report."""
     from training.evaluation.classification import Picture, score
     from training.evaluation.opening import open_model, weights_hash
+    from training.vidla.compute import choose_precision
     from training.vidla.head import head_facts
-    from training.vidla.task import choose_precision
 
     look = _look(arguments, head_facts(arguments.head) if arguments.head else {})
     model, _ = open_model(arguments.checkpoint, look.frames, ranks.device, without_time=arguments.frame_mean)

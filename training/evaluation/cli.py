@@ -47,22 +47,31 @@ def _parser() -> argparse.ArgumentParser:
         epilog="`eval-vidla COMMAND --help` has examples. Works under torchrun: each rank embeds its share.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    retrieval = commands.add_parser(
-        "retrieval",
-        help="text-to-video and video-to-text: R@1/5/10, MdR, MnR, with and without dual softmax",
-        description="Text-to-video and video-to-text retrieval as in the paper.",
-        epilog=retrieval_cli.EXAMPLES,
+    summary = "text-to-video and video-to-text: R@1/5/10, MdR, MnR, with and without dual softmax"
+    retrieval_cli.add_arguments(_add(commands, "retrieval", summary, retrieval_cli.EXAMPLES))
+    summary = "classification of videos, zero-shot with prompt templates or with a finetuned head"
+    classify_cli.add_arguments(_add(commands, "classify", summary, classify_cli.EXAMPLES))
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str, examples: str
+) -> argparse.ArgumentParser:
+    """A subcommand that takes a model."""
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    retrieval_cli.add_arguments(retrieval)
-    classify = commands.add_parser(
-        "classify",
-        help="zero-shot with prompt templates, or with a finetuned head",
-        description="Classification of videos, zero-shot or with a finetuned head.",
-        epilog=classify_cli.EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser.add_argument(
+        "--checkpoint",
+        required=True,
+        metavar="MODEL",
+        help="folder of a trained model (RUN/best), or for a zero-shot baseline what `train-vidla --init` takes: "
+        "openai, ViT-B-16:openai, hf://…, random:tiny",
     )
-    classify_cli.add_arguments(classify)
     return parser
 
 

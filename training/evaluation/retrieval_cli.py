@@ -26,13 +26,6 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `retrieval`."""
-    parser.add_argument(
-        "--checkpoint",
-        required=True,
-        metavar="MODEL",
-        help="folder of a trained model (RUN/best), or for a zero-shot baseline what `train-vidla --init` takes: "
-        "openai, ViT-B-16:openai, hf://…, random:tiny",
-    )
     parser.add_argument("--benchmark", required=True, choices=BENCHMARKS)
     parser.add_argument("--annotations", type=Path, metavar="DIR", help="the benchmark's published files, or one file")
     parser.add_argument("--videos", type=Path, metavar="DIR", help="video files, found by their ids, nested or not")
@@ -124,15 +117,14 @@ def _evaluate(arguments: argparse.Namespace, benchmark: RetrievalSet, ranks: Any
     from training.evaluation.embed import Looks, embed, frame_mean, video_lengths
     from training.evaluation.opening import open_model, weights_hash
     from training.evaluation.report import evaluate, show
-    from training.vidla.task import choose_precision
+    from training.vidla.compute import choose_precision
 
     model, frames = open_model(arguments.checkpoint, arguments.frames, ranks.device, without_time=arguments.frame_mean)
     precision = choose_precision(arguments.precision, ranks.device)
     workers = arguments.workers or len(os.sched_getaffinity(0))
     looks = Looks(frames, arguments.batch_size, workers, snap=arguments.benchmark == "shards")
     if ranks.is_main:
-        dtype = str(precision.dtype).removeprefix("torch.")
-        print(f"device  {ranks.why}; {dtype} ({precision.why}); {frames} frames a clip", file=sys.stderr)
+        print(f"device  {ranks.why}; {precision}; {frames} frames a clip", file=sys.stderr)
     with precision.autocast(ranks.device):
         embedded = embed(model, benchmark, looks, ranks, frame_mean(model) if arguments.frame_mean else None)
     if not ranks.is_main:

@@ -14,20 +14,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from torch import nn
 from torch.nn import functional as F
-from torch.nn.parallel import DistributedDataParallel
 
 from runtime.errors import UserError, nearest
-from training.data.augment import to_model_input
 from training.data.records import Batch
 from training.engine.distributed import Ranks, sum_over
 from training.engine.task import NonFiniteLoss, StepReport, to_device
+from training.vidla.compute import choose_precision, clips_of, gradients_meet, joined, scoring, split
 from training.vidla.export import load_weights, save
 from training.vidla.head import ClassificationHead, HeadSettings, VideoClassifier, load_head, save_head, width_of
 from training.vidla.model import VidLA
 from training.vidla.settings import ComputeSettings
-from training.vidla.task import choose_precision, gradients_meet, split
 
 TERM: Final = "label"
 """The term that carries the class, in `ClipTask.texts` and `Batch.tokens`."""
@@ -92,7 +89,7 @@ class ClassificationTask:
         self._facts = dict(facts or {})
         if compute.compile:
             self.module.compile()
-        self._joined = _joined(self.module, ranks)
+        self._joined = joined(self.module, ranks)
 
     @property
     def architecture(self) -> Mapping[str, Any]:
@@ -131,12 +128,8 @@ class ClassificationTask:
         """Accuracy on held-out videos; empty where there are none."""
         if self._evaluate is None:
             return {}
-        self.module.eval()
-        try:
-            with torch.inference_mode(), self._precision.autocast(self._ranks.device):
-                return self._evaluate(self.module)
-        finally:
-            self.module.train()
+        with scoring(self.module, self._precision, self._ranks.device):
+            return self._evaluate(self.module)
 
     def save(self, folder: Path) -> None:
         """Write the export and, beside it, the head."""
@@ -152,20 +145,13 @@ class ClassificationTask:
     def header(self) -> str:
         """One line for the run's header."""
         parameters = sum(parameter.numel() for parameter in self.module.parameters() if parameter.requires_grad)
-        dtype = str(self._precision.dtype).removeprefix("torch.")
         classes = len(self.module.head.classes)
-        return f"{parameters / 1e6:.1f} M parameters trained, {classes} classes, {dtype} ({self._precision.why})"
+        return f"{parameters / 1e6:.1f} M parameters trained, {classes} classes, {self._precision}"
 
     def _summed(self, part: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Cross-entropy summed over the present rows, and how many of them are right."""
         device = self._ranks.device
-        video_PTCHW = to_model_input(
-            to_device(part.video_BTSSC, device),
-            to_device(part.crop_B4, device),
-            self._model.image_size,
-            self._model.mean,
-            self._model.std,
-        )
+        video_PTCHW = clips_of(part, self._model, device)
         label_P = to_device(part.tokens[TERM], device)[:, 0].clamp(min=0)
         present_P = to_device(part.present[TERM], device)
         with self._precision.autocast(device):
@@ -173,11 +159,3 @@ class ClassificationTask:
         losses_P = F.cross_entropy(logits_PK.float(), label_P, reduction="none", label_smoothing=self._smoothing)
         right_P = (logits_PK.detach().argmax(1) == label_P) & present_P
         return torch.where(present_P, losses_P, 0).sum(), right_P.sum()
-
-
-def _joined(module: VideoClassifier, ranks: Ranks) -> nn.Module:
-    """The module with gradients averaged over ranks."""
-    if ranks.world_size == 1:
-        return module
-    on = [ranks.device.index] if ranks.device.type == "cuda" else None
-    return DistributedDataParallel(module, device_ids=on, gradient_as_bucket_view=True)

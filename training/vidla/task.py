@@ -8,21 +8,18 @@ Learning Batch Size under Memory Limited Setup").
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils.flop_counter import FlopCounterMode
 
-from training.data.augment import to_model_input
 from training.data.records import Batch
 from training.engine.distributed import Ranks, sum_over
 from training.engine.task import NonFiniteLoss, StepReport, to_device
+from training.vidla.compute import choose_precision, clips_of, gradients_meet, joined, scoring, split, sum_gradient
 from training.vidla.export import load_weights, save
 from training.vidla.loss import LossSettings, clamp_logit_scale_, contrastive_loss
 from training.vidla.model import VidLA
@@ -30,29 +27,6 @@ from training.vidla.settings import ComputeSettings
 from training.vidla.video_tower import is_new
 
 Embeddings = tuple[torch.Tensor, dict[str, torch.Tensor]]
-
-
-@dataclass(frozen=True)
-class Precision:
-    """Arithmetic of the towers."""
-
-    dtype: torch.dtype
-    why: str
-
-    def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
-        """The context towers run in."""
-        if self.dtype == torch.float32:
-            return nullcontext()
-        return torch.autocast(device.type, self.dtype)
-
-
-def choose_precision(asked: str, device: torch.device) -> Precision:
-    """The arithmetic of a run, and why."""
-    if asked != "auto":
-        return Precision(torch.bfloat16 if asked == "bf16" else torch.float32, "as set")
-    if device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return Precision(torch.bfloat16, "the GPU has it")
-    return Precision(torch.float32, "no GPU with bf16")
 
 
 class VidlaTask:
@@ -85,7 +59,7 @@ class VidlaTask:
         self._evaluate = evaluate
         if compute.compile:
             self.module.video.compile()
-        self._towers = joined(self.module, ranks)
+        self._towers = joined(self.module, ranks, without=["logit_scale"])
         self._flops = FlopCount(self.module)
 
     @property
@@ -116,12 +90,8 @@ class VidlaTask:
         """Retrieval on the held-out split; empty where there is none."""
         if self._evaluate is None:
             return {}
-        self.module.eval()
-        try:
-            with torch.inference_mode(), self._precision.autocast(self._ranks.device):
-                return self._evaluate(self.module)
-        finally:
-            self.module.train()
+        with scoring(self.module, self._precision, self._ranks.device):
+            return self._evaluate(self.module)
 
     def save(self, folder: Path) -> None:
         """Write what `training.vidla.load` opens."""
@@ -135,19 +105,12 @@ class VidlaTask:
         """One line for the run's header."""
         parameters = sum(parameter.numel() for parameter in self.module.parameters())
         new = sum(p.numel() for name, p in self.module.named_parameters() if is_new(name))
-        dtype = str(self._precision.dtype).removeprefix("torch.")
-        return f"{parameters / 1e6:.1f} M parameters ({new / 1e6:.1f} M of them new), {dtype} ({self._precision.why})"
+        return f"{parameters / 1e6:.1f} M parameters ({new / 1e6:.1f} M of them new), {self._precision}"
 
     def _embed(self, towers: nn.Module, batch: Batch) -> Embeddings:
         """Unit-length float32 embeddings of a batch's clips and texts."""
         device = self._ranks.device
-        video_BTCHW = to_model_input(
-            to_device(batch.video_BTSSC, device),
-            to_device(batch.crop_B4, device),
-            self.module.image_size,
-            self.module.mean,
-            self.module.std,
-        )
+        video_BTCHW = clips_of(batch, self.module, device)
         tokens = {term: to_device(tokens_BL, device) for term, tokens_BL in batch.tokens.items()}
         with self._precision.autocast(device):
             video_BD, texts = towers(video_BTCHW, tokens)
@@ -208,45 +171,6 @@ class VidlaTask:
     def _facts(self, batch: Batch) -> dict[str, float]:
         present = {f"present_{term}": float(rows.float().mean()) for term, rows in batch.present.items()}
         return {"temperature": float(1 / self.module.logit_scale.detach().exp()), **present}
-
-
-def split(batch: Batch, rows: int) -> Iterator[Batch]:
-    """A batch in pieces of at most `rows` clips, in order."""
-    for begin in range(0, len(batch), rows):
-        part = slice(begin, begin + rows)
-        yield Batch(
-            video_BTSSC=batch.video_BTSSC[part],
-            crop_B4=batch.crop_B4[part],
-            weight_B=batch.weight_B[part],
-            tokens={term: tokens_BL[part] for term, tokens_BL in batch.tokens.items()},
-            present={term: present_B[part] for term, present_B in batch.present.items()},
-            video_id_B=batch.video_id_B[part],
-            span_B2=batch.span_B2[part],
-            keys=batch.keys[part],
-        )
-
-
-def joined(module: VidLA, ranks: Ranks) -> nn.Module:
-    """The towers with gradients averaged over ranks; the temperature, which no tower uses, is left out.
-
-    `sum_gradient` sees to it: its gradient comes with the loss's, before any tower's where there are micro-batches.
-    """
-    if ranks.world_size == 1:
-        return module
-    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(module, ["logit_scale"])
-    on = [ranks.device.index] if ranks.device.type == "cuda" else None
-    return DistributedDataParallel(module, device_ids=on, gradient_as_bucket_view=True)
-
-
-def sum_gradient(parameter: nn.Parameter, ranks: Ranks) -> None:
-    """Average over the ranks the gradient of a parameter that the wrapped module ignores."""
-    if parameter.grad is not None:
-        parameter.grad.copy_(sum_over(parameter.grad, ranks) / ranks.world_size)
-
-
-def gradients_meet(towers: nn.Module, now: bool) -> AbstractContextManager[Any]:
-    """Ranks exchange gradients in the last micro-batch only."""
-    return towers.no_sync() if isinstance(towers, DistributedDataParallel) and not now else nullcontext()
 
 
 class FlopCount:
