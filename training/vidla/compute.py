@@ -7,7 +7,7 @@ Shapes: B clips, T frames, C colours, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -87,20 +87,35 @@ def split(batch: Batch, rows: int) -> Iterator[Batch]:
         )
 
 
-def joined(module: nn.Module, ranks: Ranks, without: Sequence[str] = ()) -> nn.Module:
-    """The module with gradients averaged over ranks.
+def joined(module: nn.Module, ranks: Ranks) -> nn.Module:
+    """The module, on this rank's device, with gradients averaged over ranks.
 
-    Args:
-        module: on this rank's device.
-        ranks: who takes part.
-        without: parameters that its forward pass does not use, such as a temperature: their gradients come with the
-            loss, before any tower's where there are micro-batches, and are left to `sum_gradient`.
+    Its forward pass must use every parameter that is trained (see `Towers`).
     """
     if ranks.world_size == 1:
         return module
-    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(module, list(without))
     on = [ranks.device.index] if ranks.device.type == "cuda" else None
     return DistributedDataParallel(module, device_ids=on, gradient_as_bucket_view=True)
+
+
+class Towers(nn.Module):
+    """A model without its temperature, which no tower uses.
+
+    The temperature's gradient comes with the loss: in micro-batches before any tower's, where ranks don't exchange
+    gradients yet. `sum_gradient` sees to it.
+    """
+
+    def __init__(self, model: VidLA) -> None:
+        super().__init__()
+        self.video, self.text = model.video, model.text
+        self._model = (model,)  # in a tuple, so that its temperature is no parameter of this module
+
+    def forward(
+        self, video_BTCHW: torch.Tensor, tokens: Mapping[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """As the model's."""
+        found: tuple[torch.Tensor, dict[str, torch.Tensor]] = self._model[0](video_BTCHW, tokens)
+        return found
 
 
 def sum_gradient(parameter: nn.Parameter, ranks: Ranks) -> None:

@@ -19,7 +19,16 @@ from torch.utils.flop_counter import FlopCounterMode
 from training.data.records import Batch
 from training.engine.distributed import Ranks, sum_over
 from training.engine.task import NonFiniteLoss, StepReport, to_device
-from training.vidla.compute import choose_precision, clips_of, gradients_meet, joined, scoring, split, sum_gradient
+from training.vidla.compute import (
+    Towers,
+    choose_precision,
+    clips_of,
+    gradients_meet,
+    joined,
+    scoring,
+    split,
+    sum_gradient,
+)
 from training.vidla.export import load_weights, save
 from training.vidla.loss import LossSettings, clamp_logit_scale_, contrastive_loss
 from training.vidla.model import VidLA
@@ -59,7 +68,7 @@ class VidlaTask:
         self._evaluate = evaluate
         if compute.compile:
             self.module.video.compile()
-        self._towers = joined(self.module, ranks, without=["logit_scale"])
+        self._towers = joined(Towers(self.module), ranks)
         self._flops = FlopCount(self.module)
 
     @property
