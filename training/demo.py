@@ -29,7 +29,7 @@ def main() -> int:
     started = time.monotonic()
     train = ["--shards", shards, "--init", "random:tiny", "--output", str(output), "--steps", "50", "--batch-size", "8"]
     train += ["--resume", "auto", "--set", "optim.lr=1e-3", "--set", "loop.evaluate_every=25"]
-    train += ["--set", "loop.save_every=25"]
+    train += ["--set", "loop.save_every=25", "--set", "data.workers=1"]
     _say(1, f"train-vidla {' '.join(train)}")
     if status := train_vidla.main(train):
         return status
@@ -59,8 +59,9 @@ def _load(folder: Path) -> None:
     from training.vidla import load
 
     model = load(folder)
-    video = model.encode_video(torch.zeros(1, 12, 3, model.image_size, model.image_size))
-    text = model.encode_text(model.tokenizer(["a lion looks at us"]))
+    with torch.inference_mode():
+        video = model.encode_video(torch.zeros(1, 12, 3, model.image_size, model.image_size))
+        text = model.encode_text(model.tokenizer(["a lion looks at us"]))
     print(f"encode_video {tuple(video.shape)}, encode_text {tuple(text.shape)}, cosine {float(video @ text.T):.3f}")
 
 
