@@ -51,6 +51,12 @@ def test_a_run_leaves_a_model_that_opens_in_three_lines(undisturbed):
     assert (video_BD @ text_MD.T).shape == (2, 3)
 
 
+def test_a_checkpoint_opens_as_a_model_too(undisturbed):
+    checkpoint = undisturbed / "checkpoints" / "step-00000010"
+    weights, best = load(checkpoint).state_dict(), load(undisturbed / "best").state_dict()
+    assert all(torch.equal(weights[name], best[name]) for name in best)
+
+
 def test_a_run_keeps_its_settings_and_scores_the_held_out_split(undisturbed):
     assert yaml.safe_load((undisturbed / "settings.yaml").read_text())["loop"]["steps"] == 10
     scores = json.loads((undisturbed / "best" / "score.json").read_text())["scores"]

@@ -26,6 +26,7 @@ from runtime.config import Runtime, Settings
 from runtime.errors import UserError
 from runtime.log import get_logger
 from training.engine.checkpoint import (
+    BEST,
     Record,
     RunIdentity,
     check_same_run,
@@ -132,7 +133,13 @@ def train(run: Run, resume: str = "never") -> int:
         run.folder.mkdir(parents=True, exist_ok=True)
         (run.folder / SETTINGS).write_text(yaml.safe_dump(dict(run.settings), sort_keys=False), encoding="utf-8")
     with MetricsWriter(run.folder, done, enabled=run.ranks.is_main) as writer, run.stop.listening():
-        return _steps(run, optimizer, done, total, writer)
+        status = _steps(run, optimizer, done, total, writer)
+    if run.ranks.is_main:
+        best = (
+            f"; best {run.task.best_by} {run.best_score:.4g}: {run.folder / BEST}" if run.best_score is not None else ""
+        )
+        print(f"last    {newest(run.folder)}{best}", flush=True)
+    return status
 
 
 def _steps(run: Run, optimizer: torch.optim.Optimizer, done: int, total: int, writer: MetricsWriter) -> int:
