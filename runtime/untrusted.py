@@ -6,8 +6,9 @@ make libav read something else, and a small file can ask for any amount of memor
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 DEMUXERS: Final = (
     "mov,mp4,m4a,3gp,3g2,mj2",
@@ -35,3 +36,17 @@ MAX_PIXELS: Final = 1 << 26
 def local_only(path: Path) -> str:
     """The address under which libav opens `path` as a local file, whatever its name looks like."""
     return f"file:{path.resolve()}"
+
+
+def readable_packets(container: Any, *streams: Any) -> Iterator[Any]:
+    """The packets of an open container with data, up to the end of the file or to where it can't be read on."""
+    import av
+
+    demuxed = container.demux(*streams)
+    while True:
+        try:
+            packet = next(demuxed)
+        except (StopIteration, av.FFmpegError):
+            return
+        if packet.size:
+            yield packet

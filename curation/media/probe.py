@@ -8,7 +8,7 @@ playlist named ``.mp4`` can't make it read something else.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice, pairwise
@@ -20,7 +20,7 @@ import av
 from av.stream import Disposition
 
 from curation.ledger import SourceFailed
-from runtime.untrusted import MAX_PIXELS, OPEN_OPTIONS, local_only
+from runtime.untrusted import MAX_PIXELS, OPEN_OPTIONS, local_only, readable_packets
 
 _LOOK_PACKETS: Final = 600
 _JUMP_SECONDS: Final = 10.0
@@ -195,7 +195,7 @@ def _look(container: Any, stream: Any) -> _Look:
     stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     times: list[_Times] = []
     frame = None
-    for packet in islice(_packets(container, [stream]), _LOOK_PACKETS):
+    for packet in islice(readable_packets(container, stream), _LOOK_PACKETS):
         if not packet.is_discard:
             times.append(_Times(_seconds(packet.pts, packet.time_base), _seconds(packet.dts, packet.time_base)))
         frame = frame or _decoded(packet)
@@ -231,18 +231,6 @@ def _end(container: Any, stream: Any) -> float | None:
         return None
     first = stream.start_time or 0
     return float((first + stream.duration) * stream.time_base) - (container.start_time or 0) / av.time_base
-
-
-def _packets(container: Any, streams: Iterable[Any]) -> Iterator[Any]:
-    """Packets with data up to the end of the file or to where it can't be read on."""
-    demuxed = container.demux(*streams)
-    while True:
-        try:
-            packet = next(demuxed)
-        except (StopIteration, av.FFmpegError):
-            return
-        if packet.size:
-            yield packet
 
 
 def _decoded(packet: Any) -> Any | None:
@@ -297,7 +285,7 @@ def _scan(path: Path, format_: str, max_seconds: float) -> tuple[float, bool]:
     jumped = False
     with open_video(path, format_) as container:
         streams = [s for s in container.streams if s.type in ("video", "audio")]
-        for packet in _packets(container, streams):
+        for packet in readable_packets(container, *streams):
             if time.monotonic() > deadline:
                 raise SourceFailed("corrupt", f"no duration is stated, and none found in {max_seconds:.0f} s")
             length = float((packet.duration or 0) * packet.time_base)

@@ -19,7 +19,7 @@ import numpy as np
 from av.stream import Disposition
 from numpy.typing import NDArray
 
-from runtime.untrusted import MAX_PIXELS, OPEN_OPTIONS, local_only
+from runtime.untrusted import MAX_PIXELS, OPEN_OPTIONS, local_only, readable_packets
 from training.data.records import ClipFailed
 from training.data.sampling import Timeline
 
@@ -119,7 +119,7 @@ def _by_packets(container: Any, stream: Any) -> Video:
     """Go through the file for the time stamps of its packets."""
     held: list[Any] | None = [] if 0 < (container.size or 0) <= _HELD_BYTES else None
     stamps: list[_Stamp] = []
-    for packet in _demuxed(container, stream):
+    for packet in readable_packets(container, stream):
         stamps.append(_Stamp(packet.pts, packet.is_keyframe, not packet.is_discard))
         if held is not None:
             held.append(packet)
@@ -131,7 +131,7 @@ def _by_packets(container: Any, stream: Any) -> Video:
             yield from held[first:after]
             return
         container.seek(0)
-        for number, packet in enumerate(_demuxed(container, stream)):
+        for number, packet in enumerate(readable_packets(container, stream)):
             if number >= after:
                 return
             if number >= first:
@@ -170,15 +170,3 @@ def _counted(stream: Any, count: int, packets: Callable[[int, int], Iterator[Any
     timeline = Timeline.even(count, rate, count)
     last, first = np.full(count, count - 1), np.zeros(count, np.int64)
     return Video(stream, timeline, np.arange(count), last, first, packets, stated, stamped=False)
-
-
-def _demuxed(container: Any, stream: Any) -> Iterator[Any]:
-    """The stream's packets with data, up to the end of the file or to where it can't be read on."""
-    demuxed = container.demux(stream)
-    while True:
-        try:
-            packet = next(demuxed)
-        except (StopIteration, av.FFmpegError):
-            return
-        if packet.size:
-            yield packet
