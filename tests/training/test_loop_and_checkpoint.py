@@ -14,6 +14,7 @@ from support.toy_training import ToyBatches, toy_run
 
 from runtime.errors import MachineError, UserError
 from training.engine.loop import STOPPED, LoopSettings, train
+from training.engine.optim import OptimSettings
 from training.engine.task import NonFiniteLoss
 
 
@@ -168,3 +169,52 @@ def test_a_run_has_one_length():
 )
 def test_the_length_is_told_in_steps_epochs_or_samples(given, steps):
     assert LoopSettings(**given).total_steps(steps_per_epoch=4) == steps
+
+
+def test_going_back_to_an_older_checkpoint_leaves_the_later_ones_behind(tmp_path):
+    train(toy_run(tmp_path, keep=10))
+    again = toy_run(tmp_path, keep=10, steps=7)
+    train(again, str(tmp_path / "checkpoints" / "step-00000006"))
+    assert steps_of(tmp_path) == ["step-00000002", "step-00000004", "step-00000006", "step-00000007"]
+
+
+def test_a_gradient_that_is_no_number_is_not_stepped_with(tmp_path):
+    run = toy_run(tmp_path)
+    run.task.module[0].weight.register_hook(lambda gradient: gradient * torch.nan if run.task.losses[3:] else gradient)
+    with pytest.raises(NonFiniteLoss, match="gradient norm nan"):
+        train(run)
+    assert bool(run.task.module[0].weight.isfinite().all())
+    assert steps_of(tmp_path)[-1] == "step-00000004"
+
+
+def test_settings_of_the_optimizer_that_were_changed_hold_after_a_resume(tmp_path):
+    train(toy_run(tmp_path))
+    again = toy_run(tmp_path, steps=12)
+    again.optim = OptimSettings(lr=0.05, lr_end=0.01, betas=(0.5, 0.6))
+    seen = []
+    again.task.after_step = lambda: seen.append(again.task.losses[-1])
+    train(again, "auto")
+    state = torch.load(tmp_path / "checkpoints" / "step-00000012" / "train_state.pt", weights_only=True)
+    assert state["optimizer"]["param_groups"][0]["betas"] == (0.5, 0.6)
+    assert len(seen) == 2
+
+
+def test_other_parameters_that_decay_are_refused_on_resume(tmp_path):
+    train(toy_run(tmp_path))
+    again = toy_run(tmp_path, steps=12)
+    again.optim = OptimSettings(lr=0.05, lr_end=0.01, decay_exempt=False)
+    with pytest.raises(UserError, match=r"optim\.decay_exempt"):
+        train(again, "auto")
+
+
+def test_a_run_begun_from_another_runs_checkpoint_has_no_best_yet(tmp_path):
+    train(toy_run(tmp_path / "first"))
+    second = toy_run(tmp_path / "second", steps=12)
+    train(second, str(tmp_path / "first" / "checkpoints" / "step-00000010"))
+    assert (tmp_path / "second" / "best" / "score.json").exists()
+
+
+def test_a_file_in_the_place_of_a_checkpoint_is_refused(tmp_path):
+    train(toy_run(tmp_path))
+    with pytest.raises(UserError, match=r"no checkpoint\.json"):
+        train(toy_run(tmp_path), str(tmp_path / "settings.yaml"))

@@ -166,6 +166,8 @@ WRONG = {
     "checkpoint that is not there": (["--resume", "/nowhere/step-1"], "--resume /nowhere/step-1"),
     "weights that are not there": (["--init", "path:///nowhere/model"], "/nowhere/model"),
     "open_clip tag that is not there": (["--init", "opnai"], "there are: openai"),
+    "a folder that can't be": (["--output", "/dev/null/run"], "--output /dev/null/run: can't be written"),
+    "a seed below 0": (["--seed", "-1"], "loop.seed=-1"),
     "two lengths": (["--set", "loop.epochs=2"], "steps and epochs are both set"),
 }
 

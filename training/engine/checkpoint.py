@@ -56,7 +56,6 @@ class Record:
     """Steps done."""
     identity: RunIdentity
     settings: Mapping[str, Any]
-    best_score: float | None
     files: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     """Size and SHA-256 of each file, by name."""
     format: int = _FORMAT
@@ -123,9 +122,9 @@ def read_record(folder: Path) -> Record:
             raise UserError(f"--resume {folder}: checkpoint format {values['format']}, this version reads {_FORMAT}")
         identity = RunIdentity(**values.pop("identity"))
         record = Record(identity=identity, **values)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"--resume {folder}: no {_RECORD}; name a folder step-… of a run") from None
-    except (KeyError, TypeError, ValueError):
+    except (OSError, KeyError, TypeError, ValueError):
         raise UserError(f"--resume {folder}: {_RECORD} can't be read; the checkpoint is damaged") from None
     for name, (size, _) in record.files.items():
         path = folder / name
@@ -145,9 +144,39 @@ def restore(folder: Path, record: Record, task: Task, optimizer: torch.optim.Opt
             raise UserError(f"--resume {folder}: {name} is damaged (its SHA-256 differs); use an older checkpoint")
     task.restore(folder)
     state = torch.load(folder / _STATE, map_location="cpu", weights_only=True)
-    optimizer.load_state_dict(state["optimizer"])
+    optimizer.load_state_dict(_with_own_settings(state["optimizer"], optimizer, folder))
     if rank < len(state["random"]):
         _set_random_state(state["random"][rank])
+
+
+def _with_own_settings(saved: dict[str, Any], optimizer: torch.optim.Optimizer, folder: Path) -> dict[str, Any]:
+    """The saved moments, under this run's own settings (decay, betas, rates): those may be changed on purpose."""
+    mine = optimizer.state_dict()["param_groups"]
+    names = [[group.get("param_names") for group in groups] for groups in (saved["param_groups"], mine)]
+    if names[0] != names[1]:
+        raise UserError(
+            f"--resume {folder}: other parameters decay, or are new, than when the run was begun (optim.decay_exempt, "
+            "optim.lr_new); resume with those settings, or start a new --output"
+        )
+    groups = [own | {"params": old["params"]} for own, old in zip(mine, saved["param_groups"], strict=True)]
+    return {**saved, "param_groups": groups}
+
+
+def drop_after(run: Path, step: int) -> None:
+    """Remove checkpoints of later steps: the run went back behind them, and they are no longer its own."""
+    for folder in _folders(run):
+        if int(folder.name.removeprefix("step-")) > step:
+            _log.warning("%s is removed: the run goes on from step %d", folder, step)
+            shutil.rmtree(folder)
+
+
+def best_score(run: Path, best_by: str) -> float | None:
+    """The score of ``RUN/best``; None where there is none."""
+    try:
+        facts = json.loads((run / BEST / "score.json").read_text(encoding="utf-8"))
+        return float(facts["scores"][best_by])
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
 
 
 def check_same_run(folder: Path, record: Record, now: RunIdentity) -> None:

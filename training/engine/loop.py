@@ -29,7 +29,9 @@ from training.engine.checkpoint import (
     BEST,
     Record,
     RunIdentity,
+    best_score,
     check_same_run,
+    drop_after,
     newest,
     random_state,
     read_record,
@@ -40,7 +42,7 @@ from training.engine.checkpoint import (
 from training.engine.distributed import Ranks, barrier, gather_objects, sum_over
 from training.engine.metrics import Meter, MetricsWriter, SkipGuard, Step, peak_flops
 from training.engine.optim import OptimSettings, build_optimizer, learning_rate, set_learning_rate
-from training.engine.task import Batches, Task
+from training.engine.task import Batches, NonFiniteLoss, Task
 
 STOPPED: Final = 143
 """Exit status of a run that a signal ended after it had saved: 128 + SIGTERM, as schedulers expect."""
@@ -62,7 +64,7 @@ class LoopSettings(Settings):
     """Training clips."""
     batch_size: int = Field(default=4096, ge=1)
     """Clips in a step, over all ranks (the paper: 4096)."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
     """Of the order of the data, the draws of clips and crops, and new parameters."""
     log_every: Runtime[int] = Field(default=10, ge=1)
     """Steps between log lines."""
@@ -126,10 +128,12 @@ def train(run: Run, resume: str = "never") -> int:
     optimizer = build_optimizer(run.task.module, run.optim, run.task.is_new)
     total = run.loop.total_steps(run.batches.steps_per_epoch)
     done = _resume(run, optimizer, resume)
+    _meet(run, done, resume)
     if done >= total:
         _log.warning("nothing to do: the checkpoint has %d of %d steps", done, total)
         return 0
     if run.ranks.is_main:
+        drop_after(run.folder, done)
         run.folder.mkdir(parents=True, exist_ok=True)
         (run.folder / SETTINGS).write_text(yaml.safe_dump(dict(run.settings), sort_keys=False), encoding="utf-8")
     with MetricsWriter(run.folder, done, enabled=run.ranks.is_main) as writer, run.stop.listening():
@@ -154,7 +158,7 @@ def _steps(run: Run, optimizer: torch.optim.Optimizer, done: int, total: int, wr
         rate = learning_rate(done, total, run.optim)
         set_learning_rate(optimizer, rate)
         report = run.task.step(batch)
-        norm = _update(run, optimizer)
+        norm = _update(run, optimizer, batch.keys)
         done += 1
         guard.add(len(batch), batch.skips, list(batch.examples.values()))
         used, stop = _agree(run, batch.usable)
@@ -190,14 +194,20 @@ def _report(run: Run, meter: Meter, writer: MetricsWriter, done: int, total: int
         print(f"{reading.text()} · {done}/{total}, {left} left", flush=True)
 
 
-def _update(run: Run, optimizer: torch.optim.Optimizer) -> float:
-    """Clip the gradient, step, and forget it; the norm before clipping."""
+def _update(run: Run, optimizer: torch.optim.Optimizer, keys: list[str]) -> float:
+    """Clip the gradient, step, and forget it; the norm before clipping.
+
+    Raises:
+        NonFiniteLoss: the gradient is no number; nothing was stepped with it.
+    """
     bound = run.optim.clip_norm if run.optim.clip_norm is not None else math.inf
-    norm = torch.nn.utils.clip_grad_norm_(run.task.module.parameters(), bound)
+    norm = float(torch.nn.utils.clip_grad_norm_(run.task.module.parameters(), bound))
+    if not math.isfinite(norm):
+        raise NonFiniteLoss({"gradient norm": norm}, keys)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     run.task.after_step()
-    return float(norm)
+    return norm
 
 
 def _milestones(run: Run, optimizer: torch.optim.Optimizer, done: int, total: int, writer: MetricsWriter) -> None:
@@ -232,7 +242,7 @@ def _evaluate(run: Run, done: int, writer: MetricsWriter) -> None:
 def _save(run: Run, optimizer: torch.optim.Optimizer, done: int) -> None:
     states = gather_objects(random_state(), run.ranks)
     if run.ranks.is_main:
-        record = Record(done, _identity(run), run.settings, run.best_score)
+        record = Record(done, _identity(run), run.settings)
         save_checkpoint(run.folder, run.task, optimizer, states, record, run.loop.keep)
     barrier(run.ranks)
 
@@ -247,13 +257,23 @@ def _resume(run: Run, optimizer: torch.optim.Optimizer, resume: str) -> int:
     record = read_record(folder)
     check_same_run(folder, record, _identity(run))
     restore(folder, record, run.task, optimizer, run.ranks.rank)
-    run.best_score = record.best_score
+    run.best_score = best_score(run.folder, run.task.best_by)
     _log.warning("resumed from %s: step %d", folder, record.step)
     return record.step
 
 
 def _duration(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
+
+
+def _meet(run: Run, done: int, resume: str) -> None:
+    """All ranks must go on from the same step."""
+    steps = sorted(set(gather_objects(done, run.ranks)))
+    if len(steps) > 1:
+        raise UserError(
+            f"--resume {resume}: ranks found different checkpoints (of steps {', '.join(map(str, steps))}); --output "
+            "must be a folder that all machines share"
+        )
 
 
 def _identity(run: Run) -> RunIdentity:

@@ -29,8 +29,8 @@ class OptimSettings(Settings):
     lr_end: float = Field(default=4e-8, ge=0)
     """Learning rate at the last step, after a cosine."""
     lr_new: float | None = Field(default=None, gt=0)
-    """Highest learning rate of parameters that the initial weights did not hold; none: the same. Falls by the same
-    factor as `lr`."""
+    """Highest learning rate of what CLIP has not ([MST], attention over time, a head); none: the same. Falls by the
+    same factor as `lr`."""
     warmup: int = Field(default=0, ge=0)
     """Steps in which the learning rate rises linearly to `lr`."""
     weight_decay: float = Field(default=0.02, ge=0)

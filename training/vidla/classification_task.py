@@ -80,7 +80,7 @@ class ClassificationTask:
         """
         self._model = model.to(ranks.device)
         head = ClassificationHead(width_of(model.video), classes, settings.dropout)
-        self.module = VideoClassifier(model.video, head.to(ranks.device))
+        self.module = VideoClassifier(model.video, head.to(ranks.device)).train()
         self._smoothing = settings.label_smoothing
         self._ranks = ranks
         self._micro_batch = compute.micro_batch

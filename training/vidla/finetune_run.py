@@ -16,7 +16,7 @@ from runtime.log import get_logger
 from training.data.files_source import FileItem, FileSource
 from training.data.loader import TrainBatches
 from training.data.records import Source
-from training.engine.distributed import Ranks, close_ranks
+from training.engine.distributed import Ranks
 from training.evaluation import embed
 from training.evaluation.benchmarks.labelled import ClassificationSet
 from training.evaluation.benchmarks.labelled_sets import read_labelled
@@ -32,7 +32,7 @@ from training.vidla.labelled_source import LabelledSource
 from training.vidla.model import VidLA
 from training.vidla.settings import VidlaSettings
 from training.vidla.task import VidlaTask
-from training.vidla.train import Start, begin, open_batches, prepare
+from training.vidla.train import Start, begin, finished, open_batches, prepare
 
 _LENGTHS = ("steps", "epochs", "samples")
 
@@ -70,14 +70,11 @@ def run_finetuning(settings: VidlaSettings, arguments: argparse.Namespace) -> in
         UserError: anything that does not fit, before the first step.
         NonFiniteLoss: in the middle.
     """
-    ranks = prepare(settings)
-    try:
-        model = build_model(settings.model)
-        kind = recipe_of(arguments.benchmark).kind
-        start = (_retrieval if kind == "retrieval" else _classification)(settings, arguments, model, ranks)
-        return begin(start, arguments.resume)
-    finally:
-        close_ranks(ranks)
+    ranks = prepare(settings, arguments.output)
+    model = build_model(settings.model)
+    kind = recipe_of(arguments.benchmark).kind
+    start = (_retrieval if kind == "retrieval" else _classification)(settings, arguments, model, ranks)
+    return finished(begin(start, arguments.resume), ranks)
 
 
 def training_items(pairs: RetrievalSet) -> list[FileItem]:
@@ -115,7 +112,11 @@ def _retrieval(settings: VidlaSettings, arguments: argparse.Namespace, model: Vi
     where = arguments.annotations, arguments.videos
     pairs = read_retrieval(arguments.benchmark, *where, "train")
     source = FileSource(
-        training_items(pairs), tuple(settings.loss.terms), settings.loop.seed, augment=settings.data.augment
+        training_items(pairs),
+        tuple(settings.loss.terms),
+        settings.loop.seed,
+        augment=settings.data.augment,
+        clips_per_root=settings.data.clips_per_root,
     )
     batches = open_batches(settings, source, model, ranks)
     splits = retrieval_splits(arguments.benchmark)
@@ -130,6 +131,8 @@ def _retrieval(settings: VidlaSettings, arguments: argparse.Namespace, model: Vi
 
 def _classification(settings: VidlaSettings, arguments: argparse.Namespace, model: VidLA, ranks: Ranks) -> Start:
     """Videos with classes: a head and cross-entropy."""
+    if settings.data.clips_per_root != 1:
+        raise UserError(f"data.clips_per_root={settings.data.clips_per_root}: a head takes one clip of a video; set 1")
     name, sampling, frames = arguments.benchmark, recipe_of(arguments.benchmark).sampling, settings.model.frames
     videos = read_labelled(name, arguments.annotations, arguments.videos, "train")
     source = LabelledSource(videos, sampling, frames, settings.data.augment, settings.loop.seed)

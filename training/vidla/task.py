@@ -60,7 +60,7 @@ class VidlaTask:
             ranks: who takes part.
             evaluate: scores on held-out data.
         """
-        self.module: VidLA = model.to(ranks.device)
+        self.module: VidLA = model.to(ranks.device).train()
         self._loss = loss
         self._ranks = ranks
         self._micro_batch = compute.micro_batch

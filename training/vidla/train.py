@@ -41,18 +41,15 @@ def run(settings: VidlaSettings, output: Path, resume: str) -> int:
         UserError: anything that does not fit, before the first step.
         NonFiniteLoss: in the middle.
     """
-    ranks = prepare(settings)
-    try:
-        model = build_model(settings.model)
-        source = open_source(settings)
-        batches = open_batches(settings, source, model, ranks)
-        held_out = HeldOut.of(settings.data, settings.loss, settings.evaluation, settings.model.frames, ranks)
-        task = VidlaTask(model, settings.loss, settings.compute, ranks, held_out.score if held_out else None)
-        scored = f"{len(held_out)} clips held out" if held_out else "nothing held out: no scores while training"
-        data = f"{source.num_roots} roots of {' '.join(settings.data.shards)}; {scored}"
-        return begin(Start(settings, output, ranks, task, batches, data), resume)
-    finally:
-        close_ranks(ranks)
+    ranks = prepare(settings, output)
+    model = build_model(settings.model)
+    source = open_source(settings)
+    batches = open_batches(settings, source, model, ranks)
+    held_out = HeldOut.of(settings.data, settings.loss, settings.evaluation, settings.model.frames, ranks)
+    task = VidlaTask(model, settings.loss, settings.compute, ranks, held_out.score if held_out else None)
+    scored = f"{len(held_out)} clips held out" if held_out else "nothing held out: no scores while training"
+    data = f"{source.num_roots} roots of {' '.join(settings.data.shards)}; {scored}"
+    return finished(begin(Start(settings, output, ranks, task, batches, data), resume), ranks)
 
 
 class HeadedTask(Task, Protocol):
@@ -76,13 +73,28 @@ class Start:
     """What is trained on and what is scored, for the head of the log."""
 
 
-def prepare(settings: VidlaSettings) -> Ranks:
-    """Meet the other ranks; seed and threads of this process."""
+def prepare(settings: VidlaSettings, output: Path) -> Ranks:
+    """Meet the other ranks; seed and threads of this process.
+
+    Raises:
+        UserError: the run's folder can't be written.
+    """
     ranks = init_ranks(settings.compute.device)
+    if ranks.is_main:
+        _check_writable(output)
     torch.manual_seed(settings.loop.seed)  # the same on all ranks: new parameters are drawn from it
     if settings.compute.threads:
         torch.set_num_threads(settings.compute.threads)
     return ranks
+
+
+def finished(status: int, ranks: Ranks) -> int:
+    """Part from the other ranks, on the way that all take together; the exit status.
+
+    Not after an error: it may be of one rank alone, and to wait for the others would keep its message back.
+    """
+    close_ranks(ranks)
+    return status
 
 
 def open_source(settings: VidlaSettings) -> Source:
@@ -133,3 +145,14 @@ def header(start: Start) -> str:
         "run": f"{steps} steps of {loop.batch_size} clips, {batches.steps_per_epoch} an epoch -> {start.output}",
     }
     return "\n".join(f"{name:8}{text}" for name, text in lines.items())
+
+
+def _check_writable(output: Path) -> None:
+    """Find out before hours of work."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        probe = output / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"--output {output}: can't be written ({error.strerror}); name another folder") from None
