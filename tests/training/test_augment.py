@@ -7,6 +7,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
@@ -94,3 +95,9 @@ def test_a_mirrored_crop_shows_the_left_edge_on_the_right() -> None:
     _, _, row = window_of(Crop(1.0, 0.5, 0.5, True), 8, 8)
     found = to_model_input(video_BTSSC, torch.tensor([row]), 8, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     assert found[0, 0, :, :, -1].eq(1).all() and found[0, 0, :, :, :-1].eq(0).all()
+
+
+@pytest.mark.parametrize("scales", [(), (0.0,), (1.5,)])
+def test_scales_that_are_no_share_of_a_frame_are_refused(scales: tuple[float, ...]) -> None:
+    with pytest.raises(ValidationError, match="scales"):
+        AugmentSettings(scales=scales)

@@ -14,7 +14,7 @@ from support.shard_factory import LAYER, build_dir
 from runtime.errors import UserError
 from shards.errors import ShardError
 from training.evaluation.benchmarks import activitynet, didemo, msrvtt, msvd, shards_split, vatex
-from training.evaluation.benchmarks.files import VideoFiles, without_suffix
+from training.evaluation.benchmarks.files import VideoFiles, read_csv, without_suffix
 from training.evaluation.benchmarks.published import PAPER, SIZES, UNIQUE_TEXTS
 from training.evaluation.benchmarks.retrieval_sets import read_retrieval
 
@@ -276,3 +276,10 @@ def test_published_recalls_lie_in_order() -> None:
     for directions in PAPER.values():
         for row in (row for rows in directions.values() for row in rows if row.r5 is not None and row.r10 is not None):
             assert 0 < row.r1 < row.r5 < row.r10 <= 100  # type: ignore[operator]
+
+
+def test_a_row_without_its_sentence_is_named_by_line(tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("key,sentence\na,a dog\nb\n")
+    with pytest.raises(UserError, match="line 3: nothing in column 'sentence'"):
+        read_csv(table, ["key", "sentence"])

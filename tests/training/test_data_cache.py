@@ -11,7 +11,7 @@ import pytest
 from support.shard_factory import build_dir
 
 from runtime.errors import UserError
-from shards.store import Store
+from shards.store import Entry, Store
 from training.data.cache import MediaReader, TarCache
 from training.data.loader import TrainBatches
 from training.data.plan import DataSettings
@@ -135,3 +135,22 @@ def _lengths(texts):
     import torch
 
     return torch.tensor([[len(text)] for text in texts])
+
+
+def test_a_file_written_anew_under_its_url_is_fetched_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = Entry(4, "one"), Entry(4, "two")
+    fs = fsspec.filesystem("memory")
+    cache = TarCache(tmp_path, 1000)
+    for entry, content in ((first, b"aaaa"), (second, b"bbbb")):
+        fs.pipe("/anew/0.tar", content)
+        monkeypatch.setattr("training.data.cache._entry", lambda url, entry=entry: entry)
+        assert cache.fetch("memory://anew/0.tar").read_bytes() == content
+
+
+def test_a_download_that_comes_short_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec.filesystem("memory").pipe("/short/0.tar", b"only this")
+    monkeypatch.setattr("training.data.cache._entry", lambda url: Entry(100, "t"))
+    monkeypatch.setattr("training.data.cache.time.sleep", lambda seconds: None)
+    with pytest.raises(OSError, match="9 of 100 bytes came"):
+        TarCache(tmp_path, 1000).fetch("memory://short/0.tar")
+    assert not list(tmp_path.glob("*.tar"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -239,3 +240,20 @@ def test_damage_in_the_middle_leaves_the_rest_usable() -> None:
 def test_a_failure_survives_the_way_out_of_a_worker() -> None:
     failure = pickle.loads(pickle.dumps(ClipFailed("truncated", "why")))
     assert (failure.reason, str(failure)) == ("truncated", "why")
+
+
+def test_pixels_of_an_absurd_shape_fail_as_a_clip_and_not_as_a_run(tmp_path: Path) -> None:
+    data = encode_root(8)
+    path, stretched = tmp_path / "plain.mp4", tmp_path / "stretched.mp4"
+    path.write_bytes(data)
+    with av.open(str(path)) as source, av.open(str(stretched), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        stream.sample_aspect_ratio = Fraction(20_000, 1)
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    with av.open(str(stretched)) as container:
+        assert container.streams.video[0].sample_aspect_ratio == 20_000
+    with pytest.raises(ClipFailed, match="pixels"):
+        decode_clips(stretched.read_bytes(), [(0.0, 1.0)], 2, size=256)

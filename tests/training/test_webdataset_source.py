@@ -167,3 +167,12 @@ def test_no_files_and_a_file_without_caption_are_refused() -> None:
         FileSource([], ["caption"], seed=0)
     with pytest.raises(UserError, match="video 'v' has no caption"):
         FileSource([FileItem(Path("v"), "v", [])], ["caption"], seed=0)
+
+
+def test_patterns_with_dots_name_the_folder_they_say(tars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = tars.parent / "work"
+    (elsewhere / "tars").mkdir(parents=True)
+    monkeypatch.chdir(elsewhere)
+    assert len(expand("../tars/*.tar")) == 3
+    monkeypatch.chdir(tars)
+    assert len(expand("./*.tar")) == 3

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from runtime.config import Settings
@@ -25,7 +27,7 @@ _CHUNK_BYTES = 1 << 28  # of float32 frames worked on at a time
 class AugmentSettings(Settings):
     """Random changes to a training clip; the same for all of its frames."""
 
-    scales: tuple[float, ...] = (1.0, 0.8)
+    scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(default=(1.0, 0.8), min_length=1)
     """Sides of the square crop, as shares of the frame's short side; one is drawn for each clip."""
     flip: bool = True
     """Mirror half of the clips left to right (off for data whose texts name left and right)."""

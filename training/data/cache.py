@@ -6,18 +6,27 @@ whole tars are, once for all processes of the machine, and the least recently us
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import time
 import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import FileLock
 
+from runtime.errors import MachineError, is_machine_fault
+from runtime.log import get_logger
 from shards.errors import ShardError
-from shards.store import Store
+from shards.store import Entry, Store
 from training.data.records import ClipFailed, MediaRef
+
+T = TypeVar("T")
+_log = get_logger(__name__)
 
 _TRIES = 3
 _BLOCK = 1 << 20
@@ -43,14 +52,29 @@ class TarCache:
             FileNotFoundError: there is no such file in the store.
             OSError: the store, or this disk, fails.
         """
-        path = self.folder / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.tar"
+        entry = _entry(url)  # its token in the name: what is written anew under the same URL is another file
+        name = hashlib.sha256(f"{url} {entry.size} {entry.token}".encode()).hexdigest()[:32]
+        path = self.folder / f"{name}.tar"
         self.folder.mkdir(parents=True, exist_ok=True)
         if _touch(path):
             return path
         with FileLock(f"{path}.lock"):
             if not _touch(path):
-                self._download(url, path)
+                again_and_again(lambda: self._download(url, entry.size, path))
         return path
+
+    def prefetch(self, url: str) -> None:
+        """As `fetch`, ahead of need: what the store fails to give is left to the worker that will ask for it.
+
+        Raises:
+            MachineError: this machine can't hold it.
+        """
+        try:
+            self.fetch(url)
+        except OSError as error:
+            if is_machine_fault(error):
+                raise MachineError(f"{self.folder}: {error}") from None
+            _log.warning("%s: not fetched ahead (%s)", url, error)
 
     def read(self, url: str, offset: int, size: int | None) -> bytes:
         """Read a span of a file in the store, through the folder.
@@ -69,20 +93,19 @@ class TarCache:
         """Bytes of all tars in the folder."""
         return sum(size for _, size, _ in self._held())
 
-    def _download(self, url: str, path: Path) -> None:
+    def _download(self, url: str, size: int, path: Path) -> None:
         store, name = _store_of(url)
-        size = store.list().get(name)
-        if size is None:
-            raise FileNotFoundError(f"{url}: no such file")
         with FileLock(self.folder / ".room.lock"):
-            self._make_room(size.size)
+            self._make_room(size)
             part = path.with_name(f".part-{uuid.uuid4().hex}")
             part.touch()
-            os.truncate(part, size.size)  # counted from now on, by whoever looks for room next
+            os.truncate(part, size)  # counted from now on, by whoever looks for room next
         try:
             with store.open(name) as source, part.open("r+b") as target:
                 while block := source.read(_BLOCK):
                     target.write(block)
+                if target.tell() != size:
+                    raise OSError(errno.EIO, f"{url}: {target.tell()} of {size} bytes came")
             _touch(part)
             part.replace(path)
         finally:
@@ -141,14 +164,36 @@ class MediaReader:
         if self._cache is not None:
             return self._cache.read(media.url, media.offset, media.size)
         store, name = _store_of(media.url)
-        for attempt in range(_TRIES - 1):
-            try:
-                return store.read_bytes(name, media.offset, media.size)
-            except FileNotFoundError:
+        return again_and_again(lambda: store.read_bytes(name, media.offset, media.size))
+
+
+def again_and_again(read: Callable[[], T]) -> T:
+    """What `read` gives, tried a few times: a store's passing error is none. A file that is not there stays so."""
+    for attempt in range(_TRIES - 1):
+        try:
+            return read()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            if is_machine_fault(error):
                 raise
-            except OSError:
-                time.sleep(0.5 * 2**attempt)
-        return store.read_bytes(name, media.offset, media.size)
+            time.sleep(0.5 * 2**attempt)
+    return read()
+
+
+def _entry(url: str) -> Entry:
+    """Size and token of a file in a store."""
+    folder, _, name = url.rpartition("/")
+    found = _listed(folder).get(name)
+    if found is None:
+        raise FileNotFoundError(f"{url}: no such file")
+    return found
+
+
+@lru_cache(maxsize=64)
+def _listed(folder: str) -> Mapping[str, Entry]:
+    """A store's folder, listed once a process."""
+    return again_and_again(Store(folder).list)
 
 
 def _store_of(url: str) -> tuple[Store, str]:

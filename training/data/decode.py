@@ -15,6 +15,8 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
+from runtime.errors import is_machine_fault
+from runtime.untrusted import MAX_PIXELS
 from training.data.packets import Video, open_video
 from training.data.records import ClipFailed as ClipFailed
 from training.data.sampling import frames_of_clip
@@ -58,10 +60,15 @@ def decode_spans(
     Raises:
         ClipFailed: nothing of the video can be used.
     """
-    with open_video(data) as video:
-        chosen = [_choose(video, start, end, frames, snap) for start, end in spans]
-        wanted = sorted({int(number) for clip in chosen if not isinstance(clip, ClipFailed) for number in clip})
-        found = _decode(video, wanted, size)
+    try:
+        with open_video(data) as video:
+            chosen = [_choose(video, start, end, frames, snap) for start, end in spans]
+            wanted = sorted({int(number) for clip in chosen if not isinstance(clip, ClipFailed) for number in clip})
+            found = _decode(video, wanted, size)
+    except (av.FFmpegError, ValueError, IndexError, TypeError, ArithmeticError) as error:  # what damage makes of PyAV
+        if is_machine_fault(error):
+            raise
+        raise ClipFailed("undecodable", f"{type(error).__name__}: {error}") from None
     return [clip if isinstance(clip, ClipFailed) else _collect(found, clip) for clip in chosen]
 
 
@@ -155,5 +162,7 @@ class _Pictures:
             return self._first
         width, height = frame.width * self._aspect, float(frame.height)
         factor = 1.0 if self._size is None else self._size / min(width, height)
+        if not 0 < width * height * factor**2 <= MAX_PIXELS:
+            raise ClipFailed("undecodable", f"a picture of {width * factor:.0f}x{height * factor:.0f} pixels")
         self._first = max(round(width * factor), 1), max(round(height * factor), 1)
         return self._first

@@ -247,8 +247,9 @@ def _made(
         prefetch_factor=_chunks_ahead(settings.prefetch * ahead, workers, shared) if workers else None,
         worker_init_fn=_begin_worker if workers else None,
     )
+    iterator = iter(loader)
     try:
-        for chunk in loader:
+        for chunk in iterator:
             if isinstance(chunk, MachineError):
                 raise chunk
             _log_skips(chunk)
@@ -258,6 +259,17 @@ def _made(
             raise
         said = (str(error) or type(error).__name__).splitlines()[0]
         raise MachineError(f"a decoding worker died, most likely for want of memory ({said})") from None
+    finally:
+        if workers:
+            _end_workers(iterator)
+
+
+def _end_workers(iterator: Any) -> None:
+    """End the workers; one that is stuck in a read hears no signal, and would keep this process from ending."""
+    iterator._shutdown_workers()
+    for worker in iterator._workers:
+        if worker.is_alive():
+            worker.kill()
 
 
 def _as_it_is(chunk: T) -> T:

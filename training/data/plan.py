@@ -46,7 +46,7 @@ class DataSettings(Settings):
     """Random crop and mirror."""
     video_field: str = "video_id"
     """For `source=webdataset`: field of a sample's json that tells samples of one video; else its key does."""
-    workers: Runtime[int | None] = None
+    workers: Runtime[int | None] = Field(default=None, ge=0)
     """Decoding processes of one rank; 0: decode in this process. Without: cores of the machine over ranks on it."""
     prefetch: Runtime[int] = Field(default=1, ge=1)
     """Batches decoded ahead."""

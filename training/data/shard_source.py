@@ -99,7 +99,7 @@ class ShardSource:
         shards = [self._open.shards[number] for number in sorted(window)]
         columns = sorted({column for columns in self._preferred.values() for column in columns})
         with ThreadPoolExecutor(_THREADS) as pool:
-            tars = [pool.submit(self._cache.fetch, s.tar) for s in shards if self._cache and is_remote(s.tar)]
+            tars = [pool.submit(self._cache.prefetch, s.tar) for s in shards if self._cache and is_remote(s.tar)]
             loaded = list(pool.map(lambda shard: load_shard(shard, self._split, columns), shards))
             for tar in tars:
                 tar.result()

@@ -12,6 +12,7 @@ import tarfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from glob import glob
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -21,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from runtime.config import content_hash
-from runtime.errors import UserError
+from runtime.errors import MachineError, UserError, is_machine_fault
 from shards.errors import ShardError
 from training.data.cache import is_remote
 
@@ -70,8 +71,7 @@ def expand(pattern: str) -> list[str]:
         elif Path(name).is_dir():
             found += sorted(str(path) for path in Path(name).glob("*.tar"))
         elif re.search(r"[*?\[]", name):
-            anchor = Path(name).anchor or "."
-            found += sorted(str(path) for path in Path(anchor).glob(name.removeprefix(anchor)))
+            found += sorted(glob(name))  # noqa: PTH207  pathlib's takes neither absolute patterns nor `..`
         else:
             found.append(name)
     if not found:
@@ -99,6 +99,10 @@ def index_tar(url: str, folder: Path) -> TarFacts:
                 _keep(pa.Table.from_pylist(list(_samples(file, size, url)), schema=_INDEX), index)
     except FileNotFoundError:
         raise UserError(f"--shards {url}: no such tar") from None
+    except OSError as error:
+        if is_machine_fault(error):
+            raise MachineError(f"--shards {url}: {error}") from None
+        raise UserError(f"--shards {url}: can't be read ({error})") from None
     rows = pq.read_table(index, columns=["key", "offset"])
     return TarFacts(url, index, rows.num_rows, content_hash(PurePosixPath(url).name, size, rows.to_pylist()), size)
 

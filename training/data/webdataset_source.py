@@ -106,7 +106,9 @@ class WebdatasetSource:
     def _fetch(self, window: Sequence[int]) -> None:
         if self._cache is not None:
             with ThreadPoolExecutor(_THREADS) as pool:
-                list(pool.map(self._cache.fetch, [self._tars[n].url for n in window if is_remote(self._tars[n].url)]))
+                list(
+                    pool.map(self._cache.prefetch, [self._tars[n].url for n in window if is_remote(self._tars[n].url)])
+                )
 
     def _task(self, tar: TarFacts, row: Mapping[str, Any], epoch: int) -> RootTask:
         key = f"{Path(tar.url).stem}/{row['key']}"

@@ -8,7 +8,6 @@ Nothing heavy is imported before `run`.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -114,6 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
         UserError: a flag, file or column does not fit; one line.
     """
     from training.engine.distributed import close_ranks, init_ranks
+    from training.evaluation.output import write_json
 
     _check(arguments)
     videos = _read_set(arguments)
@@ -125,7 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
     if ranks.is_main:
         _show(report)
         if arguments.output:
-            _write(arguments.output, report)
+            write_json(arguments.output, report)
     return 0
 
 
@@ -216,16 +216,6 @@ def _report(
         "complete": scores.complete and arguments.limit is None,
         "paper": [asdict(row) for row in PAPER.get((videos.name, videos.split, way), ())],
     }
-
-
-def _write(path: Path, report: Mapping[str, Any]) -> None:
-    from runtime.errors import UserError
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"--output {path}: can't be written ({error.strerror})") from None
 
 
 def _show(report: Mapping[str, Any]) -> None:

@@ -23,8 +23,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     from runtime.errors import MachineError, UserError
     from shards.errors import ShardError
+    from training.evaluation.output import check_writable
 
     try:
+        if arguments.output:
+            check_writable(arguments.output)
         return _COMMANDS[arguments.command](arguments)
     except (UserError, ShardError) as mistake:
         print(f"eval-vidla: {mistake}", file=sys.stderr)

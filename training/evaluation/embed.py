@@ -21,11 +21,9 @@ import torch
 from numpy.typing import NDArray
 
 from runtime.bar import Advance, bar
-from runtime.errors import UserError
-from shards.errors import ShardError
-from shards.store import Store
-from shards.tar import read_span
+from runtime.errors import MachineError, UserError, is_machine_fault
 from training.data.augment import to_model_input
+from training.data.cache import MediaReader
 from training.data.decode import ClipFailed, decode_spans
 from training.data.duration import video_seconds
 from training.data.records import MediaRef
@@ -244,11 +242,12 @@ def _source(media: MediaRef) -> bytes | Path:
     """What a decoder opens: the bytes of a span, or a local file's path."""
     if media.size is None:
         return Path(media.url)
-    folder, _, name = media.url.rpartition("/")
     try:
-        return read_span(Store(folder), name, media.offset, media.size)
-    except (ShardError, FileNotFoundError) as error:
-        raise ClipFailed("missing", f"{media.url}: {error}") from None
+        return MediaReader().read(media)
+    except OSError as error:
+        if is_machine_fault(error):
+            raise MachineError(f"{media.url}: {error}") from None
+        raise ClipFailed("unreadable", f"{media.url}: {error}") from None
 
 
 def _square(clip_THWC: _Clip, size: int) -> _Clip:

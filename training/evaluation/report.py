@@ -6,7 +6,6 @@ stays and all its queries are misses. In both cases the scores are marked as inc
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from runtime.errors import UserError
 from training.evaluation.benchmarks.published import PAPER, SIZES, UNIQUE_TEXTS, VATEX_WARNING, Direction, PaperRow
 from training.evaluation.benchmarks.records import RetrievalSet
 from training.evaluation.embed import Embedded
+from training.evaluation.output import write_json
 from training.evaluation.retrieval import Ranking, Scores, length_thirds, rank_embeddings, score
 
 Missing = Literal["drop", "miss"]
@@ -81,11 +81,7 @@ class Report:
         Raises:
             UserError: the file can't be written.
         """
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps({**asdict(self), "settings": settings}, indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"--output {path}: can't be written ({error.strerror})") from None
+        write_json(path, {**asdict(self), "settings": settings})
 
 
 def evaluate(

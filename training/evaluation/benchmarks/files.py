@@ -133,6 +133,9 @@ def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         raise UserError(f"{path}: can't be read as a table ({error})") from None
     if not rows:
         raise UserError(f"{path}: no rows below its first line")
+    for number, row in enumerate(rows, start=2):
+        if blank := [name for name in columns if not (row.get(name) or "").strip()]:
+            raise UserError(f"{path}: line {number}: nothing in column {blank[0]!r}; mend the row or take it out")
     return rows
 
 

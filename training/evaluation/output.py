@@ -1,0 +1,33 @@
+"""Where scores are written: found to be writable before hours of work, written as JSON after them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runtime.errors import UserError
+
+
+def check_writable(path: Path) -> None:
+    """Make the folder of `path`, and see whether the file can be written; what is in it stays.
+
+    Raises:
+        UserError: it can't.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+    except OSError as error:
+        raise UserError(f"--output {path}: can't be written ({error.strerror})") from None
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a report.
+
+    Raises:
+        UserError: the file can't be written.
+    """
+    check_writable(path)
+    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
