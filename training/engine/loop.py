@@ -136,7 +136,7 @@ def train(run: Run, resume: str = "never") -> int:
         drop_after(run.folder, done)
         run.folder.mkdir(parents=True, exist_ok=True)
         (run.folder / SETTINGS).write_text(yaml.safe_dump(dict(run.settings), sort_keys=False), encoding="utf-8")
-    with MetricsWriter(run.folder, done, enabled=run.ranks.is_main) as writer, run.stop.listening():
+    with run.stop.listening(), MetricsWriter(run.folder, done, enabled=run.ranks.is_main) as writer:
         status = _steps(run, optimizer, done, total, writer)
     if run.ranks.is_main:
         best = (
