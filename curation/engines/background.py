@@ -1,6 +1,8 @@
 """An event loop in a thread of its own, for engines whose connections belong to one loop.
 
-A caller may await an engine from any event loop, or from a new one each time: the work always runs here.
+A caller may await an engine from any event loop, or from a new one each time: the work always runs here. It is the
+standard library's loop whatever the process has as its policy: Ray installs uvloop in its workers, under which a
+connection that the other side resets at once surfaces as an AttributeError instead of a connection's error.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ class BackgroundLoop:
     """A daemon thread that runs one event loop until `close`."""
 
     def __init__(self, name: str) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop = asyncio.SelectorEventLoop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
 

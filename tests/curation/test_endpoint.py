@@ -4,7 +4,10 @@ import asyncio
 import io
 import json
 import socket
+import struct
+import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 from PIL import Image
@@ -166,6 +169,36 @@ def test_a_server_that_dies_in_the_middle_of_a_batch_ends_the_run():
         with pytest.raises(MachineError):
             asyncio.run(engine.generate([prompt(str(i)) for i in range(10)]))
         engine.close()
+
+
+@contextmanager
+def resetting_server():
+    """A server that takes every connection and breaks it at once; its base URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve():
+            while True:
+                try:
+                    connection, _ = listening.accept()
+                except OSError:
+                    return
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def test_connections_that_are_reset_at_once_end_the_run_with_one_line_under_the_event_loop_that_ray_installs():
+    uvloop = pytest.importorskip("uvloop")
+    before = asyncio.get_event_loop_policy()
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    try:
+        with resetting_server() as url, pytest.raises(MachineError, match="can't be reached"):
+            ask(url, *(prompt(str(i)) for i in range(64)), retries=1)
+    finally:
+        asyncio.set_event_loop_policy(before)
 
 
 def test_a_server_that_lives_but_never_ends_an_answer_fails_the_request_only():
