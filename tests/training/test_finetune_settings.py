@@ -13,6 +13,7 @@ from training.data.augment import AugmentSettings
 from training.data.loader import TrainBatches
 from training.data.plan import DataSettings
 from training.data.records import Batch
+from training.engine.compute import ComputeSettings
 from training.engine.distributed import Ranks
 from training.engine.optim import OptimSettings, build_optimizer
 from training.engine.task import NonFiniteLoss
@@ -28,7 +29,7 @@ from training.vidla.head import HeadSettings, load_head
 from training.vidla.init import ModelSettings, build_model
 from training.vidla.labelled_source import LabelledSource
 from training.vidla.model import VidLA
-from training.vidla.settings import ComputeSettings, VidlaSettings
+from training.vidla.settings import VidlaSettings
 
 FRAMES = 4
 CLASSES = ("blue", "red")

@@ -38,7 +38,7 @@ def test_a_reading_is_the_mean_since_the_one_before() -> None:
     meter.add(a_step(loss=3.0, seconds=1.5, wait=0.5))
     reading = meter.read(3)
     assert (reading.losses["caption"], reading.steps, reading.step) == (2.0, 2, 3)
-    assert reading.clips_per_second == pytest.approx(16 / 2.0)
+    assert reading.per_second == pytest.approx(16 / 2.0)
     assert reading.wait_share == pytest.approx(0.25)
     assert (reading.tflops, reading.mfu) == (pytest.approx(1.0), pytest.approx(0.1))
 

@@ -119,3 +119,9 @@ def test_a_warmup_as_long_as_the_run_is_refused() -> None:
 def test_rates_that_cannot_be_are_refused_by_name(values: dict, named: str) -> None:
     with pytest.raises(ValidationError, match=named):
         OptimSettings(**values)
+
+
+def test_a_linear_schedule_falls_by_equal_amounts_to_its_end():
+    settings = OptimSettings(lr=1.0, lr_end=0.0, schedule="linear", warmup=2)
+    rates = [learning_rate(step, 6, settings) for step in range(7)]
+    assert rates == pytest.approx([0.5, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0])

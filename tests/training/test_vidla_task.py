@@ -10,13 +10,13 @@ from support.ranks import on_ranks
 from support.tiny_clip import TEXT, VISION
 
 from training.data.records import Batch
+from training.engine.compute import ComputeSettings
 from training.engine.distributed import Ranks
 from training.engine.task import NonFiniteLoss
 from training.vidla.attention import TemporalSettings
 from training.vidla.compute import split
 from training.vidla.loss import LossSettings
 from training.vidla.model import CLIP_MEAN, CLIP_STD, VidLA, build
-from training.vidla.settings import ComputeSettings
 from training.vidla.task import FlopCount, VidlaTask
 
 CLIPS, FRAMES = 8, 4

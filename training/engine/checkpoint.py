@@ -41,7 +41,7 @@ class RunIdentity:
     """What must be the same for a run to go on from a checkpoint."""
 
     global_batch: int
-    """Clips in a step, over all ranks."""
+    """Rows (clips, blocks) in a step, over all ranks."""
     data: str
     """`Batches.identity`."""
     architecture: Mapping[str, Any]
@@ -190,12 +190,12 @@ def check_same_run(folder: Path, record: Record, now: RunIdentity) -> None:
         raise UserError(f"--resume {folder}: another architecture: {'; '.join(differences)}")
     if record.identity.global_batch != now.global_batch:
         raise UserError(
-            f"--batch-size {now.global_batch}: the run was begun with {record.identity.global_batch} clips a step, and "
+            f"--batch-size {now.global_batch}: the run was begun with {record.identity.global_batch} rows a step, and "
             "its position in the data counts such steps; resume with that, or start a new --output"
         )
     if record.identity.data != now.data:
         raise UserError(
-            f"--resume {folder}: the data is not the one the run was begun with (shards, layers, texts, seed or "
+            f"--resume {folder}: the data is not the one the run was begun with (files, layers, texts, seed or "
             "clips_per_root differ), so its position means nothing there; resume with that, or start a new --output"
         )
 

@@ -61,9 +61,9 @@ class LoopSettings(Settings):
     epochs: float | None = Field(default=None, gt=0)
     """Passes over the data."""
     samples: int | None = Field(default=None, ge=1)
-    """Training clips."""
+    """Rows (clips, blocks of text) to train on."""
     batch_size: int = Field(default=4096, ge=1)
-    """Clips in a step, over all ranks (the paper: 4096)."""
+    """Rows (clips, blocks of text) in a step, over all ranks (VidLA's paper: 4096)."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Of the order of the data, the draws of clips and crops, and new parameters."""
     log_every: Runtime[int] = Field(default=10, ge=1)
@@ -148,7 +148,7 @@ def train(run: Run, resume: str = "never") -> int:
 
 def _steps(run: Run, optimizer: torch.optim.Optimizer, done: int, total: int, writer: MetricsWriter) -> int:
     """All steps from number `done` on; the exit status."""
-    meter, guard = Meter(peak_flops(run.ranks.device)[0]), SkipGuard(run.loop.max_skipped)
+    meter, guard = Meter(peak_flops(run.ranks.device)[0], run.task.unit), SkipGuard(run.loop.max_skipped)
     batches = run.batches.start(done)
     last = time.perf_counter()
     while done < total:

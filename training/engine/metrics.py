@@ -66,8 +66,8 @@ class Step:
 
     report: StepReport
     """Losses and facts, equal on all ranks."""
-    clips: int
-    """Training clips of the global batch that were used."""
+    used: int
+    """Rows of the global batch that were used."""
     seconds: float
     """Wall time from the end of the step before to the end of this one."""
     wait_seconds: float
@@ -78,7 +78,7 @@ class Step:
     gradient_norm: float
     """Before clipping."""
     skips: Mapping[str, int] = field(default_factory=dict)
-    """Clips that could not be used, by reason."""
+    """Rows that could not be used, by reason."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,10 @@ class Reading:
     learning_rate: float
     """Of the last step."""
     gradient_norm: float
-    clips_per_second: float
-    """Of all ranks."""
+    unit: str
+    """What batches are counted in: ``clips``, ``blocks``."""
+    per_second: float
+    """Of those, over all ranks."""
     seconds_per_step: float
     wait_share: float
     """Share of the time that this rank waited for data, 0 to 1."""
@@ -111,7 +113,7 @@ class Reading:
         values |= {
             "learning_rate": self.learning_rate,
             "gradient_norm": self.gradient_norm,
-            "clips_per_second": self.clips_per_second,
+            f"{self.unit}_per_second": self.per_second,
             "seconds_per_step": self.seconds_per_step,
             "wait_share": self.wait_share,
             "tflops": self.tflops,
@@ -127,7 +129,7 @@ class Reading:
         parts = [
             f"step {self.step}",
             "loss " + " ".join(f"{name} {value:.4f}" for name, value in self.losses.items()),
-            f"{self.clips_per_second:.4g} clips/s",
+            f"{self.per_second:.4g} {self.unit}/s",
             speed,
             f"data wait {self.wait_share:.0%}",
             f"lr {self.learning_rate:.3g}",
@@ -141,8 +143,15 @@ class Reading:
 class Meter:
     """Collects steps until they are read."""
 
-    def __init__(self, peak: float | None) -> None:
+    def __init__(self, peak: float | None, unit: str = "clips") -> None:
+        """Start empty.
+
+        Args:
+            peak: floating point operations per second that the device can do; None where that is unknown.
+            unit: what batches are counted in.
+        """
         self._peak = peak
+        self._unit = unit
         self._steps: list[Step] = []
         self._skips: Counter[str] = Counter()
 
@@ -168,7 +177,8 @@ class Meter:
             facts=_means([s.report.facts for s in steps]),
             learning_rate=steps[-1].learning_rate,
             gradient_norm=sum(s.gradient_norm for s in steps) / len(steps),
-            clips_per_second=sum(s.clips for s in steps) / seconds,
+            unit=self._unit,
+            per_second=sum(s.used for s in steps) / seconds,
             seconds_per_step=seconds / len(steps),
             wait_share=sum(s.wait_seconds for s in steps) / seconds,
             tflops=rate / 1e12,

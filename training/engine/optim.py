@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -27,7 +27,9 @@ class OptimSettings(Settings):
     lr: float = Field(default=2e-5, gt=0)
     """Highest learning rate, reached after the warm-up."""
     lr_end: float = Field(default=4e-8, ge=0)
-    """Learning rate at the last step, after a cosine."""
+    """Learning rate at the last step."""
+    schedule: Literal["cosine", "linear"] = "cosine"
+    """How the rate falls from `lr` to `lr_end` after the warm-up."""
     lr_new: float | None = Field(default=None, gt=0)
     """Highest learning rate of what CLIP has not ([MST], attention over time, a head); none: the same. Falls by the
     same factor as `lr`."""
@@ -90,8 +92,9 @@ def build_optimizer(
 def learning_rate(step: int, total: int, settings: OptimSettings) -> float:
     """The rate of step `step` of `total`, counted from 0.
 
-    Linear from `lr / warmup` to `lr` over the warm-up, then
-    ``lr_end + (lr - lr_end) * (1 + cos(pi * (step - warmup) / (total - warmup))) / 2``; `lr_end` from `total` on.
+    Linear from `lr / warmup` to `lr` over the warm-up; then, with ``x = (step - warmup) / (total - warmup)``,
+    ``lr_end + (lr - lr_end) * (1 + cos(pi * x)) / 2``, or ``lr_end + (lr - lr_end) * (1 - x)`` where `schedule` is
+    linear; `lr_end` from `total` on.
 
     Raises:
         UserError: the warm-up takes the whole run.
@@ -101,7 +104,8 @@ def learning_rate(step: int, total: int, settings: OptimSettings) -> float:
     if step < settings.warmup:
         return settings.lr * (step + 1) / settings.warmup
     progress = min(1.0, (step - settings.warmup) / max(1, total - settings.warmup))
-    return settings.lr_end + (settings.lr - settings.lr_end) * (1 + math.cos(math.pi * progress)) / 2
+    left = 1 - progress if settings.schedule == "linear" else (1 + math.cos(math.pi * progress)) / 2
+    return settings.lr_end + (settings.lr - settings.lr_end) * left
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

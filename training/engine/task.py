@@ -39,6 +39,11 @@ class Task(Protocol):
         ...
 
     @property
+    def unit(self) -> str:
+        """What a batch is counted in, for people: ``clips`` or ``blocks``."""
+        ...
+
+    @property
     def architecture(self) -> Mapping[str, Any]:
         """Plain values that rebuild the model: a run is not resumed with others."""
         ...
@@ -103,7 +108,7 @@ class NonFiniteLoss(Exception):
 
     def __init__(self, losses: Mapping[str, float], keys: list[str]) -> None:
         shown = ", ".join(f"{name} {value:g}" for name, value in losses.items())
-        super().__init__(f"loss is not finite ({shown}); clips of the batch: {' '.join(keys)}")
+        super().__init__(f"loss is not finite ({shown}); rows of the batch: {' '.join(keys)}")
         self.keys = keys
 
 

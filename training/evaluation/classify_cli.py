@@ -149,9 +149,9 @@ def _read_set(arguments: argparse.Namespace) -> ClassificationSet:
 
 def _score(arguments: argparse.Namespace, videos: ClassificationSet, ranks: Ranks) -> dict[str, Any]:
     """Open what the flags name and show it the videos; the report."""
+    from training.engine.compute import choose_precision
     from training.evaluation.classification import Picture, score
     from training.evaluation.opening import open_model, weights_hash
-    from training.vidla.compute import choose_precision
     from training.vidla.head import head_facts
 
     look = _look(arguments, head_facts(arguments.head) if arguments.head else {})

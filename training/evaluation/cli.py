@@ -21,26 +21,17 @@ _COMMANDS = {"retrieval": retrieval_cli.run, "classify": classify_cli.run}
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; the exit status."""
     arguments = _parser().parse_args(argv)
-    from runtime.errors import MachineError, UserError
-    from shards.errors import ShardError
+    from training.command import ended
+
+    return ended("eval-vidla", lambda: _run(arguments), resumable=False)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     from training.evaluation.output import check_writable
 
-    try:
-        if arguments.output:
-            check_writable(arguments.output)
-        return _COMMANDS[arguments.command](arguments)
-    except (UserError, ShardError) as mistake:
-        print(f"eval-vidla: {mistake}", file=sys.stderr)
-        return 2
-    except MachineError as fault:
-        print(f"eval-vidla: stopped: {fault}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone (`eval-vidla … | head`)
-        return 0
-    except KeyboardInterrupt:
-        print("eval-vidla: interrupted", file=sys.stderr)
-        return 130
+    if arguments.output:
+        check_writable(arguments.output)
+    return _COMMANDS[arguments.command](arguments)
 
 
 def _parser() -> argparse.ArgumentParser:

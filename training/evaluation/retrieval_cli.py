@@ -114,10 +114,10 @@ def _evaluate(arguments: argparse.Namespace, benchmark: RetrievalSet, ranks: Any
 
     from rich.console import Console
 
+    from training.engine.compute import choose_precision
     from training.evaluation.embed import Looks, embed, frame_mean, video_lengths
     from training.evaluation.opening import open_model, weights_hash
     from training.evaluation.report import evaluate, show
-    from training.vidla.compute import choose_precision
 
     model, frames = open_model(arguments.checkpoint, arguments.frames, ranks.device, without_time=arguments.frame_mean)
     precision = choose_precision(arguments.precision, ranks.device)

@@ -18,13 +18,13 @@ from torch.nn import functional as F
 
 from runtime.errors import UserError, nearest
 from training.data.records import Batch
+from training.engine.compute import ComputeSettings, choose_precision, gradients_meet, joined, scoring
 from training.engine.distributed import Ranks, sum_over
 from training.engine.task import NonFiniteLoss, StepReport, to_device
-from training.vidla.compute import choose_precision, clips_of, gradients_meet, joined, scoring, split
+from training.vidla.compute import clips_of, split
 from training.vidla.export import load_weights, save
 from training.vidla.head import ClassificationHead, HeadSettings, VideoClassifier, load_head, save_head, width_of
 from training.vidla.model import VidLA
-from training.vidla.settings import ComputeSettings
 
 TERM: Final = "label"
 """The term that carries the class, in `ClipTask.texts` and `Batch.tokens`."""
@@ -56,6 +56,7 @@ class ClassificationTask:
     """Implements `training.engine.task.Task`."""
 
     best_by = "top1"
+    unit = "clips"
 
     def __init__(
         self,

@@ -41,26 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     finetuning = given[:1] == ["finetune"]
     arguments = _finetune_parser().parse_args(given[1:]) if finetuning else _parser().parse_args(given)
-    from runtime.errors import MachineError, UserError, is_machine_fault
-    from shards.errors import ShardError
-    from training.engine.task import NonFiniteLoss
+    from training.command import ended
 
-    try:
-        return _finetune(arguments) if finetuning else _train(arguments)
-    except (UserError, ShardError) as mistake:
-        print(f"train-vidla: {mistake}", file=sys.stderr)
-        return 2
-    except (MachineError, NonFiniteLoss) as fault:
-        print(f"train-vidla: stopped: {fault}", file=sys.stderr)
-        return 1
-    except OSError as fault:
-        if not is_machine_fault(fault):
-            raise
-        print(f"train-vidla: stopped: {fault}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("train-vidla: interrupted; --resume auto goes on from the last checkpoint", file=sys.stderr)
-        return 130
+    return ended("train-vidla", lambda: _finetune(arguments) if finetuning else _train(arguments))
 
 
 def _train(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""How a task's towers run: which arithmetic, on how many clips at once, with which other ranks, training or scoring.
+"""How VidLA's towers take a batch: its clips as model input, in pieces, without the temperature.
 
 Shared by contrastive training (`training.vidla.task`) and by finetuning with a head.
 
@@ -8,45 +8,14 @@ Shapes: B clips, T frames, C colours, H height, W width.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from training.data.augment import to_model_input
 from training.data.records import Batch
-from training.engine.distributed import Ranks, sum_over
 from training.engine.task import to_device
 from training.vidla.model import VidLA
-
-
-@dataclass(frozen=True)
-class Precision:
-    """Arithmetic of the towers."""
-
-    dtype: torch.dtype
-    why: str
-
-    def __str__(self) -> str:
-        return f"{str(self.dtype).removeprefix('torch.')} ({self.why})"
-
-    def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
-        """The context towers run in."""
-        if self.dtype == torch.float32:
-            return nullcontext()
-        return torch.autocast(device.type, self.dtype)
-
-
-def choose_precision(asked: str, device: torch.device) -> Precision:
-    """The arithmetic of a run, and why."""
-    if asked != "auto":
-        return Precision(torch.bfloat16 if asked == "bf16" else torch.float32, "as set")
-    if device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return Precision(torch.bfloat16, "the GPU has it")
-    return Precision(torch.float32, "no GPU with bf16")
 
 
 def clips_of(batch: Batch, model: VidLA, device: torch.device) -> torch.Tensor:
@@ -58,17 +27,6 @@ def clips_of(batch: Batch, model: VidLA, device: torch.device) -> torch.Tensor:
         model.mean,
         model.std,
     )
-
-
-@contextmanager
-def scoring(module: nn.Module, precision: Precision, device: torch.device) -> Iterator[None]:
-    """Evaluation mode without gradients as long as the block runs; training mode after it."""
-    module.eval()
-    try:
-        with torch.inference_mode(), precision.autocast(device):
-            yield
-    finally:
-        module.train()
 
 
 def split(batch: Batch, rows: int) -> Iterator[Batch]:
@@ -87,22 +45,11 @@ def split(batch: Batch, rows: int) -> Iterator[Batch]:
         )
 
 
-def joined(module: nn.Module, ranks: Ranks) -> nn.Module:
-    """The module, on this rank's device, with gradients averaged over ranks.
-
-    Its forward pass must use every parameter that is trained (see `Towers`).
-    """
-    if ranks.world_size == 1:
-        return module
-    on = [ranks.device.index] if ranks.device.type == "cuda" else None
-    return DistributedDataParallel(module, device_ids=on, gradient_as_bucket_view=True)
-
-
 class Towers(nn.Module):
     """A model without its temperature, which no tower uses.
 
     The temperature's gradient comes with the loss: in micro-batches before any tower's, where ranks don't exchange
-    gradients yet. `sum_gradient` sees to it.
+    gradients yet. `training.engine.compute.sum_gradient` sees to it.
     """
 
     def __init__(self, model: VidLA) -> None:
@@ -116,14 +63,3 @@ class Towers(nn.Module):
         """As the model's."""
         found: tuple[torch.Tensor, dict[str, torch.Tensor]] = self._model[0](video_BTCHW, tokens)
         return found
-
-
-def sum_gradient(parameter: nn.Parameter, ranks: Ranks) -> None:
-    """Average over the ranks the gradient of a parameter that the wrapped module ignores."""
-    if parameter.grad is not None:
-        parameter.grad.copy_(sum_over(parameter.grad, ranks) / ranks.world_size)
-
-
-def gradients_meet(towers: nn.Module, now: bool) -> AbstractContextManager[Any]:
-    """Ranks exchange gradients in the last micro-batch only."""
-    return towers.no_sync() if isinstance(towers, DistributedDataParallel) and not now else nullcontext()

@@ -17,6 +17,7 @@ from training.data.files_source import FileItem, FileSource
 from training.data.loader import TrainBatches
 from training.data.records import Source
 from training.engine.distributed import Ranks
+from training.engine.start import Start, begin, prepare
 from training.evaluation import embed
 from training.evaluation.benchmarks.labelled import ClassificationSet
 from training.evaluation.benchmarks.labelled_sets import read_labelled
@@ -32,7 +33,7 @@ from training.vidla.labelled_source import LabelledSource
 from training.vidla.model import VidLA
 from training.vidla.settings import VidlaSettings
 from training.vidla.task import VidlaTask
-from training.vidla.train import Start, begin, finished, open_batches, prepare
+from training.vidla.train import head, open_batches
 
 _LENGTHS = ("steps", "epochs", "samples")
 
@@ -74,7 +75,7 @@ def run_finetuning(settings: VidlaSettings, arguments: argparse.Namespace) -> in
     model = build_model(settings.model)
     kind = recipe_of(arguments.benchmark).kind
     start = (_retrieval if kind == "retrieval" else _classification)(settings, arguments, model, ranks)
-    return finished(begin(start, arguments.resume), ranks)
+    return begin(start, arguments.resume)
 
 
 def training_items(pairs: RetrievalSet) -> list[FileItem]:
@@ -126,7 +127,8 @@ def _retrieval(settings: VidlaSettings, arguments: argparse.Namespace, model: Vi
         looks = embed.Looks(settings.model.frames, settings.evaluation.batch_size, settings.data.workers or 2)
         held_out = HeldOut(scored, looks, ranks)
     task = VidlaTask(model, settings.loss, settings.compute, ranks, held_out.score if held_out else None)
-    return Start(settings, arguments.output, ranks, task, batches, _described(source, pairs, held_out and split))
+    data = _described(source, pairs, held_out and split)
+    return Start(settings, arguments.output, ranks, task, batches, head(settings, task.header(), data))
 
 
 def _classification(settings: VidlaSettings, arguments: argparse.Namespace, model: VidLA, ranks: Ranks) -> Start:
@@ -157,7 +159,8 @@ def _classification(settings: VidlaSettings, arguments: argparse.Namespace, mode
 
     facts = {"benchmark": name, "sampling": sampling, "frames": frames}
     task = ClassificationTask(model, videos.classes, settings.head, settings.compute, ranks, evaluate, facts)
-    return Start(settings, arguments.output, ranks, task, batches, _described(source, videos, held_out and "val"))
+    data = _described(source, videos, held_out and "val")
+    return Start(settings, arguments.output, ranks, task, batches, head(settings, task.header(), data))
 
 
 def _held_out_classes(

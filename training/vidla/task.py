@@ -17,22 +17,13 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from training.data.records import Batch
+from training.engine.compute import ComputeSettings, choose_precision, gradients_meet, joined, scoring, sum_gradient
 from training.engine.distributed import Ranks, sum_over
 from training.engine.task import NonFiniteLoss, StepReport, to_device
-from training.vidla.compute import (
-    Towers,
-    choose_precision,
-    clips_of,
-    gradients_meet,
-    joined,
-    scoring,
-    split,
-    sum_gradient,
-)
+from training.vidla.compute import Towers, clips_of, split
 from training.vidla.export import load_weights, save
 from training.vidla.loss import LossSettings, clamp_logit_scale_, contrastive_loss
 from training.vidla.model import VidLA
-from training.vidla.settings import ComputeSettings
 from training.vidla.video_tower import is_new
 
 Embeddings = tuple[torch.Tensor, dict[str, torch.Tensor]]
@@ -42,6 +33,7 @@ class VidlaTask:
     """Implements `training.engine.task.Task`."""
 
     best_by = "t2v_r1"
+    unit = "clips"
 
     def __init__(
         self,

@@ -6,19 +6,14 @@ printed, the loop runs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
-
-import torch
 
 from runtime.errors import UserError
 from training.data.loader import TrainBatches
 from training.data.records import Source
 from training.data.shard_source import ShardSource
-from training.engine.distributed import Ranks, close_ranks, init_ranks
-from training.engine.loop import Run, train
-from training.engine.task import Task
+from training.engine.distributed import Ranks
+from training.engine.start import Start, begin, prepare
 from training.evaluation.held_out import HeldOut
 from training.vidla.init import build_model
 from training.vidla.model import VidLA
@@ -49,52 +44,18 @@ def run(settings: VidlaSettings, output: Path, resume: str) -> int:
     task = VidlaTask(model, settings.loss, settings.compute, ranks, held_out.score if held_out else None)
     scored = f"{len(held_out)} clips held out" if held_out else "nothing held out: no scores while training"
     data = f"{source.num_roots} roots of {' '.join(settings.data.shards)}; {scored}"
-    return finished(begin(Start(settings, output, ranks, task, batches, data), resume), ranks)
+    return begin(Start(settings, output, ranks, task, batches, head(settings, task.header(), data)), resume)
 
 
-class HeadedTask(Task, Protocol):
-    """A task that can be described before it starts."""
+def head(settings: VidlaSettings, trained: str, data: str) -> dict[str, str]:
+    """Lines for the head of the log.
 
-    def header(self) -> str:
-        """One line on what is trained."""
-        ...
-
-
-@dataclass(frozen=True)
-class Start:
-    """All that a run begins with."""
-
-    settings: VidlaSettings
-    output: Path
-    ranks: Ranks
-    task: HeadedTask
-    batches: TrainBatches
-    data: str
-    """What is trained on and what is scored, for the head of the log."""
-
-
-def prepare(settings: VidlaSettings, output: Path) -> Ranks:
-    """Meet the other ranks; seed and threads of this process.
-
-    Raises:
-        UserError: the run's folder can't be written.
+    Args:
+        settings: of the run.
+        trained: one line on the model.
+        data: what is trained on and what is scored.
     """
-    ranks = init_ranks(settings.compute.device)
-    if ranks.is_main:
-        _check_writable(output)
-    torch.manual_seed(settings.loop.seed)  # the same on all ranks: new parameters are drawn from it
-    if settings.compute.threads:
-        torch.set_num_threads(settings.compute.threads)
-    return ranks
-
-
-def finished(status: int, ranks: Ranks) -> int:
-    """Part from the other ranks, on the way that all take together; the exit status.
-
-    Not after an error: it may be of one rank alone, and to wait for the others would keep its message back.
-    """
-    close_ranks(ranks)
-    return status
+    return {"model": f"{settings.model.init}: {trained}, {settings.model.frames} frames", "data": data}
 
 
 def open_source(settings: VidlaSettings) -> Source:
@@ -121,38 +82,3 @@ def open_batches(settings: VidlaSettings, source: Source, model: VidLA, ranks: R
         settings=settings.data,
         pin=ranks.device.type == "cuda",
     )
-
-
-def begin(start: Start, resume: str) -> int:
-    """Say what is about to happen, and run the loop."""
-    if start.ranks.is_main:
-        print(header(start), flush=True)
-    settings = start.settings
-    values = settings.model_dump(mode="json")
-    run = Run(start.task, start.batches, settings.optim, settings.loop, start.ranks, start.output, values)
-    return train(run, resume)
-
-
-def header(start: Start) -> str:
-    """What a reader wants to know before the first log line."""
-    settings, batches = start.settings, start.batches
-    loop = settings.loop
-    steps = loop.total_steps(batches.steps_per_epoch)
-    lines = {
-        "device": start.ranks.why,
-        "model": f"{settings.model.init}: {start.task.header()}, {settings.model.frames} frames",
-        "data": start.data,
-        "run": f"{steps} steps of {loop.batch_size} clips, {batches.steps_per_epoch} an epoch -> {start.output}",
-    }
-    return "\n".join(f"{name:8}{text}" for name, text in lines.items())
-
-
-def _check_writable(output: Path) -> None:
-    """Find out before hours of work."""
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        probe = output / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(f"--output {output}: can't be written ({error.strerror}); name another folder") from None
