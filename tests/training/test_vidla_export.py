@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from runtime.errors import UserError
+from training.engine import weights
 from training.vidla import export
 from training.vidla.init import ModelSettings, build_model
 from training.vidla.model import VidLA
@@ -70,7 +71,7 @@ def test_an_export_that_fails_leaves_the_older_one(model: VidLA, folder: Path, m
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(export, "save_file", full)
+    monkeypatch.setattr(weights, "save_file", full)
     with pytest.raises(OSError, match="No space"):
         export.save(model, folder, {"step": 8})
     assert export.read_config(folder)["extra"] == {"step": 7}
@@ -130,5 +131,5 @@ def test_a_folder_without_an_export_is_refused(tmp_path: Path) -> None:
 def test_differences_name_what_differs_at_any_depth() -> None:
     first = {"frames": 12, "temporal": {"levels": 3, "scale": 2}, "old": 1}
     second = {"frames": 32, "temporal": {"levels": 3, "scale": 3}}
-    assert export.differences(first, second) == ["frames 12, 32", "old 1, absent", "temporal.scale 2, 3"]
-    assert export.differences(first, first) == []
+    assert weights.differences(first, second) == ["frames 12, 32", "old 1, absent", "temporal.scale 2, 3"]
+    assert weights.differences(first, first) == []

@@ -1,7 +1,7 @@
 """A model as a folder: `config.json` (what it is, its architecture) and `model.safetensors`, and what may lie beside.
 
-Every kind of model that is trained here is kept in such a folder; the modules that know a model (`training.vidla.export`,
-`training.vidlankd.teacher`, `training.vidlankd.student`) add what its architecture means.
+Every kind of model that is trained here is kept in such a folder; the modules that know a model
+(`training.vidla.export`, `training.vidlankd.teacher`, `training.vidlankd.student`) add what its architecture means.
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ def read_config(folder: Path, kind: ModelFormat) -> dict[str, Any]:
     """
     found = format_of(folder)
     if found != kind.name:
-        other = f"{found} lies there, not {kind.name}" if found else f"no {kind.name} lies there"
-        raise UserError(f"model {folder}: {other} (a folder with {CONFIG} and {WEIGHTS})")
+        what = f"a {found} lies there, not a {kind.name}" if found else "no export lies there"
+        raise UserError(f"model {folder}: {what} (a folder with {CONFIG} and {WEIGHTS} of a {kind.name})")
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     if config.get("version") != kind.version:
         raise UserError(

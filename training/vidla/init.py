@@ -27,6 +27,7 @@ from torch import nn
 from runtime import models
 from runtime.config import Runtime, Settings
 from runtime.errors import UserError, nearest
+from training.engine.weights import differences
 from training.vidla import export
 from training.vidla.attention import TemporalSettings
 from training.vidla.model import CLIP_MEAN, CLIP_STD, PAPER_TEMPERATURE, VidLA, build, build_clip, set_temperature
@@ -138,7 +139,7 @@ def _from_export(folder: Path, settings: ModelSettings) -> VidLA:
     """One of our own models; what is asked for expressly must agree with it, but for the number of frames."""
     model = export.load(folder)
     if "temporal" in settings.model_fields_set:
-        found = export.differences(model.architecture["temporal"], settings.temporal.model_dump(mode="json"))
+        found = differences(model.architecture["temporal"], settings.temporal.model_dump(mode="json"))
         if found:
             raise UserError(f"init={settings.init!r}: temporal settings differ (export, asked for): {'; '.join(found)}")
     model.video.resize(settings.frames)
