@@ -13,6 +13,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from training.command import ended
 from training.evaluation import classify_cli, retrieval_cli
 
 _COMMANDS = {"retrieval": retrieval_cli.run, "classify": classify_cli.run}
@@ -21,8 +22,6 @@ _COMMANDS = {"retrieval": retrieval_cli.run, "classify": classify_cli.run}
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; the exit status."""
     arguments = _parser().parse_args(argv)
-    from training.command import ended
-
     return ended("eval-vidla", lambda: _run(arguments), resumable=False)
 
 

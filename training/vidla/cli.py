@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from training.command import add_run_arguments, ended, print_settings, run_flags, settings_of
+
 if TYPE_CHECKING:
     from training.vidla.settings import VidlaSettings
 
@@ -41,15 +43,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     finetuning = given[:1] == ["finetune"]
     arguments = _finetune_parser().parse_args(given[1:]) if finetuning else _parser().parse_args(given)
-    from training.command import ended
-
     return ended("train-vidla", lambda: _finetune(arguments) if finetuning else _train(arguments))
 
 
 def _train(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments, {})
     if arguments.print_config:
-        return _print(settings)
+        return print_settings(settings)
     from training.vidla.train import run
 
     return run(settings, arguments.output, arguments.resume)
@@ -60,42 +60,21 @@ def _finetune(arguments: argparse.Namespace) -> int:
 
     settings = _settings(arguments, recipe(arguments))
     if arguments.print_config:
-        return _print(settings)
+        return print_settings(settings)
     return run_finetuning(settings, arguments)
 
 
-def _print(settings: VidlaSettings) -> int:
-    import yaml
-
-    print(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False), end="")
-    return 0
-
-
 def _settings(arguments: argparse.Namespace, defaults: dict[str, Any]) -> VidlaSettings:
-    """Defaults, then --config, then flags, then --set: the later wins."""
-    from runtime.config import build, load_yaml, merged, override
     from training.vidla.settings import VidlaSettings
 
-    values = merged(defaults, load_yaml(arguments.config) if arguments.config else {})
-    values = merged(values, _flags(arguments))
-    return build(VidlaSettings, override(values, arguments.assignments), "")
-
-
-def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What the flags say, as settings."""
-    data = {"shards": getattr(arguments, "shards", None), "source": getattr(arguments, "source", None)}
     layer = getattr(arguments, "layer", None)
-    given: dict[str, dict[str, Any]] = {
+    data = {"shards": getattr(arguments, "shards", None), "source": getattr(arguments, "source", None)}
+    flags = {
         "model": {"init": arguments.init, "frames": arguments.frames},
         "data": data | {"layers": {layer: 1.0} if layer else None},
-        "loop": {"steps": arguments.steps, "batch_size": arguments.batch_size, "seed": arguments.seed},
-        "compute": {"device": arguments.device},
+        **run_flags(arguments),
     }
-    return {
-        branch: {name: value for name, value in leaves.items() if value is not None}
-        for branch, leaves in given.items()
-        if any(value is not None for value in leaves.values())
-    }
+    return settings_of(VidlaSettings, arguments, flags, defaults)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -136,22 +115,8 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         metavar="WEIGHTS",
         help="where to start: an open_clip tag, ARCHITECTURE:TAG, hf://…, path:///…, random:tiny (default openai)",
     )
-    parser.add_argument(
-        "--output", type=Path, default=Path("vidla-run"), metavar="DIR", help="the run (default vidla-run)"
-    )
-    parser.add_argument(
-        "--resume", default="never", metavar="auto|FOLDER", help="go on from the newest checkpoint, or from this one"
-    )
-    parser.add_argument("--steps", type=int, metavar="N", help="optimizer steps (default: three epochs)")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="clips a step over all ranks (default 4096)")
     parser.add_argument("--frames", type=int, metavar="T", help="frames a clip (default 12)")
-    parser.add_argument("--seed", type=int, metavar="N", help="default 0")
-    parser.add_argument("--device", metavar="NAME", help="cpu or cuda (default: a GPU where there is one)")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings in YAML")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="A.B=C", dest="assignments", help="change one setting; repeatable"
-    )
-    parser.add_argument("--print-config", action="store_true", help="show all settings and stop")
+    add_run_arguments(parser, "vidla-run", "clips", 4096, "three epochs")
 
 
 if __name__ == "__main__":
