@@ -78,6 +78,19 @@ def settings_of(
     return build(model, override(merged(values, _given(flags)), arguments.assignments), "")
 
 
+def asked_for(arguments: argparse.Namespace, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """What the user sets, without any defaults; arguments as of `settings_of`.
+
+    Raises:
+        UserError: the file can't be read, or an assignment is none.
+    """
+    from runtime.config import load_yaml, merged, override
+
+    below = load_yaml(arguments.config) if arguments.config else {}
+    asked = override(merged(below, _given(flags)), arguments.assignments)
+    return {branch: values for branch, values in asked.items() if isinstance(values, dict)}
+
+
 def print_settings(settings: Settings) -> int:
     """Show all settings as YAML that ``--config`` takes; exit status 0."""
     import yaml

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from runtime.config import load_yaml, merged, override
 from runtime.errors import UserError
 from runtime.log import get_logger
+from training.command import asked_for
 from training.data.files_source import FileItem, FileSource
 from training.data.loader import TrainBatches
 from training.data.records import Source
@@ -47,7 +47,7 @@ def recipe(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
         arguments: `benchmark`; of `config`, `init`, `steps` and `assignments` what decides the recipe: the tower it is
             for, and a length of the user's own, which takes the place of the recipe's and bounds the warm-up.
     """
-    asked = _asked(arguments)
+    asked = asked_for(arguments, {"model": {"init": arguments.init}, "loop": {"steps": arguments.steps}})
     model, loop = asked.get("model", {}), asked.get("loop", {})
     default = ModelSettings()
     patch = patch_of(model.get("init", default.init), model.get("architecture", default.architecture))
@@ -97,15 +97,6 @@ def training_items(pairs: RetrievalSet) -> list[FileItem]:
     if missing := len(pairs.missing):
         _log.warning("%s %s: %d of %d videos missing", pairs.name, pairs.split, missing, len(pairs.items))
     return items
-
-
-def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What the user sets of the model and of the run's length, in the order that `train-vidla` has: the later wins."""
-    flags = {"model": {"init": arguments.init}, "loop": {"steps": arguments.steps}}
-    given = {branch: {k: v for k, v in values.items() if v is not None} for branch, values in flags.items()}
-    below = load_yaml(arguments.config) if arguments.config else {}
-    asked = override(merged(below, given), arguments.assignments)
-    return {branch: values for branch, values in asked.items() if isinstance(values, dict)}
 
 
 def _retrieval(settings: VidlaSettings, arguments: argparse.Namespace, model: VidLA, ranks: Ranks) -> Start:
