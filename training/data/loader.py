@@ -14,9 +14,10 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -28,6 +29,7 @@ from training.data.cache import MediaReader, TarCache
 from training.data.collate import Chunk, ChunkMaker, Tokenizer, filler, join
 from training.data.plan import DataSettings
 from training.data.records import Batch, RootTask, Source
+from training.data.root_order import Ranked, RootOrder
 
 _ROOTS_A_CHUNK = 8
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  where torch puts what workers hand over
@@ -35,26 +37,8 @@ _LOG = get_logger(__name__)
 T = TypeVar("T")
 
 
-class Ranked(Protocol):
-    """Which of how many ranks this process is."""
-
-    @property
-    def rank(self) -> int:
-        """From 0."""
-        ...
-
-    @property
-    def world_size(self) -> int:
-        """Number of ranks."""
-        ...
-
-
 class TrainBatches:
-    """One rank's batches (`training.engine.task.Batches`).
-
-    A global batch is `global_batch / clips_per_root` consecutive roots of the epoch; rank r takes the r-th of
-    `world_size` equal runs of them.
-    """
+    """One rank's batches (`training.engine.task.Batches`), in the order of `training.data.root_order`."""
 
     def __init__(
         self,
@@ -83,25 +67,21 @@ class TrainBatches:
         Raises:
             UserError: the batch can't be divided, or there are fewer roots than a batch takes.
         """
-        self._roots = _roots_a_step(global_batch, clips_per_root, ranks.world_size)
-        if source.num_roots < self._roots:
-            raise UserError(
-                f"--batch-size {global_batch}: takes {self._roots} roots a step, but there are only {source.num_roots} "
-                f"to train on; lower it to {source.num_roots * clips_per_root} or less, or add shards"
-            )
-        self._source, self._clips_per_root, self._ranks = source, clips_per_root, ranks
+        fill = partial(filler, source.terms, clips_per_root)
+        self._order = RootOrder(source, global_batch, clips_per_root, ranks, fill)
+        self._source, self._clips_per_root = source, clips_per_root
         self._settings, self._pin = settings, pin
         self._maker = ChunkMaker(_reader(settings), frames, settings.size, tokenizer, source.terms)
 
     @property
     def identity(self) -> str:
         """Hash over the source and all that decides which clips a step holds; not over ranks or workers."""
-        return content_hash(self._source.identity, self._roots, self._clips_per_root, self._maker.frames)
+        return content_hash(self._source.identity, self._order.roots, self._clips_per_root, self._maker.frames)
 
     @property
     def steps_per_epoch(self) -> int:
         """Global steps in an epoch; the last one is filled up with clips of weight 0."""
-        return math.ceil(self._source.num_roots / self._roots)
+        return self._order.steps_per_epoch
 
     def start(self, step: int) -> Iterator[Batch]:
         """This rank's batches from global step `step` on, epoch after epoch without end.
@@ -110,29 +90,11 @@ class TrainBatches:
             MachineError: a worker died.
             ShardError: a table of the source can't be read.
         """
-        own = self._roots // self._ranks.world_size
-        chunks = math.ceil(own / _ROOTS_A_CHUNK)
-        stream = _in_chunks(self._tasks(step), own)
+        chunks = math.ceil(self._order.own / _ROOTS_A_CHUNK)
+        stream = _in_chunks(self._order.tasks(step), self._order.own)
         made = _made(self._maker, stream, self._settings, ahead=chunks, clips=_ROOTS_A_CHUNK * self._clips_per_root)
         batches = _batches(made, chunks, self._pin)
-        return batches if workers_of(self._settings) == 0 else _in_thread(batches)
-
-    def _tasks(self, step: int) -> Iterator[RootTask]:
-        """This rank's roots from a step on, without end; the last step of an epoch filled up."""
-        own = self._roots // self._ranks.world_size
-
-        def mine(position: int) -> bool:
-            return position % self._roots // own == self._ranks.rank
-
-        while True:
-            epoch, done = divmod(step, self.steps_per_epoch)
-            left = own * (self.steps_per_epoch - done)
-            for task in self._source.epoch(epoch, done * self._roots, mine):
-                yield task
-                left -= 1
-            for _ in range(left):
-                yield filler(self._source.terms, self._clips_per_root)
-            step += self.steps_per_epoch - done
+        return batches if workers_of(self._settings) == 0 else in_thread(batches)
 
 
 class ClipLoader:
@@ -185,13 +147,13 @@ def workers_of(settings: DataSettings) -> int:
     return max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
-def _roots_a_step(global_batch: int, clips_per_root: int, world_size: int) -> int:
-    if global_batch < 1 or global_batch % (clips_per_root * world_size):
-        raise UserError(
-            f"--batch-size {global_batch}: must be a multiple of data.clips_per_root={clips_per_root} times "
-            f"{world_size} ranks"
-        )
-    return global_batch // clips_per_root
+def in_thread(batches: Iterator[T]) -> Iterator[T]:
+    """The same batches, the next one put together in a thread while this one is used."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(next, batches, None)
+            yield batch
 
 
 def _reader(settings: DataSettings) -> MediaReader:
@@ -314,12 +276,3 @@ def _chunks_ahead(wanted: int, workers: int, chunk_bytes: int) -> int:
 def _log_skips(chunk: Chunk) -> None:
     for reason, example in chunk.examples.items():
         _LOG.info("skipped (%s): %s", reason, example)
-
-
-def _in_thread(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The same batches, the next one put together in a thread while this one is used."""
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, batches, None)
-        while (batch := coming.result()) is not None:
-            coming = thread.submit(next, batches, None)
-            yield batch

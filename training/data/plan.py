@@ -23,23 +23,35 @@ from training.data.augment import AugmentSettings
 Split = Literal["train", "val"]
 
 
-class DataSettings(Settings):
-    """Which clips are trained on, in which proportion, and how they are brought to the model."""
+class RootSettings(Settings):
+    """Which clips are trained on, in which order and proportion, whatever is read of them."""
 
     shards: tuple[str, ...] = ()
     """DIRs that `curate run` wrote: paths or object-store URLs; for `source=webdataset`, tars with braces and globs."""
-    source: Literal["shards", "webdataset"] = "shards"
-    """What the shards are: DIRs of this project, or anyone's tars of `.mp4` and `.txt`."""
     layers: dict[str, float] | None = None
     """Text layers and their weights: one is drawn for each root. Without: the only one there is."""
     only_kept: bool = True
     """Leave out clips that curation marked as not to keep."""
     clips_per_root: int = Field(default=2, ge=1)
-    """Training clips from one decode of a root."""
+    """Training clips of a root in an epoch; where videos are decoded, from one decode."""
     level_mix: dict[Level, float] | None = None
     """Proportion of short, medium and long clips. Without: their share in the data."""
     window_shards: int = Field(default=8, ge=1)
     """Shards whose roots are shuffled together; reads stay near-sequential beyond."""
+
+    @model_validator(mode="after")
+    def _weights(self) -> RootSettings:
+        for name, weights in (("layers", self.layers), ("level_mix", self.level_mix)):
+            if weights is not None and not (weights and min(weights.values()) >= 0 and sum(weights.values()) > 0):
+                raise ValueError(f"{name}={weights!r}: give weights of 0 or more, at least one above 0")
+        return self
+
+
+class DataSettings(RootSettings):
+    """Which clips are trained on, in which proportion, and how they are brought to the model."""
+
+    source: Literal["shards", "webdataset"] = "shards"
+    """What the shards are: DIRs of this project, or anyone's tars of `.mp4` and `.txt`."""
     size: int = Field(default=256, ge=16)
     """Pixels of the short side that frames are brought to before cropping; stored roots have 256."""
     augment: AugmentSettings = AugmentSettings()
@@ -56,15 +68,12 @@ class DataSettings(Settings):
     """Bound of that folder."""
 
     @model_validator(mode="after")
-    def _agree(self) -> DataSettings:
+    def _one_clip_a_sample(self) -> DataSettings:
         if self.source == "webdataset" and self.clips_per_root != 1:
             raise ValueError(
                 f"source=webdataset has one clip a sample, but clips_per_root={self.clips_per_root}; "
                 "set clips_per_root=1"
             )
-        for name, weights in (("layers", self.layers), ("level_mix", self.level_mix)):
-            if weights is not None and not (weights and min(weights.values()) >= 0 and sum(weights.values()) > 0):
-                raise ValueError(f"{name}={weights!r}: give weights of 0 or more, at least one above 0")
         return self
 
 

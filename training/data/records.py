@@ -70,7 +70,13 @@ class RootTask:
     video_id: str
     media: MediaRef
     clips: tuple[ClipTask, ...]
-    """Exactly `clips_per_root`; drawn again where a root has fewer."""
+    """Exactly `clips_per_root`, drawn again where a root has fewer; or all, where the source was asked for all."""
+    folder: str = ""
+    """The DIR that it is of, as it was named; empty where it is of none."""
+    shard: int = -1
+    """Its shard in that DIR; -1 where it is of none."""
+    seed: int = 0
+    """Of whatever else is drawn for it; from (seed, epoch, root)."""
 
 
 Reason = Literal["truncated", "undecodable", "no_video", "out_of_range", "missing", "unreadable"]

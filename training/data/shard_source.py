@@ -14,11 +14,11 @@ from itertools import accumulate
 from runtime.config import content_hash
 from runtime.errors import UserError
 from shards.schema import LEVELS
-from training.data.augment import draw_crop
+from training.data.augment import AugmentSettings, draw_crop
 from training.data.cache import TarCache, is_remote
 from training.data.levels import draw_levels, fit_level_weights
-from training.data.plan import DataSettings, Split, rng_of, round_robin, shuffled_windows
-from training.data.records import ClipTask, Crop, RootTask
+from training.data.plan import DataSettings, RootSettings, Split, rng_of, round_robin, seed_of, shuffled_windows
+from training.data.records import CENTER, ClipTask, Crop, RootTask
 from training.data.shard_tables import LoadedShard, Row, ShardRef, check_column, count_roots, load_shard, open_shards
 
 _THREADS = 8
@@ -30,23 +30,28 @@ Terms = Mapping[str, str | Sequence[str]]
 class ShardSource:
     """The roots of one split of one or more DIRs (`training.data.records.Source`)."""
 
-    def __init__(self, settings: DataSettings, terms: Terms, seed: int, split: Split = "train") -> None:
+    def __init__(
+        self, settings: RootSettings, terms: Terms, seed: int, split: Split = "train", *, every_clip: bool = False
+    ) -> None:
         """Open the DIRs and count the split's roots in every shard.
 
         Args:
-            settings: of the data path.
+            settings: of the data path; crops are drawn and tars fetched for `DataSettings` only.
             terms: text columns by term of the loss.
             seed: of the run.
             split: the side of the held-out split to read.
+            every_clip: draw nothing: give each root with all usable clips that have no clips within them, in order.
 
         Raises:
             UserError: no shards, no such column, the text layer is not clear, an empty split, a cache too small.
             ShardError: a DIR that can't be read; the message names it.
         """
-        self._settings, self._seed, self._split = settings, seed, split
+        self._settings, self._seed, self._split, self._every_clip = settings, seed, split, every_clip
+        decoding = settings if isinstance(settings, DataSettings) else None
+        self._augment = decoding.augment if decoding else None
         self._preferred = {term: _preferred(term, columns) for term, columns in terms.items()}
         self._open = open_shards(settings.shards, settings.layers)
-        self._cache = _cache(settings, self._open.shards)
+        self._cache = _cache(decoding, self._open.shards) if decoding else None
         self._roots, stocks = count_roots(self._open.shards, split, settings.only_kept)
         if not self.num_roots:
             raise UserError(f"--shards {' '.join(settings.shards)}: no root in the split {split!r}")
@@ -68,7 +73,8 @@ class ShardSource:
         settings = {name: value for name, value in self._settings.content().items() if name != "shards"}
         media = [[shard.number, shard.digest] for shard in self._open.shards]
         texts = [self._open.layers, self._open.marks, self._preferred]
-        return content_hash(settings, media, texts, self._seed, self._split)
+        every = ["every clip"] if self._every_clip else []
+        return content_hash(settings, media, texts, self._seed, self._split, *every)
 
     def epoch(self, epoch: int, skip: int = 0, only: Callable[[int], bool] | None = None) -> Iterator[RootTask]:
         """The roots of an epoch in their order (see `Source`); windows that are passed over are not read."""
@@ -112,12 +118,20 @@ class ShardSource:
         texts = [self._texts(row) for row in rows]
         kept = [n for n, row in enumerate(rows) if (row["keep"] or not self._settings.only_kept)]
         usable = [n for n in kept if not texts[n] or any(texts[n].values())]
-        count = self._settings.clips_per_root
-        clips = [(rows[n], texts[n]) for n in _draw(rng, rows, usable, self._level_weights, count)]
+        count = 1 if self._every_clip else self._settings.clips_per_root
+        drawn = _leaves(rows, usable) if self._every_clip else _draw(rng, rows, usable, self._level_weights, count)
+        clips = [(rows[n], texts[n]) for n in drawn]
         if not clips:  # nothing to learn from: the place is kept, without texts
             clips = [(shard.rows(root, next(iter(shard.layers)))[0], dict.fromkeys(self._preferred))] * count
-        drawn = tuple(_clip(row, text, draw_crop(rng, self._settings.augment)) for row, text in clips)
-        return RootTask(shard.keys[root], shard.videos[root], shard.media(root), drawn)
+        return RootTask(
+            shard.keys[root],
+            shard.videos[root],
+            shard.media(root),
+            tuple(_clip(row, text, _crop(rng, self._augment)) for row, text in clips),
+            shard.ref.folder,
+            shard.ref.number,
+            seed_of(self._seed, epoch, shard.keys[root], "text"),
+        )
 
     def _texts(self, row: Row) -> dict[str, str | None]:
         return {term: next((row[c] for c in columns if row[c]), None) for term, columns in self._preferred.items()}
@@ -166,6 +180,16 @@ def _draw(
             left = [list(numbers) for numbers in by_level]
         drawn.append(left[level].pop(int(rng.random() * len(left[level]))))
     return drawn
+
+
+def _leaves(rows: Sequence[Row], usable: Sequence[int]) -> list[int]:
+    """Numbers of the usable clips that no other usable clip lies within, in order of time."""
+    parents = {rows[n]["parent_key"] for n in usable}
+    return sorted((n for n in usable if rows[n]["key"] not in parents), key=lambda n: rows[n]["start"])
+
+
+def _crop(rng: random.Random, augment: AugmentSettings | None) -> Crop:
+    return CENTER if augment is None else draw_crop(rng, augment)
 
 
 def _clip(row: Row, texts: Mapping[str, str | None], crop: Crop) -> ClipTask:

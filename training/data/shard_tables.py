@@ -48,6 +48,8 @@ class ShardRef:
     number: int
     digest: str
     media_bytes: int
+    folder: str
+    """The DIR, as it was named."""
 
     @property
     def tar(self) -> str:
@@ -136,14 +138,14 @@ def load_shard(shard: ShardRef, split: str, columns: Sequence[str]) -> LoadedSha
     keys, videos = _columns(heads, "root_key", "video_id")
     if missing := [key for key in keys if key not in spans]:
         raise ShardError(f"{shard.tar}: no media for the root {missing[0]} of its texts; run `curate check`")
-    return LoadedShard(shard.tar, keys, videos, [spans[key] for key in keys], layers)
+    return LoadedShard(shard, keys, videos, [spans[key] for key in keys], layers)
 
 
 @dataclass(frozen=True)
 class LoadedShard:
     """The roots of one shard's split, in order of their keys."""
 
-    tar: str
+    ref: ShardRef
     keys: list[str]
     videos: list[str]
     spans: list[tuple[int, int]]
@@ -153,7 +155,7 @@ class LoadedShard:
     def media(self, root: int) -> MediaRef:
         """Where a root's video lies."""
         offset, size = self.spans[root]
-        return MediaRef(self.tar, offset, size)
+        return MediaRef(self.ref.tar, offset, size)
 
     def rows(self, root: int, layer: str) -> list[Row]:
         """The clips of a root in a text layer, the root itself first."""
@@ -194,7 +196,9 @@ def _shards_of(root: str, datasets: Mapping[str, Dataset]) -> list[ShardRef]:
     common = set.intersection(*(set(dataset.shards) for dataset in datasets.values()))
     every = next(iter(datasets.values())).index.to_pylist()
     found = [
-        ShardRef(datasets, row["shard"], row["digest"], row["media_bytes"]) for row in every if row["shard"] in common
+        ShardRef(datasets, row["shard"], row["digest"], row["media_bytes"], root)
+        for row in every
+        if row["shard"] in common
     ]
     if not found:
         raise UserError(f"--shards {root}: no shard has both media and the text layers {', '.join(datasets)}")

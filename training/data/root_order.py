@@ -1,0 +1,84 @@
+"""Which roots a step holds, on which rank: the one rule of order that all batches of clips follow.
+
+A global batch is `global_batch / clips_per_root` consecutive roots of the epoch; rank r takes the r-th of `world_size`
+equal runs of them. A position is a step: the stream starts anywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from runtime.errors import UserError
+from training.data.records import RootTask, Source
+
+
+class Ranked(Protocol):
+    """Which of how many ranks this process is."""
+
+    @property
+    def rank(self) -> int:
+        """From 0."""
+        ...
+
+    @property
+    def world_size(self) -> int:
+        """Number of ranks."""
+        ...
+
+
+class RootOrder:
+    """One rank's roots, step after step."""
+
+    def __init__(
+        self, source: Source, global_batch: int, clips_per_root: int, ranks: Ranked, filler: Callable[[], RootTask]
+    ) -> None:
+        """Divide the batch.
+
+        Args:
+            source: of the roots.
+            global_batch: clips in a step, over all ranks.
+            clips_per_root: that the source gives.
+            ranks: this process among all.
+            filler: makes a root that is none; it fills up the last step of an epoch.
+
+        Raises:
+            UserError: the batch can't be divided, or there are fewer roots than a batch takes.
+        """
+        if global_batch < 1 or global_batch % (clips_per_root * ranks.world_size):
+            raise UserError(
+                f"--batch-size {global_batch}: must be a multiple of data.clips_per_root={clips_per_root} times "
+                f"{ranks.world_size} ranks"
+            )
+        self.roots: int = global_batch // clips_per_root
+        """Roots in a step, over all ranks."""
+        if source.num_roots < self.roots:
+            raise UserError(
+                f"--batch-size {global_batch}: takes {self.roots} roots a step, but there are only {source.num_roots} "
+                f"to train on; lower it to {source.num_roots * clips_per_root} or less, or add shards"
+            )
+        self.own: int = self.roots // ranks.world_size
+        """Roots in a step, of this rank."""
+        self._source, self._rank, self._filler = source, ranks.rank, filler
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Global steps in an epoch; the last one is filled up."""
+        return math.ceil(self._source.num_roots / self.roots)
+
+    def tasks(self, step: int) -> Iterator[RootTask]:
+        """This rank's roots from a global step on, epoch after epoch without end; `own` of them are a step."""
+
+        def mine(position: int) -> bool:
+            return position % self.roots // self.own == self._rank
+
+        while True:
+            epoch, done = divmod(step, self.steps_per_epoch)
+            left = self.own * (self.steps_per_epoch - done)
+            for task in self._source.epoch(epoch, done * self.roots, mine):
+                yield task
+                left -= 1
+            for _ in range(left):
+                yield self._filler()
+            step += self.steps_per_epoch - done
