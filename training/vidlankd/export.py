@@ -1,0 +1,67 @@
+"""A trained language model as a plain Hugging Face BERT folder, for `transformers` and all that builds on it.
+
+    train-vidlankd export RUN OUTPUT
+    AutoModelForMaskedLM.from_pretrained("OUTPUT"), AutoTokenizer.from_pretrained("OUTPUT")
+
+Of a student the heads and the queue stay behind, of a teacher the video tower.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+from transformers import BertForMaskedLM
+
+from runtime.errors import UserError
+from training.engine.checkpoint import BEST, newest
+from training.engine.weights import CONFIG, format_of
+from training.vidlankd import student, teacher
+from training.vidlankd.tokenizer import TextTokenizer
+
+_KINDS: Final = (student.FORMAT.name, teacher.FORMAT.name)
+
+
+def export(checkpoint: Path, output: Path) -> None:
+    """Write the language model of a student or a teacher, and its tokenizer, as `transformers` keeps them.
+
+    Args:
+        checkpoint: a checkpoint, a run's `best`, or a run's folder (its best one, else its newest).
+        output: a folder that is not there yet, or empty.
+
+    Raises:
+        UserError: `checkpoint` holds neither a student nor a teacher, or `output` is not empty.
+    """
+    if output.is_file() or (output.is_dir() and any(output.iterdir())):
+        raise UserError(f"export to {output}: something lies there already; name a new folder")
+    model, tokenizer = _language_model(_model_folder(checkpoint))
+    partial = output.with_name(f".{output.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    model.save_pretrained(partial)
+    tokenizer.save(partial)
+    if output.is_dir():
+        output.rmdir()
+    partial.rename(output)
+
+
+def _model_folder(checkpoint: Path) -> Path:
+    """The folder with the model itself."""
+    if format_of(checkpoint) in _KINDS:
+        return checkpoint
+    for folder in (checkpoint / BEST, newest(checkpoint)):
+        if folder is not None and format_of(folder) in _KINDS:
+            return folder
+    raise UserError(
+        f"export of {checkpoint}: no student and no teacher lies there (a folder with {CONFIG} and weights); name a "
+        "folder that `train-vidlankd student` or `train-vidlankd teacher` wrote"
+    )
+
+
+def _language_model(folder: Path) -> tuple[BertForMaskedLM, TextTokenizer]:
+    if format_of(folder) == student.FORMAT.name:
+        trained, tokenizer = student.load_student(folder)
+        return trained.text, tokenizer
+    taught, tokenizer = teacher.load_teacher(folder)
+    return taught.text, tokenizer
