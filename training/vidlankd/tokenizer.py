@@ -12,6 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from runtime.config import content_hash
@@ -102,6 +104,11 @@ class TextTokenizer:
         added = self._tokenizer.get_added_tokens_decoder()
         marked = {number for number, token in added.items() if token.special}
         return tuple(sorted(marked | {self.pad, self.cls, self.sep, self.mask}))
+
+    @cached_property
+    def ordinary(self) -> NDArray[np.int64]:
+        """Numbers of all entries but the specials, in order."""
+        return np.setdiff1d(np.arange(self.vocab_size), self.specials)
 
     @cached_property
     def identity(self) -> str:
