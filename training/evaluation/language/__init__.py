@@ -1,0 +1,1 @@
+"""Language tasks (GLUE, SQuAD, SWAG, PIQA, TRACIE): fine-tune a BERT folder on each, score it, with several seeds."""

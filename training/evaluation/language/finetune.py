@@ -1,0 +1,283 @@
+"""One fine-tuning: a BERT folder with a new head, trained by transformers' `Trainer`, then asked for its logits.
+
+    tuned = finetune(model, task, examples, recipe, seed=0, compute=ComputeSettings())
+    logits = tuned.logits(split.examples)
+
+The `Trainer` writes nothing, reports to nobody and uses one device: on a machine with several GPUs it would else
+multiply the batch by their number.
+
+Shapes: L tokens, K classes or choices.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from runtime.bar import Advance
+from runtime.errors import UserError
+from training.engine.compute import ComputeSettings, choose_precision
+from training.evaluation.language.encode import (
+    ChoiceInputs,
+    LabelledInputs,
+    Listed,
+    Window,
+    WindowInputs,
+    trainable,
+    windows,
+)
+from training.evaluation.language.examples import Example, Question
+from training.evaluation.language.settings import Recipe
+from training.evaluation.language.tasks import Task
+
+_EVAL_ROWS: Final = 4  # an evaluation batch, in training batches: nothing is kept for a backward pass
+_READINGS: Final = 20  # of the training loss, over a run
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a fine-tuning went."""
+
+    steps: int
+    first_loss: float
+    """Mean of the first twentieth of the steps."""
+    last_loss: float
+    """Mean of the last twentieth."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A fine-tuned model, ready to be scored."""
+
+    training: Training
+    trainer: Any
+    task: Task
+    recipe: Recipe
+
+    def logits(self, examples: Sequence[Example]) -> NDArray[np.floating]:
+        """Logits [N, K] of labelled texts or choices."""
+        found: NDArray[np.floating] = self.trainer.predict(Listed(examples)).predictions
+        return found
+
+    def spans(
+        self, questions: Sequence[Question]
+    ) -> tuple[list[Window], list[tuple[NDArray[np.floating], NDArray[np.floating]]]]:
+        """Windows of the questions, and start and end logits [L] of each."""
+        found = windows(questions, self.trainer.processing_class, self.recipe)
+        starts, ends = self.trainer.predict(Listed(found)).predictions[:2]
+        return found, list(zip(starts, ends, strict=True))
+
+
+def finetune(
+    folder: Path,
+    task: Task,
+    examples: Sequence[Example],
+    recipe: Recipe,
+    *,
+    seed: int,
+    compute: ComputeSettings,
+    advance: Advance = lambda done, total: None,
+) -> Tuned:
+    """Put a new head on a model and train all of it.
+
+    Args:
+        folder: a model in transformers' format, with its tokenizer.
+        task: its kind decides the head.
+        examples: what to train on.
+        recipe: lengths and rates.
+        seed: of the head, the order and dropout.
+        compute: device and precision.
+        advance: called after each step with the steps done and all steps.
+
+    Raises:
+        UserError: the folder holds no such model, or texts of `max_length` are too long for it.
+    """
+    from transformers import set_seed
+
+    if compute.threads:
+        torch.set_num_threads(compute.threads)
+    with _quiet(), tempfile.TemporaryDirectory() as scratch:
+        set_seed(seed)
+        model, tokenizer = _with_head(folder, task, recipe)
+        items, collate = _items(task, examples, tokenizer, recipe)
+        trainer = _trainer(model, tokenizer, items, collate, recipe, seed, compute, Path(scratch), advance)
+        began = time.monotonic()
+        steps = int(trainer.train().global_step)
+        return Tuned(_training(trainer, steps, time.monotonic() - began), trainer, task, recipe)
+
+
+def check_model(folder: Path, recipe: Recipe) -> None:
+    """See that a folder holds a model and a fast tokenizer of transformers that fit each other and the recipe.
+
+    Raises:
+        UserError: it does not.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    try:
+        config, tokenizer = AutoConfig.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"model {folder}: not a model folder of transformers ({' '.join(str(error).split())[:160]}); of a student, "
+            "`train-vidlankd export` writes one"
+        ) from None
+    if not getattr(tokenizer, "is_fast", False):
+        raise UserError(f"model {folder}: its tokenizer has no fast form, which answers' places need")
+    if len(tokenizer) > config.vocab_size:
+        raise UserError(
+            f"model {folder}: the tokenizer has {len(tokenizer)} tokens, the model {config.vocab_size}; they don't "
+            "belong together"
+        )
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions and recipe.max_length > positions:
+        raise UserError(
+            f"max_length={recipe.max_length}: the model {folder} has {positions} positions; set "
+            f"every.max_length={positions}" + (" and a smaller stride" if recipe.stride else "")
+        )
+
+
+def _with_head(folder: Path, task: Task, recipe: Recipe) -> tuple[Any, Any]:
+    from transformers import (
+        AutoModelForMultipleChoice,
+        AutoModelForQuestionAnswering,
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+    )
+
+    check_model(folder, recipe)
+    head = {
+        "label": AutoModelForSequenceClassification,
+        "choice": AutoModelForMultipleChoice,
+        "span": AutoModelForQuestionAnswering,
+    }[task.kind]
+    classes = {"num_labels": len(task.labels)} if task.kind == "label" else {}
+    try:
+        model, found = head.from_pretrained(
+            folder, output_loading_info=True, ignore_mismatched_sizes=True, dtype=torch.float32, **classes
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"model {folder}: can't be opened ({' '.join(str(error).split())[:160]})") from None
+    _check_whole(folder, model, found)
+    return model, AutoTokenizer.from_pretrained(folder)
+
+
+def _check_whole(folder: Path, model: Any, found: dict[str, Any]) -> None:
+    """What weights lack is filled with random numbers; that is right for the head and the pooler only."""
+    body = f"{model.base_model_prefix}."
+    mismatched = [entry[0] for entry in found.get("mismatched_keys", ())]
+    lacking = [
+        name for name in [*found["missing_keys"], *mismatched] if name.startswith(body) and ".pooler." not in name
+    ]
+    if lacking:
+        raise UserError(
+            f"model {folder}: its weights lack {len(lacking)} tensors of the model ({sorted(lacking)[0]}, …); export "
+            "it again"
+        )
+
+
+def _items(task: Task, examples: Sequence[Example], tokenizer: Any, recipe: Recipe) -> tuple[Listed, Any]:
+    if task.kind == "span":
+        questions = [example for example in trainable(examples) if isinstance(example, Question)]
+        return Listed(windows(questions, tokenizer, recipe)), WindowInputs(tokenizer)
+    inputs = LabelledInputs if task.kind == "label" else ChoiceInputs
+    return Listed(examples), inputs(tokenizer, recipe.max_length)
+
+
+def _trainer(
+    model: Any,
+    tokenizer: Any,
+    items: Listed,
+    collate: Any,
+    recipe: Recipe,
+    seed: int,
+    compute: ComputeSettings,
+    scratch: Path,
+    advance: Advance,
+) -> Any:
+    from transformers import PrinterCallback, Trainer, TrainingArguments
+
+    on_cpu = compute.device == "cpu" or not torch.cuda.is_available()
+    device = torch.device("cpu" if on_cpu else "cuda")
+    rows = min(compute.micro_batch or recipe.batch_size, recipe.batch_size)
+    steps = math.ceil(math.ceil(len(items) / recipe.batch_size) * recipe.epochs)
+    arguments = TrainingArguments(
+        output_dir=str(scratch),
+        per_device_train_batch_size=rows,
+        gradient_accumulation_steps=recipe.batch_size // rows,
+        per_device_eval_batch_size=_EVAL_ROWS * rows,
+        learning_rate=recipe.lr,
+        num_train_epochs=recipe.epochs,
+        lr_scheduler_type="linear",
+        warmup_steps=math.ceil(recipe.warmup * steps),
+        weight_decay=recipe.weight_decay,
+        max_grad_norm=1.0,
+        seed=seed,
+        data_seed=seed,
+        use_cpu=on_cpu,
+        bf16=choose_precision(compute.precision, device).dtype == torch.bfloat16,
+        torch_compile=compute.compile,
+        logging_steps=max(1, steps // _READINGS),
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=not on_cpu,
+        label_names=["start_positions", "end_positions"] if isinstance(collate, WindowInputs) else ["labels"],
+    )
+    arguments._n_gpu = min(1, arguments.n_gpu)  # no public setting keeps DataParallel off
+    trainer = Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=items,
+        data_collator=collate,
+        processing_class=tokenizer,
+        callbacks=[_progress(advance)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _progress(advance: Advance) -> Any:
+    from transformers import TrainerCallback
+
+    class Progress(TrainerCallback):
+        """Tells the bar of every step."""
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+            advance(state.global_step, state.max_steps)
+
+    return Progress()
+
+
+def _training(trainer: Any, steps: int, seconds: float) -> Training:
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    assert losses, "the Trainer logs at least once"
+    return Training(steps, float(losses[0]), float(losses[-1]), round(seconds, 2))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence transformers: it tells of every new head as of a fault, and its bars would break ours."""
+    from transformers.utils import logging
+
+    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()

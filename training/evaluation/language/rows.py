@@ -1,0 +1,148 @@
+"""Rows of a published task file, each with its place: TSV without quoting, CSV, JSON lines, Parquet.
+
+What is wrong with a row is told with file, line and column.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from runtime.errors import UserError
+
+
+@dataclass(frozen=True)
+class Row:
+    """Named values of one line."""
+
+    values: Mapping[str, Any]
+    file: Path
+    line: int
+    """From 1; a Parquet file's rows are counted as lines."""
+
+    def fault(self, what: str) -> UserError:
+        """An error that names this row."""
+        return UserError(f"{self.file}, line {self.line}: {what}")
+
+    def text(self, column: str) -> str:
+        """The text of a column; empty texts are texts.
+
+        Raises:
+            UserError: the row has no such value, or it is no text.
+        """
+        value = self.values.get(column)
+        if value is None:
+            raise self.fault(f"no value in column {column!r} (it has {', '.join(map(repr, self.values))})")
+        if not isinstance(value, str):
+            raise self.fault(f"column {column!r} holds {value!r}, not a text")
+        return value
+
+    def label(self, column: str, names: Sequence[str], also: Mapping[str, int] | None = None) -> int:
+        """A label's number: by name, or as a number where the file holds numbers.
+
+        Args:
+            column: where it stands.
+            names: the classes, in the order of their numbers.
+            also: further spellings.
+
+        Raises:
+            UserError: no label, or one that is not known.
+        """
+        value = self.values.get(column)
+        if value is None or value == "":
+            raise self.fault(f"no label in column {column!r}; scoring needs labelled examples")
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names):
+            return value
+        if value == -1:
+            raise self.fault(f"column {column!r} is -1: a test split without labels can't be scored")
+        known = {name: number for number, name in enumerate(names)} | dict(also or {})
+        if str(value) not in known:
+            raise self.fault(f"column {column!r} holds {value!r}, not one of {', '.join(known)}")
+        return known[str(value)]
+
+
+def read_rows(path: Path, columns: Sequence[str], *, may_lack: bool = False) -> Iterator[Row]:
+    """The rows of a file, by its suffix.
+
+    Args:
+        path: ``.tsv``, ``.csv``, ``.jsonl``, ``.json`` (JSON lines) or ``.parquet``.
+        columns: those that must be there.
+        may_lack: rows with too few fields come as they are, for the caller to count; else they are refused.
+
+    Raises:
+        UserError: not readable, of another format, or a column is missing.
+    """
+    reader = _READERS.get(path.suffix)
+    if reader is None:
+        raise UserError(f"{path}: {path.suffix or 'no suffix'} is not one of {', '.join(_READERS)}")
+    try:
+        for row in reader(path):
+            missing = [column for column in columns if column not in row.values]
+            if missing and not may_lack:
+                raise row.fault(f"column {missing[0]!r} is missing (it has {', '.join(map(repr, row.values))})")
+            yield row
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 (byte {error.start}); convert it first") from None
+    except OSError as error:
+        raise UserError(f"{path}: can't be read ({error.strerror or error})") from None
+
+
+def _tsv(path: Path) -> Iterator[Row]:
+    """QQP has stray quotes: in these files a quote is a letter."""
+    return _separated(path, delimiter="\t", quoting=csv.QUOTE_NONE)
+
+
+def _csv(path: Path) -> Iterator[Row]:
+    return _separated(path, delimiter=",", quoting=csv.QUOTE_MINIMAL)
+
+
+def _separated(path: Path, **form: Any) -> Iterator[Row]:
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.reader(stream, **form)
+        header = next(reader, None)
+        if header is None:
+            raise UserError(f"{path}: empty")
+        for fields in reader:
+            if fields:
+                yield Row(dict(zip(header, fields, strict=False)), path, reader.line_num)
+
+
+def _json_lines(path: Path) -> Iterator[Row]:
+    with path.open(encoding="utf-8-sig") as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.strip():
+                continue
+            try:
+                values = json.loads(line)
+            except ValueError:
+                raise UserError(f"{path}, line {number}: not JSON") from None
+            if not isinstance(values, dict):
+                raise UserError(f"{path}, line {number}: not a JSON object")
+            yield Row(values, path, number)
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        number = 0
+        for batch in pq.ParquetFile(path).iter_batches():
+            for values in batch.to_pylist():
+                number += 1
+                yield Row(values, path, number)
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path}: can't be read as Parquet ({' '.join(str(error).split())})") from None
+
+
+_READERS: Final[dict[str, Callable[[Path], Iterator[Row]]]] = {
+    ".tsv": _tsv,
+    ".csv": _csv,
+    ".jsonl": _json_lines,
+    ".json": _json_lines,
+    ".parquet": _parquet,
+}

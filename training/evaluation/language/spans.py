@@ -1,0 +1,75 @@
+"""Answers of SQuAD out of a model's logits: the best span of all windows, or none where nothing beats "no answer".
+
+As in the reference script: the `n_best` first starts and ends of a window, spans of at most `longest` tokens, the sum
+of both logits; "no answer" has the least of the windows' scores of the first special token.
+
+Shapes: L tokens, K best places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.evaluation.language.encode import Window
+from training.evaluation.language.examples import Question
+
+Floats = NDArray[np.floating]
+
+
+def best_answers(
+    questions: Sequence[Question],
+    found: Sequence[Window],
+    logits: Sequence[tuple[Floats, Floats]],
+    *,
+    may_abstain: bool,
+    n_best: int = 20,
+    longest: int = 30,
+) -> dict[str, str]:
+    """The answer to each question, by its key; empty for "no answer".
+
+    Args:
+        questions: all questions.
+        found: their windows.
+        logits: start and end logits [L] of each window; what stands beyond a window's tokens is not looked at.
+        may_abstain: SQuAD 2.0; else the best span is the answer however unlikely it is.
+        n_best: starts and ends that are tried.
+        longest: tokens of an answer at most.
+    """
+    best: dict[int, tuple[float, str]] = {}
+    null: dict[int, float] = {}
+    for window, (start_L, end_L) in zip(found, logits, strict=True):
+        number = window.question
+        null[number] = min(null.get(number, np.inf), float(start_L[0] + end_L[0]))
+        span = _best_span(window, start_L, end_L, n_best, longest)
+        if span and (number not in best or span[0] > best[number][0]):
+            begin, end = span[1:]
+            best[number] = (span[0], questions[number].context[begin:end])
+    answers = {}
+    for number, question in enumerate(questions):
+        score, text = best.get(number, (-np.inf, ""))
+        answers[question.key] = "" if may_abstain and null.get(number, np.inf) > score else text
+    return answers
+
+
+def _best_span(
+    window: Window, start_L: Floats, end_L: Floats, n_best: int, longest: int
+) -> tuple[float, int, int] | None:
+    """Score, first and last character of a window's best span; None where none is allowed."""
+    length = len(window.span_L2)
+    start_K, end_K = _best_places(start_L[:length], n_best), _best_places(end_L[:length], n_best)
+    tokens_KK = end_K[None, :] - start_K[:, None] + 1
+    context_L = window.span_L2[:, 0] >= 0
+    allowed_KK = (tokens_KK >= 1) & (tokens_KK <= longest) & context_L[start_K][:, None] & context_L[end_K][None, :]
+    scores_KK = np.where(allowed_KK, start_L[start_K][:, None] + end_L[end_K][None, :], -np.inf)
+    row, column = np.unravel_index(int(np.argmax(scores_KK)), scores_KK.shape)
+    score = float(scores_KK[row, column])
+    if not np.isfinite(score):
+        return None
+    return score, int(window.span_L2[start_K[row], 0]), int(window.span_L2[end_K[column], 1])
+
+
+def _best_places(logits_L: Floats, count: int) -> NDArray[np.intp]:
+    return np.argsort(-logits_L, kind="stable")[:count]
