@@ -19,12 +19,12 @@ from pydantic import Field, model_validator
 
 from curation.engines.asr import Recognizer
 from curation.engines.llm import EngineSettings, engine_for
-from curation.media.attempts import DEATHS_ALLOWED
 from curation.media.stage import MediaSettings, media_worker
 from curation.text.caption import CaptionSettings
 from curation.text.filters import FilterSettings
 from curation.text.rewrite import RewriteSettings
 from curation.text.stage import caption_worker, model_names, rewrite_worker
+from runtime.attempts import DEATHS_ALLOWED
 from runtime.config import Runtime, Settings, build, load_yaml, override
 from runtime.errors import UserError, nearest
 from runtime.stage import PoolSettings, ServiceSpec, StageSpec

@@ -25,10 +25,10 @@ from curation.text.stage import caption_hash, rewrite_hash
 from runtime.errors import UserError
 from runtime.models import cache_folder, revision_of
 from shards.artifact import Artifact
-from shards.keys import shard_name
 from shards.manifest import read_manifest, read_stage
 from shards.reader import artifacts, caption_sets, committed_media, read_table
 from shards.store import Store
+from shards.work import inputs_of, work_of
 
 
 @dataclass(frozen=True)
@@ -225,23 +225,14 @@ def _stage_plans(
         redone |= set(plans[-1].todo)
     available = sorted(set(media) | redone)
     if "caption" in job.stages:
-        inputs = {shard: _inputs({"media": media}, shard) for shard in available}
+        inputs = {shard: inputs_of({"media": media}, shard) for shard in available}
         plans.append(_stage_plan("caption", places.captions, hashes.caption, available, captions, inputs, redone))
         redone |= set(plans[-1].todo)
     if "rewrite" in job.stages:
         ready = [shard for shard in available if shard in captions or shard in redone]
-        inputs = {shard: _inputs({"media": media, places.captions: captions}, shard) for shard in ready}
+        inputs = {shard: inputs_of({"media": media, places.captions: captions}, shard) for shard in ready}
         plans.append(_stage_plan("rewrite", places.text, hashes.rewrite, ready, texts, inputs, redone))
     return tuple(plans)
-
-
-def _inputs(made: Mapping[str, Mapping[int, Artifact]], shard: int) -> dict[str, str]:
-    """Digest of each artifact that an artifact of `shard` is made from, as they are now."""
-    return {
-        f"{folder}/{shard_name(shard)}.parquet": artifacts_[shard].digest
-        for folder, artifacts_ in made.items()
-        if shard in artifacts_
-    }
 
 
 def _stage_plan(
@@ -253,18 +244,8 @@ def _stage_plan(
     inputs: Mapping[int, Mapping[str, str]],
     redone: set[int],
 ) -> StagePlan:
-    """Split `shards` by whether their artifact is there and made from what is there now."""
-    done, todo, stale = [], [], []
-    for shard in shards:
-        artifact = made.get(shard)
-        current = artifact is not None and artifact.content_hash == hash_
-        if current and shard not in redone and dict(artifact.inputs if artifact else {}) == inputs.get(shard, {}):
-            done.append(shard)
-            continue
-        todo.append(shard)
-        if artifact is not None:
-            stale.append(shard)
-    return StagePlan(name, folder, hash_, tuple(done), tuple(todo), tuple(stale))
+    work = work_of(shards, made, hash_, inputs, redone)
+    return StagePlan(name, folder, hash_, work.done, work.todo, work.stale)
 
 
 def _warnings(settings: PipelineSettings, sources: pa.Table, ignored: Counter[str]) -> tuple[str, ...]:

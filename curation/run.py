@@ -5,30 +5,26 @@ from __future__ import annotations
 import argparse
 import shlex
 import shutil
-import signal
-import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
 from curation.job import Job
-from curation.media.attempts import forget, grow_old
 from curation.models import fetch
 from curation.pipeline import services_of, stage_contents, stages_of
 from curation.plan import Plan, check_output, make_plan
 from curation.status import source_states
+from runtime.attempts import forget, grow_old
 from runtime.cluster import ClusterSettings
-from runtime.errors import MachineError, UserError, is_machine_fault
+from runtime.errors import MachineError, UserError
+from runtime.hold import held
 from runtime.runner import RunReport, run_stages
 from runtime.stage import StageSpec
 from shards.artifact import Artifact
 from shards.errors import ShardError
 from shards.index import read_index, rebuild_index
-from shards.lock import Lock
 from shards.manifest import Manifest, StageMark, read_manifest, read_stage, write_manifest, write_stage
 from shards.reader import artifacts, committed_media, text_layers
 from shards.schema import STATES
@@ -47,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     job = Job.of(arguments)
     check_output(job.store)
-    with _held(job.store):
+    with held(job.store, "--output"):
         report = execute(job, console, quiet=arguments.quiet)
     if report.fatal is not None:
         raise MachineError(report.fatal)
@@ -82,45 +78,6 @@ def execute(job: Job, console: Console, *, quiet: bool) -> RunReport:
         _close(plan)
     _summary(plan, console)
     return report
-
-
-@contextmanager
-def _held(store: Store) -> Iterator[None]:
-    """Hold the DIR; a DIR that was made for a run which never began is gone afterwards."""
-    is_new = store.is_local and not Path(store.root).exists()
-    lock = Lock(store, on_lost=_interrupt)
-    with ExitStack() as stack:
-        if is_new:
-            stack.callback(_remove_if_empty, Path(store.root))
-        try:
-            stack.enter_context(lock)
-        except OSError as error:
-            raise UserError(
-                f"--output {store.root}: can't be written to ({error.strerror}); choose another folder"
-            ) from None
-        try:
-            yield
-        except KeyboardInterrupt:
-            if not lock.lost:
-                raise
-        except OSError as error:
-            if not is_machine_fault(error):
-                raise
-            raise MachineError(str(error)) from error
-    if lock.lost:
-        raise MachineError(f"{store.root}: another run has taken this folder over")
-
-
-def _interrupt() -> None:
-    """As Ctrl-C does, from another thread; a wait of the main thread ends too."""
-    main = threading.main_thread().ident
-    assert main is not None
-    signal.pthread_kill(main, signal.SIGINT)
-
-
-def _remove_if_empty(folder: Path) -> None:
-    with suppress(OSError):
-        folder.rmdir()
 
 
 def _run_stages(plan: Plan, stages: list[StageSpec], quiet: bool) -> RunReport:

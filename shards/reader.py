@@ -112,6 +112,11 @@ def caption_sets(store: Store) -> list[str]:
     return list(store.folders("captions"))
 
 
+def feature_sets(store: Store) -> list[str]:
+    """Names of the sets of visual features of a DIR, sorted."""
+    return list(store.folders("features"))
+
+
 def in_threads(function: Callable[[int], T], shards: Sequence[int], threads: int = _THREADS) -> list[T]:
     """`function` of every shard, in order, many at a time: for work that waits for the disk or the network."""
     if len(shards) < 2:

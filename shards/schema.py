@@ -144,6 +144,17 @@ TEXT: Final = pa.schema(
     ]
 )
 
+# features/<name>/<shard>.parquet: one row a root; its features are rows `first` to `first + rows` of the .npy there.
+FEATURES: Final = pa.schema(
+    [
+        pa.field("root_key", pa.string(), nullable=False),
+        pa.field("first", pa.int64(), nullable=False),
+        pa.field("rows", pa.int32(), nullable=False),  # 0 where it failed
+        pa.field("times", pa.list_(pa.float32()), nullable=False),  # seconds from the root's first frame, increasing
+        pa.field("failed", pa.string()),  # why there are none, by class
+    ]
+)
+
 # index.parquet: one row a shard.
 INDEX: Final = pa.schema(
     [

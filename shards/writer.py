@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from shards.artifact import FOOTER_KEY, Artifact, FileFact, table_digest
 from shards.errors import ShardError
 from shards.keys import shard_name
-from shards.schema import CAPTIONS, CLIPS, INDEX, LEDGER, SOURCES, TEXT
+from shards.schema import CAPTIONS, CLIPS, FEATURES, INDEX, LEDGER, SOURCES, TEXT
 from shards.store import Store
 from shards.tar import TarWriter
 
@@ -39,6 +39,7 @@ _SCHEMAS = {
     "ledger": LEDGER,
     "captions": CAPTIONS,
     "text": TEXT,
+    "features": FEATURES,
 }
 
 

@@ -20,9 +20,9 @@ from typing import Any, get_args
 import pyarrow as pa
 
 from curation.ledger import SourceFailed, SourceFiltered
-from curation.media.attempts import DEATHS_ALLOWED, Attempts
 from curation.media.download import Download, DownloadSettings, download
 from curation.media.video import SourceRow, Tools, VideoClips, VideoSettings, make_clips
+from runtime.attempts import DEATHS_ALLOWED, Attempts
 from runtime.config import Runtime, Settings, content_hash
 from runtime.errors import is_machine_fault
 from runtime.log import get_logger

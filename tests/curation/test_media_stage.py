@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 from support.broken_videos import CASES, path_of
 
-from curation.media.attempts import Attempts
 from curation.media.stage import MediaSettings, MediaWorker
 from curation.media.transcribe import TranscribeSettings
 from curation.media.video import Tools, VideoSettings
+from runtime.attempts import Attempts
 from runtime.stage import ShardResult
 from shards.check import check
 from shards.keys import video_id

@@ -146,7 +146,7 @@ def test_a_run_whose_dir_is_taken_over_stops_with_one_line(done, monkeypatch):
         taken.wait(30)
         return RunReport()
 
-    monkeypatch.setattr("curation.run.Lock", partial(Lock, beat_seconds=0.05))
+    monkeypatch.setattr("runtime.hold.Lock", partial(Lock, beat_seconds=0.05))
     monkeypatch.setattr("curation.run.execute", outlast)
     ended = curate(*finished().arguments(done))
     assert ended.status == 1

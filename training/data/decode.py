@@ -7,6 +7,7 @@ needs. Frames are uint8 RGB, H x W x 3, as a player shows them: square pixels, r
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,16 +61,55 @@ def decode_spans(
     Raises:
         ClipFailed: nothing of the video can be used.
     """
+    with _damage_told(), open_video(data) as video:
+        chosen = [_choose(video, start, end, frames, snap) for start, end in spans]
+        wanted = sorted({int(number) for clip in chosen if not isinstance(clip, ClipFailed) for number in clip})
+        found = dict(_decode(video, wanted, size))
+    return [clip if isinstance(clip, ClipFailed) else _collect(found, clip) for clip in chosen]
+
+
+def stream_span(
+    video: Video, start: float, end: float, frames: int, *, size: int | None = None, snap: bool = True
+) -> Iterator[Frame]:
+    """As `decode_clips` for one span of a video that is open, but frame by frame: only one is held at a time.
+
+    Args:
+        video: as `training.data.packets.open_video` gives it.
+        start: seconds from the first frame.
+        end: seconds from the first frame.
+        frames: how many, evenly spaced; repeated where the span has fewer.
+        size: pixels of the short side to scale to; None: as stored.
+        snap: take keyframes where every segment of the span holds one.
+
+    Yields:
+        `frames` pictures, uint8 RGB [H, W, 3], all of one size.
+
+    Raises:
+        ClipFailed: the span, or a frame of it, can't be had.
+    """
+    with _damage_told():
+        numbers = _choose(video, start, end, frames, snap)
+        if isinstance(numbers, ClipFailed):
+            raise numbers
+        wanted, times_shown = np.unique(numbers, return_counts=True)
+        decoded = _decode(video, [int(number) for number in wanted], size)
+        for count, (number, repeats) in enumerate(zip(wanted, times_shown, strict=True)):
+            found, frame = next(decoded, (-1, None))
+            if found != number or frame is None:
+                raise ClipFailed("undecodable", f"{len(wanted) - count} of {len(wanted)} frames can't be decoded")
+            for _ in range(repeats):
+                yield frame
+
+
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    """What damage in a file makes of PyAV becomes `ClipFailed`; what tells of the machine passes."""
     try:
-        with open_video(data) as video:
-            chosen = [_choose(video, start, end, frames, snap) for start, end in spans]
-            wanted = sorted({int(number) for clip in chosen if not isinstance(clip, ClipFailed) for number in clip})
-            found = _decode(video, wanted, size)
-    except (av.FFmpegError, ValueError, IndexError, TypeError, ArithmeticError) as error:  # what damage makes of PyAV
+        yield
+    except (av.FFmpegError, ValueError, IndexError, TypeError, ArithmeticError) as error:
         if is_machine_fault(error):
             raise
         raise ClipFailed("undecodable", f"{type(error).__name__}: {error}") from None
-    return [clip if isinstance(clip, ClipFailed) else _collect(found, clip) for clip in chosen]
 
 
 def _choose(video: Video, start: float, end: float, frames: int, snap: bool) -> NDArray[np.int64] | ClipFailed:
@@ -83,19 +123,24 @@ def _choose(video: Video, start: float, end: float, frames: int, snap: bool) -> 
         return ClipFailed("out_of_range", str(error))
 
 
-def _decode(video: Video, wanted: Sequence[int], size: int | None) -> dict[int, Frame]:
-    """Decode the frames wanted, group by group; those that can't be decoded are left out."""
-    groups: dict[int, list[int]] = {}
-    for number in wanted:
-        groups.setdefault(int(video.start_of[number]), []).append(number)
+def _decode(video: Video, wanted: Sequence[int], size: int | None) -> Iterator[tuple[int, Frame]]:
+    """Decode the frames wanted, in order, run by run; those that can't be decoded are left out."""
     pictures = _Pictures(size, float(video.stream.sample_aspect_ratio or 1))
-    found: dict[int, Frame] = {}
-    for start, numbers in sorted(groups.items()):
+    for start, numbers in _runs(video, wanted):
         after = max(int(video.packet_of[number]) for number in numbers) + 1
         shown = enumerate(_decoded(video.stream.codec_context, video.packets(start, after)))
         stamped = ((frame.pts if video.stamped else count, frame) for count, frame in shown)
-        found.update(_pick(stamped, {int(video.stamps[number]): number for number in numbers}, pictures))
-    return found
+        yield from _pick(stamped, {int(video.stamps[number]): number for number in numbers}, pictures)
+
+
+def _runs(video: Video, wanted: Sequence[int]) -> list[tuple[int, list[int]]]:
+    """Where to begin decoding and the frames to take from there: group by group, or in one go through the file."""
+    runs: dict[int, list[int]] = {}
+    for number in wanted:
+        runs.setdefault(int(video.start_of[number]), []).append(number)
+    if video.in_one_go and runs:
+        return [(min(runs), sorted(wanted))]
+    return sorted(runs.items())
 
 
 def _decoded(context: Any, packets: Iterator[Any]) -> Iterator[Any]:
@@ -112,22 +157,23 @@ def _decoded(context: Any, packets: Iterator[Any]) -> Iterator[Any]:
         return
 
 
-def _pick(frames: Iterator[tuple[int | None, Any]], wanted: Mapping[int, int], pictures: _Pictures) -> dict[int, Frame]:
+def _pick(
+    frames: Iterator[tuple[int | None, Any]], wanted: Mapping[int, int], pictures: _Pictures
+) -> Iterator[tuple[int, Frame]]:
     """The frames with the stamps wanted; for one that does not come out, the one that stays on the screen instead."""
     pending = sorted(wanted)
-    found: dict[int, Frame] = {}
     before: Any = None
     for stamp, frame in frames:
         while pending and stamp is not None and pending[0] < stamp:
-            found[wanted[pending.pop(0)]] = pictures.of(before or frame)
+            yield wanted[pending.pop(0)], pictures.of(before or frame)
         if pending and stamp == pending[0]:
-            found[wanted[pending.pop(0)]] = pictures.of(frame)
+            yield wanted[pending.pop(0)], pictures.of(frame)
         if not pending:
             break
         before = frame
     if before is not None:
-        found.update({wanted[stamp]: pictures.of(before) for stamp in pending})
-    return found
+        for stamp in pending:
+            yield wanted[stamp], pictures.of(before)
 
 
 def _collect(found: Mapping[int, Frame], numbers: NDArray[np.int64]) -> list[Frame] | ClipFailed:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,6 +45,8 @@ class Video:
     """Second at which the container says the video ends; 0 where it doesn't say."""
     stamped: bool = True
     """Whether decoded frames carry these time stamps; else they are told by counting."""
+    in_one_go: bool = False
+    """Whether packets are read from the file's beginning each time: many frames are then best taken in one pass."""
 
 
 @contextmanager
@@ -140,7 +142,7 @@ def _by_packets(container: Any, stream: Any) -> Video:
     stated = float(stream.duration * stream.time_base) if stream.duration else 0.0
     if any(stamp.pts is None for stamp in stamps):
         return _counted(stream, len(stamps), packets, stated)
-    return _ordered(stream, stamps, packets, stated)
+    return replace(_ordered(stream, stamps, packets, stated), in_one_go=held is None)
 
 
 def _ordered(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from curation.media.attempts import DEATHS_ALLOWED, Attempts, forget, grow_old
+from runtime.attempts import DEATHS_ALLOWED, Attempts, forget, grow_old
 
 
 def die_on(attempts: Attempts, source: str) -> None:

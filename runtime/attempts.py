@@ -1,4 +1,4 @@
-"""Notes of what was begun, so that a video which kills its worker is not tried for ever.
+"""Notes of what was begun, so that a video which kills its worker is not tried for ever: in curation and in training.
 
 A note is written before a source is opened and removed when it is done. A worker that finds two marks in a
 source's note knows that two workers died on it; that note stays until the shard is committed. A mark that a killed
