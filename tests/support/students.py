@@ -49,7 +49,9 @@ def corpus(static_copies: int | None = None, blocks: int = BLOCKS, identity: str
     return Corpus(identity, blocks, LENGTH, {"probability": 0.15, "static_copies": static_copies}, static_copies)
 
 
-def states_of(teacher: str, tokenizer: TextTokenizer, static_copies: int | None = None, **settings: object) -> TeacherStates:
+def states_of(
+    teacher: str, tokenizer: TextTokenizer, static_copies: int | None = None, **settings: object
+) -> TeacherStates:
     found = open_states(
         StatesSettings.model_validate({"teacher": teacher, **settings}), corpus(static_copies), tokenizer, EXACT, CPU
     )

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ _THERE: Final = "there.u8"
 _FORMAT: Final = 1
 _FLUSH_BYTES: Final = 256 * 2**20
 """States that are written before they are forced to the disk and marked."""
+_FLUSH_SECONDS: Final = 60.0
+"""How long a row waits for that at most, while others are written."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class StateCache:
         self._states = np.memmap(self.folder / _STATES, np.float16, "r", shape=lengths)
         self._there = np.memmap(self.folder / _THERE, np.uint8, "r", shape=(shape.rows,))
         self._pending: list[int] = []
+        self._flushed = time.monotonic()
 
     def there(self, rows_B: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of these rows can be read."""
@@ -99,7 +103,7 @@ class StateCache:
         return np.asarray(self._states[rows_B])
 
     def write(self, rows_B: NDArray[np.int64], states_BLG: NDArray[np.float16]) -> None:
-        """Put rows in; others see them after the next `flush`, which comes by itself every 256 MiB.
+        """Put rows in; others see them after the next `flush`, which comes by itself every 256 MiB or minute.
 
         Raises:
             MachineError: the disk is full, or failed.
@@ -109,13 +113,15 @@ class StateCache:
             for row, states_LG in zip(rows_B.tolist(), states_BLG, strict=True):
                 _put(self._states_file, np.ascontiguousarray(states_LG).tobytes(), row * self.shape.row_bytes)
                 self._pending.append(row)
-            if len(self._pending) * self.shape.row_bytes >= _FLUSH_BYTES:
+            late = time.monotonic() - self._flushed > _FLUSH_SECONDS
+            if late or len(self._pending) * self.shape.row_bytes >= _FLUSH_BYTES:
                 self.flush()
         except OSError as error:
             raise MachineError(f"teacher.cache {self.folder}: can't be written ({error.strerror or error})") from error
 
     def flush(self) -> None:
         """Bring what was written to the disk, then mark it as there."""
+        self._flushed = time.monotonic()
         if not self._pending:
             return
         os.fdatasync(self._states_file)

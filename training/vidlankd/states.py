@@ -28,6 +28,8 @@ from training.engine.compute import Precision
 from training.engine.task import to_device
 from training.engine.weights import WEIGHTS, local_folder
 from training.vidlankd.bert import hidden_states, mlm_logits
+from training.vidlankd.blocks import TextBatches
+from training.vidlankd.masking import MaskSettings
 from training.vidlankd.records import TextBatch
 from training.vidlankd.state_cache import CacheShape, StateCache
 from training.vidlankd.teacher import load_teacher
@@ -60,6 +62,11 @@ class Corpus:
     """Settings of the masks as plain values."""
     static_copies: int | None
     """Static masks of each block; None: masks are drawn anew in each epoch."""
+
+    @classmethod
+    def of(cls, batches: TextBatches, masking: MaskSettings) -> Corpus:
+        """That of a student's batches, with the masks that are drawn for them."""
+        return cls(batches.corpus_identity, batches.blocks, batches.length, masking.content(), masking.static_copies)
 
 
 class TeacherStates:
@@ -150,7 +157,7 @@ class TeacherStates:
         return computed
 
     def flush(self) -> None:
-        """Bring what was computed to the disk; the task does so with each checkpoint."""
+        """Bring what was computed to the disk; the task does so when it scores and when it saves."""
         if self._cache is not None:
             self._cache.flush()
 

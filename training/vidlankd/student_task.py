@@ -151,6 +151,8 @@ class StudentTask:
 
     def evaluate(self) -> Mapping[str, float]:
         """Loss, accuracy and perplexity of masked tokens in the held-out blocks; empty where there are none."""
+        if self._states is not None:
+            self._states.flush()  # each rank its own rows
         device = self._ranks.device
         sums = torch.zeros(3, dtype=torch.float64, device=device)
         with scoring(self.module, self._precision, device):
