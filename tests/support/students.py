@@ -50,11 +50,10 @@ def corpus(static_copies: int | None = None, blocks: int = BLOCKS, identity: str
 
 
 def states_of(
-    teacher: str, tokenizer: TextTokenizer, static_copies: int | None = None, **settings: object
+    teacher: str, tokenizer: TextTokenizer, static_copies: int | None = None, **values: object
 ) -> TeacherStates:
-    found = open_states(
-        StatesSettings.model_validate({"teacher": teacher, **settings}), corpus(static_copies), tokenizer, EXACT, CPU
-    )
+    settings = StatesSettings.model_validate({"teacher": teacher, **values})
+    found = open_states(settings, corpus(static_copies), tokenizer, EXACT, CPU)
     assert found is not None
     return found
 

@@ -151,7 +151,7 @@ def test_a_cache_that_was_cut_short_is_refused(tmp_path):
 
 def test_a_teacher_of_another_vocabulary_is_refused(made, tmp_path):
     other = TextTokenizer.from_folder(tiny_tokenizer(tmp_path, words=("other", "words")))
-    with pytest.raises(UserError, match="its vocabulary .* is not the corpus's"):
+    with pytest.raises(UserError, match=r"its vocabulary .* is not the corpus's"):
         states_of(made[0], other)
 
 
