@@ -52,6 +52,12 @@ class TextBatch:
         """Rows that take part."""
         return len(self.keys)
 
+    def labelled(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Positions with a label in the flattened batch, and their labels, both int64 [M]."""
+        labels_N = self.labels_BL.flatten()
+        chosen_M = (labels_N != IGNORED).nonzero().squeeze(1)
+        return chosen_M, labels_N[chosen_M]
+
     def rows(self, part: slice) -> TextBatch:
         """Some of the rows, without the counts of skips."""
         return TextBatch(

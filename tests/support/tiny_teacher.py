@@ -1,0 +1,82 @@
+"""A tiny teacher, and a batch for it whose features and texts are random."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+import numpy as np
+import torch
+from support.tiny_bert import tiny_tokenizer
+
+from training.vidlankd.bert import BertShape
+from training.vidlankd.masking import MaskSettings, text_batch
+from training.vidlankd.records import ClipTextBatch
+from training.vidlankd.teacher import Teacher, TeacherModelSettings, build_teacher
+from training.vidlankd.tokenizer import TextTokenizer
+
+WIDTH = 6
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Of features."""
+
+    name: str = "colours"
+    encoder: str = "counts"
+    width: int = WIDTH
+
+
+def settings(**changes: object) -> TeacherModelSettings:
+    """Two layers of 32, without dropout."""
+    shape = BertShape(layers=2, hidden=32, heads=2, intermediate=64, positions=32, dropout=0.0)
+    given = {"shape": shape, "max_rows": 24, "projection": 16, "block": 16, **changes}
+    return TeacherModelSettings.model_validate(given)
+
+
+@functools.cache
+def tokenizer() -> TextTokenizer:
+    """Of a few hundred entries."""
+    return TextTokenizer.from_folder(tiny_tokenizer(Path(mkdtemp())))
+
+
+def teacher(seed: int = 0, **changes: object) -> Teacher:
+    """With weights that depend on the seed; the dropout of the video tower's perceptron is off too."""
+    torch.manual_seed(seed)
+    model = build_teacher(settings(**changes), tokenizer(), Facts())
+    for module in model.video.modules():
+        if isinstance(module, torch.nn.Dropout) and model.text.config.hidden_dropout_prob == 0:
+            module.p = 0.0
+    return model
+
+
+def batch(rows: int = 8, length: int = 12, frames: int = 5, seed: int = 3) -> ClipTextBatch:
+    """Texts and features of different lengths, by videos of two clips; the fourth row has no features."""
+    random = np.random.default_rng(seed)
+    ids_BL = np.full((rows, length), tokenizer().pad, np.int64)
+    video_BTD = torch.zeros(rows, frames, WIDTH, dtype=torch.float16)
+    frames_BT = torch.zeros(rows, frames, dtype=torch.bool)
+    for row in range(rows):
+        words = random.choice(tokenizer().ordinary, 2 + row % (length - 3))
+        ids_BL[row, : len(words) + 2] = [tokenizer().cls, *words, tokenizer().sep]
+        seen = 1 + row % frames
+        video_BTD[row, :seen] = torch.from_numpy(random.normal(size=(seen, WIDTH)))
+        frames_BT[row, :seen] = True
+    weight_B = torch.ones(rows)
+    if rows > 3:
+        weight_B[3], video_BTD[3], frames_BT[3, 1:] = 0.0, 0.0, False
+    text = text_batch(
+        ids_BL, tokenizer=tokenizer(), seeds=range(rows), settings=MaskSettings(), numbers=[0] * rows,
+        copies=[0] * rows, keys=[f"clip-{row}" for row in range(rows)],
+    )  # fmt: skip
+    return ClipTextBatch(text, video_BTD, frames_BT, weight_B, torch.arange(rows) // 2)
+
+
+def rows_of(whole: ClipTextBatch, part: slice) -> ClipTextBatch:
+    """A rank's share of a batch."""
+    return ClipTextBatch(
+        whole.text.rows(part), whole.video_BTD[part], whole.frames_BT[part], whole.weight_B[part],
+        whole.video_id_B[part],
+    )  # fmt: skip
