@@ -61,7 +61,7 @@ def decode_spans(
     Raises:
         ClipFailed: nothing of the video can be used.
     """
-    with _damage_told(), open_video(data) as video:
+    with damage_told(), open_video(data) as video:
         chosen = [_choose(video, start, end, frames, snap) for start, end in spans]
         wanted = sorted({int(number) for clip in chosen if not isinstance(clip, ClipFailed) for number in clip})
         found = dict(_decode(video, wanted, size))
@@ -87,7 +87,7 @@ def stream_span(
     Raises:
         ClipFailed: the span, or a frame of it, can't be had.
     """
-    with _damage_told():
+    with damage_told():
         numbers = _choose(video, start, end, frames, snap)
         if isinstance(numbers, ClipFailed):
             raise numbers
@@ -102,7 +102,7 @@ def stream_span(
 
 
 @contextmanager
-def _damage_told() -> Iterator[None]:
+def damage_told() -> Iterator[None]:
     """What damage in a file makes of PyAV becomes `ClipFailed`; what tells of the machine passes."""
     try:
         yield

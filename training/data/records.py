@@ -79,7 +79,17 @@ class RootTask:
     """Of whatever else is drawn for it; from (seed, epoch, root)."""
 
 
-Reason = Literal["truncated", "undecodable", "no_video", "out_of_range", "missing", "unreadable"]
+Reason = Literal[
+    "truncated",
+    "undecodable",
+    "no_video",
+    "out_of_range",
+    "missing",
+    "unreadable",
+    "original_missing",
+    "low_rate",
+    "not_finite",
+]
 
 
 class ClipFailed(Exception):

@@ -1,0 +1,132 @@
+"""CLIP and VidLA models as encoders: the image tower frame by frame, a trained video tower window by window.
+
+Weights are named as for `train-vidla --init` (`training.vidla.init`).
+
+Shapes: N frames or clips, T frames of a clip, S pixels of a side, C = 3 colours, D features.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from open_clip import pretrained as tags
+
+from runtime import models
+from runtime.config import build, content_hash
+from runtime.errors import UserError
+from training.data.decode import Frame
+from training.vidla import export
+from training.vidla.init import ModelSettings, build_model
+from training.vidla.model import VidLA
+from training.vidlankd.encoders import autocast, cropped, normalised, scaled
+
+
+class ClipImageTower:
+    """A CLIP image tower: the middle square of a frame to its embedding."""
+
+    def __init__(self, weights: str, device: torch.device) -> None:
+        """Build it.
+
+        Args:
+            weights: as `training.vidla.init` names them: ``ViT-B-32:openai``, a model URI, ``random:tiny``.
+            device: where to put it.
+
+        Raises:
+            UserError: weights that can't be had, or no CLIP.
+        """
+        asked = {"init": weights, "frames": 1, "temporal": {"levels": 0}}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model = build_model(build(ModelSettings, asked, f"encoder=clip:{weights}"))
+        self._tower = _Tower(model, device)
+        self.width, self.short_side = model.embed_dim, model.image_size
+        self.revision = clip_revision(weights)
+
+    def fit(self, frame: Frame) -> Frame:
+        """The middle square."""
+        return cropped(scaled(frame, self.short_side), self.short_side)
+
+    def forward(self, pictures: NDArray[np.uint8]) -> torch.Tensor:
+        """Embeddings [N, D] of frames [N, S, S, C]."""
+        return self._tower.embeddings(pictures[:, None])
+
+
+class VidlaTower:
+    """A trained VidLA's video tower: the middle squares of its own number of frames to one embedding."""
+
+    def __init__(self, weights: str, device: torch.device) -> None:
+        """Build it.
+
+        Args:
+            weights: folder of an export (``RUN/best``), or a model URI of one; ``random:tiny`` for tests.
+            device: where to put it.
+
+        Raises:
+            UserError: no export lies there.
+        """
+        model = _random(weights) if weights.startswith("random:") else export.load(_address(weights))
+        self._tower = _Tower(model, device)
+        self.width, self.short_side, self.frames = model.embed_dim, model.image_size, model.video.frames
+        self.revision = vidla_revision(weights)
+
+    def fit(self, frame: Frame) -> Frame:
+        """The middle square."""
+        return cropped(scaled(frame, self.short_side), self.short_side)
+
+    def forward(self, pictures: NDArray[np.uint8]) -> torch.Tensor:
+        """Embeddings [N, D] of clips [N, T, S, S, C]."""
+        return self._tower.embeddings(pictures)
+
+
+def clip_revision(weights: str) -> str:
+    """What exactly the weights of a CLIP are, without fetching them.
+
+    Raises:
+        UserError: no such repository or folder.
+    """
+    if "://" in weights:
+        return models.revision_of(weights)
+    architecture, _, tag = weights.rpartition(":")
+    name = (architecture or ModelSettings().architecture).removesuffix("-quickgelu")
+    return weights if weights.startswith("random:") else content_hash(name, tags.get_pretrained_cfg(name, tag))
+
+
+def vidla_revision(weights: str) -> str:
+    """What exactly the weights of a VidLA are.
+
+    Raises:
+        UserError: no such repository or folder.
+    """
+    return weights if weights.startswith("random:") else models.revision_of(_address(weights))
+
+
+class _Tower:
+    """A video tower on a device."""
+
+    def __init__(self, model: VidLA, device: torch.device) -> None:
+        self._model, self._device = model.to(device).eval().requires_grad_(False), device
+
+    def embeddings(self, clips: NDArray[np.uint8]) -> torch.Tensor:
+        """[N, D] of clips [N, T, S, S, C]."""
+        video_NTCHW = normalised(clips, self._model.mean, self._model.std, self._device)
+        with autocast(self._device):
+            return self._model.encode_video(video_NTCHW, normalize=False)
+
+
+def _address(weights: str) -> str:
+    """A model URI of what may be a plain folder."""
+    if "://" in weights:
+        return weights
+    folder = Path(weights)
+    if not folder.is_dir():
+        raise UserError(f"encoder='vidla:{weights}': there is no such folder; name the folder of an export (RUN/best)")
+    return f"path://{folder.resolve()}"
+
+
+def _random(weights: str) -> VidLA:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return build_model(build(ModelSettings, {"init": weights}, f"encoder=vidla:{weights}"))
