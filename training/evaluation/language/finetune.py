@@ -1,6 +1,6 @@
 """One fine-tuning: a BERT folder with a new head, trained by transformers' `Trainer`, then asked for its logits.
 
-    tuned = finetune(model, task, examples, recipe, seed=0, compute=ComputeSettings())
+    tuned = finetune(model, task, examples, recipe, seed=0, compute=compute, device=device)
     logits = tuned.logits(split.examples)
 
 The `Trainer` writes nothing, reports to nobody and uses one device: on a machine with several GPUs it would else
@@ -87,6 +87,7 @@ def finetune(
     *,
     seed: int,
     compute: ComputeSettings,
+    device: torch.device,
     advance: Advance = lambda done, total: None,
 ) -> Tuned:
     """Put a new head on a model and train all of it.
@@ -97,7 +98,8 @@ def finetune(
         examples: what to train on.
         recipe: lengths and rates.
         seed: of the head, the order and dropout.
-        compute: device and precision.
+        compute: precision, micro-batch and the like.
+        device: where to train; the processor or the first GPU.
         advance: called after each step with the steps done and all steps.
 
     Raises:
@@ -111,7 +113,7 @@ def finetune(
         set_seed(seed)
         model, tokenizer = _with_head(folder, task, recipe)
         items, collate = _items(task, examples, tokenizer, recipe)
-        trainer = _trainer(model, tokenizer, items, collate, recipe, seed, compute, Path(scratch), advance)
+        trainer = _trainer(model, tokenizer, items, collate, recipe, seed, compute, device, Path(scratch), advance)
         began = time.monotonic()
         steps = int(trainer.train().global_step)
         return Tuned(_training(trainer, steps, time.monotonic() - began), trainer, task, recipe)
@@ -202,13 +204,12 @@ def _trainer(
     recipe: Recipe,
     seed: int,
     compute: ComputeSettings,
+    device: torch.device,
     scratch: Path,
     advance: Advance,
 ) -> Any:
     from transformers import PrinterCallback, Trainer, TrainingArguments
 
-    on_cpu = compute.device == "cpu" or not torch.cuda.is_available()
-    device = torch.device("cpu" if on_cpu else "cuda")
     rows = min(compute.micro_batch or recipe.batch_size, recipe.batch_size)
     steps = math.ceil(math.ceil(len(items) / recipe.batch_size) * recipe.epochs)
     arguments = TrainingArguments(
@@ -224,7 +225,7 @@ def _trainer(
         max_grad_norm=1.0,
         seed=seed,
         data_seed=seed,
-        use_cpu=on_cpu,
+        use_cpu=device.type == "cpu",
         bf16=choose_precision(compute.precision, device).dtype == torch.bfloat16,
         torch_compile=compute.compile,
         logging_steps=max(1, steps // _READINGS),
@@ -233,10 +234,11 @@ def _trainer(
         report_to="none",
         disable_tqdm=True,
         remove_unused_columns=False,
-        dataloader_pin_memory=not on_cpu,
+        dataloader_pin_memory=device.type == "cuda",
         label_names=["start_positions", "end_positions"] if isinstance(collate, WindowInputs) else ["labels"],
     )
     arguments._n_gpu = min(1, arguments.n_gpu)  # no public setting keeps DataParallel off
+    model.accepts_loss_kwargs = False  # else losses of micro-batches are summed: BERT's loss is a mean already
     trainer = Trainer(
         model=model,
         args=arguments,

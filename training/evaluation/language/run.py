@@ -21,6 +21,7 @@ from runtime import models
 from runtime.bar import bar
 from runtime.config import content_hash
 from runtime.errors import UserError
+from training.engine.distributed import init_ranks
 from training.evaluation.language.data import TaskData, read_task
 from training.evaluation.language.examples import Labelled, Question, Split
 from training.evaluation.language.finetune import Tuned, check_model, finetune
@@ -74,8 +75,7 @@ def evaluate_language(model: str, settings: LanguageSettings, output: Path, *, c
     Raises:
         UserError: the model, the data or the output can't be used; found before any training.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UserError("evaluate runs in one process on one device; start it without torchrun")
+    device = _device(settings.compute.device)
     folder, described = _open_model(model)
     for name in settings.tasks:
         check_model(folder, settings.recipe(name))
@@ -84,11 +84,24 @@ def evaluate_language(model: str, settings: LanguageSettings, output: Path, *, c
     jobs = _jobs(report, settings)
     for number, job in enumerate(jobs, start=1):
         title = f"[{number}/{len(jobs)}] {ENTRIES[job.trained].title}, seed {job.seed}"
-        report = _with_results(report, _run(folder, job, data, settings, described["revision"], title))
+        report = _with_results(report, _run(folder, job, data, settings, described["revision"], device, title))
         report.write(output, settings.content())
     report.write(output, settings.content())
     show(report, console or Console())
     return DONE
+
+
+def _device(asked: str | None) -> torch.device:
+    """The one device: transformers' `Trainer` knows the processor and the first GPU that is visible."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("evaluate runs in one process on one device; start it without torchrun")
+    device = init_ranks(asked).device
+    if device.index:
+        raise UserError(
+            f"compute.device={asked}: this command uses the first GPU; set CUDA_VISIBLE_DEVICES={device.index} and "
+            "device=cuda"
+        )
+    return device
 
 
 def _open_model(model: str) -> tuple[Path, dict[str, Any]]:
@@ -194,6 +207,7 @@ def _run(
     data: dict[TaskName, TaskData],
     settings: LanguageSettings,
     revision: str,
+    device: torch.device,
     title: str,
 ) -> list[SeedResult]:
     print(title, file=sys.stderr, flush=True)
@@ -205,6 +219,7 @@ def _run(
             settings.recipe(job.trained),
             seed=job.seed,
             compute=settings.compute,
+            device=device,
             advance=advance,
         )
     return [

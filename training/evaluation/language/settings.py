@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeInt, model_validator
 
 from runtime.config import Runtime, Settings
 from training.engine.compute import ComputeSettings
@@ -91,7 +91,7 @@ class LanguageSettings(Settings):
     """Folder with the tasks' files in their published formats (a subfolder a task: SST-2, QNLI, …), or `hub`."""
     folders: Runtime[dict[TaskName, str]] = Field(default_factory=dict)
     """Folders of single tasks that do not lie where `data` says."""
-    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
+    seeds: tuple[NonNegativeInt, ...] = Field(default=(0, 1, 2), min_length=1)
     """One fine-tuning each: order of the examples, dropout and the new head are drawn from it."""
     every: RecipeChange = RecipeChange()
     """What to change in the recipes of all tasks (``every.lr=5e-5``)."""

@@ -1,0 +1,265 @@
+"""Fine-tuning on language tasks: it learns, repeats itself, resumes, and refuses models that don't fit."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file, save_file
+from support.language_tasks import mnli_folder, sst2_folder, tiny_bert, write_squad
+from transformers import AutoTokenizer
+
+from runtime.errors import UserError
+from training.engine.compute import ComputeSettings
+from training.evaluation.language.encode import ChoiceInputs, LabelledInputs, windows
+from training.evaluation.language.examples import MISPLACED, Answer, Choice, Labelled, Question
+from training.evaluation.language.finetune import Training, finetune
+from training.evaluation.language.run import evaluate_language
+from training.evaluation.language.settings import LanguageSettings, Recipe
+from training.evaluation.language.spans import best_answers
+from training.evaluation.language.tasks import ENTRIES
+
+FAST = {"lr": 3e-3, "batch_size": 16, "epochs": 6, "max_length": 32}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_bert(tmp_path_factory.mktemp("model") / "bert")
+
+
+def settings(data: Path, *tasks: str, **more: Any) -> LanguageSettings:
+    values = {"tasks": tasks, "data": str(data), "seeds": [0], "every": FAST, "compute": {"device": "cpu"}, **more}
+    return LanguageSettings.model_validate(values)
+
+
+def evaluated(model: Path, asked: LanguageSettings, output: Path) -> dict[str, Any]:
+    with Path("/dev/null").open("w") as nowhere:
+        assert evaluate_language(str(model), asked, output, console=Console(file=nowhere)) == 0
+    return json.loads(output.read_text())
+
+
+def labelled(count: int = 8) -> list[Labelled]:
+    return [Labelled(str(n), f"the {('blue', 'red')[n % 2]} dog {n}", None, n % 2, str(n)) for n in range(count)]
+
+
+def tuned(model: Path, seed: int = 0, **compute: Any) -> Training:
+    recipe = Recipe(lr=3e-3, batch_size=8, epochs=2, max_length=16)
+    found = finetune(
+        model,
+        ENTRIES["sst2"],
+        labelled(20),
+        recipe,
+        seed=seed,
+        compute=ComputeSettings(**compute),
+        device=torch.device("cpu"),
+    )
+    return found.training
+
+
+def asked(key: str, context: str, text: str | None) -> Question:
+    answers = () if text is None else (Answer(text, context.index(text)),)
+    return Question(key, context, "what colour is the ball?", answers, context)
+
+
+def test_a_learnable_task_is_learned_and_its_report_says_by_how_much(model: Path, tmp_path: Path) -> None:
+    found = evaluated(model, settings(sst2_folder(tmp_path), "sst2"), tmp_path / "report.json")["tasks"]["sst2"]
+    assert found["all"]["mean"] > 90
+    assert found["results"][0]["floor"] == 50
+    assert found["results"][0]["collapsed"] == []
+    assert found["data"]["splits"]["train"]["examples"] == 64
+
+
+def test_a_seed_repeats_itself_and_another_differs(model: Path) -> None:
+    first, again, other = tuned(model, 0), tuned(model, 0), tuned(model, 1)
+    assert (first.first_loss, first.last_loss) == (again.first_loss, again.last_loss)
+    assert first.first_loss != other.first_loss
+
+
+def test_micro_batches_train_as_the_whole_batch_does(tmp_path: Path) -> None:
+    calm = tiny_bert(tmp_path / "bert", dropout=0.0)
+    whole, pieces = tuned(calm), tuned(calm, micro_batch=4)
+    assert pieces.steps == whole.steps == 6
+    assert pieces.first_loss == pytest.approx(whole.first_loss, rel=1e-4)
+    assert pieces.last_loss == pytest.approx(whole.last_loss, rel=1e-4)
+
+
+def test_a_seed_that_learns_nothing_is_flagged_and_left_out_of_the_second_mean(model: Path, tmp_path: Path) -> None:
+    still = settings(sst2_folder(tmp_path), "sst2", every={**FAST, "lr": 1e-12, "epochs": 1})
+    found = evaluated(model, still, tmp_path / "report.json")["tasks"]["sst2"]
+    assert "the score of a constant answer" in found["results"][0]["collapsed"][0]
+    assert found["all"]["seeds"] == 1
+    assert found["without_collapsed"] == {"seeds": 0, "mean": None, "std": None}
+
+
+def test_a_second_call_keeps_what_is_done_and_adds_seeds(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = sst2_folder(tmp_path, train=16)
+    first = evaluated(model, settings(data, "sst2"), tmp_path / "report.json")
+    capsys.readouterr()
+    second = evaluated(model, settings(data, "sst2", seeds=[0, 1]), tmp_path / "report.json")
+    assert capsys.readouterr().err.splitlines() == ["[1/1] SST-2, seed 1"]
+    results = second["tasks"]["sst2"]["results"]
+    assert results[0] == first["tasks"]["sst2"]["results"][0]
+    assert [result["seed"] for result in results] == [0, 1]
+    assert second["tasks"]["sst2"]["all"]["std"] is not None
+
+
+def test_results_of_another_recipe_or_model_are_never_mixed_in(model: Path, tmp_path: Path) -> None:
+    data, output = sst2_folder(tmp_path, train=16), tmp_path / "report.json"
+    evaluated(model, settings(data, "sst2"), output)
+    with pytest.raises(UserError, match="holds SST-2 of seed 0 with another recipe or other data"):
+        evaluated(model, settings(data, "sst2", every={**FAST, "lr": 5e-5}), output)
+    with pytest.raises(UserError, match="holds scores of another model"):
+        evaluated(tiny_bert(tmp_path / "other", seed=1), settings(data, "sst2"), output)
+
+
+def test_the_diagnostic_set_is_scored_by_the_same_fine_tuning_as_mnli(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = evaluated(model, settings(mnli_folder(tmp_path), "mnli", "diagnostics"), tmp_path / "report.json")["tasks"]
+    assert capsys.readouterr().err.splitlines() == ["[1/1] MNLI, seed 0"]
+    assert {"accuracy", "mismatched_accuracy"} == set(found["mnli"]["results"][0]["scores"])
+    categories = found["diagnostics"]["results"][0]["categories"]
+    assert {name: scores["examples"] for name, scores in categories.items()} == {
+        "Logic": 12,
+        "Logic: Negation": 12,
+        "Logic: Universal": 6,
+    }
+
+
+@pytest.mark.parametrize("task", ["swag", "piqa", "tracie", "squad1"])
+def test_published_samples_fine_tune_and_score(task: str, model: Path, shared_fixtures: Path, tmp_path: Path) -> None:
+    share = {task: {"holdout": 0.3}}
+    short = settings(
+        shared_fixtures / "text",
+        task,
+        every={**FAST, "epochs": 1, "max_length": 100, **({"stride": 40} if task == "squad1" else {})},
+        recipes=share,
+        max_train=16,
+        max_eval=16,
+    )
+    found = evaluated(model, short, tmp_path / "report.json")["tasks"][task]
+    assert set(found["results"][0]["scores"]) == ({"exact", "f1"} if task == "squad1" else {"accuracy"})
+    assert any("is divided" in note for note in found["data"]["notes"])
+
+
+def test_squad2_scores_questions_with_and_without_answers_apart(model: Path, tmp_path: Path) -> None:
+    context = "the red ball is in the box."
+    pairs = [
+        {"id": "a", "question": "what is red?", "answers": [{"text": "ball", "answer_start": 8}]},
+        {"id": "b", "question": "who walks?", "answers": []},
+    ]
+    for split in ("train", "dev"):
+        named = [{**pair, "id": f"{pair['id']}{n}"} for n in range(3) for pair in pairs]
+        write_squad(tmp_path / "squad2" / f"{split}-v2.0.json", [(context, named)])
+    own = settings(tmp_path, "squad2", every={**FAST, "stride": 4})
+    result = evaluated(model, own, tmp_path / "report.json")["tasks"]["squad2"]["results"][0]
+    assert {"answerable_f1", "unanswerable_exact"} < set(result["scores"])
+    assert result["floor"] == 50
+
+
+def test_windows_cover_a_long_context_and_hold_the_answer_where_they_say(model: Path) -> None:
+    context = "the cat and the dog walk. " * 12 + "the ball is yellow. " + "a man cut paper. " * 12
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    found = windows([asked("q", context, "yellow")], tokenizer, Recipe(max_length=48, stride=16))
+    assert len(found) > 3
+    assert all(len(window.inputs["input_ids"]) <= 48 for window in found)
+    holding = [window for window in found if window.start]
+    assert holding
+    for window in holding:
+        assert context[window.span_L2[window.start, 0] : window.span_L2[window.end, 1]] == "yellow"
+
+
+def test_logits_at_the_right_place_give_the_right_answer_over_windows(model: Path) -> None:
+    context = "the cat and the dog walk. " * 12 + "the ball is yellow. " + "a man cut paper. " * 12
+    questions = [asked("q", context, "yellow"), asked("none", "a man cut paper.", None)]
+    found = windows(questions, AutoTokenizer.from_pretrained(model), Recipe(max_length=48, stride=16))
+    logits = []
+    for window in found:
+        start_L, end_L = np.zeros(60), np.zeros(60)  # longer than the window, as padded logits are
+        start_L[window.start], end_L[window.end] = 5.0, 5.0
+        start_L[50:], end_L[50:] = 9.0, 9.0
+        logits.append((start_L, end_L))
+    assert best_answers(questions, found, logits, may_abstain=True) == {"q": "yellow", "none": ""}
+
+
+def test_best_spans_are_those_of_a_plain_search(model: Path) -> None:
+    context = "the red ball and the blue cup and a black box. " * 3
+    questions = [asked("q", context, "red")]
+    found = windows(questions, AutoTokenizer.from_pretrained(model), Recipe(max_length=32, stride=8))
+    draw = np.random.default_rng(0)
+    logits = [(draw.normal(size=len(w.span_L2)), draw.normal(size=len(w.span_L2))) for w in found]
+    best, text = -np.inf, ""
+    for window, (start_L, end_L) in zip(found, logits, strict=True):
+        for i in range(len(start_L)):
+            for j in range(i, min(i + 5, len(end_L))):
+                inside = window.span_L2[i, 0] >= 0 and window.span_L2[j, 0] >= 0
+                if inside and start_L[i] + end_L[j] > best:
+                    best = start_L[i] + end_L[j]
+                    text = context[window.span_L2[i, 0] : window.span_L2[j, 1]]
+    answers = best_answers(questions, found, logits, may_abstain=False, n_best=99, longest=5)
+    assert answers == {"q": text}
+
+
+def test_a_question_longer_than_a_window_is_cut_and_leaves_room(model: Path) -> None:
+    long = Question("q", "the ball is red.", "why " * 200, (Answer("red", 12),), "c")
+    found = windows([long], AutoTokenizer.from_pretrained(model), Recipe(max_length=40, stride=8))
+    assert [window.start > 0 for window in found] == [True]
+
+
+def test_misplaced_answers_are_not_trained_on(model: Path) -> None:
+    wrong = Question("q", "the ball is red.", "what?", (Answer("blue", MISPLACED),), "c")
+    right = asked("r", "the ball is red.", "red")
+    trained = finetune(
+        model,
+        ENTRIES["squad1"],
+        [wrong, right],
+        Recipe(batch_size=1, epochs=1, max_length=32, stride=8),
+        seed=0,
+        compute=ComputeSettings(),
+        device=torch.device("cpu"),
+    )
+    assert trained.training.steps == 1
+
+
+def test_pairs_and_choices_are_padded_to_the_longest_and_cut_at_the_limit(model: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    pairs = [Labelled("a", "red", "ball " * 50, 0, "a"), Labelled("b", "red", "ball", 1, "b")]
+    assert LabelledInputs(tokenizer, 20)(pairs)["input_ids"].shape == (2, 20)
+    choices = [Choice("a", "the man", ("walk", "run fast", "fall"), 2, "a")] * 2
+    batch = ChoiceInputs(tokenizer, 20)(choices)
+    assert batch["input_ids"].shape[:2] == (2, 3)
+    assert batch["labels"].tolist() == [2, 2]
+
+
+def test_texts_longer_than_the_models_positions_are_refused_before_any_data_is_read(
+    model: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"max_length=200: the model .* has 128 positions; set every.max_length=128"):
+        evaluated(model, settings(tmp_path, "sst2", every={"max_length": 200}), tmp_path / "report.json")
+
+
+def test_a_folder_that_is_no_model_is_refused_with_the_way_to_one(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"kind": "vidlankd-student"}))
+    with pytest.raises(UserError, match="`train-vidlankd export` writes one"):
+        evaluated(tmp_path, settings(tmp_path, "sst2"), tmp_path / "report.json")
+
+
+def test_weights_that_lack_a_layer_are_refused_not_filled_with_noise(tmp_path: Path) -> None:
+    cut = tiny_bert(tmp_path / "bert")
+    weights = load_file(cut / "model.safetensors")
+    kept = {name: value for name, value in weights.items() if "layer.1." not in name}
+    save_file(kept, cut / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match="its weights lack 16 tensors of the model"):
+        tuned(cut)
+
+
+def test_a_foreign_output_file_is_left_alone(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text('{"other": 1}')
+    with pytest.raises(UserError, match="holds something else than a language report"):
+        evaluated(model, settings(sst2_folder(tmp_path), "sst2"), tmp_path / "report.json")
+    assert json.loads((tmp_path / "report.json").read_text()) == {"other": 1}
