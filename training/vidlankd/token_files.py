@@ -1,6 +1,7 @@
 """A tokenised corpus on disk: parts that are one stream of tokens, the record of what they are, and its blocks.
 
     OUTPUT/tokens.json          what was read, with what, and the parts in their order; written last
+    OUTPUT/plan.json            what the run was asked; written first
     OUTPUT/tokenizer/           tokenizer.json, tokenizer_config.json
     OUTPUT/parts/00000.bin      uint16 (uint32 from 65,537 entries on), little-endian, no specials
     OUTPUT/parts/00000.json     what is known of the part; says that it is done
@@ -25,6 +26,7 @@ from runtime.errors import UserError
 from training.vidlankd.tokenizer import TextTokenizer
 
 RECORD: Final = "tokens.json"
+PLAN: Final = "plan.json"
 PARTS: Final = "parts"
 TOKENIZER: Final = "tokenizer"
 
@@ -60,6 +62,8 @@ class InputRecord(_Record):
     """Changes when the input is written anew."""
     wikitext: bool
     """Whether headings were left out."""
+    column: str | None = None
+    layer: str | None = None
 
 
 class Plan(_Record):
@@ -199,13 +203,15 @@ def read_record(folder: Path) -> TokensRecord:
         raise UserError(
             f"corpus {folder}: {RECORD} can't be used ({where}: {first['msg']}); tokenize into a new folder"
         ) from None
-    width = np.dtype(record.dtype).itemsize
-    for part in record.parts:
-        path = folder / PARTS / part.name
-        found = path.stat().st_size if path.is_file() else None
-        if found != part.tokens * width:
-            said = "is missing" if found is None else f"has {found} bytes instead of {part.tokens * width}"
-            raise UserError(
-                f"corpus {folder}: {PARTS}/{part.name} {said}; remove {RECORD} and run `train-vidlankd tokenize` again"
-            )
+    if cut := [part.name for part in record.parts if not is_whole(folder, part, record.dtype)]:
+        raise UserError(
+            f"corpus {folder}: {PARTS}/{cut[0]} is missing or cut; remove {RECORD} there and run "
+            "`train-vidlankd tokenize` again"
+        )
     return record
+
+
+def is_whole(folder: Path, part: PartRecord, dtype: TokenType) -> bool:
+    """Whether a part's file is there and has its size."""
+    path = folder / PARTS / part.name
+    return path.is_file() and path.stat().st_size == part.tokens * np.dtype(dtype).itemsize

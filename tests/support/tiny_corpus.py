@@ -1,0 +1,28 @@
+"""Small tokenised corpora, made as `train-vidlankd tokenize` makes them."""
+
+import random
+from pathlib import Path
+
+from support.tiny_bert import WORDS, tiny_tokenizer
+
+from training.vidlankd.tokenize import Summary, TokenizeSettings, tokenize
+
+
+def sentences(count: int, words: int = 12, seed: int = 0) -> str:
+    """Lines of so many known words each: one token a word, and a full stop."""
+    draw = random.Random(seed)
+    return "".join(" ".join(draw.choices(WORDS, k=words - 1)) + " .\n" for _ in range(count))
+
+
+def tiny_corpus(folder: Path, text: str, block: int = 14, words: tuple[str, ...] = WORDS) -> Path:
+    """A tokenised corpus of `text` in `folder`/tokens, in blocks of `block` tokens and two specials."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "text.txt").write_text(text, encoding="utf-8")
+    tokenise([folder / "text.txt"], folder / "tokens", tiny_tokenizer(folder / "vocabulary", words), block=block)
+    return folder / "tokens"
+
+
+def tokenise(files: list[Path], output: Path, tokenizer: Path, shards: list[str] | None = None, **settings) -> Summary:
+    """Run in this process, unless `workers` says otherwise."""
+    chosen = TokenizeSettings(**{"tokenizer": f"path://{tokenizer}", "workers": 0, **settings})
+    return tokenize(files, output, chosen, shards=shards or [])

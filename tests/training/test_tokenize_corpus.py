@@ -1,0 +1,284 @@
+"""Text corpora of every kind become one stream of tokens."""
+
+import gzip
+import json
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from support.shard_factory import LAYER, build_dir
+from support.tiny_bert import tiny_tokenizer
+from support.tiny_corpus import sentences, tokenise
+
+from runtime.config import build
+from runtime.errors import UserError
+from shards.dataset import Dataset
+from training.vidlankd import corpus, corpus_lines
+from training.vidlankd.token_files import TokenBlocks
+from training.vidlankd.tokenize import TokenizeSettings
+from training.vidlankd.tokenizer import TextTokenizer
+
+
+@pytest.fixture(scope="module")
+def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_tokenizer(tmp_path_factory.mktemp("vocabulary"))
+
+
+def written(folder: Path, text: str | bytes, name: str = "text.txt") -> Path:
+    path = folder / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def stream(folder: Path) -> list[int]:
+    """All tokens, as they lie on disk."""
+    record = json.loads((folder / "tokens.json").read_text())
+    parts = [np.fromfile(folder / "parts" / part["name"], record["dtype"]) for part in record["parts"]]
+    return np.concatenate(parts).tolist()
+
+
+def expected(vocabulary: Path, *lines: str) -> list[int]:
+    return [number for ids in TextTokenizer.from_folder(vocabulary).encode(lines) for number in ids]
+
+
+def test_plain_text_becomes_its_tokens_without_specials(tmp_path: Path, vocabulary: Path) -> None:
+    text = written(tmp_path, "The red ball.\n\n  \nA man walked\r\nlast line")
+    summary = tokenise([text], tmp_path / "out", vocabulary)
+    assert stream(tmp_path / "out") == expected(vocabulary, "The red ball.", "A man walked", "last line")
+    assert summary.record.counts == {"bytes": text.stat().st_size, "lines": 5, "empty": 2}
+    assert "5 lines (2 empty left out)" in summary.text()
+
+
+def test_files_follow_one_another_and_the_tokenizer_is_kept(tmp_path: Path, vocabulary: Path) -> None:
+    one, two = written(tmp_path, "the cat", "one"), written(tmp_path, "the dog", "two")
+    tokenise([two, one], tmp_path / "out", vocabulary)
+    assert stream(tmp_path / "out") == expected(vocabulary, "the dog", "the cat")
+    record = json.loads((tmp_path / "out" / "tokens.json").read_text())
+    kept = TextTokenizer.from_folder(tmp_path / "out" / "tokenizer")
+    assert record["plan"]["tokenizer"] == kept.identity == TextTokenizer.from_folder(vocabulary).identity
+    assert record["vocab_size"] == kept.vocab_size
+
+
+def test_tokens_are_the_same_whatever_the_workers_and_the_parts(tmp_path: Path, vocabulary: Path) -> None:
+    text = written(tmp_path, sentences(3000))
+    whole = tokenise([text], tmp_path / "whole", vocabulary)
+    here = tokenise([text], tmp_path / "here", vocabulary, part_mb=0.02)
+    apart = tokenise([text], tmp_path / "apart", vocabulary, part_mb=0.02, workers=2)
+    assert len(whole.record.parts) == 1
+    assert len(here.record.parts) > 5
+    assert here.record.parts == apart.record.parts
+    assert stream(tmp_path / "whole") == stream(tmp_path / "here") == stream(tmp_path / "apart")
+    assert here.record.counts == whole.record.counts
+
+
+def test_wikitext_headings_are_left_out(tmp_path: Path, vocabulary: Path) -> None:
+    text = " \n = The House = \n \n The cat = a dog \n = = Old = = \n"
+    summary = tokenise([written(tmp_path, text, "wiki.train.tokens")], tmp_path / "out", vocabulary)
+    assert stream(tmp_path / "out") == expected(vocabulary, "The cat = a dog")
+    assert summary.record.counts["headings"] == 2
+    tokenise([written(tmp_path, text, "page.txt")], tmp_path / "asked", vocabulary, format="wikitext")
+    assert stream(tmp_path / "asked") == stream(tmp_path / "out")
+    tokenise([tmp_path / "wiki.train.tokens"], tmp_path / "text", vocabulary, format="text")
+    assert len(stream(tmp_path / "text")) > len(stream(tmp_path / "out"))
+
+
+def test_short_lines_are_left_out_where_asked(tmp_path: Path, vocabulary: Path) -> None:
+    text = written(tmp_path, "one two\none two three\nthe cat is on the table\n")
+    summary = tokenise([text], tmp_path / "out", vocabulary, min_words=3)
+    assert stream(tmp_path / "out") == expected(vocabulary, "one two three", "the cat is on the table")
+    assert summary.record.counts["short"] == 1
+
+
+def test_gzip_is_read_as_what_it_holds(tmp_path: Path, vocabulary: Path) -> None:
+    text = sentences(2000)
+    tokenise([written(tmp_path, text)], tmp_path / "plain", vocabulary)
+    packed = written(tmp_path, gzip.compress(text.encode()), "text.gz")
+    summary = tokenise([packed], tmp_path / "packed", vocabulary, part_mb=0.02)
+    assert len(summary.record.parts) > 3
+    assert stream(tmp_path / "packed") == stream(tmp_path / "plain")
+
+
+def test_a_cut_gzip_is_refused_by_name(tmp_path: Path, vocabulary: Path) -> None:
+    packed = written(tmp_path, gzip.compress(sentences(2000).encode())[:-200], "text.gz")
+    with pytest.raises(UserError, match=r"text.gz: cut or damaged gzip .*; fetch it again"):
+        tokenise([packed], tmp_path / "out", vocabulary)
+
+
+def test_parquet_gives_its_text_column(tmp_path: Path, vocabulary: Path) -> None:
+    rows = ["the cat\nthe dog", None, "", *sentences(500).splitlines()]
+    pq.write_table(pa.table({"text": rows, "body": rows[::-1]}), tmp_path / "t.parquet", row_group_size=50)
+    summary = tokenise([tmp_path / "t.parquet"], tmp_path / "out", vocabulary, part_mb=0.01)
+    assert len(summary.record.parts) > 2
+    assert stream(tmp_path / "out") == expected(vocabulary, *[row for row in rows if row])
+    assert summary.record.counts["empty"] == 2
+    tokenise([tmp_path / "t.parquet"], tmp_path / "body", vocabulary, column="body")
+    assert stream(tmp_path / "body") == expected(vocabulary, *[row for row in rows[::-1] if row])
+
+
+def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path, vocabulary: Path) -> None:
+    pq.write_table(pa.table({"texts": ["a"], "n": [1]}), tmp_path / "t.parquet")
+    with pytest.raises(UserError, match=r"no text column 'text' \(did you mean 'texts'\?\); set --column"):
+        tokenise([tmp_path / "t.parquet"], tmp_path / "out", vocabulary)
+
+
+def test_the_texts_of_kept_training_clips_make_a_corpus(tmp_path: Path, vocabulary: Path) -> None:
+    shards = build_dir(tmp_path / "dir", val_percent=50).root
+    tokenise([], tmp_path / "out", vocabulary, shards=[shards])
+    dataset = Dataset(shards, LAYER)
+    rows = [row for shard in dataset.shards for row in dataset.texts(shard).to_pylist()]
+    texts = [row["grounded_text"] for row in rows if row["split"] == "train" and row["keep"] and row["grounded_text"]]
+    assert texts
+    assert len(texts) < len(rows)
+    assert stream(tmp_path / "out") == expected(vocabulary, *texts)
+    with pytest.raises(UserError, match=r"--column grounded: .*did you mean 'grounded_text'"):
+        tokenise([], tmp_path / "other", vocabulary, shards=[shards], column="grounded")
+
+
+def test_bytes_of_another_encoding_are_named_with_their_place(tmp_path: Path, vocabulary: Path) -> None:
+    head = sentences(2000).encode()
+    text = written(tmp_path, head + "the caf\xe9 is old\n".encode("latin-1") + head)
+    with pytest.raises(UserError, match=rf"text.txt: byte {len(head) + 7} \(0xe9\) is not utf-8; .*--encoding latin-1"):
+        tokenise([text], tmp_path / "out", vocabulary, part_mb=0.02)
+    tokenise([text], tmp_path / "latin", vocabulary, encoding="latin-1")
+    assert len(stream(tmp_path / "latin")) > 0
+
+
+def test_an_unknown_encoding_and_one_without_ascii_are_refused(tmp_path: Path) -> None:
+    for name in ("utf8-wrong", "utf-16", "base64"):
+        with pytest.raises(UserError, match=f"encoding='{name}': no encoding that holds ASCII"):
+            build(TokenizeSettings, {"encoding": name}, "")
+
+
+def test_a_bom_and_control_characters_leave_no_trace(tmp_path: Path, vocabulary: Path) -> None:
+    text = written(tmp_path, b"\xef\xbb\xbfthe\x00cat\x07\x1b is\x0bold\x7f\n\x00\n")
+    summary = tokenise([text], tmp_path / "out", vocabulary)
+    assert stream(tmp_path / "out") == expected(vocabulary, "the cat is old")
+    assert summary.record.counts["empty"] == 1
+
+
+def test_lines_without_end_are_split_between_words(
+    tmp_path: Path, vocabulary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = written(tmp_path, "the ball " * 5000)
+    tokenise([text], tmp_path / "whole", vocabulary)
+    monkeypatch.setattr(corpus_lines, "MAX_LINE", 1000)
+    monkeypatch.setattr(corpus, "_SEARCH", 500)
+    summary = tokenise([text], tmp_path / "out", vocabulary, part_mb=0.005)
+    assert len(summary.record.parts) > 5
+    assert stream(tmp_path / "out") == stream(tmp_path / "whole")
+
+
+def test_a_part_is_never_cut_within_a_character(
+    tmp_path: Path, vocabulary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus, "_SEARCH", 50)
+    text = written(tmp_path, "é火" * 3000)
+    assert len(tokenise([text], tmp_path / "out", vocabulary, part_mb=0.001).record.parts) > 5
+
+
+def test_what_is_no_text_file_is_refused_by_name(tmp_path: Path, vocabulary: Path) -> None:
+    cases = {
+        "is packed with zip; unpack it first": written(tmp_path, b"PK\x03\x04rest", "a"),
+        "looks like UTF-16; convert it first": written(tmp_path, "text".encode("utf-16"), "b"),
+        "no whole Parquet file": written(tmp_path, b"PAR1rest", "c"),
+        "there is no such file": tmp_path / "none",
+        "is a folder; name its files": tmp_path,
+    }
+    for message, path in cases.items():
+        with pytest.raises(UserError, match=rf"--corpus {path}: {message}"):
+            tokenise([path], tmp_path / "out", vocabulary)
+    with pytest.raises(UserError, match="--format parquet, but this is no Parquet file"):
+        tokenise([written(tmp_path, "text")], tmp_path / "out", vocabulary, format="parquet")
+
+
+def test_a_corpus_without_any_text_is_refused(tmp_path: Path, vocabulary: Path) -> None:
+    with pytest.raises(UserError, match="no text in 3 lines of 2 inputs"):
+        tokenise([written(tmp_path, "\n \n\n"), written(tmp_path, "", "none")], tmp_path / "out", vocabulary)
+    with pytest.raises(UserError, match="name at least one text file"):
+        tokenise([], tmp_path / "out", vocabulary)
+
+
+def test_a_finished_corpus_is_not_made_again(tmp_path: Path, vocabulary: Path) -> None:
+    text = written(tmp_path, sentences(10))
+    first = tokenise([text], tmp_path / "out", vocabulary)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.bin")}
+    again = tokenise([text], tmp_path / "out", vocabulary)
+    assert (again.record, again.kept) == (first.record, 1)
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.bin")}
+
+
+def test_a_stopped_run_keeps_its_parts_and_a_cut_one_is_made_again(tmp_path: Path, vocabulary: Path) -> None:
+    text = written(tmp_path, sentences(2000))
+    whole = tokenise([text], tmp_path / "out", vocabulary, part_mb=0.02)
+    tokens = stream(tmp_path / "out")
+    parts = tmp_path / "out" / "parts"
+    (tmp_path / "out" / "tokens.json").unlink()
+    (parts / "00001.json").unlink()
+    (parts / "00002.bin").write_bytes((parts / "00002.bin").read_bytes()[:-2])
+    (parts / ".tmp-rest").write_bytes(b"half")
+    again = tokenise([text], tmp_path / "out", vocabulary, part_mb=0.02)
+    assert again.kept == len(whole.record.parts) - 2
+    assert again.record == whole.record
+    assert stream(tmp_path / "out") == tokens
+    assert not (parts / ".tmp-rest").exists()
+
+
+def test_a_killed_run_is_finished_by_the_next(tmp_path: Path, vocabulary: Path) -> None:
+    text = written(tmp_path, sentences(20000))
+    program = f"""
+        import os, sys
+        from pathlib import Path
+        from training.vidlankd import part_maker, tokenize as t
+        make = part_maker.PartMaker.__call__
+        def killed(self, number, part):
+            if number == 3:
+                os.kill(os.getpid(), 9)
+            return make(self, number, part)
+        part_maker.PartMaker.__call__ = killed
+        settings = t.TokenizeSettings(tokenizer="path://{vocabulary}", workers=0, part_mb=0.1)
+        t.tokenize([Path("{text}")], Path("{tmp_path}/out"), settings)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], timeout=120, check=False)
+    assert done.returncode == -9
+    with pytest.raises(UserError, match=r"no tokens.json there; it was not finished"):
+        TokenBlocks.open(tmp_path / "out")
+    again = tokenise([text], tmp_path / "out", vocabulary, part_mb=0.1)
+    assert again.kept == 3
+    tokenise([text], tmp_path / "undisturbed", vocabulary, part_mb=0.1)
+    assert stream(tmp_path / "out") == stream(tmp_path / "undisturbed")
+
+
+def test_other_settings_and_changed_inputs_are_refused_with_what_changed(tmp_path: Path, vocabulary: Path) -> None:
+    text, out = written(tmp_path, sentences(10)), tmp_path / "out"
+    tokenise([text], out, vocabulary)
+    with pytest.raises(UserError, match=r"--output .*: was begun with block=126, not 30; name a new folder"):
+        tokenise([text], out, vocabulary, block=30)
+    with pytest.raises(UserError, match=r"another tokenizer"):
+        tokenise([text], out, tiny_tokenizer(tmp_path / "other", ["cat"]))
+    with pytest.raises(UserError, match=r"other inputs \(text.txt\)"):
+        tokenise([text, text], out, vocabulary)
+    written(tmp_path, sentences(11))
+    with pytest.raises(UserError, match=r"text.txt as it was before it changed"):
+        tokenise([text], out, vocabulary)
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, vocabulary: Path) -> None:
+    text = written(tmp_path, "the cat")
+    with pytest.raises(UserError, match=r"--output .*: holds text.txt, and no corpus"):
+        tokenise([text], tmp_path, vocabulary)
+    with pytest.raises(UserError, match=r"is a file, or lies below one"):
+        tokenise([text], text / "out", vocabulary)
+
+
+def test_real_wikitext_is_read_whole(shared_fixtures: Path, tmp_path: Path, vocabulary: Path) -> None:
+    text = shared_fixtures / "text" / "wikitext-2" / "valid.txt"
+    counts = tokenise([text], tmp_path / "out", vocabulary).record.counts
+    assert counts["bytes"] == text.stat().st_size
+    assert counts["headings"] == len(re.findall(r"^ = .* = $", text.read_text(), re.MULTILINE))
+    assert counts["lines"] == text.read_text().count("\n")
