@@ -185,7 +185,7 @@ class StudentTask:
     def _terms(self, part: TextBatch, normaliser: torch.Tensor | None) -> dict[str, torch.Tensor]:
         """The terms of some rows, as sums."""
         device, queue = self._ranks.device, self.module.queue
-        selected_M, labels_M = (to_device(found, device) for found in _selected(part))
+        selected_M, labels_M = (to_device(found, device) for found in part.labelled())
         masked_BL, valid_BL = to_device(part.masked_BL, device), to_device(part.valid_BL, device)
         states_BLG, logits_MV = self._taught(part, selected_M)
         if self._feed is not None and states_BLG is not None:
@@ -248,7 +248,7 @@ class StudentTask:
     def _scored(self, batch: TextBatch) -> torch.Tensor:
         """Sum of losses, right predictions and masked tokens; float64."""
         device = self._ranks.device
-        selected_M, labels_M = _selected(batch)
+        selected_M, labels_M = batch.labelled()
         labels_M = to_device(labels_M, device)
         logits_MV = self.module.predict(
             to_device(batch.masked_BL, device), to_device(batch.valid_BL, device), to_device(selected_M, device)
@@ -271,13 +271,6 @@ class _Trained(nn.Module):
     ) -> dict[str, torch.Tensor]:
         """As the student's."""
         return self._model[0].forward(ids_BL, valid_BL, selected_M)
-
-
-def _selected(batch: TextBatch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Positions with a label in the flattened batch, and their labels; found on the processor, where nothing waits."""
-    labels_N = batch.labels_BL.flatten()
-    selected_M = (labels_N != IGNORED).nonzero().squeeze(1)
-    return selected_M, labels_N[selected_M]
 
 
 def _freeze_predictions(model: Student) -> None:

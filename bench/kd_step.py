@@ -1,0 +1,183 @@
+"""One step of a student with NST and CRD against masked language modelling alone, in the same run.
+
+    python -m bench.kd_step                          # 12 layers, 768 wide, 32 blocks of 128 tokens, queue of 16,384
+    python -m bench.kd_step --batch 8 --rounds 3     # less patience
+    python -m bench.kd_step --small                  # 2 layers, seconds
+    python -m bench.kd_step --device cuda --batch 256 --micro-batch 64
+
+A step is forward, backward and AdamW. The vocabulary has 30,522 entries and is predicted at the masked positions only,
+in every way of running. The teacher is of the student's size and random: its numbers cost what trained ones cost. With
+cached states these come from a cache on disk, filled before (and so in the page cache where memory allows). Ways take
+turns; the ratio is that of medians. Model FLOPs are `training.vidlankd.student_flops`'s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from torch.nn import functional as F
+
+from training.engine.compute import ComputeSettings, choose_precision
+from training.engine.distributed import Ranks
+from training.engine.metrics import peak_flops
+from training.vidlankd.bert import BertShape, build_bert
+from training.vidlankd.masking import MaskSettings, text_batch
+from training.vidlankd.objectives import StudentLossSettings
+from training.vidlankd.records import TextBatch
+from training.vidlankd.state_cache import CacheShape, StateCache
+from training.vidlankd.states import StatesSettings, TeacherStates
+from training.vidlankd.student import Student, StudentModelSettings
+from training.vidlankd.student_task import StudentTask, build_student
+from training.vidlankd.tokenizer import TextTokenizer
+
+ALONE, CACHED, COMPUTED = "MLM alone", "+ NST + CRD, cached states", "+ NST + CRD, teacher forward"
+ALLOWED = {CACHED: 1.15, COMPUTED: 1.6}
+BATCHES = 2
+"""Different batches that take turns."""
+
+
+class Way:
+    """One way of running: a task, its optimizer, and how long its steps took."""
+
+    def __init__(self, task: StudentTask, device: torch.device) -> None:
+        self.task, self._device = task, device
+        self._optimizer = torch.optim.AdamW(task.module.parameters(), lr=1e-5, fused=device.type == "cuda")
+        self.seconds: list[float] = []
+
+    def step(self, batch: TextBatch) -> None:
+        """One step, timed."""
+        began = time.perf_counter()
+        self.task.step(batch)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        self.task.after_step()
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
+        self.seconds.append(time.perf_counter() - began)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", default="base", help="preset of student and teacher")
+    parser.add_argument("--batch", type=int, default=32, help="blocks")
+    parser.add_argument("--micro-batch", type=int, help="blocks at once")
+    parser.add_argument("--length", type=int, default=128, help="tokens of a block, specials included")
+    parser.add_argument("--queue", type=int, default=16384)
+    parser.add_argument("--kernel", default="gaussian", choices=("gaussian", "polynomial"))
+    parser.add_argument("--rounds", type=int, default=5, help="steps that are timed, after one that is not")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--small", action="store_true", help="2 layers of 128, 4 blocks, queue of 512")
+    options = parser.parse_args(arguments)
+    if options.small:
+        options.shape, options.batch, options.queue, options.rounds = "tiny", 4, 512, 2
+    device = torch.device(options.device)
+    with tempfile.TemporaryDirectory(prefix="kd-step-") as folder:
+        tokenizer = vocabulary(Path(folder) / "tokenizer")
+        batches = [random_batch(tokenizer, options, number) for number in range(BATCHES)]
+        ways = ways_of(options, tokenizer, batches, Path(folder), device)
+        for number in range(options.rounds + 1):
+            for way in ways.values():
+                way.step(batches[number % BATCHES])
+    print(report(options, ways, batches[0], device))
+    return 0
+
+
+def ways_of(
+    options: argparse.Namespace,
+    tokenizer: TextTokenizer,
+    batches: Sequence[TextBatch],
+    folder: Path,
+    device: torch.device,
+) -> dict[str, Way]:
+    """All ways, ready to step; those with a teacher share one student."""
+    torch.manual_seed(0)
+    shape = BertShape.named(options.shape)
+    compute = ComputeSettings(device=str(device), micro_batch=options.micro_batch)
+    both = StudentLossSettings(queue=options.queue, nst_kernel=options.kernel)
+    alone = StudentLossSettings(nst=0, crd=0)
+    ranks, precision = Ranks(device=device), choose_precision(compute.precision, device)
+    cache = StateCache(folder / "cache", CacheShape(BATCHES * options.batch, options.length, shape.hidden), {})
+    text = build_bert(shape, tokenizer.vocab_size, tokenizer.pad)
+    states = {
+        CACHED: TeacherStates(text, "random", StatesSettings(), precision, device, cache),
+        COMPUTED: TeacherStates(text, "random", StatesSettings(), precision, device),
+    }
+    states[CACHED].prefill(batches)
+    model = build_student(StudentModelSettings(shape=shape), both, tokenizer, states[COMPUTED])
+    fill(model, device)
+    tasks = {ALONE: StudentTask(Student(shape, tokenizer), tokenizer, alone, compute, ranks)}
+    tasks |= {name: StudentTask(model, tokenizer, both, compute, ranks, found) for name, found in states.items()}
+    return {name: Way(task, device) for name, task in tasks.items()}
+
+
+def fill(model: Student, device: torch.device) -> None:
+    """Fill the queue: how long it takes to get there is not what is measured."""
+    assert model.queue is not None
+    model.to(device)
+    model.queue.push(F.normalize(torch.randn(model.queue.vectors_MH.shape, device=device), dim=1))
+
+
+def vocabulary(folder: Path) -> TextTokenizer:
+    """A tokenizer with as many entries as BERT's."""
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    entries = {name: number for number, name in enumerate([*specials, *(f"w{n}" for n in range(30522 - 5))])}
+    tokenizer = Tokenizer(WordPiece(entries, unk_token="[UNK]"))
+    tokenizer.add_special_tokens(specials)
+    folder.mkdir()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return TextTokenizer.from_folder(folder)
+
+
+def random_batch(tokenizer: TextTokenizer, options: argparse.Namespace, number: int) -> TextBatch:
+    """Full blocks of random tokens with BERT's masks."""
+    rng = np.random.default_rng(number)
+    ids_BL = rng.integers(5, tokenizer.vocab_size, (options.batch, options.length))
+    ids_BL[:, 0], ids_BL[:, -1] = tokenizer.cls, tokenizer.sep
+    numbers = range(number * options.batch, (number + 1) * options.batch)
+    return text_batch(
+        ids_BL,
+        tokenizer=tokenizer,
+        seeds=list(numbers),
+        settings=MaskSettings(),
+        numbers=numbers,
+        copies=[0] * options.batch,
+        keys=[str(n) for n in numbers],
+    )
+
+
+def report(options: argparse.Namespace, ways: dict[str, Way], batch: TextBatch, device: torch.device) -> str:
+    """The result as Markdown, machine and date included."""
+    peak, _ = peak_flops(device)
+    precision = choose_precision("auto", device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    lines = [
+        f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {name}, torch {torch.__version__}, {precision}; "
+        f"{options.shape}, {options.batch} blocks of {options.length} tokens, queue of "
+        f"{options.queue}, {options.kernel} NST, medians of {options.rounds} rounds.",
+        "",
+        "| student step | seconds | ratio | asked for | tokens/s | MFU |",
+        "|---|---|---|---|---|---|",
+    ]
+    base = statistics.median(ways[ALONE].seconds[1:])
+    for name, way in ways.items():
+        seconds = statistics.median(way.seconds[1:])
+        mfu = f"{way.task.flops(batch) / seconds / peak:.1%}" if peak else ""
+        asked = f"at most {ALLOWED[name]:g}" if name in ALLOWED else ""
+        rate = options.batch * options.length / seconds
+        lines.append(f"| {name} | {seconds:.3f} | {seconds / base:.3f} | {asked} | {rate:.0f} | {mfu} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
