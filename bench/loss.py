@@ -19,19 +19,17 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import psutil
 import torch
 import torch.nn.functional as F
 
+from bench.memory import MAPPED, in_use, peak
 from training.engine.distributed import Ranks
 from training.vidla.loss import LossSettings, contrastive_loss
 
 WAYS = ("chunked", "whole matrix")
 ALLOWED_GIB = 1.0
-MAPPED = {"MALLOC_MMAP_THRESHOLD_": str(2**20)}
-"""glibc's allocator gives blocks of this size back when they are freed; by itself it keeps those below 32 MiB."""
 MATRICES = 4
 """Matrices of logits that the materialised form holds at its peak: the logits, two log-softmaxes, a gradient."""
 
@@ -72,13 +70,13 @@ def measure(way: str, rows: int, width: int, chunk: int, device: torch.device) -
     loss_of(way, video_BD[:64], text_BD[:64], scale, chunk, ranks).backward()  # what is loaded at first use
     for leaf in (video_BD, text_BD):
         leaf.grad = None
-    before = _now(device)
+    before = in_use(device)
     began = time.perf_counter()
     loss = loss_of(way, video_BD, text_BD, scale, chunk, ranks)
     loss.backward()
     value = loss.item()
     seconds = time.perf_counter() - began
-    return Measured((_peak(device) - before) / 2**30, seconds, value)
+    return Measured((peak(device) - before) / 2**30, seconds, value)
 
 
 def measure_apart(way: str, arguments: argparse.Namespace) -> Measured | None:
@@ -114,22 +112,6 @@ def report(arguments: argparse.Namespace, results: dict[str, Measured | None]) -
             f" {other.gib / ours.gib:.1f} times less memory, {ours.seconds / other.seconds:.2f} times the time."
         )
     return "\n".join(lines)
-
-
-def _now(device: torch.device) -> int:
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        return torch.cuda.memory_allocated(device)
-    return psutil.Process().memory_info().rss
-
-
-def _peak(device: torch.device) -> int:
-    """Highest so far; on the processor since the process began, which `_now` must not have been below."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    # Not `ru_maxrss`: a process starts with that of the one it was forked from.
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) * 1024
 
 
 def _available(device: str) -> int:

@@ -15,7 +15,7 @@ from support.ranks import on_ranks
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from bench.loss import MAPPED
+from bench.memory import MAPPED
 from training.engine.distributed import Ranks
 from training.vidla.loss import LossSettings, clamp_logit_scale_, contrastive_loss
 

@@ -29,6 +29,8 @@ from training.vidlankd.losses.reduction import Reduction, exactly, fine, reduced
 
 _LARGEST_EXPONENT = 80.0
 """e to this power is still a float32."""
+_CACHED = 2**18
+"""Numbers that a processor passes over several times without going to memory; a GPU would only launch more kernels."""
 
 
 def crd(
@@ -146,14 +148,16 @@ class _Negatives(torch.autograd.Function):
     ) -> torch.Tensor:
         others_NH = others_NH.to(dtype)
         folds = _folds(1 / temperature - float(shift), len(others_NH))
+        rows = chunk if student_PH.is_cuda else max(1, _CACHED // len(others_NH))
         total = student_PH.new_zeros((), dtype=torch.float64)
         grad_PH = torch.empty_like(student_PH)
         whole_cN = student_PH.new_empty((min(chunk, len(student_PH)), len(others_NH)))  # one block, written over
         for first in range(0, len(student_PH), chunk):
             student_cH = student_PH[first : first + chunk]
             x_cN = whole_cN[: len(student_cH)]
-            _multiply(student_cH, others_NH.T, x_cN)
-            total += softplus_to_sigmoid_(x_cN.mul_(1 / temperature).sub_(shift), folds)
+            _multiply(student_cH / temperature, others_NH.T, x_cN)
+            for part in x_cN.split(rows):
+                total += softplus_to_sigmoid_(part.sub_(shift), folds)
             if ctx.needs_input_grad[0]:
                 _multiply(x_cN, others_NH, grad_PH[first : first + chunk])
         if ctx.needs_input_grad[0]:
