@@ -7,10 +7,11 @@ VENV := .venv
 UV = $(shell command -v uv || echo .uv/bin/uv)
 DEMO ?= demo
 
-.PHONY: help install demo demo-train test lint format bench lock clean
+.PHONY: help install demo demo-train demo-kd test lint format bench lock clean
 help:
 	@echo "make demo    curate real videos with real models on this machine's processors (about 10 minutes, 7 GB)"
 	@echo "make demo-train  train on what make demo made, and score it (a few minutes)"
+	@echo "make demo-kd  features, teacher, student and an evaluation on top of the two (a few minutes)"
 	@echo "make test    run the tests"
 	@echo "make install set up .venv only; EXTRA=gpu VENV=.venv-gpu for GPUs"
 	@echo "make lint    formatting, lint and types"
@@ -26,6 +27,11 @@ demo: $(VENV)/.installed
 demo-train: $(VENV)/.installed
 	@[ -d $(DEMO)/shards ] || { echo "make demo-train: no $(DEMO)/shards; run \`make demo\` first" >&2; exit 2; }
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m training.demo --shards $(DEMO)/shards --output $(DEMO)/vidla
+
+demo-kd: $(VENV)/.installed
+	@[ -d $(DEMO)/vidla/best ] || $(MAKE) --no-print-directory demo-train
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m training.vidlankd.demo \
+		--shards $(DEMO)/shards --vidla $(DEMO)/vidla/best --output $(DEMO)/kd
 
 test: $(VENV)/.installed
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m pytest $(ARGS)

@@ -33,7 +33,7 @@ def main() -> int:
     _say(1, f"train-vidla {' '.join(train)}")
     if status := train_vidla.main(train):
         return status
-    _show_losses(output)
+    show_losses(output)
     score = ["retrieval", "--checkpoint", str(output / "best"), "--benchmark", "shards", "--shards", shards]
     score += ["--output", str(output / "retrieval.json")]
     _say(2, f"eval-vidla {' '.join(score)}")
@@ -45,7 +45,7 @@ def main() -> int:
     return 0
 
 
-def _show_losses(output: Path) -> None:
+def show_losses(output: Path) -> None:
     """First and last of the run's losses, from its own log."""
     rows = [json.loads(line) for line in (output / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     totals = [(row["step"], row["loss/total"]) for row in rows if "loss/total" in row]

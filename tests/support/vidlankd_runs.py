@@ -1,0 +1,93 @@
+"""Runs of `train-vidlankd` on small shards and a small corpus: in this process, in another one, and under torchrun."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.shard_factory import build_dir
+from support.tiny_bert import WORDS, tiny_tokenizer
+from support.vidla_runs import losses
+
+from training.vidlankd.cli import main
+
+__all__ = ["Recipe", "command", "losses", "recipe", "start", "student", "teacher"]
+
+SHAPE = "model.shape={layers: 2, hidden: 32, heads: 2, intermediate: 64, positions: 64}"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the steps before a training leave."""
+
+    shards: Path
+    tokenizer: str
+    """URI of the vocabulary."""
+    tokens: Path
+    """A tokenised corpus."""
+    features: str = "tiny"
+    """Name of the feature set."""
+
+
+def recipe(folder: Path) -> Recipe:
+    """Build shards, their features and a tokenised corpus below `folder`, with the commands themselves."""
+    made = Recipe(folder / "shards", f"path://{tiny_tokenizer(folder / 'vocabulary')}", folder / "tokens")
+    build_dir(made.shards, shards=2, videos_per_shard=5, val_percent=30)
+    draw = random.Random(0)
+    lines = (" ".join(draw.choices(WORDS, k=draw.randint(4, 24))) for _ in range(300))
+    (folder / "corpus.txt").write_text("\n".join(lines) + "\n")
+    encoder = ["--encoder", "clip:random:tiny", "--name", made.features, "--device", "cpu"]
+    assert command("features", "--shards", str(made.shards), *encoder) == 0
+    corpus = ["--corpus", str(folder / "corpus.txt"), "--output", str(made.tokens), "--block", "30"]
+    assert command("tokenize", *corpus, "--tokenizer", made.tokenizer) == 0
+    return made
+
+
+def teacher(made: Recipe, output: Path, *more: str, steps: int = 6) -> list[str]:
+    """The arguments of a short teacher's run that logs every step."""
+    given = ["teacher", "--shards", str(made.shards), "--features", made.features, *_run(output, steps, 4)]
+    given += ["--set", f"model.tokenizer={made.tokenizer}", "--set", "model.block=32", "--set", "data.text=[caption]"]
+    return [*given, *more]
+
+
+def student(made: Recipe, output: Path, *more: str, teacher: Path | None = None, steps: int = 6) -> list[str]:
+    """The arguments of a short student's run that logs every step."""
+    given = ["student", "--corpus", str(made.tokens), *_run(output, steps, 8), "--set", "data.held_out=0.1"]
+    if teacher is not None:
+        given += ["--teacher", str(teacher), "--set", "loss.queue=64"]
+    return [*given, *more]
+
+
+def command(*given: str) -> int:
+    """Run the command here; torch's number of threads is put back."""
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        return main(given)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def start(given: Sequence[str], ranks: int = 1) -> subprocess.Popen[str]:
+    """Run the command in a process of its own, or in several under torchrun."""
+    module = ["-m", "training.vidlankd.cli", *given]
+    if ranks > 1:
+        launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(ranks)]
+        module = [*launcher, "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0", *module]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    return subprocess.Popen(
+        [sys.executable, *module], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def _run(output: Path, steps: int, batch: int) -> list[str]:
+    given = ["--output", str(output), "--steps", str(steps), "--batch-size", str(batch), "--device", "cpu"]
+    for setting in ("loop.log_every=1", "loop.save_every=2", "optim.lr=1e-3", "compute.threads=1", SHAPE):
+        given += ["--set", setting]
+    return given

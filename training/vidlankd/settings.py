@@ -1,0 +1,81 @@
+"""All settings of ``train-vidlankd teacher`` and ``student``: one tree each, each branch beside the code that reads it.
+
+The optimizer and the length of a run are those of VidLanKD, not the engine's own defaults; `TEACHER` and `STUDENT` hold
+them, below whatever the user sets.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from runtime.config import Settings
+from training.engine.compute import ComputeSettings
+from training.engine.loop import LoopSettings
+from training.engine.optim import OptimSettings
+from training.vidlankd.blocks import TextSettings
+from training.vidlankd.clip_text import ClipTextSettings
+from training.vidlankd.states import StatesSettings
+from training.vidlankd.student import StudentModelSettings
+from training.vidlankd.student_task import StudentLossSettings
+from training.vidlankd.teacher import TeacherModelSettings
+from training.vidlankd.teacher_task import TeacherLossSettings
+
+_ADAMW: Final[dict[str, Any]] = {
+    "schedule": "linear",
+    "lr_end": 0.0,
+    "eps": 1e-6,
+    "weight_decay": 0.01,
+    "clip_norm": 1.0,
+}
+
+TEACHER: Final[dict[str, Any]] = {
+    "optim": {**_ADAMW, "lr": 5e-5},
+    "loop": {"epochs": 20.0, "batch_size": 64},
+}
+"""The released scripts' numbers (12 layers); their flag says 200 epochs, their README uses a checkpoint of epoch 19."""
+
+STUDENT: Final[dict[str, Any]] = {
+    "optim": {**_ADAMW, "lr": 2e-4, "warmup": 5000},
+    "loop": {"steps": 500_000, "batch_size": 256},
+}
+"""The released scripts' numbers for 12 layers on English Wikipedia; its text-only baseline has 220,000 steps there, and
+here as many as the student."""
+
+
+class TeacherSettings(Settings):
+    """The whole of a teacher's run."""
+
+    model: TeacherModelSettings = TeacherModelSettings()
+    data: ClipTextSettings = ClipTextSettings()
+    loss: TeacherLossSettings = TeacherLossSettings()
+    optim: OptimSettings = OptimSettings()
+    loop: LoopSettings = LoopSettings()
+    compute: ComputeSettings = ComputeSettings()
+
+
+class StudentSettings(Settings):
+    """The whole of a student's run."""
+
+    model: StudentModelSettings = StudentModelSettings()
+    data: TextSettings = TextSettings()
+    teacher: StatesSettings = StatesSettings()
+    loss: StudentLossSettings = StudentLossSettings()
+    optim: OptimSettings = OptimSettings()
+    loop: LoopSettings = LoopSettings()
+    compute: ComputeSettings = ComputeSettings()
+
+
+def with_length(defaults: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+    """The defaults without their length and with a shorter warm-up where the user sets a length of his own.
+
+    Args:
+        defaults: `TEACHER` or `STUDENT`.
+        asked: the branch `loop` of what the user sets.
+    """
+    if not any(asked.get(name) is not None for name in ("steps", "epochs", "samples")):
+        return defaults
+    loop = {name: value for name, value in defaults["loop"].items() if name not in ("steps", "epochs", "samples")}
+    optim = dict(defaults["optim"])
+    if isinstance(steps := asked.get("steps"), int) and "warmup" in optim:
+        optim["warmup"] = min(optim["warmup"], max(steps, 0) // 10)
+    return {**defaults, "loop": loop, "optim": optim}
