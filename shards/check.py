@@ -20,17 +20,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shards.artifact import Artifact, table_digest
+from shards.check_features import feature_problems
 from shards.check_media import decode_problems, file_problems, keyframe_times, root_problems, still_problems
 from shards.check_rows import Row, caption_problems, clip_problems, keyframe_problems, ledger_problems, text_problems
 from shards.errors import ShardError
 from shards.index import INDEX_NAME, index_row
 from shards.keys import SHARD_DIGITS, shard_name
 from shards.manifest import MANIFEST, STAGE, read_manifest, read_stage
-from shards.reader import caption_sets, read_artifact, read_table, shards_in, text_layers
+from shards.reader import caption_sets, feature_sets, read_artifact, read_table, shards_in, text_layers
 from shards.store import Entry, Store
 from shards.writer import media_digest, schema_of
 
 _MOST_PER_FILE = 20
+_OF_LAYERS = ("captions", "text", "features")  # they hold a folder for each of their layers
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class _Dir:
     """Every file of the contract's folders, by name."""
     hashes: Mapping[str, str]
     """Content hash by folder."""
-    texts: Sequence[str]
-    """Folders of captions, then of texts."""
+    layers: Sequence[str]
+    """Folders of captions, then of texts, then of features."""
     sources: Mapping[int, Sequence[Row]] = field(default_factory=dict)
     """Rows of sources.parquet by shard."""
 
@@ -119,14 +121,15 @@ def _survey(store: Store, problems: list[Problem]) -> _Dir:
             problems.append(Problem(MANIFEST, "is missing"))
     except ShardError as error:
         problems.append(Problem(MANIFEST, str(error)))
-    texts = [*(f"captions/{name}" for name in caption_sets(store)), *(f"text/{name}" for name in text_layers(store))]
-    folders = ("media", "keyframes", "ledger", "captions", "text", *texts)
+    named = {"captions": caption_sets(store), "text": text_layers(store), "features": feature_sets(store)}
+    layers = [f"{folder}/{name}" for folder, names in named.items() for name in names]
+    folders = ("media", "keyframes", "ledger", *named, *layers)
     files = {f"{folder}/{name}": entry for folder in folders for name, entry in store.list(folder).items()}
     for name in files:
         if not _belongs(*name.rsplit("/", 1)):
             problems.append(Problem(name, "does not belong here"))
-    hashes = dict(_hashes(store, [folder for folder in ("media", *texts) if store.list(folder)], problems))
-    return _Dir(store, files, hashes, texts, _sources(store, problems))
+    hashes = dict(_hashes(store, [folder for folder in ("media", *layers) if store.list(folder)], problems))
+    return _Dir(store, files, hashes, layers, _sources(store, problems))
 
 
 def _hashes(store: Store, folders: Iterable[str], problems: list[Problem]) -> Iterator[tuple[str, str]]:
@@ -172,7 +175,7 @@ def _check_shard(folder: _Dir, number: int, decoders: ThreadPoolExecutor | None)
         shard.add(tar, decode_problems(store, tar, roots, decoders))
         shard.add(stills, still_problems(store, stills))
     _check_ledger(folder, shard, clips)
-    _check_texts(folder, shard, clips, roots, times, artifact.digest)
+    _check_layers(folder, shard, clips, roots, times, artifact.digest)
     return shard
 
 
@@ -188,7 +191,7 @@ def _check_ledger(folder: _Dir, shard: _Shard, clips: Sequence[Row]) -> None:
     shard.add(name, ledger_problems(table.to_pylist(), folder.sources.get(shard.number, ()), clips))
 
 
-def _check_texts(
+def _check_layers(
     folder: _Dir,
     shard: _Shard,
     clips: Sequence[Row],
@@ -196,10 +199,10 @@ def _check_texts(
     times: Mapping[str, set[int]],
     media: str,
 ) -> None:
-    """Captions and texts of one shard, and whether they were made from what is there now."""
+    """Captions, texts and features of one shard, and whether they were made from what is there now."""
     stem = shard_name(shard.number)
     digests = {f"media/{stem}.parquet": media}
-    for where in folder.texts:
+    for where in folder.layers:
         name = f"{where}/{stem}.parquet"
         if name not in folder.files:
             continue  # not made yet: `curate status` and the next run know
@@ -210,8 +213,13 @@ def _check_texts(
         shard.add(name, _digest_problems(table, artifact))
         shard.add(name, _origin_problems(artifact, digests))
         rows = table.to_pylist()
-        is_text = where.startswith("text/")
-        shard.add(name, text_problems(rows, clips) if is_text else caption_problems(rows, roots, times))
+        if where.startswith("features/"):
+            for changed, what in file_problems(folder.store, artifact.files, folder.files):
+                shard.add(changed, [what])
+            shard.add(name, feature_problems(folder.store, f"{where}/{stem}.npy", rows, roots))
+        else:
+            is_text = where.startswith("text/")
+            shard.add(name, text_problems(rows, clips) if is_text else caption_problems(rows, roots, times))
 
 
 def _table(folder: _Dir, name: str, shard: _Shard) -> tuple[pa.Table | None, Artifact | None]:
@@ -242,11 +250,12 @@ def _origin_problems(artifact: Artifact, digests: Mapping[str, str]) -> Iterator
 
 def _belongs(folder: str, name: str) -> bool:
     if name == STAGE:
-        return folder not in ("captions", "text")
+        return folder not in _OF_LAYERS
     path = PurePosixPath(name)
-    suffixes = {"media": (".tar", ".parquet"), "keyframes": (".tar",), "captions": (), "text": ()}
+    suffixes = {"media": (".tar", ".parquet"), "keyframes": (".tar",), **dict.fromkeys(_OF_LAYERS, ())}
     is_shard = len(path.stem) >= SHARD_DIGITS and path.stem.isdecimal() and path.stem == shard_name(int(path.stem))
-    return is_shard and path.suffix in suffixes.get(folder, (".parquet",))
+    of_layer = (".npy", ".parquet") if folder.startswith("features/") else (".parquet",)
+    return is_shard and path.suffix in suffixes.get(folder, of_layer)
 
 
 def _sources(store: Store, problems: list[Problem]) -> dict[int, list[Row]]:
@@ -306,8 +315,8 @@ def _index_problems(store: Store, shards: Sequence[_Shard]) -> Iterator[Problem]
 
 
 def _without_media(folder: _Dir, media: set[int]) -> Iterator[Problem]:
-    """Captions and texts of shards that have no committed media: rows without bytes."""
-    for where in folder.texts:
+    """Captions, texts and features of shards that have no committed media: rows without bytes."""
+    for where in folder.layers:
         for shard in sorted(set(folder.shards(where)) - media):
             yield Problem(f"{where}/{shard_name(shard)}.parquet", "its shard has no committed media; run curate again")
 

@@ -26,6 +26,7 @@ from training.data.decode import Frame
 from training.vidlankd.encoders import autocast, cropped, normalised, scaled
 
 _IMAGE_SIDE = 224
+_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError)  # what it makes of torch.load
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -145,7 +146,7 @@ def _read(name: str, weights: str) -> dict[str, Any]:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, UnpicklingError, EOFError, RuntimeError) as error:
+    except (*_DAMAGE, SafetensorError, UnpicklingError, EOFError) as error:
         raise UserError(f"weights.{name}={weights!r}: can't be read as weights ({_first_line(error)})") from None
     state = state.get("state_dict", state) if isinstance(state, dict) else {}
     return {key.removeprefix("module."): value for key, value in state.items()}

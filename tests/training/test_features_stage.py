@@ -1,0 +1,217 @@
+"""The extraction of visual features: what is committed, what is counted, what a second run does."""
+
+import asyncio
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.shard_factory import build_dir, encode_root, luma_of
+
+from runtime.attempts import Attempts
+from runtime.config import build
+from runtime.errors import UserError
+from shards.check import check
+from shards.errors import ShardError
+from shards.lock import Lock, LockedError
+from shards.manifest import Manifest, StageMark, write_manifest, write_stage
+from shards.reader import read_artifact, read_table
+from shards.store import Store
+from training.vidlankd import features
+from training.vidlankd.encoders import Rows, centres, open_encoder
+from training.vidlankd.feature_store import FeatureStore
+from training.vidlankd.features import FeaturesSettings, extract
+from training.vidlankd.features_worker import FeaturesWorker, Place
+from training.vidlankd.originals import Originals
+
+ENCODER = "clip:random:tiny"
+STEM = "features/tiny/0000000"
+
+
+def settings(**changes):
+    return build(FeaturesSettings, {"encoder": ENCODER, "name": "tiny", **changes}, "features")
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory) -> Path:
+    """A DIR without features."""
+    root = tmp_path_factory.mktemp("plain") / "dir"
+    build_dir(root, shards=1, videos_per_shard=1)
+    return root
+
+
+@pytest.fixture
+def fresh(plain, tmp_path) -> Path:
+    return Path(shutil.copytree(plain, tmp_path / "dir"))
+
+
+def work(root: Path, encoder=None, originals=None, shard: int = 0):
+    """Make one shard's features in this process, as a worker does."""
+    store = Store(root)
+    place = Place(str(root), "features/tiny", "features/tiny", str(root / "features" / ".scratch"), "hash")
+    encoder = encoder or open_encoder(settings(), "cpu")
+    told = {"encoder": ENCODER, "width": encoder.width, "encoder_identity": encoder.identity}
+    write_stage(store, "features/tiny", StageMark("features", "hash", told))
+    return asyncio.run(FeaturesWorker(place, encoder, originals).process(shard))
+
+
+def rows_of(root: Path) -> dict[str, dict]:
+    return {row["root_key"]: row for row in read_table(Store(root), f"{STEM}.parquet").to_pylist()}
+
+
+def roots_of(root: Path) -> dict[str, dict]:
+    rows = read_table(Store(root), "media/0000000.parquet").to_pylist()
+    return {row["key"]: row for row in rows if row["parent_key"] is None}
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(180)
+def test_a_run_extracts_all_shards_and_a_second_one_does_nothing_without_ray(tmp_path, capfd):
+    root = tmp_path / "dir"
+    build_dir(root, shards=2, videos_per_shard=1)
+    assert extract([str(root)], settings(pool={"max": 1}), quiet=True) == 0
+    assert "features/tiny has 2 shards, 4 roots" in capfd.readouterr().err
+    assert FeatureStore.open([str(root)], "tiny").has(str(root), 1)
+    assert [str(problem) for problem in check(Store(root), decode=False)] == []
+    assert not [path for path in (root / "features").iterdir() if path.name != "tiny"]
+    before = {path: path.stat().st_mtime_ns for path in (root / "features").rglob("*")}
+    code = (
+        "import sys; from training.vidlankd.features import *\n"
+        f"extract([{str(root)!r}], FeaturesSettings(encoder={ENCODER!r}, name='tiny'))\n"
+        "assert 'ray' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "nothing to do" in done.stderr
+    assert {path: path.stat().st_mtime_ns for path in (root / "features").rglob("*")} == before
+
+
+def test_rows_and_times_of_a_root_cover_its_length(fresh):
+    result = work(fresh)
+    assert result.fatal is None
+    for key, row in rows_of(fresh).items():
+        root = roots_of(fresh)[key]
+        seconds = root["num_frames"] / root["fps"]
+        assert row["rows"] == len(row["times"]) == round(seconds)
+        assert np.allclose(row["times"], (np.arange(row["rows"]) + 0.5) * seconds / row["rows"], atol=1e-4)
+    array = np.load(fresh / f"{STEM}.npy")
+    assert array.dtype == np.float16 and len(array) == result.counts["rows"]
+    assert np.allclose(np.linalg.norm(array.astype(np.float32), axis=1), 1, atol=1e-2)
+
+
+def test_the_table_names_the_array_with_its_hash_and_what_it_was_made_from(fresh):
+    work(fresh)
+    store = Store(fresh)
+    artifact = read_artifact(store, f"{STEM}.parquet")
+    assert artifact.inputs == {"media/0000000.parquet": read_artifact(store, "media/0000000.parquet").digest}
+    assert artifact.files[f"{STEM}.npy"].size == (fresh / f"{STEM}.npy").stat().st_size
+    assert check(store, decode=False) == []
+
+
+def test_an_undecodable_root_is_counted_and_the_others_go_on(fresh):
+    root = next(iter(roots_of(fresh).values()))
+    with (fresh / "media/0000000.tar").open("r+b") as tar:
+        tar.seek(root["byte_offset"])
+        tar.write(bytes(root["byte_size"]))
+    result = work(fresh)
+    assert result.fatal is None and result.counts["failed:undecodable"] == 1
+    rows = rows_of(fresh)
+    assert rows[root["key"]]["failed"] == "undecodable" and rows[root["key"]]["rows"] == 0
+    assert sum(row["rows"] > 0 for row in rows.values()) == len(rows) - 1
+    kept = FeatureStore.open([str(fresh)], "tiny")
+    assert kept.read(str(fresh), 0, root["key"], 0.0, 5.0, 8) is None
+
+
+def test_a_root_that_killed_two_workers_is_passed_over(fresh):
+    key = next(iter(roots_of(fresh)))
+    note = fresh / "features/.scratch/attempts/0000000" / key
+    note.parent.mkdir(parents=True)
+    note.write_bytes(b"..")
+    assert Attempts(note.parent).deaths(key) == 2
+    assert work(fresh).counts["failed:undecodable"] == 1
+
+
+def test_originals_are_found_by_the_name_in_their_address_and_missing_ones_counted(fresh, tmp_path):
+    roots = list(roots_of(fresh).values())
+    folder = tmp_path / "downloads" / "sub"
+    folder.mkdir(parents=True)
+    result = work(fresh, originals=Originals(tmp_path / "downloads"))
+    assert result.counts["failed:original_missing"] == len(roots)
+    last = max(root["end"] for root in roots)
+    (folder / f"{roots[0]['source'].rpartition('/')[2]}.mp4").write_bytes(encode_root(round(last * 8) + 8))
+    result = work(fresh, originals=Originals(tmp_path / "downloads"))
+    assert "failed:original_missing" not in result.counts and result.counts["rows"] > 0
+
+
+def test_an_original_is_read_where_the_root_was_cut(fresh, tmp_path):
+    root = max(roots_of(fresh).values(), key=lambda row: row["start"])
+    first = root["start"] - root["offset"]
+    (tmp_path / f"{root['video_id']}.mp4").write_bytes(encode_root(round(root["end"] * 8) + 8))
+    seen = []
+
+    class Watcher:
+        name, identity, width, fps, frames_per_row, short_side = "w", "w", 1, 8.0, 1, 48
+
+        def frames(self, seconds):
+            return round(seconds * 8)
+
+        def encode(self, frames, seconds):
+            seen.append([int(frame.mean()) for frame in frames])
+            return Rows(np.ones((1, 1), np.float32), centres(1, seconds))
+
+    work(fresh, encoder=Watcher(), originals=Originals(tmp_path))
+    expected = [luma_of(round(first * 8) + number) for number in range(root["num_frames"])]
+    assert np.abs(np.array(seen[-1]) - expected).max() < 6
+
+
+def test_what_changes_with_the_media_is_made_again_and_nothing_else(fresh, monkeypatch):
+    plan = features._plan(Store(fresh), settings(), "identity", False)
+    assert plan.work.todo == (0,)
+    result = work(fresh)
+    assert result.fatal is None
+    write_stage(Store(fresh), "features/tiny", StageMark("features", plan.content_hash, {}))
+    assert features._plan(Store(fresh), settings(), "identity", False).work.stale == (0,), "of another hash"
+    (fresh / f"{STEM}.npy").write_bytes(b"cut")
+    assert features._plan(Store(fresh), settings(), "identity", False).work.todo == (0,)
+
+
+def test_changed_settings_are_refused_with_the_remedy(fresh):
+    work(fresh)
+    with pytest.raises(UserError, match=r"features/tiny of .* was made with other settings .*--replace"):
+        extract([str(fresh)], settings(fps=2.0))
+
+
+def test_a_rate_that_the_shards_do_not_hold_is_refused_with_both_remedies(fresh):
+    asked = settings(encoder="resnet18+r3d_18", weights="random")
+    with pytest.raises(
+        UserError, match=r"24 frames a second.* hold 8; take encoder=resnet18\+r3d_18@8fps, or set video=original"
+    ):
+        extract([str(fresh)], asked)
+
+
+def test_a_folder_that_is_no_dir_and_one_without_media_are_refused(tmp_path):
+    with pytest.raises(ShardError, match=r"no manifest\.json"):
+        extract([str(tmp_path)], settings())
+    write_manifest(Store(tmp_path), Manifest("test", {}, 1, "hash"))
+    with pytest.raises(UserError, match="no shard has media yet"):
+        extract([str(tmp_path)], settings())
+
+
+def test_features_that_another_run_extracts_are_left_alone(fresh):
+    with Lock(Store(fresh / "features")), pytest.raises(LockedError, match="another run holds"):
+        extract([str(fresh)], settings())
+
+
+def test_check_finds_an_array_that_has_changed(fresh):
+    work(fresh)
+    array = np.load(fresh / f"{STEM}.npy")
+    np.save(fresh / f"{STEM}.npy", array + np.float16(1))
+    problems = [(problem.where, problem.what) for problem in check(Store(fresh), decode=False)]
+    assert problems == [(f"{STEM}.npy", "its content has changed since it was committed (SHA-256 differs)")]
+
+
+def test_a_stray_file_among_features_is_named_by_check(fresh):
+    work(fresh)
+    (fresh / "features/tiny/notes.txt").write_text("x")
+    assert [problem.where for problem in check(Store(fresh), decode=False)] == ["features/tiny/notes.txt"]
