@@ -77,6 +77,8 @@ class RootTask:
     """Its shard in that DIR; -1 where it is of none."""
     seed: int = 0
     """Of whatever else is drawn for it; from (seed, epoch, root)."""
+    kept: bool = True
+    """False where curation marked all of its clips as not to keep: that they lack texts is no fault then."""
 
 
 Reason = Literal[

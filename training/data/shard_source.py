@@ -131,6 +131,7 @@ class ShardSource:
             shard.ref.folder,
             shard.ref.number,
             seed_of(self._seed, epoch, shard.keys[root], "text"),
+            kept=bool(kept),
         )
 
     def _texts(self, row: Row) -> dict[str, str | None]:

@@ -131,7 +131,9 @@ class ClipTextMaker:
         for row, found in zip(rows, features, strict=True):
             reason = _unusable(row, found)
             usable.append(None if reason else found)
-            if reason and row.task.key:  # what fills up the last batch is not missed
+            if (
+                reason and row.task.key and row.task.kept
+            ):  # what fills up the last batch, or was filtered, is not missed
                 skips[reason] += 1
                 examples.setdefault(reason, f"{row.clip.key}: {_SAID[reason]}")
         video_BTD, frames_BT = stack_features(usable, self.store.width, self.max_rows)
