@@ -94,6 +94,13 @@ def test_another_kind_of_tokenizer_is_refused_by_name(tmp_path: Path) -> None:
         TextTokenizer.from_folder(tmp_path)
 
 
+def test_a_wordpiece_tokenizer_that_splits_otherwise_is_refused(folder: Path, tmp_path: Path) -> None:
+    rules = json.loads((folder / "tokenizer.json").read_text())
+    (tmp_path / "tokenizer.json").write_text(json.dumps(rules | {"pre_tokenizer": {"type": "WhitespaceSplit"}}))
+    with pytest.raises(UserError, match="finds words by WhitespaceSplit; take"):
+        TextTokenizer.from_folder(tmp_path)
+
+
 def test_a_missing_special_token_is_named(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text((folder / "tokenizer.json").read_text().replace("[MASK]", "[HIDE]"))
     with pytest.raises(UserError, match=r"has no \[MASK\]"):

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,15 +13,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from filelock import FileLock
 from support.shard_factory import LAYER, build_dir
 from support.tiny_bert import tiny_tokenizer
 from support.tiny_corpus import sentences, tokenise
 
 from runtime.config import build
-from runtime.errors import UserError
+from runtime.errors import MachineError, UserError
 from shards.dataset import Dataset
 from training.vidlankd import corpus, corpus_lines
-from training.vidlankd.token_files import TokenBlocks
+from training.vidlankd.corpus import Part, look_at_files, parts_of
+from training.vidlankd.part_maker import made_by
+from training.vidlankd.token_files import PartRecord, TokenBlocks
 from training.vidlankd.tokenize import TokenizeSettings
 from training.vidlankd.tokenizer import TextTokenizer
 
@@ -252,6 +256,26 @@ def test_a_killed_run_is_finished_by_the_next(tmp_path: Path, vocabulary: Path) 
     assert again.kept == 3
     tokenise([text], tmp_path / "undisturbed", vocabulary, part_mb=0.1)
     assert stream(tmp_path / "out") == stream(tmp_path / "undisturbed")
+
+
+class Dies:
+    """Stands for a part that is too much for the machine."""
+
+    def __call__(self, number: int, part: Part) -> PartRecord:
+        os._exit(9)
+
+
+def test_a_worker_that_dies_is_the_machines_fault(tmp_path: Path) -> None:
+    [source] = look_at_files([written(tmp_path, "the cat")], TokenizeSettings())
+    with pytest.raises(MachineError, match="a tokenizing process died"):
+        list(made_by(Dies(), enumerate(parts_of(source, 1000)), 1, {}))
+
+
+def test_two_runs_do_not_write_one_corpus(tmp_path: Path, vocabulary: Path) -> None:
+    text, out = written(tmp_path, "the cat"), tmp_path / "out"
+    out.mkdir()
+    with FileLock(out / ".lock"), pytest.raises(UserError, match="another `train-vidlankd tokenize` is writing there"):
+        tokenise([text], out, vocabulary)
 
 
 def test_other_settings_and_changed_inputs_are_refused_with_what_changed(tmp_path: Path, vocabulary: Path) -> None:

@@ -186,9 +186,11 @@ def _special_names(folder: Path, where: str) -> dict[str, str]:
 
 
 def _check(rules: Mapping[str, Any], where: str) -> None:
-    kind = rules["model"]["type"]
-    if kind != "WordPiece":
-        raise UserError(f"tokenizer {where}: is of the kind {kind}; take a WordPiece tokenizer of BERT's kind")
+    model, words = rules["model"]["type"], (rules["pre_tokenizer"] or {}).get("type")
+    if model != "WordPiece":
+        raise UserError(f"tokenizer {where}: is of the kind {model}; take a WordPiece tokenizer of BERT's kind")
+    if words != "BertPreTokenizer":
+        raise UserError(f"tokenizer {where}: finds words by {words}; take a WordPiece tokenizer of BERT's kind")
 
 
 def _ids(tokenizer: Tokenizer, names: Mapping[str, str], where: str) -> dict[str, int]:
