@@ -1,0 +1,261 @@
+"""Does it transfer? How things look is seen by a teacher, told to nobody, and asked of students; three seeds, on CPU.
+
+    python -m bench.transfer --output FILE.md    # everything, two processes of one thread each: under 45 minutes
+    python -m bench.transfer --small             # the same code in two minutes: nothing is learnt in so few steps
+
+The world is that of `bench.transfer_data`: nouns, and videos that show the colour, shape and direction of what they
+name, with captions that never tell them. Of two thirds of the nouns the students' corpus states the looks; of the held
+out third no text does. All students take equally many steps over the same number of blocks and differ in nothing else:
+
+    text only                   the corpus
+    text + captions             the corpus, and the captions of the videos as more text
+    caption teacher, NST+CRD    distilled from a teacher that saw the captions and no video
+    NST, CRD, NST+CRD           distilled from a teacher that saw videos with captions
+    told                        text only, on a corpus that states the looks of all nouns: what is there to be had
+
+The models, losses, batches and the loop are those of `train-vidlankd`, on a DIR that `bench.transfer_shards` writes.
+The teacher's contrast is InfoNCE over the batch: the paper's hinge with one negative gets there too slowly for tiny
+models in a few minutes. What is asked is in `bench.transfer_probe`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import multiprocessing
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from transformers import BertForMaskedLM, BertTokenizer
+
+from bench import transfer_data as data
+from bench.transfer_probe import cloze, probe
+from bench.transfer_report import CLOZE, PROBE, TOLD, Outcome, report
+from bench.transfer_shards import NAME, write_videos
+from training.engine.compute import ComputeSettings, Precision
+from training.engine.distributed import Ranks
+from training.engine.loop import LoopSettings, Run, train
+from training.engine.optim import OptimSettings
+from training.engine.task import Batches, Task
+from training.vidlankd.bert import BertShape
+from training.vidlankd.blocks import TextBatches, TextSettings
+from training.vidlankd.clip_text import ClipTextBatches, ClipTextSettings, open_features, open_maker, open_source
+from training.vidlankd.objectives import StudentLossSettings
+from training.vidlankd.states import Corpus, StatesSettings, TeacherStates, open_states
+from training.vidlankd.student import StudentModelSettings
+from training.vidlankd.student_task import StudentTask, build_student
+from training.vidlankd.teacher import TeacherModelSettings, build_teacher
+from training.vidlankd.teacher_task import TeacherLossSettings, TeacherTask
+from training.vidlankd.tokenize import TokenizeSettings, tokenize
+from training.vidlankd.tokenizer import TextTokenizer
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What one student learns from."""
+
+    name: str
+    corpora: tuple[str, ...] = ("corpus",)
+    """Each as often as the others."""
+    teacher: str | None = None
+    nst: float = 0.0
+    crd: float = 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all runs share."""
+
+    folder: Path
+    steps: int
+    videos: int
+    leak: float
+
+    def of(self, seed: int) -> Path:
+        """Where everything of a seed lies."""
+        return self.folder / f"seed{seed}"
+
+
+VIDEO, CAPTIONS = "teacher with video", "teacher without video"
+VARIANTS: Final = (
+    Variant("text only"),
+    Variant("text + captions", corpora=("corpus", "captions")),
+    Variant("caption teacher, NST+CRD", teacher=CAPTIONS, nst=1.0, crd=1.0),
+    Variant("NST", teacher=VIDEO, nst=1.0),
+    Variant("CRD", teacher=VIDEO, crd=1.0),
+    Variant("NST+CRD", teacher=VIDEO, nst=1.0, crd=1.0),
+    Variant("told", corpora=("told",)),
+)
+SHAPE: Final = BertShape(layers=2, hidden=64, heads=4, intermediate=256, positions=32, dropout=0.0)
+BLOCK: Final = 3 * data.SENTENCE
+"""Tokens of a student's block without its specials: three sentences."""
+BATCH: Final = 64
+VIDEOS, SENTENCES = 4000, 20_000
+QUEUE: Final = 4096
+NST_KERNEL: Final = "gaussian"
+OPTIMIZER: Final = OptimSettings(lr=1e-3, lr_end=0.0, schedule="linear", weight_decay=0.01, clip_norm=1.0)
+COMPUTE: Final = ComputeSettings(device="cpu", precision="fp32")
+
+
+def main() -> int:
+    """Train everything, print the tables, write them to a file."""
+    arguments = _parse()
+    seeds, steps = ([0], 80) if arguments.small else (list(range(arguments.seeds)), arguments.steps)
+    variants = [variant for variant in VARIANTS if arguments.only in variant.name]
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="transfer-") as scratch:
+        plan = Plan(Path(scratch), steps, 200 if arguments.small else VIDEOS, arguments.leak)
+        outcomes = list(_run_all(plan, variants, seeds, arguments.processes))
+    setup = (
+        f"Students: {steps} steps of {BATCH} blocks of {BLOCK + 2} tokens. Teachers: {steps} steps of {BATCH} clips of "
+        f"{plan.videos} videos. {SHAPE.layers} layers, {SHAPE.hidden} wide; queue of {QUEUE}, {NST_KERNEL} NST; "
+        f"{arguments.processes} processes of one thread"
+    )
+    text = report(outcomes, [VIDEO, CAPTIONS, *(variant.name for variant in VARIANTS)], setup, time.monotonic() - began)
+    print(text)
+    if arguments.output:
+        arguments.output.write_text(text, encoding="utf-8")
+    return 0
+
+
+def prepare(plan: Plan, seed: int) -> None:
+    """Everything that the runs of a seed share: the world's videos, the texts, the vocabulary."""
+    world, folder = data.make_world(seed), plan.of(seed)
+    folder.mkdir()
+    write_tokenizer(folder / "tokenizer")
+    write_videos(world, folder / "videos", plan.videos, seed, plan.leak)
+    settings = TokenizeSettings(tokenizer=f"path://{folder / 'tokenizer'}", block=BLOCK, column="caption", workers=0)
+    tokenize([], folder / "captions", settings, shards=[str(folder / "videos")])
+    texts = {
+        "corpus": data.corpus(world, SENTENCES, np.random.default_rng((seed, 1))),
+        "told": data.corpus(world, SENTENCES, np.random.default_rng((seed, 1)), tell_all=True),
+    }
+    for name, sentences in texts.items():
+        lines = folder / f"{name}.txt"
+        lines.write_text("".join(f"{sentence} .\n" for sentence in sentences), encoding="utf-8")
+        tokenize([lines], folder / name, settings)
+
+
+def run_teacher(plan: Plan, seed: int, name: str) -> Outcome:
+    """Train a teacher and read its states."""
+    folder = plan.of(seed)
+    tokenizer = TextTokenizer.from_folder(folder / "tokenizer")
+    videos = str(folder / "videos")
+    settings = ClipTextSettings(shards=(videos,), features=NAME, text=("caption",), held_out=0)
+    store = open_features(settings)
+    model = TeacherModelSettings(shape=SHAPE, projection=128, block=BLOCK + 2, max_rows=8)
+    loss = TeacherLossSettings(contrastive=float(name == VIDEO), kind="info_nce")
+    with _quiet(folder / f"{name}.log", seed):
+        maker = open_maker(settings, store, tokenizer, model.block, model.max_rows, pin=False)
+        batches = ClipTextBatches(open_source(settings, seed), maker, BATCH, 1, Ranks())
+        task = TeacherTask(build_teacher(model, tokenizer, store), tokenizer, loss, COMPUTE, Ranks())
+        seconds = _train(task, batches, plan, seed, folder / "runs" / name)
+        task.save(folder / name)
+    scores = {PROBE: probe(task.module.text.eval(), tokenizer, data.make_world(seed))}
+    return Outcome(name, seed, scores, None, seconds)
+
+
+def run_student(plan: Plan, seed: int, variant: Variant) -> Outcome:
+    """Train a student and ask it."""
+    folder = plan.of(seed)
+    text = TextSettings(corpus=dict.fromkeys((str(folder / name) for name in variant.corpora), 1.0))
+    loss = StudentLossSettings(nst=variant.nst, crd=variant.crd, nst_kernel=NST_KERNEL, queue=QUEUE)
+    with _quiet(folder / f"{variant.name}.log", seed):
+        batches = TextBatches(text, global_batch=BATCH, ranks=Ranks(), seed=seed)
+        states = _open_states(folder / variant.teacher, batches, text) if variant.teacher else None
+        model = build_student(StudentModelSettings(shape=SHAPE), loss, batches.tokenizer, states)
+        held_out = list(batches.held_out(BATCH))
+        task = StudentTask(model, batches.tokenizer, loss, COMPUTE, Ranks(), states, held_out, seed)
+        seconds = _train(task, batches, plan, seed, folder / "runs" / variant.name)
+        accuracy = 100 * task.evaluate()["mlm_accuracy"]
+    return Outcome(variant.name, seed, _asked(model.text, batches.tokenizer, seed), accuracy, seconds)
+
+
+def write_tokenizer(folder: Path) -> None:
+    """Lay down a WordPiece tokenizer of the world's words."""
+    entries = {word: number for number, word in enumerate(data.vocabulary())}
+    BertTokenizer(vocab=entries, model_max_length=SHAPE.positions).save_pretrained(folder)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, help="Markdown file for the tables")
+    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
+    parser.add_argument("--steps", type=int, default=3000, help="of each teacher and each student")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--leak", type=float, default=0.0, help="share of captions that name colours of told nouns")
+    parser.add_argument("--only", default="", help="part of the name of the students to train")
+    parser.add_argument("--small", action="store_true", help="one seed, 80 steps")
+    return parser.parse_args()
+
+
+def _run_all(plan: Plan, variants: Sequence[Variant], seeds: Sequence[int], processes: int) -> Iterator[Outcome]:
+    """Teachers before those who learn from them; what needs none beside them."""
+    alone = [variant for variant in variants if variant.teacher is None]
+    taught = [variant for variant in variants if variant.teacher is not None]
+    names = [name for name in (VIDEO, CAPTIONS) if any(variant.teacher == name for variant in taught)]
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for done in [pool.submit(prepare, plan, seed) for seed in seeds]:
+            done.result()
+        teachers = [pool.submit(run_teacher, plan, seed, name) for seed in seeds for name in names]
+        students = [pool.submit(run_student, plan, seed, variant) for seed in seeds for variant in alone]
+        yield from _told(teachers + students)
+        yield from _told([pool.submit(run_student, plan, seed, variant) for seed in seeds for variant in taught])
+
+
+def _told(runs: Sequence[Future[Outcome]]) -> Iterator[Outcome]:
+    """Outcomes as they come, each with a line on standard error."""
+    for done in as_completed(runs):
+        outcome = done.result()
+        print(outcome.text(), file=sys.stderr, flush=True)
+        yield outcome
+
+
+def _open_states(folder: Path, batches: TextBatches, text: TextSettings) -> TeacherStates:
+    corpus = Corpus(batches.corpus_identity, batches.blocks, batches.length, text.masking.content(), None)
+    device, settings = torch.device("cpu"), StatesSettings(teacher=str(folder))
+    states = open_states(settings, corpus, batches.tokenizer, Precision(torch.float32, "as set"), device)
+    assert states is not None
+    return states
+
+
+def _train(task: Task, batches: Batches, plan: Plan, seed: int, folder: Path) -> float:
+    """Run the loop; the seconds that it took."""
+    steps = plan.steps
+    loop = LoopSettings(steps=steps, batch_size=BATCH, seed=seed, log_every=100, evaluate_every=0, save_every=steps)
+    optimizer = OPTIMIZER.model_copy(update={"warmup": steps // 20})
+    began = time.monotonic()
+    train(Run(task, batches, optimizer, loop, Ranks(), folder, {}))
+    return time.monotonic() - began
+
+
+def _asked(model: BertForMaskedLM, tokenizer: TextTokenizer, seed: int) -> dict[str, dict[str, float]]:
+    """All that students are asked."""
+    world = data.make_world(seed)
+    model.eval()
+    return {
+        CLOZE: cloze(model, tokenizer, world.held_out),
+        PROBE: probe(model, tokenizer, world),
+        TOLD: cloze(model, tokenizer, world.told),
+    }
+
+
+@contextlib.contextmanager
+def _quiet(log: Path, seed: int) -> Iterator[None]:
+    """One thread, a seed, and the loop's lines in a file."""
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    with log.open("w") as stream, contextlib.redirect_stdout(stream):
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())
