@@ -8,15 +8,19 @@ from pathlib import Path
 import pytest
 import torch
 from support.ranks import on_ranks
-from support.students import LENGTH, blocks, shape, states_of, teacher_in, tokenizer_in
+from support.students import EXACT, LENGTH, blocks, shape, states_of, teacher_in, tokenizer_in
+from support.tiny_corpus import sentences, tiny_corpus
 
 from runtime.errors import UserError
 from training.engine.compute import ComputeSettings
 from training.engine.distributed import Ranks
 from training.engine.task import NonFiniteLoss
+from training.vidlankd.blocks import TextBatches, TextSettings
 from training.vidlankd.losses import crd, crd_normaliser, masked_lm, nst
+from training.vidlankd.masking import MaskSettings
 from training.vidlankd.objectives import StudentLossSettings
 from training.vidlankd.records import IGNORED
+from training.vidlankd.states import Corpus, StatesSettings, open_states
 from training.vidlankd.student import StudentModelSettings
 from training.vidlankd.student_task import StudentTask, build_student
 from training.vidlankd.tokenizer import TextTokenizer
@@ -204,6 +208,47 @@ def test_cached_states_give_the_step_that_computed_ones_give(home, tmp_path):
     plain, cached = task_in(home), task_in(home, static_copies=1, cache=tmp_path)
     expected = run(plain, home, range(3)) + run(plain, home, range(3))
     assert run(cached, home, range(3)) + run(cached, home, range(3)) == expected
+
+
+def test_a_tokenised_corpus_trains_a_student_whose_cache_serves_from_the_second_round_of_masks_on(tmp_path):
+    """Blocks, masks, teacher, cache and student as the command joins them; two epochs of one static mask."""
+    tokens = tiny_corpus(tmp_path / "corpus", sentences(60), block=LENGTH - 2)
+    data = TextSettings(corpus=(str(tokens),), masking=MaskSettings(static_copies=1))
+    batches = TextBatches(data, global_batch=ROWS, ranks=ONE, seed=0)
+    teacher = teacher_in(tmp_path / "teacher", batches.tokenizer, hidden=TEACHER_WIDTH)
+    settings = StatesSettings(teacher=teacher, cache=tmp_path / "cache")
+    corpus = Corpus.of(batches, data.masking)
+    states = open_states(settings, corpus, batches.tokenizer, EXACT, ONE.device)
+    model = build_student(StudentModelSettings(shape=shape()), BOTH, batches.tokenizer, states)
+    compute = ComputeSettings(device="cpu")
+    task = StudentTask(model, batches.tokenizer, BOTH, compute, ONE, states, batches.held_out(ROWS))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    scores, stream = [task.evaluate()], batches.start(0)
+    for _ in range(2):
+        for _ in range(batches.steps_per_epoch):
+            task.step(next(stream))
+            optimizer.step()
+            optimizer.zero_grad()
+            task.after_step()
+        states._text = None  # a second epoch must not need it
+        scores.append(task.evaluate())
+    stream.close()
+    assert scores[2]["mlm_loss"] < scores[0]["mlm_loss"]
+    trained = corpus.blocks - sum(len(batch) for batch in batches.held_out(ROWS))
+    assert f"({trained} of {corpus.blocks} rows there" in task.header().replace("'", "")
+
+
+def test_bfloat16_comes_near_float32(home):
+    tokenizer = TextTokenizer.from_folder(home / "tokenizer")
+    found = []
+    for precision in ("fp32", "bf16"):
+        task = task_in(home, ALL)
+        task = StudentTask(
+            task.module, tokenizer, ALL, ComputeSettings(device="cpu", precision=precision), ONE, task._states
+        )
+        found.append(run(task, home, range(3))[-1])
+    assert found[1] == pytest.approx(found[0], rel=0.03)
+    assert found[1] != found[0]
 
 
 def test_held_out_scores_are_those_of_all_masked_tokens(home):
