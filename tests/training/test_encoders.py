@@ -1,17 +1,21 @@
 """Encoders of visual features: rows over time, the paper's join, normalisation, weights, and what is refused."""
 
+import json
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
+from open_clip.model import CustomTextCLIP
 from safetensors.torch import save_file
+from support.tiny_clip import TEXT, VISION
 from torchvision.models import get_model
 
 from runtime.config import build
 from runtime.errors import UserError
 from training.vidla import export
 from training.vidla.init import ModelSettings, build_model
+from training.vidla.model import CLIP_MEAN, CLIP_STD
 from training.vidlankd.encoder_settings import EncoderName, EncoderSettings
 from training.vidlankd.encoders import Joined, PerChunk, PerFrame, centres, identity_of, normalised, open_encoder
 from training.vidlankd.encoders_torchvision import ImageNetwork
@@ -179,16 +183,26 @@ def test_a_joined_encoder_decodes_at_the_larger_size_and_scales_down_for_the_oth
     assert encoder.encode(iter(frames_of(8, 224, 260)), 1.0).features_ND.shape == (1, 1024)
 
 
-def test_a_clip_encoder_gives_clip_s_own_embeddings():
-    encoder = open_encoder(settings("clip:random:tiny"), "cpu")
-    model = build_model(ModelSettings(init="random:tiny", frames=1, temporal={"levels": 0}))
-    model.load_state_dict(encoder.network._tower._model.state_dict())
-    side = encoder.short_side
-    frames = frames_of(3, side, side)
-    pictures = normalised(np.stack(frames), model.mean, model.std, torch.device("cpu"))
+def test_a_clip_encoder_gives_the_embeddings_of_open_clip(tmp_path):
+    torch.manual_seed(1)
+    clip = CustomTextCLIP(24, dict(VISION), dict(TEXT)).eval()
+    save_file(clip.state_dict(), tmp_path / "open_clip_model.safetensors")
+    described = {"model_cfg": {"embed_dim": 24, "vision_cfg": VISION, "text_cfg": TEXT}}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(described))
+    encoder = open_encoder(settings(f"clip:path://{tmp_path}"), "cpu")
+    frames = frames_of(3, 32, 32)
     with torch.inference_mode():
-        expected = model.eval().encode_video(pictures[:, None]).numpy()
+        pictures = normalised(np.stack(frames), CLIP_MEAN, CLIP_STD, torch.device("cpu"))
+        expected = clip.encode_image(pictures, normalize=True).numpy()
     assert np.allclose(encoder.encode(iter(frames), 3.0).features_ND, expected, atol=1e-5)
+
+
+def test_a_clip_tower_that_is_no_vision_transformer_encodes_frames_too(tmp_path):
+    vision = {"image_size": 32, "layers": [1, 1, 1, 1], "width": 32}
+    config = {"embed_dim": 24, "vision_cfg": vision, "text_cfg": TEXT}
+    (tmp_path / "resnet.json").write_text(json.dumps(config))
+    encoder = open_encoder(settings(f"clip:random:{tmp_path / 'resnet.json'}"), "cpu")
+    assert encoder.encode(iter(frames_of(2, 32, 40)), 2.0).features_ND.shape == (2, 24)
 
 
 def test_random_weights_are_the_same_each_time():

@@ -78,27 +78,60 @@ def build_model(settings: ModelSettings) -> VidLA:
     return model
 
 
+def build_image_tower(settings: ModelSettings) -> tuple[nn.Module, dict[str, Any]]:
+    """The image tower of a CLIP as it is, of whatever kind: for frames one by one.
+
+    Args:
+        settings: `init` and `architecture` matter.
+
+    Returns:
+        open_clip's tower, and the architecture as `VidLA.architecture` has it (`mean` and `std` of its pictures).
+
+    Raises:
+        UserError: no such weights, they can't be had from here, or they are not of a CLIP.
+    """
+    architecture, weights = _described(settings)
+    clip = build_clip(architecture)
+    if weights is not None:
+        _load(clip, weights, settings.init)
+    return clip.visual, architecture
+
+
+Weights = Callable[[], str]
+"""The file with weights, fetched where it is not here yet."""
+
+
 def _build(settings: ModelSettings) -> VidLA:
+    folder = Path(models.resolve(settings.init).path) if "://" in settings.init else None
+    if folder is not None and export.is_export(folder):
+        return _from_export(folder, settings)
+    architecture, weights = _described(settings)
+    return _random(architecture, settings) if weights is None else _with_weights(architecture, settings, weights)
+
+
+def _described(settings: ModelSettings) -> tuple[dict[str, Any], Weights | None]:
+    """The architecture that `init` names, and its weights; None: random ones."""
     init = settings.init
     if init.startswith("random:"):
-        return _random(init.removeprefix("random:"), settings)
+        name = init.removeprefix("random:")
+        file = _TINY if name == "tiny" else Path(name)
+        config = _read_json(file) if file.suffix == ".json" else _known_config(name)
+        return _architecture(config, settings, CLIP_MEAN, CLIP_STD), None
     if "://" in init:
-        return _from_folder(init, settings)
+        return _in_folder(init, settings)
     architecture, _, tag = init.rpartition(":")
-    return _from_tag(architecture or settings.architecture, tag, settings)
+    return _tagged(architecture or settings.architecture, tag, settings)
 
 
-def _random(name: str, settings: ModelSettings) -> VidLA:
+def _random(architecture: dict[str, Any], settings: ModelSettings) -> VidLA:
     """An architecture without weights."""
-    file = _TINY if name == "tiny" else Path(name)
-    config = _read_json(file) if file.suffix == ".json" else _known_config(name)
-    model = build(_architecture(config, settings, CLIP_MEAN, CLIP_STD))
+    model = build(architecture)
     if settings.temperature != "keep":
         set_temperature(model, settings.temperature)
     return model
 
 
-def _from_tag(architecture: str, tag: str, settings: ModelSettings) -> VidLA:
+def _tagged(architecture: str, tag: str, settings: ModelSettings) -> tuple[dict[str, Any], Weights]:
     """open_clip's weights of that tag, with the activation that they were trained with."""
     name = architecture.removesuffix(_QUICK)
     config = _known_config(name)
@@ -112,14 +145,12 @@ def _from_tag(architecture: str, tag: str, settings: ModelSettings) -> VidLA:
             f"init={settings.init!r}: {name} has QuickGELU but {tag!r} was trained without; take another tag"
         )
     described = _architecture({**config, "quick_gelu": quick}, settings, entry["mean"], entry["std"])
-    return _with_weights(described, settings, lambda: _download(settings.init, entry))
+    return described, lambda: _download(settings.init, entry)
 
 
-def _from_folder(uri: str, settings: ModelSettings) -> VidLA:
-    """A folder with an export of ours, or with open_clip's configuration and weights."""
+def _in_folder(uri: str, settings: ModelSettings) -> tuple[dict[str, Any], Weights]:
+    """A folder with open_clip's configuration and weights."""
     folder = Path(models.resolve(uri).path)
-    if export.is_export(folder):
-        return _from_export(folder, settings)
     file = folder / "open_clip_config.json"
     if not file.is_file():
         raise UserError(
@@ -131,8 +162,9 @@ def _from_folder(uri: str, settings: ModelSettings) -> VidLA:
     weights = open_clip.factory._find_checkpoint_in_dir(folder)
     if weights is None:
         raise UserError(f"init={uri!r}: there is {file.name} but no weights beside it (open_clip_model.safetensors)")
-    architecture = _architecture(config, settings, pictures.get("mean", CLIP_MEAN), pictures.get("std", CLIP_STD))
-    return _with_weights(architecture, settings, lambda: weights)
+    found = str(weights)
+    mean, std = pictures.get("mean", CLIP_MEAN), pictures.get("std", CLIP_STD)
+    return _architecture(config, settings, mean, std), lambda: found
 
 
 def _from_export(folder: Path, settings: ModelSettings) -> VidLA:
@@ -146,23 +178,27 @@ def _from_export(folder: Path, settings: ModelSettings) -> VidLA:
     return model
 
 
-def _with_weights(architecture: dict[str, Any], settings: ModelSettings, weights: Callable[[], str]) -> VidLA:
+def _with_weights(architecture: dict[str, Any], settings: ModelSettings, weights: Weights) -> VidLA:
     """CLIP of this architecture with the weights at `weights()`, made into a VidLA.
 
     Weights are asked for last: what can't become a video tower is refused before anything is fetched.
     """
     clip = build_clip(architecture)
     check_supported(clip.visual)
-    try:
-        open_clip.load_checkpoint(clip, weights(), strict=True, weights_only=True)
-    except (RuntimeError, SafetensorError, UnpicklingError, EOFError) as error:
-        raise UserError(f"init={settings.init!r}: weights can't be read: {_first_line(error)}") from None
+    _load(clip, weights, settings.init)
     model = VidLA(clip, architecture)
     if settings.temperature == "keep":
         nn.init.constant_(model.logit_scale, clip.logit_scale.item())
     else:
         set_temperature(model, settings.temperature)
     return model
+
+
+def _load(clip: nn.Module, weights: Weights, init: str) -> None:
+    try:
+        open_clip.load_checkpoint(clip, weights(), strict=True, weights_only=True)
+    except (RuntimeError, SafetensorError, UnpicklingError, EOFError) as error:
+        raise UserError(f"init={init!r}: weights can't be read: {_first_line(error)}") from None
 
 
 def _download(init: str, entry: Mapping[str, Any]) -> str:

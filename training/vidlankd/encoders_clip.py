@@ -8,6 +8,7 @@ Shapes: N frames or clips, T frames of a clip, S pixels of a side, C = 3 colours
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,13 +20,13 @@ from runtime.config import build, content_hash
 from runtime.errors import UserError
 from training.data.decode import Frame
 from training.vidla import export
-from training.vidla.init import ModelSettings, build_model
+from training.vidla.init import ModelSettings, build_image_tower, build_model
 from training.vidla.model import VidLA
 from training.vidlankd.encoders import autocast, cropped, normalised, scaled
 
 
 class ClipImageTower:
-    """A CLIP image tower: the middle square of a frame to its embedding."""
+    """A CLIP image tower of any kind: the middle square of a frame to its embedding."""
 
     def __init__(self, weights: str, device: torch.device) -> None:
         """Build it.
@@ -37,12 +38,15 @@ class ClipImageTower:
         Raises:
             UserError: weights that can't be had, or no CLIP.
         """
-        asked = {"init": weights, "frames": 1, "temporal": {"levels": 0}}
+        asked = build(ModelSettings, {"init": weights}, f"encoder=clip:{weights}")
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            model = build_model(build(ModelSettings, asked, f"encoder=clip:{weights}"))
-        self._tower = _Tower(model, device)
-        self.width, self.short_side = model.embed_dim, model.image_size
+            torch.manual_seed(0)  # random weights are the same each time
+            tower, architecture = build_image_tower(asked)
+        self._tower, self._device = tower.to(device).eval().requires_grad_(False), device
+        self._mean, self._std = architecture["mean"], architecture["std"]
+        side: Any = tower.image_size
+        self.width = int(architecture["embed_dim"])
+        self.short_side = int(side if isinstance(side, int) else min(side))
         self.revision = clip_revision(weights)
 
     def fit(self, frame: Frame) -> Frame:
@@ -51,7 +55,9 @@ class ClipImageTower:
 
     def forward(self, pictures: NDArray[np.uint8]) -> torch.Tensor:
         """Embeddings [N, D] of frames [N, S, S, C]."""
-        return self._tower.embeddings(pictures[:, None])
+        with autocast(self._device):
+            features_ND: torch.Tensor = self._tower(normalised(pictures, self._mean, self._std, self._device))
+        return features_ND
 
 
 class VidlaTower:
@@ -68,7 +74,7 @@ class VidlaTower:
             UserError: no export lies there.
         """
         model = _random(weights) if weights.startswith("random:") else export.load(_address(weights))
-        self._tower = _Tower(model, device)
+        self._model, self._device = model.to(device).eval().requires_grad_(False), device
         self.width, self.short_side, self.frames = model.embed_dim, model.image_size, model.video.frames
         self.revision = vidla_revision(weights)
 
@@ -78,7 +84,9 @@ class VidlaTower:
 
     def forward(self, pictures: NDArray[np.uint8]) -> torch.Tensor:
         """Embeddings [N, D] of clips [N, T, S, S, C]."""
-        return self._tower.embeddings(pictures)
+        video_NTCHW = normalised(pictures, self._model.mean, self._model.std, self._device)
+        with autocast(self._device):
+            return self._model.encode_video(video_NTCHW, normalize=False)
 
 
 def clip_revision(weights: str) -> str:
@@ -101,19 +109,6 @@ def vidla_revision(weights: str) -> str:
         UserError: no such repository or folder.
     """
     return weights if weights.startswith("random:") else models.revision_of(_address(weights))
-
-
-class _Tower:
-    """A video tower on a device."""
-
-    def __init__(self, model: VidLA, device: torch.device) -> None:
-        self._model, self._device = model.to(device).eval().requires_grad_(False), device
-
-    def embeddings(self, clips: NDArray[np.uint8]) -> torch.Tensor:
-        """[N, D] of clips [N, T, S, S, C]."""
-        video_NTCHW = normalised(clips, self._model.mean, self._model.std, self._device)
-        with autocast(self._device):
-            return self._model.encode_video(video_NTCHW, normalize=False)
 
 
 def _address(weights: str) -> str:
