@@ -1,6 +1,6 @@
 """A task's files, found by name in a folder or fetched from the hub, as examples to train on and to score.
 
-    TaskData = read_task("piqa", settings)    # settings: LanguageSettings
+    data = read_task("piqa", LanguageSettings(data="tasks/"))
 
 Published test splits carry no labels; they are never taken. Where only one labelled file is there, it is divided.
 """

@@ -191,6 +191,8 @@ def _check_whole(folder: Path, model: Any, found: dict[str, Any]) -> None:
 def _items(task: Task, examples: Sequence[Example], tokenizer: Any, recipe: Recipe) -> tuple[Listed, Any]:
     if task.kind == "span":
         questions = [example for example in trainable(examples) if isinstance(example, Question)]
+        if not questions:
+            raise UserError(f"{task.title}: no answer of the training examples stands at its answer_start")
         return Listed(windows(questions, tokenizer, recipe)), WindowInputs(tokenizer)
     inputs = LabelledInputs if task.kind == "label" else ChoiceInputs
     return Listed(examples), inputs(tokenizer, recipe.max_length)
