@@ -7,8 +7,8 @@ import torch
 from support.students import blocks, shape, teacher_in, tokenizer_in
 
 from runtime.errors import UserError
+from training.vidlankd.bert import encoder_flops, prediction_flops
 from training.vidlankd.student import Distillation, Student, load_student, save_student
-from training.vidlankd.student_flops import encoder_flops, prediction_flops
 
 
 def student(tokenizer, distillation=None):

@@ -116,3 +116,15 @@ def mlm_logits(model: BertForMaskedLM, hidden_MH: torch.Tensor) -> torch.Tensor:
     """
     logits_MV: torch.Tensor = model.cls(hidden_MH)
     return logits_MV
+
+
+def encoder_flops(config: BertConfig, rows: int, length: int) -> float:
+    """Floating point operations of an encoder's forward pass: projections, attention, feed-forward."""
+    width, inner = config.hidden_size, config.intermediate_size
+    a_token = 4 * width * width + 2 * width * inner + 2 * length * width
+    return 2.0 * rows * length * config.num_hidden_layers * a_token
+
+
+def prediction_flops(config: BertConfig, positions: int) -> float:
+    """Floating point operations of the head that predicts the vocabulary, forward, at so many positions."""
+    return 2.0 * positions * config.hidden_size * (config.hidden_size + config.vocab_size)

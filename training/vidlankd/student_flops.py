@@ -10,23 +10,12 @@ Shapes: B rows, L tokens, H width, G width of the teacher, Q vectors of the queu
 from __future__ import annotations
 
 from torch import nn
-from transformers import BertConfig, BertForMaskedLM
+from transformers import BertForMaskedLM
 
+from training.vidlankd.bert import encoder_flops, prediction_flops
 from training.vidlankd.objectives import StudentLossSettings
 from training.vidlankd.records import IGNORED, TextBatch
 from training.vidlankd.student import Student
-
-
-def encoder_flops(config: BertConfig, rows: int, length: int) -> float:
-    """Of a BERT encoder's forward pass: projections, attention, feed-forward."""
-    width, inner = config.hidden_size, config.intermediate_size
-    a_token = 4 * width * width + 2 * width * inner + 2 * length * width
-    return 2.0 * rows * length * config.num_hidden_layers * a_token
-
-
-def prediction_flops(config: BertConfig, positions: int) -> float:
-    """Of the head that predicts the vocabulary, forward, at so many positions."""
-    return 2.0 * positions * config.hidden_size * (config.hidden_size + config.vocab_size)
 
 
 def step_flops(

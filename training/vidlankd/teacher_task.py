@@ -22,11 +22,10 @@ from training.engine.compute import ComputeSettings, choose_precision, gradients
 from training.engine.distributed import Ranks, gather_plain, sum_over
 from training.engine.task import NonFiniteLoss, StepReport, to_device
 from training.engine.weights import load_weights
-from training.vidlankd.bert import hidden_states, mlm_logits
+from training.vidlankd.bert import encoder_flops, hidden_states, mlm_logits, prediction_flops
 from training.vidlankd.clip_vectors import ClipVectors, embed
 from training.vidlankd.losses import masked_lm
 from training.vidlankd.records import ClipTextBatch
-from training.vidlankd.student_flops import encoder_flops, prediction_flops
 from training.vidlankd.teacher import Teacher, save_teacher
 from training.vidlankd.teacher_loss import (
     Clips,
