@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,10 +24,11 @@ import pyarrow.parquet as pq
 from shards.cut import cut_clip
 from shards.errors import ShardError
 from shards.export_rows import EXPORT, Picked, Row, Selection, Unit, select_rows
+from shards.keyframes import Still, nearest_still, read_still, stills_of
 from shards.keys import shard_name
 from shards.reader import media_shards, shards_in, text_layers
 from shards.store import Store
-from shards.tar import Member, TarWriter, members, read_span
+from shards.tar import TarWriter, read_span
 
 Format = Literal["webdataset", "jsonl"]
 Progress = Callable[[int, int], None]
@@ -104,10 +105,10 @@ def _samples(store: Store, shards: Sequence[int], selection: Selection, progress
     """All samples in order; the roots that follow are read and cut while one is written."""
     with ThreadPoolExecutor(_THREADS) as pool:
         for done, shard in enumerate(shards, start=1):
-            stills = _keyframes(store, shard)
+            stills = stills_of(store, shard)
 
             def make(
-                picked: Picked, shard: int = shard, stills: Mapping[str, Sequence[_Still]] = stills
+                picked: Picked, shard: int = shard, stills: Mapping[str, Sequence[Still]] = stills
             ) -> list[_Sample]:
                 return _samples_of_root(store, shard, picked, stills.get(picked.root_key, ()), selection.unit)
 
@@ -117,13 +118,13 @@ def _samples(store: Store, shards: Sequence[int], selection: Selection, progress
                 progress(done, len(shards))
 
 
-def _samples_of_root(store: Store, shard: int, picked: Picked, stills: Sequence[_Still], unit: Unit) -> list[_Sample]:
+def _samples_of_root(store: Store, shard: int, picked: Picked, stills: Sequence[Still], unit: Unit) -> list[_Sample]:
     name = shard_name(shard)
     root = read_span(store, f"media/{name}.tar", picked.byte_offset, picked.byte_size)
     samples = []
     for row in picked.rows:
-        still = _nearest(stills, row)
-        jpg = None if still is None else read_span(store, f"keyframes/{name}.tar", still.offset, still.size)
+        still = _still_of(row, stills)
+        jpg = None if still is None else read_still(store, shard, still)
         try:
             row, mp4 = (row, root) if unit == "root" else _cut(row, root)
             samples.append(_Sample(row, mp4, jpg))
@@ -143,27 +144,8 @@ def _cut(row: Row, root: bytes) -> tuple[Row, bytes]:
     return row | own, cut.data
 
 
-@dataclass(frozen=True)
-class _Still:
-    time: float
-    offset: int
-    size: int
-
-
-def _keyframes(store: Store, shard: int) -> dict[str, list[_Still]]:
-    """The keyframes of a shard by root."""
-    stills: dict[str, list[_Still]] = defaultdict(list)
-    member: Member
-    for member in members(store, f"keyframes/{shard_name(shard)}.tar"):
-        root, ms, _ = member.name.split(".")
-        stills[root].append(_Still(int(ms) / 1000, member.offset, member.size))
-    return stills
-
-
-def _nearest(stills: Sequence[_Still], row: Row) -> _Still | None:
-    """The still nearest to the clip's middle."""
-    middle = (row["start"] + row["end"]) / 2
-    return min(stills, key=lambda still: abs(still.time - middle), default=None)
+def _still_of(row: Row, stills: Sequence[Still]) -> Still | None:
+    return nearest_still(stills, row["start"], row["end"])
 
 
 def _write_tars(samples: Iterable[_Sample], target: Store, max_per_tar: int) -> int:
@@ -231,9 +213,9 @@ def _write_lines(
 ) -> int:
     written = 0
     for done, shard in enumerate(shards, start=1):
-        stills = _keyframes(store, shard)
+        stills = stills_of(store, shard)
         lines = [
-            json.dumps(row | _places(store, shard, picked, _nearest(stills.get(picked.root_key, ()), row)))
+            json.dumps(row | _places(store, shard, picked, _still_of(row, stills.get(picked.root_key, ()))))
             for picked in select_rows(store, shard, selection)
             for row in picked.rows
         ]
@@ -244,7 +226,7 @@ def _write_lines(
     return written
 
 
-def _places(store: Store, shard: int, picked: Picked, still: _Still | None) -> Row:
+def _places(store: Store, shard: int, picked: Picked, still: Still | None) -> Row:
     """Where a sample's video (its root's) and its still lie: path, first byte, number of bytes."""
     name = shard_name(shard)
     media = {"path": store.path(f"media/{name}.tar"), "offset": picked.byte_offset, "size": picked.byte_size}
