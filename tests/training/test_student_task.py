@@ -320,8 +320,11 @@ def test_a_loss_that_is_no_number_names_the_blocks(home):
         task.step(batch_in(home, 0))
 
 
-def test_another_teacher_is_another_architecture_so_that_no_run_goes_on_with_it(home):
-    assert task_in(home).architecture["teacher"] != task_in(home, ALONE).architecture["teacher"] is None
+def test_another_teacher_or_input_is_another_architecture_so_that_no_run_goes_on_with_it(home):
+    first, other = task_in(home), task_in(home, input="unmasked")
+    assert first.architecture["teacher"]["weights"] == other.architecture["teacher"]["weights"]
+    assert first.architecture != other.architecture
+    assert task_in(home, ALONE).architecture["teacher"] is None
 
 
 def test_flops_count_the_teacher_and_the_queue(home):

@@ -52,6 +52,7 @@ def test_its_tokenizer_is_the_corpuss(home):
     text = "The red ball is moving; unseenword!"
     assert opened(text)["input_ids"] == [tokenizer.cls, *tokenizer.encode([text])[0], tokenizer.sep]
     assert opened.mask_token_id == tokenizer.mask
+    assert len(opened("red " * 100, truncation=True)["input_ids"]) == shape().positions
 
 
 def test_a_teachers_language_model_is_exported_too(home):

@@ -8,6 +8,7 @@ Of a student the heads and the queue stay behind, of a teacher the video tower.
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Final
@@ -41,9 +42,16 @@ def export(checkpoint: Path, output: Path) -> None:
     partial.mkdir(parents=True)
     model.save_pretrained(partial)
     tokenizer.save(partial)
+    _bound_length(partial / "tokenizer_config.json", model.config.max_position_embeddings)
     if output.is_dir():
         output.rmdir()
     partial.rename(output)
+
+
+def _bound_length(config: Path, positions: int) -> None:
+    """Let the tokenizer cut texts where the model's positions end."""
+    values = json.loads(config.read_text(encoding="utf-8")) | {"model_max_length": positions}
+    config.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 def _model_folder(checkpoint: Path) -> Path:

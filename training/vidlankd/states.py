@@ -106,6 +106,11 @@ class TeacherStates:
         return self._cache is not None
 
     @property
+    def facts(self) -> dict[str, str]:
+        """Whose states these are and of which input, as plain values: a run is not resumed with others."""
+        return {"weights": self.identity, "input": "unmasked" if self._unmasked else "masked"}
+
+    @property
     def text(self) -> BertForMaskedLM:
         """The teacher's language tower."""
         return self._text

@@ -101,7 +101,7 @@ class StudentTask:
                 f"does not hold; leave the cache out, or set {SETTING}.soft_labels=0"
             )
         self.module: Student = model.to(ranks.device).train()
-        self._tokenizer, self._loss, self._ranks, self._seed = tokenizer, loss, ranks, seed
+        self._tokenizer, self._loss, self._ranks = tokenizer, loss, ranks
         self._states = states if loss.distilling else None
         self._held_out = held_out
         self._micro_batch = compute.micro_batch
@@ -116,8 +116,8 @@ class StudentTask:
 
     @property
     def architecture(self) -> Mapping[str, Any]:
-        """Plain values that rebuild the model, and the teacher it follows."""
-        return {**self.module.architecture, "teacher": self._states.identity if self._states else None}
+        """Plain values that rebuild the model, and of the teacher it follows."""
+        return {**self.module.architecture, "teacher": self._states.facts if self._states else None}
 
     def is_new(self, parameter: str) -> bool:
         """All of it is: nothing was trained before."""
