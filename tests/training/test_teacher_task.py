@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from support.ranks import on_ranks
@@ -15,7 +16,7 @@ from training.engine.distributed import Ranks
 from training.engine.task import NonFiniteLoss
 from training.vidlankd.bert import hidden_states, mlm_logits
 from training.vidlankd.records import IGNORED, ClipTextBatch
-from training.vidlankd.teacher_loss import TeacherLossSettings, compared, partners
+from training.vidlankd.teacher_loss import GlobalRows, TeacherLossSettings, partners
 from training.vidlankd.teacher_task import TeacherTask
 
 KINDS = [(kind, level) for kind in ("hinge", "all_hinge", "info_nce") for level in ("token", "sentence")]
@@ -68,6 +69,19 @@ def same(found: dict[str, torch.Tensor | None], expected: dict[str, torch.Tensor
         )
 
 
+def others_of(row: int, given: ClipTextBatch, loss: TeacherLossSettings) -> list[int]:
+    """The clips that a row's text is told apart from."""
+    usable = [other for other in range(len(given)) if given.weight_B[other]]
+    strangers = [other for other in usable if given.video_id_B[other] != given.video_id_B[row]]
+    if row not in usable or loss.kind != "hinge":
+        return strangers if row in usable else []
+    half, at = len(usable) // 2, usable.index(row)
+    pairs = list(zip(usable[:half], usable[half : 2 * half], strict=True))
+    partner = {one: other for pair in pairs for one, other in (pair, pair[::-1])}
+    assert all(given.video_id_B[one] != given.video_id_B[other] for one, other in partner.items()), "no shift is needed"
+    return [partner[row]] if at < 2 * half else []
+
+
 def by_hand(given: ClipTextBatch, loss: TeacherLossSettings) -> tuple[float, float]:
     """Both terms, row by row and token by token."""
     model = teacher().train()
@@ -77,13 +91,7 @@ def by_hand(given: ClipTextBatch, loss: TeacherLossSettings) -> tuple[float, flo
         logits = mlm_logits(model.text, hidden)
     terms, predictions = [], []
     for row in range(len(given)):
-        half = len(given) // 2
-        others = [row + half if row < half else row - half] if loss.kind == "hinge" else range(len(given))
-        others = [
-            other for other in others
-            if row < 2 * half or loss.kind != "hinge"
-            if given.weight_B[other] and given.weight_B[row] and given.video_id_B[other] != given.video_id_B[row]
-        ]  # fmt: skip
+        others = others_of(row, given, loss)
         words = hidden[row][given.text.valid_BL[row]]
         anchors = F.normalize(words.mean(0, keepdim=True) if loss.level == "sentence" else words, dim=1)
         for anchor in anchors if others else ():
@@ -108,20 +116,40 @@ def test_both_terms_are_what_a_loop_over_rows_and_tokens_says(kind, level, rows)
     assert losses == pytest.approx({"contrastive": contrastive, "mlm": mlm, "total": contrastive + mlm}, rel=1e-4)
 
 
+def paired(weights: list[float], videos: list[int]) -> list[int]:
+    return partners(torch.tensor(weights), torch.tensor(videos)).tolist()
+
+
 def test_halves_of_the_batch_are_told_apart_row_by_row_and_an_odd_last_row_is_left_out():
-    assert partners(6).tolist() == [3, 4, 5, 0, 1, 2]
-    assert partners(5).tolist() == [2, 3, 0, 1, 4]
-    here, videos = torch.ones(5), torch.tensor([1, 2, 3, 4, 5])
-    assert compared(here, videos, TeacherLossSettings()).tolist() == [1, 1, 1, 1, 0]
+    assert paired([1] * 6, [1, 2, 3, 4, 5, 6]) == [3, 4, 5, 0, 1, 2]
+    assert paired([1] * 5, [1, 2, 3, 4, 5]) == [2, 3, 0, 1, 4]
+    every = GlobalRows.of(torch.ones(5), torch.arange(5), TeacherLossSettings())
+    assert every.compared_N.tolist() == [1, 1, 1, 1, 0]
 
 
-def test_a_clip_of_the_same_video_or_without_features_is_no_negative():
-    loss, videos = TeacherLossSettings(), torch.tensor([1, 2, 3, 1, 4, 5])
-    assert compared(torch.ones(6), videos, loss).tolist() == [0, 1, 1, 0, 1, 1]
-    assert compared(torch.tensor([1.0, 1, 0, 1, 1, 1]), videos, loss).tolist() == [0, 1, 0, 0, 1, 0]
+def test_rows_without_features_are_nobodys_partner():
+    assert paired([1, 0, 1, 1, 0, 1], [1, 2, 3, 4, 5, 6]) == [3, 1, 5, 0, 4, 2]
+    assert paired([0, 0], [1, 2]) == [0, 1]
+
+
+def test_halves_are_shifted_where_clips_would_meet_those_of_their_own_video():
+    assert paired([1] * 4, [1, 2, 1, 2]) == [3, 2, 1, 0]
+    assert paired([1] * 6, [1, 2, 3, 1, 2, 3]) == [4, 5, 3, 2, 0, 1]
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        videos = torch.from_numpy(random.integers(0, 3, 12))
+        found = partners(torch.ones(12), videos)
+        met = [int((videos[:6] == videos[6:].roll(-shift)).sum()) for shift in range(6)]
+        assert int((videos == videos[found]).sum()) == 2 * min(met)
+        assert torch.equal(found[found], torch.arange(12))
+
+
+def test_a_clip_of_the_same_video_is_no_negative():
+    every = GlobalRows.of(torch.ones(4), torch.tensor([7, 7, 7, 8]), TeacherLossSettings())
+    assert every.compared_N.tolist() == [0, 1, 0, 1] or every.compared_N.tolist() == [1, 0, 0, 1]
     everything = TeacherLossSettings(kind="info_nce")
-    assert compared(torch.tensor([1.0, 1, 0, 1, 1, 1]), videos, everything).tolist() == [1, 1, 0, 1, 1, 1]
-    assert compared(torch.ones(3), torch.tensor([7, 7, 7]), everything).tolist() == [0, 0, 0]
+    assert GlobalRows.of(torch.ones(4), torch.tensor([7, 7, 7, 8]), everything).compared_N.tolist() == [1, 1, 1, 1]
+    assert GlobalRows.of(torch.ones(3), torch.tensor([7, 7, 7]), everything).compared_N.tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("rows", [1, 3, 100])

@@ -11,7 +11,6 @@ Shapes: B rows of this rank, P of a part, N of the global batch, L tokens, T row
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +27,8 @@ from training.vidlankd.losses import masked_lm
 from training.vidlankd.records import ClipTextBatch
 from training.vidlankd.teacher import Teacher, save_teacher
 from training.vidlankd.teacher_loss import (
-    Clips,
+    GlobalRows,
     TeacherLossSettings,
-    compared,
     contrastive_count,
     contrastive_sum,
     pairs_told_apart,
@@ -88,18 +86,18 @@ class TeacherTask:
     def step(self, batch: ClipTextBatch) -> StepReport:
         """Forward and backward of the global batch; see `training.engine.task.Task.step`."""
         parts = list(_parts(len(batch), self._micro_batch or len(batch)))
-        facts = self._facts_of(batch)
+        every = self._rows_of(batch)
         mine = self._ranks.rank * len(batch)
-        counts = self._counts(batch, facts.compared_N[mine : mine + len(batch)])
-        clips = Clips(self._vectors.forward(batch, parts), facts.weight_N, facts.video_id_N)
+        counts = self._counts(batch, every.compared_N[mine : mine + len(batch)])
+        clips_NH = self._vectors.forward(batch, parts)
         shares = torch.zeros(2, device=self._ranks.device)
         for part in parts:
             with gradients_meet(self._text, now=part.stop == len(batch)):
-                terms = self._terms(batch, part, mine, clips) / counts
+                terms = self._terms(batch, part, mine, clips_NH, every) / counts
                 self._differentiate(terms)
             shares += terms.detach()
         self._vectors.backward()
-        return self._report(shares, facts, batch.keys)
+        return self._report(shares, every, batch.keys)
 
     def after_step(self) -> None:
         """Nothing follows."""
@@ -126,12 +124,11 @@ class TeacherTask:
         with scoring(self.module, self._precision, self._ranks.device):
             for batch in self._held_out:
                 sums += self._scored(batch)
-        contrastive, compared_, mlm, labels, nearer, asked = sum_over(sums, self._ranks).tolist()
-        if not labels and not compared_:
-            return {}
-        losses = {"contrastive": contrastive / max(compared_, 1), "mlm": mlm / max(labels, 1)}
-        total = self._loss.contrastive * losses["contrastive"] + self._loss.mlm * losses["mlm"]
-        return {"score": -total, **losses, "pair_accuracy": nearer / max(asked, 1)}
+        contrastive, told, mlm, labels, nearer, asked = sum_over(sums, self._ranks).tolist()
+        found = {"contrastive": (contrastive, told), "mlm": (mlm, labels), "pair_accuracy": (nearer, asked)}
+        means = {name: total / count for name, (total, count) in found.items() if count}
+        total = sum(getattr(self._loss, name) * means.get(name, 0.0) for name in ("contrastive", "mlm"))
+        return {"score": -total, **means} if means else {}
 
     def save(self, folder: Path) -> None:
         """Write what `training.vidlankd.teacher.load_teacher` opens."""
@@ -148,11 +145,10 @@ class TeacherTask:
         terms = f"{self._loss.contrastive:g} {self._loss.level} {self._loss.kind} + {self._loss.mlm:g} mlm"
         return f"{text / 1e6:.1f} M parameters and {video / 1e6:.1f} M for video{trained}; {terms}, {self._precision}"
 
-    def _facts_of(self, batch: ClipTextBatch) -> _Facts:
-        device = self._ranks.device
-        weight_N = gather_plain(to_device(batch.weight_B, device), self._ranks)
-        video_id_N = gather_plain(to_device(batch.video_id_B, device), self._ranks)
-        return _Facts(weight_N, video_id_N, compared(weight_N, video_id_N, self._loss))
+    def _rows_of(self, batch: ClipTextBatch) -> GlobalRows:
+        weight_N = gather_plain(to_device(batch.weight_B, self._ranks.device), self._ranks)
+        video_id_N = gather_plain(to_device(batch.video_id_B, self._ranks.device), self._ranks)
+        return GlobalRows.of(weight_N, video_id_N, self._loss)
 
     def _counts(self, batch: ClipTextBatch, compared_B: torch.Tensor) -> torch.Tensor:
         """What the two terms are means over, in the global batch; at least 1."""
@@ -161,7 +157,9 @@ class TeacherTask:
         labels = torch.tensor(float(len(batch.text.labelled()[0])), device=self._ranks.device)
         return sum_over(torch.stack([tokens, labels]), self._ranks).clamp(min=1)
 
-    def _terms(self, batch: ClipTextBatch, part: slice, mine: int, clips: Clips) -> torch.Tensor:
+    def _terms(
+        self, batch: ClipTextBatch, part: slice, mine: int, clips_NH: torch.Tensor, every: GlobalRows
+    ) -> torch.Tensor:
         """Sums of the contrastive term and of MLM over some rows, [2]."""
         device, text = self._ranks.device, batch.text.rows(part)
         chosen_M, labels_M = (to_device(found, device) for found in text.labelled())
@@ -170,23 +168,12 @@ class TeacherTask:
             hidden_PLH, logits_MV = self._text(
                 to_device(text.masked_BL, device), valid_PL, chosen_M if self._loss.mlm else None
             )
-        rows = slice(mine + part.start, mine + part.stop)
-        return self._sums(hidden_PLH, valid_PL, logits_MV, labels_M, clips, rows)
-
-    def _sums(
-        self,
-        hidden_PLH: torch.Tensor,
-        valid_PL: torch.Tensor,
-        logits_MV: torch.Tensor | None,
-        labels_M: torch.Tensor,
-        clips: Clips,
-        rows: slice,
-    ) -> torch.Tensor:
-        nothing = torch.zeros((), device=self._ranks.device)
-        contrast = nothing
+        contrast = mlm = torch.zeros((), device=device)
         if self._loss.contrastive:
-            contrast = contrastive_sum(hidden_PLH, valid_PL, clips, rows, self._loss)
-        mlm = nothing if logits_MV is None else masked_lm(logits_MV, labels_M, reduction="sum")
+            rows = slice(mine + part.start, mine + part.stop)
+            contrast = contrastive_sum(hidden_PLH, valid_PL, clips_NH, every, rows, self._loss)
+        if logits_MV is not None:
+            mlm = masked_lm(logits_MV, labels_M, reduction="sum")
         return torch.stack([contrast, mlm])
 
     def _differentiate(self, terms: torch.Tensor) -> None:
@@ -194,7 +181,7 @@ class TeacherTask:
         weights = torch.tensor([self._loss.contrastive, self._loss.mlm], device=terms.device)
         ((terms * weights).sum() * self._ranks.world_size).backward()
 
-    def _report(self, shares: torch.Tensor, facts: _Facts, keys: list[str]) -> StepReport:
+    def _report(self, shares: torch.Tensor, every: GlobalRows, keys: list[str]) -> StepReport:
         """The terms over the global batch, or `NonFiniteLoss`."""
         contrastive, mlm = sum_over(shares, self._ranks).tolist()
         total = self._loss.contrastive * contrastive + self._loss.mlm * mlm
@@ -202,31 +189,22 @@ class TeacherTask:
         losses = {name: value for name, value in losses.items() if getattr(self._loss, name)}
         if not torch.isfinite(torch.tensor(total)):
             raise NonFiniteLoss(losses, keys)
-        return StepReport({**losses, "total": total}, {"compared": float(facts.compared_N.mean())})
+        return StepReport({**losses, "total": total}, {"compared": float(every.compared_N.mean())})
 
     def _scored(self, batch: ClipTextBatch) -> torch.Tensor:
         """Sum and count of both terms, tokens nearer to their own clip and tokens asked; float64 [6]."""
         device = self._ranks.device
-        text, weight_B, video_id_B = batch.text, to_device(batch.weight_B, device), to_device(batch.video_id_B, device)
+        text, of = batch.text, (to_device(batch.weight_B, device), to_device(batch.video_id_B, device))
         chosen_M, labels_M = (to_device(found, device) for found in text.labelled())
         valid_BL = to_device(text.valid_BL, device)
         hidden_BLH, logits_MV = _Text(self.module)(to_device(text.masked_BL, device), valid_BL, chosen_M)
-        clips = Clips(embed(self.module.video, batch, self._precision, device), weight_B, video_id_B)
-        contrast = contrastive_sum(hidden_BLH, valid_BL, clips, slice(0, len(batch)), self._loss)
-        told = contrastive_count(valid_BL, compared(weight_B, video_id_B, self._loss), self._loss)
+        clips_BH, every = embed(self.module.video, batch, self._precision, device), GlobalRows.of(*of, self._loss)
+        contrast = contrastive_sum(hidden_BLH, valid_BL, clips_BH, every, slice(0, len(batch)), self._loss)
+        told = contrastive_count(valid_BL, every.compared_N, self._loss)
         mlm = masked_lm(logits_MV, labels_M, reduction="sum")
-        nearer, asked = pairs_told_apart(hidden_BLH, valid_BL, clips, self._loss)
+        nearer, asked = pairs_told_apart(hidden_BLH, valid_BL, clips_BH, every, self._loss)
         labels = torch.tensor(len(labels_M), device=device)
         return torch.stack([value.double() for value in (contrast, told, mlm, labels, nearer, asked)])
-
-
-@dataclass(frozen=True)
-class _Facts:
-    """Of the global batch."""
-
-    weight_N: torch.Tensor
-    video_id_N: torch.Tensor
-    compared_N: torch.Tensor
 
 
 class _Text(nn.Module):
