@@ -263,3 +263,8 @@ def test_a_foreign_output_file_is_left_alone(model: Path, tmp_path: Path) -> Non
     with pytest.raises(UserError, match="holds something else than a language report"):
         evaluated(model, settings(sst2_folder(tmp_path), "sst2"), tmp_path / "report.json")
     assert json.loads((tmp_path / "report.json").read_text()) == {"other": 1}
+
+
+def test_an_output_that_cannot_be_written_is_found_before_training(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--output .*: can't be written"):
+        evaluated(model, settings(sst2_folder(tmp_path), "sst2"), tmp_path)

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from runtime.errors import UserError
-from training.evaluation.language.published import CONDITIONS, INSTABILITY, PUBLISHED
+from training.evaluation.language.published import CONDITIONS, INSTABILITY, PUBLISHED, PublishedRow
 from training.evaluation.language.tasks import ENTRIES, TASKS, TaskName
 from training.evaluation.output import write_json
 
@@ -131,10 +131,10 @@ def read_report(path: Path) -> Report | None:
     Raises:
         UserError: the file holds something else.
     """
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    if not text.strip():
+    if not path.is_file() or not path.stat().st_size:
         return None
     try:
+        text = path.read_text(encoding="utf-8")
         values = json.loads(text)
         if values["format"] != FORMAT:
             raise UserError(f"--output {path}: of another version (format {values['format']}); name another file")
@@ -168,12 +168,13 @@ def show(report: Report, console: Console) -> None:
     """Print published rows beside this model's means, then every collapsed seed and what was said of the data."""
     names = [name for name in TASKS if name in report.tasks and report.tasks[name].results]
     console.print(f"{report.model['name']}: language tasks, fine-tuned; percent", markup=False, highlight=False)
-    console.print(_means(report, names))
-    for number, row in enumerate(PUBLISHED, start=1):
+    rows = [row for row in PUBLISHED if any(name in row.scores for name in names)]
+    console.print(_means(report, names, rows))
+    for number, row in enumerate(rows, start=1):
         console.print(f"[{number}] {row.model}: {row.source}", markup=False, highlight=False, soft_wrap=True)
     if "diagnostics" in names:
         console.print(_categories(report.tasks["diagnostics"]))
-    for note in (COLUMNS, CONDITIONS, INSTABILITY):
+    for note in (COLUMNS, *((CONDITIONS, INSTABILITY) if rows else ())):
         _note(note, console)
     unknown = [ENTRIES[name].title for name in names if not any(name in row.scores for row in PUBLISHED)]
     if unknown:
@@ -194,18 +195,18 @@ def _spread(values: Sequence[float]) -> Spread:
     return Spread(len(values), mean(values) if values else None, stdev(values) if len(values) > 1 else None)
 
 
-def _means(report: Report, names: Sequence[TaskName]) -> Table:
+def _means(report: Report, names: Sequence[TaskName], rows: Sequence[PublishedRow]) -> Table:
     """One row a task; published models are numbered, their names stand below."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     table.add_column("score")
-    for number in range(1, len(PUBLISHED) + 1):
+    for number in range(1, len(rows) + 1):
         table.add_column(f"[{number}]".replace("[", "\\["), justify="right")
     for name in ("this model", "sound seeds", "constant", "seeds"):
         table.add_column(name, justify="right")
     for name in names:
         own = report.tasks[name]
-        known = (f"{row.scores[name]:.1f}" if name in row.scores else "" for row in PUBLISHED)
+        known = (f"{row.scores[name]:.1f}" if name in row.scores else "" for row in rows)
         floor = f"{own.results[0].floor:.1f}"
         table.add_row(own.title, own.main, *known, _cell(own.all), _cell(own.sound), floor, _counts(own))
     return table

@@ -46,6 +46,7 @@ from training.evaluation.language.report import (
 from training.evaluation.language.settings import LanguageSettings
 from training.evaluation.language.spans import best_answers
 from training.evaluation.language.tasks import ENTRIES, TaskName
+from training.evaluation.output import check_writable
 
 DONE: Final = 0
 """Exit status of a finished evaluation."""
@@ -73,9 +74,10 @@ def evaluate_language(model: str, settings: LanguageSettings, output: Path, *, c
         Exit status: 0.
 
     Raises:
-        UserError: the model, the data or the output can't be used; found before any training.
+        UserError: the model, the data or the output can't be used; nearly all of it is found before any training.
     """
     device = _device(settings.compute.device)
+    check_writable(output)
     folder, described = _open_model(model)
     for name in settings.tasks:
         check_model(folder, settings.recipe(name))
