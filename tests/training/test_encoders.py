@@ -16,8 +16,10 @@ from runtime.errors import UserError
 from training.vidla import export
 from training.vidla.init import ModelSettings, build_model
 from training.vidla.model import CLIP_MEAN, CLIP_STD
+from training.vidlankd.encoder_pictures import normalised
+from training.vidlankd.encoder_rows import Joined, PerChunk, PerFrame, centres
 from training.vidlankd.encoder_settings import EncoderName, EncoderSettings
-from training.vidlankd.encoders import Joined, PerChunk, PerFrame, centres, identity_of, normalised, open_encoder
+from training.vidlankd.encoders import identity_of, open_encoder
 from training.vidlankd.encoders_torchvision import ImageNetwork
 
 

@@ -18,7 +18,7 @@ from shards.reader import read_table
 from shards.schema import FEATURES
 from shards.store import Store
 from shards.writer import commit_table
-from training.vidlankd.encoders import Rows
+from training.vidlankd.encoder_rows import Rows
 from training.vidlankd.feature_store import FeatureStore, rows_of_span
 from training.vidlankd.features_worker import FeatureWriter
 

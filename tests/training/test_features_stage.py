@@ -3,14 +3,16 @@
 import asyncio
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from support.shard_factory import build_dir, encode_root, luma_of
+from support.shard_factory import add_shard, build_dir, encode_root, luma_of
 
 from runtime.attempts import Attempts
 from runtime.config import build
 from runtime.errors import UserError
+from runtime.runner import RunReport
 from shards.check import check
 from shards.errors import ShardError
 from shards.lock import Lock, LockedError
@@ -18,7 +20,8 @@ from shards.manifest import Manifest, StageMark, write_manifest, write_stage
 from shards.reader import read_artifact, read_table
 from shards.store import Store
 from training.vidlankd import features
-from training.vidlankd.encoders import Rows, centres, open_encoder
+from training.vidlankd.encoder_rows import Rows, centres
+from training.vidlankd.encoders import open_encoder
 from training.vidlankd.feature_store import FeatureStore
 from training.vidlankd.features import FeaturesSettings, extract
 from training.vidlankd.features_worker import FeaturesWorker, Place
@@ -53,6 +56,21 @@ def work(root: Path, encoder=None, originals=None, shard: int = 0):
     told = {"encoder": ENCODER, "width": encoder.width, "encoder_identity": encoder.identity}
     write_stage(store, "features/tiny", StageMark("features", "hash", told))
     return asyncio.run(FeaturesWorker(place, encoder, originals).process(shard))
+
+
+@pytest.fixture
+def here(monkeypatch) -> list[int]:
+    """Stages run in this process, without Ray; the shards they were asked for."""
+    asked: list[int] = []
+
+    def run(stages, services, **options):
+        worker = stages[0].build({})
+        asked.extend(stages[0].shards)
+        results = [asyncio.run(worker.process(shard)) for shard in stages[0].shards]
+        return RunReport(fatal=next((result.fatal for result in results if result.fatal), None))
+
+    monkeypatch.setattr("training.vidlankd.features.run_stages", run)
+    return asked
 
 
 def rows_of(root: Path) -> dict[str, dict]:
@@ -176,6 +194,43 @@ def test_changed_settings_are_refused_with_the_remedy(fresh):
     work(fresh)
     with pytest.raises(UserError, match=r"features/tiny of .* was made with other settings .*--replace"):
         extract([str(fresh)], settings(fps=2.0))
+
+
+def test_a_replaced_set_is_built_aside_and_swapped(fresh, here):
+    extract([str(fresh)], settings(fps=0.5))
+    before = FeatureStore.open([str(fresh)], "tiny").identity
+    extract([str(fresh)], settings(fps=0.25), replace=True)
+    assert here == [0, 0]
+    assert FeatureStore.open([str(fresh)], "tiny").identity != before
+    assert [path.name for path in (fresh / "features").iterdir()] == ["tiny"]
+    assert check(Store(fresh), decode=False) == []
+    extract([str(fresh)], settings(fps=0.25), replace=True)
+    assert here == [0, 0], "nothing is left to do"
+
+
+def test_only_shards_that_are_missing_or_whose_media_changed_are_made(tmp_path, here, capfd):
+    first, second = tmp_path / "first", tmp_path / "second"
+    for root, shards in ((first, 3), (second, 1)):
+        build_dir(root, shards=shards, videos_per_shard=1)
+    extract([str(first), str(second)], settings(fps=0.2))
+    assert here == [0, 1, 2, 0]
+    assert capfd.readouterr().err.count("roots, ") == 2
+    (first / "features/tiny/0000001.parquet").unlink()
+    extract([str(first), str(second)], settings(fps=0.2))
+    assert here[4:] == [1]
+    with TemporaryDirectory() as scratch:
+        add_shard(Store(first), Path(scratch), 2, videos=2)
+    extract([str(first)], settings(fps=0.2))
+    assert here[5:] == [2]
+
+
+def test_a_dir_of_which_no_root_can_be_used_is_committed_and_said(fresh, here, capfd):
+    tar = fresh / "media/0000000.tar"
+    tar.write_bytes(bytes(tar.stat().st_size))
+    assert extract([str(fresh)], settings()) == 0
+    said = capfd.readouterr().err
+    assert "2 roots, 0 rows; 2 roots failed: 2 undecodable; no root has features" in said
+    assert all(row["failed"] == "undecodable" for row in rows_of(fresh).values())
 
 
 def test_a_rate_that_the_shards_do_not_hold_is_refused_with_both_remedies(fresh):

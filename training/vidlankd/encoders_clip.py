@@ -22,7 +22,7 @@ from training.data.decode import Frame
 from training.vidla import export
 from training.vidla.init import ModelSettings, build_image_tower, build_model
 from training.vidla.model import VidLA
-from training.vidlankd.encoders import autocast, cropped, normalised, scaled
+from training.vidlankd.encoder_pictures import autocast, cropped, normalised, scaled
 
 
 class ClipImageTower:

@@ -23,7 +23,7 @@ from torchvision.models import WeightsEnum, get_model, get_model_weights
 from runtime import models
 from runtime.errors import UserError
 from training.data.decode import Frame
-from training.vidlankd.encoders import autocast, cropped, normalised, scaled
+from training.vidlankd.encoder_pictures import autocast, cropped, normalised, scaled
 
 _IMAGE_SIDE = 224
 _DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError)  # what it makes of torch.load

@@ -41,8 +41,9 @@ from shards.writer import Artifact, commit_table
 from training.data.decode import damage_told, stream_span
 from training.data.packets import Video, open_video
 from training.data.records import ClipFailed
+from training.vidlankd.encoder_rows import Rows
 from training.vidlankd.encoder_settings import EncoderSettings
-from training.vidlankd.encoders import Encoder, Rows, open_encoder
+from training.vidlankd.encoders import Encoder, open_encoder
 from training.vidlankd.originals import Originals
 
 _COLUMNS = (
