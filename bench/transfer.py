@@ -48,6 +48,7 @@ from training.engine.task import Batches, Task
 from training.vidlankd.bert import BertShape
 from training.vidlankd.blocks import TextBatches, TextSettings
 from training.vidlankd.clip_text import ClipTextBatches, ClipTextSettings, open_features, open_maker, open_source
+from training.vidlankd.masking import MaskSettings
 from training.vidlankd.objectives import StudentLossSettings
 from training.vidlankd.states import Corpus, StatesSettings, TeacherStates, open_states
 from training.vidlankd.student import StudentModelSettings
@@ -95,13 +96,16 @@ VARIANTS: Final = (
     Variant("told", corpora=("told",)),
 )
 SHAPE: Final = BertShape(layers=2, hidden=64, heads=4, intermediate=256, positions=32, dropout=0.0)
-BLOCK: Final = 3 * data.SENTENCE
-"""Tokens of a student's block without its specials: three sentences."""
+BLOCK: Final = 2 * data.SENTENCE
+"""Tokens of a student's block without its specials: two sentences."""
 BATCH: Final = 64
 VIDEOS, SENTENCES = 4000, 20_000
-QUEUE: Final = 4096
+QUEUE: Final = 1024
 NST_KERNEL: Final = "gaussian"
-OPTIMIZER: Final = OptimSettings(lr=1e-3, lr_end=0.0, schedule="linear", weight_decay=0.01, clip_norm=1.0)
+MASKING: Final = MaskSettings(probability=0.25)
+"""More than the usual 15 %, so that facts are met often enough in a few thousand steps."""
+OPTIMIZER: Final = OptimSettings(lr_end=0.0, schedule="linear", weight_decay=0.01, clip_norm=1.0)
+TEACHER_RATE, STUDENT_RATE = 1e-3, 3e-3
 COMPUTE: Final = ComputeSettings(device="cpu", precision="fp32")
 
 
@@ -149,7 +153,7 @@ def run_teacher(plan: Plan, seed: int, name: str) -> Outcome:
     folder = plan.of(seed)
     tokenizer = TextTokenizer.from_folder(folder / "tokenizer")
     videos = str(folder / "videos")
-    settings = ClipTextSettings(shards=(videos,), features=NAME, text=("caption",), held_out=0)
+    settings = ClipTextSettings(shards=(videos,), features=NAME, text=("caption",), masking=MASKING, held_out=0)
     store = open_features(settings)
     model = TeacherModelSettings(shape=SHAPE, projection=128, block=BLOCK + 2, max_rows=8)
     loss = TeacherLossSettings(contrastive=float(name == VIDEO), kind="info_nce")
@@ -157,7 +161,7 @@ def run_teacher(plan: Plan, seed: int, name: str) -> Outcome:
         maker = open_maker(settings, store, tokenizer, model.block, model.max_rows, pin=False)
         batches = ClipTextBatches(open_source(settings, seed), maker, BATCH, 1, Ranks())
         task = TeacherTask(build_teacher(model, tokenizer, store), tokenizer, loss, COMPUTE, Ranks())
-        seconds = _train(task, batches, plan, seed, folder / "runs" / name)
+        seconds = _train(task, batches, plan, seed, TEACHER_RATE, folder / "runs" / name)
         task.save(folder / name)
     scores = {PROBE: probe(task.module.text.eval(), tokenizer, data.make_world(seed))}
     return Outcome(name, seed, scores, None, seconds)
@@ -166,7 +170,7 @@ def run_teacher(plan: Plan, seed: int, name: str) -> Outcome:
 def run_student(plan: Plan, seed: int, variant: Variant) -> Outcome:
     """Train a student and ask it."""
     folder = plan.of(seed)
-    text = TextSettings(corpus=dict.fromkeys((str(folder / name) for name in variant.corpora), 1.0))
+    text = TextSettings(corpus=dict.fromkeys((str(folder / name) for name in variant.corpora), 1.0), masking=MASKING)
     loss = StudentLossSettings(nst=variant.nst, crd=variant.crd, nst_kernel=NST_KERNEL, queue=QUEUE)
     with _quiet(folder / f"{variant.name}.log", seed):
         batches = TextBatches(text, global_batch=BATCH, ranks=Ranks(), seed=seed)
@@ -174,7 +178,7 @@ def run_student(plan: Plan, seed: int, variant: Variant) -> Outcome:
         model = build_student(StudentModelSettings(shape=SHAPE), loss, batches.tokenizer, states)
         held_out = list(batches.held_out(BATCH))
         task = StudentTask(model, batches.tokenizer, loss, COMPUTE, Ranks(), states, held_out, seed)
-        seconds = _train(task, batches, plan, seed, folder / "runs" / variant.name)
+        seconds = _train(task, batches, plan, seed, STUDENT_RATE, folder / "runs" / variant.name)
         accuracy = 100 * task.evaluate()["mlm_accuracy"]
     return Outcome(variant.name, seed, _asked(model.text, batches.tokenizer, seed), accuracy, seconds)
 
@@ -189,7 +193,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, help="Markdown file for the tables")
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
-    parser.add_argument("--steps", type=int, default=3000, help="of each teacher and each student")
+    parser.add_argument("--steps", type=int, default=4000, help="of each teacher and each student")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--leak", type=float, default=0.0, help="share of captions that name colours of told nouns")
     parser.add_argument("--only", default="", help="part of the name of the students to train")
@@ -227,11 +231,11 @@ def _open_states(folder: Path, batches: TextBatches, text: TextSettings) -> Teac
     return states
 
 
-def _train(task: Task, batches: Batches, plan: Plan, seed: int, folder: Path) -> float:
+def _train(task: Task, batches: Batches, plan: Plan, seed: int, rate: float, folder: Path) -> float:
     """Run the loop; the seconds that it took."""
     steps = plan.steps
     loop = LoopSettings(steps=steps, batch_size=BATCH, seed=seed, log_every=100, evaluate_every=0, save_every=steps)
-    optimizer = OPTIMIZER.model_copy(update={"warmup": steps // 20})
+    optimizer = OPTIMIZER.model_copy(update={"lr": rate, "warmup": steps // 20})
     began = time.monotonic()
     train(Run(task, batches, optimizer, loop, Ranks(), folder, {}))
     return time.monotonic() - began

@@ -51,7 +51,7 @@ MASK: Final = "[MASK]"
 SPECIALS: Final = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", MASK)
 _STEPS: Final = {"left": (-1.0, 0.0), "right": (1.0, 0.0), "up": (0.0, 1.0), "down": (0.0, -1.0)}
 _ATTRIBUTES: Final = 2 * (len(COLOURS) + len(SHAPES)) + 4 + len(ACTIONS) + len(PLACES)
-_STATED: Final = 0.5  # share of the corpus's sentences that state a look
+_STATED: Final = 0.7  # share of the corpus's sentences that state a look
 
 Rows = npt.NDArray[np.float16]
 
@@ -172,11 +172,12 @@ def features(world: World, scene: Scene, rng: np.random.Generator, noise: float 
     ]
     seen_TA = np.concatenate([np.tile([*still, *step_2], (SCENE_ROWS, 1)), path_T2], axis=1)
     rows_TD = seen_TA @ world.projection_AD + noise * rng.normal(size=(SCENE_ROWS, WIDTH)) / np.sqrt(WIDTH)
-    return (rows_TD / np.linalg.norm(rows_TD, axis=1, keepdims=True)).astype(np.float16)
+    unit_TD: npt.NDArray[np.float64] = rows_TD / np.linalg.norm(rows_TD, axis=1, keepdims=True)
+    return unit_TD.astype(np.float16)
 
 
 def corpus(world: World, sentences: int, rng: np.random.Generator, tell_all: bool = False) -> list[str]:
-    """Sentences for the student, half of them statements of looks.
+    """Sentences for the student, seven in ten of them statements of looks.
 
     Args:
         world: the nouns.
@@ -204,7 +205,7 @@ def sightings(thing: Thing) -> list[str]:
 
 
 def _statement(things: Sequence[Thing], rng: np.random.Generator) -> str:
-    thing = things[rng.integers(len(things))]
+    thing = things[int(rng.integers(len(things)))]
     name = list(LOOKS)[rng.integers(len(LOOKS))]
     frames = STATEMENTS[name]
     return frames[rng.integers(len(frames))].format(noun=thing.noun, look=thing.look(name))

@@ -90,7 +90,7 @@ def _classifier(states_NH: torch.Tensor, classes_N: torch.Tensor, count: int) ->
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
-    optimizer.step(loss)  # type: ignore[arg-type]
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
     return weight_CH.detach(), bias_C.detach()
 
 

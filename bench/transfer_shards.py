@@ -119,7 +119,7 @@ def _clips(source: str, shard: int, texts: Sequence[str], media: TarWriter) -> l
         "keep": True,
         "split": split_of(video),
     }
-    spans = [(0.0, seconds, "long", None, " . ".join(texts))]
+    spans: list[tuple[float, float, str, str | None, str]] = [(0.0, seconds, "long", None, " . ".join(texts))]
     spans += [(n * SCENE_SECONDS, (n + 1) * SCENE_SECONDS, "short", root, text) for n, text in enumerate(texts)]
     return [
         shared
