@@ -15,6 +15,7 @@ from support.tiny_bert import WORDS, tiny_tokenizer
 from runtime.errors import UserError
 from shards.store import Store
 from training.vidlankd.bert import hidden_states
+from training.vidlankd.cli import main
 from training.vidlankd.feature_store import FeatureStore
 from training.vidlankd.ground import ground, nearest, word_vectors, words_of
 from training.vidlankd.ground_clips import Clip, Stills, embed_clips, find_clips
@@ -83,6 +84,14 @@ def test_each_word_shows_its_nearest_clips_by_teacher_and_by_student(made: dict,
     page = Found(run(made, tmp_path / "page.html", [SENTENCE, "water"]))
     assert page.figures == (6 + 1) * 3 * 2
     assert len(page.images) == page.figures
+
+
+def test_the_command_writes_the_page_and_says_where(made: dict, tmp_path: Path, capsys) -> None:
+    models = ["--teacher", str(made["teacher"]), "--student", str(made["student"])]
+    data = ["--shards", made["shards"], "--features", NAME, "--output", str(tmp_path / "page.html")]
+    assert main(["ground", *models, *data, "--sentence", "water", "--sentence", "red ball", "--top", "2"]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "page.html")
+    assert Found((tmp_path / "page.html").read_text()).figures == 3 * 2 * 2
 
 
 def test_the_page_fetches_nothing_and_runs_nothing(made: dict, tmp_path: Path) -> None:

@@ -321,6 +321,23 @@ def test_rows_with_one_token_each_have_a_finite_loss_and_gradient(name: str) -> 
     assert gradient.isfinite().all()
 
 
+@pytest.mark.parametrize("name", ["nst gaussian", "crd"])
+def test_nothing_of_the_size_of_all_pairs_is_kept_for_the_backward_pass(name: str) -> None:
+    kept = []
+    student = draw(4, 16, 24).requires_grad_()
+    teacher, queue, everywhere = (
+        draw(4, 16, 24, seed=1),
+        unit(draw(500, 24, seed=2)),
+        torch.ones(4, 16, dtype=torch.bool),
+    )
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.numel()) or x, lambda x: x):
+        if name == "crd":
+            losses.crd(student, teacher, everywhere, queue, Z).backward()
+        else:
+            losses.nst(student, teacher, everywhere).backward()
+    assert max(kept) <= student.numel()
+
+
 # --- The others
 
 
