@@ -98,14 +98,15 @@ def _student(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from training.evaluation.language import LanguageSettings
+    from training.evaluation.language.settings import LanguageSettings
 
     tasks = [name.strip() for name in arguments.tasks.split(",") if name.strip()] if arguments.tasks else None
-    flags = {"tasks": tasks, "data": arguments.data, "seeds": arguments.seeds, "device": arguments.device}
+    compute = {"device": arguments.device}
+    flags = {"tasks": tasks, "data": arguments.data, "seeds": arguments.seeds, "compute": compute}
     settings = settings_of(LanguageSettings, arguments, flags)
     if arguments.print_config:
         return print_settings(settings)
-    from training.evaluation.language import evaluate_language
+    from training.evaluation.language.run import evaluate_language
 
     return evaluate_language(arguments.model, settings, arguments.output)
 

@@ -26,7 +26,7 @@ from training.vidlankd.tokenizer import PACKAGED_TOKENIZER
 _RECIPE = """\
 features --shards {shards} --encoder vidla:{vidla} --name vidla
 tokenize --corpus {out}/corpus.txt --output {out}/tokens --tokenizer {tokenizer}
-teacher --shards {shards} --features vidla --output {out}/teacher --size tiny --steps 60 --batch-size 8 --resume auto \
+teacher --shards {shards} --features vidla --output {out}/teacher --size tiny --steps 60 --batch-size 4 --resume auto \
 --set model.tokenizer={tokenizer} --set optim.lr=5e-4 --set optim.warmup=5
 student --teacher {out}/teacher/best --corpus {out}/tokens --output {out}/student --size tiny --steps 60 \
 --batch-size 16 --resume auto --set loss.queue=1024 --set optim.lr=1e-3 --set optim.warmup=5
@@ -78,7 +78,9 @@ def write_corpus(path: Path) -> None:
     packages = sorted(importlib.metadata.distributions(), key=lambda package: str(package.metadata["Name"]).lower())
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = dict.fromkeys(line for package in packages for line in _prose(_description(package)))
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    text = "".join(f"{line}\n" for line in lines)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:  # a file that is as it was stays tokenised
+        path.write_text(text, encoding="utf-8")
 
 
 def write_task(folder: Path) -> None:
