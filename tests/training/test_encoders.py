@@ -278,8 +278,17 @@ def test_a_trained_vidla_is_named_by_its_folder(tmp_path):
     clip = normalised(np.stack(frames), model.mean, model.std, torch.device("cpu"))[None]
     with torch.inference_mode():
         expected = model.eval().encode_video(clip).numpy()
+    assert by_path.identity == by_uri.identity, "wherever it lies"
     for encoder in (by_path, by_uri):
         assert np.allclose(encoder.encode(iter(frames), 4.0).features_ND, expected, atol=1e-5)
+
+
+def test_a_vidla_of_a_relative_folder_is_found_from_elsewhere(tmp_path, monkeypatch):
+    export.save(build_model(ModelSettings(init="random:tiny")), tmp_path / "a b%20" / "best")
+    monkeypatch.chdir(tmp_path)
+    located = settings("vidla:a b%20/best").located()
+    monkeypatch.chdir("/")
+    assert open_encoder(located, "cpu").frames_per_row == 12
 
 
 def test_a_folder_without_a_vidla_is_refused(tmp_path):

@@ -245,4 +245,5 @@ def encoder_identity(settings: EncoderSettings, revisions: Sequence[str]) -> str
     name = settings.parsed
     rate = (settings.fps or IMAGE_FPS) if name.kind == "clip" or name.image else None
     window = settings.seconds_per_row if name.kind == "vidla" else None
-    return content_hash("encoder", VERSION, settings.encoder, rate, window, list(revisions))
+    which = settings.encoder if name.kind == "torchvision" else name.kind  # not where its weights lie
+    return content_hash("encoder", VERSION, which, rate, window, list(revisions))

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import quote
 
 from pydantic import Field, field_validator, model_validator
 
@@ -121,6 +123,13 @@ class EncoderSettings(Settings):
     def parsed(self) -> EncoderName:
         """The encoder's name taken apart."""
         return EncoderName.parse(self.encoder)
+
+    def located(self) -> EncoderSettings:
+        """The same with a folder by its full path: workers may run in another folder."""
+        parsed = self.parsed
+        if parsed.kind != "vidla" or "://" in parsed.weights or parsed.weights.startswith("random:"):
+            return self
+        return self.model_copy(update={"encoder": f"vidla:path://{quote(str(Path(parsed.weights).resolve()))}"})
 
     def weights_of(self, network: str) -> str:
         """What names the weights of one of torchvision's networks."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import torch
@@ -118,7 +119,7 @@ def _address(weights: str) -> str:
     folder = Path(weights)
     if not folder.is_dir():
         raise UserError(f"encoder='vidla:{weights}': there is no such folder; name the folder of an export (RUN/best)")
-    return f"path://{folder.resolve()}"
+    return f"path://{quote(str(folder.resolve()))}"
 
 
 def _random(weights: str) -> VidLA:

@@ -67,7 +67,7 @@ class FeatureStore:
         marks = [_mark(directory, name) for directory in dirs]
         for directory, mark in zip(dirs, marks, strict=True):
             found, first = _kind(mark), _kind(marks[0])
-            if found != first:
+            if found[1:] != first[1:]:  # not how the encoder was named
                 raise UserError(
                     f"features {name!r}: {directory} has {found[0]} ({found[1]} wide, {found[2]}), {dirs[0]} has "
                     f"{first[0]} ({first[1]} wide, {first[2]}); extract both with the same settings, or train on one"
@@ -87,7 +87,7 @@ class FeatureStore:
     @property
     def identity(self) -> str:
         """Hash over the encoder with its weights, the settings, and which shards have features; not over paths."""
-        return content_hash(self.encoder, self.width, [mark.content_hash for mark in self._marks], self._shards)
+        return content_hash(self.width, [mark.content_hash for mark in self._marks], self._shards)
 
     def has(self, directory: str, shard: int) -> bool:
         """Whether features of a shard were committed."""

@@ -233,7 +233,7 @@ def _run(plan: _Plan, settings: FeaturesSettings, address: str | None, quiet: bo
         None if settings.originals is None else str(settings.originals.absolute()),
     )
     deaths = _OTHER_DEATHS + DEATHS_ALLOWED * plan.manifest.videos_per_shard
-    build = partial(features_worker, place, settings)
+    build = partial(features_worker, place, settings.located())
     stage = StageSpec("features", build, settings.pool or _pool(settings), plan.work.todo, deaths=deaths)
     try:
         return run_stages(
