@@ -83,9 +83,9 @@ def contrastive_in_batch(
         valid_LV = torch.cat([valid_BL, valid_BL]).T
         views_LVH = unit(views_VLH.transpose(0, 1).masked_fill(~valid_LV[..., None], 0.0))
         itself = torch.eye(2 * rows, dtype=torch.bool, device=valid_BL.device)
-        own_V = torch.arange(2 * rows, device=valid_BL.device).roll(rows)
+        place_V = torch.arange(2 * rows, device=valid_BL.device)
         logits_LVV = (views_LVH @ views_LVH.mT / temperature).masked_fill(itself | ~valid_LV[:, None], -math.inf)
-        loss_LV = logits_LVV[valid_LV].logsumexp(1) - logits_LVV[:, torch.arange(2 * rows), own_V][valid_LV]
+        loss_LV = logits_LVV[valid_LV].logsumexp(1) - logits_LVV[:, place_V, place_V.roll(rows)][valid_LV]
         if released_factor:
             loss_LV = loss_LV / valid_LV.sum(1, keepdim=True).expand_as(valid_LV)[valid_LV]
     return reduced(loss_LV.sum() / 2, valid_BL.sum(), reduction)
