@@ -25,6 +25,8 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
 from torch.nn import functional as F
 
 from training.engine.compute import ComputeSettings, choose_precision
@@ -134,6 +136,7 @@ def vocabulary(folder: Path) -> TextTokenizer:
     entries = {name: number for number, name in enumerate([*specials, *(f"w{n}" for n in range(30522 - 5))])}
     tokenizer = Tokenizer(WordPiece(entries, unk_token="[UNK]"))
     tokenizer.add_special_tokens(specials)
+    tokenizer.normalizer, tokenizer.pre_tokenizer = BertNormalizer(), BertPreTokenizer()
     folder.mkdir()
     tokenizer.save(str(folder / "tokenizer.json"))
     return TextTokenizer.from_folder(folder)
