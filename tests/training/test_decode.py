@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from support.broken_videos import CLOCK_AT_ZERO, CLOCK_PER_SECOND, SECONDS, path
 from support.shard_factory import FPS, GOP, encode_root, luma_of
 
 from training.data import packets
-from training.data.decode import ClipFailed, decode_clips, decode_spans
+from training.data.decode import ClipFailed, decode_clips, decode_spans, stream_span
 from training.data.packets import open_video
 from training.data.sampling import Timeline, frames_of_clip, segment_midpoints
 
@@ -175,6 +176,33 @@ def test_a_large_file_whose_packets_are_not_held_gives_the_same(monkeypatch: pyt
     monkeypatch.setattr(packets, "_HELD_BYTES", 0)
     for a, b in zip(held, decode_clips(path_of("good"), [(1.0, 3.0), (0.0, 4.0)], 4), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("held", [64 << 20, 0])
+@pytest.mark.parametrize(("frames", "snap"), [(4, True), (24, True), (200, False)])
+def test_frames_that_are_streamed_are_those_of_a_clip(
+    held: int, frames: int, snap: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (clip,) = decode_clips(path_of("good"), [(0.5, 3.5)], frames, size=48, snap=snap)
+    monkeypatch.setattr(packets, "_HELD_BYTES", held)
+    with open_video(path_of("good")) as video:
+        streamed = list(stream_span(video, 0.5, 3.5, frames, size=48, snap=snap))
+    np.testing.assert_array_equal(np.stack(streamed), clip)
+
+
+def test_a_large_file_is_gone_through_once_for_frames_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packets, "_HELD_BYTES", 0)
+    with open_video(path_of("good")) as video:
+        asked: list[int] = []
+        watched = replace(video, packets=lambda first, after: asked.append(first) or video.packets(first, after))
+        assert len(list(stream_span(watched, 0.0, 4.0, 64, snap=False))) == 64
+    assert len(asked) == 1 and len(np.unique(video.start_of)) > 1
+
+
+def test_a_span_outside_the_video_ends_the_stream_with_the_reason() -> None:
+    with open_video(encode_root(64)) as video, pytest.raises(ClipFailed) as failed:
+        list(stream_span(video, 90.0, 95.0, 4))
+    assert failed.value.reason == "out_of_range"
 
 
 def test_a_video_without_time_stamps_is_counted_through(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def stream_span(
         if isinstance(numbers, ClipFailed):
             raise numbers
         wanted, times_shown = np.unique(numbers, return_counts=True)
-        decoded = _decode(video, [int(number) for number in wanted], size)
+        decoded = _decode(video, [int(number) for number in wanted], size, merge=video.in_one_go)
         for count, (number, repeats) in enumerate(zip(wanted, times_shown, strict=True)):
             found, frame = next(decoded, (-1, None))
             if found != number or frame is None:
@@ -123,24 +123,31 @@ def _choose(video: Video, start: float, end: float, frames: int, snap: bool) -> 
         return ClipFailed("out_of_range", str(error))
 
 
-def _decode(video: Video, wanted: Sequence[int], size: int | None) -> Iterator[tuple[int, Frame]]:
+def _decode(video: Video, wanted: Sequence[int], size: int | None, merge: bool = False) -> Iterator[tuple[int, Frame]]:
     """Decode the frames wanted, in order, run by run; those that can't be decoded are left out."""
     pictures = _Pictures(size, float(video.stream.sample_aspect_ratio or 1))
-    for start, numbers in _runs(video, wanted):
+    for start, numbers in _runs(video, wanted, merge):
         after = max(int(video.packet_of[number]) for number in numbers) + 1
         shown = enumerate(_decoded(video.stream.codec_context, video.packets(start, after)))
         stamped = ((frame.pts if video.stamped else count, frame) for count, frame in shown)
         yield from _pick(stamped, {int(video.stamps[number]): number for number in numbers}, pictures)
 
 
-def _runs(video: Video, wanted: Sequence[int]) -> list[tuple[int, list[int]]]:
-    """Where to begin decoding and the frames to take from there: group by group, or in one go through the file."""
-    runs: dict[int, list[int]] = {}
+def _runs(video: Video, wanted: Sequence[int], merge: bool) -> list[tuple[int, list[int]]]:
+    """Where to begin decoding and the frames to take from there, group by group; `merge`: neighbours in one run."""
+    groups: dict[int, list[int]] = {}
     for number in wanted:
-        runs.setdefault(int(video.start_of[number]), []).append(number)
-    if video.in_one_go and runs:
-        return [(min(runs), sorted(wanted))]
-    return sorted(runs.items())
+        groups.setdefault(int(video.start_of[number]), []).append(number)
+    place = {int(start): at for at, start in enumerate(np.unique(video.start_of))}
+    runs: list[tuple[int, list[int]]] = []
+    last = -2
+    for start, numbers in sorted(groups.items()):
+        if merge and place[start] == last + 1:
+            runs[-1][1].extend(numbers)
+        else:
+            runs.append((start, numbers))
+        last = place[start]
+    return runs
 
 
 def _decoded(context: Any, packets: Iterator[Any]) -> Iterator[Any]:

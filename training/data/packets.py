@@ -46,7 +46,7 @@ class Video:
     stamped: bool = True
     """Whether decoded frames carry these time stamps; else they are told by counting."""
     in_one_go: bool = False
-    """Whether packets are read from the file's beginning each time: many frames are then best taken in one pass."""
+    """Whether packets are read from the file's beginning each time: frames side by side are best taken in one pass."""
 
 
 @contextmanager
