@@ -31,7 +31,8 @@ teacher --shards {shards} --features vidla --output {out}/teacher --size tiny --
 student --teacher {out}/teacher/best --corpus {out}/tokens --output {out}/student --size tiny --steps 60 \
 --batch-size 16 --resume auto --set loss.queue=1024 --set optim.lr=1e-3 --set optim.warmup=5
 export --checkpoint {out}/student/best --output {out}/bert
-evaluate --model {out}/bert --tasks sst2 --data {out}/tasks --seeds 0 1 --output {out}/language.json
+evaluate --model {out}/bert --tasks sst2 --data {out}/tasks --seeds 0 1 --output {out}/language.json \
+--set every.lr=1e-3 --set every.epochs=6
 ground --teacher {out}/teacher/best --student {out}/student/best --shards {shards} --features vidla \
 --sentence "a lion looks at us" --output {out}/ground.html
 """
