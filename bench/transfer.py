@@ -103,7 +103,7 @@ VIDEOS, SENTENCES = 4000, 20_000
 QUEUE: Final = 1024
 NST_KERNEL: Final = "gaussian"
 MASKING: Final = MaskSettings(probability=0.25)
-"""More than the usual 15 %, so that facts are met often enough in a few thousand steps."""
+"""Of the students: more than the usual 15 %, so that facts are met often enough in a few thousand steps."""
 OPTIMIZER: Final = OptimSettings(lr_end=0.0, schedule="linear", weight_decay=0.01, clip_norm=1.0)
 TEACHER_RATE, STUDENT_RATE = 1e-3, 3e-3
 COMPUTE: Final = ComputeSettings(device="cpu", precision="fp32")
@@ -153,7 +153,7 @@ def run_teacher(plan: Plan, seed: int, name: str) -> Outcome:
     folder = plan.of(seed)
     tokenizer = TextTokenizer.from_folder(folder / "tokenizer")
     videos = str(folder / "videos")
-    settings = ClipTextSettings(shards=(videos,), features=NAME, text=("caption",), masking=MASKING, held_out=0)
+    settings = ClipTextSettings(shards=(videos,), features=NAME, text=("caption",), held_out=0)
     store = open_features(settings)
     model = TeacherModelSettings(shape=SHAPE, projection=128, block=BLOCK + 2, max_rows=8)
     loss = TeacherLossSettings(contrastive=float(name == VIDEO), kind="info_nce")
