@@ -86,9 +86,6 @@ def run_student(settings: StudentSettings, output: Path, resume: str) -> int:
 
 
 def _open_states(settings: StudentSettings, batches: TextBatches, ranks: Ranks) -> TeacherStates | None:
-    masking = settings.data.masking
-    corpus = Corpus(
-        batches.corpus_identity, batches.blocks, batches.length, masking.model_dump(mode="json"), masking.static_copies
-    )
+    corpus = Corpus.of(batches, settings.data.masking)
     precision = choose_precision(settings.compute.precision, ranks.device)
     return open_states(settings.teacher, corpus, batches.tokenizer, precision, ranks.device)
