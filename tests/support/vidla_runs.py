@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+from support.commands import apart, here, losses
 
 from training.vidla.cli import main
+
+__all__ = ["architecture", "arguments", "losses", "start", "train"]
 
 ARCHITECTURE = {
     "embed_dim": 24,
@@ -38,34 +39,10 @@ def arguments(shards: Path, output: Path, *more: str, steps: int = 6, batch: int
 
 
 def train(*given: str) -> int:
-    """Run the command here; torch's number of threads is put back."""
-    import torch
-
-    threads = torch.get_num_threads()
-    try:
-        return main(given)
-    finally:
-        torch.set_num_threads(threads)
+    """Run the command here."""
+    return here(main, given)
 
 
 def start(given: Sequence[str], ranks: int = 1) -> subprocess.Popen[str]:
     """Run the command in a process of its own, or in several under torchrun."""
-    module = ["-m", "training.vidla.cli", *given]
-    if ranks > 1:
-        launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(ranks)]
-        module = [*launcher, "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0", *module]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    return subprocess.Popen(
-        [sys.executable, *module], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def losses(output: Path) -> dict[int, dict[str, float]]:
-    """The loss terms by step, of the run's log; a step that is there twice fails."""
-    found: dict[int, dict[str, float]] = {}
-    for line in (output / "metrics.jsonl").read_text().splitlines():
-        row: dict[str, Any] = json.loads(line)
-        if row["kind"] == "train":
-            assert row["step"] not in found, f"step {row['step']} is logged twice"
-            found[row["step"]] = {name: value for name, value in row.items() if name.startswith("loss/")}
-    return found
+    return apart("training.vidla.cli", given, ranks)

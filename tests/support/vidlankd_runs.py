@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.commands import apart, here, losses
 from support.shard_factory import build_dir
 from support.tiny_bert import WORDS, tiny_tokenizer
-from support.vidla_runs import losses
 
 from training.vidlankd.cli import main
 
@@ -64,26 +62,13 @@ def student(made: Recipe, output: Path, *more: str, teacher: Path | None = None,
 
 
 def command(*given: str) -> int:
-    """Run the command here; torch's number of threads is put back."""
-    import torch
-
-    threads = torch.get_num_threads()
-    try:
-        return main(given)
-    finally:
-        torch.set_num_threads(threads)
+    """Run the command here."""
+    return here(main, given)
 
 
 def start(given: Sequence[str], ranks: int = 1) -> subprocess.Popen[str]:
     """Run the command in a process of its own, or in several under torchrun."""
-    module = ["-m", "training.vidlankd.cli", *given]
-    if ranks > 1:
-        launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(ranks)]
-        module = [*launcher, "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0", *module]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    return subprocess.Popen(
-        [sys.executable, *module], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return apart("training.vidlankd.cli", given, ranks)
 
 
 def _run(output: Path, steps: int, batch: int) -> list[str]:
