@@ -125,3 +125,13 @@ def test_a_linear_schedule_falls_by_equal_amounts_to_its_end():
     settings = OptimSettings(lr=1.0, lr_end=0.0, schedule="linear", warmup=2)
     rates = [learning_rate(step, 6, settings) for step in range(7)]
     assert rates == pytest.approx([0.5, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0])
+
+
+def test_a_warmup_below_one_is_a_share_of_the_run():
+    rates = [learning_rate(step, 8, OptimSettings(lr=1.0, lr_end=0.0, warmup=0.25)) for step in range(3)]
+    assert rates == pytest.approx([0.5, 1.0, 1.0])
+
+
+def test_a_warmup_of_a_step_and_a_half_is_refused():
+    with pytest.raises(ValueError, match="whole number"):
+        OptimSettings(warmup=1.5)

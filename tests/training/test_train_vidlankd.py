@@ -54,6 +54,12 @@ def killed(given: list[str], output: Path) -> None:
         process.communicate()
 
 
+def data_of(run: Path) -> str:
+    """The identity of the batches of a run of ten steps."""
+    record = json.loads((run / "checkpoints" / "step-00000010" / "checkpoint.json").read_text())
+    return str(record["identity"]["data"])
+
+
 def refused(capsys: pytest.CaptureFixture[str], *given: str) -> str:
     """The one line that a command ends with."""
     capsys.readouterr()
@@ -119,6 +125,7 @@ def test_the_baseline_of_text_alone_has_the_same_steps_and_batches(made, learned
     rows = losses(tmp_path / "run")
     assert rows.keys() == losses(learned).keys()
     assert rows[1].keys() == {"loss/mlm", "loss/total"}
+    assert data_of(tmp_path / "run") == data_of(learned)
 
 
 def test_the_texts_of_the_clips_make_a_corpus_for_the_control(made, tmp_path):

@@ -33,8 +33,8 @@ class OptimSettings(Settings):
     lr_new: float | None = Field(default=None, gt=0)
     """Highest learning rate of what CLIP has not ([MST], attention over time, a head); none: the same. Falls by the
     same factor as `lr`."""
-    warmup: int = Field(default=0, ge=0)
-    """Steps in which the learning rate rises linearly to `lr`."""
+    warmup: int | float = Field(default=0, ge=0)
+    """Steps in which the learning rate rises linearly to `lr`; below 1: that share of all steps."""
     weight_decay: float = Field(default=0.02, ge=0)
     """Decoupled weight decay."""
     decay_exempt: bool = True
@@ -52,6 +52,8 @@ class OptimSettings(Settings):
             raise ValueError(
                 f"lr_end={self.lr_end:g} is above lr={self.lr:g}: the rate falls; lower lr_end or raise lr"
             )
+        if self.warmup > 1 and self.warmup != int(self.warmup):
+            raise ValueError(f"warmup={self.warmup:g}: must be a whole number of steps, or a share of them below 1")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas={self.betas}: both must be at least 0 and below 1")
         return self
@@ -99,11 +101,12 @@ def learning_rate(step: int, total: int, settings: OptimSettings) -> float:
     Raises:
         UserError: the warm-up takes the whole run.
     """
-    if settings.warmup and settings.warmup >= total:
-        raise UserError(f"optim.warmup={settings.warmup}: must be below the number of steps ({total}); lower it")
-    if step < settings.warmup:
-        return settings.lr * (step + 1) / settings.warmup
-    progress = min(1.0, (step - settings.warmup) / max(1, total - settings.warmup))
+    warmup = int(settings.warmup if settings.warmup >= 1 else settings.warmup * total)
+    if warmup and warmup >= total:
+        raise UserError(f"optim.warmup={warmup}: must be below the number of steps ({total}); lower it")
+    if step < warmup:
+        return settings.lr * (step + 1) / warmup
+    progress = min(1.0, (step - warmup) / max(1, total - warmup))
     left = 1 - progress if settings.schedule == "linear" else (1 + math.cos(math.pi * progress)) / 2
     return settings.lr_end + (settings.lr - settings.lr_end) * left
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from runtime.errors import UserError
@@ -75,12 +76,19 @@ def begin(start: Start, resume: str) -> int:
     """
     if start.ranks.is_main:
         print(header(start), flush=True)
-    settings = start.settings
+    settings, ranks = start.settings, start.ranks
+    draw_apart(settings.loop.seed, ranks)
     values = settings.model_dump(mode="json")
-    run = Run(start.task, start.batches, settings.optim, settings.loop, start.ranks, start.output, values)
+    run = Run(start.task, start.batches, settings.optim, settings.loop, ranks, start.output, values)
     status = train(run, resume)
-    close_ranks(start.ranks)
+    close_ranks(ranks)
     return status
+
+
+def draw_apart(seed: int, ranks: Ranks) -> None:
+    """Let each rank draw dropout of its own from here on; until here all drew alike, to build the same model."""
+    if ranks.rank:
+        torch.manual_seed(int(np.random.SeedSequence([seed, ranks.rank]).generate_state(1, np.uint64)[0]))
 
 
 def header(start: Start) -> str:

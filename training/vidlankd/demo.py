@@ -13,6 +13,7 @@ import importlib.metadata
 import random
 import re
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -27,9 +28,9 @@ _RECIPE = """\
 features --shards {shards} --encoder vidla:{vidla} --name vidla
 tokenize --corpus {out}/corpus.txt --output {out}/tokens --tokenizer {tokenizer}
 teacher --shards {shards} --features vidla --output {out}/teacher --size tiny --steps 60 --batch-size 4 --resume auto \
---set model.tokenizer={tokenizer} --set optim.lr=5e-4 --set optim.warmup=5
+--set model.tokenizer={tokenizer} --set optim.lr=5e-4
 student --teacher {out}/teacher/best --corpus {out}/tokens --output {out}/student --size tiny --steps 60 \
---batch-size 16 --resume auto --set loss.queue=1024 --set optim.lr=1e-3 --set optim.warmup=5
+--batch-size 16 --resume auto --set loss.queue=1024 --set optim.lr=1e-3
 export --checkpoint {out}/student/best --output {out}/bert
 evaluate --model {out}/bert --tasks sst2 --data {out}/tasks --seeds 0 1 --output {out}/language.json \
 --set every.lr=1e-3 --set every.epochs=6
@@ -53,7 +54,10 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=Path("demo/kd"), metavar="DIR")
     arguments = parser.parse_args()
     started = time.monotonic()
-    write_corpus(arguments.output / "corpus.txt")
+    if write_corpus(arguments.output / "corpus.txt"):
+        for made in ("tokens", "student"):
+            shutil.rmtree(arguments.output / made, ignore_errors=True)
+    shutil.rmtree(arguments.output / "bert", ignore_errors=True)  # exported anew
     write_task(arguments.output / "tasks" / "SST-2")
     recipe = commands(arguments.shards, arguments.vidla, arguments.output)
     for number, command in enumerate(recipe, start=1):
@@ -74,14 +78,20 @@ def commands(shards: str, vidla: str, output: Path) -> list[list[str]]:
     return [[word.format(**places) for word in shlex.split(line)] for line in _RECIPE.splitlines()]
 
 
-def write_corpus(path: Path) -> None:
-    """One paragraph a line, out of the descriptions of all installed packages, in the order of their names."""
+def write_corpus(path: Path) -> bool:
+    """One paragraph a line, out of the descriptions of all installed packages, in the order of their names.
+
+    Returns:
+        Whether the file is another one than it was: one that is as it was stays tokenised.
+    """
     packages = sorted(importlib.metadata.distributions(), key=lambda package: str(package.metadata["Name"]).lower())
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = dict.fromkeys(line for package in packages for line in _prose(_description(package)))
     text = "".join(f"{line}\n" for line in lines)
-    if not path.exists() or path.read_text(encoding="utf-8") != text:  # a file that is as it was stays tokenised
-        path.write_text(text, encoding="utf-8")
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return False
+    path.write_text(text, encoding="utf-8")
+    return True
 
 
 def write_task(folder: Path) -> None:

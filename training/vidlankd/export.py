@@ -1,6 +1,6 @@
 """A trained language model as a plain Hugging Face BERT folder, for `transformers` and all that builds on it.
 
-    train-vidlankd export RUN OUTPUT
+    train-vidlankd export --checkpoint RUN/best --output OUTPUT
     AutoModelForMaskedLM.from_pretrained("OUTPUT"), AutoTokenizer.from_pretrained("OUTPUT")
 
 Of a student the heads and the queue stay behind, of a teacher the video tower.
@@ -35,7 +35,7 @@ def export(checkpoint: Path, output: Path) -> None:
         UserError: `checkpoint` holds neither a student nor a teacher, or `output` is not empty.
     """
     if output.is_file() or (output.is_dir() and any(output.iterdir())):
-        raise UserError(f"export to {output}: something lies there already; name a new folder")
+        raise UserError(f"--output {output}: something lies there already; name a new folder")
     model, tokenizer = _language_model(_model_folder(checkpoint))
     partial = output.with_name(f".{output.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
