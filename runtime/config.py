@@ -134,7 +134,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping, safely; `UserError` where it can't be read or is no mapping."""
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no UTF-8, or a date that no calendar has
         raise UserError(f"--config {path}: can't be read as YAML ({' '.join(str(error).split())})") from None
     if not isinstance(values, dict):
         raise UserError(f"--config {path}: must be a mapping of names to settings, found {type(values).__name__}")
@@ -155,9 +155,10 @@ def override(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, An
     """A copy of `values` with each ``a.b=c`` applied; the value is read as YAML (``3``, ``true``, ``[a, b]``).
 
     Raises:
-        UserError: an assignment without ``=``, or through something that is no mapping.
+        UserError: an assignment without ``=``, or through something that is no mapping, or a value that is none of a
+            setting (YAML reads ``2024-01-01`` as a date).
     """
-    result: dict[str, Any] = json.loads(json.dumps(values))
+    result: dict[str, Any] = _copied(values, "")
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals or not path:
@@ -169,7 +170,20 @@ def override(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, An
             if not isinstance(target, dict):
                 raise UserError(f"--set {assignment!r}: {parent!r} holds a value, not settings")
         try:
-            target[last] = yaml.safe_load(text)
-        except yaml.YAMLError:
+            value = yaml.safe_load(text)
+        except (ValueError, yaml.YAMLError):
             raise UserError(f"--set {assignment!r}: {text!r} is not a YAML value") from None
+        target[last] = _copied(value, path)
     return result
+
+
+def _copied(value: Any, path: str) -> Any:
+    """A deep copy of plain values, as JSON would hold them: lists for tuples, text for names."""
+    if isinstance(value, Mapping):
+        names = {name: name if isinstance(name, str) else json.dumps(_copied(name, path)) for name in value}
+        return {names[name]: _copied(inner, f"{path}.{names[name]}".lstrip(".")) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_copied(inner, f"{path}.{number}") for number, inner in enumerate(value)]
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise UserError(f"{path}: YAML reads {value} as a {type(value).__name__}, which no setting holds; put it in quotes")

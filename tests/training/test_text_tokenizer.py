@@ -109,6 +109,19 @@ def test_a_missing_special_token_is_named(folder: Path, tmp_path: Path) -> None:
     assert TextTokenizer.from_folder(tmp_path).mask == 4
 
 
+def test_a_vocabulary_without_an_entry_for_unknown_words_is_refused(folder: Path, tmp_path: Path) -> None:
+    saved = json.loads((folder / "tokenizer.json").read_text())
+    saved["model"]["vocab"]["[OTHER]"] = saved["model"]["vocab"].pop("[UNK]")
+    saved["added_tokens"] = [token for token in saved["added_tokens"] if token["content"] != "[UNK]"]
+    (tmp_path / "json").mkdir()
+    (tmp_path / "json" / "tokenizer.json").write_text(json.dumps(saved))
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "vocab.txt").write_text("".join(f"{entry}\n" for entry in saved["model"]["vocab"]))
+    for name in ("json", "bare"):
+        with pytest.raises(UserError, match=r"has no \[UNK\] for unknown words; take one of BERT's kind"):
+            TextTokenizer.from_folder(tmp_path / name)
+
+
 def test_a_cut_file_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text((folder / "tokenizer.json").read_text()[:500])
     with pytest.raises(UserError, match="can't be read"):

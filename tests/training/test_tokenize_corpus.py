@@ -1,5 +1,6 @@
 """Text corpora of every kind become one stream of tokens."""
 
+import errno
 import gzip
 import json
 import os
@@ -114,6 +115,17 @@ def test_a_cut_gzip_is_refused_by_name(tmp_path: Path, vocabulary: Path) -> None
         tokenise([packed], tmp_path / "out", vocabulary)
 
 
+@pytest.mark.parametrize("name", ["UTF-16LE", "UTF-16BE"])
+@pytest.mark.parametrize("text", ["the cat and the dog\n", "кот и собака у дома\n"], ids=["latin", "cyrillic"])
+def test_utf16_without_its_mark_is_refused_and_not_read_as_letters(
+    tmp_path: Path, vocabulary: Path, name: str, text: str
+) -> None:
+    data = (text * 20).encode(name)
+    for path in (written(tmp_path, data), written(tmp_path, gzip.compress(data), "text.gz")):
+        with pytest.raises(UserError, match=rf"{path.name}: from byte \d+ on \d+% are NUL, .*iconv -f {name} -t UTF-8"):
+            tokenise([path], tmp_path / path.stem / path.suffix, vocabulary)
+
+
 def test_parquet_gives_its_text_column(tmp_path: Path, vocabulary: Path) -> None:
     rows = ["the cat\nthe dog", None, "", *sentences(500).splitlines()]
     pq.write_table(pa.table({"text": rows, "body": rows[::-1]}), tmp_path / "t.parquet", row_group_size=50)
@@ -129,6 +141,32 @@ def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path, voc
     pq.write_table(pa.table({"texts": ["a"], "n": [1]}), tmp_path / "t.parquet")
     with pytest.raises(UserError, match=r"no text column 'text' \(did you mean 'texts'\?\); set --column"):
         tokenise([tmp_path / "t.parquet"], tmp_path / "out", vocabulary)
+
+
+def test_damaged_parquet_is_refused_with_its_row(tmp_path: Path, vocabulary: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"text": sentences(200).splitlines()}), path, row_group_size=100, use_dictionary=False)
+    data = bytearray(path.read_bytes())
+    second = pq.read_metadata(path).row_group(1).column(0)
+    data[second.data_page_offset + 60 : second.data_page_offset + second.total_compressed_size] = bytes(
+        second.total_compressed_size - 60
+    )
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"t.parquet: from row 100 on: damaged Parquet \(.*\); fetch it again"):
+        tokenise([path], tmp_path / "out", vocabulary, part_mb=0.001)
+
+
+def test_a_machine_fault_while_reading_parquet_is_not_the_files() -> None:
+    with pytest.raises(OSError, match="no room"):
+        corpus.raise_damaged(OSError(errno.ENOSPC, "no room"), "t.parquet", "damaged")
+
+
+def test_parquet_that_is_not_utf8_is_not_sent_to_another_encoding(tmp_path: Path, vocabulary: Path) -> None:
+    rows = pa.array([b"the cat", b"caf\xe9"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"text": rows}), tmp_path / "t.parquet")
+    with pytest.raises(UserError, match=r"row 1, byte 3 \(0xe9\) is not utf-8, which column 'text'") as caught:
+        tokenise([tmp_path / "t.parquet"], tmp_path / "out", vocabulary)
+    assert "--encoding" not in str(caught.value)
 
 
 def test_the_texts_of_kept_training_clips_make_a_corpus(tmp_path: Path, vocabulary: Path) -> None:
@@ -193,6 +231,8 @@ def test_what_is_no_text_file_is_refused_by_name(tmp_path: Path, vocabulary: Pat
         "no whole Parquet file": written(tmp_path, b"PAR1rest", "c"),
         "there is no such file": tmp_path / "none",
         "is a folder; name its files": tmp_path,
+        r"can't be opened \(Not a directory\); name a file": written(tmp_path, "the cat", "d") / "x",
+        r"can't be opened \(File name too long\); name a file": tmp_path / ("x" * 300),
     }
     for message, path in cases.items():
         with pytest.raises(UserError, match=rf"--corpus {path}: {message}"):
@@ -231,6 +271,21 @@ def test_a_stopped_run_keeps_its_parts_and_a_cut_one_is_made_again(tmp_path: Pat
     assert again.record == whole.record
     assert stream(tmp_path / "out") == tokens
     assert not (parts / ".tmp-rest").exists()
+
+
+def test_a_part_whose_record_is_empty_or_of_another_is_made_again(tmp_path: Path, vocabulary: Path) -> None:
+    text = written(tmp_path, sentences(2000))
+    whole = tokenise([text], tmp_path / "out", vocabulary, part_mb=0.02)
+    tokens = stream(tmp_path / "out")
+    parts = tmp_path / "out" / "parts"
+    (tmp_path / "out" / "tokens.json").unlink()
+    (parts / "00000.json").write_bytes(b"")
+    (parts / "00001.json").write_bytes((parts / "00002.json").read_bytes())
+    (parts / "notes.json").write_text("{}")
+    again = tokenise([text], tmp_path / "out", vocabulary, part_mb=0.02)
+    assert again.kept == len(whole.record.parts) - 2
+    assert again.record == whole.record
+    assert stream(tmp_path / "out") == tokens
 
 
 def test_a_killed_run_is_finished_by_the_next(tmp_path: Path, vocabulary: Path) -> None:

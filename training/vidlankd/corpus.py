@@ -13,14 +13,14 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal
+from typing import Any, BinaryIO, Final, Literal, NoReturn
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field, field_validator
 
 from runtime.config import Settings, content_hash
-from runtime.errors import UserError, nearest
+from runtime.errors import UserError, is_machine_fault, nearest
 from shards.dataset import Dataset
 from shards.keys import shard_name
 from shards.schema import TEXT
@@ -107,10 +107,23 @@ def parts_of(source: InputRecord, part_bytes: int) -> Iterator[Part]:
     """Cut an input into parts of about `part_bytes`; the same parts each time.
 
     Raises:
-        UserError: a gzip file that is cut or damaged.
+        UserError: a gzip or Parquet file that is cut or damaged.
     """
     cutters = {"text": _text_parts, "gzip": _gzip_parts, "parquet": _parquet_parts, "shards": _shard_parts}
     return cutters[source.kind](source, part_bytes)
+
+
+def raise_damaged(error: Exception, path: str, what: str) -> NoReturn:
+    """Turn what the Parquet library raised into one line.
+
+    Raises:
+        UserError: says `what` is wrong with the file.
+        Exception: `error` itself, where the machine is at fault.
+    """
+    if is_machine_fault(error):
+        raise error
+    said = " ".join(str(error).split())[:200]
+    raise UserError(f"--corpus {path}: {what} ({said}); fetch it again") from None
 
 
 def _look_at_file(path: Path, settings: ReadingSettings) -> InputRecord:
@@ -124,6 +137,10 @@ def _look_at_file(path: Path, settings: ReadingSettings) -> InputRecord:
         raise UserError(f"--corpus {path}: is a folder; name its files, or a DIR of shards with --shards") from None
     except PermissionError:
         raise UserError(f"--corpus {path}: can't be read; change its permissions") from None
+    except OSError as error:  # below a file, a name too long, links in a circle
+        if is_machine_fault(error):
+            raise
+        raise UserError(f"--corpus {path}: can't be opened ({error.strerror}); name a file") from None
     kind = _kind(path, head, settings)
     column = None
     if kind == "parquet":
@@ -157,8 +174,8 @@ def _kind(path: Path, head: bytes, settings: ReadingSettings) -> str:
 def _check_parquet(path: Path, column: str) -> None:
     try:
         schema = pq.read_schema(path)
-    except pa.ArrowException as error:
-        raise UserError(f"--corpus {path}: no whole Parquet file ({error}); fetch it again") from None
+    except (pa.ArrowException, OSError) as error:
+        raise_damaged(error, str(path), "no whole Parquet file")
     texts = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
     if column not in texts:
         raise UserError(f"--corpus {path}: no text column {column!r}{nearest(column, texts)}; set --column")
@@ -234,8 +251,11 @@ def _gzip_parts(source: InputRecord, part_bytes: int) -> Iterator[Part]:
 
 
 def _parquet_parts(source: InputRecord, part_bytes: int) -> Iterator[Part]:
-    with pq.ParquetFile(source.path) as file:
-        sizes = [_column_bytes(file.metadata.row_group(n), source.column) for n in range(file.num_row_groups)]
+    try:
+        with pq.ParquetFile(source.path) as file:
+            sizes = [_column_bytes(file.metadata.row_group(n), source.column) for n in range(file.num_row_groups)]
+    except (pa.ArrowException, OSError) as error:
+        raise_damaged(error, source.path, "no whole Parquet file")
     begin, held = 0, 0
     for number, size in enumerate(sizes):
         held += size

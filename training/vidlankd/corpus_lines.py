@@ -17,12 +17,15 @@ import pyarrow.parquet as pq
 
 from runtime.errors import UserError
 from shards.dataset import Dataset
-from training.vidlankd.corpus import Part, ReadingSettings
+from training.vidlankd.corpus import Part, ReadingSettings, raise_damaged
+from training.vidlankd.token_files import InputRecord
 
 MAX_LINE: Final = 1 << 20
 """Characters; longer lines are split between words, so that memory stays bounded."""
 
 _ROWS: Final = 1024
+_NUL_SHARE: Final = 0.02  # Russian in UTF-16 has 7 %, of its spaces; text has none
+_FEW_NUL: Final = 3  # a last part may be a line of rubbish
 _BOM: Final = b"\xef\xbb\xbf"
 _BLANKED: Final = bytes(32 if (c < 32 and c not in b"\t\n\r") or c == 127 else c for c in range(256))
 """Control characters become spaces; byte by byte, so that offsets in messages stay true."""
@@ -37,18 +40,20 @@ def read_lines(part: Part, settings: ReadingSettings, counts: Counter[str]) -> I
         counts: gains `bytes` and `lines` that were read, and lines left out: `empty`, `headings`, `short`.
 
     Raises:
-        UserError: bytes that are not text in the encoding; names the file and the place.
+        UserError: bytes that are not text in the encoding, or a damaged Parquet file; names the file and the place.
         ShardError: a shard's table can't be read.
     """
     for data, where in _raw_texts(part):
         counts["bytes"] += len(data)
-        encoding = settings.encoding if part.source.kind in ("text", "gzip") else "utf-8"
-        text = _decoded(data, encoding, part.source.path, where)
+        if part.source.kind in ("text", "gzip"):
+            text = _decoded(data, settings.encoding, part.source.path, int(where))
+        else:
+            text = _decoded_column(data, part.source, where)
         yield _kept(text.removesuffix("\n").split("\n"), part.source.wikitext, settings.min_words, counts)
 
 
 def _raw_texts(part: Part) -> Iterator[tuple[bytes, str]]:
-    """Bytes of texts, and where the first of them lies, for messages: a byte offset as `byte N`, or a row."""
+    """Bytes of texts, and where the first of them lies, for messages: of files a byte offset, else a row or shard."""
     source = part.source
     if part.data is not None:
         yield part.data, str(part.begin)
@@ -62,31 +67,61 @@ def _raw_texts(part: Part) -> Iterator[tuple[bytes, str]]:
         assert source.layer is not None and source.column is not None
         table = Dataset(source.path, source.layer).texts(part.begin, [source.column, "split", "keep"])
         trained = pc.and_(pc.equal(pc.cast(table["split"], pa.string()), "train"), table["keep"])
-        for text in table.filter(trained)[source.column].to_pylist():
-            yield (text or "").encode(), f"shard {part.begin}"
+        for text in pc.cast(table.filter(trained)[source.column], pa.large_binary()).to_pylist():
+            yield text or b"", f"shard {part.begin}"
 
 
 def _parquet_texts(part: Part) -> Iterator[tuple[bytes, str]]:
-    with pq.ParquetFile(part.source.path) as file:
-        row = sum(file.metadata.row_group(n).num_rows for n in range(part.begin))
-        groups = range(part.begin, part.end)
-        for batch in file.iter_batches(_ROWS, row_groups=list(groups), columns=[part.source.column]):
-            for text in pc.cast(batch.column(0), pa.large_binary()).to_pylist():
-                yield text or b"", f"row {row}"
-                row += 1
+    row = 0
+    try:
+        with pq.ParquetFile(part.source.path) as file:
+            row = sum(file.metadata.row_group(n).num_rows for n in range(part.begin))
+            groups = range(part.begin, part.end)
+            for batch in file.iter_batches(_ROWS, row_groups=list(groups), columns=[part.source.column]):
+                for text in pc.cast(batch.column(0), pa.large_binary()).to_pylist():
+                    yield text or b"", f"row {row}"
+                    row += 1
+    except (pa.ArrowException, OSError) as error:
+        raise_damaged(error, part.source.path, f"from row {row} on: damaged Parquet")
 
 
-def _decoded(data: bytes, encoding: str, path: str, where: str) -> str:
-    if where == "0" and data.startswith(_BOM):
+def _decoded_column(data: bytes, source: InputRecord, where: str) -> str:
+    """A text of shards or Parquet, which is UTF-8 as their format says."""
+    try:
+        return data.translate(_BLANKED).decode()
+    except UnicodeDecodeError as error:
+        option = "--shards" if source.kind == "shards" else "--corpus"
+        raise UserError(
+            f"{option} {source.path}: {where}, byte {error.start} (0x{data[error.start]:02x}) is not utf-8, which "
+            f"column {source.column!r} has to hold; write it anew from the text"
+        ) from None
+
+
+def _decoded(data: bytes, encoding: str, path: str, begin: int) -> str:
+    """A piece of a file that begins at byte `begin`."""
+    _check_nul(data, path, begin)
+    if begin == 0 and data.startswith(_BOM):
         data = b"   " + data[len(_BOM) :]
     try:
         return data.translate(_BLANKED).decode(encoding)
     except UnicodeDecodeError as error:
-        place = f"byte {int(where) + error.start}" if where.isdecimal() else f"{where}, byte {error.start}"
         raise UserError(
-            f"--corpus {path}: {place} (0x{data[error.start]:02x}) is not {encoding}; name the encoding it has, such "
-            "as --encoding latin-1, or convert the file"
+            f"--corpus {path}: byte {begin + error.start} (0x{data[error.start]:02x}) is not {encoding}; name the "
+            "encoding it has, such as --encoding latin-1, or convert the file"
         ) from None
+
+
+def _check_nul(data: bytes, path: str, begin: int) -> None:
+    """Refuse UTF-16 without its mark, which is UTF-8 too wherever it holds ASCII or Cyrillic: each letter a word."""
+    nul = data.count(0)
+    if nul <= max(_FEW_NUL, _NUL_SHARE * len(data)):
+        return
+    odd = data[1 - begin % 2 :: 2].count(0)
+    name = "UTF-16LE" if 2 * odd >= nul else "UTF-16BE"
+    raise UserError(
+        f"--corpus {path}: from byte {begin + data.index(0)} on {nul / len(data):.0%} are NUL, so it looks like {name};"
+        f" convert it first (iconv -f {name} -t UTF-8)"
+    )
 
 
 def _kept(lines: Sequence[str], wikitext: bool, min_words: int, counts: Counter[str]) -> list[str]:

@@ -169,13 +169,18 @@ def _difference(before: Plan, now: Plan) -> str | None:
 
 
 def _done(store: Store, dtype: TokenType) -> dict[int, PartRecord]:
-    """Parts of a run before, by number."""
+    """Parts of a run before, by number; one whose record can't be read, or is another's, is made again."""
     found: dict[int, PartRecord] = {}
     for name in store.list(PARTS):
-        if name.endswith(".json"):
+        number, _, kind = name.partition(".")
+        if not (number.isdecimal() and kind == "json"):
+            continue
+        try:
             part = PartRecord.model_validate_json(store.read_bytes(f"{PARTS}/{name}"))
-            if is_whole(Path(store.root), part, dtype):
-                found[int(name.removesuffix(".json"))] = part
+        except ValidationError:
+            continue
+        if part.name == f"{number}.bin" and is_whole(Path(store.root), part, dtype):
+            found[int(number)] = part
     return found
 
 

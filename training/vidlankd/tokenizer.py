@@ -47,13 +47,13 @@ class TextTokenizer:
             where: its URI or folder, for messages.
 
         Raises:
-            UserError: no WordPiece vocabulary, one with gaps, or a special token is missing.
+            UserError: no WordPiece vocabulary, one with gaps, or a special token or [UNK] is missing.
         """
         tokenizer.no_padding()
         tokenizer.no_truncation()
         tokenizer.encode_special_tokens = True  # "[MASK]" in a text is text
         self._tokenizer, self._names, self._where = tokenizer, dict(names), where
-        _check(self._rules, where)
+        _check(tokenizer, self._rules, where)
         ids = _ids(tokenizer, names, where)
         self.pad: int = ids["pad_token"]
         """Number of the token that fills rows up."""
@@ -185,12 +185,15 @@ def _special_names(folder: Path, where: str) -> dict[str, str]:
         raise UserError(f"tokenizer {where}: {_CONFIG} can't be read ({error}); fetch it again") from None
 
 
-def _check(rules: Mapping[str, Any], where: str) -> None:
+def _check(tokenizer: Tokenizer, rules: Mapping[str, Any], where: str) -> None:
     model, words = rules["model"]["type"], (rules["pre_tokenizer"] or {}).get("type")
     if model != "WordPiece":
         raise UserError(f"tokenizer {where}: is of the kind {model}; take a WordPiece tokenizer of BERT's kind")
     if words != "BertPreTokenizer":
         raise UserError(f"tokenizer {where}: finds words by {words}; take a WordPiece tokenizer of BERT's kind")
+    unknown = rules["model"]["unk_token"]
+    if unknown not in tokenizer.get_vocab(with_added_tokens=False):  # an added token is not enough for WordPiece
+        raise UserError(f"tokenizer {where}: has no {unknown} for unknown words; take one of BERT's kind")
 
 
 def _ids(tokenizer: Tokenizer, names: Mapping[str, str], where: str) -> dict[str, int]:
