@@ -1,16 +1,19 @@
 """Fine-tuning on language tasks: it learns, repeats itself, resumes, and refuses models that don't fit."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 from support.language_tasks import mnli_folder, sst2_folder, tiny_bert, write_squad
-from transformers import AutoTokenizer
+from support.tiny_bert import SPECIALS
+from transformers import AutoTokenizer, BertTokenizer
 
 from runtime.errors import UserError
 from training.engine.compute import ComputeSettings
@@ -45,12 +48,12 @@ def labelled(count: int = 8) -> list[Labelled]:
     return [Labelled(str(n), f"the {('blue', 'red')[n % 2]} dog {n}", None, n % 2, str(n)) for n in range(count)]
 
 
-def tuned(model: Path, seed: int = 0, **compute: Any) -> Training:
+def tuned(model: Path, seed: int = 0, count: int = 20, **compute: Any) -> Training:
     recipe = Recipe(lr=3e-3, batch_size=8, epochs=2, max_length=16)
     found = finetune(
         model,
         ENTRIES["sst2"],
-        labelled(20),
+        labelled(count),
         recipe,
         seed=seed,
         compute=ComputeSettings(**compute),
@@ -78,9 +81,10 @@ def test_a_seed_repeats_itself_and_another_differs(model: Path) -> None:
     assert first.first_loss != other.first_loss
 
 
-def test_micro_batches_train_as_the_whole_batch_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [20, 21])
+def test_micro_batches_train_as_the_whole_batch_does(count: int, tmp_path: Path) -> None:
     calm = tiny_bert(tmp_path / "bert", dropout=0.0)
-    whole, pieces = tuned(calm), tuned(calm, micro_batch=4)
+    whole, pieces = tuned(calm, count=count), tuned(calm, count=count, micro_batch=4)
     assert pieces.steps == whole.steps == 6
     assert pieces.first_loss == pytest.approx(whole.first_loss, rel=1e-4)
     assert pieces.last_loss == pytest.approx(whole.last_loss, rel=1e-4)
@@ -174,6 +178,22 @@ def test_windows_cover_a_long_context_and_hold_the_answer_where_they_say(model: 
         assert context[window.span_L2[window.start, 0] : window.span_L2[window.end, 1]] == "yellow"
 
 
+def test_windows_begin_a_stride_apart_as_in_the_released_scripts(model: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    context = " ".join(["red"] * 900)
+    found = windows([asked("q", context, None)], tokenizer, LanguageSettings().recipe("squad1"))
+    assert len(found) == 6  # 0, 128, …, 640: with a question of seven tokens a window holds 374
+    begins = [int(window.span_L2[window.span_L2[:, 0] >= 0][0, 0]) // len("red ") for window in found]
+    assert begins == [0, 128, 256, 384, 512, 640]
+
+
+def test_windows_share_nothing_and_leave_nothing_out_where_the_stride_is_longer(model: Path) -> None:
+    context = " ".join(["red"] * 60)
+    found = windows([asked("q", context, None)], AutoTokenizer.from_pretrained(model), Recipe(max_length=30, stride=22))
+    covered = [tuple(span) for window in found for span in window.span_L2.tolist() if span[0] >= 0]
+    assert [begin for begin, _ in covered] == [4 * word for word in range(60)]
+
+
 def test_logits_at_the_right_place_give_the_right_answer_over_windows(model: Path) -> None:
     context = "the cat and the dog walk. " * 12 + "the ball is yellow. " + "a man cut paper. " * 12
     questions = [asked("q", context, "yellow"), asked("none", "a man cut paper.", None)]
@@ -249,6 +269,67 @@ def test_a_folder_that_is_no_model_is_refused_with_the_way_to_one(tmp_path: Path
         evaluated(tmp_path, settings(tmp_path, "sst2"), tmp_path / "report.json")
 
 
+def test_a_model_without_tokenizer_files_is_refused_not_read_as_unknown_words(tmp_path: Path) -> None:
+    bare = tiny_bert(tmp_path / "bert")
+    (bare / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match=r"holds no tokenizer \(tokenizer\.json or vocab\.txt\)"):
+        evaluated(bare, settings(tmp_path, "sst2"), tmp_path / "report.json")
+
+
+def test_a_tokenizer_of_specials_only_is_refused(tmp_path: Path) -> None:
+    poor = tiny_bert(tmp_path / "bert")
+    BertTokenizer(vocab={name: number for number, name in enumerate(SPECIALS)}).save_pretrained(poor)
+    with pytest.raises(UserError, match=r"the tokenizer has 5 tokens, the model \d+; they don't belong together"):
+        evaluated(poor, settings(tmp_path, "sst2"), tmp_path / "report.json")
+
+
+def test_a_model_with_code_of_its_own_is_refused_and_nothing_is_asked(tmp_path: Path) -> None:
+    foreign = tiny_bert(tmp_path / "bert")
+    own = {"model_type": "own", "auto_map": {"AutoConfig": "own.OwnConfig"}}
+    (foreign / "config.json").write_text(json.dumps(own))
+    (foreign / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    with pytest.raises(UserError, match="asks to run Python code of its own, which is never done"):
+        evaluated(foreign, settings(tmp_path, "sst2"), tmp_path / "report.json")
+    assert not (tmp_path / "ran").exists()
+
+
+def cut_weights(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+
+
+def break_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text("{}")
+
+
+def break_config(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "hidden_size": "wide"}))
+
+
+def drop_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+
+
+@pytest.mark.parametrize("damage", [cut_weights, break_tokenizer, break_config, drop_weights])
+def test_a_damaged_model_is_told_in_one_line_before_data_is_read(
+    damage: Callable[[Path], None], tmp_path: Path
+) -> None:
+    broken = tiny_bert(tmp_path / "bert")
+    damage(broken)
+    with pytest.raises(UserError, match=r"^model .*(not a whole model folder|holds no weights)") as told:
+        evaluated(broken, settings(tmp_path, "sst2"), tmp_path / "report.json")
+    assert "\n" not in str(told.value)
+
+
+def test_weights_that_are_no_pickle_are_told_in_one_line(tmp_path: Path) -> None:
+    broken = tiny_bert(tmp_path / "bert")
+    drop_weights(broken)
+    (broken / "pytorch_model.bin").write_bytes(b"garbage" * 100)
+    with pytest.raises(UserError, match=r"^model .*not a whole model folder of transformers \(UnpicklingError"):
+        tuned(broken)
+
+
 def test_weights_that_lack_a_layer_are_refused_not_filled_with_noise(tmp_path: Path) -> None:
     cut = tiny_bert(tmp_path / "bert")
     weights = load_file(cut / "model.safetensors")
@@ -256,6 +337,28 @@ def test_weights_that_lack_a_layer_are_refused_not_filled_with_noise(tmp_path: P
     save_file(kept, cut / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(UserError, match="its weights lack 16 tensors of the model"):
         tuned(cut)
+
+
+def test_two_evaluations_do_not_write_one_report(model: Path, tmp_path: Path) -> None:
+    output = tmp_path / "report.json"
+    with FileLock(f"{output}.lock"), pytest.raises(UserError, match="another `train-vidlankd evaluate` is writing"):
+        evaluated(model, settings(sst2_folder(tmp_path), "sst2"), output)
+
+
+def test_results_are_of_the_precision_that_auto_means_here(model: Path, tmp_path: Path) -> None:
+    data, output = sst2_folder(tmp_path, train=8, dev=2), tmp_path / "report.json"
+    short = {**FAST, "epochs": 1}
+    found = evaluated(model, settings(data, "sst2", every=short), output)
+    assert found["settings"]["compute"]["precision"] == "fp32"
+    same = settings(data, "sst2", every=short, compute={"device": "cpu", "precision": "fp32"})
+    assert evaluated(model, same, output)["tasks"] == found["tasks"]
+    with pytest.raises(UserError, match="holds SST-2 of seed 0 with another recipe"):
+        evaluated(model, settings(data, "sst2", every=short, compute={"device": "cpu", "precision": "bf16"}), output)
+
+
+def test_a_task_the_hub_lacks_is_told_before_the_model_is_opened(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^data=hub: the hub has no labelled copy of TRACIE; set folders\.tracie"):
+        evaluated(tmp_path / "nowhere", settings(Path("hub"), "tracie"), tmp_path / "report.json")
 
 
 def test_a_foreign_output_file_is_left_alone(model: Path, tmp_path: Path) -> None:

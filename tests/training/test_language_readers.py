@@ -10,7 +10,7 @@ from support.language_tasks import mnli_folder, sst2_folder, write_csv, write_sq
 
 from runtime.errors import UserError
 from training.evaluation.language import readers, squad
-from training.evaluation.language.data import read_task
+from training.evaluation.language.data import check_places, read_task
 from training.evaluation.language.examples import MISPLACED, divide
 from training.evaluation.language.hub import fetch_task
 from training.evaluation.language.settings import LanguageSettings
@@ -252,6 +252,53 @@ def test_diagnostics_carry_coarse_and_fine_categories_and_no_training_split(tmp_
 def test_diagnostics_are_not_on_the_hub_and_the_way_out_is_named() -> None:
     with pytest.raises(UserError, match="the hub has no labelled copy; put its published files into a folder and name"):
         fetch_task(ENTRIES["diagnostics"])
+
+
+def test_tasks_the_hub_lacks_are_all_told_at_once_before_any_is_fetched() -> None:
+    asked = LanguageSettings.model_validate({"tasks": ["sst2", "diagnostics", "tracie"]})
+    with pytest.raises(UserError, match=r"GLUE diagnostics and TRACIE; set folders\.diagnostics and folders\.tracie"):
+        check_places(asked.tasks, asked)
+    own = {"diagnostics": "a", "tracie": "b"}
+    check_places(asked.tasks, asked.model_copy(update={"folders": own}))
+    check_places(asked.tasks, asked.model_copy(update={"data": "tasks"}))
+
+
+def test_files_of_other_names_are_told_beside_the_names_looked_for(tmp_path: Path) -> None:
+    folder = mnli_folder(tmp_path) / "MNLI"
+    (folder / "dev_matched.tsv").rename(folder / "dev.tsv")
+    (folder / "dev_mismatched.tsv").unlink()
+    with pytest.raises(UserError, match=r"\(train\.tsv\) of the names looked for \(train, .*dev_matched\*.*dev\.tsv"):
+        read_task("mnli", settings(tmp_path, "mnli"))
+
+
+def test_squad_json_without_a_list_of_articles_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "dev.json").write_text('{"data": 1}')
+    with pytest.raises(UserError, match="its key 'data' holds no list of articles"):
+        squad.read_squad1(tmp_path / "dev.json")
+
+
+def test_a_parquet_answer_that_is_no_text_is_told_with_its_row(tmp_path: Path) -> None:
+    answers = pa.array(
+        [{"text": [None], "answer_start": [0]}],
+        pa.struct({"text": pa.list_(pa.string()), "answer_start": pa.list_(pa.int32())}),
+    )
+    columns = {"id": ["a"], "context": ["The cat fell."], "question": ["Who?"], "answers": answers}
+    pq.write_table(pa.table(columns), tmp_path / "dev.parquet")
+    with pytest.raises(UserError, match=r"line 1: column 'answers' holds None at 0"):
+        squad.read_squad1(tmp_path / "dev.parquet")
+
+
+def test_a_field_too_long_for_a_table_is_told_with_its_line(tmp_path: Path) -> None:
+    path = write_tsv(tmp_path / "train.tsv", ("sentence", "label"), [("good", 1), ("x" * 140_000, 1)])
+    with pytest.raises(UserError, match=r"train\.tsv, line 3: field larger than field limit"):
+        readers.read_sst2(path)
+
+
+def test_piqa_labels_in_another_encoding_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text(json.dumps({"goal": "g", "sol1": "a", "sol2": "b"}))
+    (tmp_path / "train-labels.lst").write_bytes(b"\xff0\n")
+    with pytest.raises(UserError, match=r"train-labels\.lst: not UTF-8 \(byte 0\)"):
+        readers.read_piqa(tmp_path / "train.jsonl")
 
 
 def test_two_files_that_could_be_the_split_are_refused(tmp_path: Path) -> None:

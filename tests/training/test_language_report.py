@@ -1,6 +1,7 @@
 """Scores against figures worked out by hand, collapse, settings of recipes, and what the report says."""
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from training.evaluation.language.metrics import (
     squad_scores,
 )
 from training.evaluation.language.published import PUBLISHED
-from training.evaluation.language.report import Report, SeedResult, TaskReport, collapse, read_report, show
+from training.evaluation.language.report import FORMAT, Report, SeedResult, TaskReport, collapse, read_report, show
 from training.evaluation.language.settings import LanguageSettings
 
 
@@ -105,6 +106,30 @@ def test_an_empty_output_file_holds_no_report(tmp_path: Path) -> None:
     assert read_report(tmp_path / "report.json") is None
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"format": FORMAT, "model": {}, "tasks": {}},
+        {"format": FORMAT, "model": {"name": "m", "revision": "r"}, "tasks": []},
+        {"format": FORMAT, "model": [], "tasks": {}},
+    ],
+)
+def test_an_output_file_with_other_contents_is_no_report(values: object, tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text(json.dumps(values))
+    with pytest.raises(UserError, match="holds something else than a language report"):
+        read_report(tmp_path / "report.json")
+
+
+def test_an_earlier_result_without_its_main_score_is_no_report(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    report(result(0, 86.0)).write(path, {})
+    values = json.loads(path.read_text())
+    del values["tasks"]["qqp"]["results"][0]["scores"]["accuracy"]
+    path.write_text(json.dumps(values))
+    with pytest.raises(UserError, match="holds something else than a language report"):
+        read_report(path)
+
+
 def test_the_table_has_published_rows_both_means_and_the_collapsed_seed() -> None:
     text = io.StringIO()
     show(report(result(0, 86.0), result(1, 88.0), result(2, 59.0, "too low")), Console(file=text, width=100))
@@ -148,7 +173,10 @@ def test_recipes_are_the_released_ones_and_changes_of_one_task_win() -> None:
         ({"tasks": ["sst3"]}, "evaluate.tasks.0='sst3'"),
         ({"tasks": ["sst2", "sst2"]}, "tasks=sst2,sst2: each may be named once"),
         ({"seeds": [1, 1]}, "seeds=1,1: each may be named once"),
-        ({"tasks": ["squad1"], "every": {"max_length": 128}}, "stride=128 of squad1 leaves no room in max_length=128"),
+        (
+            {"tasks": ["squad1"], "every": {"max_length": 128}},
+            "stride=128 of squad1 is more than windows of max_length=128 hold",
+        ),
         ({"compute": {"micro_batch": 5}}, "compute.micro_batch=5 does not divide batch_size=32 of sst2"),
         ({"recipes": {"diagnostics": {"lr": 1e-5}}}, "set recipes.mnli"),
     ],

@@ -22,6 +22,7 @@ from training.evaluation.language.settings import HUB, LanguageSettings
 from training.evaluation.language.tasks import ENTRIES, Task, TaskName
 
 _ABSENT: Final = Split((), ())
+_SHOWN: Final = 5
 _SHARD: Final = re.compile(r"-\d{5}-of-\d{5}$")
 
 
@@ -39,6 +40,24 @@ class TaskData:
         """Everything that was said of its splits, once."""
         found = (note for split in (self.train, *self.scored.values()) for note in split.notes)
         return tuple(dict.fromkeys(found))
+
+
+def check_places(names: Sequence[TaskName], settings: LanguageSettings) -> None:
+    """See that each task has a place its files come from, before any is fetched.
+
+    Raises:
+        UserError: the hub is asked for tasks that it does not have; all of them are named.
+    """
+    lacking = [
+        name for name in names if settings.data == HUB and ENTRIES[name].hub is None and name not in settings.folders
+    ]
+    if lacking:
+        titles = " and ".join(ENTRIES[name].title for name in lacking)
+        raise UserError(
+            f"data={HUB}: the hub has no labelled copy of {titles}; set "
+            f"{' and '.join(f'folders.{name}' for name in lacking)} to folders with the published files, or leave "
+            "these out of tasks"
+        )
 
 
 def read_task(name: TaskName, settings: LanguageSettings) -> TaskData:
@@ -59,7 +78,8 @@ def read_task(name: TaskName, settings: LanguageSettings) -> TaskData:
         _check_complete(task, scored, folder)
         return _limited(train, scored, settings)
     only = next(iter(scored.values())) if scored else train if len(train) else _read(task, _lone(task, files))
-    return _divided(task, only, folder, settings)
+    others = [path.name for path in files if path.name not in only.files]
+    return _divided(task, only, others, folder, settings)
 
 
 def _files(task: Task, settings: LanguageSettings) -> tuple[Path, list[Path]]:
@@ -136,20 +156,30 @@ def _check_complete(task: Task, scored: dict[str, Split], folder: Path) -> None:
         raise UserError(f"{task.title}: no labelled {first} split in {folder} (looked for {wanted})")
 
 
-def _divided(task: Task, only: Split, folder: Path, settings: LanguageSettings) -> TaskData:
+def _divided(task: Task, only: Split, others: Sequence[str], folder: Path, settings: LanguageSettings) -> TaskData:
+    """The one labelled file as both splits; `others` lie beside it and are named for neither."""
     share = settings.recipe(task.name).holdout
     if not len(only):
         raise UserError(f"{task.title}: no labelled file in {folder}; name its folder as folders.{task.name}")
     if share is None:
         raise UserError(
-            f"{task.title}: {folder} has only one labelled file ({', '.join(only.files)}); set "
-            f"recipes.{task.name}.holdout=0.2 to train on a part of it and score the rest"
+            f"{task.title}: {folder} has only one labelled file ({', '.join(only.files)})"
+            f"{_unlike(task, others)}; set recipes.{task.name}.holdout=0.2 to train on a part of it and score the rest"
         )
     try:
         train, scored = divide(only, share)
     except ValueError as error:
         raise UserError(f"{task.title}: {', '.join(only.files)}: {error}; give both splits") from None
     return _limited(train, {"holdout": scored}, settings)
+
+
+def _unlike(task: Task, others: Sequence[str]) -> str:
+    """What the names of a task's files should have been, where files lie there that no split took."""
+    if not others:
+        return ""
+    wanted = dict.fromkeys((*task.train, *(pattern for patterns in task.scored.values() for pattern in patterns)))
+    some = ", ".join(others[:_SHOWN]) + (", …" if len(others) > _SHOWN else "")
+    return f" of the names looked for ({', '.join(wanted)}); {some} beside it are none of these, or have no labels"
 
 
 def _limited(train: Split, scored: dict[str, Split], settings: LanguageSettings) -> TaskData:

@@ -102,20 +102,26 @@ class Window:
 def windows(questions: Sequence[Question], tokenizer: Any, recipe: Recipe) -> list[Window]:
     """All windows of all questions, in order.
 
+    Windows of a context begin `stride` tokens apart, as with ``doc_stride`` of the released scripts; transformers'
+    tokenizers ask for what neighbours share instead, which depends on the room that a question leaves.
+
     Args:
         questions: what to cut.
         tokenizer: a fast tokenizer of transformers.
         recipe: its `max_length` and `stride`.
     """
     found: list[Window] = []
-    longest = min(_LONGEST_QUESTION, (recipe.max_length - recipe.stride) // 2)
+    specials = tokenizer.num_special_tokens_to_add(pair=True)
+    longest = min(_LONGEST_QUESTION, (recipe.max_length - specials) // 2)
     for number, question in enumerate(questions):
+        asked = _first_tokens(question.question.lstrip(), tokenizer, longest)
+        room = recipe.max_length - specials - len(tokenizer.tokenize(asked))
         pieces = tokenizer(
-            _first_tokens(question.question.lstrip(), tokenizer, longest),
+            asked,
             question.context,
             truncation="only_second",
             max_length=recipe.max_length,
-            stride=recipe.stride,
+            stride=max(0, room - recipe.stride) if recipe.stride else 0,
             return_overflowing_tokens=True,
             return_offsets_mapping=True,
         )

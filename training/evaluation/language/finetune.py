@@ -37,6 +37,7 @@ from training.evaluation.language.encode import (
     windows,
 )
 from training.evaluation.language.examples import Example, Question
+from training.evaluation.language.pretrained import with_head
 from training.evaluation.language.settings import Recipe
 from training.evaluation.language.tasks import Task
 
@@ -111,81 +112,12 @@ def finetune(
         torch.set_num_threads(compute.threads)
     with _quiet(), tempfile.TemporaryDirectory() as scratch:
         set_seed(seed)
-        model, tokenizer = _with_head(folder, task, recipe)
+        model, tokenizer = with_head(folder, task, recipe)
         items, collate = _items(task, examples, tokenizer, recipe)
         trainer = _trainer(model, tokenizer, items, collate, recipe, seed, compute, device, Path(scratch), advance)
         began = time.monotonic()
         steps = int(trainer.train().global_step)
         return Tuned(_training(trainer, steps, time.monotonic() - began), trainer, task, recipe)
-
-
-def check_model(folder: Path, recipe: Recipe) -> None:
-    """See that a folder holds a model and a fast tokenizer of transformers that fit each other and the recipe.
-
-    Raises:
-        UserError: it does not.
-    """
-    from transformers import AutoConfig, AutoTokenizer
-
-    try:
-        config, tokenizer = AutoConfig.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"model {folder}: not a model folder of transformers ({' '.join(str(error).split())[:160]}); of a student, "
-            "`train-vidlankd export` writes one"
-        ) from None
-    if not getattr(tokenizer, "is_fast", False):
-        raise UserError(f"model {folder}: its tokenizer has no fast form, which answers' places need")
-    if len(tokenizer) > config.vocab_size:
-        raise UserError(
-            f"model {folder}: the tokenizer has {len(tokenizer)} tokens, the model {config.vocab_size}; they don't "
-            "belong together"
-        )
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions and recipe.max_length > positions:
-        raise UserError(
-            f"max_length={recipe.max_length}: the model {folder} has {positions} positions; set "
-            f"every.max_length={positions}" + (" and a smaller stride" if recipe.stride else "")
-        )
-
-
-def _with_head(folder: Path, task: Task, recipe: Recipe) -> tuple[Any, Any]:
-    from transformers import (
-        AutoModelForMultipleChoice,
-        AutoModelForQuestionAnswering,
-        AutoModelForSequenceClassification,
-        AutoTokenizer,
-    )
-
-    check_model(folder, recipe)
-    head = {
-        "label": AutoModelForSequenceClassification,
-        "choice": AutoModelForMultipleChoice,
-        "span": AutoModelForQuestionAnswering,
-    }[task.kind]
-    classes = {"num_labels": len(task.labels)} if task.kind == "label" else {}
-    try:
-        model, found = head.from_pretrained(
-            folder, output_loading_info=True, ignore_mismatched_sizes=True, dtype=torch.float32, **classes
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"model {folder}: can't be opened ({' '.join(str(error).split())[:160]})") from None
-    _check_whole(folder, model, found)
-    return model, AutoTokenizer.from_pretrained(folder)
-
-
-def _check_whole(folder: Path, model: Any, found: dict[str, Any]) -> None:
-    """What weights lack is filled with random numbers; that is right for the head and the pooler only."""
-    body = f"{model.base_model_prefix}."
-    mismatched = [entry[0] for entry in found.get("mismatched_keys", ())]
-    lacking = [
-        name for name in [*found["missing_keys"], *mismatched] if name.startswith(body) and ".pooler." not in name
-    ]
-    if lacking:
-        raise UserError(
-            f"model {folder}: its weights lack {len(lacking)} tensors of the model ({sorted(lacking)[0]}, …); export "
-            "it again"
-        )
 
 
 def _items(task: Task, examples: Sequence[Example], tokenizer: Any, recipe: Recipe) -> tuple[Listed, Any]:
@@ -210,7 +142,7 @@ def _trainer(
     scratch: Path,
     advance: Advance,
 ) -> Any:
-    from transformers import PrinterCallback, Trainer, TrainingArguments
+    from transformers import PrinterCallback, TrainingArguments
 
     rows = min(compute.micro_batch or recipe.batch_size, recipe.batch_size)
     steps = math.ceil(math.ceil(len(items) / recipe.batch_size) * recipe.epochs)
@@ -240,8 +172,8 @@ def _trainer(
         label_names=["start_positions", "end_positions"] if isinstance(collate, WindowInputs) else ["labels"],
     )
     arguments._n_gpu = min(1, arguments.n_gpu)  # no public setting keeps DataParallel off
-    model.accepts_loss_kwargs = False  # else losses of micro-batches are summed: BERT's loss is a mean already
-    trainer = Trainer(
+    model.accepts_loss_kwargs = False  # BERT's loss is a mean; what a micro-batch counts is ours to say
+    trainer = _trainer_class()(
         model=model,
         args=arguments,
         train_dataset=items,
@@ -251,6 +183,32 @@ def _trainer(
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def _trainer_class() -> Any:
+    from transformers import Trainer
+
+    class ByRows(Trainer):
+        """Weighs each micro-batch by its rows: the Trainer's mean of their means is another loss where one is short."""
+
+        loss_is_scaled_for_ga = True  # the weights of a step's micro-batches have the sum 1
+
+        def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[Any, Any]:
+            batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+            return batches, sum(_rows(batch) for batch in batches)
+
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
+            share = _rows(inputs) / num_items_in_batch if num_items_in_batch else 1.0
+            loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
+            return (share * loss, outputs) if return_outputs else share * loss
+
+    return ByRows
+
+
+def _rows(batch: Any) -> int:
+    return len(batch["input_ids"])
 
 
 def _progress(advance: Advance) -> Any:

@@ -100,7 +100,7 @@ def read_piqa(path: Path) -> Split:
     labels = path.with_name(f"{path.stem}-labels.lst")
     if not labels.is_file():
         raise UserError(f"{path}: its labels {labels.name} must lie beside it")
-    marks = labels.read_text(encoding="utf-8").split()
+    marks = _marks(labels)
     rows_read = list(read_rows(path, ("goal", "sol1", "sol2")))
     if len(marks) != len(rows_read):
         raise UserError(f"{labels}: {len(marks)} labels for {len(rows_read)} goals of {path.name}")
@@ -166,6 +166,15 @@ def _piqa(row: Row, labelled: Row) -> Choice:
         label=_place(labelled, 2),
         group=row.text("goal"),
     )
+
+
+def _marks(labels: Path) -> list[str]:
+    try:
+        return labels.read_text(encoding="utf-8").split()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{labels}: not UTF-8 (byte {error.start}); fetch the file again") from None
+    except OSError as error:
+        raise UserError(f"{labels}: can't be read ({error.strerror or error})") from None
 
 
 def _place(row: Row, count: int) -> int:

@@ -24,7 +24,7 @@ from training.evaluation.language.published import CONDITIONS, INSTABILITY, PUBL
 from training.evaluation.language.tasks import ENTRIES, TASKS, TaskName
 from training.evaluation.output import write_json
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raised when the same settings would give other scores, or the file's form changes."""
 
 
@@ -138,8 +138,11 @@ def read_report(path: Path) -> Report | None:
         values = json.loads(text)
         if values["format"] != FORMAT:
             raise UserError(f"--output {path}: of another version (format {values['format']}); name another file")
-        return Report(values["model"], _reports(values["tasks"]))
-    except (ValueError, KeyError, TypeError, ValidationError):
+        report = Report(values["model"], _reports(values["tasks"]))
+        if not _is_whole(report):
+            raise ValueError("lacks what every report has")
+        return report
+    except (ValueError, KeyError, TypeError, AttributeError, ValidationError):
         raise UserError(f"--output {path}: holds something else than a language report; name another file") from None
 
 
@@ -189,6 +192,14 @@ def _reports(values: Mapping[str, Any]) -> dict[TaskName, TaskReport]:
         for name, report in values.items()
     }
     return TypeAdapter(dict[TaskName, TaskReport]).validate_python(plain)
+
+
+def _is_whole(report: Report) -> bool:
+    """Whether all is there that is used of an earlier report."""
+    own = report.tasks.values()
+    named = all(isinstance(report.model[name], str) for name in ("name", "revision"))
+    noted = all(isinstance(task.data["notes"], list) for task in own)
+    return named and noted and all(task.main in result.scores for task in own for result in task.results)
 
 
 def _spread(values: Sequence[float]) -> Spread:

@@ -103,12 +103,15 @@ def _csv(path: Path) -> Iterator[Row]:
 def _separated(path: Path, **form: Any) -> Iterator[Row]:
     with path.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.reader(stream, **form)
-        header = next(reader, None)
-        if header is None:
-            raise UserError(f"{path}: empty")
-        for fields in reader:
-            if fields:
-                yield Row(dict(zip(header, fields, strict=False)), path, reader.line_num)
+        try:
+            header = next(reader, None)
+            if header is None:
+                raise UserError(f"{path}: empty")
+            for fields in reader:
+                if fields:
+                    yield Row(dict(zip(header, fields, strict=False)), path, reader.line_num)
+        except csv.Error as error:
+            raise UserError(f"{path}, line {reader.line_num}: {error}; not a table of short texts") from None
 
 
 def _json_lines(path: Path) -> Iterator[Row]:

@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import torch
+from filelock import FileLock, Timeout
 from rich.console import Console
 
 from runtime import models
 from runtime.bar import bar
 from runtime.config import content_hash
 from runtime.errors import UserError
+from training.engine.compute import choose_precision
 from training.engine.distributed import init_ranks
-from training.evaluation.language.data import TaskData, read_task
+from training.evaluation.language.data import TaskData, check_places, read_task
 from training.evaluation.language.examples import Labelled, Question, Split
-from training.evaluation.language.finetune import Tuned, check_model, finetune
+from training.evaluation.language.finetune import Tuned, finetune
 from training.evaluation.language.metrics import (
     Scores,
     choice_scores,
@@ -33,6 +36,7 @@ from training.evaluation.language.metrics import (
     pair_scores,
     squad_scores,
 )
+from training.evaluation.language.pretrained import check_model, describe
 from training.evaluation.language.report import (
     FORMAT,
     Report,
@@ -77,7 +81,17 @@ def evaluate_language(model: str, settings: LanguageSettings, output: Path, *, c
         UserError: the model, the data or the output can't be used; nearly all of it is found before any training.
     """
     device = _device(settings.compute.device)
+    settings = _with_arithmetic(settings, device)
     check_writable(output)
+    check_places(_needed(settings.tasks), settings)
+    with _alone(output):
+        report = _evaluated(model, settings, output, device)
+    show(report, console or Console())
+    return DONE
+
+
+def _evaluated(model: str, settings: LanguageSettings, output: Path, device: torch.device) -> Report:
+    """The report after all that it lacked was done; written after each fine-tuning."""
     folder, described = _open_model(model)
     for name in settings.tasks:
         check_model(folder, settings.recipe(name))
@@ -89,8 +103,7 @@ def evaluate_language(model: str, settings: LanguageSettings, output: Path, *, c
         report = _with_results(report, _run(folder, job, data, settings, described["revision"], device, title))
         report.write(output, settings.content())
     report.write(output, settings.content())
-    show(report, console or Console())
-    return DONE
+    return report
 
 
 def _device(asked: str | None) -> torch.device:
@@ -106,6 +119,25 @@ def _device(asked: str | None) -> torch.device:
     return device
 
 
+def _with_arithmetic(settings: LanguageSettings, device: torch.device) -> LanguageSettings:
+    """The settings with the precision that is meant by `auto` here: scores of another are not the same."""
+    bf16 = choose_precision(settings.compute.precision, device).dtype == torch.bfloat16
+    compute = settings.compute.model_copy(update={"precision": "bf16" if bf16 else "fp32"})
+    return settings.model_copy(update={"compute": compute})
+
+
+@contextmanager
+def _alone(output: Path) -> Iterator[None]:
+    """One evaluation at a time adds to a report: it is read once and then written whole."""
+    try:
+        with FileLock(f"{output}.lock", timeout=0):
+            yield
+    except Timeout:
+        raise UserError(
+            f"--output {output}: another `train-vidlankd evaluate` is writing there; wait for it, or name another file"
+        ) from None
+
+
 def _open_model(model: str) -> tuple[Path, dict[str, Any]]:
     """The model's folder, and what the report says of it."""
     uri = model if "://" in model else f"path://{Path(model).absolute()}"
@@ -113,20 +145,7 @@ def _open_model(model: str) -> tuple[Path, dict[str, Any]]:
     folder = Path(found.path)
     if not folder.is_dir():
         raise UserError(f"model {model!r}: not a folder")
-    return folder, {"name": model, "revision": found.revision, "architecture": _architecture(folder)}
-
-
-def _architecture(folder: Path) -> dict[str, Any]:
-    from transformers import AutoConfig
-
-    try:
-        config = AutoConfig.from_pretrained(folder)
-    except (OSError, ValueError, KeyError):
-        raise UserError(
-            f"model {folder}: not a model folder of transformers; of a student, `train-vidlankd export` writes one"
-        ) from None
-    names = {"type": "model_type", "layers": "num_hidden_layers", "width": "hidden_size", "vocabulary": "vocab_size"}
-    return {ours: getattr(config, theirs, None) for ours, theirs in names.items()}
+    return folder, {"name": model, "revision": found.revision, "architecture": describe(folder)}
 
 
 def _trained_on(name: TaskName) -> TaskName:

@@ -34,8 +34,9 @@ class Recipe(Settings):
     """Share of the steps in which the learning rate rises."""
     weight_decay: float = Field(default=0.0, ge=0)
     """Decoupled weight decay."""
-    stride: int = Field(default=0, ge=0)
-    """SQuAD: tokens that neighbouring windows of a context share."""
+    stride: int | None = Field(default=None, ge=1)
+    """SQuAD: tokens from the start of one window of a context to the start of the next (``doc_stride`` of the released
+    scripts); where a window holds fewer, the next begins where it ends. None: windows share nothing."""
     holdout: float | None = Field(default=None, gt=0, lt=1)
     """Share of the examples to score where there is only one labelled file; None: that is refused."""
 
@@ -55,8 +56,8 @@ class RecipeChange(Settings):
     """Share of the steps in which the learning rate rises."""
     weight_decay: float | None = Field(default=None, ge=0)
     """Decoupled weight decay."""
-    stride: int | None = Field(default=None, ge=0)
-    """SQuAD: tokens that neighbouring windows share."""
+    stride: int | None = Field(default=None, ge=1)
+    """SQuAD: tokens from the start of one window to the start of the next."""
     holdout: float | None = Field(default=None, gt=0, lt=1)
     """Share of the examples to score where there is only one labelled file."""
 
@@ -127,8 +128,8 @@ class LanguageSettings(Settings):
             )
         if recipe.stride and recipe.stride + _SHORTEST > recipe.max_length:
             raise ValueError(
-                f"stride={recipe.stride} of {task} leaves no room in max_length={recipe.max_length}; windows must move "
-                f"on by at least {_SHORTEST} tokens"
+                f"stride={recipe.stride} of {task} is more than windows of max_length={recipe.max_length} hold; choose "
+                f"one of at most {recipe.max_length - _SHORTEST}"
             )
 
     def recipe(self, task: TaskName) -> Recipe:

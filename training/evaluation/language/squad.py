@@ -61,6 +61,8 @@ def _official(path: Path) -> Iterator[Question]:
         raise UserError(f"{path}: not SQuAD's JSON with its key 'data' ({type(error).__name__}: {error})") from None
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror})") from None
+    if not isinstance(articles, list):
+        raise UserError(f"{path}: not SQuAD's JSON: its key 'data' holds no list of articles")
     for number, article in enumerate(articles):
         try:
             for paragraph in article["paragraphs"]:
@@ -80,9 +82,13 @@ def _parquet(path: Path) -> Iterator[Question]:
 def _pairs(row: Row) -> list[tuple[str, int]]:
     answers: Any = row.values["answers"]
     try:
-        return list(zip(answers["text"], answers["answer_start"], strict=True))
+        pairs = list(zip(answers["text"], answers["answer_start"], strict=True))
     except (KeyError, TypeError, ValueError):
         raise row.fault("column 'answers' must hold 'text' and 'answer_start', equally long") from None
+    for text, start in pairs:
+        if not isinstance(text, str) or not isinstance(start, int):
+            raise row.fault(f"column 'answers' holds {text!r} at {start!r}, not a text at a number")
+    return pairs
 
 
 def _question(key: str, context: str, question: str, given: list[tuple[str, int]]) -> Question:
