@@ -156,6 +156,15 @@ def test_damaged_parquet_is_refused_with_its_row(tmp_path: Path, vocabulary: Pat
         tokenise([path], tmp_path / "out", vocabulary, part_mb=0.001)
 
 
+def test_parquet_with_a_damaged_name_is_refused(tmp_path: Path, vocabulary: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"text": ["the cat"]}), path, store_schema=False)
+    head, _, tail = path.read_bytes().rpartition(b"text")
+    path.write_bytes(head + b"te\xe9t" + tail)
+    with pytest.raises(UserError, match=r"t.parquet: no whole Parquet file \(.*\); fetch it again"):
+        tokenise([path], tmp_path / "out", vocabulary)
+
+
 def test_a_machine_fault_while_reading_parquet_is_not_the_files() -> None:
     with pytest.raises(OSError, match="no room"):
         corpus.raise_damaged(OSError(errno.ENOSPC, "no room"), "t.parquet", "damaged")

@@ -26,6 +26,9 @@ from shards.keys import shard_name
 from shards.schema import TEXT
 from training.vidlankd.token_files import InputRecord
 
+DAMAGED_PARQUET: Final = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What the Parquet library raises on a damaged file; goes through `raise_damaged`."""
+
 _SEARCH: Final = 1 << 20  # bytes after a part's size in which an end of line is looked for
 _PACKED: Final = {b"\xfd7zXZ": "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip"}
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
@@ -173,10 +176,10 @@ def _kind(path: Path, head: bytes, settings: ReadingSettings) -> str:
 
 def _check_parquet(path: Path, column: str) -> None:
     try:
-        schema = pq.read_schema(path)
-    except (pa.ArrowException, OSError) as error:
+        fields = [(field.name, field.type) for field in pq.read_schema(path)]
+    except DAMAGED_PARQUET as error:
         raise_damaged(error, str(path), "no whole Parquet file")
-    texts = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+    texts = [name for name, kind in fields if pa.types.is_string(kind) or pa.types.is_large_string(kind)]
     if column not in texts:
         raise UserError(f"--corpus {path}: no text column {column!r}{nearest(column, texts)}; set --column")
 
@@ -254,7 +257,7 @@ def _parquet_parts(source: InputRecord, part_bytes: int) -> Iterator[Part]:
     try:
         with pq.ParquetFile(source.path) as file:
             sizes = [_column_bytes(file.metadata.row_group(n), source.column) for n in range(file.num_row_groups)]
-    except (pa.ArrowException, OSError) as error:
+    except DAMAGED_PARQUET as error:
         raise_damaged(error, source.path, "no whole Parquet file")
     begin, held = 0, 0
     for number, size in enumerate(sizes):

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from runtime.errors import UserError
 from shards.dataset import Dataset
-from training.vidlankd.corpus import Part, ReadingSettings, raise_damaged
+from training.vidlankd.corpus import DAMAGED_PARQUET, Part, ReadingSettings, raise_damaged
 from training.vidlankd.token_files import InputRecord
 
 MAX_LINE: Final = 1 << 20
@@ -81,7 +81,7 @@ def _parquet_texts(part: Part) -> Iterator[tuple[bytes, str]]:
                 for text in pc.cast(batch.column(0), pa.large_binary()).to_pylist():
                     yield text or b"", f"row {row}"
                     row += 1
-    except (pa.ArrowException, OSError) as error:
+    except DAMAGED_PARQUET as error:
         raise_damaged(error, part.source.path, f"from row {row} on: damaged Parquet")
 
 
