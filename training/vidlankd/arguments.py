@@ -29,8 +29,8 @@ _FEATURES_EXAMPLES = """\
 examples:
   train-vidlankd features --shards /data/out --encoder resnet152+r2plus1d_18@8fps --name resnet
       the paper's kind of features, at the shards' own frame rate
-  train-vidlankd features --shards /data/out --encoder resnet152+r2plus1d_18 --name resnet24 --video original --originals raw/
-      the same at 24 frames per second, read from the original files
+  train-vidlankd features --shards /data/out --encoder resnet152+r2plus1d_18 --name resnet24 --video original
+      the same at 24 frames per second, read from the original files (--originals DIR where the sources were URLs)
   train-vidlankd features --shards /data/out --encoder clip:ViT-B-32:openai --name clip
   train-vidlankd features --shards demo/shards --encoder vidla:demo/vidla/best --name vidla
 """
