@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from runtime import models
@@ -42,6 +40,7 @@ from training.evaluation.language.report import (
     Report,
     SeedResult,
     TaskReport,
+    alone,
     collapse,
     finite,
     read_report,
@@ -84,7 +83,7 @@ def evaluate_language(model: str, settings: LanguageSettings, output: Path, *, c
     settings = _with_arithmetic(settings, device)
     check_writable(output)
     check_places(_needed(settings.tasks), settings)
-    with _alone(output):
+    with alone(output):
         report = _evaluated(model, settings, output, device)
     show(report, console or Console())
     return DONE
@@ -124,18 +123,6 @@ def _with_arithmetic(settings: LanguageSettings, device: torch.device) -> Langua
     bf16 = choose_precision(settings.compute.precision, device).dtype == torch.bfloat16
     compute = settings.compute.model_copy(update={"precision": "bf16" if bf16 else "fp32"})
     return settings.model_copy(update={"compute": compute})
-
-
-@contextmanager
-def _alone(output: Path) -> Iterator[None]:
-    """One evaluation at a time adds to a report: it is read once and then written whole."""
-    try:
-        with FileLock(f"{output}.lock", timeout=0):
-            yield
-    except Timeout:
-        raise UserError(
-            f"--output {output}: another `train-vidlankd evaluate` is writing there; wait for it, or name another file"
-        ) from None
 
 
 def _open_model(model: str) -> tuple[Path, dict[str, Any]]:
