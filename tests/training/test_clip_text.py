@@ -287,6 +287,13 @@ def test_the_only_feature_set_need_not_be_named_but_one_of_several_must(tmp_path
         open_features(ClipTextSettings())
 
 
+def test_features_of_which_every_root_failed_are_refused_with_the_command(tmp_path):
+    build_dir(tmp_path / "dir", shards=1, val_percent=0)
+    write_features(tmp_path / "dir", has=lambda key: False)
+    with pytest.raises(UserError, match=r"features 'seconds': no root of .* has any, all failed; `train-vidlankd feat"):
+        open_features(settings(tmp_path / "dir"))
+
+
 def test_a_batch_that_needs_more_roots_than_there_are_is_refused(shards):
     with pytest.raises(UserError, match="--batch-size 100: takes 100 roots a step"):
         batches(settings(shards), size=100)

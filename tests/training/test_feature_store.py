@@ -150,6 +150,14 @@ def test_dirs_with_features_of_different_kinds_are_refused_by_name(made, tmp_pat
         FeatureStore.open([str(made), str(tmp_path / "dir")], "small")
 
 
+def test_a_set_in_which_every_root_failed_holds_no_rows(made, tmp_path):
+    assert FeatureStore.open([str(made)], "small").holds_rows()
+    store = build_dir(tmp_path / "dir", shards=1, videos_per_shard=1)
+    commit_features(store, tmp_path / "scratch", 0, {"a": 0, "b": 0})
+    assert not FeatureStore.open([str(tmp_path / "dir")], "small").holds_rows()
+    assert FeatureStore.open([str(tmp_path / "dir"), str(made)], "small").holds_rows()
+
+
 def test_an_array_that_does_not_fit_its_table_is_told(made, tmp_path):
     shutil.copytree(made, tmp_path / "dir")
     np.save(tmp_path / "dir/features/small/0000000.npy", np.zeros((3, WIDTH), np.float16))

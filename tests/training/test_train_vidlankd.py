@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from support.feature_sets import write_features
+from support.shard_factory import build_dir
 from support.tiny_bert import tiny_tokenizer
 from support.vidlankd_runs import Recipe, command, losses, recipe, start, student, teacher
 from transformers import AutoModel, AutoTokenizer
@@ -185,6 +187,14 @@ def test_a_student_is_no_teacher(made, learned, tmp_path, capsys):
 def test_features_that_are_not_there_are_refused_with_those_that_are(made, tmp_path, capsys):
     said = refused(capsys, *teacher(made, tmp_path / "run", "--features", "resnet"))
     assert "resnet" in said and made.features in said
+
+
+def test_features_of_which_every_root_failed_are_refused(made, tmp_path, capsys):
+    build_dir(tmp_path / "dir", shards=1)
+    write_features(tmp_path / "dir", name=made.features, has=lambda key: False)
+    given = teacher(made, tmp_path / "run", "--shards", str(tmp_path / "dir"))
+    assert "all failed; `train-vidlankd features` says why" in refused(capsys, *given)
+    assert not (tmp_path / "run" / "best").exists()
 
 
 def test_a_block_longer_than_the_positions_is_refused(made, tmp_path, capsys):

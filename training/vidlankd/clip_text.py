@@ -78,23 +78,18 @@ def open_features(settings: ClipTextSettings) -> FeatureStore:
     """The feature set that the settings name, or the only one there is.
 
     Raises:
-        UserError: no shards, no features, no such set, or several and none named.
+        UserError: no shards, no features, no such set, several and none named, or one in which every root failed.
         ShardError: a DIR that can't be read.
     """
     if not settings.shards:
         raise UserError("--shards: name at least one folder that `curate run` wrote")
-    if settings.features is not None:
-        return FeatureStore.open(settings.shards, settings.features)
-    names = FeatureStore.feature_sets(settings.shards[0])
-    if len(names) > 1:
+    store = FeatureStore.open(settings.shards, settings.features or _only_set(settings.shards[0]))
+    if not store.holds_rows():
         raise UserError(
-            f"--shards {settings.shards[0]}: several feature sets ({', '.join(names)}); name one: --features"
+            f"features {store.name!r}: no root of {', '.join(settings.shards)} has any, all failed; `train-vidlankd "
+            "features` says why: make a new set with it, under another --name"
         )
-    if not names:
-        raise UserError(
-            f"--shards {settings.shards[0]}: no features yet; run train-vidlankd features --shards {settings.shards[0]}"
-        )
-    return FeatureStore.open(settings.shards, names[0])
+    return store
 
 
 def open_maker(
@@ -198,3 +193,13 @@ class HeldOutClips:
         stride = self._batch_size * self._ranks.world_size
         begins = range(self._ranks.rank * self._batch_size, len(self._tasks), stride)
         return in_thread(self._maker(self._tasks[begin : begin + self._batch_size]) for begin in begins)
+
+
+def _only_set(directory: str) -> str:
+    """Name of the one feature set of a DIR."""
+    names = FeatureStore.feature_sets(directory)
+    if len(names) > 1:
+        raise UserError(f"--shards {directory}: several feature sets ({', '.join(names)}); name one: --features")
+    if not names:
+        raise UserError(f"--shards {directory}: no features yet; run train-vidlankd features --shards {directory}")
+    return names[0]

@@ -89,6 +89,17 @@ class FeatureStore:
         """Hash over the encoder with its weights, the settings, and which shards have features; not over paths."""
         return content_hash(self.width, [mark.content_hash for mark in self._marks], self._shards)
 
+    def holds_rows(self) -> bool:
+        """Whether any root has features; tables are read until one is found.
+
+        Raises:
+            ShardError: features are damaged.
+        """
+        shards = (
+            (directory, shard) for directory, numbers in zip(self._dirs, self._shards, strict=True) for shard in numbers
+        )
+        return any(len(root.times_N) for shard in shards for root in self._loaded(*shard).roots.values())
+
     def has(self, directory: str, shard: int) -> bool:
         """Whether features of a shard were committed."""
         return shard in self._root_of[directory]
