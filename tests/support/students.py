@@ -37,10 +37,10 @@ class Features:
     width: int = 6
 
 
-def teacher_in(folder: Path, tokenizer: TextTokenizer, hidden: int = 32, seed: int = 1) -> str:
+def teacher_in(folder: Path, tokenizer: TextTokenizer, hidden: int = 32, seed: int = 1, dropout: float = 0.0) -> str:
     """A random teacher's folder."""
     torch.manual_seed(seed)
-    settings = TeacherModelSettings(shape=shape(hidden), max_rows=4, projection=8, block=LENGTH)
+    settings = TeacherModelSettings(shape=shape(hidden, dropout=dropout), max_rows=4, projection=8, block=LENGTH)
     save_teacher(build_teacher(settings, tokenizer, Features()), tokenizer, folder)
     return str(folder)
 

@@ -1,25 +1,31 @@
 """Grounding: the clips that are nearest to words, on a page that is safe to open."""
 
 import itertools
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import torch
 import torch.nn.functional as F
 from support import tiny_teacher
 from support.feature_sets import NAME, write_features
-from support.shard_factory import build_dir
+from support.shard_factory import LAYER, build_dir
 from support.tiny_bert import WORDS, tiny_tokenizer
 
 from runtime.errors import UserError
+from shards.reader import read_artifact, read_table
+from shards.schema import TEXT
 from shards.store import Store
+from shards.writer import commit_table
 from training.vidlankd.bert import hidden_states
 from training.vidlankd.cli import main
 from training.vidlankd.feature_store import FeatureStore
 from training.vidlankd.ground import ground, nearest, word_vectors, words_of
 from training.vidlankd.ground_clips import Clip, Stills, embed_clips, find_clips
 from training.vidlankd.ground_page import Grounded, Hit, Page, Word, clock, render
+from training.vidlankd.states import weights_identity
 from training.vidlankd.student import Distillation, Student, load_student, save_student
 from training.vidlankd.teacher import load_teacher, save_teacher
 from training.vidlankd.tokenizer import TextTokenizer
@@ -151,6 +157,20 @@ def test_clips_tile_their_roots_and_were_kept(made: dict) -> None:
     assert find_clips([made["shards"]], 5) == found[:5]
 
 
+@pytest.mark.parametrize(
+    ("kept", "found"), [({0}, {0}), ({0, 1}, {1}), ({0, 2}, {2}), ({0, 1, 2, 4}, {2, 4}), ({1, 3}, {3})]
+)
+def test_a_kept_clip_stands_for_those_within_it_that_were_not_kept(tmp_path: Path, kept: set, found: set) -> None:
+    """Of a tree with the root 0, its mediums 1 and 4, and 2 and 3 in the first of them."""
+    build_dir(tmp_path / "dir", shards=1, videos_per_shard=1)
+    store, name = Store(tmp_path / "dir"), f"text/{LAYER}/0000000.parquet"
+    rows = read_table(store, name).to_pylist()
+    tree = [row["key"] for row in rows if row["root_key"] == rows[0]["root_key"]]
+    changed = [row | {"keep": row["key"] in {tree[number] for number in kept}} for row in rows]
+    commit_table(store, tmp_path, name, pa.Table.from_pylist(changed, schema=TEXT), read_artifact(store, name))
+    assert {tree.index(clip.key) for clip in find_clips([str(tmp_path / "dir")], 100)} == found
+
+
 def test_what_comes_from_sentences_and_shards_is_escaped() -> None:
     bad = "<script>alert('x')</script>"
     clip = Clip("dir", 0, "key", "root", 0.0, 5.0, 0.0, bad + '" onload="')
@@ -218,6 +238,18 @@ def test_a_student_of_another_vocabulary_or_space_is_refused(made: dict, tmp_pat
         run(made, tmp_path / "page.html", student=tmp_path / "student")
     with pytest.raises(UserError, match="no head leads from the one to the other"):
         run(made, tmp_path / "page.html", student=made["narrow"])
+
+
+def test_a_student_of_another_teacher_is_refused_and_one_of_this_teacher_wherever_it_lies_is_not(
+    made: dict, tmp_path: Path
+) -> None:
+    identity = weights_identity(made["teacher"])
+    student = student_in(tmp_path / "student", 16, Distillation(("crd",), 32, 8, identity))
+    copy = Path(shutil.copytree(made["teacher"], tmp_path / "copy"))
+    assert "head for crd" in run(made, tmp_path / "page.html", student=student, teacher=copy)
+    save_teacher(tiny_teacher.teacher(seed=7), tiny_teacher.tokenizer(), tmp_path / "other")
+    with pytest.raises(UserError, match=f"distilled from another teacher .weights {identity}, --teacher has"):
+        run(made, tmp_path / "page.html", student=student, teacher=tmp_path / "other")
 
 
 def test_times_read_as_on_a_clock() -> None:

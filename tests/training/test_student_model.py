@@ -4,10 +4,11 @@ import json
 
 import pytest
 import torch
+import torch.nn.functional as F
 from support.students import blocks, shape, teacher_in, tokenizer_in
 
 from runtime.errors import UserError
-from training.vidlankd.bert import encoder_flops, prediction_flops
+from training.vidlankd.bert import encoder_flops, hidden_states, prediction_flops
 from training.vidlankd.student import Distillation, Student, load_student, save_student
 
 
@@ -17,7 +18,10 @@ def student(tokenizer, distillation=None):
 
 
 def outputs(model, tokenizer):
-    batch = blocks(tokenizer, [1, 2, 3], short=1)
+    return outputs_of(model, blocks(tokenizer, [1, 2, 3], short=1))
+
+
+def outputs_of(model, batch):
     with torch.no_grad():
         return model(batch.masked_BL, batch.valid_BL, torch.tensor([1, 14]))
 
@@ -38,6 +42,18 @@ def test_heads_lead_to_the_width_that_is_compared(tmp_path):
     widths = {name: value.shape[-1] for name, value in found.items()}
     to_teacher = dict.fromkeys(names[1:], 48)
     assert widths == {"nst": 32, **to_teacher, "mlm": tokenizer.vocab_size}
+
+
+def test_a_head_is_linear_gelu_layer_norm_linear(tmp_path):
+    tokenizer = tokenizer_in(tmp_path)
+    model, batch = student(tokenizer, Distillation(("crd",), 48, 10)), blocks(tokenizer, [1, 2, 3])
+    first, norm, last = (model.heads["crd"].get_submodule(place) for place in "023")
+    torch.nn.init.normal_(norm.weight)
+    with torch.no_grad():
+        hidden_BLH = hidden_states(model.text, batch.masked_BL, batch.valid_BL)
+        inner_BLH = F.layer_norm(F.gelu(hidden_BLH @ first.weight.T + first.bias), (32,), norm.weight, norm.bias)
+        expected = inner_BLH @ last.weight.T + last.bias
+    torch.testing.assert_close(outputs_of(model, batch)["crd"], expected)
 
 
 def test_the_vocabulary_is_predicted_at_chosen_positions_only(tmp_path):
@@ -87,6 +103,29 @@ def test_weights_of_another_architecture_are_refused_with_the_differences(tmp_pa
     config.write_text(json.dumps(values))
     with pytest.raises(UserError, match=r"32, .*64"):
         load_student(tmp_path / "student")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda made: made.pop("tokenizer"),
+        lambda made: made.update(distillation=5),
+        lambda made: made["shape"].update(hidden=-1),
+        lambda made: made["distillation"].update(heads=["mse"]),
+        lambda made: made["distillation"].update(queue=-8),
+        lambda made: made["distillation"].update(teacher_width="wide"),
+    ],
+)
+def test_a_config_that_is_damaged_is_refused_in_one_line(tmp_path, damage):
+    tokenizer = tokenizer_in(tmp_path)
+    save_student(student(tokenizer, Distillation(("crd",), 48, 10)), tokenizer, tmp_path / "student")
+    config = tmp_path / "student" / "config.json"
+    values = json.loads(config.read_text())
+    damage(values["architecture"])
+    config.write_text(json.dumps(values))
+    with pytest.raises(UserError, match="its architecture can't be read") as raised:
+        load_student(tmp_path / "student")
+    assert "\n" not in str(raised.value)
 
 
 def test_the_formula_counts_what_pytorch_counts(tmp_path):

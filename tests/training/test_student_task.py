@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from support.ranks import on_ranks
@@ -16,12 +17,13 @@ from training.engine.compute import ComputeSettings
 from training.engine.distributed import Ranks
 from training.engine.task import NonFiniteLoss
 from training.vidlankd.blocks import TextBatches, TextSettings
-from training.vidlankd.losses import crd, crd_normaliser, masked_lm, nst
+from training.vidlankd.losses import TokenQueue, crd, crd_normaliser, masked_lm, nst
 from training.vidlankd.masking import MaskSettings
-from training.vidlankd.objectives import StudentLossSettings
+from training.vidlankd.objectives import StudentLossSettings, Target, shares
+from training.vidlankd.queue_feed import QueueFeed
 from training.vidlankd.records import IGNORED
-from training.vidlankd.states import Corpus, StatesSettings, open_states
-from training.vidlankd.student import StudentModelSettings
+from training.vidlankd.states import Corpus, StatesSettings, open_states, weights_identity
+from training.vidlankd.student import StudentModelSettings, load_student
 from training.vidlankd.student_task import StudentTask, build_student
 from training.vidlankd.tokenizer import TextTokenizer
 
@@ -178,6 +180,38 @@ def test_the_queue_is_filled_with_tokens_of_the_first_batches_then_takes_one_a_b
         assert (near & ~batch.special_BL[row]).sum() == 1
 
 
+def test_the_token_of_a_block_is_drawn_anew_in_each_step_from_the_seed_and_its_number():
+    special_BL = torch.zeros(ROWS, LENGTH, dtype=torch.bool)
+    special_BL[:, [0, -1]] = True
+    special_BL[1, LENGTH // 2 :] = True
+    states_BLG = torch.eye(ROWS * LENGTH).reshape(ROWS, LENGTH, -1)  # a vector says where it was
+    queue = TokenQueue(ROWS, ROWS * LENGTH)
+    feed = QueueFeed(queue, ONE, seed=5)
+    seen = set()
+    for step in range(6):
+        feed.begin(step, ROWS, filling=False)
+        for part in (slice(0, 1), slice(1, ROWS)):
+            feed.take(states_BLG[part], special_BL[part])
+        feed.push()
+        ordinary = [(~special_BL[row]).nonzero().flatten().tolist() for row in range(ROWS)]
+        draws = np.random.default_rng([5, step]).random(ROWS)
+        expected = [places[int(draw * len(places))] for places, draw in zip(ordinary, draws, strict=True)]
+        found = queue.vectors_MH.argmax(1) - torch.arange(ROWS) * LENGTH
+        assert found.tolist() == expected
+        seen.add(tuple(expected))
+    assert len(seen) == 6
+
+
+def test_fitnet_meets_the_teachers_states_at_a_mean_square_of_one():
+    own_BLG, raw_BLG = torch.randn(2, 2, 3, 8, generator=torch.Generator().manual_seed(0))
+    valid_BL = torch.tensor([[True, True, False], [True, True, True]])
+    unit_BLG = torch.nn.functional.normalize(raw_BLG, dim=-1)
+    loss = StudentLossSettings(mlm=0, nst=0, crd=0, fitnet=1)
+    found = shares({"fitnet": own_BLG}, Target(torch.zeros(0), valid_BL, unit_BLG), loss)["fitnet"]
+    scaled_BLG = raw_BLG / raw_BLG.square().mean(2, keepdim=True).sqrt()
+    torch.testing.assert_close(found, (own_BLG - scaled_BLG)[valid_BL].square().mean(1).sum())
+
+
 def test_the_normaliser_stays_as_the_first_batch_made_it(home):
     task = task_in(home)
     run(task, home, range(3))
@@ -283,6 +317,13 @@ def test_a_student_of_text_alone_has_no_heads_and_no_queue(home):
     assert len(task.module.heads) == 0 and task.module.queue is None
     assert set(run(task, home, range(2))[0]) == {"mlm", "total"}
     assert "no teacher" in task.header()
+
+
+def test_a_student_knows_the_weights_of_its_teacher(home, tmp_path):
+    task = task_in(home)
+    task.save(tmp_path / "student")
+    assert load_student(tmp_path / "student")[0].teacher == weights_identity(home / "teacher")
+    assert task_in(home, ALONE).module.teacher is None
 
 
 def test_weights_of_distillation_without_a_teacher_name_both_settings(home):

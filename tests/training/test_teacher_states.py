@@ -11,7 +11,7 @@ from support.tiny_bert import tiny_tokenizer
 
 from runtime.errors import MachineError, UserError
 from training.vidlankd.state_cache import CacheShape, StateCache
-from training.vidlankd.states import StatesSettings, open_states
+from training.vidlankd.states import StatesSettings, open_states, weights_identity
 from training.vidlankd.tokenizer import TextTokenizer
 
 
@@ -35,6 +35,20 @@ def test_states_are_the_teachers_last_hidden_states_of_the_masked_input_with_len
     found = states.states(batch)
     torch.testing.assert_close(found, torch.nn.functional.normalize(raw, dim=-1), atol=1e-3, rtol=1e-3)
     assert not found.requires_grad
+
+
+def test_a_teacher_with_dropout_gives_the_same_states_twice(made, tmp_path):
+    states = states_of(teacher_in(tmp_path / "teacher", made[1], dropout=0.1), made[1])
+    batch = blocks(made[1], [1, 2])
+    assert torch.equal(states.states(batch), states.states(batch))
+
+
+def test_the_identity_is_of_the_weights_and_not_of_where_they_lie(made, tmp_path):
+    folder = tmp_path / "teacher"
+    before = weights_identity(shutil.copytree(made[0], folder))
+    assert before == weights_identity(shutil.copytree(folder, tmp_path / "copy"))
+    teacher_in(folder, made[1], seed=2)
+    assert weights_identity(folder) != before
 
 
 def test_an_unmasked_input_is_the_text_as_it_was_read(made):
@@ -76,6 +90,15 @@ def test_a_batch_of_which_some_rows_are_there_keeps_those(made, tmp_path):
     mixed = cached.states(blocks(made[1], [9, 4]))
     assert torch.equal(mixed[1], kept[1])
     assert torch.equal(mixed[0], states_of(*made).states(blocks(made[1], [9, 4]))[0])
+
+
+def test_a_row_that_is_there_is_read_though_the_batch_is_computed(made, tmp_path):
+    cached = states_of(*made, static_copies=1, cache=tmp_path)
+    foreign = np.full((1, LENGTH, cached.width), 0.5, np.float16)
+    cached._cache.write(np.array([4]), foreign)
+    mixed = cached.states(blocks(made[1], [9, 4]))
+    assert torch.equal(mixed[1], torch.from_numpy(foreign[0]).float())
+    assert not torch.equal(mixed[0], mixed[1])
 
 
 def test_prefill_computes_what_is_missing_and_no_more(made, tmp_path):
@@ -132,6 +155,13 @@ def test_what_is_filled_already_needs_no_room(tmp_path, monkeypatch):
     assert StateCache(tmp_path, shape, {}).there(np.arange(8)).all()
     with pytest.raises(UserError, match="0 GB are free"):
         StateCache(tmp_path / "other", shape, {})
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_cache_at_or_below_a_file_is_the_users_mistake(tmp_path, place):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match=r"teacher\.cache=.*file.*name another"):
+        StateCache(tmp_path / place, CacheShape(1, 2, 3), {})
 
 
 def test_a_full_disk_is_the_machines_fault(tmp_path):

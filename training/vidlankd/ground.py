@@ -23,11 +23,13 @@ from transformers import BertForMaskedLM
 
 from runtime.errors import UserError
 from training.data.plan import Split
+from training.engine.weights import local_folder
 from training.evaluation.output import check_writable
 from training.vidlankd.bert import hidden_states
 from training.vidlankd.feature_store import FeatureStore
 from training.vidlankd.ground_clips import Clip, Stills, embed_clips, find_clips
 from training.vidlankd.ground_page import Grounded, Hit, Page, Word, render
+from training.vidlankd.states import weights_identity
 from training.vidlankd.student import TEACHER_WIDTH, load_student
 from training.vidlankd.teacher import Teacher, check_features, load_teacher
 from training.vidlankd.tokenizer import TextTokenizer
@@ -64,7 +66,8 @@ def ground(
 
     Raises:
         UserError: a sentence without words or too long for a model, features that are missing or not the teacher's,
-            models with different vocabularies or spaces, or an output that can't be written.
+            models with different vocabularies or spaces, a student of another teacher, or an output that can't be
+            written.
         ShardError: a DIR can't be read.
     """
     for name, value in (("top", top), ("limit", limit)):
@@ -77,7 +80,8 @@ def ground(
     model, tokenizer = load_teacher(teacher, place)
     speakers = [_Speaker("teacher", tokenizer, model.text, None)]
     if student is not None:
-        speakers.append(_student(student, model, tokenizer, place))
+        identity = weights_identity(local_folder(teacher))
+        speakers.append(_student(student, model, identity, tokenizer, place))
     texts = [_pieces(sentence, tokenizer, speakers) for sentence in sentences]
     store = FeatureStore.open(shards, features)
     check_features(model, store)
@@ -107,13 +111,18 @@ class _Speaker:
         return F.normalize((self.head(hidden_LH) if self.head else hidden_LH).float(), dim=-1)
 
 
-def _student(folder: str | Path, teacher: Teacher, tokenizer: TextTokenizer, device: str) -> _Speaker:
+def _student(folder: str | Path, teacher: Teacher, identity: str, tokenizer: TextTokenizer, device: str) -> _Speaker:
     """The student, with the first of its heads that leads into the teacher's space."""
     model, own = load_student(folder, device)
     if own.identity != tokenizer.identity:
         raise UserError(
             f"--student {folder}: its vocabulary ({own.vocab_size} entries) is not the teacher's "
             f"({tokenizer.vocab_size}); name a student that was distilled from this teacher"
+        )
+    if model.teacher not in (None, identity):
+        raise UserError(
+            f"--student {folder}: was distilled from another teacher (weights {model.teacher}, --teacher has "
+            f"{identity}), whose space is not this one's; name the teacher that it was distilled from"
         )
     name = next((name for name in TEACHER_WIDTH if name in model.heads), None)
     head = model.heads[name] if name else None

@@ -1,6 +1,6 @@
 """The clips among which words look for theirs: found in shards, embedded once by the teacher, shown by a still.
 
-Of each clip tree those clips are taken that have no clip within them: they tile a root, so that no moment comes twice.
+Of each clip tree those kept clips are taken that have no kept clip within them, so that no moment comes twice.
 
 Shapes: N clips, H width of the teacher.
 """
@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
+from typing import Any
 
 import torch
 from PIL import Image, UnidentifiedImageError
@@ -136,12 +137,24 @@ def _clips_of(shard: ShardRef, layer: str, split: str) -> Iterator[Clip]:
     loaded = load_shard(shard, split, _TEXTS)
     for root, root_key in enumerate(loaded.keys):
         rows = loaded.rows(root, layer)
-        parents = {row["parent_key"] for row in rows}
+        divided = _above_kept(rows)
         for row in rows:
-            if row["keep"] and row["key"] not in parents:
+            if row["keep"] and row["key"] not in divided:
                 text = next((row[name] for name in _TEXTS if row[name]), "")
                 start, end, offset = row["start"], row["end"], max(row["offset"], 0.0)
                 yield Clip(shard.folder, shard.number, row["key"], root_key, start, end, offset, text)
+
+
+def _above_kept(rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Keys of the clips of one root that have a kept clip within them, at whatever depth."""
+    parents = {row["key"]: row["parent_key"] for row in rows}
+    found: set[str] = set()
+    for row in rows:
+        key = row["parent_key"] if row["keep"] else None
+        while key is not None and key not in found:
+            found.add(key)
+            key = parents.get(key)
+    return found
 
 
 def _features(clip: Clip, store: FeatureStore, limit: int) -> Features | None:

@@ -72,7 +72,8 @@ class StateCache:
             facts: plain values that decide what the states are; their hash names the folder.
 
         Raises:
-            UserError: the disk is too small for what is still missing, or what lies there is of another size.
+            UserError: the disk is too small for what is still missing, what lies there is of another size, or a file
+                lies where the folder would be.
             MachineError: the folder can't be written.
         """
         self.shape = shape
@@ -85,6 +86,8 @@ class StateCache:
             self._states_file = _laid_out(self.folder / _STATES, shape.rows * shape.row_bytes)
             self._there_file = _laid_out(self.folder / _THERE, shape.rows)
             (self.folder / _FACTS).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        except (NotADirectoryError, FileExistsError, FileNotFoundError) as error:
+            raise UserError(f"teacher.cache={cache}: no folder can be there ({error.strerror}); name another") from None
         except OSError as error:
             raise MachineError(f"teacher.cache {self.folder}: can't be written ({error.strerror or error})") from error
         lengths = (shape.rows, shape.length, shape.width)

@@ -220,7 +220,7 @@ def open_states(
     teacher, of_teacher = load_teacher(folder)
     text = teacher.text
     _check_fits(folder, text, of_teacher, tokenizer, corpus)
-    identity = _weights_identity(folder)
+    identity = weights_identity(folder)
     if settings.cache is None:
         return TeacherStates(text, identity, settings, precision, device)
     copies = corpus.static_copies if settings.input == "masked" and corpus.static_copies else 1
@@ -251,8 +251,8 @@ def _check_fits(
         )
 
 
-def _weights_identity(folder: Path) -> str:
-    """Sixteen hex digits over the teacher's weights."""
+def weights_identity(folder: Path) -> str:
+    """Sixteen hex digits over the content of the weights in a teacher's folder, wherever it lies."""
     with (folder / WEIGHTS).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from pydantic import ValidationError
 from torch import nn
 
 from runtime.config import Settings
@@ -53,6 +52,8 @@ class Distillation:
     """G."""
     queue: int = 0
     """Teacher vectors that CRD takes its negatives from; 0 without CRD."""
+    teacher: str = ""
+    """Identity of the teacher's weights; empty where it was not noted down."""
 
 
 class Student(nn.Module):
@@ -68,6 +69,9 @@ class Student(nn.Module):
             shape: layers and widths.
             tokenizer: of the corpus; the model keeps its size and identity, not itself.
             distillation: heads and queue; None for a student of text alone.
+
+        Raises:
+            ValueError: `distillation` names a head that there is none of.
         """
         super().__init__()
         self.text = build_bert(shape, tokenizer.vocab_size, tokenizer.pad)
@@ -77,6 +81,11 @@ class Student(nn.Module):
         self.heads = nn.ModuleDict({name: _head(name, shape.hidden, width) for name in names})
         self.queue = TokenQueue(distillation.queue, width) if distillation and distillation.queue else None
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def teacher(self) -> str | None:
+        """Identity of the weights of the teacher that it follows; None where it has none or none was noted down."""
+        return (self._distillation.teacher or None) if self._distillation else None
 
     @property
     def nst_head(self) -> nn.Module | None:
@@ -154,11 +163,11 @@ def load_student(folder: str | Path, device: str | torch.device = "cpu") -> tupl
     values = read_config(path, FORMAT)["architecture"]
     tokenizer = TextTokenizer.from_folder(path)
     try:
-        model = _built(values, tokenizer)
-    except (KeyError, TypeError, ValidationError) as error:
+        model, identity = _built(values, tokenizer), values["tokenizer"]
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # all that a damaged number or name leads to
         said = " ".join(str(error).split())
         raise UserError(f"model {path}: its architecture can't be read ({said}); copy the folder again") from None
-    if tokenizer.identity != values["tokenizer"]:
+    if tokenizer.identity != identity:
         raise UserError(f"model {path}: the tokenizer beside it is not its own; copy the folder again")
     load_weights(model, path)
     return model.to(device).eval(), tokenizer
@@ -174,6 +183,7 @@ def _head(name: str, width: int, teacher_width: int) -> nn.Module:
     """The head of an objective; vectors are brought to length 1 by the losses."""
     if name == REGRESSOR:
         return nn.Linear(width, teacher_width)
-    assert name in OWN_WIDTH + TEACHER_WIDTH, name
+    if name not in OWN_WIDTH + TEACHER_WIDTH:
+        raise ValueError(f"there is no head {name!r}")
     out = width if name in OWN_WIDTH else teacher_width
     return nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width), nn.Linear(width, out))

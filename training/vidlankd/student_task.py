@@ -60,7 +60,7 @@ def build_student(
         _log.warning("teacher.teacher is set and every weight of distillation is 0: the teacher is not used")
         return Student(settings.shape, tokenizer)
     queue = loss.queue if loss.crd > 0 else 0
-    return Student(settings.shape, tokenizer, Distillation(loss.heads, states.width, queue))
+    return Student(settings.shape, tokenizer, Distillation(loss.heads, states.width, queue, states.identity))
 
 
 class StudentTask:
