@@ -263,6 +263,13 @@ def test_weights_of_another_network_are_refused(tmp_path):
         open_encoder(settings("resnet18", weights=f"path://{tmp_path}/other.pth"), "cpu")
 
 
+@pytest.mark.parametrize("content", [{0: torch.zeros(1)}, {"state_dict": [1]}, [1]])
+def test_a_file_that_holds_something_else_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "other.pth")
+    with pytest.raises(UserError, match=r"weights\.resnet18=.*(can't be read as|not) weights"):
+        open_encoder(settings("resnet18", weights=f"path://{tmp_path}/other.pth"), "cpu")
+
+
 def test_a_file_that_is_no_weights_is_refused(tmp_path):
     (tmp_path / "text.pth").write_text("hello")
     with pytest.raises(UserError, match="can't be read as weights"):

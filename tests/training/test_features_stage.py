@@ -241,6 +241,27 @@ def test_a_rate_that_the_shards_do_not_hold_is_refused_with_both_remedies(fresh)
         extract([str(fresh)], asked)
 
 
+def test_windows_that_want_more_frames_than_the_shards_hold_are_refused_before_any_work(fresh, here):
+    with pytest.raises(UserError, match=r"24 frames a second.* hold 8; take seconds_per_row=1\.5, or"):
+        extract([str(fresh)], settings(encoder="vidla:random:tiny", seconds_per_row=0.5))
+    assert here == []
+    assert extract([str(fresh)], settings(encoder="vidla:random:tiny", seconds_per_row=6)) == 0
+    assert here == [0]
+
+
+def test_originals_of_addresses_without_a_folder_are_refused(fresh, here):
+    with pytest.raises(
+        UserError, match=r"video=original: .* come from addresses \(https://.*set originals to the folder"
+    ):
+        extract([str(fresh)], settings(video="original"))
+    assert here == []
+
+
+def test_a_source_that_is_too_long_to_be_a_file_has_no_original(tmp_path):
+    assert Originals(tmp_path).path_of("x" * 300, "0" * 16) is None
+    assert Originals(None).path_of("y/" * 3000, "0" * 16) is None
+
+
 def test_a_folder_that_is_no_dir_and_one_without_media_are_refused(tmp_path):
     with pytest.raises(ShardError, match=r"no manifest\.json"):
         extract([str(tmp_path)], settings())

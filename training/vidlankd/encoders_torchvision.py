@@ -146,10 +146,10 @@ def _read(name: str, weights: str) -> dict[str, Any]:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
+        state = state.get("state_dict", state) if isinstance(state, dict) else {}
+        return {key.removeprefix("module."): value for key, value in state.items()}
     except (*_DAMAGE, SafetensorError, UnpicklingError, EOFError) as error:
         raise UserError(f"weights.{name}={weights!r}: can't be read as weights ({_first_line(error)})") from None
-    state = state.get("state_dict", state) if isinstance(state, dict) else {}
-    return {key.removeprefix("module."): value for key, value in state.items()}
 
 
 def _first_line(error: BaseException) -> str:

@@ -9,6 +9,7 @@ reads the result, the teacher trains on it. Nothing heavy is imported before it 
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import tempfile
@@ -16,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, model_validator
 from rich.console import Console
@@ -106,7 +108,8 @@ def extract(
         The exit status, 0: roots that can't be used are counted, not fatal.
 
     Raises:
-        UserError: weights that can't be had, a rate that the shards don't hold, a set of other settings, no shards.
+        UserError: weights that can't be had, a rate that the shards don't hold, originals that can't be found, a set of
+            other settings, no shards.
         ShardError: no DIR, or another run holds its features.
         MachineError: the machine gave up.
         KeyboardInterrupt: Ctrl-C was pressed; what is committed stays.
@@ -179,8 +182,8 @@ def _carry_out(plan: _Plan, settings: FeaturesSettings, address: str | None, qui
     store = plan.store
     report = RunReport()
     if plan.work.todo:
-        _check_rate(plan, settings)
-        width = _width(settings)
+        _check_originals(plan, settings)
+        width = _width(plan, settings)
         store.sweep(plan.building)
         told = {"encoder": settings.encoder, "width": width, "encoder_identity": plan.encoder_identity}
         mark = StageMark("features", plan.content_hash, {**told, "video": settings.video})
@@ -195,25 +198,50 @@ def _carry_out(plan: _Plan, settings: FeaturesSettings, address: str | None, qui
         store.replace_folder(plan.building, plan.folder)
 
 
-def _check_rate(plan: _Plan, settings: FeaturesSettings) -> None:
-    """Refuse, before any work, an encoder that sees more frames a second than the shards hold."""
-    wanted = settings.parsed.fps
-    if wanted is None or settings.video != "shards":
+def _check_originals(plan: _Plan, settings: FeaturesSettings) -> None:
+    """Refuse originals that no one could find: all of the first shard come from addresses, and no folder is named."""
+    if settings.video != "original" or settings.originals is not None:
         return
-    table = read_table(plan.store, f"media/{shard_name(plan.work.todo[0])}.parquet", ["fps"])
-    held_fps = max(table["fps"].to_pylist(), default=wanted)
-    if held_fps < wanted * _RATE_SLACK:
+    sources = _of_first_shard(plan, "source")
+    if sources and all("://" in source for source in sources):
         raise UserError(
-            f"encoder={settings.encoder}: sees {wanted:g} frames a second, the shards of {plan.store.root} hold "
-            f"{held_fps:g}; take encoder={settings.parsed.at(held_fps)}, or set video=original"
+            f"video=original: the videos of {plan.store.root} come from addresses ({sources[0]}); set originals to "
+            "the folder with their files, or video=shards"
         )
 
 
-def _width(settings: FeaturesSettings) -> int:
+def _width(plan: _Plan, settings: FeaturesSettings) -> int:
     """Build the encoder once in this process: what is wrong with it is told before any worker starts."""
     from training.vidlankd.encoders import open_encoder
 
-    return open_encoder(settings, "cpu").width
+    named = settings.parsed.fps
+    if named is not None:
+        _check_rate(plan, settings, named, 1)  # before its weights are fetched
+    encoder = open_encoder(settings, "cpu")
+    if named is None and encoder.frames_per_row > 1:
+        _check_rate(plan, settings, encoder.fps, encoder.frames_per_row)
+    return encoder.width
+
+
+def _check_rate(plan: _Plan, settings: FeaturesSettings, wanted: float, frames_per_row: int) -> None:
+    """Refuse, before any work, an encoder that sees more frames a second than the shards hold."""
+    if settings.video != "shards":
+        return
+    held_fps = max(_of_first_shard(plan, "fps"), default=wanted)
+    if held_fps >= wanted * _RATE_SLACK:
+        return
+    parsed, seconds = settings.parsed, math.ceil(100 * frames_per_row / held_fps) / 100
+    remedy = f"encoder={parsed.at(held_fps)}" if parsed.fps is not None else f"seconds_per_row={seconds:g}"
+    raise UserError(
+        f"encoder={settings.encoder}: sees {wanted:g} frames a second, the shards of {plan.store.root} hold "
+        f"{held_fps:g}; take {remedy}, or set video=original"
+    )
+
+
+def _of_first_shard(plan: _Plan, column: str) -> list[Any]:
+    """A column of the media of the first shard that is to be done."""
+    table = read_table(plan.store, f"media/{shard_name(plan.work.todo[0])}.parquet", [column])
+    return list(table[column].to_pylist())
 
 
 def _run(plan: _Plan, settings: FeaturesSettings, address: str | None, quiet: bool) -> RunReport:

@@ -45,10 +45,18 @@ class Originals:
             source: address or path, as the tables have it.
             video_id: 16 hex digits.
         """
-        if "://" not in source and Path(source).is_file():
+        if "://" not in source and _is_file(source):
             return Path(source)
         found = (self._files.get(name) for name in (video_id, *_names_in(source)))
         return next((path for path in found if path is not None), None)
+
+
+def _is_file(source: str) -> bool:
+    """Whether a file of this machine has that name; some sources are too long to be a name at all."""
+    try:
+        return Path(source).is_file()
+    except OSError:
+        return False
 
 
 def _named(folder: Path) -> Iterator[tuple[str, Path]]:
