@@ -1,5 +1,7 @@
 """What is exported is a plain BERT: transformers opens it, gets the same states, and goes on training it."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from support.students import blocks, shape, teacher_in, tokenizer_in
@@ -111,3 +113,21 @@ def test_a_folder_without_a_model_is_refused(home, tmp_path):
     with pytest.raises(UserError, match="no student and no teacher lies there"):
         export(home, tmp_path / "bert")
     assert not (tmp_path / "bert").exists()
+
+
+@pytest.mark.parametrize("output", ["file/bert", "file", "x" * 300])
+def test_an_output_that_can_not_be_made_is_refused_before_the_model_is_read(home, tmp_path, monkeypatch, output):
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.delattr("training.vidlankd.student.load_student")
+    with pytest.raises(UserError, match=r"--output .*(can't be made|something lies there)"):
+        export(home / "student", tmp_path / output)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_empty_folder_that_one_works_in_can_be_the_output(home, tmp_path, monkeypatch):
+    place = tmp_path / "bert"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    export(home / "student", Path())
+    assert {path.name for path in Path().iterdir()} == {path.name for path in (home / "bert").iterdir()}
+    assert [path.name for path in tmp_path.iterdir()] == ["bert"]

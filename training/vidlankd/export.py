@@ -32,20 +32,42 @@ def export(checkpoint: Path, output: Path) -> None:
         output: a folder that is not there yet, or empty.
 
     Raises:
-        UserError: `checkpoint` holds neither a student nor a teacher, or `output` is not empty.
+        UserError: `checkpoint` holds neither a student nor a teacher, or `output` is not empty or can't be made.
     """
-    if output.is_file() or (output.is_dir() and any(output.iterdir())):
-        raise UserError(f"--output {output}: something lies there already; name a new folder")
-    model, tokenizer = _language_model(_model_folder(checkpoint))
-    partial = output.with_name(f".{output.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    model.save_pretrained(partial)
-    tokenizer.save(partial)
-    _bound_length(partial / "tokenizer_config.json", model.config.max_position_embeddings)
-    if output.is_dir():
-        output.rmdir()
-    partial.rename(output)
+    folder = _model_folder(checkpoint)
+    partial = _made_beside(output)
+    try:
+        model, tokenizer = _language_model(folder)
+        model.save_pretrained(partial)
+        tokenizer.save(partial)
+        _bound_length(partial / "tokenizer_config.json", model.config.max_position_embeddings)
+        _put_in_place(partial, output)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _made_beside(output: Path) -> Path:
+    """An empty folder in which the export is written, beside the one that it becomes."""
+    try:
+        if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+            raise UserError(f"--output {output}: something lies there already; name a new folder")
+        place = output.resolve()
+        partial = place.with_name(f".{place.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    except OSError as error:
+        said = error.strerror or error
+        raise UserError(f"--output {output}: can't be made ({said}); name a folder that can be written") from None
+    return partial
+
+
+def _put_in_place(partial: Path, output: Path) -> None:
+    """A new folder appears whole; one that is there stays the same, as it may be the one that someone works in."""
+    if not output.is_dir():
+        partial.rename(output.resolve())
+        return
+    for file in partial.iterdir():
+        shutil.move(file, output / file.name)
 
 
 def _bound_length(config: Path, positions: int) -> None:
