@@ -31,7 +31,14 @@ class ShardSource:
     """The roots of one split of one or more DIRs (`training.data.records.Source`)."""
 
     def __init__(
-        self, settings: RootSettings, terms: Terms, seed: int, split: Split = "train", *, every_clip: bool = False
+        self,
+        settings: RootSettings,
+        terms: Terms,
+        seed: int,
+        split: Split = "train",
+        *,
+        every_clip: bool = False,
+        columns_of: str = "loss.terms.{term}",
     ) -> None:
         """Open the DIRs and count the split's roots in every shard.
 
@@ -41,6 +48,7 @@ class ShardSource:
             seed: of the run.
             split: the side of the held-out split to read.
             every_clip: draw nothing: give each root with all usable clips that have no clips within them, in order.
+            columns_of: name of the setting that says a term's columns, for messages.
 
         Raises:
             UserError: no shards, no such column, the text layer is not clear, an empty split, a cache too small.
@@ -49,7 +57,7 @@ class ShardSource:
         self._settings, self._seed, self._split, self._every_clip = settings, seed, split, every_clip
         decoding = settings if isinstance(settings, DataSettings) else None
         self._augment = decoding.augment if decoding else None
-        self._preferred = {term: _preferred(term, columns) for term, columns in terms.items()}
+        self._preferred = {term: _preferred(columns_of.format(term=term), columns) for term, columns in terms.items()}
         self._open = open_shards(settings.shards, settings.layers)
         self._cache = _cache(decoding, self._open.shards) if decoding else None
         self._roots, stocks = count_roots(self._open.shards, split, settings.only_kept)
@@ -138,9 +146,9 @@ class ShardSource:
         return {term: next((row[c] for c in columns if row[c]), None) for term, columns in self._preferred.items()}
 
 
-def _preferred(term: str, columns: str | Sequence[str]) -> list[str]:
+def _preferred(setting: str, columns: str | Sequence[str]) -> list[str]:
     names = [columns] if isinstance(columns, str) else list(columns)
-    return [check_column(term, name) for name in names]
+    return [check_column(setting, name) for name in names]
 
 
 def _cache(settings: DataSettings, shards: Sequence[ShardRef]) -> TarCache | None:

@@ -93,15 +93,19 @@ def open_shards(roots: Sequence[str], layers: Mapping[str, float] | None) -> Ope
     return OpenShards(tuple(shards), chosen, tuple(marks))
 
 
-def check_column(term: str, column: str) -> str:
+def check_column(setting: str, column: str) -> str:
     """A column of texts, checked to be one.
+
+    Args:
+        setting: name of the setting that asks for it.
+        column: its name.
 
     Raises:
         UserError: no such column, or it holds no texts; those that do are named.
     """
     texts = [field.name for field in TEXT if pa.types.is_string(field.type)]
     if column not in texts:
-        raise UserError(f"loss.terms.{term}={column!r}: no text column of that name{nearest(column, texts)}")
+        raise UserError(f"{setting}={column!r}: no text column of that name{nearest(column, texts)}")
     return column
 
 
