@@ -73,9 +73,18 @@ class Counting:
         return None if asked[2] == "none" else np.ones((min(10, asked[5]), WIDTH), np.float16)
 
 
-def made(*tasks: RootTask, window: str = "clip", overflow: str = "window", block: int = BLOCK) -> ClipTextBatch:
+SEEING = Counting()
+
+
+def made(
+    *tasks: RootTask,
+    window: str = "clip",
+    overflow: str = "window",
+    block: int = BLOCK,
+    store: Counting | None = SEEING,
+) -> ClipTextBatch:
     masking = ClipTextSettings().masking
-    return ClipTextMaker(Counting(), tokenizer(), masking, window, overflow, block, ROWS)(tasks)
+    return ClipTextMaker(store, tokenizer(), masking, window, overflow, block, ROWS)(tasks)
 
 
 def words(batch: ClipTextBatch, row: int) -> list[int]:
@@ -136,6 +145,19 @@ def test_the_released_window_adds_up_clips_until_a_block_is_full():
     assert words(batch, 0) == tokenizer().encode(["one two three four one two three four"])[0][:6]
 
 
+def test_the_released_window_ends_with_the_clip_that_fills_a_block():
+    store = Counting()
+    made(task_of("one two three four", spans=5), window="first", block=8, store=store)
+    assert store.asked == [("nowhere", 0, "clip", 0.0, 10.0, ROWS)]
+
+
+def test_the_released_window_takes_the_beginning_of_a_text_whatever_its_overflow():
+    text = "red green blue yellow black white round square ball box cup car"
+    whole = tokenizer().encode([text])[0]
+    rows = [words(made(task_of(text, seed=seed), window="first", overflow="window", block=8), 0) for seed in range(8)]
+    assert rows == [whole[:6]] * 8
+
+
 def test_the_released_window_refuses_several_clips_of_a_root(shards):
     with pytest.raises(UserError, match="set clips_per_root=1"):
         settings(shards, window="first", clips_per_root=2)
@@ -164,6 +186,15 @@ def test_missing_texts_and_features_keep_their_place_and_are_counted():
     assert batch.examples["no_features"] == "none-0: its root has no features"
     assert (len(batch), batch.usable) == (5, 1)
     assert batch.frames_BT[:, 0].all() and not batch.video_BTD[1:].any()
+
+
+def test_where_no_one_looks_at_features_every_text_is_good_and_none_is_missed():
+    batch = made(task_of("red ball", key="none"), task_of("red", key="endless"), task_of(None, key="mute"), store=None)
+    assert batch.weight_B.tolist() == [1, 1, 0]
+    assert batch.skips == {"no_text": 1}
+    assert batch.video_BTD.shape == (3, 8, 1)
+    seeing = made(task_of("red ball", key="none"), task_of("red", key="endless"), task_of(None, key="mute"))
+    assert torch.equal(batch.text.masked_BL, seeing.text.masked_BL)
 
 
 def test_without_features_words_are_still_learnt_and_without_text_nothing_is():
@@ -285,6 +316,11 @@ def test_the_only_feature_set_need_not_be_named_but_one_of_several_must(tmp_path
     assert open_features(settings(tmp_path / "dir", features="others")).name == "others"
     with pytest.raises(UserError, match="name at least one folder"):
         open_features(ClipTextSettings())
+
+
+def test_a_text_column_that_there_is_not_is_refused_by_the_setting_that_names_it(shards):
+    with pytest.raises(UserError, match=r"data\.text='captoin': no text column of that name.*did you mean 'caption'"):
+        open_source(settings(shards, text=["captoin"]), 0)
 
 
 def test_features_of_which_every_root_failed_are_refused_with_the_command(tmp_path):

@@ -11,10 +11,18 @@ import torch
 from safetensors.torch import load_file, save_file
 from support.tiny_bert import tiny_tokenizer
 from support.tiny_teacher import WIDTH, Facts, batch, settings, teacher, tokenizer
+from torch.nn import functional as F
 
 from runtime.errors import UserError
 from training.engine.weights import format_of
-from training.vidlankd.teacher import TeacherModelSettings, build_teacher, check_features, load_teacher, save_teacher
+from training.vidlankd.teacher import (
+    NoFeatures,
+    TeacherModelSettings,
+    build_teacher,
+    check_features,
+    load_teacher,
+    save_teacher,
+)
 from training.vidlankd.tokenizer import TextTokenizer
 
 
@@ -126,10 +134,38 @@ def test_features_of_another_width_are_another_architecture(folder):
         load_teacher(folder)
 
 
-@pytest.mark.parametrize("broken", [{"text": {"layers": 0}}, {"video": {}}, {"text": None}])
+def with_part(name: str, **changes: object) -> dict[str, object]:
+    """One part of the architecture, with some values changed; None takes a value out."""
+    part = {**teacher().architecture[name], **changes}
+    return {name: {key: value for key, value in part.items() if value is not None}}
+
+
+DAMAGED = {
+    "a part that is empty": {"video": {}},
+    "no layers": {"text": {"layers": 0}},
+    "no part": {"text": None},
+    "no identity": with_part("tokenizer", identity=None),
+    "a tokenizer that is a name": {"tokenizer": "tiny"},
+    "no encoder": with_part("features", encoder=None),
+    "a negative width": with_part("features", width=-3),
+    "layers in words": with_part("video", layers="two"),
+    "a block in words": {"block": "long"},
+    "a block without room": {"block": 0},
+}
+
+
+@pytest.mark.parametrize("broken", DAMAGED.values(), ids=DAMAGED)
 def test_an_architecture_that_makes_no_sense_is_refused_in_one_line(folder, broken):
     change(folder, **broken)
     with pytest.raises(UserError, match="its architecture can't be read") as caught:
+        load_teacher(folder)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("changed", [{"vocab_size": -1}, {"vocab_size": 189}, {"pad": 3}])
+def test_numbers_that_are_not_the_tokenizers_are_refused_in_one_line(folder, changed):
+    change(folder, **with_part("tokenizer", **changed))
+    with pytest.raises(UserError, match="the tokenizer beside it is another") as caught:
         load_teacher(folder)
     assert "\n" not in str(caught.value)
 
@@ -179,6 +215,23 @@ def test_features_of_another_encoder_or_width_are_refused():
         check_features(teacher(), Facts(encoder="sums"))
     with pytest.raises(UserError, match=r"width 6, 7"):
         check_features(teacher(), Facts(width=7))
+
+
+def test_a_teacher_that_saw_no_features_takes_none():
+    blind = build_teacher(settings(), tokenizer(), NoFeatures())
+    with pytest.raises(UserError, match=r"features=colours: the teacher was trained with loss\.contrastive=0"):
+        check_features(blind, Facts())
+
+
+def test_the_towers_vectors_come_of_the_first_row_through_a_perceptron():
+    tower, rows = teacher().video.eval(), batch().video_BTD.float()
+    there = torch.ones(8, 5, dtype=torch.bool)
+    pooled = tower.encoder(inputs_embeds=tower.projection(rows), attention_mask=there).pooler_output
+    first, second = (layer for layer in tower.head if isinstance(layer, torch.nn.Linear))
+    inner = pooled @ first.weight.T + first.bias
+    assert (inner < 0).any()
+    expected = F.normalize(inner.clamp(min=0) @ second.weight.T + second.bias, dim=1)
+    torch.testing.assert_close(tower(rows, there), expected)
 
 
 def test_a_block_longer_than_the_positions_is_refused():

@@ -220,6 +220,12 @@ def test_without_the_contrastive_term_the_video_tower_is_neither_run_nor_trained
     assert all(parameter.grad is None for parameter in one.module.video.parameters())
 
 
+def test_without_the_contrastive_term_nothing_of_clips_is_scored():
+    one = task(TeacherLossSettings(contrastive=0))
+    one._held_out = [batch()]
+    assert one.evaluate().keys() == {"score", "mlm"}
+
+
 def test_without_mlm_its_head_is_not_trained():
     one = task(TeacherLossSettings(mlm=0))
     assert one.step(batch()).losses.keys() == {"contrastive", "total"}

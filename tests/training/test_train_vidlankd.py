@@ -197,6 +197,13 @@ def test_features_of_which_every_root_failed_are_refused(made, tmp_path, capsys)
     assert not (tmp_path / "run" / "best").exists()
 
 
+def test_a_teacher_of_text_alone_needs_no_features(made, tmp_path):
+    build_dir(tmp_path / "dir", shards=1, videos_per_shard=6, val_percent=0)
+    given = teacher(made, tmp_path / "run", "--shards", str(tmp_path / "dir"), "--set", "loss.contrastive=0", steps=2)
+    assert command(*given) == 0
+    assert losses(tmp_path / "run")[2].keys() == {"loss/mlm", "loss/total"}
+
+
 def test_a_block_longer_than_the_positions_is_refused(made, tmp_path, capsys):
     shape = "model.shape={layers: 2, hidden: 32, heads: 2, intermediate: 64, positions: 16}"
     assert "positions" in refused(capsys, *student(made, tmp_path / "run", "--set", shape))

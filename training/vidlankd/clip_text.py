@@ -44,7 +44,8 @@ class ClipTextSettings(RootSettings):
     """Which part of a root: `clip`, a random clip of its tree; `first`, as in the release, always its beginning: texts
     of its shortest clips are put together until they fill a block."""
     overflow: Overflow = "window"
-    """Of a text longer than a block: a random part without gaps, or its beginning."""
+    """Of a text longer than a block: a random part without gaps, or its beginning; `window=first` always takes its
+    beginning."""
     masking: MaskSettings = MaskSettings()
     """Tokens to predict; drawn anew in each epoch."""
     held_out: Runtime[int] = Field(default=1000, ge=0)
@@ -71,7 +72,8 @@ def open_source(settings: ClipTextSettings, seed: int, split: Split = "train") -
         UserError: no shards, no such text column, or an empty split.
         ShardError: a DIR that can't be read.
     """
-    return ShardSource(settings, {TERM: settings.text}, seed, split, every_clip=settings.window == "first")
+    every_clip = settings.window == "first"
+    return ShardSource(settings, {TERM: settings.text}, seed, split, every_clip=every_clip, columns_of="data.text")
 
 
 def open_features(settings: ClipTextSettings) -> FeatureStore:
@@ -93,13 +95,18 @@ def open_features(settings: ClipTextSettings) -> FeatureStore:
 
 
 def open_maker(
-    settings: ClipTextSettings, store: FeatureStore, tokenizer: TextTokenizer, block: int, max_rows: int, pin: bool
+    settings: ClipTextSettings,
+    store: FeatureStore | None,
+    tokenizer: TextTokenizer,
+    block: int,
+    max_rows: int,
+    pin: bool,
 ) -> ClipTextMaker:
     """What makes batches as `settings` say.
 
     Args:
         settings: of the data.
-        store: of the features, see `open_features`.
+        store: of the features, see `open_features`; None where the teacher does not look at any.
         tokenizer: the teacher's.
         block: longest row of tokens that the teacher takes.
         max_rows: most rows of features that it takes.

@@ -50,7 +50,8 @@ _log = get_logger(__name__)
 class ClipTextMaker:
     """Makes a batch of roots' clips; holds nothing open but what the store does."""
 
-    store: FeatureStore
+    store: FeatureStore | None
+    """None: no one looks at features; every clip with a text is good, and none is read."""
     tokenizer: TextTokenizer
     masking: MaskSettings
     window: Window
@@ -66,7 +67,8 @@ class ClipTextMaker:
     def identity(self) -> str:
         """Hash over all that decides what is made of a root."""
         made = [self.masking, self.window, self.overflow, self.block, self.max_rows]
-        return content_hash(self.store.identity, self.tokenizer.identity, *made)
+        features = self.store.identity if self.store else "none"
+        return content_hash(features, self.tokenizer.identity, *made)
 
     def __call__(self, tasks: Sequence[RootTask]) -> ClipTextBatch:
         """A batch of at least one root's clips, in order.
@@ -94,10 +96,11 @@ class ClipTextMaker:
     def _ids(self, rows: Sequence[_Row]) -> list[list[int]]:
         """Tokens of each row, without specials, no longer than fits."""
         room = self.block - 2
+        anywhere = self.overflow == "window" and self.window != "first"
         found = []
         for row, ids in zip(rows, self.tokenizer.encode([row.text for row in rows]), strict=True):
             spare = len(ids) - room
-            begin = rng_of(row.seed, "window").randint(0, spare) if spare > 0 and self.overflow == "window" else 0
+            begin = rng_of(row.seed, "window").randint(0, spare) if spare > 0 and anywhere else 0
             found.append(ids[begin : begin + room])
         return found
 
@@ -119,7 +122,7 @@ class ClipTextMaker:
     def _features(self, row: _Row) -> Features | None:
         """The features of a row's span; None where there are none, or none are wanted."""
         task, clip = row.task, row.clip
-        if not row.text:
+        if not row.text or self.store is None:
             return None
         return self.store.read(task.folder, task.shard, task.key, clip.start, clip.end, self.max_rows)
 
@@ -127,25 +130,34 @@ class ClipTextMaker:
         """Features into one tensor, and what can't be used counted by reason."""
         skips: Counter[str] = Counter()
         examples: dict[str, str] = {}
-        usable: list[Features | None] = []
-        for row, found in zip(rows, features, strict=True):
-            reason = _unusable(row, found)
-            usable.append(None if reason else found)
+        reasons = [self._unusable(row, found) for row, found in zip(rows, features, strict=True)]
+        for row, reason in zip(rows, reasons, strict=True):
             if (
                 reason and row.task.key and row.task.kept
             ):  # what fills up the last batch, or was filtered, is not missed
                 skips[reason] += 1
                 examples.setdefault(reason, f"{row.clip.key}: {_SAID[reason]}")
-        video_BTD, frames_BT = stack_features(usable, self.store.width, self.max_rows)
+        usable = [None if reason else found for found, reason in zip(features, reasons, strict=True)]
+        video_BTD, frames_BT = stack_features(usable, self.store.width if self.store else 1, self.max_rows)
         return ClipTextBatch(
             text=text,
             video_BTD=video_BTD,
             frames_BT=frames_BT,
-            weight_B=torch.tensor([float(found is not None) for found in usable]),
+            weight_B=torch.tensor([float(reason is None) for reason in reasons]),
             video_id_B=torch.tensor([number_of(row.task.video_id) for row in rows], dtype=torch.int64),
             skips=skips,
             examples=examples,
         )
+
+    def _unusable(self, row: _Row, found: Features | None) -> str | None:
+        """Why a row can't be used; None where it can."""
+        if not row.text.strip():
+            return "no_text"
+        if self.store is None:
+            return None
+        if found is None or not len(found):
+            return "no_features"
+        return None if np.isfinite(found).all() else "bad_features"
 
 
 def stack_features(features: Sequence[Features | None], width: int, max_rows: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -200,14 +212,6 @@ _SAID: Final = {
     "no_features": "its root has no features",
     "bad_features": "its features are infinite or no numbers",
 }
-
-
-def _unusable(row: _Row, found: Features | None) -> str | None:
-    if not row.text.strip():
-        return "no_text"
-    if found is None or not len(found):
-        return "no_features"
-    return None if np.isfinite(found).all() else "bad_features"
 
 
 def _rounded(length: int) -> int:

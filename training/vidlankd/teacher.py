@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import torch
-from pydantic import Field, ValidationError, model_validator
+from huggingface_hub.errors import StrictDataclassError
+from pydantic import Field, model_validator
 from torch import nn
 from torch.nn import functional as F
 
@@ -33,6 +35,7 @@ from training.vidlankd.tokenizer import DEFAULT_TOKENIZER, TextTokenizer
 TOKENIZER_FILES: Final = ("tokenizer.json", "tokenizer_config.json")
 FORMAT: Final = ModelFormat("vidlankd-teacher", version=1, beside=TOKENIZER_FILES)
 """What a teacher's folder is told by."""
+_STATED: Final = {"tokenizer": ("identity", "vocab_size", "pad"), "features": ("name", "encoder", "width")}
 
 
 class TeacherModelSettings(Settings):
@@ -80,6 +83,15 @@ class FeatureFacts(Protocol):
     def width(self) -> int:
         """Numbers in a row."""
         ...
+
+
+@dataclass(frozen=True)
+class NoFeatures:
+    """Stands for the features of a teacher whose video tower is never run (`loss.contrastive=0`)."""
+
+    name: str = "none"
+    encoder: str = "none"
+    width: int = 1
 
 
 class Teacher(nn.Module):
@@ -150,7 +162,7 @@ def build_teacher(settings: TeacherModelSettings, tokenizer: TextTokenizer, feat
             "frozen": settings.frozen_video,
         },
         "features": {"name": features.name, "encoder": features.encoder, "width": features.width},
-        "tokenizer": {"identity": tokenizer.identity, "vocab_size": tokenizer.vocab_size, "pad": tokenizer.pad},
+        "tokenizer": _facts(tokenizer),
         "block": settings.block,
     }
     return Teacher(architecture)
@@ -178,18 +190,13 @@ def load_teacher(folder: str | Path, device: str | torch.device = "cpu") -> tupl
     """
     path = local_folder(folder)
     architecture = read_config(path, FORMAT)["architecture"]
+    tokenizer = TextTokenizer.from_folder(path)
     try:
-        model = Teacher(architecture)
-    except (KeyError, TypeError, ValidationError) as error:
+        model = _built(architecture, tokenizer, path)
+    except (KeyError, TypeError, ValueError, RuntimeError, StrictDataclassError) as error:  # what damage leads to
         raise UserError(
             f"model {path}: its architecture can't be read ({' '.join(str(error).split())}); copy the folder again"
         ) from None
-    tokenizer = TextTokenizer.from_folder(path)
-    if tokenizer.identity != architecture["tokenizer"]["identity"]:
-        raise UserError(
-            f"model {path}: the tokenizer beside it is another ({tokenizer.vocab_size} entries, it was made with "
-            f"{architecture['tokenizer']['vocab_size']}); copy the folder again"
-        )
     load_weights(model, path)
     return model.to(device).eval(), tokenizer
 
@@ -198,9 +205,14 @@ def check_features(model: Teacher, features: FeatureFacts) -> None:
     """Refuse features of another encoder or width than the teacher was trained on.
 
     Raises:
-        UserError: with the differences.
+        UserError: with the differences, or as the teacher never saw any.
     """
     trained = model.architecture["features"]
+    if trained["encoder"] == NoFeatures().encoder:
+        raise UserError(
+            f"features={features.name}: the teacher was trained with loss.contrastive=0 and never saw any; "
+            "name a teacher that was trained on features"
+        )
     found = differences(
         {"encoder": trained["encoder"], "width": trained["width"]},
         {"encoder": features.encoder, "width": features.width},
@@ -210,3 +222,22 @@ def check_features(model: Teacher, features: FeatureFacts) -> None:
             f"features={features.name}: not those of the teacher (teacher, given): {'; '.join(found)}; "
             f"take features made as {trained['name']!r} was"
         )
+
+
+def _built(architecture: Mapping[str, Any], tokenizer: TextTokenizer, folder: Path) -> Teacher:
+    """A teacher of random weights, with the tokenizer that lies beside it; all that will be read of it is there."""
+    made_with, _ = ({name: architecture[part][name] for name in names} for part, names in _STATED.items())
+    if made_with != _facts(tokenizer):
+        raise UserError(
+            f"model {folder}: the tokenizer beside it is another ({tokenizer.vocab_size} entries, it was made with "
+            f"{made_with['vocab_size']}); copy the folder again"
+        )
+    model = Teacher(architecture)
+    if model.block < 3:
+        raise ValueError(f"block={model.block}")
+    return model
+
+
+def _facts(tokenizer: TextTokenizer) -> dict[str, Any]:
+    """What an architecture says of its tokenizer."""
+    return {"identity": tokenizer.identity, "vocab_size": tokenizer.vocab_size, "pad": tokenizer.pad}

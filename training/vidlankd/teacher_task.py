@@ -118,7 +118,8 @@ class TeacherTask:
     def evaluate(self) -> Mapping[str, float]:
         """Losses on held-out clips, and the share of tokens nearer to their own clip than to their partner's.
 
-        `score` is the total loss with its sign turned. Empty where nothing is held out.
+        `score` is the total loss with its sign turned. Empty where nothing is held out; without the contrastive term
+        nothing of clips is said.
         """
         sums = torch.zeros(6, dtype=torch.float64, device=self._ranks.device)
         with scoring(self.module, self._precision, self._ranks.device):
@@ -126,7 +127,8 @@ class TeacherTask:
                 sums += self._scored(batch)
         contrastive, told, mlm, labels, nearer, asked = sum_over(sums, self._ranks).tolist()
         found = {"contrastive": (contrastive, told), "mlm": (mlm, labels), "pair_accuracy": (nearer, asked)}
-        means = {name: total / count for name, (total, count) in found.items() if count}
+        told_of = found if self._loss.contrastive else ("mlm",)
+        means = {name: found[name][0] / found[name][1] for name in told_of if found[name][1]}
         total = sum(getattr(self._loss, name) * means.get(name, 0.0) for name in ("contrastive", "mlm"))
         return {"score": -total, **means} if means else {}
 

@@ -16,7 +16,7 @@ from training.vidlankd.clip_text import ClipTextBatches, HeldOutClips, open_feat
 from training.vidlankd.settings import StudentSettings, TeacherSettings
 from training.vidlankd.states import Corpus, TeacherStates, open_states
 from training.vidlankd.student_task import StudentTask, build_student
-from training.vidlankd.teacher import build_teacher
+from training.vidlankd.teacher import NoFeatures, build_teacher
 from training.vidlankd.teacher_task import TeacherTask
 from training.vidlankd.tokenizer import TextTokenizer
 
@@ -41,20 +41,18 @@ def run_teacher(settings: TeacherSettings, output: Path, resume: str) -> int:
     """
     ranks = prepare(settings, output)
     data, loop = settings.data, settings.loop
-    features = open_features(data)
+    features = open_features(data) if settings.loss.contrastive else None  # the blind control needs none
     source = open_source(data, loop.seed)
     tokenizer = TextTokenizer.from_uri(settings.model.tokenizer)
-    model = build_teacher(settings.model, tokenizer, features)
+    model = build_teacher(settings.model, tokenizer, features or NoFeatures())
     pin = ranks.device.type == "cuda"
     maker = open_maker(data, features, tokenizer, settings.model.block, settings.model.max_rows, pin)
     batches = ClipTextBatches(source, maker, loop.batch_size, data.clips_per_root, ranks)
     held_out = HeldOutClips.of(data, maker, min(_SCORED_AT_ONCE, loop.batch_size), ranks)
     task = TeacherTask(model, tokenizer, settings.loss, settings.compute, ranks, held_out or ())
     scored = f"{len(held_out)} held out" if held_out else "nothing held out: no scores while training"
-    head = {
-        "model": task.header(),
-        "data": f"{source.num_roots} roots of {' '.join(data.shards)}, features {features.name}; {scored}",
-    }
+    seen = f"features {features.name}" if features else "no features"
+    head = {"model": task.header(), "data": f"{source.num_roots} roots of {' '.join(data.shards)}, {seen}; {scored}"}
     return begin(Start(settings, output, ranks, task, batches, head), resume)
 
 
