@@ -47,7 +47,7 @@ _TEACHER_EXAMPLES = """\
 examples:
   train-vidlankd teacher --shards /data/out --features resnet --output teacher
   torchrun --nproc-per-node 4 -m training.vidlankd.cli teacher --shards /data/out --features resnet --output teacher
-  train-vidlankd teacher --shards /data/out --features resnet --output blind --set loss.contrastive=0
+  train-vidlankd teacher --shards /data/out --output blind --set loss.contrastive=0
       the same teacher on the texts alone: the control that credits, or does not credit, the video
 """
 
