@@ -133,8 +133,8 @@ def _tagged(members: Iterable[type[BaseModel]], tag: int | str) -> type[BaseMode
 def load_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping, safely; `UserError` where it can't be read or is no mapping."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no UTF-8, or a date that no calendar has
+        values = _read_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no UTF-8
         raise UserError(f"--config {path}: can't be read as YAML ({' '.join(str(error).split())})") from None
     if not isinstance(values, dict):
         raise UserError(f"--config {path}: must be a mapping of names to settings, found {type(values).__name__}")
@@ -156,7 +156,7 @@ def override(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, An
 
     Raises:
         UserError: an assignment without ``=``, or through something that is no mapping, or a value that is none of a
-            setting (YAML reads ``2024-01-01`` as a date).
+            setting.
     """
     result: dict[str, Any] = _copied(values, "")
     for assignment in assignments:
@@ -170,11 +170,28 @@ def override(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, An
             if not isinstance(target, dict):
                 raise UserError(f"--set {assignment!r}: {parent!r} holds a value, not settings")
         try:
-            value = yaml.safe_load(text)
+            value = _read_yaml(text)
         except (ValueError, yaml.YAMLError):
             raise UserError(f"--set {assignment!r}: {text!r} is not a YAML value") from None
         target[last] = _copied(value, path)
     return result
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, but that ``2024-01-31`` is text.
+
+    No setting holds a date, and some packages change how the library's own loader reads one, for the whole process.
+    """
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _read_yaml(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)  # noqa: S506  the loader above is a safe one
 
 
 def _copied(value: Any, path: str) -> Any:
@@ -186,4 +203,6 @@ def _copied(value: Any, path: str) -> Any:
         return [_copied(inner, f"{path}.{number}") for number, inner in enumerate(value)]
     if value is None or isinstance(value, str | int | float):
         return value
-    raise UserError(f"{path}: YAML reads {value} as a {type(value).__name__}, which no setting holds; put it in quotes")
+    raise UserError(
+        f"{path}: YAML reads {value} as a {type(value).__name__}, which no setting holds; write it as text or a number"
+    )
