@@ -88,16 +88,6 @@ class Student(nn.Module):
         return (self._distillation.teacher or None) if self._distillation else None
 
     @property
-    def nst_head(self) -> nn.Module | None:
-        """The head of NST, [..., H] to [..., H]; None where it was not trained."""
-        return dict(self.heads.items()).get("nst")
-
-    @property
-    def crd_head(self) -> nn.Module | None:
-        """The head of CRD, [..., H] to [..., G], into the teacher's space; None where it was not trained."""
-        return dict(self.heads.items()).get("crd")
-
-    @property
     def architecture(self) -> dict[str, Any]:
         """Plain values that rebuild the model, beside the tokenizer's files."""
         distilled = self._distillation
