@@ -57,7 +57,14 @@ def mark(folder, name, services, shard):
 
 
 def _mark(folder, name, shard):
-    (Path(folder) / f"{name}-{shard}-{time.time_ns()}-{os.getpid()}").write_text(repr(time.monotonic()))
+    _write_whole(Path(folder) / f"{name}-{shard}-{time.time_ns()}-{os.getpid()}", repr(time.monotonic()))
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file that others look for by its name: they see all of it or nothing."""
+    hidden = path.with_name(f".{path.name}")
+    hidden.write_text(text)
+    hidden.replace(path)
 
 
 def attempts(folder, name) -> dict[int, list[float]]:
@@ -101,7 +108,7 @@ async def sleep_with_child(folder, services, shard):
     from runtime.process import start
 
     child = await asyncio.to_thread(start, [sys.executable, "-c", "import time; time.sleep(600)"])
-    (Path(folder) / f"pids-{shard}").write_text(f"{os.getpid()} {child.pid} {os.getppid()}")
+    _write_whole(Path(folder) / f"pids-{shard}", f"{os.getpid()} {child.pid} {os.getppid()}")
     await asyncio.sleep(600)
 
 
