@@ -28,7 +28,7 @@ import av
 import numpy as np
 import torch
 
-from curation.media.encode import EncodeSettings
+from curation.media.encode_settings import EncodeSettings
 from runtime.process import ffmpeg_binary, run
 from shards.tar import TarWriter
 from training.data.augment import AugmentSettings, draw_crop, window_of

@@ -26,7 +26,8 @@ from pathlib import Path
 import psutil
 
 from curation.media.cut import cut_roots
-from curation.media.encode import EncodeSettings, encode
+from curation.media.encode import encode
+from curation.media.encode_settings import EncodeSettings
 from curation.media.probe import probe
 from curation.media.shots import PictureWatcher  # noqa: F401  imported once a worker: not part of a video's time
 from curation.media.stills import choose_keyframes

@@ -14,16 +14,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import ffmpeg
 
+from curation.media.encode_settings import EncodeSettings
 from curation.media.probe import Probe
 from runtime.process import ffmpeg_binary
 from runtime.untrusted import MAX_PIXELS, local_only
-
-if TYPE_CHECKING:
-    from curation.media.encode import EncodeSettings
 
 ENCODED: Final = "encoded.mp4"
 STILLS: Final = "still_%06d.jpg"

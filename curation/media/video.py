@@ -14,7 +14,8 @@ from typing import Any
 from curation.ledger import SourceFiltered
 from curation.media.cut import Root, cut_roots
 from curation.media.download import Download
-from curation.media.encode import Encoded, EncodeSettings, encode
+from curation.media.encode import Encoded, encode
+from curation.media.encode_settings import EncodeSettings
 from curation.media.probe import Probe, probe
 from curation.media.segment import Clip, SegmentSettings, segment, sentence_boundaries
 from curation.media.sentences import SentenceSettings, sentences

@@ -8,7 +8,8 @@ import pytest
 from support.broken_videos import clock, path_of
 
 from curation.media.cut import Root, cut_roots
-from curation.media.encode import Encoded, EncodeSettings, encode
+from curation.media.encode import Encoded, encode
+from curation.media.encode_settings import EncodeSettings
 from curation.media.probe import probe
 from runtime.errors import is_machine_fault
 

@@ -11,8 +11,9 @@ from support.broken_videos import CASES, CLOCK_ROUND, clock, ffmpeg, path_of, pi
 from curation.ledger import SourceFailed
 from curation.media import encode as module
 from curation.media.cut import cut_roots
-from curation.media.encode import Encoded, EncodeSettings, encode
+from curation.media.encode import Encoded, encode
 from curation.media.encode_command import Job, command, size
+from curation.media.encode_settings import EncodeSettings
 from curation.media.probe import probe
 from runtime.errors import MachineError
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curation.media.encode import Encoded, EncodeSettings, encode
+from curation.media.encode import Encoded, encode
+from curation.media.encode_settings import EncodeSettings
 from curation.media.probe import probe
 from curation.media.shots import PictureWatcher
 
