@@ -21,6 +21,17 @@ from shards.errors import ShardError
 
 _LEFTOVER = ".tmp-"
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}  # file systems without them
+_TOKENS = (
+    "ETag",
+    "etag",
+    "generation",
+    "md5Hash",
+    "content_md5",
+    "LastModified",
+    "Last-Modified",
+    "last_modified",
+    "mtime",
+)  # what stores call the mark of a file's state, the best first
 _READ_AHEAD = 1 << 16  # remote files are read by ranges: headers and footers, not whole files
 
 
@@ -75,8 +86,23 @@ class Store:
         """The files directly in `folder`, by one listing; ``{}`` where there is none. Dot-files are left out."""
         if self._fs is None:
             return _list_local(self._local(folder))
-        found = ((PurePosixPath(info["name"]).name, info) for info in self._infos(folder) if info["type"] == "file")
-        return {name: Entry(int(info["size"]), _remote_token(info)) for name, info in found if not name.startswith(".")}
+        files = (info for info in self._infos(folder) if info["type"] == "file")
+        found = ((PurePosixPath(info["name"]).name, self._sized(info)) for info in files)
+        return {name: _remote_entry(info) for name, info in found if info is not None and not name.startswith(".")}
+
+    def entry(self, name: str) -> Entry:
+        """Size and token of the file `name`.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            OSError: the store does not say how large it is.
+        """
+        if self._fs is None:
+            return _local_entry(self._local(name).stat())
+        info = self._fs.info(self._key(name))
+        if info.get("size") is None:
+            raise OSError(errno.EIO, f"{self.path(name)}: the server does not say how large it is")
+        return _remote_entry(info)
 
     def folders(self, folder: str = "") -> Sequence[str]:
         """Names of the folders directly in `folder`, sorted; those that start with a dot are left out."""
@@ -218,6 +244,12 @@ class Store:
         own = PurePosixPath(self._key(folder))  # some stores keep an empty object for the folder itself
         return [info for info in infos if PurePosixPath(info["name"]) != own]
 
+    def _sized(self, info: dict[str, Any]) -> dict[str, Any] | None:
+        """What is known of a listed file; a web server's listing has no sizes, so each file is asked for its own."""
+        if info.get("size") is None:
+            info = self._fs.info(info["name"])
+        return None if info.get("size") is None else info
+
     def _create_remote(self, name: str, data: bytes) -> None:
         if self.exists(name):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), self.path(name))
@@ -253,16 +285,17 @@ def _list_local(folder: Path) -> dict[str, Entry]:
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_file() and not entry.name.startswith("."):
-                stat = entry.stat()
-                result[entry.name] = Entry(stat.st_size, f"{stat.st_mtime_ns}-{stat.st_ino}")
+                result[entry.name] = _local_entry(entry.stat())
     return dict(sorted(result.items()))
 
 
-def _remote_token(info: dict[str, Any]) -> str:
-    for key in ("ETag", "etag", "generation", "md5Hash", "content_md5", "LastModified", "last_modified", "mtime"):
-        if info.get(key):
-            return str(info[key])
-    return f"{info.get('created')}-{info['size']}"
+def _local_entry(stat: os.stat_result) -> Entry:
+    return Entry(stat.st_size, f"{stat.st_mtime_ns}-{stat.st_ino}")
+
+
+def _remote_entry(info: dict[str, Any]) -> Entry:
+    size = int(info["size"])
+    return Entry(size, next((str(info[key]) for key in _TOKENS if info.get(key)), f"{info.get('created')}-{size}"))
 
 
 def _beside(target: Path) -> Path:

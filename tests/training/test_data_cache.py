@@ -118,12 +118,12 @@ def test_training_reads_a_dir_in_an_object_store(tmp_path: Path, cached: bool) -
     assert bool(list((tmp_path / "cache").glob("*.tar"))) == cached
 
 
-def test_a_cache_smaller_than_two_windows_is_refused(tmp_path: Path) -> None:
+def test_a_cache_smaller_than_three_windows_is_refused(tmp_path: Path) -> None:
     build_dir(tmp_path / "dir", shards=2, videos_per_shard=2)
     url = f"memory://dir-{uuid.uuid4().hex}"
     fsspec.filesystem("memory").put(f"{tmp_path}/dir/", url, recursive=True)
     settings = DataSettings(shards=(url,), cache=tmp_path / "cache", cache_gb=1e-6)
-    with pytest.raises(UserError, match=r"data.cache_gb=1e-06: less than two windows"):
+    with pytest.raises(UserError, match=r"data.cache_gb=1e-06: less than 3 windows"):
         ShardSource(settings, {"caption": "caption"}, 0)
 
 

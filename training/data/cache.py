@@ -1,7 +1,7 @@
 """Brings the bytes of videos to this machine: by byte range, or out of whole tars kept in a folder of bounded size.
 
 What lies on a file system is read where it lies. Of an object store, roots are fetched by range; with a cache folder
-whole tars are, once for all processes of the machine, and the least recently used go when the bound is reached.
+whole tars are, once for all processes of the machine, and those that were fetched first go when the bound is reached.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,10 +19,11 @@ from typing import TypeVar
 
 from filelock import FileLock
 
-from runtime.errors import MachineError, is_machine_fault
+from runtime.errors import MachineError, UserError, is_machine_fault
 from runtime.log import get_logger
 from shards.errors import ShardError
 from shards.store import Entry, Store
+from training.data.plan import DataSettings
 from training.data.records import ClipFailed, MediaRef
 
 T = TypeVar("T")
@@ -30,6 +31,8 @@ _log = get_logger(__name__)
 
 _TRIES = 3
 _BLOCK = 1 << 20
+_WEB = ("http://", "https://")
+_WINDOWS = 3  # that the cache holds: the one to come, the one in use, and the one whose last clips are being decoded
 _ABANDONED = 3600 * 10**9  # ns without a write after which a download under way is that of a killed process
 
 
@@ -52,15 +55,13 @@ class TarCache:
             FileNotFoundError: there is no such file in the store.
             OSError: the store, or this disk, fails.
         """
-        entry = _entry(url)  # its token in the name: what is written anew under the same URL is another file
-        name = hashlib.sha256(f"{url} {entry.size} {entry.token}".encode()).hexdigest()[:32]
-        path = self.folder / f"{name}.tar"
+        path, size = self._place(url)
         self.folder.mkdir(parents=True, exist_ok=True)
         if _touch(path):
             return path
         with FileLock(f"{path}.lock"):
             if not _touch(path):
-                again_and_again(lambda: self._download(url, entry.size, path))
+                again_and_again(lambda: self._download(url, size, path))
         return path
 
     def prefetch(self, url: str) -> None:
@@ -79,12 +80,15 @@ class TarCache:
     def read(self, url: str, offset: int, size: int | None) -> bytes:
         """Read a span of a file in the store, through the folder.
 
+        It is no use that makes a tar stay: those of the window to come would go before those of the one that ends.
+
         Raises:
             OSError: as for `fetch`.
         """
         for _ in range(_TRIES):
             try:
-                return _read_local(self.fetch(url), offset, size)
+                path = self._place(url)[0]
+                return _read_local(path if path.exists() else self.fetch(url), offset, size)
             except FileNotFoundError as error:  # gone again between the two: another process needed the room
                 missing = error
         raise missing
@@ -93,8 +97,14 @@ class TarCache:
         """Bytes of all tars in the folder."""
         return sum(size for _, size, _ in self._held())
 
+    def _place(self, url: str) -> tuple[Path, int]:
+        """Where a file of the store lies in the folder, or would, and its size."""
+        entry = _entry(url)  # its token in the name: what is written anew under the same URL is another file
+        name = hashlib.sha256(f"{url} {entry.size} {entry.token}".encode()).hexdigest()[:32]
+        return self.folder / f"{name}.tar", entry.size
+
     def _download(self, url: str, size: int, path: Path) -> None:
-        store, name = _store_of(url)
+        store, name = store_of(url)
         with FileLock(self.folder / ".room.lock"):
             self._make_room(size)
             part = path.with_name(f".part-{uuid.uuid4().hex}")
@@ -122,7 +132,7 @@ class TarCache:
                 total -= freed
 
     def _held(self) -> list[tuple[int, int, Path]]:
-        """Time of last use (ns), size and path of each tar, those under way included."""
+        """When it was last fetched or asked for (ns), size and path of each tar, those under way included."""
         found = []
         for pattern in ("*.tar", ".part-*"):
             for path in self.folder.glob(pattern):
@@ -132,6 +142,28 @@ class TarCache:
                     continue
                 found.append((stat.st_mtime_ns, stat.st_size, path))
         return found
+
+
+def cache_of(settings: DataSettings, tars: Iterable[tuple[str, int]]) -> TarCache | None:
+    """The cache that the settings ask for; None where they don't, or where no tar lies in an object store.
+
+    Args:
+        settings: of the data path.
+        tars: URL and bytes of each tar that will be read.
+
+    Raises:
+        UserError: its bound is too small for the windows of shards that are needed at once.
+    """
+    remote = sorted((size for url, size in tars if is_remote(url)), reverse=True)
+    if settings.cache is None or not remote:
+        return None
+    needed = sum(remote[: _WINDOWS * settings.window_shards])
+    if needed > settings.cache_gb * 1e9:
+        raise UserError(
+            f"data.cache_gb={settings.cache_gb:g}: less than {_WINDOWS} windows of {settings.window_shards} shards, "
+            f"{needed / 1e9:.3g} GB; raise it or lower data.window_shards"
+        )
+    return TarCache(settings.cache, int(settings.cache_gb * 1e9))
 
 
 class MediaReader:
@@ -163,8 +195,11 @@ class MediaReader:
             return _read_local(Path(media.url.removeprefix("file://")), media.offset, media.size)
         if self._cache is not None:
             return self._cache.read(media.url, media.offset, media.size)
-        store, name = _store_of(media.url)
-        return again_and_again(lambda: store.read_bytes(name, media.offset, media.size))
+        store, name = store_of(media.url)
+        data = again_and_again(lambda: store.read_bytes(name, media.offset, media.size))
+        if media.size is not None and len(data) > media.size:
+            raise ShardError(f"{media.url}: this server gives whole files and no parts of them; set data.cache")
+        return data
 
 
 def again_and_again(read: Callable[[], T]) -> T:
@@ -184,10 +219,17 @@ def again_and_again(read: Callable[[], T]) -> T:
 def _entry(url: str) -> Entry:
     """Size and token of a file in a store."""
     folder, _, name = url.rpartition("/")
-    found = _listed(folder).get(name)
+    found = _asked(url) if url.startswith(_WEB) else _listed(folder).get(name)
     if found is None:
         raise FileNotFoundError(f"{url}: no such file")
     return found
+
+
+@lru_cache(maxsize=1 << 14)
+def _asked(url: str) -> Entry:
+    """One file of a web server, which has no listing worth the name; asked for once a process."""
+    store, name = store_of(url)
+    return again_and_again(lambda: store.entry(name))
 
 
 @lru_cache(maxsize=64)
@@ -196,7 +238,8 @@ def _listed(folder: str) -> Mapping[str, Entry]:
     return again_and_again(Store(folder).list)
 
 
-def _store_of(url: str) -> tuple[Store, str]:
+def store_of(url: str) -> tuple[Store, str]:
+    """The folder or prefix that a file lies in, and its name there."""
     folder, _, name = url.rpartition("/")
     return Store(folder), name
 

@@ -15,11 +15,12 @@ from runtime.config import content_hash
 from runtime.errors import UserError
 from shards.schema import LEVELS
 from training.data.augment import AugmentSettings, draw_crop
-from training.data.cache import TarCache, is_remote
+from training.data.cache import cache_of, is_remote
 from training.data.levels import draw_levels, fit_level_weights
+from training.data.loader import in_thread
 from training.data.plan import DataSettings, RootSettings, Split, rng_of, round_robin, seed_of, shuffled_windows
 from training.data.records import CENTER, ClipTask, Crop, RootTask
-from training.data.shard_tables import LoadedShard, Row, ShardRef, check_column, count_roots, load_shard, open_shards
+from training.data.shard_tables import LoadedShard, Row, check_column, count_roots, load_shard, open_shards
 
 _THREADS = 8
 
@@ -59,7 +60,8 @@ class ShardSource:
         self._augment = decoding.augment if decoding else None
         self._preferred = {term: _preferred(columns_of.format(term=term), columns) for term, columns in terms.items()}
         self._open = open_shards(settings.shards, settings.layers)
-        self._cache = _cache(decoding, self._open.shards) if decoding else None
+        tars = [(shard.tar, shard.media_bytes) for shard in self._open.shards]
+        self._cache = cache_of(decoding, tars) if decoding else None
         self._roots, stocks = count_roots(self._open.shards, split, settings.only_kept)
         if not self.num_roots:
             raise UserError(f"--shards {' '.join(settings.shards)}: no root in the split {split!r}")
@@ -89,7 +91,7 @@ class ShardSource:
         windows = shuffled_windows(len(self._roots), self._settings.window_shards, self._seed, epoch)
         ends = list(accumulate(sum(self._roots[shard] for shard in window) for window in windows))
         wanted = [number for number, end in enumerate(ends) if end > skip]
-        for number, loaded in zip(wanted, self._loaded([windows[number] for number in wanted]), strict=True):
+        for number, loaded in zip(wanted, in_thread(self._load(windows[number]) for number in wanted), strict=True):
             roots = [(shard, root) for shard in loaded for root in range(len(shard.keys))]
             order = round_robin([shard.videos[root] for shard, root in roots], self._seed, epoch, number)
             first = ends[number] - len(roots)
@@ -97,16 +99,6 @@ class ShardSource:
                 if only is None or only(position):
                     shard, root = roots[order[position - first]]
                     yield self._task(shard, root, epoch)
-
-    def _loaded(self, windows: Sequence[Sequence[int]]) -> Iterator[list[LoadedShard]]:
-        """The tables of each window; while one is worked through the next is read."""
-        with ThreadPoolExecutor(1) as ahead:
-            coming = [ahead.submit(self._load, window) for window in windows[:1]]
-            for later in [*windows[1:], None]:
-                loaded = coming.pop().result()
-                if later is not None:
-                    coming.append(ahead.submit(self._load, later))
-                yield loaded
 
     def _load(self, window: Sequence[int]) -> list[LoadedShard]:
         """Read a window's tables, sorted so that the order of reading makes no difference; fetch its tars."""
@@ -149,20 +141,6 @@ class ShardSource:
 def _preferred(setting: str, columns: str | Sequence[str]) -> list[str]:
     names = [columns] if isinstance(columns, str) else list(columns)
     return [check_column(setting, name) for name in names]
-
-
-def _cache(settings: DataSettings, shards: Sequence[ShardRef]) -> TarCache | None:
-    """The cache of tars; it must hold the window in use and the one to come."""
-    remote = sorted((shard.media_bytes for shard in shards if is_remote(shard.tar)), reverse=True)
-    if settings.cache is None or not remote:
-        return None
-    needed = sum(remote[: 2 * settings.window_shards])
-    if needed > settings.cache_gb * 1e9:
-        raise UserError(
-            f"data.cache_gb={settings.cache_gb:g}: less than two windows of {settings.window_shards} shards, "
-            f"{needed / 1e9:.3g} GB; raise it or lower data.window_shards"
-        )
-    return TarCache(settings.cache, int(settings.cache_gb * 1e9))
 
 
 def _weighted(rng: random.Random, weights: Mapping[str, float]) -> str:

@@ -24,22 +24,26 @@ import pyarrow.parquet as pq
 from runtime.config import content_hash
 from runtime.errors import MachineError, UserError, is_machine_fault
 from shards.errors import ShardError
-from training.data.cache import is_remote
+from training.data.cache import again_and_again, is_remote, store_of
 
+Sample = dict[str, Any]
+"""A row of an index."""
 TXT = "txt"
 """Name under which the text of a sample's ``.txt`` is found."""
 
 _VIDEO = ("mp4", "webm", "mkv", "mov", "avi")
-_LAYOUT = 1  # raised when the files kept would look different
+_LAYOUT = 2  # raised when the files kept would look different
 _INDEX = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),
         pa.field("offset", pa.int64(), nullable=False),  # of the video's first byte in the tar
         pa.field("size", pa.int64(), nullable=False),
         pa.field("texts", pa.string(), nullable=False),  # JSON object: the .txt and the json's fields that are text
-        pa.field("times", pa.string(), nullable=False),  # JSON object: the json's numbers
+        pa.field("numbers", pa.string(), nullable=False),  # JSON object: the json's fields that are numbers
     ]
 )
+_DIGEST = b"digest"
+_GLOB = re.compile(r"[*?\[]")
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
 
@@ -49,9 +53,8 @@ class TarFacts:
 
     url: str
     index: Path
-    samples: int
     digest: str
-    """Of its name, its size and its members."""
+    """Of its name, its size, its members and their texts."""
     size: int
     """Bytes."""
 
@@ -63,14 +66,12 @@ def expand(pattern: str) -> list[str]:
         UserError: none.
     """
     found: list[str] = []
-    for name in _braces(pattern):
+    for name in _braces(pattern.removeprefix("file://")):
         if is_remote(name):
-            filesystem, path = fsspec.core.url_to_fs(name)
-            hits = filesystem.glob(path) if re.search(r"[*?\[]", name) else [path]
-            found += [str(filesystem.unstrip_protocol(hit)) for hit in hits]
+            found += _expand_remote(name)
         elif Path(name).is_dir():
             found += sorted(str(path) for path in Path(name).glob("*.tar"))
-        elif re.search(r"[*?\[]", name):
+        elif _GLOB.search(name):
             found += sorted(glob(name))  # noqa: PTH207  pathlib's takes neither absolute patterns nor `..`
         else:
             found.append(name)
@@ -93,24 +94,24 @@ def index_tar(url: str, folder: Path) -> TarFacts:
     try:
         with fsspec.open(url, "rb") as file:
             size = int(file.seek(0, 2))
-            index = folder / f"{content_hash(url, size, _mark(url), _LAYOUT)}.parquet"
+            index = folder / f"{content_hash(url, size, _token(url), _LAYOUT)}.parquet"
             if not index.is_file():
                 file.seek(0)
-                _keep(pa.Table.from_pylist(list(_samples(file, size, url)), schema=_INDEX), index)
+                _keep(list(_samples(file, size, url)), index)
     except FileNotFoundError:
         raise UserError(f"--shards {url}: no such tar") from None
     except OSError as error:
         if is_machine_fault(error):
             raise MachineError(f"--shards {url}: {error}") from None
         raise UserError(f"--shards {url}: can't be read ({error})") from None
-    rows = pq.read_table(index, columns=["key", "offset"])
-    return TarFacts(url, index, rows.num_rows, content_hash(PurePosixPath(url).name, size, rows.to_pylist()), size)
+    members = pq.read_schema(index).metadata[_DIGEST].decode()
+    return TarFacts(url, index, content_hash(PurePosixPath(url).name, size, members), size)
 
 
-def read_samples(tar: TarFacts) -> list[dict[str, Any]]:
-    """The samples of an indexed tar in their order: key, offset, size, texts (by name), times (by name)."""
+def read_samples(tar: TarFacts) -> list[Sample]:
+    """The samples of an indexed tar in their order: key, offset, size, texts (by name), numbers (by name)."""
     rows: list[dict[str, Any]] = pq.read_table(tar.index).to_pylist()
-    return [row | {name: json.loads(row[name]) for name in ("texts", "times")} for row in rows]
+    return [row | {name: json.loads(row[name]) for name in ("texts", "numbers")} for row in rows]
 
 
 def _braces(pattern: str) -> Iterator[str]:
@@ -129,19 +130,33 @@ def _braces(pattern: str) -> Iterator[str]:
         yield from _braces(pattern[: match.start()] + choice + pattern[match.end() :])
 
 
-def _mark(url: str) -> int:
-    """What changes when a local tar is written anew; an object store's size must do."""
-    return 0 if is_remote(url) else Path(url.removeprefix("file://")).stat().st_mtime_ns
+def _expand_remote(name: str) -> list[str]:
+    filesystem, path = fsspec.core.url_to_fs(name)
+    if _GLOB.search(name):
+        hits = filesystem.glob(path)
+    elif not PurePosixPath(path).suffix and filesystem.isdir(path):
+        hits = filesystem.glob(f"{path.rstrip('/')}/*.tar")
+    else:
+        hits = [path]
+    return [str(filesystem.unstrip_protocol(hit)) for hit in hits]
 
 
-def _keep(table: pa.Table, index: Path) -> None:
+def _token(url: str) -> str:
+    """What changes when a tar is written anew under its name: padded as tars are, often to the size it had."""
+    store, name = store_of(url)
+    return again_and_again(lambda: store.entry(name)).token
+
+
+def _keep(samples: list[Sample], index: Path) -> None:
+    table = pa.Table.from_pylist(samples, schema=_INDEX)
+    table = table.replace_schema_metadata({_DIGEST: content_hash(samples)})
     index.parent.mkdir(parents=True, exist_ok=True)
     part = index.with_name(f".{uuid.uuid4().hex}.part")
     pq.write_table(table, part)
     part.replace(index)
 
 
-def _samples(file: IO[bytes], size: int, url: str) -> Iterator[dict[str, Any]]:
+def _samples(file: IO[bytes], size: int, url: str) -> Iterator[Sample]:
     """One row a sample that has a video."""
     members = ((_split(member.name), member) for member in _members(file, size, url))
     for key, group in groupby(members, key=lambda item: item[0][0]):
@@ -149,12 +164,13 @@ def _samples(file: IO[bytes], size: int, url: str) -> Iterator[dict[str, Any]]:
         video = next((parts[extension] for extension in _VIDEO if extension in parts), None)
         if video is None:
             continue
-        texts = {TXT: _read(file, parts[TXT]).decode("utf-8", "replace").strip()} if TXT in parts else {}
+        texts = {TXT: _read(file, parts[TXT]).decode("utf-8", "replace")} if TXT in parts else {}
         fields = _json(_read(file, parts["json"]), f"{url}: {key}.json") if "json" in parts else {}
         texts = {name: value for name, value in fields.items() if isinstance(value, str)} | texts
-        times = {name: value for name, value in fields.items() if type(value) in (int, float)}
+        stripped = {name: text.strip() for name, text in texts.items()}
+        numbers = {name: value for name, value in fields.items() if type(value) in (int, float)}
         row = {"key": key, "offset": video.offset_data, "size": video.size}
-        yield row | {"texts": json.dumps(texts), "times": json.dumps(times)}
+        yield row | {"texts": json.dumps(stripped), "numbers": json.dumps(numbers)}
 
 
 def _members(file: IO[bytes], size: int, url: str) -> Iterator[tarfile.TarInfo]:
