@@ -108,6 +108,14 @@ def test_a_listed_video_without_description_is_named(tmp_path: Path) -> None:
         didemo.read(tmp_path, videos(tmp_path / "v", "x.mp4"))
 
 
+@pytest.mark.parametrize("value", [5, {"a_1.mov": ["x"]}])
+def test_descriptions_of_another_form_are_refused(tmp_path: Path, value: Any) -> None:
+    write(tmp_path / "test_list.txt", "a_1.mov\n")
+    write(tmp_path / "test_data.json", value)
+    with pytest.raises(UserError, match=r"test_data\.json: must be a list of descriptions, found (int|dict)"):
+        didemo.read(tmp_path, videos(tmp_path / "v", "x.mp4"))
+
+
 def test_a_missing_field_is_named_with_the_entry(tmp_path: Path) -> None:
     write(tmp_path / "test_list.txt", "a_1.mov\n")
     write(tmp_path / "test_data.json", [{"video": "a_1.mov", "text": "x"}])
@@ -124,6 +132,18 @@ def test_activitynet_paragraphs_are_the_published_joined_sentences(shared_fixtur
         assert text == " ".join(published[f"v_{item.id}"].split())
     assert found.items[0].media is not None
     assert found.items[0].duration == 55.15
+
+
+def test_a_file_of_activitynet_paragraphs_is_the_same_as_one_of_sentences(
+    shared_fixtures: Path, tmp_path: Path
+) -> None:
+    folder = shared_fixtures / "anno" / "activitynet"
+    files = videos(tmp_path, "v_uqiMw7tQ1Cc.mp4")
+    joined = activitynet.read(folder / "anet_entities_val_1_para.json", files)
+    apart = activitynet.read(folder / "anet_entities_val_1.json", files)
+    assert dict(zip((item.id for item in joined.items), joined.texts, strict=True)) == dict(
+        zip((item.id for item in apart.items), apart.texts, strict=True)
+    )
 
 
 def test_the_two_halves_of_activitynet_are_joined_by_the_list(shared_fixtures: Path, tmp_path: Path) -> None:

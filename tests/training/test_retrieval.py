@@ -17,6 +17,7 @@ from training.evaluation.retrieval import (
     Ranking,
     length_thirds,
     rank_embeddings,
+    rank_groups,
     rank_matrix,
     retrieval_scores,
     score,
@@ -128,6 +129,29 @@ def test_v2t_recalls_with_several_captions_agree_with_torchmetrics() -> None:
     for k, value in ((1, ours.r1), (5, ours.r5), (10, ours.r10)):
         theirs = RetrievalHitRate(top_k=k)(similarity.T.flatten(), target.T.flatten(), indexes=query)
         assert value == pytest.approx(100 * float(theirs), abs=1e-4)
+
+
+@pytest.mark.parametrize("dual_softmax", [False, True])
+@pytest.mark.parametrize("block_bytes", [1, 3000, 1 << 26])
+def test_videos_are_ranked_by_the_nearest_of_their_texts_as_clip4clip_ranks_them(
+    dual_softmax: bool, block_bytes: int
+) -> None:
+    video, text = unit_rows(17, 16, 1), unit_rows(60, 16, 2)
+    owner = [i % 17 if i % 17 != 5 else -1 for i in range(60)]  # the sixth video's texts are there, it is not
+    group = [i % 17 for i in range(60)]
+    ranking = rank_groups(video, text, owner, group, dual_softmax=dual_softmax, block_bytes=block_bytes)
+    similarity = (text.double() @ video.double().T).numpy()
+    similarity = plain_dual_softmax(similarity) if dual_softmax else similarity
+    nearest = np.stack([similarity[[i for i in range(60) if group[i] == g]].max(axis=0) for g in range(17)])
+    asked = [n for n in range(17) if n != 5]
+    assert ranking.query_Q.tolist() == asked
+    assert ranking.ranks().tolist() == [1 + int((nearest[:, n] > nearest[n, n]).sum()) for n in asked]
+
+
+def test_by_video_and_by_text_are_one_where_each_video_has_one_text() -> None:
+    video, text = unit_rows(30, 4, 3), unit_rows(30, 4, 4)
+    by_text = rank_embeddings(video, text, range(30))[1]
+    assert rank_groups(video, text, range(30), range(30)).ranks().tolist() == by_text.ranks().tolist()
 
 
 def test_a_model_that_gives_everything_the_same_embedding_gets_chance() -> None:

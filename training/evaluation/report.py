@@ -18,11 +18,19 @@ from rich.console import Console
 from rich.table import Table
 
 from runtime.errors import UserError
-from training.evaluation.benchmarks.published import PAPER, SIZES, UNIQUE_TEXTS, VATEX_WARNING, Direction, PaperRow
+from training.evaluation.benchmarks.published import (
+    PAPER,
+    SEVERAL_TEXTS,
+    SIZES,
+    UNIQUE_TEXTS,
+    VATEX_WARNING,
+    Direction,
+    PaperRow,
+)
 from training.evaluation.benchmarks.records import RetrievalSet
 from training.evaluation.embed import Embedded
 from training.evaluation.output import write_json
-from training.evaluation.retrieval import Ranking, Scores, length_thirds, rank_embeddings, score
+from training.evaluation.retrieval import Ranking, Scores, length_thirds, rank_embeddings, rank_groups, score
 
 Missing = Literal["drop", "miss"]
 """`drop`: videos without an embedding leave with their texts; `miss`: they stay, and what asks for them is a miss."""
@@ -52,6 +60,9 @@ class Result:
     dual_softmax: bool
     t2v: Scores
     v2t: Scores
+    """The best of a video's own texts, ranked among all texts."""
+    v2t_by_video: Scores | None
+    """The same ranked among videos by the nearest of their texts; None where each has but one."""
     thirds: tuple[Third, ...]
 
 
@@ -138,6 +149,8 @@ def show(report: Report, model: str, console: Console) -> None:
         table.add_section()
         for result in report.results:
             table.add_row(*_cells("this model", result.dual_softmax, getattr(result, direction)), style="bold")
+            if direction == "v2t" and result.v2t_by_video is not None:
+                table.add_row(*_cells("this model, by video", result.dual_softmax, result.v2t_by_video), style="bold")
         console.print(table)
     if any(result.thirds for result in report.results):
         console.print(_thirds_table(report))
@@ -152,15 +165,17 @@ def _result(
     owner_M = torch.tensor(benchmark.owner, dtype=torch.int64)
     among_M = torch.where(present_N[owner_M], present_N.cumsum(0)[owner_M] - 1, -1)
     kept_M = among_M >= 0 if missing == "drop" else torch.ones_like(among_M, dtype=torch.bool)
-    t2v, v2t = rank_embeddings(
-        embedded.video_ND[present_N], embedded.text_MD[kept_M], among_M[kept_M], dual_softmax=dual
-    )
+    rows = embedded.video_ND[present_N], embedded.text_MD[kept_M], among_M[kept_M]
+    t2v, v2t = rank_embeddings(*rows, dual_softmax=dual)
+    several = len(set(benchmark.owner)) < len(benchmark.owner)
+    by_video = rank_groups(*rows, owner_M[kept_M], dual_softmax=dual) if several else None
     lost_texts = 0 if missing == "drop" else int((among_M < 0).sum())
     lost_videos = 0 if missing == "drop" else len(set(owner_M[among_M < 0].tolist()))
     return Result(
         dual,
         score(t2v, missed=lost_texts, worst=len(present_N)),
         score(v2t, missed=lost_videos, worst=len(owner_M)),
+        score(by_video, missed=lost_videos, worst=len(present_N)) if by_video else None,
         _thirds(t2v, v2t, among_M[kept_M], [s for s, there in zip(seconds, present_N.tolist(), strict=True) if there]),
     )
 
@@ -186,6 +201,11 @@ def _notes(benchmark: RetrievalSet, embedded: Embedded, missing: Missing) -> lis
     key = (benchmark.name, benchmark.split)
     if embedded.absent:
         notes.append(_absent_note(benchmark, embedded, missing))
+    usual = next((split for name, split in SIZES if name == benchmark.name), benchmark.split)
+    if usual != benchmark.split:
+        notes.append(f"split {benchmark.split}: the paper's numbers are of the split {usual}: not comparable")
+    if len(set(benchmark.owner)) < len(benchmark.owner):
+        notes.append(SEVERAL_TEXTS)
     if key in SIZES and SIZES[key] != (len(benchmark.items), len(benchmark.texts)):
         videos, texts = SIZES[key]
         notes.append(

@@ -1,7 +1,8 @@
 """Retrieval scores from embeddings: where each query's right answer ranks, and what that makes in R@K, MdR and MnR.
 
 Pure functions of tensors. Text-to-video (T2V) asks with every text for its video; video-to-text (V2T) asks with every
-video for the best ranked of its own texts. The similarity is computed in blocks of texts and never held whole.
+video for the best ranked of its own texts, among all texts (collaborative-experts) or, where a video has several, among
+the videos by the nearest of theirs (CLIP4Clip: `rank_groups`). R@1 is the same in both but for ties.
 
 Ties are broken at random and every score is the exact expectation over that: a model that gives everything the same
 embedding gets chance, and the two equal sentences of two videos are each first half of the time. Dual softmax is that
@@ -12,19 +13,14 @@ Shapes: M texts, N videos, D embedding, Q queries, m texts of a block.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
 
 from runtime.errors import UserError
-
-DUAL_SOFTMAX_SCALE = 100.0
-_BLOCK_BYTES = 64 << 20
-
-_Blocks = Callable[[], Iterator[tuple[torch.Tensor, torch.Tensor]]]
-"""A pass over the similarity: texts of a block [m] and their similarity to all videos [m, N], alike in every pass."""
+from training.evaluation.similarity import BLOCK_BYTES, Blocks, dual_softmaxed, products, rows_a_block
 
 
 @dataclass(frozen=True)
@@ -132,7 +128,7 @@ def rank_embeddings(
     owner: Sequence[int] | torch.Tensor,
     *,
     dual_softmax: bool = False,
-    block_bytes: int = _BLOCK_BYTES,
+    block_bytes: int = BLOCK_BYTES,
 ) -> tuple[Ranking, Ranking]:
     """Rank videos for every text and texts for every video, by cosine.
 
@@ -157,7 +153,47 @@ def rank_embeddings(
     if not (video_ND.isfinite().all() and text_MD.isfinite().all()):
         raise ValueError("embeddings are not finite: the model has diverged, or its input is broken")
     owner_M = _owners(owner, len(text_MD), len(video_ND), video_ND.device)
-    return _rank(_products(text_MD, video_ND, block_bytes), owner_M, len(video_ND), dual_softmax)
+    return _rank(products(text_MD, video_ND, block_bytes), owner_M, len(video_ND), dual_softmax)
+
+
+def rank_groups(
+    video_ND: torch.Tensor,
+    text_MD: torch.Tensor,
+    owner: Sequence[int] | torch.Tensor,
+    group: Sequence[int] | torch.Tensor,
+    *,
+    dual_softmax: bool = False,
+    block_bytes: int = BLOCK_BYTES,
+) -> Ranking:
+    """V2T over the texts of each video as one answer, as near as the nearest of them: CLIP4Clip's, by video.
+
+    Args:
+        video_ND: as for `rank_embeddings`.
+        text_MD: as for `rank_embeddings`.
+        owner: as for `rank_embeddings`.
+        group: for each text the number of the answer that it belongs to; texts of one owner share it.
+        dual_softmax: as for `rank_embeddings`.
+        block_bytes: as for `rank_embeddings`.
+
+    Returns:
+        One query a video with texts.
+    """
+    owner_M = _owners(owner, len(text_MD), len(video_ND), video_ND.device)
+    group_M = torch.as_tensor(group, dtype=torch.int64, device=video_ND.device)
+    blocks = products(text_MD, video_ND, block_bytes)
+    blocks = dual_softmaxed(blocks, len(video_ND), video_ND.device) if dual_softmax else blocks
+    best_N = _best_of_own(blocks, owner_M, len(video_ND))
+    groups = int(group_M.max()) + 1
+    above_N, same_N = (torch.zeros(len(video_ND), dtype=torch.int64, device=video_ND.device) for _ in range(2))
+    for part in torch.arange(len(video_ND), device=video_ND.device).split(rows_a_block(groups, block_bytes)):
+        best_GP = torch.full((groups, len(part)), -torch.inf, dtype=torch.float64, device=video_ND.device)
+        for texts, block_mN in blocks():
+            place_mP = group_M[texts][:, None].expand(-1, len(part))
+            best_GP.scatter_reduce_(0, place_mP, block_mN[:, part].double(), "amax")
+        above_N[part] = (best_GP > best_N[part]).sum(0)
+        same_N[part] = (best_GP == best_N[part]).sum(0)
+    every_N = torch.arange(len(video_ND), device=video_ND.device)
+    return Ranking(every_N, above_N, same_N - 1, torch.ones_like(same_N)).take(~best_N.isnan())
 
 
 def rank_matrix(
@@ -165,7 +201,7 @@ def rank_matrix(
     owner: Sequence[int] | torch.Tensor,
     *,
     dual_softmax: bool = False,
-    block_bytes: int = _BLOCK_BYTES,
+    block_bytes: int = BLOCK_BYTES,
 ) -> tuple[Ranking, Ranking]:
     """As `rank_embeddings`, from a similarity of any kind.
 
@@ -177,7 +213,7 @@ def rank_matrix(
     num_texts, num_videos = similarity_MN.shape
     owner_M = _owners(owner, num_texts, num_videos, similarity_MN.device)
     every_M = torch.arange(num_texts, device=similarity_MN.device)
-    rows = _rows_a_block(num_videos, block_bytes)
+    rows = rows_a_block(num_videos, block_bytes)
 
     def blocks() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         yield from zip(every_M.split(rows), similarity_MN.split(rows), strict=True)
@@ -207,33 +243,9 @@ def _owners(owner: Sequence[int] | torch.Tensor, texts: int, videos: int, device
     return owner_M
 
 
-def _rows_a_block(videos: int, block_bytes: int) -> int:
-    return max(1, block_bytes // (8 * max(1, videos)))
-
-
-def _products(text_MD: torch.Tensor, video_ND: torch.Tensor, block_bytes: int) -> _Blocks:
-    """Blocks of cosines; every distinct text and every distinct video is multiplied once."""
-    texts_UD, text_of_M = torch.unique(text_MD.float(), dim=0, return_inverse=True)
-    videos_VD, video_of_N = torch.unique(video_ND.float(), dim=0, return_inverse=True)
-    by_text_M = text_of_M.argsort(stable=True)
-    sorted_M = text_of_M[by_text_M]
-    rows = _rows_a_block(len(video_ND), block_bytes)
-
-    def blocks() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        for first in range(0, len(texts_UD), rows):
-            cosine_uV = texts_UD[first : first + rows] @ videos_VD.T
-            bounds = torch.tensor([first, first + len(cosine_uV)], device=sorted_M.device)
-            low, high = torch.searchsorted(sorted_M, bounds).tolist()
-            for at in range(low, high, rows):
-                asked = slice(at, min(at + rows, high))
-                yield by_text_M[asked], cosine_uV[sorted_M[asked] - first][:, video_of_N]
-
-    return blocks
-
-
-def _rank(blocks: _Blocks, owner_M: torch.Tensor, videos: int, dual_softmax: bool) -> tuple[Ranking, Ranking]:
+def _rank(blocks: Blocks, owner_M: torch.Tensor, videos: int, dual_softmax: bool) -> tuple[Ranking, Ranking]:
     if dual_softmax:
-        blocks = _dual_softmax(blocks, videos, owner_M.device)
+        blocks = dual_softmaxed(blocks, videos, owner_M.device)
     best_N = _best_of_own(blocks, owner_M, videos)
     above_M, tied_M = torch.zeros_like(owner_M), torch.zeros_like(owner_M)
     above_N, same_N, right_N = (torch.zeros(videos, dtype=torch.int64, device=owner_M.device) for _ in range(3))
@@ -252,21 +264,7 @@ def _rank(blocks: _Blocks, owner_M: torch.Tensor, videos: int, dual_softmax: boo
     return t2v, Ranking(every_N, above_N, same_N - right_N, right_N).take(asked_N)
 
 
-def _dual_softmax(blocks: _Blocks, videos: int, device: torch.device) -> _Blocks:
-    """S·softmax(100·S) over texts, in float64, since differences of 1 in S would underflow float32."""
-    total_N = torch.full((videos,), -torch.inf, dtype=torch.float64, device=device)
-    for _, block_mN in blocks():
-        total_N = torch.logaddexp(total_N, (DUAL_SOFTMAX_SCALE * block_mN.double()).logsumexp(0))
-
-    def weighted() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        for texts, block_mN in blocks():
-            similarity_mN = block_mN.double()
-            yield texts, similarity_mN * (DUAL_SOFTMAX_SCALE * similarity_mN - total_N).exp()
-
-    return weighted
-
-
-def _best_of_own(blocks: _Blocks, owner_M: torch.Tensor, videos: int) -> torch.Tensor:
+def _best_of_own(blocks: Blocks, owner_M: torch.Tensor, videos: int) -> torch.Tensor:
     """Each video's similarity to the nearest of its own texts [N]; NaN, which nothing equals, where it has none."""
     best_N = torch.full((videos,), -torch.inf, dtype=torch.float64, device=owner_M.device)
     has_N = torch.zeros(videos, dtype=torch.bool, device=owner_M.device)

@@ -33,8 +33,9 @@ def read(annotations: Path, videos: VideoFiles, split: str = "val_1") -> Retriev
     """Read a split.
 
     Args:
-        annotations: folder of the published files, or one file to be taken for the whole split. Where
-            `{split}_list.txt` lies in the folder too, exactly its videos count.
+        annotations: folder of the published files, or one file to be taken for the whole split (also one of
+            paragraphs by id, as `anet_entities_val_1_para.json`). Where `{split}_list.txt` lies in the folder too,
+            exactly its videos count.
         videos: by id, with or without `v_`.
         split: one of `SPLITS`.
 
@@ -50,6 +51,9 @@ def read(annotations: Path, videos: VideoFiles, split: str = "val_1") -> Retriev
             raise UserError(f"{path}: must be an object of videos by id, found {type(found).__name__}")
         for key, row in found.items():
             video = key.removeprefix("v_")
+            if isinstance(row, str):  # a file of paragraphs, joined already
+                paragraphs[video] = strings(path, [row], key)
+                continue
             sentences = strings(path, field(path, row, "sentences", list, key), f"'sentences' of {key}")
             paragraphs[video] = [" ".join(part for part in sentences if part)]
             durations[video] = float(field(path, row, "duration", (int, float), key))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from runtime.errors import UserError
 from training.evaluation.benchmarks.files import (
     VideoFiles,
     field,
@@ -38,7 +39,10 @@ def read(annotations: Path, videos: VideoFiles, split: str = "test") -> Retrieva
     data_path = find_file(annotations, [f"{split}_data.json"], "descriptions")
     list_path = find_file(annotations, [f"{split}_list.txt"], "which videos count")
     descriptions: dict[str, list[str]] = {}
-    for number, row in enumerate(read_json(data_path)):
+    found = read_json(data_path)
+    if not isinstance(found, list):
+        raise UserError(f"{data_path}: must be a list of descriptions, found {type(found).__name__}")
+    for number, row in enumerate(found):
         video, text = (field(data_path, row, name, str, f"entry {number}") for name in ("video", "description"))
         descriptions.setdefault(without_suffix(video), []).append(" ".join(text.split()))
     ids = [without_suffix(line) for line in read_list(list_path)]

@@ -43,6 +43,12 @@ VATEX_WARNING = (
     "asked (T2V R@10 stops near 89 where V2T reaches 100): its T2V R@5 and R@10 are not comparable"
 )
 
+SEVERAL_TEXTS = (
+    "video to text ranks the best of a video's own texts among all texts (as collaborative-experts does); `by video` "
+    "ranks videos by the nearest of their texts (as CLIP4Clip's code does): R@5 and R@10 are higher there; the paper "
+    "does not say which it took"
+)
+
 _B32, _B16 = "VidLA-B/32", "VidLA-B/16"
 _VIP32, _VIP16 = "CLIP-ViP-B/32", "CLIP-ViP-B/16"
 
