@@ -11,5 +11,5 @@ def test_the_contract_loads_neither_ray_nor_torch_nor_a_video_library():
     code += (
         "print(sorted({'ray', 'torch', 'av', 'duckdb', 'PIL', 'curation', 'runtime', 'training'} & set(sys.modules)))"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -4,8 +4,10 @@ import sys
 import time
 import uuid
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import pytest
+from support.waiting import until
 
 from shards.errors import ShardError
 from shards.lock import Lock, LockedError, Owner, read_lock
@@ -47,8 +49,7 @@ def test_the_lock_is_gone_after_the_block_even_when_it_fails(store):
 def test_the_heartbeat_refreshes_the_lock(store):
     with Lock(store, beat_seconds=0.02):
         first = read_lock(store).beat
-        time.sleep(0.3)
-        assert read_lock(store).beat > first
+        until(lambda: read_lock(store).beat > first, "a heartbeat")
 
 
 def test_the_lock_of_a_process_that_was_killed_is_taken_over(store):
@@ -69,16 +70,31 @@ def test_a_lock_on_another_host_that_beats_is_respected(store):
         pass
 
 
-def test_a_lock_that_beats_under_a_slow_clock_is_respected(store):
-    with Lock(store, beat_seconds=0.05), pytest.raises(LockedError):
-        Lock(store, beat_seconds=0.2, stale_after=-1).__enter__()
+def test_a_lock_that_beats_under_a_slow_clock_is_respected(store, monkeypatch):
+    with Lock(store, beat_seconds=0.02):
+        first = read_lock(store).beat
+        waits = []
+
+        def wait(seconds):
+            waits.append(seconds)
+            until(lambda: read_lock(store).beat > first, "a heartbeat")
+
+        monkeypatch.setattr("shards.lock.time", SimpleNamespace(**vars(time) | {"sleep": wait}))
+        with pytest.raises(LockedError):
+            Lock(store, beat_seconds=7, stale_after=-1).__enter__()
+    assert waits == [14], "two beats"
 
 
 def test_a_run_that_lost_its_lock_learns_of_it_and_leaves_the_new_one(store):
     calls = []
     with Lock(store, beat_seconds=0.02, on_lost=lambda: calls.append("lost")) as lock:
-        _write(store, replace(Owner.here(), token="new"))
-        time.sleep(0.3)
+
+        def learned():
+            if read_lock(store).token != "new":  # at first, and where a heartbeat that had looked came after us
+                _write(store, replace(Owner.here(), token="new"))
+            return calls
+
+        until(learned, "a heartbeat that finds another's lock")
         assert lock.lost
     assert calls == ["lost"]
     assert read_lock(store).token == "new"

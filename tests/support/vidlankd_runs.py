@@ -14,7 +14,7 @@ from support.tiny_bert import WORDS, tiny_tokenizer
 
 from training.vidlankd.cli import main
 
-__all__ = ["Recipe", "command", "losses", "recipe", "start", "student", "teacher"]
+__all__ = ["Recipe", "command", "extraction", "losses", "recipe", "start", "student", "teacher"]
 
 SHAPE = "model.shape={layers: 2, hidden: 32, heads: 2, intermediate: 64, positions: 64}"
 
@@ -39,11 +39,16 @@ def recipe(folder: Path) -> Recipe:
     draw = random.Random(0)
     lines = (" ".join(draw.choices(WORDS, k=draw.randint(4, 24))) for _ in range(300))
     (folder / "corpus.txt").write_text("\n".join(lines) + "\n")
-    encoder = ["--encoder", "clip:random:tiny", "--name", made.features, "--device", "cpu"]
-    assert command("features", "--shards", str(made.shards), *encoder) == 0
+    assert command(*extraction(made.shards, made.features)) == 0
     corpus = ["--corpus", str(folder / "corpus.txt"), "--output", str(made.tokens), "--block", "30"]
     assert command("tokenize", *corpus, "--tokenizer", made.tokenizer) == 0
     return made
+
+
+def extraction(shards: Path, name: str) -> list[str]:
+    """The arguments that extract features on Ray, with one worker: each takes a dozen seconds to import torch."""
+    given = ["--shards", str(shards), "--encoder", "clip:random:tiny", "--name", name, "--device", "cpu"]
+    return ["features", *given, "--set", "pool.max=1"]
 
 
 def teacher(made: Recipe, output: Path, *more: str, steps: int = 6) -> list[str]:

@@ -64,7 +64,7 @@ def test_processes_share_the_folder_and_keep_the_bound(tmp_path: Path) -> None:
     for number in range(4):
         (tmp_path / "store" / f"{number}.tar").write_bytes(bytes([number]) * 1000)
     urls = [f"local://{tmp_path}/store/{number}.tar" for number in range(4)]
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("forkserver")  # threads of other tests do no harm there
     runs = [context.Process(target=_fetch_all, args=(tmp_path / "cache", 2_500, urls)) for _ in range(3)]
     for run in runs:
         run.start()

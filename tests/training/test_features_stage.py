@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 from support.shard_factory import add_shard, build_dir, encode_root, luma_of
+from support.vidlankd_runs import command, extraction
 
 from runtime.attempts import Attempts
 from runtime.config import build
@@ -83,21 +84,18 @@ def roots_of(root: Path) -> dict[str, dict]:
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(300)
-def test_a_run_extracts_all_shards_and_a_second_one_does_nothing_without_ray(tmp_path, capfd, monkeypatch):
-    root = tmp_path / "dir"
-    build_dir(root, shards=2, videos_per_shard=1)
-    asked = settings(encoder="resnet18", weights="random", fps=0.2, pool={"max": 1})
-    assert extract([str(root)], asked, quiet=True) == 0
-    assert "features/tiny has 2 shards, 4 roots, 12 rows\n" in capfd.readouterr().err
+def test_the_command_extracts_all_shards_and_a_second_time_does_nothing_without_ray(made, capfd, monkeypatch):
+    root = made.shards
     assert FeatureStore.open([str(root)], "tiny").has(str(root), 1)
     assert check(Store(root), decode=False) == []
     assert [path.name for path in (root / "features").iterdir()] == ["tiny"]
     before = {path: path.stat().st_mtime_ns for path in (root / "features").rglob("*")}
     monkeypatch.delattr("runtime.cluster.connected")
     monkeypatch.delattr("runtime.runner.connected")
-    assert extract([str(root)], asked) == 0
-    assert "nothing to do: features/tiny" in capfd.readouterr().err
+    assert command(*extraction(root, "tiny")) == 0
+    said = capfd.readouterr().err
+    assert "nothing to do: features/tiny" in said
+    assert "features/tiny has 2 shards, 16 roots, 276 rows\n" in said
     assert {path: path.stat().st_mtime_ns for path in (root / "features").rglob("*")} == before
 
 

@@ -97,8 +97,10 @@ def folder_from_hub(tmp_path: Path, port: int, task: str) -> str:
         "HF_HOME": str(tmp_path / "hub"),
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_ETAG_TIMEOUT": "200",  # the hub answers from this process, on a machine that may be busy
+        "HF_HUB_DOWNLOAD_TIMEOUT": "200",
     }
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from support.ranks import in_ranks, killed_at, stop_at
 from support.shard_factory import build_dir
 from support.vidla_runs import arguments, losses, start, train
+from support.waiting import PATIENCE, until
 
+from training.engine.loop import STOPPED
 from training.vidla import load
+from training.vidla.cli import main
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +82,8 @@ def test_each_term_is_logged_with_speed_wait_temperature_and_skips(undisturbed):
 
 def test_a_run_that_is_killed_goes_on_bit_for_bit_with_another_number_of_workers(shards, undisturbed, tmp_path):
     output = tmp_path / "run"
-    process = start(arguments(shards, output, steps=10))
-    try:
-        wait_for(output / "checkpoints", at_least=1, process=process)
-    finally:
-        process.kill()
-        process.communicate()
+    killed_at(5, main, arguments(shards, output, steps=10))
+    assert steps_saved(output)[-1] == "step-00000004"
     again = arguments(shards, output, "--resume", "auto", "--set", "data.workers=2", steps=10)
     assert train(*again) == 0
     assert losses(output) == losses(undisturbed)
@@ -93,15 +91,8 @@ def test_a_run_that_is_killed_goes_on_bit_for_bit_with_another_number_of_workers
 
 def test_a_run_on_two_ranks_goes_on_with_one_and_the_losses_agree_to_rounding(shards, undisturbed, tmp_path):
     output = tmp_path / "run"
-    first = start(arguments(shards, output, "--set", "loop.save_every=4", steps=10), ranks=2)
-    try:
-        wait_for(output / "checkpoints" / "step-00000004" / "checkpoint.json", at_least=0, process=first)
-        for child in children(first.pid):
-            os.kill(child, signal.SIGTERM)
-        first.communicate(timeout=120)
-    finally:
-        first.kill()
-        first.communicate()
+    in_ranks(2, stopped_at_four, arguments(shards, output, "--set", "loop.save_every=1000", steps=10))
+    assert steps_saved(output) == ["step-00000005"]
     assert train(*arguments(shards, output, "--resume", "auto", steps=10)) == 0
     assert close(losses(output), losses(undisturbed), 1e-4)
 
@@ -125,9 +116,9 @@ def test_bf16_trains_to_nearly_the_same_losses(shards, undisturbed, tmp_path):
 def test_a_signal_saves_and_ends_with_status_143(shards, tmp_path):
     process = start(arguments(shards, tmp_path / "run", "--set", "loop.save_every=1000", steps=100_000))
     try:
-        wait_for(tmp_path / "run" / "metrics.jsonl", at_least=0, process=process)
+        until(lambda: (tmp_path / "run" / "metrics.jsonl").exists() or process.poll() is not None, "the first step")
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
     assert process.returncode == 143, errors
@@ -241,19 +232,9 @@ def test_a_finished_model_starts_another_run_with_more_frames(shards, undisturbe
     assert load(tmp_path / "run" / "best").architecture["frames"] == 8
 
 
-def wait_for(path: Path, at_least: int, process, seconds: float = 120) -> None:
-    """Until `path` exists (and, as a folder, has so many whole entries), or the process has ended."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if path.exists() and (not at_least or len([p for p in path.iterdir() if not p.suffix]) >= at_least):
-            return
-        if process.poll() is not None:
-            pytest.fail(f"the run ended early:\n{process.stderr.read()}")
-        time.sleep(0.05)
-    pytest.fail(f"{path} did not appear")
+def stopped_at_four(given: list[str]) -> None:
+    assert stop_at(4, main, given) == STOPPED
 
 
-def children(pid: int) -> list[int]:
-    import psutil
-
-    return [child.pid for child in psutil.Process(pid).children()]
+def steps_saved(output: Path) -> list[str]:
+    return sorted(path.name for path in (output / "checkpoints").iterdir() if not path.suffix)

@@ -6,24 +6,20 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 from support.feature_sets import write_features
+from support.ranks import killed_at
 from support.shard_factory import build_dir
 from support.tiny_bert import tiny_tokenizer
-from support.vidlankd_runs import Recipe, command, losses, recipe, start, student, teacher
+from support.vidlankd_runs import Recipe, command, losses, start, student, teacher
+from support.waiting import PATIENCE
 from transformers import AutoModel, AutoTokenizer
 
-pytestmark = pytest.mark.timeout(300)  # the first test extracts features, on a machine that may be busy
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
-    return recipe(tmp_path_factory.mktemp("train-vidlankd"))
+from training.vidlankd.cli import main
 
 
 @pytest.fixture(scope="module")
@@ -40,20 +36,6 @@ def learned(made: Recipe, taught: Path) -> Path:
     output = made.shards.parent / "student"
     assert command(*student(made, output, teacher=taught / "best", steps=10)) == 0
     return output
-
-
-def killed(given: list[str], output: Path) -> None:
-    """Start a run in a process of its own and kill it outright when its first checkpoint lies."""
-    process = start(given)
-    try:
-        deadline = time.monotonic() + 120
-        while not list((output / "checkpoints").glob("step-*[0-9]")):
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline, "no checkpoint"
-            time.sleep(0.02)
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def data_of(run: Path) -> str:
@@ -96,14 +78,14 @@ def test_both_learn(made, taught, tmp_path):
 
 def test_a_teacher_that_is_killed_goes_on_as_if_undisturbed(made, taught, tmp_path):
     given = teacher(made, tmp_path / "run", steps=10)
-    killed(given, tmp_path / "run")
+    killed_at(5, main, given)
     assert command(*given, "--resume", "auto") == 0
     assert losses(tmp_path / "run") == losses(taught)
 
 
 def test_a_student_that_is_killed_goes_on_as_if_undisturbed_queue_included(made, taught, learned, tmp_path):
     given = student(made, tmp_path / "run", teacher=taught / "best", steps=10)
-    killed(given, tmp_path / "run")
+    killed_at(5, main, given)
     assert command(*given, "--resume", "auto") == 0
     assert losses(tmp_path / "run") == losses(learned)
 
@@ -117,7 +99,7 @@ def test_states_from_the_cache_give_the_run_that_computed_them(made, taught, tmp
 
 def test_two_ranks_train_a_student(made, taught, tmp_path):
     process = start(student(made, tmp_path / "run", teacher=taught / "best", steps=3), ranks=2)
-    _, errors = process.communicate(timeout=200)
+    _, errors = process.communicate(timeout=2 * PATIENCE)
     assert process.returncode == 0, errors
     assert set(losses(tmp_path / "run")) == {1, 2, 3}
 
