@@ -99,6 +99,12 @@ def test_a_cut_or_missing_part_is_refused_when_a_corpus_is_opened(tmp_path: Path
         TokenBlocks.open(tmp_path / "none")
 
 
+def test_a_text_file_in_the_place_of_a_corpus_is_told_what_to_make_of_it(tmp_path: Path) -> None:
+    (tmp_path / "wiki.txt").write_text("the cat")
+    with pytest.raises(UserError, match=r"wiki\.txt: is a file; make a corpus of it with `train-vidlankd tokenize"):
+        TokenBlocks.open(tmp_path / "wiki.txt")
+
+
 def test_another_tokenizer_in_the_folder_is_refused(tmp_path: Path) -> None:
     folder = tiny_corpus(tmp_path / "a", sentences(20), BLOCK)
     other = tiny_corpus(tmp_path / "b", "cat", BLOCK, words=("cat",))

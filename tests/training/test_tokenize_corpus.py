@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import textwrap
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from support.tiny_corpus import sentences, tokenise
 from runtime.config import build
 from runtime.errors import MachineError, UserError
 from shards.dataset import Dataset
-from training.vidlankd import corpus, corpus_lines
+from training.vidlankd import corpus, corpus_format, corpus_lines
 from training.vidlankd.corpus import Part, look_at_files, parts_of
 from training.vidlankd.part_maker import made_by
 from training.vidlankd.token_files import PartRecord, TokenBlocks
@@ -143,6 +144,14 @@ def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path, voc
         tokenise([tmp_path / "t.parquet"], tmp_path / "out", vocabulary)
 
 
+def test_a_column_that_is_no_text_is_told_with_what_it_holds(tmp_path: Path, vocabulary: Path) -> None:
+    pq.write_table(pa.table({"text": [["the", "cat"]], "n": [1]}), tmp_path / "t.parquet")
+    with pytest.raises(UserError, match=r"column 'text' holds list<.*string>, not text; write it as strings"):
+        tokenise([tmp_path / "t.parquet"], tmp_path / "out", vocabulary)
+    with pytest.raises(UserError, match=r"none of its columns \(text, n\) holds text; name another file"):
+        tokenise([tmp_path / "t.parquet"], tmp_path / "out", vocabulary, column="body")
+
+
 def test_damaged_parquet_is_refused_with_its_row(tmp_path: Path, vocabulary: Path) -> None:
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({"text": sentences(200).splitlines()}), path, row_group_size=100, use_dictionary=False)
@@ -167,7 +176,7 @@ def test_parquet_with_a_damaged_name_is_refused(tmp_path: Path, vocabulary: Path
 
 def test_a_machine_fault_while_reading_parquet_is_not_the_files() -> None:
     with pytest.raises(OSError, match="no room"):
-        corpus.raise_damaged(OSError(errno.ENOSPC, "no room"), "t.parquet", "damaged")
+        corpus_format.raise_damaged(OSError(errno.ENOSPC, "no room"), "t.parquet", "damaged")
 
 
 def test_parquet_that_is_not_utf8_is_not_sent_to_another_encoding(tmp_path: Path, vocabulary: Path) -> None:
@@ -237,6 +246,8 @@ def test_what_is_no_text_file_is_refused_by_name(tmp_path: Path, vocabulary: Pat
     cases = {
         "is packed with zip; unpack it first": written(tmp_path, b"PK\x03\x04rest", "a"),
         "looks like UTF-16; convert it first": written(tmp_path, "text".encode("utf-16"), "b"),
+        "is a tar archive; unpack it first": archive(tmp_path / "e.tar", "w"),
+        "is a tar archive; unpack it": archive(tmp_path / "e.tar.gz", "w:gz"),
         "no whole Parquet file": written(tmp_path, b"PAR1rest", "c"),
         "there is no such file": tmp_path / "none",
         "is a folder; name its files": tmp_path,
@@ -248,6 +259,39 @@ def test_what_is_no_text_file_is_refused_by_name(tmp_path: Path, vocabulary: Pat
             tokenise([path], tmp_path / "out", vocabulary)
     with pytest.raises(UserError, match="--format parquet, but this is no Parquet file"):
         tokenise([written(tmp_path, "text")], tmp_path / "out", vocabulary, format="parquet")
+
+
+def archive(path: Path, mode: str) -> Path:
+    with tarfile.open(path, mode) as tar:
+        tar.add(written(path.parent, "the cat\n" * 9000, "member"), "member")
+    return path
+
+
+@pytest.mark.parametrize(
+    "text", ['{"text": "the cat"}\n', '\ufeff{ "id": 1, "text": "the cat"}', '[\n {\n  "text": "the cat"\n }\n]']
+)
+def test_json_is_not_read_as_text_unless_asked(tmp_path: Path, vocabulary: Path, text: str) -> None:
+    for name, data in (("a.jsonl", text.encode()), ("a.json.gz", gzip.compress(text.encode()))):
+        path = written(tmp_path, data, name)
+        with pytest.raises(UserError, match=f"--corpus {path}: looks like JSON.* or read it .* --format text"):
+            tokenise([path], tmp_path / "out", vocabulary)
+    assert tokenise([tmp_path / "a.jsonl"], tmp_path / "out", vocabulary, format="text").record.tokens
+
+
+def test_an_input_that_is_named_twice_is_refused(tmp_path: Path, vocabulary: Path) -> None:
+    text = written(tmp_path, "the cat")
+    (tmp_path / "link").symlink_to(text)
+    with pytest.raises(UserError, match=f"--corpus {text}: is named twice; leave one out"):
+        tokenise([text, tmp_path / "link"], tmp_path / "out", vocabulary)
+    with pytest.raises(UserError, match="--shards DIR: is named twice"):
+        tokenise([], tmp_path / "out", vocabulary, shards=["DIR", "DIR"])
+
+
+def test_wikitext_with_unknown_words_is_read_and_said_to_be_the_wrong_one(tmp_path: Path, vocabulary: Path) -> None:
+    text = written(tmp_path, " = Lobster = \n \n a <unk> lobster \n the red one \n")
+    assert "1 lines hold WikiText's <unk>" in tokenise([text], tmp_path / "a", vocabulary, format="wikitext").text()
+    raw = written(tmp_path, " = Lobster = \n \n a large lobster \n", "raw")
+    assert "<unk>" not in tokenise([raw], tmp_path / "b", vocabulary, format="wikitext").text()
 
 
 def test_a_corpus_without_any_text_is_refused(tmp_path: Path, vocabulary: Path) -> None:
@@ -350,7 +394,7 @@ def test_other_settings_and_changed_inputs_are_refused_with_what_changed(tmp_pat
     with pytest.raises(UserError, match=r"another tokenizer"):
         tokenise([text], out, tiny_tokenizer(tmp_path / "other", ["cat"]))
     with pytest.raises(UserError, match=r"other inputs \(text.txt\)"):
-        tokenise([text, text], out, vocabulary)
+        tokenise([text, written(tmp_path, "the cat", "more")], out, vocabulary)
     written(tmp_path, sentences(11))
     with pytest.raises(UserError, match=r"text.txt as it was before it changed"):
         tokenise([text], out, vocabulary)

@@ -37,8 +37,9 @@ examples:
 
 _TOKENIZE_EXAMPLES = """\
 examples:
-  train-vidlankd tokenize --corpus wikitext-103/wiki.train.tokens --format wikitext --output wiki103
+  train-vidlankd tokenize --corpus wikitext-103-raw/wiki.train.raw --format wikitext --output wiki103
   train-vidlankd tokenize --corpus enwiki/*.parquet --column text --output wiki
+      such as the hub's wikimedia/wikipedia, configuration 20231101.en
   train-vidlankd tokenize --shards /data/out --column grounded_text --output captions
       the texts of the clips, for the control that reads them and never sees a video
 """

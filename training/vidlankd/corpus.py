@@ -8,12 +8,13 @@ each on their own (`training.vidlankd.corpus_lines`), and `training.vidlankd.tok
 from __future__ import annotations
 
 import gzip
+import os
 import re
-import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal, NoReturn
+from typing import Any, BinaryIO, Final, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,14 +25,17 @@ from runtime.errors import UserError, is_machine_fault, nearest
 from shards.dataset import Dataset
 from shards.keys import shard_name
 from shards.schema import TEXT
+from training.vidlankd.corpus_format import (
+    DAMAGED_GZIP,
+    DAMAGED_PARQUET,
+    HEAD,
+    check_parquet,
+    kind_of,
+    raise_damaged,
+)
 from training.vidlankd.token_files import InputRecord
 
-DAMAGED_PARQUET: Final = (pa.ArrowException, OSError, UnicodeDecodeError)
-"""What the Parquet library raises on a damaged file; goes through `raise_damaged`."""
-
 _SEARCH: Final = 1 << 20  # bytes after a part's size in which an end of line is looked for
-_PACKED: Final = {b"\xfd7zXZ": "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip"}
-_UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 _WIKITEXT: Final = re.compile(r"wiki-?text|wiki\.\w+\.(tokens|raw)", re.IGNORECASE)
 
 
@@ -82,8 +86,10 @@ def look_at_files(paths: Sequence[str | Path], settings: ReadingSettings) -> tup
     """Open each file for a moment and say what it is.
 
     Raises:
-        UserError: no such file, a folder, one that can't be read, a format that is not read here, or no such column.
+        UserError: no such file, a folder, one that can't be read or is named twice, a format that is not read here, or
+            no such column.
     """
+    _check_once("--corpus", [os.path.realpath(path) for path in paths])
     return tuple(_look_at_file(Path(path), settings) for path in paths)
 
 
@@ -91,7 +97,7 @@ def look_at_shards(roots: Sequence[str], settings: ReadingSettings) -> tuple[Inp
     """Open DIRs that `curate run` wrote and choose the text layer.
 
     Raises:
-        UserError: no such column, or the text layer is not clear.
+        UserError: no such column, a DIR that is named twice, or the text layer is not clear.
         ShardError: a DIR that can't be read.
     """
     if not roots:
@@ -102,6 +108,7 @@ def look_at_shards(roots: Sequence[str], settings: ReadingSettings) -> tuple[Inp
     columns = [field.name for field in TEXT if pa.types.is_string(field.type)]
     if column not in columns:
         raise UserError(f"--column {column}: shards have no text column of that name{nearest(column, columns)}")
+    _check_once("--shards", roots)
     open_shards(roots, {settings.layer: 1.0} if settings.layer else None)
     return tuple(_look_at_dir(root, settings.layer or _only_layer(root), column) for root in roots)
 
@@ -116,26 +123,19 @@ def parts_of(source: InputRecord, part_bytes: int) -> Iterator[Part]:
     return cutters[source.kind](source, part_bytes)
 
 
-def raise_damaged(error: Exception, path: str, what: str) -> NoReturn:
-    """Turn what the Parquet library raised into one line.
-
-    Raises:
-        UserError: says `what` is wrong with the file.
-        Exception: `error` itself, where the machine is at fault.
-    """
-    if is_machine_fault(error):
-        raise error
-    said = " ".join(str(error).split())[:200]
-    raise UserError(f"--corpus {path}: {what} ({said}); fetch it again") from None
+def _check_once(flag: str, names: Sequence[str]) -> None:
+    """Text that is read twice would lie in what is trained on and in what is held out."""
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise UserError(f"{flag} {twice[0]}: is named twice; leave one out")
 
 
 def _look_at_file(path: Path, settings: ReadingSettings) -> InputRecord:
     try:
         with path.open("rb") as file:
-            head = file.read(8)
+            head = file.read(HEAD)
         found = path.stat()
     except FileNotFoundError:
-        raise UserError(f"--corpus {path}: there is no such file") from None
+        raise UserError(f"--corpus {path}: there is no such file (patterns are for the shell: no quotes)") from None
     except IsADirectoryError:
         raise UserError(f"--corpus {path}: is a folder; name its files, or a DIR of shards with --shards") from None
     except PermissionError:
@@ -144,11 +144,11 @@ def _look_at_file(path: Path, settings: ReadingSettings) -> InputRecord:
         if is_machine_fault(error):
             raise
         raise UserError(f"--corpus {path}: can't be opened ({error.strerror}); name a file") from None
-    kind = _kind(path, head, settings)
+    kind = kind_of(path, head, settings.format)
     column = None
     if kind == "parquet":
         column = settings.column or "text"
-        _check_parquet(path, column)
+        check_parquet(path, column)
     return InputRecord(
         path=str(path.absolute()),
         kind=kind,
@@ -158,30 +158,6 @@ def _look_at_file(path: Path, settings: ReadingSettings) -> InputRecord:
         or (settings.format == "auto" and bool(_WIKITEXT.search("/".join(path.absolute().parts[-2:])))),
         column=column,
     )
-
-
-def _kind(path: Path, head: bytes, settings: ReadingSettings) -> str:
-    """`parquet`, `gzip` or `text`."""
-    if head.startswith(b"PAR1"):
-        return "parquet"
-    if settings.format == "parquet":
-        raise UserError(f"--corpus {path}: --format parquet, but this is no Parquet file; leave --format out")
-    for magic, name in _PACKED.items():
-        if head.startswith(magic):
-            raise UserError(f"--corpus {path}: is packed with {name}; unpack it first (gzip is read as it is)")
-    if head.startswith(_UTF16):
-        raise UserError(f"--corpus {path}: looks like UTF-16; convert it first (iconv -f UTF-16 -t UTF-8)")
-    return "gzip" if head.startswith(b"\x1f\x8b") else "text"
-
-
-def _check_parquet(path: Path, column: str) -> None:
-    try:
-        fields = [(field.name, field.type) for field in pq.read_schema(path)]
-    except DAMAGED_PARQUET as error:
-        raise_damaged(error, str(path), "no whole Parquet file")
-    texts = [name for name, kind in fields if pa.types.is_string(kind) or pa.types.is_large_string(kind)]
-    if column not in texts:
-        raise UserError(f"--corpus {path}: no text column {column!r}{nearest(column, texts)}; set --column")
 
 
 def _only_layer(root: str) -> str:
@@ -243,8 +219,8 @@ def _gzip_parts(source: InputRecord, part_bytes: int) -> Iterator[Part]:
         while True:
             try:
                 read = unpacked.read(part_bytes)
-            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-                raise UserError(f"--corpus {source.path}: cut or damaged gzip ({error}); fetch it again") from None
+            except DAMAGED_GZIP as error:
+                raise_damaged(error, source.path, "cut or damaged gzip")
             data = kept + read
             if not data:
                 return

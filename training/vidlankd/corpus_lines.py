@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 
 from runtime.errors import UserError
 from shards.dataset import Dataset
-from training.vidlankd.corpus import DAMAGED_PARQUET, Part, ReadingSettings, raise_damaged
+from training.vidlankd.corpus import Part, ReadingSettings
+from training.vidlankd.corpus_format import DAMAGED_PARQUET, raise_damaged
 from training.vidlankd.token_files import InputRecord
 
 MAX_LINE: Final = 1 << 20
@@ -37,7 +38,8 @@ def read_lines(part: Part, settings: ReadingSettings, counts: Counter[str]) -> I
     Args:
         part: what to read.
         settings: how.
-        counts: gains `bytes` and `lines` that were read, and lines left out: `empty`, `headings`, `short`.
+        counts: gains `bytes` and `lines` that were read, lines left out (`empty`, `headings`, `short`), and WikiText's
+            lines with `<unk>` (`unk`).
 
     Raises:
         UserError: bytes that are not text in the encoding, or a damaged Parquet file; names the file and the place.
@@ -131,6 +133,7 @@ def _kept(lines: Sequence[str], wikitext: bool, min_words: int, counts: Counter[
     if wikitext:
         bodies = [line for line in kept if not (line.startswith("= ") and line.endswith(" ="))]
         counts["headings"] += len(kept) - len(bodies)
+        counts["unk"] += sum("<unk>" in line for line in bodies)
         kept = bodies
     if min_words:
         long = [line for line in kept if len(line.split(None, min_words)) >= min_words]

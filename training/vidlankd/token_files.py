@@ -192,7 +192,12 @@ def read_record(folder: Path) -> TokensRecord:
     file = folder / RECORD
     try:
         record = TokensRecord.model_validate_json(file.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
+    except NotADirectoryError:
+        raise UserError(
+            f"corpus {folder}: is a file; make a corpus of it with `train-vidlankd tokenize --corpus {folder} --output "
+            "DIR`, and name DIR"
+        ) from None
+    except FileNotFoundError:
         begun = "it was not finished; run" if (folder / PARTS).is_dir() else "make it with"
         raise UserError(
             f"corpus {folder}: no {RECORD} there; {begun} `train-vidlankd tokenize --output {folder}`"

@@ -74,9 +74,11 @@ class Summary:
         left_out = ", ".join(f"{counts[name]:,} {name}" for name in ("empty", "headings", "short") if counts.get(name))
         lines = f"{counts['lines']:,} lines" + (f" ({left_out} left out)" if left_out else "")
         before = f", {self.kept} from before" if self.kept else ""
+        unk = counts.get("unk", 0)
+        hint = f" · {unk:,} lines hold WikiText's <unk>, read as letters; its raw files have none" if unk else ""
         return (
             f"{lines}, {counts['bytes'] / 1e6:,.1f} MB: {self.record.tokens:,} tokens, {self.record.blocks:,} blocks "
-            f"of {self.record.block} in {len(self.record.parts)} parts{before} · {self.seconds:.1f} s"
+            f"of {self.record.block} in {len(self.record.parts)} parts{before} · {self.seconds:.1f} s{hint}"
         )
 
 
