@@ -21,6 +21,7 @@ from training.data.plan import DataSettings
 from training.data.records import RootTask
 from training.data.shard_source import ShardSource
 
+LAYERS = (("grounded", 1.0), ("other", 3.0))
 TERMS = {"subtitle": "subtitle_summary", "caption": ["grounded_text", "caption"]}
 
 
@@ -134,6 +135,14 @@ def test_layers_are_mixed_by_weight_one_for_a_root(root: Path, tmp_path: Path) -
             assert len(marks) <= 1
             drawn.update(marks)
     assert 0.65 < drawn[True] / drawn.total() < 0.85
+
+
+def test_the_order_in_which_layers_are_named_changes_nothing(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root, tmp_path / "dir")
+    second_layer(tmp_path / "dir", "other")
+    one, two = (source(tmp_path / "dir", layers=dict(order)) for order in (LAYERS, reversed(LAYERS)))
+    assert one.identity == two.identity
+    assert list(one.epoch(0)) == list(two.epoch(0))
 
 
 def test_levels_come_in_the_proportion_asked_for(root: Path) -> None:

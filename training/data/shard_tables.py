@@ -82,7 +82,7 @@ def open_shards(roots: Sequence[str], layers: Mapping[str, float] | None) -> Ope
     """
     if not roots:
         raise UserError("--shards: name at least one folder that `curate run` wrote")
-    chosen = dict(layers) if layers else {_only_layer(roots): 1.0}
+    chosen = dict(sorted(layers.items())) if layers else {_only_layer(roots): 1.0}  # the order decides what is drawn
     shards: list[ShardRef] = []
     marks: list[str] = []
     for root in roots:
