@@ -188,6 +188,13 @@ def test_missing_texts_and_features_keep_their_place_and_are_counted():
     assert batch.frames_BT[:, 0].all() and not batch.video_BTD[1:].any()
 
 
+def test_a_text_without_any_word_is_no_text():
+    batch = made(task_of("red ball"), task_of("\u200b\u200d", key="invisible"))
+    assert words(batch, 1) == []
+    assert batch.weight_B.tolist() == [1, 0]
+    assert batch.skips == {"no_text": 1}
+
+
 def test_where_no_one_looks_at_features_every_text_is_good_and_none_is_missed():
     batch = made(task_of("red ball", key="none"), task_of("red", key="endless"), task_of(None, key="mute"), store=None)
     assert batch.weight_B.tolist() == [1, 1, 0]

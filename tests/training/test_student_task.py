@@ -372,3 +372,23 @@ def test_flops_count_the_teacher_and_the_queue(home):
     batch = batch_in(home, 0)
     alone, taught = task_in(home, ALONE).flops(batch), task_in(home).flops(batch)
     assert taught > alone > 0
+
+
+def test_where_no_token_is_predicted_nothing_is_scored_as_luck_would_choose_the_best_checkpoint(home):
+    tokenizer = TextTokenizer.from_folder(home / "tokenizer")
+    held_out = [blocks(tokenizer, [100, 101, 102])]
+    assert task_in(home, StudentLossSettings(mlm=0, queue=QUEUE), held_out=held_out).evaluate() == {}
+    soft = StudentLossSettings(mlm=0, nst=0, crd=0, soft_labels=1)
+    assert task_in(home, soft, held_out=held_out).evaluate().keys() == {"mlm_loss", "mlm_accuracy", "perplexity"}
+
+
+@pytest.mark.parametrize("micro_batch", [1, 3])
+def test_contrast_in_the_batch_is_refused_where_a_row_would_be_alone(home, micro_batch):
+    loss = StudentLossSettings(nst=0, crd=0, contrastive_in_batch=1)
+    with pytest.raises(UserError, match=r"loss\.contrastive_in_batch=1: .* of 4 rows is alone .* compute\.micro_batch"):
+        task_in(home, loss, micro_batch=micro_batch).step(batch_in(home, 0))
+
+
+def test_a_temperature_that_no_exponential_bears_is_refused():
+    with pytest.raises(ValueError, match="temperature"):
+        StudentLossSettings(temperature=0.01)

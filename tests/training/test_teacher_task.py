@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 
 import numpy as np
@@ -16,6 +17,7 @@ from training.engine.distributed import Ranks
 from training.engine.task import NonFiniteLoss
 from training.vidlankd.bert import hidden_states, mlm_logits
 from training.vidlankd.records import IGNORED, ClipTextBatch
+from training.vidlankd.settings import TeacherSettings
 from training.vidlankd.teacher_loss import GlobalRows, TeacherLossSettings, partners
 from training.vidlankd.teacher_task import TeacherTask
 
@@ -309,3 +311,20 @@ def test_a_frozen_tower_costs_its_forward_pass_only():
 
 def test_the_header_says_what_is_trained():
     assert task().header().endswith("for video; 1 token hinge + 1 mlm, float32 (no GPU with bf16)")
+
+
+def test_a_batch_of_one_clip_is_refused_where_clips_are_told_apart():
+    with pytest.raises(ValueError, match=r"loop\.batch_size=1: a clip is told apart from others"):
+        TeacherSettings.model_validate({"loop": {"batch_size": 1}})
+    TeacherSettings.model_validate({"loop": {"batch_size": 1}, "loss": {"contrastive": 0}})
+
+
+def test_clips_of_a_single_video_are_warned_of_once(caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("clipgrove"), "propagate", True)
+    one, alone = task(), batch()
+    alone.video_id_B[:] = 7
+    one.step(batch())
+    assert "of one video" not in caplog.text
+    for _ in range(2):
+        assert one.step(alone).facts["compared"] == 0
+    assert len({record.created for record in caplog.records if "of one video" in record.getMessage()}) == 1

@@ -130,7 +130,8 @@ class ClipTextMaker:
         """Features into one tensor, and what can't be used counted by reason."""
         skips: Counter[str] = Counter()
         examples: dict[str, str] = {}
-        reasons = [self._unusable(row, found) for row, found in zip(rows, features, strict=True)]
+        wordless = text.special_BL.all(1).tolist()
+        reasons = [self._unusable(empty, found) for empty, found in zip(wordless, features, strict=True)]
         for row, reason in zip(rows, reasons, strict=True):
             if (
                 reason and row.task.key and row.task.kept
@@ -149,9 +150,9 @@ class ClipTextMaker:
             examples=examples,
         )
 
-    def _unusable(self, row: _Row, found: Features | None) -> str | None:
+    def _unusable(self, wordless: bool, found: Features | None) -> str | None:
         """Why a row can't be used; None where it can."""
-        if not row.text.strip():
+        if wordless:
             return "no_text"
         if self.store is None:
             return None
@@ -208,7 +209,7 @@ def _beginning(clips: Sequence[ClipTask], words: int) -> ClipTask:
 
 
 _SAID: Final = {
-    "no_text": "none of the text columns has a text",
+    "no_text": "none of the text columns has a word",
     "no_features": "its root has no features",
     "bad_features": "its features are infinite or no numbers",
 }

@@ -59,8 +59,8 @@ class StudentLossSettings(Settings):
     nst_kernel: Kernel = "gaussian"
     """`gaussian` (the paper), `polynomial` (fastest), or `released` (polynomial, summed over 32 rows and divided by the
     length of a row, as in the published code)."""
-    temperature: float = Field(default=0.07, gt=0)
-    """Of CRD."""
+    temperature: float = Field(default=0.07, ge=0.0125)
+    """Of CRD; below 1/80 the exponential of a cosine over it is no float32."""
     queue: int = Field(default=16384, ge=1)
     """Teacher vectors that CRD takes its negatives from; no CRD until the first batches have filled it."""
     contrastive_temperature: float = Field(default=1.0, gt=0)

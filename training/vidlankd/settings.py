@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from pydantic import model_validator
+
 from runtime.config import Settings
 from training.engine.compute import ComputeSettings
 from training.engine.loop import LoopSettings
@@ -53,6 +55,15 @@ class TeacherSettings(Settings):
     optim: OptimSettings = OptimSettings()
     loop: LoopSettings = LoopSettings()
     compute: ComputeSettings = ComputeSettings()
+
+    @model_validator(mode="after")
+    def _has_negatives(self) -> TeacherSettings:
+        if self.loss.contrastive and self.loop.batch_size < 2:
+            raise ValueError(
+                "loop.batch_size=1: a clip is told apart from others of its batch; take --batch-size 2 or more, or set "
+                "loss.contrastive=0"
+            )
+        return self
 
 
 class StudentSettings(Settings):

@@ -110,6 +110,7 @@ class StudentTask:
             self.module.text.bert.compile()
         if not loss.predicts:
             _freeze_predictions(self.module)
+            _log.warning("%s.mlm=0: no token is predicted and nothing scored; take the last checkpoint", SETTING)
         self._trained = joined(_Trained(self.module), ranks)
         self._feed = QueueFeed(self.module.queue, ranks, seed) if self.module.queue is not None else None
         self._fixed: torch.Tensor | None = None  # Z on the processor, once it is known
@@ -124,8 +125,19 @@ class StudentTask:
         return False
 
     def step(self, batch: TextBatch) -> StepReport:
-        """Forward and backward of the global batch; see `training.engine.task.Task.step`."""
+        """Forward and backward of the global batch; see `training.engine.task.Task.step`.
+
+        Raises:
+            NonFiniteLoss: a loss is no number.
+            UserError: a micro-batch is too small for an objective.
+        """
         parts = list(batch.split(self._micro_batch or len(batch)))
+        if self._loss.contrastive_in_batch > 0 and len(parts[-1]) == 1:
+            raise UserError(
+                f"{SETTING}.contrastive_in_batch={self._loss.contrastive_in_batch:g}: tells a row from the others of "
+                f"its micro-batch, and the last of {len(batch)} rows is alone in its own; choose --batch-size and "
+                "compute.micro_batch so that none is"
+            )
         counts = self._counts(batch)
         normaliser = self._normaliser(parts)
         if self._feed is not None:
@@ -150,9 +162,15 @@ class StudentTask:
         return step_flops(self.module, batch, self._loss, teacher)
 
     def evaluate(self) -> Mapping[str, float]:
-        """Loss, accuracy and perplexity of masked tokens in the held-out blocks; empty where there are none."""
+        """Loss, accuracy and perplexity of masked tokens in the held-out blocks.
+
+        Empty where there are no such blocks, and where no objective predicts tokens: the head that does so is as it was
+        drawn then, and a best checkpoint by its luck would be an early one.
+        """
         if self._states is not None:
             self._states.flush()  # each rank its own rows
+        if not self._loss.predicts:
+            return {}
         device = self._ranks.device
         sums = torch.zeros(3, dtype=torch.float64, device=device)
         with scoring(self.module, self._precision, device):

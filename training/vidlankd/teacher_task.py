@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from runtime.log import get_logger
 from training.engine.compute import ComputeSettings, choose_precision, gradients_meet, joined, scoring
 from training.engine.distributed import Ranks, gather_plain, sum_over
 from training.engine.task import NonFiniteLoss, StepReport, to_device
@@ -36,6 +37,8 @@ from training.vidlankd.teacher_loss import (
 from training.vidlankd.tokenizer import TextTokenizer
 
 __all__ = ["TeacherLossSettings", "TeacherTask"]
+
+_log = get_logger(__name__)
 
 
 class TeacherTask:
@@ -66,6 +69,7 @@ class TeacherTask:
         self.module: Teacher = model.to(ranks.device).train()
         self._tokenizer, self._loss, self._ranks, self._held_out = tokenizer, loss, ranks, held_out
         self._micro_batch = compute.micro_batch
+        self._told_alone = False
         self._precision = choose_precision(compute.precision, ranks.device)
         _freeze_unused(model, loss)
         if compute.compile:
@@ -87,6 +91,7 @@ class TeacherTask:
         """Forward and backward of the global batch; see `training.engine.task.Task.step`."""
         parts = list(_parts(len(batch), self._micro_batch or len(batch)))
         every = self._rows_of(batch)
+        self._tell_alone(every)
         mine = self._ranks.rank * len(batch)
         counts = self._counts(batch, every.compared_N[mine : mine + len(batch)])
         clips_NH = self._vectors.forward(batch, parts)
@@ -151,6 +156,16 @@ class TeacherTask:
         weight_N = gather_plain(to_device(batch.weight_B, self._ranks.device), self._ranks)
         video_id_N = gather_plain(to_device(batch.video_id_B, self._ranks.device), self._ranks)
         return GlobalRows.of(weight_N, video_id_N, self._loss)
+
+    def _tell_alone(self, every: GlobalRows) -> None:
+        """Say once that a batch has clips and none of another video: such a run trains no video tower."""
+        if self._told_alone or not self._loss.contrastive or not every.weight_N.any() or every.compared_N.any():
+            return
+        self._told_alone = True
+        _log.warning(
+            "all clips of a batch are of one video: nothing to tell them apart from, so its contrastive term is 0; "
+            "if the log says `compared 0` at every step, raise --batch-size or add videos"
+        )
 
     def _counts(self, batch: ClipTextBatch, compared_B: torch.Tensor) -> torch.Tensor:
         """What the two terms are means over, in the global batch; at least 1."""
