@@ -242,7 +242,7 @@ def test_a_block_longer_than_the_positions_is_refused():
 def test_the_defaults_are_the_papers():
     paper = TeacherModelSettings()
     assert (paper.shape.layers, paper.shape.hidden, paper.max_rows, paper.projection) == (12, 768, 384, 1024)
-    assert (paper.block, paper.frozen_video) == (126, False)
+    assert (paper.block, paper.frozen_video) == (128, False)
 
 
 def test_the_tokenizer_decides_the_vocabulary():

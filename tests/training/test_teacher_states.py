@@ -1,5 +1,6 @@
 """A teacher's states: computed or read from disk they are the same numbers, and nothing that does not fit is begun."""
 
+import logging
 import os
 import shutil
 
@@ -195,3 +196,19 @@ def test_a_cache_without_a_teacher_is_refused(made, tmp_path):
     with pytest.raises(UserError, match=r"nothing to keep without teacher\.teacher"):
         open_states(StatesSettings(cache=tmp_path), corpus(), made[1], EXACT, CPU)
     assert open_states(StatesSettings(), corpus(), made[1], EXACT, CPU) is None
+
+
+def test_blocks_longer_than_the_texts_a_teacher_saw_are_warned_of(made, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("clipgrove"), "propagate", True)
+    facts = corpus()
+    opened(made, facts)
+    assert "positions it never learnt" not in caplog.text
+    opened(made, type(facts)(facts.identity, 4, LENGTH + 2, facts.masking, None))
+    assert f"texts of at most {LENGTH} tokens, blocks of the corpus have {LENGTH + 2}" in caplog.text
+    assert f"--block {LENGTH - 2}, or train it with model.block={LENGTH + 2}" in caplog.text
+
+
+def test_where_a_run_is_named_for_its_teacher_the_teacher_in_it_is_pointed_at(made, tmp_path):
+    shutil.copytree(made[0], tmp_path / "run" / "best")
+    with pytest.raises(UserError, match=r"no export lies there .*; .*run/best is one"):
+        opened((str(tmp_path / "run"), made[1]), corpus())

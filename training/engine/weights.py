@@ -109,7 +109,8 @@ def read_config(folder: Path, kind: ModelFormat) -> dict[str, Any]:
     found = format_of(folder)
     if found != kind.name:
         what = f"a {found} lies there, not a {kind.name}" if found else "no export lies there"
-        raise UserError(f"model {folder}: {what} (a folder with {CONFIG} and {WEIGHTS} of a {kind.name})")
+        inside = f"; {folder / 'best'} is one" if format_of(folder / "best") == kind.name else ""
+        raise UserError(f"model {folder}: {what} (a folder with {CONFIG} and {WEIGHTS} of a {kind.name}){inside}")
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     if config.get("version") != kind.version:
         raise UserError(

@@ -24,6 +24,7 @@ from transformers import BertForMaskedLM
 
 from runtime.config import Runtime, Settings
 from runtime.errors import UserError
+from runtime.log import get_logger
 from training.engine.compute import Precision
 from training.engine.task import to_device
 from training.engine.weights import WEIGHTS, local_folder
@@ -32,8 +33,10 @@ from training.vidlankd.blocks import TextBatches
 from training.vidlankd.masking import MaskSettings
 from training.vidlankd.records import TextBatch
 from training.vidlankd.state_cache import CacheShape, StateCache
-from training.vidlankd.teacher import load_teacher
+from training.vidlankd.teacher import Teacher, load_teacher
 from training.vidlankd.tokenizer import TextTokenizer
+
+_log = get_logger(__name__)
 
 
 class StatesSettings(Settings):
@@ -219,7 +222,7 @@ def open_states(
     folder = local_folder(settings.teacher)
     teacher, of_teacher = load_teacher(folder)
     text = teacher.text
-    _check_fits(folder, text, of_teacher, tokenizer, corpus)
+    _check_fits(folder, teacher, of_teacher, tokenizer, corpus)
     identity = weights_identity(folder)
     if settings.cache is None:
         return TeacherStates(text, identity, settings, precision, device)
@@ -235,7 +238,7 @@ def open_states(
 
 
 def _check_fits(
-    folder: Path, text: BertForMaskedLM, of_teacher: TextTokenizer, tokenizer: TextTokenizer, corpus: Corpus
+    folder: Path, teacher: Teacher, of_teacher: TextTokenizer, tokenizer: TextTokenizer, corpus: Corpus
 ) -> None:
     if of_teacher.identity != tokenizer.identity:
         raise UserError(
@@ -243,11 +246,17 @@ def _check_fits(
             f"the corpus's ({tokenizer.vocab_size} entries, {tokenizer.identity}); tokenize the corpus with the "
             f"teacher's tokenizer (path://{folder.resolve()})"
         )
-    positions = int(text.config.max_position_embeddings)
+    positions = int(teacher.text.config.max_position_embeddings)
     if corpus.length > positions:
         raise UserError(
             f"teacher.teacher={folder}: it has {positions} positions and blocks of the corpus have {corpus.length} "
             "tokens; tokenize with shorter blocks"
+        )
+    if corpus.length > teacher.block:
+        _log.warning(
+            "teacher.teacher=%s: was trained on texts of at most %d tokens, blocks of the corpus have %d: its states "
+            "beyond that are of positions it never learnt; tokenize with --block %d, or train it with model.block=%d",
+            *(folder, teacher.block, corpus.length, teacher.block - 2, corpus.length),
         )
 
 

@@ -53,8 +53,9 @@ class TeacherModelSettings(Settings):
     """Leave the video tower random, as the released code does; nothing of it is trained."""
     tokenizer: str = DEFAULT_TOKENIZER
     """URI of the vocabulary; corpus and student must have the same."""
-    block: int = Field(default=126, ge=3)
-    """Tokens of a clip's text, [CLS] and [SEP] included."""
+    block: int = Field(default=128, ge=3)
+    """Tokens of a clip's text, [CLS] and [SEP] included: as many as a student's blocks have. In the released code 126,
+    which leaves the last two positions of its students' blocks untrained."""
 
     @model_validator(mode="after")
     def _block_fits(self) -> TeacherModelSettings:
