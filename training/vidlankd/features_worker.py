@@ -51,6 +51,7 @@ _COLUMNS = (
     *("byte_offset", "byte_size"),
 )
 _RATE_SLACK = 0.99
+_SHORT_SECONDS = 1.0  # by which an original may end before a root that was cut from it: what encoding rounds
 _NO_TIMES: NDArray[np.float32] = np.zeros(0, np.float32)
 
 
@@ -185,6 +186,9 @@ class FeaturesWorker:
         try:
             if self._originals is None and root.fps < self._needed_rate() * _RATE_SLACK:
                 raise ClipFailed("low_rate", f"{root.key}: stored at {root.fps:g} frames a second")
+            there = max(video.timeline.end, video.stated_end)
+            if self._originals is not None and there < start + root.seconds - _SHORT_SECONDS:
+                raise ClipFailed("truncated", f"{root.key}: the original ends before the root, at {there:.1f} s")
             count = self._encoder.frames(root.seconds)
             size = self._encoder.short_side
             rows = self._encoder.encode(stream_span(video, start, start + root.seconds, count, size=size), root.seconds)
