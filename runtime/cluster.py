@@ -26,6 +26,7 @@ import psutil
 from runtime.config import Runtime, Settings
 from runtime.errors import MachineError, UserError
 from runtime.log import LEVEL_VARIABLE, get_logger
+from runtime.node import START_SECONDS, small_and_patient
 from runtime.placement import Node
 from runtime.warden import watch
 
@@ -41,8 +42,11 @@ _ENVIRONMENT: Final = {
     # Workers use this interpreter as it is; `uv run` must not build them another environment.
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    # A worker imports Ray Data first; on a small busy machine that takes longer than the default minute.
-    "RAY_worker_register_timeout_seconds": "240",
+    # A worker imports Ray Data first; on a small busy machine that takes longer than the default minute. The others
+    # are for what Ray starts of its own, all at once.
+    "RAY_worker_register_timeout_seconds": str(START_SECONDS),
+    "RAY_agent_register_timeout_ms": str(1000 * START_SECONDS),
+    "RAY_gcs_server_port_wait_time_s": str(START_SECONDS),
     # A worker that reserves no GPU sees none: the behaviour Ray is moving to, without its warning.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
@@ -174,7 +178,7 @@ def _start(settings: ClusterSettings) -> Cluster:
 def _init_local(settings: ClusterSettings, folder: Path) -> None:
     import ray
 
-    with _native_silence():
+    with _native_silence(), small_and_patient(log_to_driver=_debug()):
         ray.init(
             address="local",
             num_cpus=settings.num_cpus if settings.num_cpus is not None else len(os.sched_getaffinity(0)),

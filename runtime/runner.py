@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from runtime.cluster import Cluster, ClusterSettings, connected
 from runtime.errors import MachineError, UserError
 from runtime.meter import Done, Meter, News
+from runtime.node import START_SECONDS
 from runtime.placement import Group, Node, place
 from runtime.progress import Board
 from runtime.services import ServicePool, one_line
@@ -270,7 +271,7 @@ def _news(meter: Any) -> News:
     import ray
 
     try:
-        return ray.get(meter.news.remote(), timeout=60)
+        return ray.get(meter.news.remote(), timeout=START_SECONDS)  # the first call waits for its process too
     except ray.exceptions.RayError as error:
         raise MachineError(f"Ray does not answer any more: {one_line(error)}") from None
 

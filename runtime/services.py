@@ -64,11 +64,12 @@ class ServiceHost:
         """Call a method of the engine; one that blocks runs in a thread.
 
         Raises:
-            MachineError: the engine could not be built again after its process died.
+            UserError, MachineError: the engine could not be built, at first or after its process died; by whose
+                fault it is, so that the run ends in the same way whoever tells of it first.
             Exception: whatever the method raises.
         """
         if self._failure is not None:
-            raise MachineError(self._failure.message)
+            raise self._failure.raised()
         function = getattr(self._target, method)
         with self._clock:
             if inspect.iscoroutinefunction(function):

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import pytest
 from support.models import SMOLLM
+from support.waiting import PATIENCE
 
 from runtime.errors import UserError
 from runtime.models import ModelURI, check, main, resolve, revision_of
@@ -270,9 +271,11 @@ def ask_hub(tmp_path: Path, port: int, call: str) -> str:
         "HF_ENDPOINT": f"http://127.0.0.1:{port}",
         "HF_HOME": str(tmp_path / "hub"),
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DOWNLOAD_TIMEOUT": str(int(PATIENCE)),
+        "HF_HUB_ETAG_TIMEOUT": str(int(PATIENCE)),
         "HF_HUB_DISABLE_XET": "1",
     }
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

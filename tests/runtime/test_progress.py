@@ -1,8 +1,9 @@
 """Figures of a run: rates over the last minute, waits, ETA, failures by class; the line, the table, the log."""
 
 import io
+import itertools
 import json
-import time
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -123,9 +124,10 @@ def test_the_log_is_lines_of_json_with_time_and_figures(tmp_path):
 
 def test_without_a_terminal_plain_lines_and_a_last_table_go_to_standard_error(capsys, monkeypatch):
     monkeypatch.setattr("runtime.view.PLAIN_SECONDS", 0.0)
+    clock = itertools.count(0.0, 2.0)
+    monkeypatch.setattr("runtime.view.time", SimpleNamespace(monotonic=lambda: next(clock)))
     figures = Board({"media": 2}, [], now=0).figures(2)
     with display("run", None, quiet=False) as shown:
-        time.sleep(1.1)
         shown.show(figures)
         shown.end(figures, "done")
     captured = capsys.readouterr()
@@ -140,7 +142,7 @@ def test_report_is_a_no_op_outside_a_runner():
 
 def test_a_clock_tells_time_with_work_from_time_without(monkeypatch):
     now = iter([0.0, 2.0, 3.0, 5.0, 7.0, 8.0])
-    monkeypatch.setattr("runtime.meter.time.monotonic", lambda: next(now))
+    monkeypatch.setattr("runtime.meter.time", SimpleNamespace(monotonic=lambda: next(now)))
     clock = Clock()  # 0
     with clock, clock:  # 2: idle 2; 3: busy 1
         pass  # 5: busy 3; 7: busy 5

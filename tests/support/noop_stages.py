@@ -9,9 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+
+from support.waiting import PATIENCE
 
 from runtime import progress
 from runtime.errors import MachineError, UserError
@@ -75,9 +77,29 @@ def attempts(folder, name) -> dict[int, list[float]]:
     return found
 
 
-async def sleep(folder, name, seconds, services, shard):
+async def mark_and_wait_for(folder, name, waiting: Sequence[int], other, services, shard):
+    """Leave a mark; the shards in `waiting` then go on only when another stage has begun with any."""
     _mark(folder, name, shard)
-    await asyncio.sleep(seconds)
+    if shard in waiting:
+        await _until(lambda: attempts(folder, other), f"{name} {shard} waits for {other}")
+
+
+async def mark_and_wait_for_workers(folder, name, number, services, shard):
+    """Leave a mark, and go on when as many workers have left theirs."""
+    _mark(folder, name, shard)
+    await _until(lambda: len(workers(folder, name)) >= number, f"{name} waits for {number} workers")
+
+
+def workers(folder, name) -> set[str]:
+    """Process ids of the workers that have left marks of a stage."""
+    return {path.name.split("-")[3] for path in Path(folder).glob(f"{name}-*")}
+
+
+async def _until(happened: Callable[[], object], what: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < end, f"{what}: in vain"
+        await asyncio.sleep(0.05)
 
 
 def exit_status(services, shard):
@@ -112,11 +134,13 @@ async def sleep_with_child(folder, services, shard):
     await asyncio.sleep(600)
 
 
-async def slow_with_reports(folder, services, shard):
+async def report_and_wait_until_it_shows(folder, number, services, shard):
+    """Wait until `number` shards are in flight, report, and go on when the log tells of clips and no shard is done."""
     _mark(folder, "rewrite", shard)
+    await _until(lambda: len(attempts(folder, "rewrite")) == number, f"{number} shards in flight")
     for _ in range(20):
-        await asyncio.sleep(0.25)
         progress.report({"clips": 1.0})
+    await _until(lambda: '"clips": ' in "".join(path.read_text() for path in folder.glob("log/*")), "clips in the log")
     return ShardResult({"clips": 20.0, "failed:network": 2.0})
 
 
@@ -182,14 +206,3 @@ def call_blocking(services, shard):
 
 def no_engine():
     raise UserError("engine.model='nowhere': no such model; name one that exists")
-
-
-def children(pid: int) -> list[int]:
-    """All processes below `pid`."""
-    out = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    parents = [tuple(map(int, line.split())) for line in out.splitlines()]
-    found, front = [], [pid]
-    while front:
-        front = [p for p, parent in parents if parent in front]
-        found += front
-    return found

@@ -1,0 +1,52 @@
+"""The node of an in-process Ray: waited for as long as it is coming up, and no longer."""
+
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from runtime.node import _node_once_it_is_there
+
+
+@pytest.fixture
+def raylet(tmp_path):
+    """A child process of this one that is named like Ray's node."""
+    program = tmp_path / "raylet"
+    shutil.copyfile("/bin/sleep", program)
+    program.chmod(0o755)
+    with subprocess.Popen([program, "600"]) as process:
+        yield process
+        process.kill()
+
+
+def not_yet(times):
+    """A `get_node` that knows of no node the first `times` it is asked."""
+    left = [times]
+
+    def get_node(*where):
+        left[0] -= 1
+        if left[0] >= 0:
+            raise RuntimeError("no node info")
+        return where
+
+    return get_node
+
+
+def test_a_node_that_is_coming_up_is_waited_for(raylet):
+    assert _node_once_it_is_there(not_yet(5), "address", "id") == ("address", "id")
+
+
+def test_a_node_that_has_ended_is_given_up_at_once(raylet):
+    raylet.kill()
+    raylet.wait()
+    with pytest.raises(RuntimeError, match="no node info"):
+        _node_once_it_is_there(not_yet(10**9))
+
+
+def test_a_node_that_never_comes_up_is_given_up_when_time_is_up(raylet, monkeypatch):
+    monkeypatch.setattr("runtime.node.START_SECONDS", 0.3)
+    before = time.monotonic()
+    with pytest.raises(RuntimeError, match="no node info"):
+        _node_once_it_is_there(not_yet(10**9))
+    assert time.monotonic() - before >= 0.3
