@@ -32,8 +32,8 @@ class Watch:
 
     def suspend(self, suspended: bool) -> None:
         """Work on this machine begins or ends: it takes what it takes."""
+        self.beat()  # first: the thread may look in between, and local work may have taken longer than `seconds`
         self._suspended = suspended
-        self.beat()
 
     def arrived(self, name: str, size: float) -> None:
         """`size` bytes of file `name` have come so far; enough of them are a beat."""

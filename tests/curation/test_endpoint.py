@@ -12,8 +12,10 @@ from contextlib import contextmanager
 import pytest
 from PIL import Image
 from support.fake_llm import FakeLLM, Reply, first
+from support.video_server import closed_port
+from support.waiting import PATIENCE
 
-from curation.engines.endpoint import EndpointEngine, EndpointSettings
+from curation.engines.endpoint import PROBES, EndpointEngine, EndpointSettings
 from curation.engines.interface import ImageRef, Request
 from curation.engines.llm import engine_for
 from runtime.config import content_hash
@@ -23,7 +25,7 @@ SCHEMA = {"type": "object", "properties": {"text": {"type": "string", "maxLength
 
 
 def settings(url, **more):
-    return EndpointSettings(base_url=url, model="fake", **({"backoff": 0.01, "timeout": 5.0} | more))
+    return EndpointSettings(base_url=url, model="fake", **({"backoff": 0.01, "timeout": PATIENCE} | more))
 
 
 def ask(url, *requests, **more):
@@ -39,12 +41,6 @@ def prompt(key="k", **more):
     return Request(key, system="be brief", user=f"say {key}", **more)
 
 
-def closed_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def test_answers_come_back_under_the_keys_of_their_requests():
     requests = [prompt(f"key{i}") for i in range(40)]
     with FakeLLM("echo") as server:
@@ -53,12 +49,15 @@ def test_answers_come_back_under_the_keys_of_their_requests():
 
 
 def test_never_more_requests_at_once_than_the_concurrency_allows():
+    three = threading.Barrier(3, timeout=PATIENCE)
+
     def slow(body):
+        three.wait()
         time.sleep(0.02)
         return Reply("x")
 
     with FakeLLM(slow) as server:
-        ask(server.url, *(prompt(str(i)) for i in range(20)), concurrency=3)
+        ask(server.url, *(prompt(str(i)) for i in range(21)), concurrency=3)
     assert server.most_at_once == 3
 
 
@@ -155,9 +154,8 @@ def test_a_plain_text_cut_at_its_length_is_kept():
 
 
 def test_a_server_that_is_not_there_ends_the_run_with_one_line():
-    url = f"http://127.0.0.1:{closed_port()}/v1"
-    with pytest.raises(MachineError, match=r"can't be reached .*3 probes.*base_url") as caught:
-        ask(url, prompt("a"), prompt("b"), retries=1)
+    with closed_port() as port, pytest.raises(MachineError, match=r"can't be reached .*3 probes.*base_url") as caught:
+        ask(f"http://127.0.0.1:{port}/v1", prompt("a"), prompt("b"), retries=1)
     assert "\n" not in str(caught.value)
 
 
@@ -206,19 +204,21 @@ def test_a_server_that_lives_but_never_ends_an_answer_fails_the_request_only():
         assert ask(server.url, prompt(), retries=0)["k"].error == "connection"
 
 
-def test_a_server_that_comes_back_within_the_probes_goes_on_serving():
-    with FakeLLM("echo") as before:
-        engine = EndpointEngine(settings(before.url, retries=0, backoff=0.2))
-        before.die()
+def test_a_server_that_comes_back_within_the_probes_goes_on_serving(monkeypatch):
+    waits = []
 
-        async def both():
-            asked = asyncio.create_task(engine.generate([prompt("a")]))
-            await asyncio.sleep(0.1)
-            with FakeLLM("echo", port=before.port):
-                return await asked
+    def then_it_is_back(attempt, named):
+        waits.append(attempt)
+        if len(waits) == PROBES:
+            server.listen()
+        return 0.0
 
-        assert asyncio.run(both())["a"].text == "say a"
+    with FakeLLM("echo", listening=False) as server:
+        engine = EndpointEngine(settings(server.url, retries=0))
+        monkeypatch.setattr(engine, "_wait", then_it_is_back)
+        assert asyncio.run(engine.generate([prompt("a")]))["a"].text == "say a"
         engine.close()
+    assert len(waits) == PROBES
 
 
 def test_a_wrong_key_ends_the_run_and_is_never_shown(monkeypatch):

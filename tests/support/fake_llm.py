@@ -104,10 +104,18 @@ def first(times: int, failure: Reply, then: str = "echo") -> Callable[[Body], Re
     return behave
 
 
+class Server(ThreadingHTTPServer):
+    """A server whose clients need not try again where it is slow to take their connections."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+
 class FakeLLM:
     """The server; a context manager. `requests` and `headers` keep what was received, in order of arrival."""
 
-    def __init__(self, behaviour: str | Callable[[Body], Reply] = "echo", port: int = 0) -> None:
+    def __init__(self, behaviour: str | Callable[[Body], Reply] = "echo", *, listening: bool = True) -> None:
+        """Take a port; without `listening` connections are refused until `listen` is called."""
         self.behave = BEHAVIOURS[behaviour] if isinstance(behaviour, str) else behaviour
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
@@ -115,8 +123,9 @@ class FakeLLM:
         self.closing = threading.Event()
         self._at_once = 0
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
-        self._server.daemon_threads = True
+        self._server = Server(("127.0.0.1", 0), _handler(self), bind_and_activate=False)
+        self._server.server_bind()
+        self._listening = listening
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     @property
@@ -130,8 +139,15 @@ class FakeLLM:
         return f"http://127.0.0.1:{self.port}/v1"
 
     def __enter__(self) -> FakeLLM:
-        self._thread.start()
+        if self._listening:
+            self.listen()
         return self
+
+    def listen(self) -> None:
+        """Take connections from now on."""
+        self._listening = True
+        self._server.server_activate()
+        self._thread.start()
 
     def __exit__(self, *_: object) -> None:
         self.die()
@@ -141,7 +157,8 @@ class FakeLLM:
         if self.closing.is_set():
             return
         self.closing.set()
-        self._server.shutdown()
+        if self._listening:
+            self._server.shutdown()
         self._server.server_close()
 
     def answer(self, body: dict[str, Any], headers: dict[str, str]) -> Reply:

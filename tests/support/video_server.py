@@ -10,16 +10,18 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
-import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from runtime.process import ffmpeg_binary
+from support.fake_llm import Server
+from support.waiting import PATIENCE
+
+from runtime.process import ffmpeg_binary, run
 
 VTT = "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\nA red ball rolls.\n"
 TYPES = {".mp4": "video/mp4", ".m3u8": "application/vnd.apple.mpegurl", ".ts": "video/mp2t", ".vtt": "text/vtt"}
@@ -28,14 +30,20 @@ TYPES = {".mp4": "video/mp4", ".m3u8": "application/vnd.apple.mpegurl", ".ts": "
 class VideoServer:
     """The running server: its address, what it was asked for, and when."""
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
+    def __init__(self, folder: Path, *, listening: bool = True) -> None:
         self.folder = folder
         self.requests: list[tuple[float, str, dict[str, str]]] = []
         self.visits: Counter[str] = Counter()
         self.closing = threading.Event()
-        self._http = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), {"site": self}))
-        self._http.daemon_threads = True
+        self._http = Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"site": self}), bind_and_activate=False)
+        self._http.server_bind()
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        if listening:
+            self.listen()
+
+    def listen(self) -> None:
+        """Take connections from now on; before, they are refused."""
+        self._http.server_activate()
         self._thread.start()
 
     @property
@@ -50,14 +58,15 @@ class VideoServer:
 
     def close(self) -> None:
         self.closing.set()
-        self._http.shutdown()
+        if self._thread.is_alive():
+            self._http.shutdown()
         self._http.server_close()
 
 
 @contextlib.contextmanager
-def video_server(folder: Path, port: int = 0) -> Iterator[VideoServer]:
-    """Serve `folder` (see `make_videos`) at a loopback port (0: any) until the block ends."""
-    server = VideoServer(folder, port)
+def video_server(folder: Path, *, listening: bool = True) -> Iterator[VideoServer]:
+    """Serve `folder` (see `make_videos`) at a loopback port until the block ends; without `listening` not yet."""
+    server = VideoServer(folder, listening=listening)
     try:
         yield server
     finally:
@@ -84,14 +93,25 @@ def make_videos(folder: Path) -> Path:
 
 
 def free_port() -> int:
-    """A loopback port that nothing listens on."""
+    """A loopback port that nothing listens on, for a process that takes no other way to be told of one.
+
+    Another process may take it first: who binds it must be ready to try again.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
+@contextlib.contextmanager
+def closed_port() -> Iterator[int]:
+    """A loopback port that refuses connections as long as the block runs: it is taken, and nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield int(taken.getsockname()[1])
+
+
 def _ffmpeg(*args: str) -> None:
-    subprocess.run([ffmpeg_binary(), "-v", "error", "-y", *args], check=True, stdin=subprocess.DEVNULL, timeout=60)
+    run([ffmpeg_binary(), "-v", "error", "-nostdin", "-y", *args], timeout=PATIENCE)
 
 
 class _Handler(BaseHTTPRequestHandler):
