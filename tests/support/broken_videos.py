@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from support.waiting import PATIENCE
 
 from runtime.process import ffmpeg_binary, run
 from shards.schema import State
@@ -57,7 +58,7 @@ def _folder() -> Path:
     return folder
 
 
-def ffmpeg(*args: str | Path, timeout: float = 120) -> None:
+def ffmpeg(*args: str | Path, timeout: float = PATIENCE) -> None:
     """Run ffmpeg with `args`."""
     run([ffmpeg_binary(), "-hide_banner", "-v", "error", "-nostdin", "-y", *args], timeout=timeout)
 

@@ -4,6 +4,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from support.waiting import PATIENCE
 
 from curation.demo.speech import speak
 from curation.engines.asr import AsrSettings, Recognizer
@@ -19,7 +20,7 @@ def recognizer() -> Recognizer:
 def samples(path: Path) -> np.ndarray:
     """The sound of a file: int16 samples, mono, 16 kHz."""
     args = [ffmpeg_binary(), "-v", "error", "-i", path, "-ac", "1", "-ar", "16000", "-f", "s16le", "-"]
-    return np.frombuffer(run(args, timeout=60, max_output=1 << 26).stdout, dtype="<i2")
+    return np.frombuffer(run(args, timeout=PATIENCE, max_output=1 << 26).stdout, dtype="<i2")
 
 
 def spoken_video(path: Path, text: str, *, delay: float = 0.0, extra: tuple[str, ...] = ()) -> Path:
@@ -29,7 +30,7 @@ def spoken_video(path: Path, text: str, *, delay: float = 0.0, extra: tuple[str,
     picture = ["-f", "lavfi", "-i", f"testsrc=size=64x64:rate=8:duration={delay + len(samples(voice)) / 16000}"]
     sound = ["-itsoffset", str(delay), "-i", voice]
     codecs = ["-map", "0:v", "-map", "1:a", "-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac"]
-    run([ffmpeg_binary(), "-v", "error", "-y", *picture, *sound, *codecs, *extra, path], timeout=60)
+    run([ffmpeg_binary(), "-v", "error", "-y", *picture, *sound, *codecs, *extra, path], timeout=PATIENCE)
     return path
 
 
