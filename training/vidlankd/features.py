@@ -38,6 +38,7 @@ from shards.reader import artifacts, committed_media, read_table
 from shards.store import Store
 from shards.work import Work, inputs_of, work_of
 from training.vidlankd.encoder_settings import EncoderSettings
+from training.vidlankd.originals import found_since
 
 STAGE_VERSION = 1
 _OTHER_DEATHS = 3  # of a worker on one shard, beyond those that its videos are to blame for
@@ -158,7 +159,9 @@ def _plan(store: Store, settings: FeaturesSettings, identity: str, replace: bool
             )
         building = f"features/.{settings.set_name}-{hash_[:8]}"
     made = _whole(store, building)
-    work = work_of(sorted(media), made, hash_, {shard: inputs_of({"media": media}, shard) for shard in media})
+    inputs = {shard: inputs_of({"media": media}, shard) for shard in media}
+    redone = found_since(store, building, made, settings.originals) if settings.video == "original" else set()
+    work = work_of(sorted(media), made, hash_, inputs, redone)
     return _Plan(store, manifest, folder, building, hash_, identity, work, made)
 
 

@@ -44,7 +44,7 @@ from training.data.records import ClipFailed
 from training.vidlankd.encoder_rows import Rows
 from training.vidlankd.encoder_settings import EncoderSettings
 from training.vidlankd.encoders import Encoder, open_encoder
-from training.vidlankd.originals import Originals
+from training.vidlankd.originals import MISSING, Originals
 
 _COLUMNS = (
     *("key", "parent_key", "video_id", "source", "start", "offset", "num_frames", "fps"),
@@ -177,7 +177,7 @@ class FeaturesWorker:
         if self._originals is None:
             return read_span(self._store, f"media/{shard_name(shard)}.tar", root.byte_offset, root.byte_size)
         if isinstance(path, str):
-            raise ClipFailed("original_missing", f"{root.key}: no original of {root.source}")
+            raise ClipFailed(MISSING, f"{root.key}: no original of {root.source}")
         return path
 
     def _one(self, root: Root, video: Video) -> tuple[str, Rows | None, str | None]:

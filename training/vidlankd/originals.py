@@ -7,13 +7,20 @@ video id, by the id or name in their address, or by the id in brackets that yt-d
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from runtime.errors import UserError
+from runtime.progress import FAILED
+from shards.artifact import Artifact
+from shards.keys import shard_name
+from shards.reader import read_table
+from shards.store import Store
 
+MISSING: Final = "original_missing"
+"""Reason of failure of a root whose original was not there."""
 SUFFIXES: Final = frozenset(
     (
         *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".ts", ".flv", ".mpg", ".mpeg", ".ogv"),
@@ -49,6 +56,32 @@ class Originals:
             return Path(source)
         found = (self._files.get(name) for name in (video_id, *_names_in(source)))
         return next((path for path in found if path is not None), None)
+
+
+def found_since(store: Store, folder: str, made: Mapping[int, Artifact], downloads: Path | None) -> set[int]:
+    """Shards of a feature set in which roots had no original when it was made, and one of them has it now.
+
+    Args:
+        store: the DIR.
+        folder: of the set.
+        made: its artifacts, by shard.
+        downloads: folder of `Originals`.
+
+    Raises:
+        UserError: there is no such folder.
+        ShardError: features are damaged.
+    """
+    lacking = [shard for shard, artifact in made.items() if artifact.counts.get(f"{FAILED}{MISSING}")]
+    if not lacking:
+        return set()
+    originals, found = Originals(downloads), set()
+    for shard in lacking:
+        rows = read_table(store, f"{folder}/{shard_name(shard)}.parquet", ["root_key", "failed"]).to_pylist()
+        missed = {row["root_key"] for row in rows if row["failed"] == MISSING}
+        clips = read_table(store, f"media/{shard_name(shard)}.parquet", ["key", "source", "video_id"]).to_pylist()
+        if any(originals.path_of(clip["source"], clip["video_id"]) for clip in clips if clip["key"] in missed):
+            found.add(shard)
+    return found
 
 
 def _is_file(source: str) -> bool:
