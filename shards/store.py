@@ -57,7 +57,7 @@ class Store:
         self._fs: Any = None
         text = str(root).removeprefix("file://")
         if "://" in text:
-            self._fs, self._base = _remote(text)
+            self._fs, self._base = remote_filesystem(text)
             self.root = text.rstrip("/")
         else:
             self._base = str(Path(text).expanduser().absolute())
@@ -266,14 +266,17 @@ def _checked(name: str) -> str:
     return name
 
 
-def _remote(url: str) -> tuple[Any, str]:
+def remote_filesystem(url: str) -> tuple[Any, str]:
+    """The fsspec file system that a URL names, and the path on it.
+
+    Raises:
+        ShardError: the URL's protocol is unknown, or what speaks it is not installed.
+    """
     from fsspec.core import url_to_fs
 
     try:
         filesystem, base = url_to_fs(url, use_listings_cache=False)
-    except ImportError as error:
-        raise ShardError(f"{url}: {error}".splitlines()[0]) from None
-    except ValueError as error:
+    except (ImportError, OSError, ValueError) as error:
         raise ShardError(f"{url}: {error}".splitlines()[0]) from None
     return filesystem, str(base).rstrip("/")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,8 +14,10 @@ import torch
 import webdataset
 from support.file_server import file_server
 from support.shard_factory import build_dir, encode_root
+from support.waiting import until
 
 from runtime.errors import UserError
+from shards.errors import ShardError
 from training.data.cache import MediaReader, TarCache
 from training.data.loader import TrainBatches
 from training.data.plan import DataSettings
@@ -95,6 +96,20 @@ def test_a_folder_and_a_glob_mean_its_tars_wherever_they_lie(tars: Path, bucket:
             assert [Path(url).name for url in expand(pattern)] == names, pattern
 
 
+@pytest.mark.parametrize("url", ["nosuch://bucket/{000..001}.tar", "nosuch://bucket/*.tar", "nosuch://bucket/a"])
+def test_a_protocol_that_is_not_spoken_is_named_in_one_line(url: str) -> None:
+    with pytest.raises(ShardError, match=r"^nosuch://bucket/.*: Protocol not known: nosuch$"):
+        source(url)
+
+
+def test_a_large_tar_behind_a_server_without_parts_of_files_is_refused_in_one_line(tmp_path: Path) -> None:
+    with webdataset.TarWriter(str(tmp_path / "a.tar")) as sink:
+        for number in range(12):
+            sink.write({"__key__": f"{number}", "mp4": bytes(1 << 20), "txt": "text"})
+    with file_server(tmp_path, ranges=False) as url, pytest.raises(UserError, match=r"a\.tar: can't be read .*range"):
+        source(f"{url}/a.tar")
+
+
 def test_a_tar_written_anew_in_its_size_is_indexed_anew(tars: Path, bucket: str) -> None:
     before = source(f"{bucket}/000.tar")
     size = (tars / "000.tar").stat().st_size
@@ -136,10 +151,7 @@ def test_a_cache_too_small_for_other_peoples_tars_is_refused(bucket: str, tmp_pa
 def test_the_tars_of_the_next_window_come_while_this_one_is_read(bucket: str, tmp_path: Path) -> None:
     stream = source(bucket, cache=tmp_path / "cache").epoch(0)
     next(stream)
-    until = time.monotonic() + 20
-    while len(list((tmp_path / "cache").glob("*.tar"))) < 2 and time.monotonic() < until:
-        time.sleep(0.01)
-    assert len(list((tmp_path / "cache").glob("*.tar"))) == 2
+    until(lambda: len(list((tmp_path / "cache").glob("*.tar"))) == 2, "the tar of the next window")
 
 
 def test_reading_does_not_keep_a_tar_before_one_that_is_yet_to_be_read(bucket: str, tars: Path, tmp_path: Path) -> None:

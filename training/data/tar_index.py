@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from glob import glob
 from itertools import groupby
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, cast
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from runtime.config import content_hash
 from runtime.errors import MachineError, UserError, is_machine_fault
 from shards.errors import ShardError
+from shards.store import remote_filesystem
 from training.data.cache import again_and_again, is_remote, store_of
 
 Sample = dict[str, Any]
@@ -64,6 +64,7 @@ def expand(pattern: str) -> list[str]:
 
     Raises:
         UserError: none.
+        ShardError: the URL's protocol is unknown, or the package that speaks it is not installed.
     """
     found: list[str] = []
     for name in _braces(pattern.removeprefix("file://")):
@@ -89,10 +90,10 @@ def index_tar(url: str, folder: Path) -> TarFacts:
 
     Raises:
         UserError: there is no such tar.
-        ShardError: it is compressed, damaged or cut short.
+        ShardError: it is compressed, damaged or cut short, or behind a protocol that is not spoken here.
     """
     try:
-        with fsspec.open(url, "rb") as file:
+        with _open(url) as file:
             size = int(file.seek(0, 2))
             index = folder / f"{content_hash(url, size, _token(url), _LAYOUT)}.parquet"
             if not index.is_file():
@@ -100,10 +101,13 @@ def index_tar(url: str, folder: Path) -> TarFacts:
                 _keep(list(_samples(file, size, url)), index)
     except FileNotFoundError:
         raise UserError(f"--shards {url}: no such tar") from None
-    except OSError as error:
+    except ShardError:
+        raise
+    except (OSError, ValueError) as error:  # the latter: a web server that gives no parts of files
         if is_machine_fault(error):
             raise MachineError(f"--shards {url}: {error}") from None
-        raise UserError(f"--shards {url}: can't be read ({error})") from None
+        said = (str(error) or type(error).__name__).partition(". ")[0]
+        raise UserError(f"--shards {url}: can't be read ({said}); copy it to a folder or another store") from None
     members = pq.read_schema(index).metadata[_DIGEST].decode()
     return TarFacts(url, index, content_hash(PurePosixPath(url).name, size, members), size)
 
@@ -131,14 +135,21 @@ def _braces(pattern: str) -> Iterator[str]:
 
 
 def _expand_remote(name: str) -> list[str]:
-    filesystem, path = fsspec.core.url_to_fs(name)
+    filesystem, path = remote_filesystem(name)
     if _GLOB.search(name):
         hits = filesystem.glob(path)
     elif not PurePosixPath(path).suffix and filesystem.isdir(path):
-        hits = filesystem.glob(f"{path.rstrip('/')}/*.tar")
+        hits = filesystem.glob(f"{path}/*.tar")
     else:
         hits = [path]
     return [str(filesystem.unstrip_protocol(hit)) for hit in hits]
+
+
+def _open(url: str) -> IO[bytes]:
+    if not is_remote(url):
+        return Path(url).open("rb")
+    filesystem, path = remote_filesystem(url)
+    return cast("IO[bytes]", filesystem.open(path, "rb"))
 
 
 def _token(url: str) -> str:
