@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 import torch
 from pydantic import ValidationError
+from support.full_disk import files_up_to
 from support.toy_training import ToyBatches, toy_run
 
 from runtime.errors import MachineError, UserError
+from training.engine.hold import alone_in
 from training.engine.loop import STOPPED, LoopSettings, train
 from training.engine.optim import OptimSettings
 from training.engine.task import NonFiniteLoss
@@ -218,3 +222,112 @@ def test_a_file_in_the_place_of_a_checkpoint_is_refused(tmp_path):
     train(toy_run(tmp_path))
     with pytest.raises(UserError, match=r"no checkpoint\.json"):
         train(toy_run(tmp_path), str(tmp_path / "settings.yaml"))
+
+
+def cut_all(folder: Path) -> dict[str, int]:
+    for state in folder.rglob("train_state.pt"):
+        state.write_bytes(state.read_bytes()[:-7])
+    return {str(path): path.stat().st_size for path in (folder / "checkpoints").rglob("*")}
+
+
+@pytest.mark.parametrize(
+    ("resume", "said"), [("auto", "not one of its 2 checkpoints is whole"), ("never", "holds a run")]
+)
+def test_a_run_whose_checkpoints_are_all_cut_short_is_not_begun_anew_over_them(tmp_path, resume, said):
+    train(toy_run(tmp_path))
+    before = cut_all(tmp_path)
+    with pytest.raises(UserError, match=said):
+        train(toy_run(tmp_path), resume)
+    assert before == {str(path): path.stat().st_size for path in (tmp_path / "checkpoints").rglob("*")}
+
+
+def test_checkpoints_of_another_format_are_refused_and_stay(tmp_path):
+    train(toy_run(tmp_path))
+    newest = tmp_path / "checkpoints" / "step-00000010" / "checkpoint.json"
+    newest.write_text(newest.read_text().replace('"format": 1', '"format": 2'))
+    with pytest.raises(UserError, match="checkpoint format 2, this version reads 1"):
+        train(toy_run(tmp_path, steps=12), "auto")
+    assert steps_of(tmp_path) == ["step-00000008", "step-00000010"]
+
+
+def test_a_checkpoint_of_another_run_does_not_displace_those_of_the_folder(tmp_path):
+    train(toy_run(tmp_path / "one"))
+    train(toy_run(tmp_path / "other", steps=4))
+    with pytest.raises(UserError, match="has checkpoints of its own"):
+        train(toy_run(tmp_path / "one", steps=12), str(tmp_path / "other" / "checkpoints" / "step-00000002"))
+    assert steps_of(tmp_path / "one") == ["step-00000008", "step-00000010"]
+
+
+def test_a_copy_that_a_user_made_of_a_checkpoint_is_left_alone(tmp_path):
+    train(toy_run(tmp_path))
+    copy = tmp_path / "checkpoints" / "step-00000008-good"
+    shutil.copytree(tmp_path / "checkpoints" / "step-00000008", copy)
+    assert train(toy_run(tmp_path, steps=14), "auto") == 0
+    assert steps_of(tmp_path) == ["step-00000008-good", "step-00000012", "step-00000014"]
+
+
+@pytest.mark.parametrize(("too_large", "limit"), [(1 << 20, 1 << 19), (10, 4000)], ids=["model", "optimizer"])
+def test_a_full_disk_ends_the_run_in_one_line_and_leaves_the_last_checkpoint_whole(tmp_path, too_large, limit):
+    train(toy_run(tmp_path, steps=4))
+    run = toy_run(tmp_path, evaluate_every=0)
+    run.task.save = lambda folder: (folder / "toy.pt").write_bytes(bytes(too_large))
+    with files_up_to(limit), pytest.raises(MachineError, match="step-00000006: can't be written"):
+        train(run, "auto")
+    assert steps_of(tmp_path) == ["step-00000002", "step-00000004"]
+    assert train(toy_run(tmp_path), "auto") == 0
+
+
+def test_two_runs_do_not_write_into_one_folder(tmp_path):
+    with alone_in(tmp_path), pytest.raises(UserError, match="another run is writing there"):
+        train(toy_run(tmp_path))
+    assert train(toy_run(tmp_path)) == 0
+
+
+def val_steps(folder: Path) -> list[int]:
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [row["step"] for row in rows if row["kind"] == "val"]
+
+
+def test_a_signal_does_not_wait_for_scores_and_they_are_made_when_the_run_goes_on(tmp_path):
+    first = toy_run(tmp_path, stop_at(ToyBatches(), 3), evaluate_every=4)
+    assert train(first) == STOPPED
+    assert first.task.evaluated == 0
+    assert train(toy_run(tmp_path, evaluate_every=4), "auto") == 0
+    assert val_steps(tmp_path) == [4, 8, 10]
+
+
+def test_scores_that_fail_cost_no_training(tmp_path):
+    run = toy_run(tmp_path, evaluate_every=4, save_every=4)
+
+    def fail() -> dict[str, float]:
+        raise MachineError("GPU lost")
+
+    run.task.evaluate = fail
+    with pytest.raises(MachineError, match="GPU lost"):
+        train(run)
+    assert steps_of(tmp_path) == ["step-00000004"]
+
+
+def test_a_run_stopped_at_its_last_step_makes_its_scores_afterwards(tmp_path):
+    assert train(toy_run(tmp_path, stop_at(ToyBatches(), 9))) == STOPPED
+    again = toy_run(tmp_path)
+    assert train(again, "auto") == 0
+    assert (again.task.losses, val_steps(tmp_path)) == ([], [10])
+    assert (tmp_path / "best" / "score.json").exists()
+
+
+def test_a_score_that_is_no_number_is_never_the_best(tmp_path):
+    run = toy_run(tmp_path, evaluate_every=2)
+    found = iter([math.nan, 1.0, math.nan, 3.0, 2.0])
+    run.task.evaluate = lambda: {"score": next(found)}
+    train(run)
+    assert json.loads((tmp_path / "best" / "score.json").read_text())["step"] == 8
+
+
+def test_what_scoring_draws_at_random_does_not_disturb_training(tmp_path):
+    plain = toy_run(tmp_path / "plain", evaluate_every=0)
+    train(plain)
+    scored = toy_run(tmp_path / "scored", evaluate_every=1)
+    scored.task.evaluate = lambda: {"score": float(torch.rand(()))}
+    train(scored)
+    assert scored.task.losses == plain.task.losses

@@ -13,11 +13,11 @@ from training.engine.metrics import (
     METRICS_FILE,
     Meter,
     MetricsWriter,
-    SkipGuard,
     Step,
     _peak_by_name,
     peak_flops,
 )
+from training.engine.skips import SkipGuard
 from training.engine.task import StepReport
 
 

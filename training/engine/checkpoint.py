@@ -14,16 +14,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import torch
+from safetensors import SafetensorError
 
-from runtime.errors import UserError
+from runtime.errors import MachineError, UserError
 from runtime.log import get_logger
+from training.engine.compute import set_random_state
 from training.engine.task import Task
 
 FOLDER: Final = "checkpoints"
@@ -32,6 +36,7 @@ _RECORD: Final = "checkpoint.json"
 _STATE: Final = "train_state.pt"
 _PARTIAL: Final = ".partial"
 _FORMAT: Final = 1
+_NAME: Final = re.compile(r"step-(\d{8,})")
 
 _log = get_logger(__name__)
 
@@ -61,6 +66,10 @@ class Record:
     format: int = _FORMAT
 
 
+class CutShort(UserError):
+    """A checkpoint that is not what was written."""
+
+
 def save_checkpoint(
     run: Path, task: Task, optimizer: torch.optim.Optimizer, random_states: list[Any], record: Record, keep: int
 ) -> Path:
@@ -70,43 +79,66 @@ def save_checkpoint(
         run: the run's folder.
         task: what is trained.
         optimizer: its state is saved whole.
-        random_states: `random_state()` of every rank, in order.
+        random_states: `compute.random_state()` of every rank, in order.
         record: `files` is filled in here.
         keep: checkpoints that stay.
 
     Returns:
         The checkpoint's folder.
+
+    Raises:
+        MachineError: it can't be written; what was there before stays.
     """
     folder = run / FOLDER / f"step-{record.step:08d}"
-    partial = _empty(folder.with_name(folder.name + _PARTIAL))
-    task.save(partial)
-    torch.save({"optimizer": optimizer.state_dict(), "random": random_states}, partial / _STATE)
-    names = sorted(path.name for path in partial.iterdir())
-    files = {name: ((partial / name).stat().st_size, _sha256(partial / name)) for name in names}
-    _write_json(partial / _RECORD, asdict(record) | {"files": files})
-    _swap(partial, folder)
-    for old in _folders(run)[:-keep]:
+    with _written(folder) as partial:
+        task.save(partial)
+        _write_state(partial / _STATE, {"optimizer": optimizer.state_dict(), "random": random_states})
+        names = sorted(path.name for path in partial.iterdir())
+        files = {name: ((partial / name).stat().st_size, _sha256(partial / name)) for name in names}
+        _write_json(partial / _RECORD, asdict(record) | {"files": files})
+    for old in checkpoints(run)[:-keep]:
         shutil.rmtree(old)
     return folder
 
 
 def save_best(run: Path, task: Task, facts: Mapping[str, Any]) -> None:
-    """Replace ``RUN/best`` by the task's files as they are now, with `facts` (step, scores) in ``score.json``."""
-    partial = _empty(run / f"{BEST}{_PARTIAL}")
-    task.save(partial)
-    _write_json(partial / "score.json", dict(facts))
-    _swap(partial, run / BEST)
+    """Replace ``RUN/best`` by the task's files as they are now, with `facts` (step, scores) in ``score.json``.
+
+    Raises:
+        MachineError: it can't be written; what was there before stays.
+    """
+    with _written(run / BEST) as partial:
+        task.save(partial)
+        _write_json(partial / "score.json", dict(facts))
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """The checkpoints of a run, whole or not, oldest first; folders that a user made beside them are none."""
+    return sorted(path for path in (run / FOLDER).glob("step-*") if _NAME.fullmatch(path.name))
 
 
 def newest(run: Path) -> Path | None:
-    """The newest whole checkpoint of a run; one that is cut short is named in a warning and passed over."""
-    for folder in reversed(_folders(run)):
+    """The newest whole checkpoint of a run, none where there are no checkpoints.
+
+    One that is cut short is named in a warning and passed over.
+
+    Raises:
+        UserError: there are checkpoints, and not one is whole; or the newest is of another format.
+        MachineError: the newest can't be read.
+    """
+    found = checkpoints(run)
+    for folder in reversed(found):
         try:
             read_record(folder)
-        except UserError as cut:
+        except CutShort as cut:
             _log.warning("%s; going back to the one before", cut)
             continue
         return folder
+    if found:
+        raise UserError(
+            f"--output {run}: not one of its {len(found)} checkpoints is whole; begin anew in another folder, or move "
+            f"{run / FOLDER} away"
+        )
     return None
 
 
@@ -114,7 +146,9 @@ def read_record(folder: Path) -> Record:
     """The record of a checkpoint, after a look at the size of each of its files.
 
     Raises:
-        UserError: no checkpoint, one of another format, or one that is cut short.
+        CutShort: it is damaged, or a file of it is missing.
+        UserError: no checkpoint, or one of another format.
+        MachineError: it is there and can't be read.
     """
     try:
         values = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
@@ -123,13 +157,15 @@ def read_record(folder: Path) -> Record:
         identity = RunIdentity(**values.pop("identity"))
         record = Record(identity=identity, **values)
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"--resume {folder}: no {_RECORD}; name a folder step-… of a run") from None
-    except (OSError, KeyError, TypeError, ValueError):
-        raise UserError(f"--resume {folder}: {_RECORD} can't be read; the checkpoint is damaged") from None
+        raise CutShort(f"--resume {folder}: no {_RECORD}; name a folder step-… of a run") from None
+    except OSError as error:
+        raise MachineError(f"--resume {folder}: {_RECORD} can't be read ({error.strerror})") from None
+    except (KeyError, TypeError, ValueError):
+        raise CutShort(f"--resume {folder}: {_RECORD} can't be read; the checkpoint is damaged") from None
     for name, (size, _) in record.files.items():
         path = folder / name
         if not path.is_file() or path.stat().st_size != size:
-            raise UserError(f"--resume {folder}: {name} is missing or cut short; use an older checkpoint")
+            raise CutShort(f"--resume {folder}: {name} is missing or cut short; use an older checkpoint")
     return record
 
 
@@ -146,7 +182,7 @@ def restore(folder: Path, record: Record, task: Task, optimizer: torch.optim.Opt
     state = torch.load(folder / _STATE, map_location="cpu", weights_only=True)
     optimizer.load_state_dict(_with_own_settings(state["optimizer"], optimizer, folder))
     if rank < len(state["random"]):
-        _set_random_state(state["random"][rank])
+        set_random_state(state["random"][rank])
 
 
 def _with_own_settings(saved: dict[str, Any], optimizer: torch.optim.Optimizer, folder: Path) -> dict[str, Any]:
@@ -164,7 +200,7 @@ def _with_own_settings(saved: dict[str, Any], optimizer: torch.optim.Optimizer, 
 
 def drop_after(run: Path, step: int) -> None:
     """Remove checkpoints of later steps: the run went back behind them, and they are no longer its own."""
-    for folder in _folders(run):
+    for folder in checkpoints(run):
         if int(folder.name.removeprefix("step-")) > step:
             _log.warning("%s is removed: the run goes on from step %d", folder, step)
             shutil.rmtree(folder)
@@ -200,18 +236,6 @@ def check_same_run(folder: Path, record: Record, now: RunIdentity) -> None:
         )
 
 
-def random_state() -> dict[str, Any]:
-    """This rank's random state, as `save_checkpoint` takes it."""
-    cuda = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
-    return {"cpu": torch.get_rng_state(), "cuda": cuda}
-
-
-def _set_random_state(state: Mapping[str, Any]) -> None:
-    torch.set_rng_state(state["cpu"])
-    if state["cuda"] is not None and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"])
-
-
 def _differences(then: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[str]:
     found = []
     for name in sorted({*then, *now}):
@@ -223,15 +247,24 @@ def _differences(then: Mapping[str, Any], now: Mapping[str, Any], path: str = ""
     return found
 
 
-def _folders(run: Path) -> list[Path]:
-    """The checkpoints of a run, oldest first."""
-    return sorted(path for path in (run / FOLDER).glob("step-*") if not path.suffix)
+@contextmanager
+def _written(folder: Path) -> Iterator[Path]:
+    """An empty folder to write into, put in the place of `folder` when the block has ended.
 
+    After a fault it is removed: on a full disk, room is made for what the user does next.
 
-def _empty(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
+    Raises:
+        MachineError: it can't be written.
+    """
+    partial = folder.with_name(folder.name + _PARTIAL)
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+        _swap(partial, folder)
+    except (OSError, SafetensorError) as fault:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise MachineError(f"{folder}: can't be written ({fault}); what was saved before is whole") from fault
 
 
 def _swap(partial: Path, folder: Path) -> None:
@@ -242,6 +275,15 @@ def _swap(partial: Path, folder: Path) -> None:
         folder.rename(old)
     partial.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_state(path: Path, values: Mapping[str, Any]) -> None:
+    try:
+        torch.save(values, path)
+    except RuntimeError as fault:  # what torch's writer makes of a full disk
+        raise OSError(f"the disk is full or gone: {str(fault).splitlines()[0]}") from fault
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:

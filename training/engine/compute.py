@@ -5,7 +5,7 @@ Tasks stand on this; it knows no model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -93,3 +93,16 @@ def sum_gradient(parameter: nn.Parameter, ranks: Ranks) -> None:
 def gradients_meet(module: nn.Module, now: bool) -> AbstractContextManager[Any]:
     """Ranks exchange gradients in the last micro-batch only."""
     return module.no_sync() if isinstance(module, DistributedDataParallel) and not now else nullcontext()
+
+
+def random_state() -> dict[str, Any]:
+    """What this rank's next random numbers depend on, as `set_random_state` takes it."""
+    cuda = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def set_random_state(state: Mapping[str, Any]) -> None:
+    """Draw from here on as from where `random_state` was asked."""
+    torch.set_rng_state(state["cpu"])
+    if state["cuda"] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])

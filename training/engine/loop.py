@@ -7,15 +7,12 @@ gradients, `Batches` come in an order that can be returned to. Every rank runs t
 from __future__ import annotations
 
 import math
-import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final
 
 import torch
@@ -27,21 +24,26 @@ from runtime.errors import UserError
 from runtime.log import get_logger
 from training.engine.checkpoint import (
     BEST,
+    FOLDER,
     Record,
     RunIdentity,
     best_score,
     check_same_run,
+    checkpoints,
     drop_after,
     newest,
-    random_state,
     read_record,
     restore,
     save_best,
     save_checkpoint,
 )
-from training.engine.distributed import Ranks, barrier, gather_objects, sum_over
-from training.engine.metrics import Meter, MetricsWriter, SkipGuard, Step, peak_flops
+from training.engine.compute import random_state, set_random_state
+from training.engine.distributed import Ranks, any_rank, barrier, gather_objects, sum_over
+from training.engine.hold import alone_in
+from training.engine.metrics import Meter, MetricsWriter, Step, is_recorded, peak_flops
 from training.engine.optim import OptimSettings, build_optimizer, learning_rate, set_learning_rate
+from training.engine.skips import SkipGuard
+from training.engine.stop import StopSignal
 from training.engine.task import Batches, NonFiniteLoss, Task
 
 STOPPED: Final = 143
@@ -107,7 +109,7 @@ class Run:
     """All settings as plain values: written beside the checkpoints and into each."""
     best_score: float | None = None
     """The best held-out score so far."""
-    stop: StopSignal = field(default_factory=lambda: StopSignal())
+    stop: StopSignal = field(default_factory=StopSignal)
 
 
 def train(run: Run, resume: str = "never") -> int:
@@ -122,21 +124,31 @@ def train(run: Run, resume: str = "never") -> int:
         Exit status: 0, or `STOPPED`.
 
     Raises:
-        UserError: the checkpoint does not fit, or too much of the data can't be used.
+        UserError: the checkpoint does not fit, another run holds the folder, or too much of the data can't be used.
+        MachineError: a checkpoint can't be written or read.
         NonFiniteLoss: with the keys of the batch.
     """
+    with alone_in(run.folder, enabled=run.ranks.is_main):
+        return _train(run, resume)
+
+
+def _train(run: Run, resume: str) -> int:
     optimizer = build_optimizer(run.task.module, run.optim, run.task.is_new)
     total = run.loop.total_steps(run.batches.steps_per_epoch)
     done = _resume(run, optimizer, resume)
     _meet(run, done, resume)
+    owes_scores = _owes_scores(run, done, total)
     if done >= total:
         _log.warning("nothing to do: the checkpoint has %d of %d steps", done, total)
-        return 0
+        if not owes_scores:
+            return 0
     if run.ranks.is_main:
         drop_after(run.folder, done)
         run.folder.mkdir(parents=True, exist_ok=True)
         (run.folder / SETTINGS).write_text(yaml.safe_dump(dict(run.settings), sort_keys=False), encoding="utf-8")
     with run.stop.listening(), MetricsWriter(run.folder, done, enabled=run.ranks.is_main) as writer:
+        if owes_scores:
+            _evaluate(run, done, writer)
         status = _steps(run, optimizer, done, total, writer)
     if run.ranks.is_main:
         best = (
@@ -166,13 +178,14 @@ def _steps(run: Run, optimizer: torch.optim.Optimizer, done: int, total: int, wr
         meter.add(Step(report, used, now - last, waited, run.task.flops(batch), rate, norm, batch.skips))
         if done % run.loop.log_every == 0 or done == total:
             _report(run, meter, writer, done, total)
-        _milestones(run, optimizer, done, total, writer)
-        last = time.perf_counter()  # scores and checkpoints are no training time
-        if stop:
-            if not _saves(run, done, total):
-                _save(run, optimizer, done)
+        if stop or done == total or done % run.loop.save_every == 0:
+            _save(run, optimizer, done)
+        if stop:  # whoever sent the signal may not wait for scores: they are made when the run goes on
             _log.warning("stopped by a signal after step %d; --resume auto goes on from there", done)
-            return 0 if done == total else STOPPED
+            return STOPPED
+        if _evaluates(run, done, total):
+            _evaluate(run, done, writer)
+        last = time.perf_counter()  # scores and checkpoints are no training time
     return 0
 
 
@@ -210,33 +223,34 @@ def _update(run: Run, optimizer: torch.optim.Optimizer, keys: list[str]) -> floa
     return norm
 
 
-def _milestones(run: Run, optimizer: torch.optim.Optimizer, done: int, total: int, writer: MetricsWriter) -> None:
-    """Evaluate and save where it is due; the last step is always both."""
+def _evaluates(run: Run, done: int, total: int) -> bool:
     every = run.loop.evaluate_every
-    if done == total or (every and done % every == 0):
-        _evaluate(run, done, writer)
-    if _saves(run, done, total):
-        _save(run, optimizer, done)
+    return done == total or bool(every and done % every == 0)
 
 
-def _saves(run: Run, done: int, total: int) -> bool:
-    return done == total or done % run.loop.save_every == 0
+def _owes_scores(run: Run, done: int, total: int) -> bool:
+    """Whether the run ended between a checkpoint and the scores that belong to it."""
+    owes = run.ranks.is_main and done > 0 and _evaluates(run, done, total)
+    return any_rank(owes and not is_recorded(run.folder, done, "val"), run.ranks)
 
 
 def _evaluate(run: Run, done: int, writer: MetricsWriter) -> None:
+    """Score, and keep the best; what scoring draws does not disturb training."""
+    state = random_state()
     scores = dict(run.task.evaluate())
+    set_random_state(state)
     if not scores:
         return
-    writer.write(done, scores, kind="val")
     if run.ranks.is_main:
         print(
             f"step {done} · held out · " + " ".join(f"{name} {value:.4g}" for name, value in scores.items()), flush=True
         )
     score = scores[run.task.best_by]
-    if run.best_score is None or score > run.best_score:
+    if math.isfinite(score) and (run.best_score is None or score > run.best_score):
         run.best_score = score
         if run.ranks.is_main:
             save_best(run.folder, run.task, {"step": done, "best_by": run.task.best_by, "scores": scores})
+    writer.write(done, scores, kind="val")  # last: what is not recorded is made again when the run goes on
 
 
 def _save(run: Run, optimizer: torch.optim.Optimizer, done: int) -> None:
@@ -249,12 +263,18 @@ def _save(run: Run, optimizer: torch.optim.Optimizer, done: int) -> None:
 
 def _resume(run: Run, optimizer: torch.optim.Optimizer, resume: str) -> int:
     """Bring everything to where a checkpoint left it; the number of steps done."""
+    own = checkpoints(run.folder)
+    if resume == "never" and own:
+        raise UserError(f"--output {run.folder}: holds a run; go on with --resume auto, or name another folder")
     folder = newest(run.folder) if resume in ("never", "auto") else Path(resume)
     if folder is None:
         return 0
-    if resume == "never":
-        raise UserError(f"--output {run.folder}: holds a run; go on with --resume auto, or name another folder")
     record = read_record(folder)
+    if own and folder.resolve().parent != (run.folder / FOLDER).resolve():
+        raise UserError(
+            f"--resume {folder}: is of another run than --output {run.folder}, which has checkpoints of its own; go on "
+            "with --resume auto, or name another --output"
+        )
     check_same_run(folder, record, _identity(run))
     restore(folder, record, run.task, optimizer, run.ranks.rank)
     run.best_score = best_score(run.folder, run.task.best_by)
@@ -278,25 +298,3 @@ def _meet(run: Run, done: int, resume: str) -> None:
 
 def _identity(run: Run) -> RunIdentity:
     return RunIdentity(run.loop.batch_size, run.batches.identity, run.task.architecture)
-
-
-class StopSignal:
-    """Remembers that SIGTERM (or Ctrl-C, once) asked the run to stop; the loop saves after the step at hand."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Catch the signals as long as the block runs."""
-        before = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.asked = True

@@ -1,14 +1,14 @@
 """What a run says of itself: how fast it is, what it waits for, what it had to leave out.
 
 The loop hands each step to a `Meter`; every few steps it takes a `Reading` from it, prints its `text` and has a
-`MetricsWriter` keep its `record`. A `SkipGuard` stops a run that can no longer use its data.
+`MetricsWriter` keep its `record`.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,6 @@ from typing import Final
 import torch
 from torch.utils.tensorboard.writer import SummaryWriter
 
-from runtime.errors import UserError
 from training.engine.task import StepReport
 
 METRICS_FILE: Final = "metrics.jsonl"
@@ -233,43 +232,13 @@ class MetricsWriter:
         self.close()
 
 
-class SkipGuard:
-    """Stops the run when too much of the newest data could not be used: that is no longer an accident."""
-
-    def __init__(self, share: float = 0.5, window: int = 200, least: int = 20) -> None:
-        """Set the limits.
-
-        Args:
-            share: highest share of unusable clips, 0 to 1.
-            window: how many of the newest clips are looked at (whole batches: at least so many, once there are).
-            least: unusable clips below which nothing is concluded.
-        """
-        self._share, self._window, self._least = share, window, least
-        self._batches: deque[tuple[int, Counter[str], tuple[str, ...]]] = deque()
-
-    def add(self, clips: int, skips: Mapping[str, int], examples: Sequence[str] = ()) -> None:
-        """Take in one batch.
-
-        Args:
-            clips: clips it was to have.
-            skips: those that could not be used, by reason.
-            examples: some of those, and what was said of them.
-
-        Raises:
-            UserError: more than the share could not be used; names reasons and two examples.
-        """
-        self._batches.append((clips, Counter(skips), tuple(examples[:2])))
-        while sum(n for n, _, _ in self._batches) - self._batches[0][0] >= self._window:
-            self._batches.popleft()
-        seen = sum(n for n, _, _ in self._batches)
-        reasons = sum((c for _, c, _ in self._batches), Counter[str]())
-        if reasons.total() >= self._least and reasons.total() > self._share * seen:
-            named = ", ".join(f"{reason} {n}" for reason, n in reasons.most_common())
-            clips_named = [said for _, _, of_batch in self._batches for said in of_batch][:2]
-            raise UserError(
-                f"data: {reasons.total()} of the last {seen} clips could not be used ({named}), for example "
-                f"{' and '.join(clips_named) or '(none named)'}: check the data (`curate check`), or the access to it"
-            )
+def is_recorded(folder: Path, step: int, kind: str) -> bool:
+    """Whether the metrics in `folder` have a line of this step and kind."""
+    path = folder / METRICS_FILE
+    if not path.exists():
+        return False
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return any(_step_of(line) == step and json.loads(line).get("kind") == kind for line in lines)
 
 
 def _peak_by_name(device_name: str) -> tuple[float | None, str]:

@@ -80,9 +80,11 @@ def _model_folder(checkpoint: Path) -> Path:
     """The folder with the model itself."""
     if format_of(checkpoint) in _KINDS:
         return checkpoint
-    for folder in (checkpoint / BEST, newest(checkpoint)):
-        if folder is not None and format_of(folder) in _KINDS:
-            return folder
+    if format_of(checkpoint / BEST) in _KINDS:
+        return checkpoint / BEST
+    folder = newest(checkpoint)
+    if folder is not None and format_of(folder) in _KINDS:
+        return folder
     raise UserError(
         f"export of {checkpoint}: no student and no teacher lies there (a folder with {CONFIG} and weights); name a "
         "folder that `train-vidlankd student` or `train-vidlankd teacher` wrote"

@@ -1,0 +1,47 @@
+"""Stops a run that can no longer use its data."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+
+from runtime.errors import UserError
+
+
+class SkipGuard:
+    """Stops the run when too much of the newest data could not be used: that is no longer an accident."""
+
+    def __init__(self, share: float = 0.5, window: int = 200, least: int = 20) -> None:
+        """Set the limits.
+
+        Args:
+            share: highest share of unusable clips, 0 to 1.
+            window: how many of the newest clips are looked at (whole batches: at least so many, once there are).
+            least: unusable clips below which nothing is concluded.
+        """
+        self._share, self._window, self._least = share, window, least
+        self._batches: deque[tuple[int, Counter[str], tuple[str, ...]]] = deque()
+
+    def add(self, clips: int, skips: Mapping[str, int], examples: Sequence[str] = ()) -> None:
+        """Take in one batch.
+
+        Args:
+            clips: clips it was to have.
+            skips: those that could not be used, by reason.
+            examples: some of those, and what was said of them.
+
+        Raises:
+            UserError: more than the share could not be used; names reasons and two examples.
+        """
+        self._batches.append((clips, Counter(skips), tuple(examples[:2])))
+        while sum(n for n, _, _ in self._batches) - self._batches[0][0] >= self._window:
+            self._batches.popleft()
+        seen = sum(n for n, _, _ in self._batches)
+        reasons = sum((c for _, c, _ in self._batches), Counter[str]())
+        if reasons.total() >= self._least and reasons.total() > self._share * seen:
+            named = ", ".join(f"{reason} {n}" for reason, n in reasons.most_common())
+            clips_named = [said for _, _, of_batch in self._batches for said in of_batch][:2]
+            raise UserError(
+                f"data: {reasons.total()} of the last {seen} clips could not be used ({named}), for example "
+                f"{' and '.join(clips_named) or '(none named)'}: check the data (`curate check`), or the access to it"
+            )
