@@ -121,3 +121,34 @@ def test_the_temperature_stays_within_its_bound():
         task.module.logit_scale.fill_(10)
     task.after_step()
     assert task.module.logit_scale.exp().item() == pytest.approx(20)
+
+
+def test_micro_batches_drop_the_same_in_both_passes():
+    task = VidlaTask(model(), LOSS, ComputeSettings(device="cpu", micro_batch=3), Ranks())
+    task.module.text.token_embedding = torch.nn.Sequential(task.module.text.token_embedding, torch.nn.Dropout(0.5))
+    seen = []
+    task.module.text.register_forward_hook(lambda module, inputs, output: seen.append(output.detach()))
+    task.step(batch())
+    first, second = seen[: len(seen) // 2], seen[len(seen) // 2 :]
+    assert all(torch.equal(before, after) for before, after in zip(first, second, strict=True))
+    assert not torch.equal(first[0], task.module.text(batch().tokens["subtitle"][:3]))
+
+
+def shares_present(ranks: Ranks) -> dict[str, float]:
+    share = CLIPS // ranks.world_size
+    task = VidlaTask(model(), LOSS, ComputeSettings(device="cpu"), ranks)
+    return dict(task.step(batch(slice(ranks.rank * share, (ranks.rank + 1) * share))).facts)
+
+
+def test_the_share_of_present_texts_is_that_of_the_global_batch(tmp_path):
+    expected = shares_present(Ranks())
+    assert expected["present_subtitle"] == 5 / 8
+    for found in on_ranks(2, shares_present, tmp_path):
+        assert found == pytest.approx(expected)
+
+
+def test_flops_of_the_text_tower_are_those_of_its_formula():
+    length, width = TEXT["context_length"], TEXT["width"]
+    layer = 2 * length * width * 12 * width + 4 * length**2 * width
+    counted = FlopCount(model())._of_text(length)
+    assert counted == TEXT["layers"] * layer + 2 * width * 24

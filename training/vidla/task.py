@@ -14,11 +14,21 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from training.data.records import Batch
-from training.engine.compute import ComputeSettings, choose_precision, gradients_meet, joined, scoring, sum_gradient
-from training.engine.distributed import Ranks, sum_over
+from training.engine.compute import (
+    ComputeSettings,
+    choose_precision,
+    gradients_meet,
+    joined,
+    random_state,
+    scoring,
+    set_random_state,
+    sum_gradient,
+)
+from training.engine.distributed import Ranks, mean_over, sum_over
 from training.engine.task import NonFiniteLoss, StepReport, to_device
 from training.vidla.compute import Towers, clips_of, split
 from training.vidla.export import load_weights, save
@@ -124,17 +134,22 @@ class VidlaTask:
         return losses
 
     def _step_in_parts(self, parts: Sequence[Batch], batch: Batch) -> dict[str, float]:
+        drawn, found = [], []
         with torch.no_grad():
-            video_BD, texts = _concatenate([self._embed(self.module, part) for part in parts])
+            for part in parts:
+                drawn.append(random_state())
+                found.append(self._embed(self.module, part))
+        video_BD, texts = _concatenate(found)
         for leaf in (video_BD, *texts.values()):
             leaf.requires_grad_()
         shares = self._shares((video_BD, texts), batch)
         losses = self._finite(shares, batch)
         self._differentiate(shares)
         begin = 0
-        for part in parts:
+        for part, state in zip(parts, drawn, strict=True):
             rows = slice(begin, begin + len(part))
             begin = rows.stop
+            set_random_state(state)  # a text tower may have dropout: both passes drop the same
             with gradients_meet(self._towers, now=begin == len(batch)):
                 video_PD, part_texts = self._embed(self._towers, part)
                 outputs = [video_PD, *(part_texts[term] for term in texts)]
@@ -170,7 +185,9 @@ class VidlaTask:
         (torch.stack(list(shares.values())).sum() * self._ranks.world_size).backward()
 
     def _facts(self, batch: Batch) -> dict[str, float]:
-        present = {f"present_{term}": float(rows.float().mean()) for term, rows in batch.present.items()}
+        rows = torch.stack([present_B.float().mean() for present_B in batch.present.values()])
+        shares = mean_over(to_device(rows, self._ranks.device), self._ranks).tolist()
+        present = {f"present_{term}": share for term, share in zip(batch.present, shares, strict=True)}
         return {"temperature": float(1 / self.module.logit_scale.detach().exp()), **present}
 
 
@@ -191,7 +208,7 @@ class FlopCount:
         if length not in self._text:
             counter = FlopCounterMode(display=False)
             device = self._model.logit_scale.device
-            with torch.no_grad(), counter:
+            with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:  # the counter misses a processor's own kernel
                 self._model.encode_text(torch.zeros(1, length, dtype=torch.int64, device=device))
             self._text[length] = float(counter.get_total_flops())
         return self._text[length]
