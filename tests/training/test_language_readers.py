@@ -11,7 +11,7 @@ from support.language_tasks import mnli_folder, sst2_folder, write_csv, write_sq
 from runtime.errors import UserError
 from training.evaluation.language import readers, squad
 from training.evaluation.language.data import check_places, read_task
-from training.evaluation.language.examples import MISPLACED, divide
+from training.evaluation.language.examples import MISPLACED, Answer, divide
 from training.evaluation.language.hub import fetch_task
 from training.evaluation.language.settings import LanguageSettings
 from training.evaluation.language.tasks import ENTRIES
@@ -199,6 +199,14 @@ def test_squad_answers_that_are_elsewhere_are_marked_and_noted(tmp_path: Path) -
     assert "1 answers that do not stand" in found.notes[0]
 
 
+def test_white_space_around_a_squad_answer_is_no_part_of_it(tmp_path: Path) -> None:
+    asked = [question(str(n), ("The cat", 0)) for n in range(19)]
+    path = write_squad(tmp_path / "dev.json", [("The cat fell.", [question("a", (" cat ", 3)), *asked])])
+    assert squad.read_squad1(path).examples[0].answers == (Answer("cat", 4),)
+    blank = write_squad(tmp_path / "blank.json", [("The cat fell.", [question("a", (" ", 3)), *asked])])
+    assert squad.read_squad1(blank).examples[0].answers[0].start == MISPLACED
+
+
 def test_both_squads_are_told_apart_in_one_folder(tmp_path: Path) -> None:
     for version in ("v1.1", "v2.0"):
         for split in ("train", "dev"):
@@ -226,6 +234,29 @@ def test_hub_parquet_gives_the_same_examples_as_the_official_files(tmp_path: Pat
     ours, theirs = (read_task("mnli", settings(folder, "mnli")) for folder in (tmp_path / "hub", official))
     assert ours.train.identity == theirs.train.identity
     assert list(ours.scored) == ["matched", "mismatched"]
+
+
+@pytest.mark.parametrize(
+    ("task", "columns"),
+    [
+        ("qnli", {"question": "what fell?", "sentence": "the cat fell", "label": 1}),
+        ("qqp", {"question1": "who fell?", "question2": "who is it that fell?", "label": 1}),
+        ("mnli", {"premise": "the cat fell", "hypothesis": "it sat", "label": 1}),
+        ("piqa", {"goal": "to fall", "sol1": "sit", "sol2": "jump", "label": 1}),
+    ],
+)
+def test_the_hubs_columns_and_numbered_labels_are_read_from_tables_of_text_too(
+    tmp_path: Path, task: str, columns: dict[str, object]
+) -> None:
+    split = "validation_matched" if task == "mnli" else "validation"
+    for name in ("train", split):
+        write_csv(tmp_path / task / f"{name}.csv", tuple(columns), [tuple(columns.values())])
+        path = tmp_path / f"{task}-lines" / f"{name}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(columns) + "\n")
+    for folder in (tmp_path / task, tmp_path / f"{task}-lines"):
+        found = read_task(task, settings(tmp_path, task, folders={task: str(folder)}))
+        assert [example.label for example in found.train.examples] == [1]
 
 
 def test_parquet_squad_and_numbered_files_below_their_split_are_read(tmp_path: Path) -> None:

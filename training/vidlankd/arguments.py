@@ -66,6 +66,8 @@ _EVALUATE_EXAMPLES = """\
 examples:
   train-vidlankd evaluate --model bert --tasks sst2,qnli,qqp,mnli,diagnostics --data glue/ --output glue.json
   train-vidlankd evaluate --model hf://google-bert/bert-base-uncased --tasks squad1,swag,piqa,tracie --data tasks/
+  train-vidlankd evaluate --model bert --data hub --set folders.diagnostics=glue/ --set folders.tracie=tracie/ \\
+    --set every.lr=5e-5 --set recipes.qqp.epochs=2
 """
 
 _GROUND_EXAMPLES = """\
@@ -168,7 +170,7 @@ def _add_student(parser: argparse.ArgumentParser) -> None:
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, metavar="FOLDER", help="an exported folder, or a model URI")
     parser.add_argument("--tasks", metavar="A,B", help="sst2,qnli,qqp,mnli,diagnostics,squad1,squad2,swag,piqa,tracie")
-    parser.add_argument("--data", metavar="DIR|hub", help="the tasks' published files, or `hub` to fetch them")
+    parser.add_argument("--data", metavar="DIR|hub", help="published files, a folder a task (SST-2, …), or `hub`")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="one fine-tuning for each (default 0 1 2)")
     parser.add_argument("--output", type=Path, default=Path("language.json"), metavar="FILE", help="the report")
     parser.add_argument("--device", metavar="NAME", help="cpu or cuda (default: a GPU where there is one)")

@@ -1,6 +1,6 @@
 """Published files of the tasks that choose between labels or endings, as examples: GLUE, TRACIE, SWAG, PIQA.
 
-Each reader takes one file, as officially distributed or as Parquet of the hub's copy, whose columns have other names.
+Each reader takes one file, as officially distributed or as the hub has it, whose columns have other names.
 SQuAD's files are read by `squad`.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from runtime.errors import UserError
 from training.evaluation.language.examples import Choice, Example, Labelled, Split
-from training.evaluation.language.rows import Row, read_rows
+from training.evaluation.language.rows import Row, column_of, read_rows
 
 Reader = Callable[[Path], Split]
 """One labelled file to its examples; raises `UserError`."""
@@ -25,13 +25,11 @@ TRACIE_LABELS: Final = ("entailment", "contradiction")
 CATEGORIES: Final = ("Lexical Semantics", "Predicate-Argument Structure", "Logic", "Knowledge")
 """Columns of GLUE's diagnostic set; each holds finer categories, divided by semicolons."""
 
-_DIGITS: Final = {"0": 0, "1": 1}
-
 
 def read_sst2(path: Path) -> Split:
     """SST-2: a sentence of a film review, negative or positive."""
     rows = read_rows(path, ("sentence", "label"))
-    return _split(path, (_labelled(row, "sentence", None, row.label("label", SST2_LABELS, _DIGITS)) for row in rows))
+    return _split(path, (_labelled(row, "sentence", None, row.label("label", SST2_LABELS)) for row in rows))
 
 
 def read_qnli(path: Path) -> Split:
@@ -42,7 +40,7 @@ def read_qnli(path: Path) -> Split:
 
 def read_qqp(path: Path) -> Split:
     """QQP: whether two questions ask the same. The official file has a few broken rows, which are counted and left."""
-    column = "label" if path.suffix == ".parquet" else "is_duplicate"
+    column = column_of(path, "is_duplicate", "label")
     columns = ("question1", "question2", column)
     whole: list[Row] = []
     broken = 0
@@ -56,13 +54,14 @@ def read_qqp(path: Path) -> Split:
     if broken > max(10, len(whole) // 100):
         raise UserError(f"{path}: {broken} of {len(whole) + broken} rows have too few columns; fetch the file again")
     notes = (f"{path.name}: {broken} broken rows left out",) if broken else ()
-    examples = (_labelled(row, "question1", "question2", row.label(column, QQP_LABELS, _DIGITS)) for row in whole)
+    examples = (_labelled(row, "question1", "question2", row.label(column, QQP_LABELS)) for row in whole)
     return _split(path, examples, notes)
 
 
 def read_mnli(path: Path) -> Split:
     """MNLI: premise and hypothesis."""
-    first, second, label = _nli_columns(path)
+    first = column_of(path, "premise", "sentence1")
+    second, label = ("hypothesis", "label") if first == "premise" else ("sentence2", "gold_label")
     rows = read_rows(path, (first, second, label))
     return _split(path, (_labelled(row, first, second, row.label(label, NLI_LABELS)) for row in rows))
 
@@ -94,7 +93,7 @@ def read_swag(path: Path) -> Split:
 
 def read_piqa(path: Path) -> Split:
     """PIQA: which of two solutions reaches a goal. Labels of ``x.jsonl`` lie beside it in ``x-labels.lst``."""
-    if path.suffix == ".parquet":
+    if column_of(path, "label", "goal") == "label":
         rows = read_rows(path, ("goal", "sol1", "sol2", "label"))
         return _split(path, (_piqa(row, row) for row in rows))
     labels = path.with_name(f"{path.stem}-labels.lst")
@@ -132,10 +131,6 @@ def _labelled(
         group=row.text(group or first),
         tags=tags,
     )
-
-
-def _nli_columns(path: Path) -> tuple[str, str, str]:
-    return ("premise", "hypothesis", "label") if path.suffix == ".parquet" else ("sentence1", "sentence2", "gold_label")
 
 
 def _categories(row: Row) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from training.evaluation.language.published import CONDITIONS, INSTABILITY, PUBL
 from training.evaluation.language.tasks import ENTRIES, TASKS, TaskName
 from training.evaluation.output import write_json
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Raised when the same settings would give other scores, or the file's form changes."""
 
 

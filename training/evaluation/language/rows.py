@@ -41,13 +41,12 @@ class Row:
             raise self.fault(f"column {column!r} holds {value!r}, not a text")
         return value
 
-    def label(self, column: str, names: Sequence[str], also: Mapping[str, int] | None = None) -> int:
-        """A label's number: by name, or as a number where the file holds numbers.
+    def label(self, column: str, names: Sequence[str]) -> int:
+        """A label's number: by name, or as a number (in tables without types, digits).
 
         Args:
             column: where it stands.
             names: the classes, in the order of their numbers.
-            also: further spellings.
 
         Raises:
             UserError: no label, or one that is not known.
@@ -57,9 +56,10 @@ class Row:
             raise self.fault(f"no label in column {column!r}; scoring needs labelled examples")
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names):
             return value
-        if value == -1:
+        if value in (-1, "-1"):
             raise self.fault(f"column {column!r} is -1: a test split without labels can't be scored")
-        known = {name: number for number, name in enumerate(names)} | dict(also or {})
+        known = {name: number for number, name in enumerate(names)}
+        known |= {str(number): number for number in range(len(names))}
         if str(value) not in known:
             raise self.fault(f"column {column!r} holds {value!r}, not one of {', '.join(known)}")
         return known[str(value)]
@@ -89,6 +89,16 @@ def read_rows(path: Path, columns: Sequence[str], *, may_lack: bool = False) -> 
         raise UserError(f"{path}: not UTF-8 (byte {error.start}); convert it first") from None
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror or error})") from None
+
+
+def column_of(path: Path, *names: str) -> str:
+    """The first of `names` that a file's first row has: official files and the hub's copies call one thing differently.
+
+    Returns:
+        The last of them where it has none, which `read_rows` then tells as missing.
+    """
+    row = next(read_rows(path, ()), None)
+    return next((name for name in names if row and name in row.values), names[-1])
 
 
 def _tsv(path: Path) -> Iterator[Row]:

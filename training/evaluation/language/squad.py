@@ -92,8 +92,12 @@ def _pairs(row: Row) -> list[tuple[str, int]]:
 
 
 def _question(key: str, context: str, question: str, given: list[tuple[str, int]]) -> Question:
-    """A question whose answers stand where they are said to; `MISPLACED` marks those that don't."""
-    answers = tuple(
-        Answer(text, start if context[start : start + len(text)] == text else MISPLACED) for text, start in given
-    )
-    return Question(key, context, question, answers, group=context)
+    """A question whose answers stand where they are said to."""
+    return Question(key, context, question, tuple(_answer(context, *each) for each in given), group=context)
+
+
+def _answer(context: str, text: str, start: int) -> Answer:
+    """An answer without white space around it, which is no part of any token; `MISPLACED` where it does not stand."""
+    words = text.strip()
+    stands = words and context[start : start + len(text)] == text
+    return Answer(words, start + len(text) - len(text.lstrip()) if stands else MISPLACED)
