@@ -7,17 +7,18 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 from support.broken_videos import path_of
 from support.curate_runs import (
     CHEAP,
+    RUN_SECONDS,
     Ended,
     all_rows,
     assert_texts_hold,
     careful,
     config_in,
     curate,
+    end_of,
     finished,
     has_image,
     latest_states,
@@ -28,23 +29,22 @@ from support.curate_runs import (
     wait_until,
 )
 from support.fake_llm import FakeLLM
+from support.processes import below, still_running
 
 from runtime.process import ffmpeg_binary
 from shards.lock import read_lock
 from shards.store import Store
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]  # one fixture has several runs, of `RUN_SECONDS` each
 
 
-def children(process) -> list[psutil.Process]:
-    """All processes below `process`."""
-    return psutil.Process(process.pid).children(recursive=True)
-
-
-def still_running(processes: list[psutil.Process], seconds: float = 15) -> list[str]:
-    """Those of `processes` that have not ended in time."""
-    _, alive = psutil.wait_procs(processes, timeout=seconds)
-    return [" ".join(process.cmdline())[:120] for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+def ffmpeg_that(root: Path, script: str) -> dict[str, str]:
+    """An environment whose ffmpeg runs lines of a shell before it is the real one; `{root}` in them is the folder."""
+    (root / "bin").mkdir()
+    path = root / "bin" / "ffmpeg"
+    path.write_text(f'#!/bin/sh\n{script.format(root=root)}\nexec "{ffmpeg_binary()}" "$@"\n')
+    path.chmod(0o755)
+    return {"PATH": f"{path.parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 # Stopped and killed in the middle, again and again
@@ -67,6 +67,9 @@ class Survivor:
     final_status: int
 
 
+_HOLDS_THE_LAST_SHARD = 'case "$*" in *variable_rate*) exec sleep 600 ;; esac'
+
+
 @pytest.fixture(scope="module")
 def survivor(tmp_path_factory) -> Survivor:
     """SIGKILL when the first shard's media stand; then Ctrl-C while texts are made; then undisturbed."""
@@ -75,7 +78,7 @@ def survivor(tmp_path_factory) -> Survivor:
 
     def held(body):
         if not has_image(body):
-            gate.wait(120)
+            gate.wait(RUN_SECONDS)
         return careful(body)
 
     with FakeLLM(held) as llm:
@@ -83,9 +86,9 @@ def survivor(tmp_path_factory) -> Survivor:
         arguments = run_arguments(CHEAP, config_in(root), done.inputs, root / "out", llm)
         arguments += ["--exclude", done.excluded]
 
-        killed = start_curate(*arguments, log=root / "killed")
+        killed = start_curate(*arguments, log=root / "killed", env=ffmpeg_that(root, _HOLDS_THE_LAST_SHARD))
         wait_until((root / "out" / "media" / "0000000.parquet").exists, killed, root / "killed")
-        killed_children = children(killed)
+        killed_children = below(killed.pid)
         killed.kill()
         killed.wait()
         orphans_of_killed = still_running(killed_children)
@@ -95,14 +98,14 @@ def survivor(tmp_path_factory) -> Survivor:
         interrupted = start_curate(*arguments, log=root / "interrupted")
         wait_until(lambda: any(not has_image(body) for body in list(llm.requests)), interrupted, root / "interrupted")
         refused = curate(*arguments)
-        interrupted_children = children(interrupted)
+        interrupted_children = below(interrupted.pid)
         os.killpg(interrupted.pid, signal.SIGINT)  # as a terminal does: the whole group gets it
-        status = interrupted.wait(timeout=60)
+        status = end_of(interrupted)
         orphans_of_interrupted = still_running(interrupted_children)
         between, checked = snapshot(root / "out"), curate("check", root / "out", "--quick")
 
         gate.set()
-        final = start_curate(*arguments, log=root / "final").wait(timeout=400)
+        final = end_of(start_curate(*arguments, log=root / "final"))
         return Survivor(
             dir=root / "out",
             committed_when_killed=left,
@@ -170,13 +173,12 @@ def test_a_dir_that_went_through_all_this_passes_its_check(survivor):
 
 # Videos that kill their worker
 
-_MURDEROUS = """#!/bin/sh
-# An ffmpeg that ends its parent, as a crash in a decoder would, when it is given a certain file.
+_ENDS_ITS_PARENT = """
+# As a crash in a decoder would, when it is given a certain file.
 case "$*" in
   *kills-always*) kill -9 $PPID; sleep 5; exit 1 ;;
-  *kills-once*) if mkdir "{marks}/once" 2>/dev/null; then kill -9 $PPID; sleep 5; exit 1; fi ;;
+  *kills-once*) if mkdir "{root}/once" 2>/dev/null; then kill -9 $PPID; sleep 5; exit 1; fi ;;
 esac
-exec "{ffmpeg}" "$@"
 """
 
 
@@ -184,19 +186,14 @@ exec "{ffmpeg}" "$@"
 def crashed(tmp_path_factory):
     """A run over one shard of four videos: one kills its worker always, another the first time, two are good."""
     root = tmp_path_factory.mktemp("crashed")
-    for folder in ("in", "bin"):
-        (root / folder).mkdir()
+    (root / "in").mkdir()
     for number, name in enumerate(("a-good", "b-kills-always", "c-kills-once", "d-good")):
         target = root / "in" / f"{name}.mp4"
         shutil.copyfile(path_of("good"), target)
         with target.open("ab") as file:
             file.write(bytes([number]))  # other bytes, so another video
-    script = root / "bin" / "ffmpeg"
-    script.write_text(_MURDEROUS.format(marks=root, ffmpeg=ffmpeg_binary()))
-    script.chmod(0o755)
     arguments = [*run_arguments(CHEAP, config_in(root), root / "in", root / "out"), "--stages", "media"]
-    path = {"PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}"}
-    return root, start_curate(*arguments, log=root / "said", env=path).wait(timeout=500)
+    return root, end_of(start_curate(*arguments, log=root / "said", env=ffmpeg_that(root, _ENDS_ITS_PARENT)))
 
 
 def test_a_run_outlives_videos_that_kill_their_worker(crashed):

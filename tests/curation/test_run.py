@@ -36,13 +36,13 @@ from support.curate_runs import (
     talk,
 )
 from support.fake_llm import FakeLLM, Reply
-from support.video_server import free_port, video_server
+from support.video_server import video_server
 
 from runtime.cluster import ClusterSettings, connected
 from shards.reader import read_artifact, read_table
 from shards.store import Store
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.ray
 
 Snapshot = dict[str, tuple[str, int]]
 
@@ -318,13 +318,14 @@ def retried(grown, tmp_path_factory):
     root = tmp_path_factory.mktemp("retried")
     (root / "served").mkdir()
     shutil.copyfile(path_of("good"), root / "served" / "good.mp4")
-    port, output = free_port(), root / "out"
-    (root / "urls.txt").write_text(f"http://127.0.0.1:{port}/good.mp4\nhttp://127.0.0.1:{port}/gone.mp4\n")
+    output = root / "out"
     arguments = [*run_arguments(CHEAP, grown.config, root / "urls.txt", output), "--stages", "media"]
     arguments += ["--set", "media.download.allow_private_addresses=127.0.0.0/8"]
-    first = curate(*arguments)
-    between, states = snapshot(output), latest_states(Store(output))
-    with video_server(root / "served", port):
+    with video_server(root / "served", listening=False) as server:
+        (root / "urls.txt").write_text(f"{server.url('good.mp4')}\n{server.url('gone.mp4')}\n")
+        first = curate(*arguments)
+        between, states = snapshot(output), latest_states(Store(output))
+        server.listen()
         second = curate(*arguments, "--retry-failed", "network")
         third = curate(*arguments, "--retry-failed", "network")
     assert (first.status, second.status, third.status) == (0, 0, 0), first.err + second.err + third.err

@@ -26,6 +26,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from support.broken_videos import ffmpeg, path_of
 from support.fake_llm import Body, FakeLLM, Reply, user_text
@@ -39,6 +40,9 @@ from shards.tar import members
 
 TAGGER, CHEAP = "small", "cheap"
 """The two pipelines of `CONFIG`."""
+
+RUN_SECONDS = 600.0
+"""More than any run here takes on a busy machine."""
 
 SEEN = "a red ball on a wooden table"
 """What the language model says of every picture."""
@@ -105,11 +109,21 @@ def start_curate(*args: str | Path, log: Path, env: Mapping[str, str] | None = N
 
 def wait_until(happened: Callable[[], object], process: subprocess.Popen[bytes], log: Path) -> None:
     """Wait for something that a running process brings about; `log` is what it says."""
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + RUN_SECONDS
     while not happened():
         assert process.poll() is None, f"the process ended with status {process.returncode}: {log.read_text()}"
-        assert time.monotonic() < deadline, log.read_text()
+        if time.monotonic() > deadline:
+            process.kill()
+            pytest.fail(log.read_text())
         time.sleep(0.02)
+
+
+def end_of(process: subprocess.Popen[bytes]) -> int:
+    """The status of a run that is to end by itself; one that does not is killed."""
+    try:
+        return process.wait(RUN_SECONDS)
+    finally:
+        process.kill()
 
 
 def run_arguments(
@@ -246,7 +260,7 @@ def finished() -> Finished:
     result = Finished(config_in(root), inputs, root / "out", excluded)
     with FakeLLM(careful) as llm:
         arguments = [*result.arguments(llm=llm), "--exclude", excluded]
-        status = start_curate(*arguments, log=root / "said").wait(timeout=500)
+        status = end_of(start_curate(*arguments, log=root / "said"))
     assert status == 0, (root / "said").read_text()
     return result
 

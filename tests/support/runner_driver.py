@@ -15,7 +15,7 @@ def main(folder: Path) -> int:
     report = run_stages(
         [stage("media", partial(sleep_with_child, folder), range(4), services=("doubler",), min=2, max=2)],
         [service("doubler", Doubler)],
-        cluster=ClusterSettings(num_cpus=4),
+        cluster=ClusterSettings(num_cpus=2),
         log_folder=folder / "log",
         title="to be killed",
         quiet=True,
