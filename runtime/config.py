@@ -84,7 +84,7 @@ def _first_line(model: type[BaseModel], error: ValidationError, where: str) -> s
         return f"{path}: must be set"
     message = first["msg"].removeprefix("Value error, ")
     value = "" if isinstance(first["input"], Mapping) else f"={first['input']!r}"
-    return f"{path}{value}: {message}"
+    return f"{path}{value}: {message}" if path else message  # settings that don't agree name themselves
 
 
 def _along(model: type[BaseModel], location: Sequence[int | str]) -> tuple[list[str], Iterable[str]]:

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from runtime.config import Settings, build
 from runtime.errors import UserError
@@ -55,3 +55,25 @@ def test_the_message_names_the_setting_as_it_was_written(values, message):
     with pytest.raises(UserError, match=f"^{message}") as caught:
         build(Whole, values, "p")
     assert "\n" not in str(caught.value)
+
+
+class Agreeing(Settings):
+    """Settings of which two must agree."""
+
+    low: int = 0
+    """A number."""
+    high: int = 1
+    """Another."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Agreeing":
+        if self.low > self.high:
+            raise ValueError(f"low={self.low} is above high={self.high}; lower it")
+        return self
+
+
+def test_settings_that_do_not_agree_are_named_by_their_own_message_alone():
+    with pytest.raises(UserError, match=r"^low=2 is above high=1; lower it$"):
+        build(Agreeing, {"low": 2}, "")
+    with pytest.raises(UserError, match=r"^media\.cut: low=2 is above"):
+        build(Agreeing, {"low": 2}, "media.cut")
