@@ -212,6 +212,15 @@ def test_videos_are_found_nested_with_any_ending_and_prefix(tmp_path: Path) -> N
     ]
 
 
+def test_links_to_folders_above_end_no_walk_and_links_to_others_are_followed(tmp_path: Path) -> None:
+    videos(tmp_path / "elsewhere", "far.mp4")
+    videos(tmp_path / "v", "a/near.mp4", "b/other.mp4")
+    for name in ("a", "b"):
+        (tmp_path / "v" / name / "up").symlink_to(tmp_path / "v")
+    (tmp_path / "v" / "linked").symlink_to(tmp_path / "elsewhere")
+    assert len(VideoFiles(tmp_path / "v")) == 3
+
+
 def test_a_folder_without_videos_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no videos in it"):
         VideoFiles(tmp_path)

@@ -201,7 +201,13 @@ def _index(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise UserError(f"--videos {folder}: there is no such folder")
     found: dict[str, tuple[int, Path]] = {}
-    for root, _, names in os.walk(folder, followlinks=True):
+    seen: set[tuple[int, int]] = set()
+    for root, below, names in os.walk(folder, followlinks=True):
+        place = Path(root).stat()
+        if (place.st_dev, place.st_ino) in seen:  # a link to a folder above: two of them would be walked for ever
+            below.clear()
+            continue
+        seen.add((place.st_dev, place.st_ino))
         for name in names:
             path = Path(root) / name
             if path.suffix.lower() in VIDEO_SUFFIXES:
