@@ -201,7 +201,7 @@ class TestIdentity:
     def test_ten_thousand_youtube_urls_take_seconds(self):
         began = time.thread_time()
         read_inputs([f"https://www.youtube.com/watch?v={n:011d}" for n in range(10_000)])
-        assert time.thread_time() - began < 10
+        assert time.thread_time() - began < 5
 
     def test_ipv6_hosts_keep_their_brackets(self):
         assert normalised("http://[2001:DB8::1]:80/x") == "http://[2001:db8::1]/x"
@@ -288,7 +288,7 @@ class TestPlan:
         began = time.thread_time()
         table = plan(plan(None, found), found)
         assert len(table) == 100_000
-        assert time.thread_time() - began < 40
+        assert time.thread_time() - began < 20
 
 
 spans = st.sampled_from([(None, None), (0.0, 5.0), (3.0, 9.0), (5.0, None)])
