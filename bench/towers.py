@@ -1,9 +1,11 @@
-"""Training speed of whole models on synthetic input: clips a second, share of the device's peak (MFU), peak memory.
+"""Training speed of whole models: clips a second, share of the device's peak (MFU), peak memory.
 
     python -m bench.towers                                  # B/32 and B/16, 12 frames, with and without torch.compile
+    python -m bench.towers --shards /data/out               # the same, and then fed from shards
     python -m bench.towers --models random:tiny --batch 2 --steps 2 --no-compile      # runs on two CPU cores
 
-A step is forward and backward of both towers under bfloat16 autocast, a contrastive loss within the batch, and AdamW.
+On synthetic input a step is forward and backward of both towers under bfloat16 autocast, a contrastive loss within the
+batch, and AdamW. From shards it is the step of `train-vidla`, two texts a clip, the wait for its batch included.
 Model FLOPs are those of the video tower, three times its forward pass; the text tower's are not counted, nor is what
 activation checkpointing computes again. Without a device whose peak is known, MFU is left out.
 """
@@ -12,17 +14,24 @@ from __future__ import annotations
 
 import argparse
 import platform
-import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch.nn import functional as F
 
+from training.data.plan import DataSettings
+from training.engine.compute import ComputeSettings
+from training.engine.distributed import Ranks
+from training.engine.loop import LoopSettings
 from training.engine.metrics import peak_flops
+from training.engine.optim import OptimSettings, build_optimizer
 from training.vidla.init import ModelSettings, build_model
 from training.vidla.model import VidLA
+from training.vidla.settings import VidlaSettings
+from training.vidla.task import VidlaTask
+from training.vidla.train import open_batches, open_source
 
 
 @dataclass(frozen=True)
@@ -45,20 +54,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=20, help="steps that are timed, after three that are not")
     parser.add_argument("--checkpointing", action="store_true")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True, help="measure that as well")
+    parser.add_argument("--shards", nargs="+", metavar="DIR", help="measure the step fed from these as well")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(arguments)
     device = torch.device(options.device)
     name = torch.cuda.get_device_name() if device.type == "cuda" else platform.machine()
     print(f"{name}, torch {torch.__version__}, {options.batch} clips of {options.frames} frames, bfloat16 autocast.\n")
-    print("| model | compiled | clips/s | MFU | peak memory, GiB |\n|---|---|---|---|---|")
+    print("| model | input | compiled | clips/s | MFU | peak memory, GiB |\n|---|---|---|---|---|---|")
+    inputs = ("synthetic", "shards") if options.shards else ("synthetic",)
     for init in options.models:
-        for compiled in (False, True) if options.compile else (False,):
-            torch.manual_seed(0)
-            settings = ModelSettings(init=init, frames=options.frames, checkpointing=options.checkpointing)
-            model = build_model(settings).to(device).train()
-            found = _measure(model, options.batch, options.frames, options.steps, device, compiled)
-            _print(init.removeprefix("random:"), compiled, found)
+        for given in inputs:
+            for compiled in (False, True) if options.compile else (False,):
+                found = _run(init, given, compiled, options, device)
+                _print(f"{init.removeprefix('random:')} | {given}", compiled, found)
     return 0
+
+
+def _run(init: str, given: str, compiled: bool, options: argparse.Namespace, device: torch.device) -> Result:
+    """A fresh model's speed on one kind of input."""
+    torch.manual_seed(0)
+    settings = ModelSettings(init=init, frames=options.frames, checkpointing=options.checkpointing)
+    model = build_model(settings).to(device).train()
+    step: Callable[[], None]
+    if given == "shards":
+        step = _ShardStep(model, settings, options, device, compiled)
+    else:
+        step = _Step(model, options.batch, options.frames, device, compiled)
+    return _measure(step, 3 * model.video.flops(options.frames), options.batch, options.steps, device)
 
 
 def _print(name: str, compiled: bool, found: Result) -> None:
@@ -68,25 +90,41 @@ def _print(name: str, compiled: bool, found: Result) -> None:
     print(f"| {name} | {how} | {found.clips_per_second:.2f} | {mfu} | {peak} |", flush=True)
 
 
-def _measure(model: VidLA, batch: int, frames: int, steps: int, device: torch.device, compiled: bool) -> Result:
-    """Median over `steps` steps."""
-    flops = 3 * model.video.flops(frames)
-    step = _Step(model, batch, frames, device, compiled)
+def _measure(step: Callable[[], None], flops: float, batch: int, steps: int, device: torch.device) -> Result:
+    """The rate over `steps` steps of `batch` clips, each of so many FLOPs."""
     for _ in range(3):
         step()
     if device.type == "cuda":
+        torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
-    seconds = []
+    started = time.perf_counter()
     for _ in range(steps):
-        started = time.perf_counter()
         step()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - started)
-    rate = batch / statistics.median(seconds)
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    rate = batch * steps / (time.perf_counter() - started)
     peak, _ = peak_flops(device)
     memory = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else None
     return Result(rate, None if peak is None else rate * flops / peak, memory)
+
+
+class _ShardStep:
+    """One optimizer step of `train-vidla` on the next batch of a folder of shards."""
+
+    def __init__(
+        self, model: VidLA, settings: ModelSettings, options: argparse.Namespace, device: torch.device, compiled: bool
+    ) -> None:
+        data, loop = DataSettings(shards=options.shards), LoopSettings(batch_size=options.batch)
+        run = VidlaSettings(model=settings, data=data, loop=loop)
+        ranks = Ranks(device=device)
+        self.task = VidlaTask(model, run.loss, ComputeSettings(precision="bf16", compile=compiled), ranks)
+        self.optimizer = build_optimizer(self.task.module, OptimSettings())
+        self.batches = open_batches(run, open_source(run), model, ranks).start(0)
+
+    def __call__(self) -> None:
+        self.task.step(next(self.batches))
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
 
 
 class _Step:
