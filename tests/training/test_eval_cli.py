@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -76,14 +75,6 @@ def checkpoint(model: VidLA, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "best"
     save(model, folder)
     return folder
-
-
-@pytest.fixture
-def in_one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def retrieval(*arguments: object) -> int:
@@ -233,7 +224,7 @@ def test_help_is_there_before_torch_is_loaded() -> None:
     assert done.stdout.strip().endswith("False False")
 
 
-def test_videos_and_texts_are_scored_as_the_model_embeds_them(msrvtt: Path, model: VidLA, in_one_thread: None) -> None:
+def test_videos_and_texts_are_scored_as_the_model_embeds_them(msrvtt: Path, model: VidLA) -> None:
     found = embed(model, set_of(msrvtt), Looks(frames=12, batch_size=2))
     single = embed(model, set_of(msrvtt), Looks(frames=12, batch_size=1, workers=1))
     tokens = model.tokenizer(list(CAPTIONS))
@@ -283,9 +274,7 @@ class Exchange:
         return gathered
 
 
-def test_ranks_embed_together_what_one_does_alone(
-    msrvtt: Path, model: VidLA, monkeypatch: pytest.MonkeyPatch, in_one_thread: None
-) -> None:
+def test_ranks_embed_together_what_one_does_alone(msrvtt: Path, model: VidLA, monkeypatch: pytest.MonkeyPatch) -> None:
     benchmark = with_a_gap(set_of(msrvtt))
     alone = embed(model, benchmark, Looks(frames=8))
     monkeypatch.setattr("training.evaluation.embed.gather_objects", Exchange(2).gather)
