@@ -205,6 +205,14 @@ def test_an_export_starts_with_its_weights_and_takes_more_frames(tmp_path: Path)
     assert second.architecture["frames"] == 32
 
 
+def test_an_export_is_held_to_the_frames_that_its_own_levels_allow(tmp_path: Path) -> None:
+    two = ModelSettings(init="random:tiny", temporal={"levels": 2})
+    save(build_model(two), tmp_path / "export")
+    assert build_model(ModelSettings(init=uri(tmp_path / "export"), frames=3)).video.frames == 3
+    with pytest.raises(UserError, match="frames=2"):
+        build_model(ModelSettings(init=uri(tmp_path / "export"), frames=2))
+
+
 def test_an_export_with_other_temporal_settings_than_asked_for_is_refused(tmp_path: Path) -> None:
     save(build_model(ModelSettings(init="random:tiny")), tmp_path / "export")
     with pytest.raises(UserError, match=r"temporal settings differ .* levels 3, 2"):

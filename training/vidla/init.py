@@ -57,6 +57,8 @@ class ModelSettings(Settings):
     def _fits(self) -> ModelSettings:
         if self.temperature != "keep" and not 0.01 <= self.temperature <= 1.0:
             raise ValueError(f"temperature={self.temperature}: must lie between 0.01 and 1, or be `keep`")
+        if "://" in self.init and "temporal" not in self.model_fields_set:
+            return self  # an export keeps its own levels, which its tower checks
         try:
             self.temporal.check_frames(self.frames)
         except UserError as error:
