@@ -1,6 +1,7 @@
 """The node of an in-process Ray: no more processes than a run needs, and minutes to come up on a busy machine.
 
-Ray has no arguments for either: names of its private modules are exchanged while `ray.init` runs. Imports Ray.
+Ray has no arguments for either: names of its private modules are exchanged while `ray.init` runs. A release that lacks
+one of them starts as it would by itself. Imports Ray.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ from typing import Any, Final
 
 import psutil
 
+from runtime.log import get_logger
+
 START_SECONDS: Final = 240
 """How long each of Ray's processes may take to come up."""
 _POLL_SECONDS: Final = 0.1
+_log = get_logger(__name__)
 
 
 @contextlib.contextmanager
@@ -29,19 +33,35 @@ def small_and_patient(log_to_driver: bool) -> Iterator[None]:
     Args:
         log_to_driver: have the log monitor after all, which brings what workers print.
     """
+    try:
+        exchanged = _exchanged(log_to_driver)
+        before = [(module, name, getattr(module, name)) for module, name, _ in exchanged]
+    except (ImportError, AttributeError) as error:
+        _log.info("this release of Ray is not known from the inside (%s): it starts as it would by itself", error)
+        yield
+        return
+    for module, name, ours in exchanged:
+        setattr(module, name, ours)
+    try:
+        yield
+    finally:
+        for module, name, theirs in before:
+            setattr(module, name, theirs)
+
+
+def _exchanged(log_to_driver: bool) -> list[tuple[Any, str, Any]]:
+    """Module, name and what takes its place; the name may be missing there."""
     import ray._private.parameter as parameter
     import ray._private.services as services
     import ray._private.utils as utils
 
-    before = services.get_node, services.start_api_server, parameter.RayParams, utils.get_dashboard_dependency_error
-    services.get_node = functools.partial(_node_once_it_is_there, services.get_node)
-    services.start_api_server = _no_dashboard
-    parameter.RayParams = functools.partial(parameter.RayParams, no_monitor=True, include_log_monitor=log_to_driver)
-    utils.get_dashboard_dependency_error = lambda: ImportError("no dashboard is wanted")
-    try:
-        yield
-    finally:
-        services.get_node, services.start_api_server, parameter.RayParams, utils.get_dashboard_dependency_error = before
+    params = functools.partial(parameter.RayParams, no_monitor=True, include_log_monitor=log_to_driver)
+    return [
+        (services, "get_node", functools.partial(_node_once_it_is_there, services.get_node)),
+        (services, "start_api_server", _no_dashboard),
+        (parameter, "RayParams", params),
+        (utils, "get_dashboard_dependency_error", lambda: ImportError("no dashboard is wanted")),
+    ]
 
 
 def _no_dashboard(*_: Any, **__: Any) -> tuple[None, None]:

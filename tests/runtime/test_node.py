@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from runtime.node import _node_once_it_is_there
+from runtime.node import _node_once_it_is_there, small_and_patient
 
 
 @pytest.fixture
@@ -50,3 +50,21 @@ def test_a_node_that_never_comes_up_is_given_up_when_time_is_up(raylet, monkeypa
     with pytest.raises(RuntimeError, match="no node info"):
         _node_once_it_is_there(not_yet(10**9))
     assert time.monotonic() - before >= 0.3
+
+
+def test_what_is_exchanged_in_the_installed_ray_is_put_back():
+    import ray._private.services as services
+
+    theirs = services.get_node
+    with small_and_patient(log_to_driver=False):
+        assert services.get_node is not theirs
+    assert services.get_node is theirs
+
+
+def test_a_ray_of_another_inside_starts_as_it_would_by_itself(monkeypatch):
+    import ray._private.services as services
+
+    monkeypatch.delattr(services, "start_api_server")
+    theirs = services.get_node
+    with small_and_patient(log_to_driver=False):
+        assert services.get_node is theirs
