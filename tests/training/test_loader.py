@@ -175,6 +175,7 @@ def test_identity_ignores_workers_and_ranks_but_not_the_batch(root: Path) -> Non
     assert plain == batches(root, Ranks(1, 2), workers=2, prefetch=3, cache="elsewhere").identity
     assert plain != batches(root, batch=4).identity
     assert plain != batches(root, level_mix={"short": 1.0}).identity
+    assert plain != batches(root, size=SIZE + 16).identity
 
 
 def test_a_dead_worker_is_a_fault_of_the_machine(root: Path) -> None:

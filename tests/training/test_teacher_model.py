@@ -185,9 +185,9 @@ def test_another_kind_or_version_or_nothing_at_all_is_refused(folder, tmp_path):
     with pytest.raises(UserError, match="format version 2, this program reads 1"):
         load_teacher(folder)
     file.write_text(json.dumps({**config, "format": "vidla"}))
-    with pytest.raises(UserError, match="a vidla lies there, not a vidlankd-teacher"):
+    with pytest.raises(UserError, match="a vidla model lies there, not a vidlankd-teacher"):
         load_teacher(folder)
-    with pytest.raises(UserError, match="no export lies there"):
+    with pytest.raises(UserError, match=r"no \S+ model lies there"):
         load_teacher(tmp_path / "absent")
 
 

@@ -210,5 +210,5 @@ def test_blocks_longer_than_the_texts_a_teacher_saw_are_warned_of(made, tmp_path
 
 def test_where_a_run_is_named_for_its_teacher_the_teacher_in_it_is_pointed_at(made, tmp_path):
     shutil.copytree(made[0], tmp_path / "run" / "best")
-    with pytest.raises(UserError, match=r"no export lies there .*; .*run/best is one"):
+    with pytest.raises(UserError, match=r"no \S+ model lies there .*; .*run/best is one"):
         opened((str(tmp_path / "run"), made[1]), corpus())

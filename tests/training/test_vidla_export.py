@@ -122,9 +122,9 @@ def test_weights_cut_short_are_refused_in_one_line(folder: Path) -> None:
 
 
 def test_a_folder_without_an_export_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no export lies there"):
+    with pytest.raises(UserError, match=r"no \S+ model lies there"):
         export.load(tmp_path)
-    with pytest.raises(UserError, match="no export lies there"):
+    with pytest.raises(UserError, match=r"no \S+ model lies there"):
         export.load(tmp_path / "absent")
 
 

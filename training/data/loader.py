@@ -75,8 +75,9 @@ class TrainBatches:
 
     @property
     def identity(self) -> str:
-        """Hash over the source and all that decides which clips a step holds; not over ranks or workers."""
-        return content_hash(self._source.identity, self._order.roots, self._clips_per_root, self._maker.frames)
+        """Hash over the source and all that decides what a step holds; not over ranks or workers."""
+        maker = self._maker
+        return content_hash(self._source.identity, self._order.roots, self._clips_per_root, maker.frames, maker.size)
 
     @property
     def steps_per_epoch(self) -> int:

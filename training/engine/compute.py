@@ -106,3 +106,14 @@ def set_random_state(state: Mapping[str, Any]) -> None:
     torch.set_rng_state(state["cpu"])
     if state["cuda"] is not None and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])
+
+
+@contextmanager
+def drawn_again(state: Mapping[str, Any]) -> Iterator[None]:
+    """Random numbers as they were drawn from `state` on; afterwards they go on as if nothing had been."""
+    now = random_state()
+    set_random_state(state)
+    try:
+        yield
+    finally:
+        set_random_state(now)

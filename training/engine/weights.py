@@ -108,9 +108,9 @@ def read_config(folder: Path, kind: ModelFormat) -> dict[str, Any]:
     """
     found = format_of(folder)
     if found != kind.name:
-        what = f"a {found} lies there, not a {kind.name}" if found else "no export lies there"
+        what = f"a {found} model lies there, not a {kind.name}" if found else f"no {kind.name} model lies there"
         inside = f"; {folder / 'best'} is one" if format_of(folder / "best") == kind.name else ""
-        raise UserError(f"model {folder}: {what} (a folder with {CONFIG} and {WEIGHTS} of a {kind.name}){inside}")
+        raise UserError(f"model {folder}: {what} (name the folder that holds its {CONFIG} and {WEIGHTS}){inside}")
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     if config.get("version") != kind.version:
         raise UserError(

@@ -21,11 +21,11 @@ from training.data.records import Batch
 from training.engine.compute import (
     ComputeSettings,
     choose_precision,
+    drawn_again,
     gradients_meet,
     joined,
     random_state,
     scoring,
-    set_random_state,
     sum_gradient,
 )
 from training.engine.distributed import Ranks, mean_over, sum_over
@@ -149,8 +149,8 @@ class VidlaTask:
         for part, state in zip(parts, drawn, strict=True):
             rows = slice(begin, begin + len(part))
             begin = rows.stop
-            set_random_state(state)  # a text tower may have dropout: both passes drop the same
-            with gradients_meet(self._towers, now=begin == len(batch)):
+            # A text tower may have dropout: both passes drop the same.
+            with gradients_meet(self._towers, now=begin == len(batch)), drawn_again(state):
                 video_PD, part_texts = self._embed(self._towers, part)
                 outputs = [video_PD, *(part_texts[term] for term in texts)]
                 leaves = [video_BD, *texts.values()]

@@ -9,20 +9,18 @@ Shapes: B rows of this rank, N of the global batch, P of a part, T rows of featu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
-from training.engine.compute import Precision, gradients_meet, joined
+from training.engine.compute import Precision, drawn_again, gradients_meet, joined, random_state
 from training.engine.distributed import Ranks, gather_rows
 from training.engine.task import to_device
 from training.vidlankd.feature_tower import FeatureTower
 from training.vidlankd.records import ClipTextBatch
-
-_State = tuple[torch.Tensor, ...]
 
 
 class ClipVectors:
@@ -56,7 +54,7 @@ class ClipVectors:
             return torch.zeros(len(batch) * self._ranks.world_size, self._hidden, device=self._ranks.device)
         found, states = [], []
         for part in parts:
-            states.append(_random_state(self._ranks.device))
+            states.append(random_state())
             with torch.set_grad_enabled(self.trains and len(parts) == 1):
                 found.append(embed(tower, batch, self._precision, self._ranks.device, part))
         own_BH = torch.cat(found)
@@ -80,7 +78,7 @@ class ClipVectors:
         batch = pending.batch
         for part, state in zip(pending.parts, pending.states, strict=True):
             with gradients_meet(self._joined, now=part.stop == len(batch)):
-                with _drawn_again(state, self._ranks.device):
+                with drawn_again(state):
                     vectors_PH = embed(self._joined, batch, self._precision, self._ranks.device, part)
                 torch.autograd.backward(vectors_PH, gradient_BH[part])
 
@@ -102,7 +100,7 @@ class _Pending:
 
     batch: ClipTextBatch
     parts: Sequence[slice]
-    states: Sequence[_State]
+    states: Sequence[Mapping[str, Any]]
     """torch's random state before each part."""
     own_BH: torch.Tensor
     """As the tower gave them; with its graph, unless there are several parts."""
@@ -112,19 +110,3 @@ class _Pending:
     """Those of all ranks, differentiable through the exchange."""
     leaf_NH: torch.Tensor
     """The same, as losses see them."""
-
-
-def _random_state(device: torch.device) -> _State:
-    """Of the processor and of the GPU that is used: what dropout draws from."""
-    own = (torch.cuda.get_rng_state(device),) if device.type == "cuda" else ()
-    return (torch.get_rng_state(), *own)
-
-
-@contextmanager
-def _drawn_again(state: _State, device: torch.device) -> Iterator[None]:
-    """Random numbers as they were drawn from `state`; afterwards they go on as if nothing had been."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.set_rng_state(state[0])
-        if device.type == "cuda":
-            torch.cuda.set_rng_state(state[1], device)
-        yield
