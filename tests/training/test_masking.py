@@ -1,8 +1,5 @@
 """Which tokens are hidden, and how."""
 
-import time
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from support.tiny_bert import tiny_tokenizer
@@ -118,20 +115,3 @@ def test_a_batch_names_what_is_padding_and_what_is_special(tokenizer: TextTokeni
     assert batch.number_B.tolist() == [4, 9]
     assert batch.copy_B.tolist() == [0, 1]
     assert batch.ids_BL.equal(batch.masked_BL.where(batch.labels_BL == IGNORED, batch.labels_BL))
-
-
-def test_masks_cost_a_fraction_of_what_drawing_each_number_by_itself_would(tokenizer: TextTokenizer) -> None:
-    ids_BL = rows(tokenizer, 32)
-    special_BL = specials(tokenizer, ids_BL)
-    draw = np.random.default_rng(0)
-    whole, one_by_one = [], []
-    for _ in range(20):  # in turn: a busy machine slows both
-        whole.append(seconds_of(lambda: mask_tokens(ids_BL, special_BL, range(32), tokenizer, MaskSettings())))
-        one_by_one.append(seconds_of(lambda: [draw.random() for _ in range(3 * ids_BL.size)]))
-    assert min(whole) < 0.7 * min(one_by_one), f"{min(whole) * 1e3:.2f} ms, not {min(one_by_one) * 1e3:.2f} ms"
-
-
-def seconds_of(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
