@@ -15,9 +15,9 @@ from pydantic import ValidationError
 from support.full_disk import files_up_to
 from support.toy_training import ToyBatches, toy_run
 
+from runtime.alone import alone
 from runtime.errors import MachineError, UserError
-from training.engine.hold import alone_in
-from training.engine.loop import STOPPED, LoopSettings, train
+from training.engine.loop import LOCK, STOPPED, LoopSettings, train
 from training.engine.optim import OptimSettings
 from training.engine.task import NonFiniteLoss
 
@@ -278,7 +278,7 @@ def test_a_full_disk_ends_the_run_in_one_line_and_leaves_the_last_checkpoint_who
 
 
 def test_two_runs_do_not_write_into_one_folder(tmp_path):
-    with alone_in(tmp_path), pytest.raises(UserError, match="another run is writing there"):
+    with alone(tmp_path / LOCK, "taken"), pytest.raises(UserError, match="another run is writing there"):
         train(toy_run(tmp_path))
     assert train(toy_run(tmp_path)) == 0
 

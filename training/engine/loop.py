@@ -19,6 +19,7 @@ import torch
 import yaml
 from pydantic import Field, model_validator
 
+from runtime.alone import alone
 from runtime.config import Runtime, Settings
 from runtime.errors import UserError
 from runtime.log import get_logger
@@ -39,7 +40,6 @@ from training.engine.checkpoint import (
 )
 from training.engine.compute import random_state, set_random_state
 from training.engine.distributed import Ranks, any_rank, barrier, gather_objects, sum_over
-from training.engine.hold import alone_in
 from training.engine.metrics import Meter, MetricsWriter, Step, is_recorded, peak_flops
 from training.engine.optim import OptimSettings, build_optimizer, learning_rate, set_learning_rate
 from training.engine.skips import SkipGuard
@@ -51,6 +51,9 @@ STOPPED: Final = 143
 
 SETTINGS: Final = "settings.yaml"
 """All settings of a run, in its folder; `--config` takes it."""
+
+LOCK: Final = ".lock"
+"""Held by the process that writes a run's folder."""
 
 _log = get_logger(__name__)
 
@@ -128,7 +131,11 @@ def train(run: Run, resume: str = "never") -> int:
         MachineError: a checkpoint can't be written or read.
         NonFiniteLoss: with the keys of the batch.
     """
-    with alone_in(run.folder, enabled=run.ranks.is_main):
+    if not run.ranks.is_main:
+        return _train(run, resume)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    taken = f"--output {run.folder}: another run is writing there; wait until it ends, or name another folder"
+    with alone(run.folder / LOCK, taken):
         return _train(run, resume)
 
 

@@ -11,14 +11,17 @@ from runtime.errors import UserError
 
 
 def check_writable(path: Path) -> None:
-    """Make the folder of `path`, and see whether the file can be written; what is in it stays.
+    """Make the folder of `path`, and see whether the file can be written; what is in it stays, nothing is left.
 
     Raises:
         UserError: it can't.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not path.exists()
         path.open("a").close()
+        if is_new:
+            path.unlink()
     except OSError as error:
         raise UserError(f"--output {path}: can't be written ({error.strerror})") from None
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Final
 
-from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -125,26 +123,6 @@ class Report:
             },
         )
         partial.replace(path)
-
-
-@contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """One command at a time adds to a report while the block runs: it is read once and then written whole.
-
-    Raises:
-        UserError: another has it.
-    """
-    lock = FileLock(f"{path}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(
-            f"--output {path}: another `train-vidlankd evaluate` is writing there; wait for it, or name another file"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def read_report(path: Path) -> Report | None:

@@ -18,6 +18,7 @@ import torch
 from rich.console import Console
 
 from runtime import models
+from runtime.alone import alone
 from runtime.bar import bar
 from runtime.config import content_hash
 from runtime.errors import UserError
@@ -40,7 +41,6 @@ from training.evaluation.language.report import (
     Report,
     SeedResult,
     TaskReport,
-    alone,
     collapse,
     finite,
     read_report,
@@ -83,7 +83,8 @@ def evaluate_language(model: str, settings: LanguageSettings, output: Path, *, c
     settings = _with_arithmetic(settings, device)
     check_writable(output)
     check_places(_needed(settings.tasks), settings)
-    with alone(output):
+    taken = f"--output {output}: another `train-vidlankd evaluate` is writing there; wait for it, or name another file"
+    with alone(Path(f"{output}.lock"), taken):  # a report is read once and then written whole
         report = _evaluated(model, settings, output, device)
     show(report, console or Console())
     return DONE
