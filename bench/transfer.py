@@ -28,7 +28,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -113,15 +113,17 @@ def main() -> int:
     """Train everything, print the tables, write them to a file."""
     arguments = _parse()
     seeds, steps = ([0], 80) if arguments.small else (list(range(arguments.seeds)), arguments.steps)
-    variants = [variant for variant in VARIANTS if arguments.only in variant.name]
+    variants = [
+        replace(variant, nst=variant.nst * arguments.nst) for variant in VARIANTS if variant.name in arguments.only
+    ]
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="transfer-") as scratch:
         plan = Plan(Path(scratch), steps, 200 if arguments.small else VIDEOS, arguments.leak)
         outcomes = list(_run_all(plan, variants, seeds, arguments.processes))
     setup = (
         f"Students: {steps} steps of {BATCH} blocks of {BLOCK + 2} tokens. Teachers: {steps} steps of {BATCH} clips of "
-        f"{plan.videos} videos. {SHAPE.layers} layers, {SHAPE.hidden} wide; queue of {QUEUE}, {NST_KERNEL} NST; "
-        f"{arguments.processes} processes of one thread"
+        f"{plan.videos} videos. {SHAPE.layers} layers, {SHAPE.hidden} wide; queue of {QUEUE}, {NST_KERNEL} NST of "
+        f"weight {arguments.nst:g}; {arguments.processes} processes of one thread"
     )
     text = report(outcomes, [VIDEO, CAPTIONS, *(variant.name for variant in VARIANTS)], setup, time.monotonic() - began)
     print(text)
@@ -196,7 +198,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=4000, help="of each teacher and each student")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--leak", type=float, default=0.0, help="share of captions that name colours of told nouns")
-    parser.add_argument("--only", default="", help="part of the name of the students to train")
+    names = [variant.name for variant in VARIANTS]
+    parser.add_argument("--only", nargs="+", default=names, choices=names, help="students to train")
+    parser.add_argument("--nst", type=float, default=1.0, help="weight of NST where it is used")
     parser.add_argument("--small", action="store_true", help="one seed, 80 steps")
     return parser.parse_args()
 
