@@ -82,7 +82,7 @@ def commands(shards: str, vidla: str, output: Path) -> list[list[str]]:
 
 
 def write_corpus(path: Path) -> bool:
-    """One paragraph a line, out of the descriptions of all installed packages but this one, in the order of their names.
+    """One paragraph a line, out of the descriptions of all packages installed but this one, by name.
 
     Returns:
         Whether the file is another one than it was: one that is as it was stays tokenised.
