@@ -32,8 +32,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from training.vidla.attention import TemporalSettings, global_attention, summary_mask, temporal_attention
-from training.vidla.video_tower import VideoLayer, VideoTower
+from training.models.vidla.temporal_attention import (
+    TemporalSettings,
+    global_attention,
+    summary_mask,
+    temporal_attention,
+)
+from training.models.vidla.video_tower import VideoLayer, VideoTower
 
 SETTINGS = TemporalSettings()
 FORMS = ("structure", "dense SDPA", "materialised")

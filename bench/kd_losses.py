@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F
 
 from bench.memory import in_use, peak
-from training.vidlankd.losses import crd, crd_normaliser, nst
+from training.models.vidlankd.losses import crd, crd_normaliser, nst
 
 TEMPERATURE = 0.07
 LONG_S = 2.0

@@ -8,7 +8,7 @@
 A step is forward, backward and AdamW. The vocabulary has 30,522 entries and is predicted at the masked positions only,
 in every way of running. The teacher is of the student's size and random: its numbers cost what trained ones cost. With
 cached states these come from a cache on disk, filled before (and so in the page cache where memory allows). Ways take
-turns; the ratio is that of medians. Model FLOPs are `training.vidlankd.student_flops`'s.
+turns; the ratio is that of medians. Model FLOPs are `training.vidlankd.student.student_flops`'s.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from torch.nn import functional as F
 
+from training.corpus.token_masking import MaskSettings, text_batch
 from training.engine.compute import ComputeSettings, choose_precision
 from training.engine.distributed import Ranks
-from training.engine.metrics import peak_flops
-from training.vidlankd.bert import BertShape, build_bert
-from training.vidlankd.masking import MaskSettings, text_batch
-from training.vidlankd.objectives import StudentLossSettings
-from training.vidlankd.records import TextBatch
-from training.vidlankd.state_cache import CacheShape, StateCache
-from training.vidlankd.states import StatesSettings, TeacherStates
-from training.vidlankd.student import Student, StudentModelSettings
-from training.vidlankd.student_task import StudentTask, build_student
-from training.vidlankd.tokenizer import TextTokenizer
+from training.engine.run_metrics import peak_flops
+from training.models.vidlankd.bert_model import BertShape, build_bert
+from training.models.vidlankd.student_model import Student, StudentModelSettings
+from training.models.vidlankd.text_batch import TextBatch
+from training.models.vidlankd.text_tokenizer import TextTokenizer
+from training.vidlankd.student.state_cache import CacheShape, StateCache
+from training.vidlankd.student.student_objectives import StudentLossSettings
+from training.vidlankd.student.student_task import StudentTask, build_student
+from training.vidlankd.student.teacher_states import StatesSettings, TeacherStates
 
 ALONE, CACHED, COMPUTED = "MLM alone", "+ NST + CRD, cached states", "+ NST + CRD, teacher forward"
 ALLOWED = {CACHED: 1.15, COMPUTED: 1.6}

@@ -41,10 +41,10 @@ from torch.nn import functional as F
 from bench import learns_data as data
 from bench.learns_report import OVER_TWIN, TO_TEXT, TO_VIDEO, Job, Outcome, report
 from training.engine.distributed import Ranks
-from training.engine.optim import OptimSettings, build_optimizer, learning_rate, set_learning_rate
-from training.vidla.attention import TemporalSettings
-from training.vidla.loss import LossSettings, clamp_logit_scale_, contrastive_loss
-from training.vidla.model import VidLA, build
+from training.engine.optimizer import OptimSettings, build_optimizer, learning_rate, set_learning_rate
+from training.models.vidla.contrastive_loss import LossSettings, clamp_logit_scale_, contrastive_loss
+from training.models.vidla.temporal_attention import TemporalSettings
+from training.models.vidla.two_tower import VidLA, build
 
 VARIANTS: dict[str, TemporalSettings | None] = {
     "frame-wise, mean": None,

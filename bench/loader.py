@@ -28,15 +28,15 @@ import av
 import numpy as np
 import torch
 
-from curation.media.encode_settings import EncodeSettings
-from runtime.process import ffmpeg_binary, run
-from shards.tar import TarWriter
-from training.data.augment import AugmentSettings, draw_crop, window_of
-from training.data.cache import MediaReader
+from curation.media.picture.encode_settings import EncodeSettings
+from runtime.processes import ffmpeg_binary, run
+from shards.storage.tar import TarWriter
 from training.data.collate import ChunkMaker, join
-from training.data.levels import draw_levels
+from training.data.decoding.augment import AugmentSettings, draw_crop, window_of
+from training.data.decoding.frame_sampling import segment_midpoints
+from training.data.level_sampling import draw_levels
+from training.data.media_cache import MediaReader
 from training.data.records import ClipTask, MediaRef, RootTask
-from training.data.sampling import segment_midpoints
 
 FRAMES, SIDE, CLIPS_PER_ROOT = 12, 256, 2
 TARGET = 5.0

@@ -25,13 +25,13 @@ from pathlib import Path
 
 import psutil
 
-from curation.media.cut import cut_roots
-from curation.media.encode import encode
-from curation.media.encode_settings import EncodeSettings
-from curation.media.probe import probe
-from curation.media.shots import PictureWatcher  # noqa: F401  imported once a worker: not part of a video's time
-from curation.media.stills import choose_keyframes
-from runtime.process import ffmpeg_binary, run
+from curation.media.clips.keyframe_choice import choose_keyframes
+from curation.media.clips.root_cutting import cut_roots
+from curation.media.picture.encode import encode
+from curation.media.picture.encode_settings import EncodeSettings
+from curation.media.picture.probe import probe
+from curation.media.picture.shot_detection import PictureWatcher  # noqa: F401  imported once a worker: not part of a video's time
+from runtime.processes import ffmpeg_binary, run
 
 SECONDS = 120.0
 LENGTHS = {"short": 120 / 9, "medium": 30.0, "long": 60.0}

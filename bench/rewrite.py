@@ -27,12 +27,12 @@ from typing import Any
 
 import psutil
 
-from curation.engines import fate
-from curation.engines.interface import Request
-from curation.engines.prompting import chat
+from curation.engines import process_lifetime
+from curation.engines.chat_messages import chat
+from curation.engines.engine_interface import Request
 from curation.engines.vllm_settings import VllmSettings, engine_arguments, environment
-from runtime.config import build, load_yaml
-from runtime.models import resolve
+from runtime.models.model_uri import resolve
+from runtime.settings import build, load_yaml
 
 REPOSITORY = Path(__file__).parent.parent
 SIDES = ("ours", "raw")
@@ -126,7 +126,7 @@ def _raw(settings: VllmSettings) -> Callable[[Sequence[Request]], tuple[int, int
     from vllm.sampling_params import StructuredOutputsParams
 
     path = str(resolve(settings.model).path)
-    with fate.owner():
+    with process_lifetime.owner():
         llm = LLM(**engine_arguments(settings, path, on_cpu=current_platform.is_cpu()))
 
     def answer(requests: Sequence[Request]) -> tuple[int, int, int]:

@@ -23,9 +23,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from runtime.cluster import ClusterSettings, connected
-from runtime.runner import run_stages
-from runtime.stage import PoolSettings, Service, ShardResult, StageSpec
+from runtime.ray_runner.cluster import ClusterSettings, connected
+from runtime.ray_runner.runner import run_stages
+from runtime.ray_runner.stage import PoolSettings, Service, ShardResult, StageSpec
 
 STAGES = ("media", "caption", "rewrite")
 

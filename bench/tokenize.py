@@ -28,9 +28,9 @@ from pathlib import Path
 import tokenizers
 from tokenizers import Tokenizer
 
-from runtime.models import resolve
-from training.vidlankd.tokenize import TokenizeSettings, tokenize
-from training.vidlankd.tokenizer import PACKAGED_TOKENIZER
+from runtime.models.model_uri import resolve
+from training.corpus.tokenize_corpus import TokenizeSettings, tokenize
+from training.models.vidlankd.text_tokenizer import PACKAGED_TOKENIZER
 
 ASKED_FOR = 0.9
 """Share of cores times the plain way."""

@@ -21,17 +21,17 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-from training.data.plan import DataSettings
+from training.data.epoch_plan import DataSettings
 from training.engine.compute import ComputeSettings
 from training.engine.distributed import Ranks
-from training.engine.loop import LoopSettings
-from training.engine.metrics import peak_flops
-from training.engine.optim import OptimSettings, build_optimizer
-from training.vidla.init import ModelSettings, build_model
-from training.vidla.model import VidLA
-from training.vidla.settings import VidlaSettings
-from training.vidla.task import VidlaTask
-from training.vidla.train import open_batches, open_source
+from training.engine.optimizer import OptimSettings, build_optimizer
+from training.engine.run_metrics import peak_flops
+from training.engine.training_loop import LoopSettings
+from training.models.vidla.initial_weights import ModelSettings, build_model
+from training.models.vidla.two_tower import VidLA
+from training.vidla.contrastive_task import VidlaTask
+from training.vidla.pretraining_run import open_batches, open_source
+from training.vidla.vidla_settings import VidlaSettings
 
 
 @dataclass(frozen=True)

@@ -40,23 +40,29 @@ from bench import transfer_data as data
 from bench.transfer_probe import cloze, probe
 from bench.transfer_report import CLOZE, PROBE, TOLD, Outcome, report
 from bench.transfer_shards import NAME, write_videos
+from training.corpus.block_batches import TextBatches, TextSettings
+from training.corpus.token_masking import MaskSettings
+from training.corpus.tokenize_corpus import TokenizeSettings, tokenize
 from training.engine.compute import ComputeSettings, Precision
 from training.engine.distributed import Ranks
-from training.engine.loop import LoopSettings, Run, train
-from training.engine.optim import OptimSettings
-from training.engine.task import Batches, Task
-from training.vidlankd.bert import BertShape
-from training.vidlankd.blocks import TextBatches, TextSettings
-from training.vidlankd.clip_text import ClipTextBatches, ClipTextSettings, open_features, open_maker, open_source
-from training.vidlankd.masking import MaskSettings
-from training.vidlankd.objectives import StudentLossSettings
-from training.vidlankd.states import Corpus, StatesSettings, TeacherStates, open_states
-from training.vidlankd.student import StudentModelSettings
-from training.vidlankd.student_task import StudentTask, build_student
-from training.vidlankd.teacher import TeacherModelSettings, build_teacher
-from training.vidlankd.teacher_task import TeacherLossSettings, TeacherTask
-from training.vidlankd.tokenize import TokenizeSettings, tokenize
-from training.vidlankd.tokenizer import TextTokenizer
+from training.engine.optimizer import OptimSettings
+from training.engine.training_loop import LoopSettings, Run, train
+from training.engine.training_task import Batches, Task
+from training.models.vidlankd.bert_model import BertShape
+from training.models.vidlankd.student_model import StudentModelSettings
+from training.models.vidlankd.teacher_model import TeacherModelSettings, build_teacher
+from training.models.vidlankd.text_tokenizer import TextTokenizer
+from training.vidlankd.student.student_objectives import StudentLossSettings
+from training.vidlankd.student.student_task import StudentTask, build_student
+from training.vidlankd.student.teacher_states import Corpus, StatesSettings, TeacherStates, open_states
+from training.vidlankd.teacher.clip_text_batches import (
+    ClipTextBatches,
+    ClipTextSettings,
+    open_features,
+    open_maker,
+    open_source,
+)
+from training.vidlankd.teacher.teacher_task import TeacherLossSettings, TeacherTask
 
 
 @dataclass(frozen=True)

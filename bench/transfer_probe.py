@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from transformers import BertForMaskedLM
 
 from bench import transfer_data as data
-from training.vidlankd.bert import hidden_states, mlm_logits
-from training.vidlankd.tokenizer import TextTokenizer
+from training.models.vidlankd.bert_model import hidden_states, mlm_logits
+from training.models.vidlankd.text_tokenizer import TextTokenizer
 
 _DECAY: Final = 1e-2
 

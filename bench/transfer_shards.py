@@ -19,14 +19,14 @@ import numpy as np
 import pyarrow as pa
 
 from bench import transfer_data as data
-from runtime.config import content_hash
+from runtime.settings import content_hash
 from shards.artifact import Artifact, FileFact
 from shards.index import rebuild_index
 from shards.keys import clip_key, shard_name, split_of, video_id
 from shards.manifest import Manifest, StageMark, write_manifest, write_stage
 from shards.schema import CLIPS, FEATURES, LEDGER, TEXT
-from shards.store import Store
-from shards.tar import TarWriter
+from shards.storage.store import Store
+from shards.storage.tar import TarWriter
 from shards.writer import commit_shard_media, commit_table
 
 NAME: Final = "generated"

@@ -80,32 +80,32 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    from curation.plan_report import show_plan
+    from curation.view.plan_report import show_plan
 
     return show_plan(arguments)
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from curation.status import show_status
+    from curation.view.status import show_status
 
     return show_status(arguments.dir)
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
-    from curation.inspection import Selection, show_clips
+    from curation.view.inspect_clips import Selection, show_clips
 
     selection = Selection(arguments.layer, arguments.key, arguments.level, arguments.where, arguments.limit)
     return show_clips(arguments.dir, selection)
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from curation.integrity import show_check
+    from curation.view.check_and_export import show_check
 
     return show_check(arguments.dir, decode=not arguments.quick)
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from curation.integrity import show_export
+    from curation.view.check_and_export import show_export
 
     return show_export(arguments)
 

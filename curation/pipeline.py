@@ -17,17 +17,17 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from curation.engines.asr import Recognizer
-from curation.engines.llm import EngineSettings, engine_for
-from curation.media.stage import MediaSettings, media_worker
-from curation.text.caption import CaptionSettings
-from curation.text.filters import FilterSettings
-from curation.text.rewrite import RewriteSettings
-from curation.text.stage import caption_worker, model_names, rewrite_worker
+from curation.captions.frame_captions import CaptionSettings
+from curation.engines.engine_registry import EngineSettings, engine_for
+from curation.engines.speech_recognizer import Recognizer
+from curation.filters.clip_filters import FilterSettings
+from curation.media.media_stage import MediaSettings, media_worker
+from curation.text.rewriter import RewriteSettings
+from curation.text.text_stages import caption_worker, model_names, rewrite_worker
 from runtime.attempts import DEATHS_ALLOWED
-from runtime.config import Runtime, Settings, build, load_yaml, override
 from runtime.errors import UserError, nearest
-from runtime.stage import PoolSettings, ServiceSpec, StageSpec
+from runtime.ray_runner.stage import PoolSettings, ServiceSpec, StageSpec
+from runtime.settings import Runtime, Settings, build, load_yaml, override
 
 StageName = Literal["media", "caption", "rewrite"]
 STAGES: tuple[StageName, ...] = ("media", "caption", "rewrite")

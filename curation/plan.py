@@ -16,19 +16,19 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from curation.job import Job
-from curation.media.download import SUBTITLE_SUFFIXES, check_options, javascript_runtime
+from curation.media.download.downloader import SUBTITLE_SUFFIXES, check_options, javascript_runtime
 from curation.pipeline import Hashes, PipelineSettings, Places, StageName
-from curation.sources import plan_sources, read_inputs
-from curation.status import source_states
-from curation.text.stage import caption_hash, rewrite_hash
+from curation.run_request import Job
+from curation.sources.inputs import plan_sources, read_inputs
+from curation.text.text_stages import caption_hash, rewrite_hash
+from curation.view.status import source_states
 from runtime.errors import UserError
-from runtime.models import cache_folder, revision_of
+from runtime.models.model_uri import cache_folder, revision_of
 from shards.artifact import Artifact
 from shards.manifest import read_manifest, read_stage
+from shards.pending_shards import inputs_of, work_of
 from shards.reader import artifacts, caption_sets, committed_media, read_table
-from shards.store import Store
-from shards.work import inputs_of, work_of
+from shards.storage.store import Store
 
 
 @dataclass(frozen=True)

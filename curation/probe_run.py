@@ -16,8 +16,8 @@ from rich.table import Table
 from curation.pipeline import PipelineSettings
 from curation.plan import Plan
 from runtime.errors import MachineError, UserError
-from runtime.runner import RunReport
-from shards.store import Store
+from runtime.ray_runner.runner import RunReport
+from shards.storage.store import Store
 
 
 @dataclass(frozen=True)

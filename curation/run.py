@@ -11,24 +11,24 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from curation.job import Job
-from curation.models import fetch
 from curation.pipeline import services_of, stage_contents, stages_of
+from curation.pipeline_models import fetch
 from curation.plan import Plan, check_output, make_plan
-from curation.status import source_states
+from curation.run_request import Job
+from curation.view.status import source_states
 from runtime.attempts import forget, grow_old
-from runtime.cluster import ClusterSettings
 from runtime.errors import MachineError, UserError
-from runtime.hold import held
-from runtime.runner import RunReport, run_stages
-from runtime.stage import StageSpec
+from runtime.ray_runner.cluster import ClusterSettings
+from runtime.ray_runner.runner import RunReport, run_stages
+from runtime.ray_runner.stage import StageSpec
+from runtime.run_lock import held
 from shards.artifact import Artifact
 from shards.errors import ShardError
 from shards.index import read_index, rebuild_index
 from shards.manifest import Manifest, StageMark, read_manifest, read_stage, write_manifest, write_stage
 from shards.reader import artifacts, committed_media, text_layers
 from shards.schema import STATES
-from shards.store import Store
+from shards.storage.store import Store
 from shards.writer import commit_table
 
 
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Carry out `curate run`; the exit status is 0.
 
     Raises:
-        UserError: as `curation.plan.make_plan` and `runtime.runner.run_stages`.
+        UserError: as `curation.plan.make_plan` and `runtime.ray_runner.runner.run_stages`.
         MachineError: the machine gave up, or another run has taken the DIR over.
         KeyboardInterrupt: Ctrl-C was pressed; everything is closed by then.
     """

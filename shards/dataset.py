@@ -19,8 +19,8 @@ from shards.index import read_index
 from shards.keys import shard_name
 from shards.manifest import MANIFEST, Manifest, read_manifest
 from shards.reader import read_table, shards_in, text_layers
-from shards.store import Store
-from shards.tar import read_span
+from shards.storage.store import Store
+from shards.storage.tar import read_span
 
 
 class Dataset:

@@ -19,7 +19,7 @@ from shards.errors import ShardError
 from shards.keys import shard_name
 from shards.reader import committed_media, in_threads, read_table
 from shards.schema import INDEX, LEVELS
-from shards.store import Store
+from shards.storage.store import Store
 from shards.writer import commit_table
 
 INDEX_NAME = "index.parquet"

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shards.keys import shard_name
-from shards.store import Store
-from shards.tar import members, read_span
+from shards.storage.store import Store
+from shards.storage.tar import members, read_span
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from shards.errors import ShardError
 from shards.schema import SCHEMA_VERSION
-from shards.store import Store
+from shards.storage.store import Store
 
 MANIFEST = "manifest.json"
 STAGE = "_stage.json"

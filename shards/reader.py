@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from shards.artifact import FOOTER_KEY, Artifact
 from shards.errors import ShardError
 from shards.keys import SHARD_DIGITS, shard_name
-from shards.store import Entry, Store
+from shards.storage.store import Entry, Store
 
 _THREADS = 16
 T = TypeVar("T")

@@ -18,8 +18,8 @@ from shards.artifact import FOOTER_KEY, Artifact, FileFact, table_digest
 from shards.errors import ShardError
 from shards.keys import shard_name
 from shards.schema import CAPTIONS, CLIPS, FEATURES, INDEX, LEDGER, SOURCES, TEXT
-from shards.store import Store
-from shards.tar import TarWriter
+from shards.storage.store import Store
+from shards.storage.tar import TarWriter
 
 __all__ = [
     "Artifact",

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from curation import cli
-from curation.demo.film import gather
+from curation.demo.demo_film import gather
 
 _STEPS = 4
 

@@ -15,14 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from curation.engines import fate, images
-from curation.engines.background import BackgroundLoop
-from curation.engines.interface import Answer, Request, Usage
-from curation.engines.prompting import PLAIN_TEMPLATE, answer_text, chat, has_chat_template
+from curation.engines import process_lifetime, request_images
+from curation.engines.chat_messages import PLAIN_TEMPLATE, answer_text, chat, has_chat_template
+from curation.engines.engine_interface import Answer, Request, Usage
+from curation.engines.event_loop_thread import BackgroundLoop
 from curation.engines.vllm_settings import VllmSettings, check_arguments, engine_arguments, environment
 from runtime.errors import MachineError, UserError, is_machine_fault
 from runtime.log import get_logger
-from runtime.models import resolve
+from runtime.models.model_uri import resolve
 
 if TYPE_CHECKING:
     from vllm.outputs import RequestOutput
@@ -147,7 +147,7 @@ class VllmEngine:
                 return await self._complete(engine, request)
         except TimeoutError:
             return Answer(request.key, error="timeout")
-        except images.UnreadableImage as error:
+        except request_images.UnreadableImage as error:
             return Answer(request.key, error=f"image: {error}")
         except EngineDeadError as error:
             raise _EngineLost("its process ended") from error
@@ -163,7 +163,8 @@ class VllmEngine:
 
     async def _complete(self, engine: Any, request: Request) -> Answer:
         parts = [
-            {"type": "image_pil", "image_pil": await asyncio.to_thread(images.load, image)} for image in request.images
+            {"type": "image_pil", "image_pil": await asyncio.to_thread(request_images.load, image)}
+            for image in request.images
         ]
         prompt = await self._render(engine, chat(request, parts, system_role=self._system_role))
         if len(prompt["prompt_token_ids"]) + request.max_tokens > self._max_len:
@@ -239,7 +240,7 @@ def _start(settings: VllmSettings, path: str) -> Any:
 
     check_arguments(settings.engine, (field.name for field in dataclasses.fields(AsyncEngineArgs)))
     arguments = engine_arguments(settings, path, on_cpu=current_platform.is_cpu())
-    with fate.owner():
+    with process_lifetime.owner():
         try:
             # As for offline use, vLLM's defaults favour throughput over the time to a first token.
             return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments), usage_context=UsageContext.LLM_CLASS)

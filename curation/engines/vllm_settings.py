@@ -7,8 +7,8 @@ from typing import Any, Final, Literal
 
 from pydantic import Field, field_validator
 
-from runtime.config import Runtime, Settings
 from runtime.errors import UserError, nearest
+from runtime.settings import Runtime, Settings
 
 _GIB: Final = 1 << 30
 _CPU_KV_CACHE_GB: Final = 2.0

@@ -21,7 +21,7 @@ from bench.transfer_data import (
     vocabulary,
 )
 from bench.transfer_shards import NAME, SCENE_SECONDS, write_videos
-from training.vidlankd.clip_text import ClipTextSettings, open_features, open_source
+from training.vidlankd.teacher.clip_text_batches import ClipTextSettings, open_features, open_source
 
 ALL_LOOKS = {word for words in LOOKS.values() for word in words}
 

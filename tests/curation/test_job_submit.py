@@ -35,7 +35,7 @@ from support.video_server import free_port
 from support.vidla_runs import arguments as train_arguments
 from support.waiting import PATIENCE
 
-from shards.store import Store
+from shards.storage.store import Store
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]  # a head node may take several starts
 

@@ -31,9 +31,9 @@ from support.curate_runs import (
 from support.fake_llm import FakeLLM
 from support.processes import below, still_running
 
-from runtime.process import ffmpeg_binary
-from shards.lock import read_lock
-from shards.store import Store
+from runtime.processes import ffmpeg_binary
+from shards.storage.dir_lock import read_lock
+from shards.storage.store import Store
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]  # one fixture has several runs, of `RUN_SECONDS` each
 

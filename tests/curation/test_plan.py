@@ -14,14 +14,14 @@ from support.broken_videos import ffmpeg
 from support.curate_runs import CHEAP, TAGGER, config_in, curate, finished, run_arguments, snapshot, talk
 
 from curation.cli import _parser
-from curation.job import Job
 from curation.plan import make_plan
+from curation.run_request import Job
 from runtime.errors import UserError
-from runtime.runner import RunReport
+from runtime.ray_runner.runner import RunReport
 from shards.artifact import FOOTER_KEY
-from shards.lock import LOCK, Lock, Owner
 from shards.reader import read_artifact, read_table
-from shards.store import Store
+from shards.storage.dir_lock import LOCK, Lock, Owner
+from shards.storage.store import Store
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_a_run_whose_dir_is_taken_over_stops_with_one_line(done, monkeypatch):
             time.sleep(0.2)
         return RunReport()
 
-    monkeypatch.setattr("runtime.hold.Lock", partial(Lock, beat_seconds=0.05))
+    monkeypatch.setattr("runtime.run_lock.Lock", partial(Lock, beat_seconds=0.05))
     monkeypatch.setattr("curation.run.execute", outlast)
     ended = curate(*finished().arguments(done))
     assert ended.status == 1

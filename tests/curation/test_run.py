@@ -38,9 +38,9 @@ from support.curate_runs import (
 from support.fake_llm import FakeLLM, Reply
 from support.video_server import video_server
 
-from runtime.cluster import ClusterSettings, connected
+from runtime.ray_runner.cluster import ClusterSettings, connected
 from shards.reader import read_artifact, read_table
-from shards.store import Store
+from shards.storage.store import Store
 
 pytestmark = pytest.mark.ray
 

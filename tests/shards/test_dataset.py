@@ -14,7 +14,7 @@ from shards.dataset import Dataset
 from shards.errors import ShardError
 from shards.manifest import read_manifest, write_manifest
 from shards.schema import TEXT
-from shards.store import Store
+from shards.storage.store import Store
 
 
 @pytest.fixture(scope="module")

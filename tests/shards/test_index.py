@@ -6,7 +6,7 @@ from support.shard_factory import add_shard, build_dir
 from shards import index
 from shards.errors import ShardError
 from shards.index import read_index, rebuild_index
-from shards.store import Store
+from shards.storage.store import Store
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 
 from shards.errors import ShardError
 from shards.manifest import Manifest, StageMark, read_manifest, read_stage, write_manifest, write_stage
-from shards.store import Store
+from shards.storage.store import Store
 
 MANIFEST = Manifest("demo", {"media": {"fps": 8}}, 4, "c0ffee")
 

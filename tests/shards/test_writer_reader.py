@@ -20,8 +20,8 @@ from shards.reader import (
     verify_sizes,
 )
 from shards.schema import CAPTIONS, CLIPS, LEDGER
-from shards.store import Store
-from shards.tar import TarWriter
+from shards.storage.store import Store
+from shards.storage.tar import TarWriter
 from shards.writer import Artifact, commit_shard_media, commit_table, conform, table_digest
 
 ROWS = [

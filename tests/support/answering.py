@@ -7,8 +7,8 @@ import json
 import re
 from collections.abc import Callable, Sequence
 
-from curation.engines.interface import Answer, Request
-from runtime.stage import LocalService
+from curation.engines.engine_interface import Answer, Request
+from runtime.ray_runner.stage import LocalService
 
 Reply = Callable[[Request], str | Answer]
 

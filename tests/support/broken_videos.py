@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from support.waiting import PATIENCE
 
-from runtime.process import ffmpeg_binary, run
+from runtime.processes import ffmpeg_binary, run
 from shards.schema import State
 
 SECONDS = 4.0

@@ -32,11 +32,11 @@ from support.broken_videos import ffmpeg, path_of
 from support.fake_llm import Body, FakeLLM, Reply, user_text
 
 from curation.cli import main
-from curation.text.wording import in_sentences
+from curation.prompts.wording import in_sentences
 from shards.reader import media_shards, read_table
 from shards.schema import REWRITE_STATUSES, STATES, TEXT
-from shards.store import Store
-from shards.tar import members
+from shards.storage.store import Store
+from shards.storage.tar import members
 
 TAGGER, CHEAP = "small", "cheap"
 """The two pipelines of `CONFIG`."""

@@ -11,8 +11,8 @@ import math
 import torch
 from torch.nn import functional as F
 
-from training.vidla.attention import TemporalSettings
-from training.vidla.video_tower import VideoLayer, VideoTower
+from training.models.vidla.temporal_attention import TemporalSettings
+from training.models.vidla.video_tower import VideoLayer, VideoTower
 
 
 def local_mask(frames: int, patches: int) -> torch.Tensor:

@@ -17,7 +17,7 @@ from shards.dataset import Dataset
 from shards.keys import shard_name
 from shards.manifest import StageMark, write_stage
 from shards.schema import FEATURES
-from shards.store import Store
+from shards.storage.store import Store
 from shards.writer import commit_table
 
 NAME = "seconds"

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from support.waiting import PATIENCE
 
-from runtime import progress
 from runtime.errors import MachineError, UserError
-from runtime.stage import PoolSettings, ServiceSpec, ShardResult, StageSpec
+from runtime.ray_runner import progress
+from runtime.ray_runner.stage import PoolSettings, ServiceSpec, ShardResult, StageSpec
 
 
 def stage(name, work, shards, services=(), deaths=3, **pool):
@@ -127,7 +127,7 @@ def raise_on(victim, error, services, shard):
 
 async def sleep_with_child(folder, services, shard):
     """Start a child process that would outlive everything, say so, and sleep."""
-    from runtime.process import start
+    from runtime.processes import start
 
     child = await asyncio.to_thread(start, [sys.executable, "-c", "import time; time.sleep(600)"])
     _write_whole(Path(folder) / f"pids-{shard}", f"{os.getpid()} {child.pid} {os.getppid()}")

@@ -17,12 +17,17 @@ import torch.multiprocessing as mp
 from torch.distributed import TCPStore
 
 from training.engine.distributed import Ranks, close_ranks, init_ranks
-from training.engine.metrics import MetricsWriter
+from training.engine.run_metrics import MetricsWriter
 
 Work = Callable[..., Any]
 Command = Callable[[Sequence[str]], int]
 
-PRELOADED = ["torch._dynamo", "training.vidla.train", "training.vidlankd.train", "training.vidlankd.teacher"]
+PRELOADED = [
+    "torch._dynamo",
+    "training.vidla.pretraining_run",
+    "training.vidlankd.vidlankd_runs",
+    "training.models.vidlankd.teacher_model",
+]
 
 
 def start_fork_server() -> None:

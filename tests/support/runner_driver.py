@@ -7,8 +7,8 @@ from pathlib import Path
 
 from support.noop_stages import Doubler, service, sleep_with_child, stage
 
-from runtime.cluster import ClusterSettings
-from runtime.runner import run_stages
+from runtime.ray_runner.cluster import ClusterSettings
+from runtime.ray_runner.runner import run_stages
 
 
 def main(folder: Path) -> int:

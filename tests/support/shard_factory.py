@@ -25,8 +25,8 @@ from shards.index import rebuild_index
 from shards.keys import clip_key, shard_name, split_of, video_id
 from shards.manifest import Manifest, StageMark, write_manifest, write_stage
 from shards.schema import CAPTIONS, CLIPS, LEDGER, SOURCES, TEXT
-from shards.store import Store
-from shards.tar import TarWriter
+from shards.storage.store import Store
+from shards.storage.tar import TarWriter
 from shards.writer import Artifact, commit_shard_media, commit_table
 
 FPS = 8

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from support.waiting import PATIENCE
 
-from curation.demo.speech import speak
-from curation.engines.asr import AsrSettings, Recognizer
-from runtime.process import ffmpeg_binary, run
+from curation.demo.synthetic_speech import speak
+from curation.engines.speech_recognizer import AsrSettings, Recognizer
+from runtime.processes import ffmpeg_binary, run
 
 
 @cache

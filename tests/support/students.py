@@ -9,11 +9,11 @@ import torch
 from support.tiny_bert import tiny_tokenizer
 
 from training.engine.compute import Precision
-from training.vidlankd.bert import BertShape
-from training.vidlankd.records import IGNORED, TextBatch
-from training.vidlankd.states import Corpus, StatesSettings, TeacherStates, open_states
-from training.vidlankd.teacher import TeacherModelSettings, build_teacher, save_teacher
-from training.vidlankd.tokenizer import TextTokenizer
+from training.models.vidlankd.bert_model import BertShape
+from training.models.vidlankd.teacher_model import TeacherModelSettings, build_teacher, save_teacher
+from training.models.vidlankd.text_batch import IGNORED, TextBatch
+from training.models.vidlankd.text_tokenizer import TextTokenizer
+from training.vidlankd.student.teacher_states import Corpus, StatesSettings, TeacherStates, open_states
 
 LENGTH, BLOCKS = 12, 40
 EXACT = Precision(torch.float32, "for tests")

@@ -5,8 +5,8 @@ from open_clip.model import CustomTextCLIP
 from open_clip.transformer import VisionTransformer
 from torch import nn
 
-from training.vidla.attention import TemporalSettings
-from training.vidla.video_tower import VideoTower
+from training.models.vidla.temporal_attention import TemporalSettings
+from training.models.vidla.video_tower import VideoTower
 
 VISION = {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 16}
 TEXT = {"context_length": 12, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}

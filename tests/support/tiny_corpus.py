@@ -5,7 +5,7 @@ from pathlib import Path
 
 from support.tiny_bert import WORDS, tiny_tokenizer
 
-from training.vidlankd.tokenize import Summary, TokenizeSettings, tokenize
+from training.corpus.tokenize_corpus import Summary, TokenizeSettings, tokenize
 
 
 def sentences(count: int, words: int = 12, seed: int = 0) -> str:

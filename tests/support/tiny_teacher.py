@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from support.tiny_bert import tiny_tokenizer
 
-from training.vidlankd.bert import BertShape
-from training.vidlankd.masking import MaskSettings, text_batch
-from training.vidlankd.records import ClipTextBatch
-from training.vidlankd.teacher import Teacher, TeacherModelSettings, build_teacher
-from training.vidlankd.tokenizer import TextTokenizer
+from training.corpus.token_masking import MaskSettings, text_batch
+from training.models.vidlankd.bert_model import BertShape
+from training.models.vidlankd.teacher_model import Teacher, TeacherModelSettings, build_teacher
+from training.models.vidlankd.text_batch import ClipTextBatch
+from training.models.vidlankd.text_tokenizer import TextTokenizer
 
 WIDTH = 6
 

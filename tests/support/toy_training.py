@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from training.engine.distributed import Ranks
-from training.engine.loop import LoopSettings, Run
-from training.engine.optim import OptimSettings
-from training.engine.task import NonFiniteLoss, StepReport
+from training.engine.optimizer import OptimSettings
+from training.engine.training_loop import LoopSettings, Run
+from training.engine.training_task import NonFiniteLoss, StepReport
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from curation.media.transcript import Transcript, Word
+from curation.media.speech.transcript import Transcript, Word
 
 _VOCABULARY = (
     "we",

@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 from support.fake_llm import Server
 from support.waiting import PATIENCE
 
-from runtime.process import ffmpeg_binary, run
+from runtime.processes import ffmpeg_binary, run
 
 VTT = "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\nA red ball rolls.\n"
 TYPES = {".mp4": "video/mp4", ".m3u8": "application/vnd.apple.mpegurl", ".ts": "video/mp2t", ".vtt": "text/vtt"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from support.commands import apart, here, losses
 
-from training.vidla.cli import main
+from training.vidla.train_vidla import main
 
 __all__ = ["architecture", "arguments", "losses", "start", "train"]
 
@@ -45,4 +45,4 @@ def train(*given: str) -> int:
 
 def start(given: Sequence[str], ranks: int = 1) -> subprocess.Popen[str]:
     """Run the command in a process of its own, or in several under torchrun."""
-    return apart("training.vidla.cli", given, ranks)
+    return apart("training.vidla.train_vidla", given, ranks)

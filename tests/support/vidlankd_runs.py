@@ -12,7 +12,7 @@ from support.commands import apart, here, losses
 from support.shard_factory import build_dir
 from support.tiny_bert import WORDS, tiny_tokenizer
 
-from training.vidlankd.cli import main
+from training.vidlankd.train_vidlankd import main
 
 __all__ = ["Recipe", "command", "extraction", "losses", "recipe", "start", "student", "teacher"]
 
@@ -73,7 +73,7 @@ def command(*given: str) -> int:
 
 def start(given: Sequence[str], ranks: int = 1) -> subprocess.Popen[str]:
     """Run the command in a process of its own, or in several under torchrun."""
-    return apart("training.vidlankd.cli", given, ranks)
+    return apart("training.vidlankd.train_vidlankd", given, ranks)
 
 
 def _run(output: Path, steps: int, batch: int) -> list[str]:

@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 
 from runtime.errors import MachineError, is_machine_fault
-from training.data.augment import window_of
-from training.data.cache import MediaReader
-from training.data.decode import Frame, decode_spans
+from training.data.decoding.augment import window_of
+from training.data.decoding.clip_decoder import Frame, decode_spans
+from training.data.media_cache import MediaReader
 from training.data.records import Batch, ClipFailed, ClipTask, MediaRef, RootTask
 
 Tokenizer = Callable[[Sequence[str]], torch.Tensor]

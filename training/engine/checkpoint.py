@@ -28,7 +28,7 @@ from safetensors import SafetensorError
 from runtime.errors import MachineError, UserError
 from runtime.log import get_logger
 from training.engine.compute import set_random_state
-from training.engine.task import Task
+from training.engine.training_task import Task
 
 FOLDER: Final = "checkpoints"
 BEST: Final = "best"

@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from runtime.config import Runtime, Settings
+from runtime.settings import Runtime, Settings
 from training.engine.distributed import Ranks, sum_over
 
 

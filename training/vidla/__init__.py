@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from training.vidla.export import load, save
+    from training.models.vidla.vidla_folder import load, save
 
 __all__ = ["load", "save"]
 
@@ -21,7 +21,7 @@ __all__ = ["load", "save"]
 def __getattr__(name: str) -> Any:
     """`load` and `save`, imported when they are asked for: the command line must answer without torch."""
     if name in __all__:
-        from training.vidla import export
+        from training.models.vidla import vidla_folder
 
-        return getattr(export, name)
+        return getattr(vidla_folder, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

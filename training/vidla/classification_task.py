@@ -20,11 +20,18 @@ from runtime.errors import UserError, nearest
 from training.data.records import Batch
 from training.engine.compute import ComputeSettings, choose_precision, gradients_meet, joined, scoring
 from training.engine.distributed import Ranks, sum_over
-from training.engine.task import NonFiniteLoss, StepReport, to_device
-from training.vidla.compute import clips_of, split
-from training.vidla.export import load_weights, save
-from training.vidla.head import ClassificationHead, HeadSettings, VideoClassifier, load_head, save_head, width_of
-from training.vidla.model import VidLA
+from training.engine.training_task import NonFiniteLoss, StepReport, to_device
+from training.models.vidla.classification_head import (
+    ClassificationHead,
+    HeadSettings,
+    VideoClassifier,
+    load_head,
+    save_head,
+    width_of,
+)
+from training.models.vidla.tower_batches import clips_of, split
+from training.models.vidla.two_tower import VidLA
+from training.models.vidla.vidla_folder import load_weights, save
 
 TERM: Final = "label"
 """The term that carries the class, in `ClipTask.texts` and `Batch.tokens`."""
@@ -53,7 +60,7 @@ class LabelTokenizer:
 
 
 class ClassificationTask:
-    """Implements `training.engine.task.Task`."""
+    """Implements `training.engine.training_task.Task`."""
 
     best_by = "top1"
     unit = "clips"
@@ -102,7 +109,7 @@ class ClassificationTask:
         return parameter.startswith("head.")
 
     def step(self, batch: Batch) -> StepReport:
-        """Forward and backward of the global batch; see `training.engine.task.Task.step`."""
+        """Forward and backward of the global batch; see `training.engine.training_task.Task.step`."""
         rows = sum_over(batch.present[TERM].sum().to(self._ranks.device), self._ranks).clamp(min=1)
         sums = torch.zeros(2, device=self._ranks.device)
         done = 0

@@ -14,16 +14,16 @@ from itertools import islice
 
 import numpy as np
 
-from runtime.config import content_hash
 from runtime.errors import UserError
 from runtime.log import get_logger
-from training.data.augment import AugmentSettings, draw_crop
-from training.data.duration import video_seconds
-from training.data.plan import rng_of
+from runtime.settings import content_hash
+from training.data.decoding.augment import AugmentSettings, draw_crop
+from training.data.decoding.video_duration import video_seconds
+from training.data.epoch_plan import rng_of
 from training.data.records import ClipFailed, ClipTask, MediaRef, RootTask
-from training.evaluation.benchmarks.labelled import ClassificationSet, LabelledVideo
-from training.evaluation.classification import span_of
-from training.evaluation.views import Sampling, drawn_span
+from training.evaluation.benchmarks.classification_set import ClassificationSet, LabelledVideo
+from training.evaluation.video.classification import span_of
+from training.evaluation.video.video_views import Sampling, drawn_span
 from training.vidla.classification_task import TERM
 
 _THREADS = 4

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from training.command import add_run_arguments, add_settings_arguments
+from training.command_line import add_run_arguments, add_settings_arguments
 
 PROGRAM = "train-vidlankd"
 
@@ -47,7 +47,7 @@ examples:
 _TEACHER_EXAMPLES = """\
 examples:
   train-vidlankd teacher --shards /data/out --features resnet --output teacher
-  torchrun --nproc-per-node 4 -m training.vidlankd.cli teacher --shards /data/out --features resnet --output teacher
+  torchrun --nproc-per-node 4 -m training.vidlankd.train_vidlankd teacher --shards /data/out --features resnet --output teacher
   train-vidlankd teacher --shards /data/out --output blind --set loss.contrastive=0
       the same teacher on the texts alone: the control that credits, or does not credit, the video
 """

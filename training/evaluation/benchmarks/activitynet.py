@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runtime.errors import UserError
-from training.evaluation.benchmarks.files import (
+from training.evaluation.benchmarks.annotation_files import (
     VideoFiles,
     field,
     find_file,
@@ -20,7 +20,7 @@ from training.evaluation.benchmarks.files import (
     read_list,
     strings,
 )
-from training.evaluation.benchmarks.records import RetrievalSet, assemble
+from training.evaluation.benchmarks.retrieval_set import RetrievalSet, assemble
 
 NAME = "activitynet"
 SPLITS = ("val_1", "train")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from runtime.errors import UserError
-from training.evaluation.benchmarks.files import (
+from training.evaluation.benchmarks.annotation_files import (
     VideoFiles,
     field,
     find_file,
@@ -18,7 +18,7 @@ from training.evaluation.benchmarks.files import (
     read_list,
     without_suffix,
 )
-from training.evaluation.benchmarks.records import RetrievalSet, assemble
+from training.evaluation.benchmarks.retrieval_set import RetrievalSet, assemble
 
 NAME = "didemo"
 SPLITS = ("test", "val", "train")

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runtime.errors import UserError
-from training.evaluation.benchmarks.files import VideoFiles, find_file, read_csv
-from training.evaluation.benchmarks.labelled import ClassificationSet, LabelledVideo
+from training.evaluation.benchmarks.annotation_files import VideoFiles, find_file, read_csv
+from training.evaluation.benchmarks.classification_set import ClassificationSet, LabelledVideo
 
 NAME = "kinetics400"
 SPLITS = ("val", "test", "train")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from runtime.errors import UserError
-from training.evaluation.benchmarks.files import VideoFiles, field, find_file, pick, read_csv, read_json
-from training.evaluation.benchmarks.records import RetrievalSet, assemble
+from training.evaluation.benchmarks.annotation_files import VideoFiles, field, find_file, pick, read_csv, read_json
+from training.evaluation.benchmarks.retrieval_set import RetrievalSet, assemble
 
 NAME = "msrvtt"
 SPLITS = ("test", "train", "train_7k")

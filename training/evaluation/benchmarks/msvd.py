@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from runtime.errors import UserError
-from training.evaluation.benchmarks.files import (
+from training.evaluation.benchmarks.annotation_files import (
     VideoFiles,
     find_file,
     find_optional,
@@ -14,7 +14,7 @@ from training.evaluation.benchmarks.files import (
     read_list,
     strings,
 )
-from training.evaluation.benchmarks.records import RetrievalSet, assemble
+from training.evaluation.benchmarks.retrieval_set import RetrievalSet, assemble
 
 NAME = "msvd"
 SPLITS = ("test", "val", "train")

@@ -18,9 +18,9 @@ from shards.errors import ShardError
 from shards.keys import shard_name
 from shards.reader import text_layers
 from shards.schema import TEXT
-from shards.store import Store
+from shards.storage.store import Store
 from training.data.records import MediaRef
-from training.evaluation.benchmarks.records import RetrievalSet, VideoItem
+from training.evaluation.benchmarks.retrieval_set import RetrievalSet, VideoItem
 
 NAME = "shards"
 

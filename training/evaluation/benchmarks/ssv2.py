@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import UserError, nearest
-from training.evaluation.benchmarks.files import VideoFiles, field, find_file, read_json
-from training.evaluation.benchmarks.labelled import ClassificationSet, LabelledVideo
+from training.evaluation.benchmarks.annotation_files import VideoFiles, field, find_file, read_json
+from training.evaluation.benchmarks.classification_set import ClassificationSet, LabelledVideo
 
 NAME = "ssv2"
 SPLITS = ("val", "train")

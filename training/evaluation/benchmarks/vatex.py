@@ -10,8 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import UserError
-from training.evaluation.benchmarks.files import VideoFiles, field, find_file, pick, read_json, read_list, strings
-from training.evaluation.benchmarks.records import RetrievalSet, assemble
+from training.evaluation.benchmarks.annotation_files import (
+    VideoFiles,
+    field,
+    find_file,
+    pick,
+    read_json,
+    read_list,
+    strings,
+)
+from training.evaluation.benchmarks.retrieval_set import RetrievalSet, assemble
 
 NAME = "vatex"
 SPLITS = ("test", "val", "train")

@@ -1,0 +1,300 @@
+"""Any server that speaks OpenAI's chat completions: ``vllm serve``, Ray Serve LLM, a hosted model.
+
+Each request is one HTTP call with its own retries. A server that can't be reached at all, or refuses the key or the
+model, ends the run with one line; everything else is the `Answer.error` of one request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from time import time
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import Field, field_validator
+
+from curation.engines import request_images
+from curation.engines.chat_messages import answer_text, chat
+from curation.engines.engine_interface import Answer, Request, Usage
+from curation.engines.event_loop_thread import BackgroundLoop
+from runtime.errors import MachineError, UserError
+from runtime.settings import Runtime, Settings
+
+PROBES: Final = 3
+"""How often a server that no longer answers is asked for a sign of life before the run ends."""
+_LONGEST_WAIT: Final = 60.0
+_LONGEST_MESSAGE: Final = 200
+_RETRIED: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+_REMEDIES: Final = {
+    401: "check api_key_env",
+    403: "check api_key_env",
+    404: "check base_url (it normally ends in /v1) and model",
+}
+
+
+class EndpointSettings(Settings):
+    """A model behind an OpenAI-compatible server."""
+
+    kind: Literal["endpoint"] = "endpoint"
+    """Which engine: `vllm` runs in process, `endpoint` calls a server."""
+    model: str
+    """Name of the model, as the server knows it."""
+    seed: int | None = 0
+    """Passed on with each request; none: left out, for servers that refuse it."""
+    extra_body: dict[str, Any] = Field(default_factory=dict)
+    """More fields for the request's body, such as `chat_template_kwargs`."""
+    base_url: Runtime[str]
+    """Address up to and with `/v1`."""
+    api_key_env: Runtime[str | None] = None
+    """Name of the environment variable that holds the key; none: no key is sent."""
+    max_tokens_field: Runtime[Literal["max_tokens", "max_completion_tokens"]] = "max_tokens"
+    """Name that the server has for the limit of an answer's length."""
+    concurrency: Runtime[int] = Field(default=64, ge=1)
+    """Requests in flight at a time."""
+    timeout: Runtime[float] = Field(default=300.0, gt=0)
+    """Seconds after which one attempt is given up."""
+    retries: Runtime[int] = Field(default=4, ge=0)
+    """More attempts after a lost connection or status 429 or 5xx; one more after a timeout."""
+    backoff: Runtime[float] = Field(default=1.0, ge=0)
+    """Seconds before the second attempt; doubles each time, up to a minute, unless the server names a wait."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_http(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("write it as http(s)://host[:port]/v1")
+        if parts.username or parts.password:
+            raise ValueError("no user or password in the address; name the key's variable in api_key_env")
+        return value.rstrip("/")
+
+
+class _Unreachable(Exception):
+    """No connection, in all attempts of one request."""
+
+
+class EndpointEngine:
+    """A `TextEngine` over HTTP.
+
+    Raises:
+        UserError: `api_key_env` names a variable that is not set.
+    """
+
+    def __init__(self, settings: EndpointSettings) -> None:
+        self._settings = settings
+        self._key = _key(settings)
+        self._usage = Usage()
+        self._fatal: MachineError | None = None
+        self._signs_of_life = 0
+        self._background = BackgroundLoop("endpoint-engine")
+        self._background.wait(self._open())
+
+    async def generate(self, requests: Sequence[Request]) -> dict[str, Answer]:
+        """Answer every request; may be awaited by many callers at once, from any event loop.
+
+        `Answer.error` is ``too_long``, ``length`` (an answer with a schema was cut), ``timeout``, ``connection``,
+        ``image: …``, ``refused: …``, ``http <status>: …`` or ``garbage: …`` (no chat completion came back).
+
+        Raises:
+            ValueError: two requests with the same key.
+            MachineError: the server can't be reached, or refuses the key or the model.
+        """
+        if len({request.key for request in requests}) < len(requests):
+            raise ValueError("two requests have the same key")
+        return await self._background.run(self._generate(requests))
+
+    def stats(self) -> Usage:
+        """Tokens and errors of all answers so far."""
+        return self._usage
+
+    def close(self) -> None:
+        """Close the connections; requests in flight are cancelled."""
+        self._background.close(self._client.aclose())
+
+    async def _open(self) -> None:
+        self._slots = asyncio.Semaphore(self._settings.concurrency)
+        self._probing = asyncio.Lock()
+        self._client = httpx.AsyncClient(
+            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
+            timeout=self._settings.timeout,
+            limits=httpx.Limits(max_connections=self._settings.concurrency + 1),
+        )
+
+    async def _generate(self, requests: Sequence[Request]) -> dict[str, Answer]:
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = {request.key: group.create_task(self._answer(request)) for request in requests}
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        answers = {key: task.result() for key, task in tasks.items()}
+        self._usage += Usage.of(answers.values())
+        return answers
+
+    async def _answer(self, request: Request) -> Answer:
+        async with self._slots:
+            try:
+                parts = [{"type": "image_url", "image_url": {"url": url}} for url in await _data_urls(request)]
+            except request_images.UnreadableImage as error:
+                return Answer(request.key, error=f"image: {error}")
+            body = request_body(self._settings, request, parts)
+            for _ in range(PROBES):
+                seen = self._signs_of_life
+                try:
+                    return await self._ask(request, body)
+                except _Unreachable:
+                    await self._probe(seen)
+            return Answer(request.key, error="connection")
+
+    async def _ask(self, request: Request, body: Mapping[str, Any]) -> Answer:
+        """One request with its retries; raises `_Unreachable` and `MachineError`."""
+        timeouts = 0
+        for attempt in range(1 + self._settings.retries):
+            if self._fatal:
+                raise self._fatal
+            last = attempt == self._settings.retries
+            try:
+                response = await asyncio.wait_for(
+                    self._client.post(f"{self._settings.base_url}/chat/completions", json=body), self._settings.timeout
+                )
+            except (httpx.TimeoutException, TimeoutError):
+                timeouts += 1
+                if last or timeouts > 1:
+                    return Answer(request.key, error="timeout")
+                continue
+            except httpx.TransportError as error:
+                if last:
+                    raise _Unreachable from error
+                await asyncio.sleep(self._wait(attempt, None))
+                continue
+            self._signs_of_life += 1
+            if last or response.status_code not in _RETRIED:
+                return self._read(request, response)
+            await asyncio.sleep(self._wait(attempt, response.headers.get("retry-after")))
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _read(self, request: Request, response: httpx.Response) -> Answer:
+        if response.status_code in _REMEDIES:
+            self._fatal = MachineError(
+                f"{self._settings.base_url}: status {response.status_code} for model {self._settings.model!r}; "
+                f"{_REMEDIES[response.status_code]} ({self._clean(response.text)})"
+            )
+            raise self._fatal
+        if response.is_success:
+            return read_completion(request, response)
+        if _says_too_long(response):
+            return Answer(request.key, error="too_long")
+        return Answer(request.key, error=f"http {response.status_code}: {self._clean(response.text)}")
+
+    async def _probe(self, seen: int) -> None:
+        """Look for a sign of life after `seen`; `MachineError` where three probes find none."""
+        async with self._probing:
+            for attempt in range(PROBES):
+                if self._fatal:
+                    raise self._fatal
+                if self._signs_of_life > seen:
+                    return
+                await asyncio.sleep(self._wait(attempt, None))
+                try:
+                    await self._client.get(f"{self._settings.base_url}/models")
+                    self._signs_of_life += 1
+                except httpx.TransportError as error:
+                    cause = type(error).__name__
+            if self._signs_of_life > seen:
+                return
+            self._fatal = MachineError(
+                f"{self._settings.base_url}: the model's server can't be reached ({cause}, {PROBES} probes); "
+                "start it again or check base_url, then run again"
+            )
+            raise self._fatal
+
+    def _wait(self, attempt: int, named: str | None) -> float:
+        own = self._settings.backoff * 2**attempt * random.uniform(0.75, 1.25)
+        return min(max(own, _seconds(named)), _LONGEST_WAIT)
+
+    def _clean(self, text: str) -> str:
+        """One short line of a server's answer, without the key."""
+        if self._key:
+            text = text.replace(self._key, "***")
+        return " ".join(text.split())[:_LONGEST_MESSAGE]
+
+
+def request_body(settings: EndpointSettings, request: Request, parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The JSON body of one chat completion.
+
+    Args:
+        settings: the server's model and what else it wants.
+        request: what is asked.
+        parts: one content part for each image.
+    """
+    body: dict[str, Any] = {
+        "model": settings.model,
+        "messages": chat(request, parts),
+        settings.max_tokens_field: request.max_tokens,
+        "temperature": request.temperature,
+    }
+    if settings.seed is not None:
+        body["seed"] = settings.seed
+    if request.schema is not None:
+        schema = {"name": "answer", "schema": dict(request.schema), "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return body | settings.extra_body
+
+
+def read_completion(request: Request, response: httpx.Response) -> Answer:
+    """The answer in a successful response; whatever is no chat completion becomes ``garbage: …``."""
+    try:
+        values = response.json()
+        choice = values["choices"][0]
+        message, reason = choice["message"], choice.get("finish_reason")
+        text, refusal = message.get("content"), message.get("refusal")
+        if not isinstance(text, str | None):
+            raise TypeError("content is no text")
+        usage = values.get("usage") or {}
+        tokens = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        return Answer(request.key, error=f"garbage: no chat completion came back ({type(error).__name__})")
+    error_ = None
+    if refusal or reason == "content_filter":
+        error_ = f"refused: {' '.join(str(refusal or reason).split())[:_LONGEST_MESSAGE]}"
+    elif reason == "length" and request.schema is not None:
+        error_ = "length"
+    elif text is None:
+        error_ = "garbage: the completion has no text"
+    return Answer(request.key, answer_text(text or "", is_json=request.schema is not None), error_, *tokens)
+
+
+def _key(settings: EndpointSettings) -> str | None:
+    if settings.api_key_env is None:
+        return None
+    key = os.environ.get(settings.api_key_env, "").strip()
+    if not key:
+        raise UserError(
+            f"api_key_env={settings.api_key_env!r}: this environment variable is not set; put the key there"
+        )
+    return key
+
+
+async def _data_urls(request: Request) -> list[str]:
+    return [await asyncio.to_thread(request_images.data_url, image) for image in request.images]
+
+
+def _says_too_long(response: httpx.Response) -> bool:
+    text = response.text.lower()
+    return response.status_code in (400, 413) and ("context_length" in text or "context length" in text)
+
+
+def _seconds(retry_after: str | None) -> float:
+    """Seconds in a Retry-After header: a number, or a date; 0 where it says nothing that can be read."""
+    if retry_after is None:
+        return 0.0
+    try:
+        digits = retry_after.strip().isdecimal()
+        seconds = float(retry_after) if digits else parsedate_to_datetime(retry_after).timestamp() - time()
+    except (ValueError, OverflowError):
+        return 0.0
+    return max(0.0, seconds)

@@ -1,0 +1,72 @@
+"""Bytes of the images that a request points at: a span of a local file or of an object in a store."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import TYPE_CHECKING, Final
+
+from curation.engines.engine_interface import ImageRef
+from runtime.errors import MachineError, is_machine_fault
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FORMATS: Final = ("JPEG", "PNG", "WEBP")
+_MAX_PIXELS: Final = 64_000_000
+
+
+class UnreadableImage(Exception):
+    """One image can't be used; the message is one line."""
+
+
+def read_bytes(image: ImageRef) -> bytes:
+    """The encoded image as it is stored.
+
+    Raises:
+        UnreadableImage: the file is not there or ends before the image does.
+        MachineError: the file may not be read, or the disk fails.
+    """
+    import fsspec
+
+    try:
+        files, path = fsspec.url_to_fs(image.url)
+        data: bytes = files.cat_file(path, start=image.offset, end=image.offset + image.size)
+    except (OSError, ValueError, ImportError) as error:
+        if is_machine_fault(error):
+            raise MachineError(f"{image.url}: {error}") from error
+        raise UnreadableImage(f"{image.url}: {type(error).__name__}") from error
+    if len(data) != image.size:
+        raise UnreadableImage(f"{image.url}: {len(data)} bytes at {image.offset} where {image.size} were expected")
+    return data
+
+
+def load(image: ImageRef) -> Image.Image:
+    """The decoded image, RGB.
+
+    Raises:
+        UnreadableImage: no JPEG, PNG or WebP, cut short, or of more than 64 million pixels.
+        MachineError: see `read_bytes`.
+    """
+    from PIL import Image
+
+    data = read_bytes(image)
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+            if picture.width * picture.height > _MAX_PIXELS:
+                raise UnreadableImage(f"{image.url}: {picture.width}x{picture.height} pixels are too many")
+            return picture.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UnreadableImage(f"{image.url} at {image.offset}: no readable JPEG, PNG or WebP") from error
+
+
+def data_url(image: ImageRef) -> str:
+    """The image as a ``data:`` URL, its bytes untouched; raises like `read_bytes`."""
+    data = read_bytes(image)
+    kind = next((kind for kind, magic in _MAGIC.items() if data.startswith(magic)), None)
+    if kind is None:
+        raise UnreadableImage(f"{image.url} at {image.offset}: no readable JPEG, PNG or WebP")
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+_MAGIC: Final = {"jpeg": b"\xff\xd8\xff", "png": b"\x89PNG\r\n\x1a\n", "webp": b"RIFF"}

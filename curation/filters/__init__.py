@@ -1,0 +1,1 @@
+"""Named filters that mark clips with the reason they are left out."""

@@ -1,0 +1,1 @@
+"""Evidence of a clip, and the verifier that decides which claims it supports."""

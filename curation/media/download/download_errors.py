@@ -1,0 +1,126 @@
+"""What a failed download means: from a site's words or an HTTP status to the ledger's class.
+
+A table, read from top to bottom. Words come first, for sites send them with any status; the status decides where
+no words do. What the table does not know is `internal`: an extractor that no longer understands its site.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from curation.media.download.address_guard import REFUSAL
+
+if TYPE_CHECKING:  # a type only: the child process is spared the import of Arrow
+    from shards.schema import FailedClass
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why one attempt failed."""
+
+    class_: FailedClass
+    message: str
+    transient: bool = False
+    """Whether trying again soon may help."""
+    retry_after: float | None = None
+    """Seconds that the site asked to wait."""
+
+
+_WORDS: Final[tuple[tuple[FailedClass, str], ...]] = (
+    ("rate_limited", r"rate.?limit|too many requests|exceeded the (rate|quota)|reached your play limit|slow down"),
+    ("bot_check", r"not a (bot|robot)|captcha|anti-?bot|cloudflare|unusual traffic|automated (requests|queries)"),
+    ("bot_check", r"ip address is (blocked|unable)|impersonat"),
+    ("geo_blocked", r"geo.?(restrict|block)|(your|this|certain) (country|countries|region|location|territory)"),
+    ("geo_blocked", r"country on copyright grounds|not available (in|from) your"),
+    ("private", r"\bprivate\b|confirm your age|age.?restricted|log.?in|sign.?in|registered users|password|credentials"),
+    ("private", r"members?.only|member-?exclusive|join this channel|subscri(ber|bed|ption)|supporter|premium|purchase"),
+    ("private", r"requires? payment|ticket|does not have access|need (an )?account|accounts? cannot access"),
+    ("network", r"temporar(y|ily)|server.side|try again later"),
+    ("removed", r"unavailable|no longer available|not available$|isn'?t available|video is not available(?! yet)"),
+    ("removed", r"(been|was) (removed|deleted|taken down|terminated)|terminated|copyright|does ?n[o']t exist"),
+    ("removed", r"\b(has )?expired\b|(video|track|content|show|page|clip|post|file) (was )?not found|is offline"),
+    ("not_video", r"unsupported url|no (valid )?(video|media)|not (a|contain a?n?y?) ?(video|videos|playable)"),
+    ("not_video", r"not have (a|any) video|requested format is not available|drm|no downloads available"),
+    ("not_video", r"is live|live event|livestream|premieres|not available yet|not yet available|unsupported features"),
+    ("network", r"timed? ?out|timeout|connection|name or service|name resolution|resolve|network|unreachable|ssl|tls"),
+    (
+        "network",
+        r"bytes read|more expected|content too short|did not get any data|remote end|reset by peer|\beof\b|proxy",
+    ),
+    ("corrupt", r"postprocessing|invalid data found|conversion failed"),
+    ("network", r"redirect loop|incomplete data|fragment"),
+)
+_TABLE: Final = tuple((class_, re.compile(words, re.IGNORECASE)) for class_, words in _WORDS)
+
+_STATUS: Final[dict[int, FailedClass]] = {
+    401: "private",
+    402: "private",
+    403: "bot_check",  # what a site that lets people in answers to programs
+    404: "removed",
+    410: "removed",
+    415: "not_video",
+    429: "rate_limited",
+    451: "geo_blocked",
+}
+_STATUS_WORDS: Final = re.compile(r"HTTP Error (\d{3})(?:: [^.;)]*)?")
+_NAMES: Final = re.compile(r"^\[[^\]]*\] (?:[^\s:]+: )?|\b[a-z]+://\S+")
+"""What is no site's word though it stands in its message: extractor and id, URLs."""
+_REFUSED: Final = re.compile(r"refused: .*?" + re.escape(REFUSAL))
+_FINAL: Final = re.compile(
+    r"CERTIFICATE_VERIFY_FAILED|connection adapters|URL scheme|Name or service not known|No address associated",
+    re.IGNORECASE,
+)
+
+
+def classify(message: str, status: int | None = None, retry_after: float | None = None) -> Failure:
+    """Say what a download's error means.
+
+    Args:
+        message: what yt-dlp said, or several such lines.
+        status: HTTP status of the response that ended it, where one did.
+        retry_after: seconds that this response asked to wait.
+    """
+    text = " ".join(message.removeprefix("ERROR: ").replace("’", "'").split())
+    refused = _REFUSED.search(text)
+    if refused is not None:
+        return Failure("network", refused[0])
+    found = _STATUS_WORDS.search(text)
+    status = status if status is not None or found is None else int(found[1])
+    class_ = _class(_NAMES.sub("", _STATUS_WORDS.sub("", text)), status)
+    return Failure(class_, text, _transient(class_, text, status), retry_after)
+
+
+def _class(text: str, status: int | None) -> FailedClass:
+    """The first row of the table that knows the words, else what the status says."""
+    known = next((class_ for class_, words in _TABLE if words.search(text)), None)
+    if status is not None and known in (None, "network"):
+        return _STATUS.get(status, "network")
+    return known or "internal"
+
+
+def _transient(class_: FailedClass, text: str, status: int | None) -> bool:
+    if class_ == "rate_limited":
+        return True
+    refused_request = status is not None and 400 <= status < 500 and status not in (408, 425)
+    return class_ == "network" and not refused_request and not _FINAL.search(text)
+
+
+def retry_after_seconds(header: str | None, now: float) -> float | None:
+    """Seconds that a ``Retry-After`` header asks to wait: a number, or a date; None where it says nothing.
+
+    Args:
+        header: the header's value.
+        now: Unix time.
+    """
+    from email.utils import parsedate_to_datetime
+
+    if header is None:
+        return None
+    if re.fullmatch(r"\d+(\.\d+)?", header.strip()):
+        return float(header)
+    try:
+        return max(parsedate_to_datetime(header).timestamp() - now, 0.0)
+    except (TypeError, ValueError):
+        return None

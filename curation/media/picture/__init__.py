@@ -1,0 +1,1 @@
+"""The picture of a video: probing, the one decode and encode, shot detection."""

@@ -1,0 +1,1 @@
+"""Speech of a video: subtitles, recognition, words, sentences."""

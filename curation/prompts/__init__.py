@@ -1,0 +1,1 @@
+"""Prompt templates, and the wording helpers that prompts and answers share."""

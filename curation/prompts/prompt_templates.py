@@ -1,0 +1,135 @@
+"""Prompts: files with a name and a version, filled in so that data can never pass for instructions.
+
+A prompt is a Markdown file, ``prompts/<name>.md`` or one of the user's own::
+
+    ---
+    name: summary
+    version: 1
+    ---
+    # system
+    ...
+    # user
+    Summarize in at most $max_words words. $text
+
+`render` puts every piece of data between tags named after its field (``<text>`` ... ``</text>``), on lines of its own,
+and takes from it whatever could close the tag or open a chat template's special token. Numbers are put in as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from string import Template
+
+import yaml
+
+from curation.prompts.wording import tidy
+from runtime.errors import UserError, nearest
+from runtime.settings import content_hash
+
+_FOLDER = Path(__file__).parent / "templates"
+_LAYOUT = re.compile(
+    r"---\n(?P<head>.*?)\n---\n\s*# system\n(?P<system>(?:.*?\n)?)# user(?P<user>(?:\n.*)?)", re.DOTALL
+)
+_ESCAPES = str.maketrans("<>[]＜＞［］", "‹›()‹›()")
+
+Value = str | int | Sequence[str]
+"""One text, a number, or lines: a text or a line never spreads over several lines of the prompt."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One prompt file."""
+
+    name: str
+    version: int
+    system: str
+    """Template of the system message; may be empty."""
+    user: str
+    """Template of the user message; may be empty."""
+
+    @property
+    def ref(self) -> str:
+        """``name@version``, as recorded in each row."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def hash(self) -> str:
+        """Of what the prompt says; part of a stage's content hash."""
+        return content_hash(self.name, self.version, self.system, self.user)
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Names that `render` needs."""
+        return frozenset([*Template(self.system).get_identifiers(), *Template(self.user).get_identifiers()])
+
+    def render(self, **fields: Value) -> tuple[str, str]:
+        """The system and the user message; fields that the prompt does not use are ignored.
+
+        Raises:
+            KeyError: a field of the prompt is not given.
+        """
+        values = {name: _delimited(name, value) for name, value in fields.items() if name in self.fields}
+        return Template(self.system).substitute(values), Template(self.user).substitute(values)
+
+
+def load(name: str, fields: Iterable[str] = ()) -> Prompt:
+    """Read the prompt that comes with the package as `name`, or the file that `name` is the path of (``mine.md``).
+
+    Args:
+        name: as in the settings.
+        fields: what its place in the pipeline can fill in.
+
+    Raises:
+        UserError: no such prompt, a file that is none, or one that asks for other fields.
+    """
+    prompt = _read(name)
+    unknown = sorted(prompt.fields - set(fields))
+    if unknown:
+        raise UserError(f"prompt {name}: ${unknown[0]} can't be filled in here{nearest(unknown[0], fields)}")
+    return prompt
+
+
+@cache
+def _read(name: str) -> Prompt:
+    path = Path(name) if name.endswith(".md") else _FOLDER / f"{name}.md"
+    if not name.endswith(".md") and name not in (known := _names()):
+        raise UserError(f"prompt {name}: no such prompt{nearest(name, known)}; a file of your own ends in .md")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"prompt {name}: can't be read ({error})") from None
+    return _parse(name, text)
+
+
+def _names() -> list[str]:
+    return sorted(path.stem for path in _FOLDER.glob("*.md"))
+
+
+def _parse(name: str, text: str) -> Prompt:
+    layout = _LAYOUT.fullmatch(text.replace("\r\n", "\n"))
+    if layout is None:
+        raise UserError(f"prompt {name}: must be front matter between --- lines, then '# system', then '# user'")
+    try:
+        head = yaml.safe_load(layout["head"])
+        prompt = Prompt(str(head["name"]), int(head["version"]), layout["system"].strip(), layout["user"].strip())
+    except (yaml.YAMLError, KeyError, TypeError, ValueError):
+        raise UserError(f"prompt {name}: its front matter must give a name and a whole number as version") from None
+    if not (Template(prompt.system).is_valid() and Template(prompt.user).is_valid()):
+        raise UserError(f"prompt {name}: a lone $ is no field; write $$ for the sign itself")
+    return prompt
+
+
+def _delimited(name: str, value: Value) -> str:
+    if isinstance(value, int):
+        return str(value)
+    lines = [value] if isinstance(value, str) else value
+    return "\n".join([f"<{name}>", *(escape(line) for line in lines), f"</{name}>"])
+
+
+def escape(text: str) -> str:
+    """`text` on one line, without the brackets that tags, ``<|special|>`` tokens and ``[INST]`` are made of."""
+    return tidy(text).translate(_ESCAPES)

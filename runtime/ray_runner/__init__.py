@@ -1,0 +1,1 @@
+"""Stages on Ray Data: one row is one shard is one block."""

@@ -1,0 +1,263 @@
+"""Where a run's Ray comes from: started in this process, found at ``--address``, or the one this job runs in.
+
+An in-process Ray is quiet, opens no dashboard, and takes all its processes with it when the driver dies, even by
+SIGKILL. Ray is imported here and nowhere at module level.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from runtime.errors import MachineError, UserError
+from runtime.log import LEVEL_VARIABLE, get_logger
+from runtime.ray_runner.placement import Node
+from runtime.ray_runner.process_reaper import watch
+from runtime.ray_runner.ray_node import START_SECONDS, small_and_patient
+from runtime.settings import Runtime, Settings
+
+_GIB: Final = 1024**3
+log = get_logger(__name__)
+_MAX_TEMP_PATH: Final = 40
+"""Ray's sockets lie 60 characters below its folder, and a socket's path holds 107."""
+
+_ENVIRONMENT: Final = {
+    # The children of a dead worker (engines above all) are killed with it. Ray's other means to that end, the
+    # subreaper, makes the kernel forget exit statuses in every process that knows Ray: a failed ffmpeg looks well.
+    "RAY_process_group_cleanup_enabled": "true",
+    # Workers use this interpreter as it is; `uv run` must not build them another environment.
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # A worker imports Ray Data first; on a small busy machine that takes longer than the default minute. The others
+    # are for what Ray starts of its own, all at once.
+    "RAY_worker_register_timeout_seconds": str(START_SECONDS),
+    "RAY_agent_register_timeout_ms": str(1000 * START_SECONDS),
+    "RAY_gcs_server_port_wait_time_s": str(START_SECONDS),
+    # A worker that reserves no GPU sees none: the behaviour Ray is moving to, without its warning.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+_QUIET: Final = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_TQDM": "0"}
+"""Ray's native parts write to the driver's standard error, and a live view stands there."""
+
+
+class ClusterSettings(Settings):
+    """The Ray a run uses."""
+
+    address: Runtime[str | None] = None
+    """Ray cluster to join (``host:port``, or ``auto`` for the one on this machine); none: the one whose job this
+    is, else a Ray in this process."""
+    num_cpus: Runtime[int | None] = None
+    """Logical CPUs of a Ray in this process; none: as many as the machine lets this process use."""
+    temp_dir: Runtime[Path | None] = None
+    """Folder for the sockets and logs of a Ray in this process; none: a new one, removed after a clean end."""
+
+
+@dataclass
+class Cluster:
+    """A connected Ray."""
+
+    nodes: tuple[Node, ...]
+    logs: Path | None = None
+    """Where an in-process Ray keeps its logs, the last words of dead workers among them."""
+    keep_logs: bool = False
+    """Leave them behind: the run did not end well."""
+    warden: subprocess.Popen[bytes] | None = None
+    """Ends what an in-process Ray leaves behind."""
+
+
+def machine_nodes(settings: ClusterSettings) -> tuple[Node, ...]:
+    """What an in-process Ray would offer, without starting one: for plans."""
+    cpus = settings.num_cpus if settings.num_cpus is not None else len(os.sched_getaffinity(0))
+    return (Node(cpus, _gpus(), 0.7 * psutil.virtual_memory().available / _GIB),)
+
+
+def _gpus() -> int:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([part for part in visible.split(",") if part.strip() and part.strip() != "-1"])
+    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+
+
+def joins_running_cluster(settings: ClusterSettings) -> bool:
+    """Whether a run with these settings would join a Ray that already runs."""
+    return bool(settings.address or os.environ.get("RAY_ADDRESS"))
+
+
+def keep_exit_statuses() -> None:
+    """Have the kernel keep exit statuses of children in this process, whatever Ray has set.
+
+    A cluster started with Ray's subreaper ignores SIGCHLD in every worker: each child would seem to end well.
+    """
+    ctypes.CDLL(None).signal(signal.SIGCHLD.value, 0)  # signal.signal works in the main thread only
+
+
+@contextlib.contextmanager
+def connected(settings: ClusterSettings) -> Iterator[Cluster]:
+    """Ray for the length of a run; a Ray that the caller has already connected is used and left alone.
+
+    Raises:
+        UserError: nothing answers at the address.
+        MachineError: Ray can't be started here.
+    """
+    for name, value in (_ENVIRONMENT if _debug() else _ENVIRONMENT | _QUIET).items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    if ray.is_initialized():
+        yield Cluster(_nodes())
+        return
+    cluster = _join(settings) if joins_running_cluster(settings) else _start(settings)
+    try:
+        yield cluster
+    except Exception as error:
+        cluster.keep_logs = not isinstance(error, UserError)
+        raise
+    finally:
+        ray.shutdown()
+        if cluster.warden and cluster.warden.stdin:
+            cluster.warden.stdin.close()
+            cluster.warden.wait()
+        if cluster.logs and not settings.temp_dir and not cluster.keep_logs:
+            shutil.rmtree(cluster.logs, ignore_errors=True)
+
+
+def _nodes() -> tuple[Node, ...]:
+    import ray
+
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return tuple(Node(r.get("CPU", 0.0), r.get("GPU", 0.0), r.get("memory", 0.0) / _GIB) for r in alive)
+
+
+def _debug() -> bool:
+    return os.environ.get(LEVEL_VARIABLE, "").lower() == "debug"
+
+
+def _common() -> dict[str, Any]:
+    import ray.data  # sets up its own loggers: quiet them after that
+
+    assert ray.data
+    level = logging.INFO if _debug() else logging.CRITICAL
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(level)
+    return {"log_to_driver": _debug(), "logging_level": level}
+
+
+def _start(settings: ClusterSettings) -> Cluster:
+    folder = settings.temp_dir or Path(tempfile.mkdtemp(prefix="cg-", dir="/tmp"))
+    if len(str(folder.absolute())) > _MAX_TEMP_PATH:
+        raise UserError(f"temp_dir={folder}: longer than {_MAX_TEMP_PATH} characters, too long for Ray's sockets")
+    before = _children()
+    try:
+        _init_local(settings, folder)
+    except Exception as error:  # Ray raises this very class where its node takes longer than half a minute
+        log.warning("Ray did not start (%s); trying once more", _first_line(error))
+        _kill(_children() - before)
+        try:
+            _init_local(settings, folder)
+        except Exception as again:
+            _kill(_children() - before)
+            raise MachineError(f"Ray can't be started in {folder}: {_first_line(again)}") from again
+    keep_exit_statuses()
+    return Cluster(_nodes(), folder, warden=watch(child.pid for child in _children() - before))
+
+
+def _init_local(settings: ClusterSettings, folder: Path) -> None:
+    import ray
+
+    with _native_silence(), small_and_patient(log_to_driver=_debug()):
+        ray.init(
+            address="local",
+            num_cpus=settings.num_cpus if settings.num_cpus is not None else len(os.sched_getaffinity(0)),
+            include_dashboard=False,
+            object_store_memory=_store_bytes(),
+            _temp_dir=str(folder.absolute()),
+            **_common(),
+        )
+
+
+def _children() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
+
+
+def _kill(processes: Iterable[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+@contextlib.contextmanager
+def _native_silence() -> Iterator[None]:
+    """Keep Ray's native parts from announcing their log level on standard error; errors come as exceptions.
+
+    What Ray pushes to drivers later (each death of a worker) it prints on standard output; the runner tells of it.
+    """
+    if _debug():
+        yield
+        return
+    import ray._private.worker
+
+    ray._private.worker._worker_logs_enabled = False
+    sys.stderr.flush()
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
+
+
+def _store_bytes() -> int:
+    """Shared memory for what travels through Ray: rows are small, audio windows are not; touched only when used."""
+    return int(max(128 * 1024**2, min(_GIB, 0.2 * psutil.virtual_memory().available)))
+
+
+def _join(settings: ClusterSettings) -> Cluster:
+    import ray
+
+    address = settings.address or os.environ["RAY_ADDRESS"]
+    where = f"--address {address}" if settings.address else f"RAY_ADDRESS={address}"
+    if address.startswith("ray://"):
+        raise UserError(f"{where}: Ray client addresses can't run Ray Data; use host:port, or `ray job submit`")
+    _knock(address, where)
+    try:
+        with _native_silence():
+            ray.init(address=address, **_common())
+    except (ConnectionError, OSError, RuntimeError, ValueError, TimeoutError) as error:
+        raise UserError(f"{where}: can't join this Ray cluster ({_first_line(error)})") from None
+    keep_exit_statuses()
+    return Cluster(_nodes())
+
+
+def _knock(address: str, where: str) -> None:
+    """Ray takes a minute to give up on a silent host and may abort the process: ask first."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except OSError as error:
+        raise UserError(
+            f"{where}: no Ray cluster answers there ({error.strerror or error}); start one with `ray start --head`, "
+            "or leave the option out to run in this process"
+        ) from None
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,1 @@
+"""Checks of a DIR against the contract."""

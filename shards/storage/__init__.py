@@ -1,0 +1,1 @@
+"""Storage under the contract: local folders and object stores, tar files, the lock of a DIR."""

@@ -1,0 +1,175 @@
+"""Tars of media and keyframes: written in one pass with known byte ranges, read by ranges.
+
+They are plain USTAR with constant headers, so the same members give the same bytes, stock `webdataset` iterates
+them, and a member can be read without the tar around it. Python's `tarfile` does the format; what it lacks is the
+offset of what it has just written and a reader that stops at damage instead of passing over it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from shards.artifact import FileFact
+from shards.errors import ShardError
+from shards.storage.store import Store
+
+_BLOCK = tarfile.BLOCKSIZE
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where a member's bytes lie in its tar."""
+
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file of a tar: its name and where its bytes lie."""
+
+    name: str
+    offset: int
+    size: int
+
+
+class TarWriter:
+    """Writes a tar to scratch, hashing as it goes; use as a context manager.
+
+    After a clean close `fact` says what was written; after an exception (a full disk too) the file is removed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fact: FileFact | None = None
+
+    def __enter__(self) -> Self:
+        self._file = _Hashing(self.path.open("wb", buffering=1 << 20))
+        self._tar = tarfile.TarFile(mode="w", fileobj=self._file, format=tarfile.USTAR_FORMAT)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            if kind is None:
+                self._tar.close()
+            self._file.close()
+        except BaseException:
+            self.path.unlink(missing_ok=True)
+            raise
+        if kind is None:
+            self._fact = FileFact(self._file.size, self._file.sha256)
+        else:
+            self.path.unlink(missing_ok=True)
+
+    def add(self, name: str, data: bytes | Path) -> Span:
+        """Append a member and say where its bytes lie.
+
+        Args:
+            name: of the member; a name that USTAR can't hold (over 255 bytes) is a `ValueError`.
+            data: the bytes, or a file to copy them from.
+        """
+        info = tarfile.TarInfo(name)
+        if isinstance(data, Path):
+            info.size = data.stat().st_size
+            with data.open("rb") as file:
+                self._tar.addfile(info, file)
+        else:
+            info.size = len(data)
+            self._tar.addfile(info, io.BytesIO(data))
+        padding = -info.size % _BLOCK
+        return Span(self._file.size - padding - info.size, info.size)
+
+    @property
+    def fact(self) -> FileFact:
+        """Size and SHA-256 of the finished tar."""
+        if self._fact is None:
+            raise RuntimeError(f"{self.path} is not closed yet")
+        return self._fact
+
+
+class _Hashing(io.RawIOBase):
+    """A file to write to that knows how much went through it and its hash."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        self._hash.update(data)
+        self.size += len(data)
+        return self._file.write(data)
+
+    def tell(self) -> int:
+        return self.size
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+
+def members(store: Store, name: str) -> Iterator[Member]:
+    """Go through a tar by its headers; the members' bytes are not read.
+
+    Raises:
+        ShardError: a header is damaged or the tar ends too early.
+        FileNotFoundError: there is no such tar.
+    """
+    with store.open(name) as file:
+        end = file.seek(0, io.SEEK_END)
+        position = 0
+        while True:
+            file.seek(position)
+            header = file.read(_BLOCK)
+            if header == bytes(_BLOCK):
+                return
+            if len(header) < _BLOCK:
+                raise ShardError(f"{name}: ends at byte {position + len(header)} without an end mark; it was cut short")
+            member = _member(header, position, name)
+            position = member.offset + member.size + -member.size % _BLOCK
+            if position > end:
+                raise ShardError(f"{name}: {member.name} runs past the end of the tar; it was cut short")
+            yield member
+
+
+def _member(header: bytes, position: int, name: str) -> Member:
+    try:
+        info = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
+    except tarfile.TarError as error:
+        raise ShardError(f"{name}: no readable tar header at byte {position} ({error})") from None
+    if not info.isreg():
+        raise ShardError(f"{name}: {info.name} is not a plain file")
+    return Member(info.name, position + _BLOCK, info.size)
+
+
+def read_span(store: Store, name: str, offset: int, size: int) -> bytes:
+    """Read one member's bytes.
+
+    Raises:
+        ShardError: the tar ends before them.
+        FileNotFoundError: there is no such tar.
+    """
+    data = store.read_bytes(name, offset, size)
+    if len(data) != size:
+        raise ShardError(f"{name}: bytes {offset} to {offset + size} are not all there; the tar was cut short")
+    return data
+
+
+def sha256(store: Store, name: str) -> str:
+    """SHA-256 of a whole file of the DIR, 64 hex digits."""
+    digest = hashlib.sha256()
+    with store.open(name) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

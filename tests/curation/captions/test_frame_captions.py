@@ -1,0 +1,107 @@
+"""Captions: what is asked of a vision-language model, and what is kept of its answers."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.answering import Answering
+
+from curation.captions.frame_captions import CaptionSettings, VlmCaptioner, clean_caption, join_captions
+from curation.engines.engine_interface import Answer, ImageRef
+from curation.grounding.evidence import Frame
+from runtime.ray_runner.stage import LocalService
+
+SETTINGS = CaptionSettings(engine="vlm", max_tokens=40)
+IMAGES = {f"k{i}": ImageRef("keyframes/0.tar", 512 * i, 100) for i in range(3)}
+
+
+def captioned(model: Answering, settings: CaptionSettings = SETTINGS):
+    return asyncio.run(VlmCaptioner(model.service, settings).caption(IMAGES))
+
+
+def test_each_keyframe_is_one_request_and_answers_are_matched_by_key():
+    model = Answering(lambda request: f"picture {request.images[0].offset}")
+    seen = captioned(model)
+    assert {key: each.caption for key, each in seen.items()} == {
+        "k0": "picture 0",
+        "k1": "picture 512",
+        "k2": "picture 1024",
+    }
+    assert [request.images for request in model.requests] == [(image,) for image in IMAGES.values()]
+    assert {request.max_tokens for request in model.requests} == {40}
+
+
+def test_the_prompt_is_the_one_that_the_settings_name():
+    model = Answering(lambda request: "a dog")
+    captioned(model, CaptionSettings(engine="vlm", prompt="caption_photo_of"))
+    assert {(request.system, request.user) for request in model.requests} == {("", "a photo of")}
+
+
+def test_a_failed_request_leaves_no_caption_and_says_why():
+    model = Answering(lambda request: Answer("", error="timeout") if request.key == "k1" else "a dog")
+    seen = captioned(model)
+    assert (seen["k1"].caption, seen["k1"].error) == (None, "timeout")
+    assert (seen["k0"].caption, seen["k0"].error) == ("a dog", None)
+
+
+def test_a_caption_that_ran_into_the_token_limit_is_kept():
+    seen = captioned(Answering(lambda request: Answer("", "a dog on a", "length", 3, 4)))
+    assert (seen["k0"].caption, seen["k0"].error, seen["k0"].tokens) == ("a dog on a", None, 4)
+
+
+@pytest.mark.parametrize("text", ["", " \n ", "\x00\u202e", '""'])
+def test_an_answer_without_words_is_a_failure(text):
+    assert captioned(Answering(lambda request: text))["k0"].error == "empty"
+
+
+def test_an_engine_that_forgets_a_key_costs_that_caption_only():
+    class Forgetful(Answering):
+        async def generate(self, requests):
+            answers = await super().generate(requests)
+            return {key: answer for key, answer in answers.items() if key != "k2"}
+
+    seen = asyncio.run(VlmCaptioner(LocalService(Forgetful(lambda request: "x")), SETTINGS).caption(IMAGES))
+    assert seen.keys() == IMAGES.keys()
+    assert (seen["k2"].caption, seen["k2"].error) == (None, "no answer")
+
+
+def test_no_keyframes_are_no_request():
+    model = Answering(lambda request: "x")
+    assert asyncio.run(VlmCaptioner(model.service, SETTINGS).caption({})) == {}
+    assert model.batches == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ('  Caption: "A dog\n on   grass." ', "A dog on grass."),
+        ("a caption: on a wall", "a caption: on a wall"),
+        ("one two three four", "one two"),
+        ("bad\ud800half", "badhalf"),
+    ],
+)
+def test_captions_are_tidied(raw, clean):
+    assert clean_caption(raw, 9 if raw.startswith("one") else 100) == clean
+
+
+@settings(deadline=None)
+@given(st.text(), st.integers(1, 50))
+def test_a_caption_is_one_line_within_the_limit_or_none(text, limit):
+    caption = clean_caption(text, limit)
+    assert caption is None or (caption.strip() and len(caption) <= limit and len(caption.splitlines()) == 1)
+
+
+def test_joined_captions_are_in_time_order_without_repetitions():
+    frames = [Frame(3.0, "A dog."), Frame(1.0, "a cat"), Frame(2.0, "a dog"), Frame(4.0, "what?")]
+    assert join_captions(frames) == "a cat. a dog. what?"
+    assert join_captions([]) is None
+
+
+def test_the_hash_of_a_vlm_covers_the_prompt_and_not_the_tagger():
+    one = CaptionSettings(engine="a").content()
+    assert one == CaptionSettings(engine="b", tagger={"top": 1}).content()
+    assert one != CaptionSettings(engine="a", prompt="caption_empty").content()
+    assert "tagger" in CaptionSettings().content()

@@ -1,0 +1,178 @@
+"""The media stage on whole shards of real files: every source ends in the state it should, nothing is lost."""
+
+import asyncio
+import errno
+import json
+from pathlib import Path
+
+import av
+import pyarrow as pa
+import pytest
+from support.broken_videos import CASES, path_of
+
+from curation.media.media_stage import MediaSettings, MediaWorker
+from curation.media.speech.transcribe import TranscribeSettings
+from curation.media.video_to_clips import Tools, VideoSettings
+from runtime.attempts import Attempts
+from runtime.ray_runner.stage import ShardResult
+from shards.checks.check_dir import check
+from shards.keys import video_id
+from shards.manifest import StageMark, write_stage
+from shards.reader import read_table
+from shards.schema import SOURCES
+from shards.storage.store import Store
+from shards.storage.tar import members, read_span
+from shards.writer import Artifact, commit_table
+
+SETTINGS = MediaSettings(video=VideoSettings(transcribe=TranscribeSettings(asr=None)))
+
+SUBTITLES = """1
+00:00:00,200 --> 00:00:01,700
+A bright pattern moves.
+
+2
+00:00:02,000 --> 00:00:03,600
+It moves again.
+"""
+
+
+def source_row(path: Path, **values) -> dict:
+    row = {"source": str(path), "video_id": video_id(str(path)), "shard": 0, "attempt": 1}
+    return row | {"start": None, "end": None, "verdict": None, "carried": None} | values
+
+
+def curate(folder: Path, rows: list[dict], settings: MediaSettings = SETTINGS) -> tuple[Store, ShardResult]:
+    store, scratch = Store(folder / "dir"), folder / "scratch"
+    scratch.mkdir(exist_ok=True)
+    commit_table(store, scratch, "sources.parquet", pa.Table.from_pylist(rows, schema=SOURCES), Artifact("sources", ""))
+    write_stage(store, "media", StageMark("media", "hash"))
+    worker = MediaWorker(store, scratch, settings, Tools(settings.video), "hash")
+    return store, asyncio.run(worker.process(0))
+
+
+def ledger(store: Store) -> dict[str, dict]:
+    return {row["source"]: row for row in read_table(store, "ledger/0000000.parquet").to_pylist()}
+
+
+def spoken(folder: Path) -> Path:
+    """A good video with subtitles beside it."""
+    video = folder / "spoken.mp4"
+    video.write_bytes(path_of("good").read_bytes())
+    video.with_suffix(".en.srt").write_text(SUBTITLES, encoding="utf-8")
+    return video
+
+
+def test_every_odd_and_broken_video_of_one_shard_ends_in_its_state(tmp_path):
+    paths = {name: path_of(name) for name in CASES}
+    store, result = curate(tmp_path, [source_row(path) for path in paths.values()])
+    outcomes = ledger(store)
+    found = {name: (outcomes[str(path)]["state"], outcomes[str(path)]["class"]) for name, path in paths.items()}
+    assert found == {name: (case.expected_state, case.expected_class) for name, case in CASES.items()}
+    assert result.fatal is None
+    assert result.counts["written"] + result.counts["failed"] == len(CASES)
+    problems = [p for p in check(store) if p.where.startswith(("media", "keyframes", "ledger"))]
+    assert problems == []
+
+
+def test_no_byte_of_a_file_beside_a_playlist_is_read(tmp_path):
+    names = ("hls_playlist", "concat_playlist")
+    store, _ = curate(tmp_path, [source_row(path_of(name)) for name in names])
+    assert {row["class"] for row in ledger(store).values()} == {"not_video"}
+    assert read_table(store, "media/0000000.parquet").num_rows == 0
+
+
+def test_a_root_carries_its_words_facts_and_keyframes(tmp_path):
+    store, _ = curate(tmp_path, [source_row(spoken(tmp_path), carried='{"topic": "patterns"}')])
+    (row,) = read_table(store, "media/0000000.parquet").to_pylist()
+    assert row["subtitle"] == "A bright pattern moves. It moves again."
+    assert (row["subtitle_origin"], row["language"], row["level"]) == ("manual", "en", "short")
+    assert [word["text"] for word in row["words"]] == ["A bright pattern moves.", "It moves again."]
+    facts = {m.name: m for m in members(store, "media/0000000.tar")}[f"{row['key']}.json"]
+    written = json.loads(read_span(store, "media/0000000.tar", facts.offset, facts.size))
+    assert written["carried"] == {"topic": "patterns"}
+    stills = [member.name for member in members(store, "keyframes/0000000.tar")]
+    assert stills
+    assert all(name.startswith(f"{row['key']}.") and name.endswith(".jpg") for name in stills)
+
+
+def test_a_span_of_a_video_keeps_the_times_of_the_whole(tmp_path):
+    store, _ = curate(tmp_path, [source_row(path_of("good"), start=0.5, end=3.75)])
+    (row,) = read_table(store, "media/0000000.parquet").to_pylist()
+    assert (row["start"], row["end"], row["num_frames"]) == (0.5, 3.75, 26)
+    data = store.read_bytes("media/0000000.tar", row["byte_offset"], row["byte_size"])
+    (tmp_path / "root.mp4").write_bytes(data)
+    with av.open(str(tmp_path / "root.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 26
+
+
+@pytest.mark.parametrize(
+    ("values", "class_"),
+    [
+        ({"start": 1.0, "end": 2.0}, "too_short"),
+        ({"start": 50.0}, "too_short"),
+        ({"verdict": "duplicate"}, "duplicate"),
+        ({"verdict": "excluded"}, "excluded"),
+    ],
+)
+def test_what_is_not_wanted_is_filtered_by_class(tmp_path, values, class_):
+    store, _ = curate(tmp_path, [source_row(path_of("good"), **values)])
+    (row,) = ledger(store).values()
+    assert (row["state"], row["class"]) == ("filtered", class_)
+
+
+def test_a_video_in_another_language_is_filtered(tmp_path):
+    settings = SETTINGS.model_copy(update={"video": SETTINGS.video.model_copy(update={"languages": ("de",)})})
+    store, _ = curate(tmp_path, [source_row(spoken(tmp_path))], settings)
+    (row,) = ledger(store).values()
+    assert (row["state"], row["class"]) == ("filtered", "language")
+
+
+def test_a_video_that_ended_its_worker_twice_is_skipped_and_the_rest_goes_on(tmp_path):
+    bad, good = source_row(path_of("good")), source_row(path_of("index_at_end"))
+    notes = tmp_path / "scratch" / "attempts" / "0000000"
+    notes.mkdir(parents=True)
+    (notes / f"{bad['video_id']}_0").write_bytes(b"..")
+    store, result = curate(tmp_path, [bad, good])
+    outcomes = ledger(store)
+    assert (outcomes[bad["source"]]["state"], outcomes[bad["source"]]["class"]) == ("failed", "internal")
+    assert outcomes[good["source"]]["state"] == "written"
+    assert result.fatal is None
+    assert not notes.exists()
+
+
+def test_a_mark_stays_only_where_the_process_dies(tmp_path):
+    attempts = Attempts(tmp_path)
+    with attempts.alive("v"):
+        assert attempts.deaths("v") == 1
+    assert attempts.deaths("v") == 0
+    with pytest.raises(ValueError, match="bad"), attempts.alive("v"):
+        raise ValueError("bad")
+    assert attempts.deaths("v") == 0
+
+
+def test_a_full_disk_stops_the_run_and_books_no_source(tmp_path, monkeypatch):
+    def full(self, local, name):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store, scratch = Store(tmp_path / "dir"), tmp_path / "scratch"
+    scratch.mkdir()
+    rows = pa.Table.from_pylist([source_row(path_of("good"))], schema=SOURCES)
+    commit_table(store, scratch, "sources.parquet", rows, Artifact("sources", ""))
+    monkeypatch.setattr(Store, "commit", full)
+    result = asyncio.run(MediaWorker(store, scratch, SETTINGS, Tools(SETTINGS.video), "hash").process(0))
+    assert result.fatal is not None
+    assert "No space left on device" in result.fatal
+    assert store.list("media") == {}
+    assert store.list("ledger") == {}
+    assert list(scratch.glob("media-*")) == []
+
+
+def test_the_same_source_gives_the_same_keys_members_and_rows_twice(tmp_path):
+    tables = []
+    for number in ("first", "second"):
+        folder = tmp_path / number
+        folder.mkdir()
+        store, _ = curate(folder, [source_row(path_of("good"))])
+        tables.append((read_table(store, "media/0000000.parquet"), list(members(store, "media/0000000.tar"))))
+    assert tables[0][0].equals(tables[1][0])
+    assert tables[0][1] == tables[1][1]

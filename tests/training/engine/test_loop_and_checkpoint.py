@@ -1,0 +1,333 @@
+"""The loop on a toy: resume, signals, checkpoints that are cut, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import ValidationError
+from support.full_disk import files_up_to
+from support.toy_training import ToyBatches, toy_run
+
+from runtime.errors import MachineError, UserError
+from runtime.file_lock import alone
+from training.engine.optimizer import OptimSettings
+from training.engine.training_loop import LOCK, STOPPED, LoopSettings, train
+from training.engine.training_task import NonFiniteLoss
+
+
+def steps_of(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "checkpoints").iterdir())
+
+
+def stop_at(batches: ToyBatches, at: int) -> ToyBatches:
+    def kill(step: int) -> None:
+        if step == at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    batches.on_step = kill
+    return batches
+
+
+def test_a_stopped_run_goes_on_with_the_same_losses_bit_for_bit(tmp_path):
+    whole = toy_run(tmp_path / "whole")
+    train(whole)
+    first = toy_run(tmp_path / "run", stop_at(ToyBatches(), 4))
+    assert train(first) == STOPPED
+    second = toy_run(tmp_path / "run")
+    assert train(second, "auto") == 0
+    assert first.task.losses + second.task.losses == whole.task.losses
+    assert torch.equal(second.task.module[0].weight, whole.task.module[0].weight)
+
+
+def test_a_resume_from_a_named_checkpoint_repeats_the_steps_after_it(tmp_path):
+    whole = toy_run(tmp_path, keep=10)
+    train(whole)
+    again = toy_run(tmp_path)
+    train(again, str(tmp_path / "checkpoints" / "step-00000006"))
+    assert again.task.losses == whole.task.losses[6:]
+
+
+def test_every_step_is_logged_once_though_some_were_done_twice(tmp_path):
+    train(toy_run(tmp_path, keep=10))
+    train(toy_run(tmp_path), str(tmp_path / "checkpoints" / "step-00000006"))
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if row["kind"] == "train"] == list(range(1, 11))
+
+
+def test_only_the_last_checkpoints_stay_and_the_best_is_kept_beside_them(tmp_path):
+    train(toy_run(tmp_path, keep=2, evaluate_every=3))
+    assert steps_of(tmp_path) == ["step-00000008", "step-00000010"]
+    assert json.loads((tmp_path / "best" / "score.json").read_text())["best_by"] == "score"
+
+
+def test_the_last_step_is_saved_whatever_the_interval(tmp_path):
+    train(toy_run(tmp_path, save_every=1000, steps=3))
+    assert steps_of(tmp_path) == ["step-00000003"]
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path):
+    train(toy_run(tmp_path))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match="--resume auto"):
+        train(toy_run(tmp_path, seed=7))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_resume_auto_begins_at_the_beginning_where_there_is_no_checkpoint(tmp_path):
+    run = toy_run(tmp_path)
+    assert train(run, "auto") == 0
+    assert len(run.task.losses) == 10
+
+
+def test_a_finished_run_has_nothing_left_to_do(tmp_path):
+    train(toy_run(tmp_path))
+    again = toy_run(tmp_path)
+    assert train(again, "auto") == 0
+    assert again.task.losses == []
+
+
+@pytest.mark.parametrize("name", ["toy.pt", "train_state.pt"])
+def test_a_named_checkpoint_that_is_cut_short_is_refused(tmp_path, name):
+    train(toy_run(tmp_path))
+    cut = tmp_path / "checkpoints" / "step-00000010"
+    (cut / name).write_bytes((cut / name).read_bytes()[:-7])
+    with pytest.raises(UserError, match=f"{name} is missing or cut short"):
+        train(toy_run(tmp_path), str(cut))
+
+
+def test_a_checkpoint_with_a_flipped_byte_is_refused(tmp_path):
+    train(toy_run(tmp_path))
+    bad = tmp_path / "checkpoints" / "step-00000010" / "train_state.pt"
+    data = bytearray(bad.read_bytes())
+    data[len(data) // 2] ^= 1
+    bad.write_bytes(data)
+    with pytest.raises(UserError, match="is damaged"):
+        train(toy_run(tmp_path, steps=12), str(bad.parent))
+
+
+def test_resume_auto_goes_back_to_the_newest_whole_checkpoint(tmp_path):
+    whole = toy_run(tmp_path, keep=10)
+    train(whole)
+    (tmp_path / "checkpoints" / "step-00000010" / "toy.pt").unlink()
+    again = toy_run(tmp_path)
+    train(again, "auto")
+    assert again.task.losses == whole.task.losses[8:]
+
+
+def test_a_half_written_checkpoint_is_not_seen(tmp_path):
+    train(toy_run(tmp_path))
+    (tmp_path / "checkpoints" / "step-00000099.partial").mkdir()
+    again = toy_run(tmp_path)
+    assert train(again, "auto") == 0
+    assert again.task.losses == []
+
+
+def test_another_architecture_is_refused_with_the_differences(tmp_path):
+    train(toy_run(tmp_path))
+    with pytest.raises(UserError, match="another architecture: width was 3, is 4"):
+        train(toy_run(tmp_path, width=4), "auto")
+
+
+def test_another_global_batch_is_refused_with_the_reason(tmp_path):
+    train(toy_run(tmp_path))
+    with pytest.raises(UserError, match="--batch-size 16: the run was begun with 8"):
+        train(toy_run(tmp_path, batch_size=16), "auto")
+
+
+def test_other_data_is_refused_with_the_reason(tmp_path):
+    train(toy_run(tmp_path))
+    with pytest.raises(UserError, match="data is not the one the run was begun with"):
+        train(toy_run(tmp_path, ToyBatches("other")), "auto")
+
+
+def test_a_folder_without_checkpoint_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"no checkpoint\.json"):
+        train(toy_run(tmp_path / "run"), str(tmp_path))
+
+
+def test_a_loss_that_is_no_number_stops_with_the_keys_and_writes_no_checkpoint_of_it(tmp_path):
+    with pytest.raises(NonFiniteLoss, match="5-0 5-1"):
+        train(toy_run(tmp_path, ToyBatches(poison=5)))
+    assert steps_of(tmp_path)[-1] == "step-00000004"
+
+
+def test_a_run_whose_data_is_mostly_unusable_stops_and_says_why(tmp_path):
+    with pytest.raises((UserError, MachineError), match="undecodable"):
+        train(toy_run(tmp_path, ToyBatches(skipped=7), steps=200))
+
+
+def test_a_run_has_one_length():
+    with pytest.raises(ValidationError, match="steps and epochs are both set"):
+        LoopSettings(steps=3, epochs=2)
+
+
+@pytest.mark.parametrize(
+    ("given", "steps"), [({}, 12), ({"epochs": 0.5}, 2), ({"samples": 40_960}, 10), ({"steps": 7}, 7)]
+)
+def test_the_length_is_told_in_steps_epochs_or_samples(given, steps):
+    assert LoopSettings(**given).total_steps(steps_per_epoch=4) == steps
+
+
+def test_going_back_to_an_older_checkpoint_leaves_the_later_ones_behind(tmp_path):
+    train(toy_run(tmp_path, keep=10))
+    again = toy_run(tmp_path, keep=10, steps=7)
+    train(again, str(tmp_path / "checkpoints" / "step-00000006"))
+    assert steps_of(tmp_path) == ["step-00000002", "step-00000004", "step-00000006", "step-00000007"]
+
+
+def test_a_gradient_that_is_no_number_is_not_stepped_with(tmp_path):
+    run = toy_run(tmp_path)
+    run.task.module[0].weight.register_hook(lambda gradient: gradient * torch.nan if run.task.losses[3:] else gradient)
+    with pytest.raises(NonFiniteLoss, match="gradient norm nan"):
+        train(run)
+    assert bool(run.task.module[0].weight.isfinite().all())
+    assert steps_of(tmp_path)[-1] == "step-00000004"
+
+
+def test_settings_of_the_optimizer_that_were_changed_hold_after_a_resume(tmp_path):
+    train(toy_run(tmp_path))
+    again = toy_run(tmp_path, steps=12)
+    again.optim = OptimSettings(lr=0.05, lr_end=0.01, betas=(0.5, 0.6))
+    seen = []
+    again.task.after_step = lambda: seen.append(again.task.losses[-1])
+    train(again, "auto")
+    state = torch.load(tmp_path / "checkpoints" / "step-00000012" / "train_state.pt", weights_only=True)
+    assert state["optimizer"]["param_groups"][0]["betas"] == (0.5, 0.6)
+    assert len(seen) == 2
+
+
+def test_other_parameters_that_decay_are_refused_on_resume(tmp_path):
+    train(toy_run(tmp_path))
+    again = toy_run(tmp_path, steps=12)
+    again.optim = OptimSettings(lr=0.05, lr_end=0.01, decay_exempt=False)
+    with pytest.raises(UserError, match=r"optim\.decay_exempt"):
+        train(again, "auto")
+
+
+def test_a_run_begun_from_another_runs_checkpoint_has_no_best_yet(tmp_path):
+    train(toy_run(tmp_path / "first"))
+    second = toy_run(tmp_path / "second", steps=12)
+    train(second, str(tmp_path / "first" / "checkpoints" / "step-00000010"))
+    assert (tmp_path / "second" / "best" / "score.json").exists()
+
+
+def test_a_file_in_the_place_of_a_checkpoint_is_refused(tmp_path):
+    train(toy_run(tmp_path))
+    with pytest.raises(UserError, match=r"no checkpoint\.json"):
+        train(toy_run(tmp_path), str(tmp_path / "settings.yaml"))
+
+
+def cut_all(folder: Path) -> dict[str, int]:
+    for state in folder.rglob("train_state.pt"):
+        state.write_bytes(state.read_bytes()[:-7])
+    return {str(path): path.stat().st_size for path in (folder / "checkpoints").rglob("*")}
+
+
+@pytest.mark.parametrize(
+    ("resume", "said"), [("auto", "not one of its 2 checkpoints is whole"), ("never", "holds a run")]
+)
+def test_a_run_whose_checkpoints_are_all_cut_short_is_not_begun_anew_over_them(tmp_path, resume, said):
+    train(toy_run(tmp_path))
+    before = cut_all(tmp_path)
+    with pytest.raises(UserError, match=said):
+        train(toy_run(tmp_path), resume)
+    assert before == {str(path): path.stat().st_size for path in (tmp_path / "checkpoints").rglob("*")}
+
+
+def test_checkpoints_of_another_format_are_refused_and_stay(tmp_path):
+    train(toy_run(tmp_path))
+    newest = tmp_path / "checkpoints" / "step-00000010" / "checkpoint.json"
+    newest.write_text(newest.read_text().replace('"format": 1', '"format": 2'))
+    with pytest.raises(UserError, match="checkpoint format 2, this version reads 1"):
+        train(toy_run(tmp_path, steps=12), "auto")
+    assert steps_of(tmp_path) == ["step-00000008", "step-00000010"]
+
+
+def test_a_checkpoint_of_another_run_does_not_displace_those_of_the_folder(tmp_path):
+    train(toy_run(tmp_path / "one"))
+    train(toy_run(tmp_path / "other", steps=4))
+    with pytest.raises(UserError, match="has checkpoints of its own"):
+        train(toy_run(tmp_path / "one", steps=12), str(tmp_path / "other" / "checkpoints" / "step-00000002"))
+    assert steps_of(tmp_path / "one") == ["step-00000008", "step-00000010"]
+
+
+def test_a_copy_that_a_user_made_of_a_checkpoint_is_left_alone(tmp_path):
+    train(toy_run(tmp_path))
+    copy = tmp_path / "checkpoints" / "step-00000008-good"
+    shutil.copytree(tmp_path / "checkpoints" / "step-00000008", copy)
+    assert train(toy_run(tmp_path, steps=14), "auto") == 0
+    assert steps_of(tmp_path) == ["step-00000008-good", "step-00000012", "step-00000014"]
+
+
+@pytest.mark.parametrize(("too_large", "limit"), [(1 << 20, 1 << 19), (10, 4000)], ids=["model", "optimizer"])
+def test_a_full_disk_ends_the_run_in_one_line_and_leaves_the_last_checkpoint_whole(tmp_path, too_large, limit):
+    train(toy_run(tmp_path, steps=4))
+    run = toy_run(tmp_path, evaluate_every=0)
+    run.task.save = lambda folder: (folder / "toy.pt").write_bytes(bytes(too_large))
+    with files_up_to(limit), pytest.raises(MachineError, match="step-00000006: can't be written"):
+        train(run, "auto")
+    assert steps_of(tmp_path) == ["step-00000002", "step-00000004"]
+    assert train(toy_run(tmp_path), "auto") == 0
+
+
+def test_two_runs_do_not_write_into_one_folder(tmp_path):
+    with alone(tmp_path / LOCK, "taken"), pytest.raises(UserError, match="another run is writing there"):
+        train(toy_run(tmp_path))
+    assert train(toy_run(tmp_path)) == 0
+
+
+def val_steps(folder: Path) -> list[int]:
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [row["step"] for row in rows if row["kind"] == "val"]
+
+
+def test_a_signal_does_not_wait_for_scores_and_they_are_made_when_the_run_goes_on(tmp_path):
+    first = toy_run(tmp_path, stop_at(ToyBatches(), 3), evaluate_every=4)
+    assert train(first) == STOPPED
+    assert first.task.evaluated == 0
+    assert train(toy_run(tmp_path, evaluate_every=4), "auto") == 0
+    assert val_steps(tmp_path) == [4, 8, 10]
+
+
+def test_scores_that_fail_cost_no_training(tmp_path):
+    run = toy_run(tmp_path, evaluate_every=4, save_every=4)
+
+    def fail() -> dict[str, float]:
+        raise MachineError("GPU lost")
+
+    run.task.evaluate = fail
+    with pytest.raises(MachineError, match="GPU lost"):
+        train(run)
+    assert steps_of(tmp_path) == ["step-00000004"]
+
+
+def test_a_run_stopped_at_its_last_step_makes_its_scores_afterwards(tmp_path):
+    assert train(toy_run(tmp_path, stop_at(ToyBatches(), 9))) == STOPPED
+    again = toy_run(tmp_path)
+    assert train(again, "auto") == 0
+    assert (again.task.losses, val_steps(tmp_path)) == ([], [10])
+    assert (tmp_path / "best" / "score.json").exists()
+
+
+def test_a_score_that_is_no_number_is_never_the_best(tmp_path):
+    run = toy_run(tmp_path, evaluate_every=2)
+    found = iter([math.nan, 1.0, math.nan, 3.0, 2.0])
+    run.task.evaluate = lambda: {"score": next(found)}
+    train(run)
+    assert json.loads((tmp_path / "best" / "score.json").read_text())["step"] == 8
+
+
+def test_what_scoring_draws_at_random_does_not_disturb_training(tmp_path):
+    plain = toy_run(tmp_path / "plain", evaluate_every=0)
+    train(plain)
+    scored = toy_run(tmp_path / "scored", evaluate_every=1)
+    scored.task.evaluate = lambda: {"score": float(torch.rand(()))}
+    train(scored)
+    assert scored.task.losses == plain.task.losses

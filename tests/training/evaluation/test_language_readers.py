@@ -1,0 +1,359 @@
+"""Published files of the language tasks are read as they are; what is wrong with them is told with its place."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from support.language_tasks import mnli_folder, sst2_folder, write_csv, write_squad, write_tsv
+
+from runtime.errors import UserError
+from training.evaluation.language.language_settings import LanguageSettings
+from training.evaluation.language.tasks.task_data import check_places, read_task
+from training.evaluation.language.tasks.task_examples import MISPLACED, Answer, divide
+from training.evaluation.language.tasks.task_hub import fetch_task
+from training.evaluation.language.tasks.task_registry import ENTRIES, choice_readers, squad_reader
+
+SWAG_HEADER = (
+    "",
+    "video-id",
+    "fold-ind",
+    "startphrase",
+    "sent1",
+    "sent2",
+    "gold-source",
+    "ending0",
+    "ending1",
+    "ending2",
+    "ending3",
+    "label",
+)
+QQP_HEADER = ("id", "qid1", "qid2", "question1", "question2", "is_duplicate")
+
+
+def swag_row(number: int, label: object = 1) -> tuple[object, ...]:
+    return (
+        number,
+        "v",
+        number,
+        "A man. He",
+        f"A man, number {number}.",
+        "He",
+        "gold",
+        "runs.",
+        "walks.",
+        "falls.",
+        "sits.",
+        label,
+    )
+
+
+def question(key: str, *answers: tuple[str, int]) -> dict[str, object]:
+    found = [{"text": text, "answer_start": start} for text, start in answers]
+    return {"id": key, "question": "Who fell?", "answers": found, "is_impossible": not found}
+
+
+def settings(data: Path, task: str, **more: object) -> LanguageSettings:
+    return LanguageSettings.model_validate({"tasks": [task], "data": str(data), **more})
+
+
+@pytest.mark.parametrize(
+    ("folder", "task", "train", "labels"),
+    [("SST-2", "sst2", 32, 2), ("QNLI", "qnli", 32, 2), ("QQP", "qqp", 32, 2), ("MNLI", "mnli", 48, 3)],
+)
+def test_published_glue_samples_are_read_with_balanced_labels(
+    shared_fixtures: Path, folder: str, task: str, train: int, labels: int
+) -> None:
+    own = {task: str(shared_fixtures / "text" / "glue_kshot" / folder / "16-13")}
+    found = read_task(task, settings(shared_fixtures, task, folders=own))
+    counts = [sum(example.label == label for example in found.train.examples) for label in range(labels)]
+    assert counts == [train // labels] * labels
+    assert len(next(iter(found.scored.values()))) == train
+    assert all(example.first for example in found.train.examples)
+
+
+def test_glue_pairs_have_premise_first_and_labels_by_their_published_names(shared_fixtures: Path) -> None:
+    found = choice_readers.read_qnli(shared_fixtures / "text" / "glue_kshot" / "QNLI" / "16-13" / "train.tsv").examples[
+        0
+    ]
+    assert found.first.startswith("Sanskrit is the primary sacred language")
+    assert found.second.startswith("Sanskrit (/")
+    assert found.label == choice_readers.QNLI_LABELS.index("entailment")
+
+
+def test_published_squad_sample_has_every_answer_at_its_place(shared_fixtures: Path) -> None:
+    found = squad_reader.read_squad1(shared_fixtures / "text" / "squad1" / "xquad.en.json")
+    assert len(found) == 1190
+    assert all(
+        q.context[answer.start : answer.start + len(answer.text)] == answer.text
+        for q in found.examples
+        for answer in q.answers
+    )
+
+
+def test_published_swag_sample_puts_the_second_beginning_before_each_ending(shared_fixtures: Path) -> None:
+    found = choice_readers.read_swag(shared_fixtures / "text" / "swag" / "hf_sample.jsonl")
+    assert len(found) == 10
+    assert found.examples[0].endings[0] == "A drum line passes by walking down the street playing their instruments."
+
+
+def test_published_piqa_sample_needs_a_share_to_be_divided(shared_fixtures: Path) -> None:
+    with pytest.raises(UserError, match=r"only one labelled file \(valid_first200.jsonl\); set recipes.piqa.holdout"):
+        read_task("piqa", settings(shared_fixtures / "text", "piqa"))
+    divided = read_task("piqa", settings(shared_fixtures / "text", "piqa", recipes={"piqa": {"holdout": 0.25}}))
+    assert (len(divided.train), len(divided.scored["holdout"])) == (150, 50)
+    assert any("is divided 150 : 50" in note for note in divided.notes)
+
+
+def test_published_tracie_sample_is_divided_between_stories_never_within_one(shared_fixtures: Path) -> None:
+    found = read_task("tracie", settings(shared_fixtures / "text", "tracie"))
+    train, scored = found.train.examples, found.scored["holdout"].examples
+    assert len(train) + len(scored) == 860
+    assert {e.group for e in train}.isdisjoint(e.group for e in scored)
+    assert 0.15 < len(scored) / 860 < 0.25
+
+
+def test_unlabelled_tracie_test_split_is_not_taken_for_scoring(tmp_path: Path) -> None:
+    rows = [
+        {"query": f"event: {n} starts before b", "story": f"story {n // 2}", "label": "entailment"} for n in range(20)
+    ]
+    folder = tmp_path / "tracie"
+    folder.mkdir()
+    (folder / "train_uniform.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (folder / "test.jsonl").write_text(json.dumps({"query": "q", "story": "s"}))
+    assert list(read_task("tracie", settings(tmp_path, "tracie")).scored) == ["holdout"]
+
+
+def test_quotes_in_qqp_are_letters_and_broken_rows_are_counted(tmp_path: Path) -> None:
+    rows = [(n, 1, 2, f'What is "{n}?', "Why not?", n % 2) for n in range(20)]
+    path = write_tsv(tmp_path / "train.tsv", QQP_HEADER, [*rows, (20, 1, 2, "cut off")])
+    found = choice_readers.read_qqp(path)
+    assert len(found) == 20
+    assert found.examples[3].first == 'What is "3?'
+    assert found.notes == ("train.tsv: 1 broken rows left out",)
+
+
+def test_missing_column_is_told_with_file_line_and_what_there_is(tmp_path: Path) -> None:
+    path = write_tsv(tmp_path / "train.tsv", ("sentence", "mark"), [("good", 1)])
+    with pytest.raises(UserError, match=r"train.tsv, line 2: column 'label' is missing \(it has 'sentence', 'mark'\)"):
+        choice_readers.read_sst2(path)
+
+
+def test_row_cut_short_is_told_with_its_line(tmp_path: Path) -> None:
+    path = write_tsv(
+        tmp_path / "train.tsv", ("index", "question", "sentence", "label"), [(0, "q", "s", "entailment"), (1, "q")]
+    )
+    with pytest.raises(UserError, match=r"train.tsv, line 3: column 'sentence' is missing"):
+        choice_readers.read_qnli(path)
+
+
+def test_unknown_label_is_told_with_line_column_and_valid_ones(tmp_path: Path) -> None:
+    path = write_tsv(tmp_path / "train.tsv", ("index", "question", "sentence", "label"), [(0, "q", "s", "maybe")])
+    with pytest.raises(UserError, match=r"line 2: column 'label' holds 'maybe', not one of entailment, not_entailment"):
+        choice_readers.read_qnli(path)
+
+
+def test_row_without_a_label_is_refused(tmp_path: Path) -> None:
+    path = write_tsv(tmp_path / "train.tsv", ("sentence", "label"), [("good", "")])
+    with pytest.raises(UserError, match=r"line 2: no label in column 'label'"):
+        choice_readers.read_sst2(path)
+
+
+def test_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "train.tsv"
+    path.write_bytes("sentence\tlabel\ncafé\t1\n".encode("latin-1"))
+    with pytest.raises(UserError, match="not UTF-8"):
+        choice_readers.read_sst2(path)
+
+
+def test_swag_is_read_from_the_shuffled_csv_and_not_from_the_full_one(tmp_path: Path) -> None:
+    for name in ("train", "val"):
+        write_csv(tmp_path / "swag" / f"{name}.csv", SWAG_HEADER, [swag_row(n) for n in range(3)])
+        write_csv(tmp_path / "swag" / f"{name}_full.csv", ("video-id", "gold-ending"), [("v", "runs")])
+    found = read_task("swag", settings(tmp_path, "swag"))
+    assert found.train.files == ("train.csv",)
+    assert found.train.examples[0].first == "A man, number 0."
+    assert found.train.examples[0].label == 1
+
+
+def test_piqa_labels_must_be_as_many_as_goals(tmp_path: Path) -> None:
+    goal = json.dumps({"goal": "g", "sol1": "a", "sol2": "b"})
+    (tmp_path / "train.jsonl").write_text(f"{goal}\n{goal}\n")
+    (tmp_path / "train-labels.lst").write_text("0\n")
+    with pytest.raises(UserError, match=r"1 labels for 2 goals of train\.jsonl"):
+        choice_readers.read_piqa(tmp_path / "train.jsonl")
+
+
+def test_squad2_keeps_questions_without_answers_and_squad1_refuses_them(tmp_path: Path) -> None:
+    path = write_squad(tmp_path / "dev.json", [("The cat fell.", [question("a", ("The cat", 0)), question("b")])])
+    assert [len(q.answers) for q in squad_reader.read_squad2(path).examples] == [1, 0]
+    with pytest.raises(UserError, match=r"question b: no answers, which SQuAD 1.1 does not have"):
+        squad_reader.read_squad1(path)
+
+
+def test_squad_answers_that_are_elsewhere_are_marked_and_noted(tmp_path: Path) -> None:
+    asked = [question(str(n), ("The cat", 0)) for n in range(19)]
+    path = write_squad(tmp_path / "dev.json", [("The cat fell.", [*asked, question("x", ("The cat", 4))])])
+    found = squad_reader.read_squad1(path)
+    assert found.examples[-1].answers[0].start == MISPLACED
+    assert "1 answers that do not stand" in found.notes[0]
+
+
+def test_white_space_around_a_squad_answer_is_no_part_of_it(tmp_path: Path) -> None:
+    asked = [question(str(n), ("The cat", 0)) for n in range(19)]
+    path = write_squad(tmp_path / "dev.json", [("The cat fell.", [question("a", (" cat ", 3)), *asked])])
+    assert squad_reader.read_squad1(path).examples[0].answers == (Answer("cat", 4),)
+    blank = write_squad(tmp_path / "blank.json", [("The cat fell.", [question("a", (" ", 3)), *asked])])
+    assert squad_reader.read_squad1(blank).examples[0].answers[0].start == MISPLACED
+
+
+def test_both_squads_are_told_apart_in_one_folder(tmp_path: Path) -> None:
+    for version in ("v1.1", "v2.0"):
+        for split in ("train", "dev"):
+            asked = [question("a", ("The cat", 0)), *([question("b")] if version == "v2.0" else [])]
+            write_squad(tmp_path / "squad" / f"{split}-{version}.json", [("The cat fell.", asked)])
+    assert len(read_task("squad1", settings(tmp_path, "squad1")).train) == 1
+    assert len(read_task("squad2", settings(tmp_path, "squad2")).train) == 2
+
+
+def test_hub_parquet_gives_the_same_examples_as_the_official_files(tmp_path: Path) -> None:
+    official = mnli_folder(tmp_path / "official")
+    rows = list(choice_readers.read_mnli(official / "MNLI" / "train.tsv").examples)
+    table = pa.table(
+        {
+            "premise": [e.first for e in rows],
+            "hypothesis": [e.second for e in rows],
+            "label": [e.label for e in rows],
+            "idx": list(range(len(rows))),
+        }
+    )
+    hub = tmp_path / "hub" / "mnli"
+    hub.mkdir(parents=True)
+    for split in ("train", "validation_matched", "validation_mismatched"):
+        pq.write_table(table, hub / f"{split}-00000-of-00001.parquet")
+    ours, theirs = (read_task("mnli", settings(folder, "mnli")) for folder in (tmp_path / "hub", official))
+    assert ours.train.identity == theirs.train.identity
+    assert list(ours.scored) == ["matched", "mismatched"]
+
+
+@pytest.mark.parametrize(
+    ("task", "columns"),
+    [
+        ("qnli", {"question": "what fell?", "sentence": "the cat fell", "label": 1}),
+        ("qqp", {"question1": "who fell?", "question2": "who is it that fell?", "label": 1}),
+        ("mnli", {"premise": "the cat fell", "hypothesis": "it sat", "label": 1}),
+        ("piqa", {"goal": "to fall", "sol1": "sit", "sol2": "jump", "label": 1}),
+    ],
+)
+def test_the_hubs_columns_and_numbered_labels_are_read_from_tables_of_text_too(
+    tmp_path: Path, task: str, columns: dict[str, object]
+) -> None:
+    split = "validation_matched" if task == "mnli" else "validation"
+    for name in ("train", split):
+        write_csv(tmp_path / task / f"{name}.csv", tuple(columns), [tuple(columns.values())])
+        path = tmp_path / f"{task}-lines" / f"{name}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(columns) + "\n")
+    for folder in (tmp_path / task, tmp_path / f"{task}-lines"):
+        found = read_task(task, settings(tmp_path, task, folders={task: str(folder)}))
+        assert [example.label for example in found.train.examples] == [1]
+
+
+def test_parquet_squad_and_numbered_files_below_their_split_are_read(tmp_path: Path) -> None:
+    answers = [{"text": ["The cat"], "answer_start": [0]}]
+    columns = {"id": ["a"], "title": ["t"], "context": ["The cat fell."], "question": ["Who?"], "answers": answers}
+    for split in ("train", "validation"):
+        (tmp_path / "squad" / split).mkdir(parents=True)
+        pq.write_table(pa.table(columns), tmp_path / "squad" / split / "0000.parquet")
+    assert read_task("squad1", settings(tmp_path, "squad1")).scored["dev"].examples[0].answers[0].text == "The cat"
+
+
+def test_labels_of_a_hub_test_split_are_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"sentence": ["good"], "label": [-1]}), tmp_path / "validation.parquet")
+    with pytest.raises(UserError, match="a test split without labels can't be scored"):
+        choice_readers.read_sst2(tmp_path / "validation.parquet")
+
+
+def test_diagnostics_carry_coarse_and_fine_categories_and_no_training_split(tmp_path: Path) -> None:
+    found = read_task("diagnostics", settings(mnli_folder(tmp_path), "diagnostics"))
+    assert len(found.train) == 0
+    assert found.scored["diagnostic"].examples[1].tags == ("Logic", "Logic: Negation", "Logic: Universal")
+
+
+def test_diagnostics_are_not_on_the_hub_and_the_way_out_is_named() -> None:
+    with pytest.raises(UserError, match="the hub has no labelled copy; put its published files into a folder and name"):
+        fetch_task(ENTRIES["diagnostics"])
+
+
+def test_tasks_the_hub_lacks_are_all_told_at_once_before_any_is_fetched() -> None:
+    asked = LanguageSettings.model_validate({"tasks": ["sst2", "diagnostics", "tracie"]})
+    with pytest.raises(UserError, match=r"GLUE diagnostics and TRACIE; set folders\.diagnostics and folders\.tracie"):
+        check_places(asked.tasks, asked)
+    own = {"diagnostics": "a", "tracie": "b"}
+    check_places(asked.tasks, asked.model_copy(update={"folders": own}))
+    check_places(asked.tasks, asked.model_copy(update={"data": "tasks"}))
+
+
+def test_files_of_other_names_are_told_beside_the_names_looked_for(tmp_path: Path) -> None:
+    folder = mnli_folder(tmp_path) / "MNLI"
+    (folder / "dev_matched.tsv").rename(folder / "dev.tsv")
+    (folder / "dev_mismatched.tsv").unlink()
+    with pytest.raises(UserError, match=r"\(train\.tsv\) of the names looked for \(train, .*dev_matched\*.*dev\.tsv"):
+        read_task("mnli", settings(tmp_path, "mnli"))
+
+
+def test_squad_json_without_a_list_of_articles_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "dev.json").write_text('{"data": 1}')
+    with pytest.raises(UserError, match="its key 'data' holds no list of articles"):
+        squad_reader.read_squad1(tmp_path / "dev.json")
+
+
+def test_a_parquet_answer_that_is_no_text_is_told_with_its_row(tmp_path: Path) -> None:
+    answers = pa.array(
+        [{"text": [None], "answer_start": [0]}],
+        pa.struct({"text": pa.list_(pa.string()), "answer_start": pa.list_(pa.int32())}),
+    )
+    columns = {"id": ["a"], "context": ["The cat fell."], "question": ["Who?"], "answers": answers}
+    pq.write_table(pa.table(columns), tmp_path / "dev.parquet")
+    with pytest.raises(UserError, match=r"line 1: column 'answers' holds None at 0"):
+        squad_reader.read_squad1(tmp_path / "dev.parquet")
+
+
+def test_a_field_too_long_for_a_table_is_told_with_its_line(tmp_path: Path) -> None:
+    path = write_tsv(tmp_path / "train.tsv", ("sentence", "label"), [("good", 1), ("x" * 140_000, 1)])
+    with pytest.raises(UserError, match=r"train\.tsv, line 3: field larger than field limit"):
+        choice_readers.read_sst2(path)
+
+
+def test_piqa_labels_in_another_encoding_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text(json.dumps({"goal": "g", "sol1": "a", "sol2": "b"}))
+    (tmp_path / "train-labels.lst").write_bytes(b"\xff0\n")
+    with pytest.raises(UserError, match=r"train-labels\.lst: not UTF-8 \(byte 0\)"):
+        choice_readers.read_piqa(tmp_path / "train.jsonl")
+
+
+def test_two_files_that_could_be_the_split_are_refused(tmp_path: Path) -> None:
+    for seed in (13, 42):
+        sst2_folder(tmp_path / "SST-2" / str(seed))
+    with pytest.raises(UserError, match=r"named alike; leave one, or name the right folder as folders.sst2"):
+        read_task("sst2", settings(tmp_path, "sst2"))
+
+
+def test_folder_without_the_task_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="SWAG: no labelled file in"):
+        read_task("swag", settings(sst2_folder(tmp_path), "swag"))
+
+
+def test_limits_take_the_same_examples_each_time_and_say_so(tmp_path: Path) -> None:
+    limited = settings(sst2_folder(tmp_path), "sst2", max_train=10, max_eval=5)
+    first, again = read_task("sst2", limited), read_task("sst2", limited)
+    assert (len(first.train), len(first.scored["dev"])) == (10, 5)
+    assert first.train.identity == again.train.identity
+    assert "train: 10 of 64 examples" in first.notes
+
+
+def test_division_needs_two_texts(tmp_path: Path) -> None:
+    path = write_tsv(tmp_path / "train.tsv", ("sentence", "label"), [("same", 0), ("same", 1)])
+    with pytest.raises(ValueError, match="can't be divided"):
+        divide(choice_readers.read_sst2(path), 0.5)

@@ -1,0 +1,154 @@
+"""One step of VidLA as a task: gradients of the global batch, however it is split over ranks and micro-batches."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from support.ranks import on_ranks
+from support.tiny_clip import TEXT, VISION
+
+from training.data.records import Batch
+from training.engine.compute import ComputeSettings
+from training.engine.distributed import Ranks
+from training.engine.training_task import NonFiniteLoss
+from training.models.vidla.contrastive_loss import LossSettings
+from training.models.vidla.temporal_attention import TemporalSettings
+from training.models.vidla.tower_batches import split
+from training.models.vidla.two_tower import CLIP_MEAN, CLIP_STD, VidLA, build
+from training.vidla.contrastive_task import FlopCount, VidlaTask
+
+CLIPS, FRAMES = 8, 4
+LOSS = LossSettings(terms={"subtitle": "subtitle", "caption": "caption"})
+
+
+def model() -> VidLA:
+    torch.manual_seed(0)
+    architecture = {
+        "embed_dim": 24, "vision_cfg": dict(VISION), "text_cfg": {**TEXT, "vocab_size": 50}, "quick_gelu": False,
+        "temporal": TemporalSettings(levels=2, tokens_per_level=2).model_dump(), "frames": FRAMES,
+        "mean": CLIP_MEAN, "std": CLIP_STD,
+    }  # fmt: skip
+    return build(architecture)
+
+
+def batch(rows: slice = slice(None)) -> Batch:
+    """Eight clips of six videos; some texts are missing, one clip is not decoded."""
+    random = torch.Generator().manual_seed(3)
+    video = torch.randint(0, 256, (CLIPS, FRAMES, 32, 32, 3), generator=random, dtype=torch.uint8)
+    decoded = torch.tensor([1, 1, 1, 0, 1, 1, 1, 1], dtype=torch.bool)
+    tokens = {term: torch.randint(1, 50, (CLIPS, 12), generator=random) for term in LOSS.terms}
+    whole = Batch(
+        video_BTSSC=video,
+        crop_B4=torch.tensor([[0.1, 0.0, 0.8, 1.0], [0.0, 0.0, 1.0, 0.0]]).repeat(CLIPS // 2, 1),
+        weight_B=decoded.float(),
+        tokens=tokens,
+        present={"subtitle": decoded & torch.tensor([1, 0, 1, 1, 1, 1, 0, 1]).bool(), "caption": decoded},
+        video_id_B=torch.tensor([1, 1, 2, 3, 4, 5, 6, 6]),
+        span_B2=torch.tensor([[0.0, 5.0]]).repeat(CLIPS, 1).double(),
+        keys=[f"clip-{number}" for number in range(CLIPS)],
+    )
+    begin, end, _ = rows.indices(CLIPS)
+    return list(split(whole, end - begin))[begin // (end - begin)]
+
+
+def stepped(ranks: Ranks, micro_batch: int | None) -> dict[str, torch.Tensor]:
+    """Gradients and losses of one step on this rank's share."""
+    share = CLIPS // ranks.world_size
+    task = VidlaTask(model(), LOSS, ComputeSettings(device="cpu", micro_batch=micro_batch), ranks)
+    report = task.step(batch(slice(ranks.rank * share, (ranks.rank + 1) * share)))
+    gradients = {name: parameter.grad for name, parameter in task.module.named_parameters()}
+    return gradients | {f"loss/{name}": torch.tensor(value) for name, value in report.losses.items()}
+
+
+def both_ways(ranks: Ranks) -> dict[str, dict[str, torch.Tensor]]:
+    return {"whole": stepped(ranks, None), "in parts": stepped(ranks, 1)}
+
+
+def same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    for name, value in found.items():
+        torch.testing.assert_close(
+            value, expected[name], rtol=1e-3, atol=2e-5, msg=lambda text, name=name: f"{name}: {text}"
+        )
+
+
+@pytest.mark.parametrize("rows", [1, 3, 8, 100])
+def test_micro_batches_give_the_gradients_of_the_whole_batch(rows):
+    same(stepped(Ranks(), rows), stepped(Ranks(), None))
+
+
+def test_two_ranks_whole_or_in_parts_give_the_gradients_of_one(tmp_path):
+    expected = stepped(Ranks(), None)
+    for found in on_ranks(2, both_ways, tmp_path):
+        same(found["whole"], expected)
+        same(found["in parts"], expected)
+
+
+def test_every_parameter_gets_a_gradient():
+    gradients = stepped(Ranks(), None)
+    assert not [name for name, gradient in gradients.items() if gradient is None]
+
+
+def test_rows_that_were_not_decoded_change_nothing():
+    task, other = (VidlaTask(model(), LOSS, ComputeSettings(device="cpu"), Ranks()) for _ in range(2))
+    black = batch()
+    black.video_BTSSC[3] = 0
+    black.tokens["caption"][3] = 7
+    assert task.step(batch()).losses == pytest.approx(other.step(black).losses, rel=1e-6)
+
+
+def test_a_loss_that_is_no_number_names_the_clips():
+    task = VidlaTask(model(), LOSS, ComputeSettings(device="cpu"), Ranks())
+    with torch.no_grad():
+        task.module.video.proj.fill_(math.nan)
+    with pytest.raises(NonFiniteLoss, match="clip-0 clip-1"):
+        task.step(batch())
+    assert all(parameter.grad is None for parameter in task.module.parameters())
+
+
+def test_a_step_counts_three_times_the_forward_pass_of_both_towers():
+    task = VidlaTask(model(), LOSS, ComputeSettings(device="cpu"), Ranks())
+    count = FlopCount(task.module)
+    assert task.flops(batch()) == 3 * count.forward(batch())
+    assert count.forward(batch()) > CLIPS * task.module.video.flops(FRAMES)
+
+
+def test_the_temperature_stays_within_its_bound():
+    task = VidlaTask(model(), LossSettings(max_logit_scale=20), ComputeSettings(device="cpu"), Ranks())
+    with torch.no_grad():
+        task.module.logit_scale.fill_(10)
+    task.after_step()
+    assert task.module.logit_scale.exp().item() == pytest.approx(20)
+
+
+def test_micro_batches_drop_the_same_in_both_passes():
+    task = VidlaTask(model(), LOSS, ComputeSettings(device="cpu", micro_batch=3), Ranks())
+    task.module.text.token_embedding = torch.nn.Sequential(task.module.text.token_embedding, torch.nn.Dropout(0.5))
+    seen = []
+    task.module.text.register_forward_hook(lambda module, inputs, output: seen.append(output.detach()))
+    task.step(batch())
+    first, second = seen[: len(seen) // 2], seen[len(seen) // 2 :]
+    assert all(torch.equal(before, after) for before, after in zip(first, second, strict=True))
+    assert not torch.equal(first[0], task.module.text(batch().tokens["subtitle"][:3]))
+
+
+def shares_present(ranks: Ranks) -> dict[str, float]:
+    share = CLIPS // ranks.world_size
+    task = VidlaTask(model(), LOSS, ComputeSettings(device="cpu"), ranks)
+    return dict(task.step(batch(slice(ranks.rank * share, (ranks.rank + 1) * share))).facts)
+
+
+def test_the_share_of_present_texts_is_that_of_the_global_batch(tmp_path):
+    expected = shares_present(Ranks())
+    assert expected["present_subtitle"] == 5 / 8
+    for found in on_ranks(2, shares_present, tmp_path):
+        assert found == pytest.approx(expected)
+
+
+def test_flops_of_the_text_tower_are_those_of_its_formula():
+    length, width = TEXT["context_length"], TEXT["width"]
+    layer = 2 * length * width * 12 * width + 4 * length**2 * width
+    counted = FlopCount(model())._of_text(length)
+    assert counted == TEXT["layers"] * layer + 2 * width * 24

@@ -1,0 +1,1 @@
+"""Text corpora: files to tokens on disk, and tokens to masked batches."""

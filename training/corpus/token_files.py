@@ -1,0 +1,222 @@
+"""A tokenised corpus on disk: parts that are one stream of tokens, the record of what they are, and its blocks.
+
+    OUTPUT/tokens.json          what was read, with what, and the parts in their order; written last
+    OUTPUT/plan.json            what the run was asked; written first
+    OUTPUT/tokenizer/           tokenizer.json, tokenizer_config.json
+    OUTPUT/parts/00000.bin      uint16 (uint32 from 65,537 entries on), little-endian, no specials
+    OUTPUT/parts/00000.json     what is known of the part; says that it is done
+
+`training.corpus.tokenize_corpus` writes it; `TokenBlocks` maps it and cuts blocks out of the stream, of which
+`training.corpus.block_batches` makes batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from runtime.errors import UserError
+from runtime.settings import content_hash
+from training.models.vidlankd.text_tokenizer import TextTokenizer
+
+RECORD: Final = "tokens.json"
+PLAN: Final = "plan.json"
+PARTS: Final = "parts"
+TOKENIZER: Final = "tokenizer"
+
+_OPEN_PARTS: Final = 128  # each mapped file holds one file descriptor
+
+TokenType = Literal["uint16", "uint32"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PartRecord(_Record):
+    """One part of the stream."""
+
+    name: str
+    """File name below `parts/`."""
+    tokens: int
+    sha256: str
+    counts: dict[str, int]
+    """Bytes and lines that were read, and lines left out by reason."""
+
+
+class InputRecord(_Record):
+    """One input, as it was when it was read."""
+
+    path: str
+    kind: str
+    """`text`, `gzip`, `parquet` or `shards`."""
+    size: int
+    """Bytes."""
+    mark: str
+    """Changes when the input is written anew."""
+    wikitext: bool
+    """Whether headings were left out."""
+    column: str | None = None
+    layer: str | None = None
+
+
+class Plan(_Record):
+    """What decides the tokens: a folder is gone on with only where it is the same."""
+
+    tokenizer: str
+    """Identity of the tokenizer."""
+    settings: dict[str, Any]
+    inputs: tuple[InputRecord, ...]
+
+
+class TokensRecord(_Record):
+    """The whole corpus."""
+
+    format: Literal[1] = 1
+    plan: Plan
+    vocab_size: int
+    dtype: TokenType
+    block: int
+    """Tokens of a block, without specials."""
+    tokens: int
+    counts: dict[str, int]
+    parts: tuple[PartRecord, ...]
+
+    @property
+    def identity(self) -> str:
+        """Hash over the tokens and how they are cut into blocks; not over where they came from."""
+        return content_hash(self.plan.tokenizer, self.block, [part.sha256 for part in self.parts if part.tokens])
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of the stream; the last one may be filled up with padding."""
+        return -(-self.tokens // self.block)
+
+
+class TokenBlocks:
+    """The blocks of one tokenised corpus; cheap to open, can be pickled into other processes."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open a corpus.
+
+        Raises:
+            UserError: no finished corpus lies there, a part is cut, or its tokenizer is not the one it was made with.
+        """
+        self.folder = folder
+        self._record = read_record(folder)
+        self.tokenizer = TextTokenizer.from_folder(folder / TOKENIZER)
+        if self.tokenizer.identity != self._record.plan.tokenizer:
+            raise UserError(
+                f"corpus {folder}: {TOKENIZER}/ is not the tokenizer it was made with ({self.tokenizer.identity}, not "
+                f"{self._record.plan.tokenizer}); tokenize into a new folder"
+            )
+        self._ends = np.cumsum([part.tokens for part in self._record.parts], dtype=np.int64)
+        self._mapped = lru_cache(_OPEN_PARTS)(self._map)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> TokenBlocks:
+        """The corpus in `folder`; raises as the constructor does."""
+        return cls(Path(folder))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TokenBlocks, (self.folder,)
+
+    def __len__(self) -> int:
+        return self._record.blocks
+
+    @property
+    def identity(self) -> str:
+        """Hash over the tokenizer, the tokens and the length of a block."""
+        return self._record.identity
+
+    @property
+    def length(self) -> int:
+        """Tokens of a row, [CLS] and [SEP] included."""
+        return self._record.block + 2
+
+    def rows(self, numbers: Sequence[int]) -> NDArray[np.int64]:
+        """Blocks by number, int64 [B, L]: [CLS], the tokens, [SEP]; the last block of the corpus is padded.
+
+        Raises:
+            IndexError: there is no such block.
+        """
+        ids_BL = np.full((len(numbers), self.length), self.tokenizer.pad, np.int64)
+        ids_BL[:, 0] = self.tokenizer.cls
+        for row, number in enumerate(numbers):
+            if not 0 <= number < len(self):
+                raise IndexError(f"corpus {self.folder}: no block {number} among {len(self)}")
+            begin = number * self._record.block
+            tokens = self._span(begin, min(begin + self._record.block, self._record.tokens))
+            ids_BL[row, 1 : len(tokens) + 1] = tokens
+            ids_BL[row, len(tokens) + 1] = self.tokenizer.sep
+        return ids_BL
+
+    def _span(self, begin: int, end: int) -> NDArray[Any]:
+        """Tokens of the stream, across the borders of parts."""
+        found: list[NDArray[Any]] = []
+        while begin < end:
+            part = int(np.searchsorted(self._ends, begin, side="right"))
+            first = int(self._ends[part]) - self._record.parts[part].tokens
+            stop = min(end, int(self._ends[part]))
+            found.append(self._mapped(part)[begin - first : stop - first])
+            begin = stop
+        return np.concatenate(found)
+
+    def _map(self, part: int) -> NDArray[Any]:
+        file = self.folder / PARTS / self._record.parts[part].name
+        return np.memmap(file, np.dtype(self._record.dtype).newbyteorder("<"), "r")
+
+
+def token_type(vocab_size: int) -> TokenType:
+    """The narrowest type that holds every id."""
+    return "uint16" if vocab_size <= 1 << 16 else "uint32"
+
+
+def to_bytes(ids: NDArray[Any], dtype: TokenType) -> bytes:
+    """Tokens as they lie in a part."""
+    return np.ascontiguousarray(ids, np.dtype(dtype).newbyteorder("<")).tobytes()
+
+
+def read_record(folder: Path) -> TokensRecord:
+    """The record of a corpus, whose parts are all there and whole.
+
+    Raises:
+        UserError: no such corpus, not finished, of another format, or a part is missing or cut.
+    """
+    file = folder / RECORD
+    try:
+        record = TokensRecord.model_validate_json(file.read_bytes())
+    except NotADirectoryError:
+        raise UserError(
+            f"corpus {folder}: is a file; make a corpus of it with `train-vidlankd tokenize --corpus {folder} --output "
+            "DIR`, and name DIR"
+        ) from None
+    except FileNotFoundError:
+        begun = "it was not finished; run" if (folder / PARTS).is_dir() else "make it with"
+        raise UserError(
+            f"corpus {folder}: no {RECORD} there; {begun} `train-vidlankd tokenize --output {folder}`"
+        ) from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise UserError(
+            f"corpus {folder}: {RECORD} can't be used ({where}: {first['msg']}); tokenize into a new folder"
+        ) from None
+    if cut := [part.name for part in record.parts if not is_whole(folder, part, record.dtype)]:
+        raise UserError(
+            f"corpus {folder}: {PARTS}/{cut[0]} is missing or cut; remove {RECORD} there and run "
+            "`train-vidlankd tokenize` again"
+        )
+    return record
+
+
+def is_whole(folder: Path, part: PartRecord, dtype: TokenType) -> bool:
+    """Whether a part's file is there and has its size."""
+    path = folder / PARTS / part.name
+    return path.is_file() and path.stat().st_size == part.tokens * np.dtype(dtype).itemsize

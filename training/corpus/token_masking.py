@@ -1,0 +1,125 @@
+"""Which tokens a masked language model is to predict, and what it sees in their place. Pure.
+
+A row's draw depends on the row's own seed alone: on no other row, no batch, no rank. `training.corpus.block_batches` and
+`training.vidlankd.teacher.clip_text_batches` make the seeds, of the epoch's number for masks drawn anew each time, of the copy's number
+for static ones.
+
+Shapes: B rows, L tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+
+from runtime.settings import Settings
+from training.data.epoch_plan import seed_of
+from training.models.vidlankd.text_batch import IGNORED, TextBatch
+from training.models.vidlankd.text_tokenizer import TextTokenizer
+
+_MASKED, _REPLACED = 0.8, 0.9  # below the first: [MASK]; below the second: a random token; else kept (BERT, 3.1)
+
+Ids = NDArray[np.int64]
+
+
+class MaskSettings(Settings):
+    """Which tokens are predicted."""
+
+    probability: float = Field(default=0.15, gt=0, lt=1)
+    """Share of a row's tokens, specials not counted; each is drawn by itself, and each row has at least one."""
+    static_copies: int | None = Field(default=None, ge=1, le=1000)
+    """So many masks of each block, used in turn. Without: drawn anew in each epoch. Cached teacher states that saw the
+    masked input need static masks."""
+    static_seed: int = Field(default=0, ge=0)
+    """Seed of static masks; the run's own seed does not change them, so that runs share cached teacher states."""
+
+    def seed(self, run: int, epoch: int, key: object) -> int:
+        """Seed of a row's mask: of the copy in turn where masks are static, else of the run and the epoch.
+
+        Args:
+            run: seed of the run.
+            epoch: how often the row has been read before.
+            key: names the row for ever.
+        """
+        if self.static_copies is None:
+            return seed_of("mask", run, epoch, key)
+        return seed_of("static mask", self.static_seed, self.copy_of(epoch), key)
+
+    def copy_of(self, epoch: int) -> int:
+        """Number of the static mask that an epoch uses; 0 where masks are not static."""
+        return 0 if self.static_copies is None else epoch % self.static_copies
+
+
+def mask_tokens(
+    ids_BL: Ids, special_BL: NDArray[np.bool_], seeds: Sequence[int], tokenizer: TextTokenizer, settings: MaskSettings
+) -> tuple[Ids, Ids]:
+    """Choose tokens and hide them: 80 % become [MASK], 10 % a random token, 10 % stay (BERT, section 3.1).
+
+    Args:
+        ids_BL: tokens.
+        special_BL: true where nothing may be chosen.
+        seeds: one for each row, 0 to 2⁶⁴ - 1.
+        tokenizer: of the ids; random tokens are drawn from all its entries but the specials.
+        settings: their `probability`; where none of a row's tokens is chosen, the likeliest is.
+
+    Returns:
+        The tokens a model sees, and the label of each position: the token to predict, or `IGNORED`.
+    """
+    chance_3BL = _uniform(seeds, ids_BL.shape[1])
+    chance_BL = np.where(special_BL, 1.0, chance_3BL[0])
+    least_B1 = chance_BL.min(axis=1, keepdims=True, initial=1.0)
+    chosen_BL = ((chance_BL < settings.probability) | (chance_BL == least_B1)) & ~special_BL
+    entries = tokenizer.ordinary
+    random_BL = entries[(chance_3BL[2] * len(entries)).astype(np.int64)]
+    hidden_BL = np.where(
+        chance_3BL[1] < _MASKED, tokenizer.mask, np.where(chance_3BL[1] < _REPLACED, random_BL, ids_BL)
+    )
+    return np.where(chosen_BL, hidden_BL, ids_BL), np.where(chosen_BL, ids_BL, IGNORED)
+
+
+def text_batch(
+    ids_BL: Ids,
+    *,
+    tokenizer: TextTokenizer,
+    seeds: Sequence[int],
+    settings: MaskSettings,
+    numbers: Sequence[int],
+    copies: Sequence[int],
+    keys: Sequence[str],
+) -> TextBatch:
+    """A batch with its masks drawn.
+
+    Args:
+        ids_BL: tokens, with [CLS], [SEP] and padding in their places.
+        tokenizer: of the ids.
+        seeds: of the rows' masks.
+        settings: see `mask_tokens`.
+        numbers: of the rows in their corpus.
+        copies: number of each row's static mask; 0 where masks are not static.
+        keys: a name for each row, for messages.
+    """
+    valid_BL = ids_BL != tokenizer.pad
+    special_BL = ~valid_BL | (ids_BL == tokenizer.cls) | (ids_BL == tokenizer.sep)
+    masked_BL, labels_BL = mask_tokens(ids_BL, special_BL, seeds, tokenizer, settings)
+    return TextBatch(
+        ids_BL=torch.from_numpy(ids_BL),
+        masked_BL=torch.from_numpy(masked_BL),
+        labels_BL=torch.from_numpy(labels_BL),
+        valid_BL=torch.from_numpy(valid_BL),
+        special_BL=torch.from_numpy(special_BL),
+        number_B=torch.tensor(list(numbers), dtype=torch.int64),
+        copy_B=torch.tensor(list(copies), dtype=torch.int64),
+        keys=list(keys),
+    )
+
+
+def _uniform(seeds: Sequence[int], length: int) -> NDArray[np.float64]:
+    """Numbers in [0, 1), [3, B, L]; a row's from its seed alone (Philox is keyed, so that a start costs nothing)."""
+    drawn_B3L = np.empty((len(seeds), 3, length))
+    for row, seed in enumerate(seeds):
+        np.random.Generator(np.random.Philox(key=seed)).random(out=drawn_B3L[row])
+    return drawn_B3L.transpose(1, 0, 2)

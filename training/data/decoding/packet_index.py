@@ -1,0 +1,174 @@
+"""What lies in a video file, packet by packet, and which frame each packet shows: what decoding is planned by.
+
+Stored roots (constant rate, no B-frames) have in their mp4 index all that is needed: packets are cut out of the bytes
+by it, and nothing else is demuxed, sound included. Any other file (variable rate, B-frames, no index, unknown
+duration) is gone through once, so that frames are found by their own times and never by an estimate.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+import numpy as np
+from av.stream import Disposition
+from numpy.typing import NDArray
+
+from runtime.untrusted_media import MAX_PIXELS, OPEN_OPTIONS, local_only, readable_packets
+from training.data.decoding.frame_sampling import Timeline
+from training.data.records import ClipFailed
+
+_NOT_THE_VIDEO = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+_HELD_BYTES = 64 << 20  # of files up to this size the packets stay in memory; of others they are read again
+
+
+@dataclass(frozen=True)
+class Video:
+    """The packets of a video stream, and its frames in the order of showing."""
+
+    stream: Any
+    timeline: Timeline
+    stamps: NDArray[np.int64]
+    """By frame: its time stamp, in the stream's units."""
+    packet_of: NDArray[np.int64]
+    """By frame: the number of the packet that holds it."""
+    start_of: NDArray[np.int64]
+    """By frame: the number of the packet that decoding has to begin at."""
+    packets: Callable[[int, int], Iterator[Any]]
+    """The packets from one number up to another."""
+    stated_end: float
+    """Second at which the container says the video ends; 0 where it doesn't say."""
+    stamped: bool = True
+    """Whether decoded frames carry these time stamps; else they are told by counting."""
+    in_one_go: bool = False
+    """Whether packets are read from the file's beginning each time: frames side by side are best taken in one pass."""
+
+
+@contextmanager
+def open_video(data: bytes | Path) -> Iterator[Video]:
+    """Open a video and find its frames; decoding is set to this thread alone.
+
+    Raises:
+        ClipFailed: it is no video, or nothing is in it.
+    """
+    source = local_only(data) if isinstance(data, Path) else io.BytesIO(data)
+    try:
+        container = av.open(source, options=OPEN_OPTIONS, metadata_errors="replace")
+    except FileNotFoundError as error:
+        raise ClipFailed("missing", f"{data!s} can't be opened ({error.strerror})") from None
+    except (av.FFmpegError, ValueError) as error:
+        raise ClipFailed("undecodable", f"no video container that can be opened ({error})") from None
+    with container:
+        stream = video_stream(container)
+        stream.codec_context.thread_count = 1
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        indexed = None if isinstance(data, Path) else _by_index(data, container, stream)
+        yield indexed or _by_packets(container, stream)
+
+
+def video_stream(container: Any) -> Any:
+    """The stream that is the video: no cover picture; the default one, else the largest.
+
+    Raises:
+        ClipFailed: there is none.
+    """
+    streams = [s for s in container.streams.video if s.codec_context and not s.disposition & _NOT_THE_VIDEO]
+    if not streams:
+        raise ClipFailed("no_video", "no video stream that can be decoded here")
+    return max(streams, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height, -s.index))
+
+
+def _by_index(data: bytes, container: Any, stream: Any) -> Video | None:
+    """Take the packets from the mp4's index; None where it does not tell the order of showing, or data is missing."""
+    if "mp4" not in container.format.name or stream.codec_context.has_b_frames:
+        return None
+    entries = list(stream.index_entries)
+    stamps = np.array([entry.timestamp for entry in entries], np.int64)
+    whole = all(0 < entry.size <= len(data) - entry.pos and not entry.is_discard for entry in entries)
+    if not entries or len(entries) != stream.frames or not whole or not entries[0].is_keyframe:
+        return None
+    if np.any(np.diff(stamps) <= 0):
+        return None
+
+    def packets(first: int, after: int) -> Iterator[Any]:
+        for entry in entries[first:after]:
+            packet = av.Packet(data[entry.pos : entry.pos + entry.size])
+            packet.pts = packet.dts = entry.timestamp
+            packet.time_base = stream.time_base
+            yield packet
+
+    numbers = np.arange(len(entries))
+    starts = np.flatnonzero([entry.is_keyframe for entry in entries])
+    start_of = starts[np.searchsorted(starts, numbers, side="right") - 1]
+    timeline = Timeline.of(stamps * float(stream.time_base), starts)
+    return Video(stream, timeline, stamps, numbers, start_of, packets, timeline.end)
+
+
+class _Stamp(NamedTuple):
+    """What planning needs of a packet."""
+
+    pts: int | None
+    keyframe: bool
+    shown: bool
+
+
+def _by_packets(container: Any, stream: Any) -> Video:
+    """Go through the file for the time stamps of its packets."""
+    held: list[Any] | None = [] if 0 < (container.size or 0) <= _HELD_BYTES else None
+    stamps: list[_Stamp] = []
+    for packet in readable_packets(container, stream):
+        stamps.append(_Stamp(packet.pts, packet.is_keyframe, not packet.is_discard))
+        if held is not None:
+            held.append(packet)
+    if not any(stamp.shown for stamp in stamps):
+        raise ClipFailed("truncated" if stream.frames else "no_video", "no picture in the file")
+
+    def packets(first: int, after: int) -> Iterator[Any]:
+        if held is not None:
+            yield from held[first:after]
+            return
+        container.seek(0)
+        for number, packet in enumerate(readable_packets(container, stream)):
+            if number >= after:
+                return
+            if number >= first:
+                yield packet
+
+    stated = float(stream.duration * stream.time_base) if stream.duration else 0.0
+    if any(stamp.pts is None for stamp in stamps):
+        return _counted(stream, len(stamps), packets, stated)
+    return replace(_ordered(stream, stamps, packets, stated), in_one_go=held is None)
+
+
+def _ordered(
+    stream: Any, stamps: Sequence[_Stamp], packets: Callable[[int, int], Iterator[Any]], stated: float
+) -> Video:
+    """Put frames into the order of showing by their time stamps."""
+    pts = np.array([stamp.pts for stamp in stamps], np.int64)
+    starts = np.flatnonzero([stamp.keyframe for stamp in stamps])
+    starts = starts if len(starts) else np.array([0])
+    numbers = np.flatnonzero([stamp.shown for stamp in stamps])
+    numbers = numbers[pts[numbers] >= pts[starts[0]]]  # what is shown before the first keyframe can't be decoded
+    numbers = numbers[numbers >= starts[0]]
+    if not len(numbers):
+        raise ClipFailed("undecodable", "no picture that decoding can begin at")
+    shown, at = np.unique(pts[numbers], return_index=True)
+    packet_of = numbers[at]
+    which = np.searchsorted(starts, packet_of, side="right") - 1
+    leads = (pts[starts[which]] > shown) & (which > 0)  # refers to the group before the one it is stored in
+    start_of = starts[which - leads]
+    timeline = Timeline.of(shown * float(stream.time_base), np.flatnonzero(np.isin(packet_of, starts)))
+    return Video(stream, timeline, shown, packet_of, start_of, packets, stated)
+
+
+def _counted(stream: Any, count: int, packets: Callable[[int, int], Iterator[Any]], stated: float) -> Video:
+    """Without time stamps frames are taken for evenly spaced, and decoded from the first on."""
+    rate = float(stream.average_rate or stream.base_rate or 25)
+    timeline = Timeline.even(count, rate, count)
+    last, first = np.full(count, count - 1), np.zeros(count, np.int64)
+    return Video(stream, timeline, np.arange(count), last, first, packets, stated, stamped=False)

@@ -1,0 +1,1 @@
+"""Sources of training clips: shards, webdataset tars, plain files."""

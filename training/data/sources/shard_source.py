@@ -1,0 +1,184 @@
+"""Training clips from the DIRs that `curate run` writes: which roots in which order, and what is taken of each.
+
+Tables are read a window of shards at a time, the next one in a thread; videos are not touched here, only named.
+The order depends on the media alone, what is drawn for a root on its own seed (`training.data.epoch_plan`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
+
+from runtime.errors import UserError
+from runtime.settings import content_hash
+from shards.schema import LEVELS
+from training.data.clip_loader import in_thread
+from training.data.decoding.augment import AugmentSettings, draw_crop
+from training.data.epoch_plan import DataSettings, RootSettings, Split, rng_of, round_robin, seed_of, shuffled_windows
+from training.data.level_sampling import draw_levels, fit_level_weights
+from training.data.media_cache import cache_of, is_remote
+from training.data.records import CENTER, ClipTask, Crop, RootTask
+from training.data.sources.shard_tables import LoadedShard, Row, check_column, count_roots, load_shard, open_shards
+
+_THREADS = 8
+
+Terms = Mapping[str, str | Sequence[str]]
+"""Text column, or columns in order of preference, by term of the loss."""
+
+
+class ShardSource:
+    """The roots of one split of one or more DIRs (`training.data.records.Source`)."""
+
+    def __init__(
+        self,
+        settings: RootSettings,
+        terms: Terms,
+        seed: int,
+        split: Split = "train",
+        *,
+        every_clip: bool = False,
+        columns_of: str = "loss.terms.{term}",
+    ) -> None:
+        """Open the DIRs and count the split's roots in every shard.
+
+        Args:
+            settings: of the data path; crops are drawn and tars fetched for `DataSettings` only.
+            terms: text columns by term of the loss.
+            seed: of the run.
+            split: the side of the held-out split to read.
+            every_clip: draw nothing: give each root with all usable clips that have no clips within them, in order.
+            columns_of: name of the setting that says a term's columns, for messages.
+
+        Raises:
+            UserError: no shards, no such column, the text layer is not clear, an empty split, a cache too small.
+            ShardError: a DIR that can't be read; the message names it.
+        """
+        self._settings, self._seed, self._split, self._every_clip = settings, seed, split, every_clip
+        decoding = settings if isinstance(settings, DataSettings) else None
+        self._augment = decoding.augment if decoding else None
+        self._preferred = {term: _preferred(columns_of.format(term=term), columns) for term, columns in terms.items()}
+        self._open = open_shards(settings.shards, settings.layers)
+        tars = [(shard.tar, shard.media_bytes) for shard in self._open.shards]
+        self._cache = cache_of(decoding, tars) if decoding else None
+        self._roots, stocks = count_roots(self._open.shards, split, settings.only_kept)
+        if not self.num_roots:
+            raise UserError(f"--shards {' '.join(settings.shards)}: no root in the split {split!r}")
+        self._level_weights = fit_level_weights(stocks, settings.level_mix, settings.clips_per_root)
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of the terms that every clip has a text, or none, for."""
+        return tuple(self._preferred)
+
+    @property
+    def num_roots(self) -> int:
+        """Roots of the split: an epoch visits each once."""
+        return sum(self._roots)
+
+    @property
+    def identity(self) -> str:
+        """Hash over the media, the text layers and every setting that decides what is drawn; not over paths."""
+        settings = {name: value for name, value in self._settings.content().items() if name != "shards"}
+        media = [[shard.number, shard.digest] for shard in self._open.shards]
+        texts = [self._open.layers, self._open.marks, self._preferred]
+        every = ["every clip"] if self._every_clip else []
+        return content_hash(settings, media, texts, self._seed, self._split, *every)
+
+    def epoch(self, epoch: int, skip: int = 0, only: Callable[[int], bool] | None = None) -> Iterator[RootTask]:
+        """The roots of an epoch in their order (see `Source`); windows that are passed over are not read."""
+        windows = shuffled_windows(len(self._roots), self._settings.window_shards, self._seed, epoch)
+        ends = list(accumulate(sum(self._roots[shard] for shard in window) for window in windows))
+        wanted = [number for number, end in enumerate(ends) if end > skip]
+        for number, loaded in zip(wanted, in_thread(self._load(windows[number]) for number in wanted), strict=True):
+            roots = [(shard, root) for shard in loaded for root in range(len(shard.keys))]
+            order = round_robin([shard.videos[root] for shard, root in roots], self._seed, epoch, number)
+            first = ends[number] - len(roots)
+            for position in range(max(skip, first), ends[number]):
+                if only is None or only(position):
+                    shard, root = roots[order[position - first]]
+                    yield self._task(shard, root, epoch)
+
+    def _load(self, window: Sequence[int]) -> list[LoadedShard]:
+        """Read a window's tables, sorted so that the order of reading makes no difference; fetch its tars."""
+        shards = [self._open.shards[number] for number in sorted(window)]
+        columns = sorted({column for columns in self._preferred.values() for column in columns})
+        with ThreadPoolExecutor(_THREADS) as pool:
+            tars = [pool.submit(self._cache.prefetch, s.tar) for s in shards if self._cache and is_remote(s.tar)]
+            loaded = list(pool.map(lambda shard: load_shard(shard, self._split, columns), shards))
+            for tar in tars:
+                tar.result()
+        return loaded
+
+    def _task(self, shard: LoadedShard, root: int, epoch: int) -> RootTask:
+        """Draw a root's text layer, clips and crops."""
+        rng = rng_of(self._seed, epoch, shard.keys[root])
+        rows = shard.rows(root, _weighted(rng, self._open.layers))
+        texts = [self._texts(row) for row in rows]
+        kept = [n for n, row in enumerate(rows) if (row["keep"] or not self._settings.only_kept)]
+        usable = [n for n in kept if not texts[n] or any(texts[n].values())]
+        count = 1 if self._every_clip else self._settings.clips_per_root
+        drawn = _leaves(rows, usable) if self._every_clip else _draw(rng, rows, usable, self._level_weights, count)
+        clips = [(rows[n], texts[n]) for n in drawn]
+        if not clips:  # nothing to learn from: the place is kept, without texts
+            clips = [(shard.rows(root, next(iter(shard.layers)))[0], dict.fromkeys(self._preferred))] * count
+        return RootTask(
+            shard.keys[root],
+            shard.videos[root],
+            shard.media(root),
+            tuple(_clip(row, text, _crop(rng, self._augment)) for row, text in clips),
+            shard.ref.folder,
+            shard.ref.number,
+            seed_of(self._seed, epoch, shard.keys[root], "text"),
+            kept=bool(kept),
+        )
+
+    def _texts(self, row: Row) -> dict[str, str | None]:
+        return {term: next((row[c] for c in columns if row[c]), None) for term, columns in self._preferred.items()}
+
+
+def _preferred(setting: str, columns: str | Sequence[str]) -> list[str]:
+    names = [columns] if isinstance(columns, str) else list(columns)
+    return [check_column(setting, name) for name in names]
+
+
+def _weighted(rng: random.Random, weights: Mapping[str, float]) -> str:
+    """A name, drawn by weight."""
+    point = rng.random() * sum(weights.values())
+    for name, weight in weights.items():
+        point -= weight
+        if point < 0:
+            return name
+    return next(name for name, weight in weights.items() if weight)
+
+
+def _draw(
+    rng: random.Random, rows: Sequence[Row], usable: Sequence[int], weights: Sequence[float], count: int
+) -> list[int]:
+    """Numbers of the clips drawn: a level by weight, then one of its clips not drawn yet."""
+    by_level = [[n for n in usable if rows[n]["level"] == level] for level in LEVELS]
+    if not usable:
+        return []
+    left = [list(numbers) for numbers in by_level]
+    drawn: list[int] = []
+    for level in draw_levels(rng, tuple(map(len, by_level)), weights, count):
+        if not any(left):
+            left = [list(numbers) for numbers in by_level]
+        drawn.append(left[level].pop(int(rng.random() * len(left[level]))))
+    return drawn
+
+
+def _leaves(rows: Sequence[Row], usable: Sequence[int]) -> list[int]:
+    """Numbers of the usable clips that no other usable clip lies within, in order of time."""
+    parents = {rows[n]["parent_key"] for n in usable}
+    return sorted((n for n in usable if rows[n]["key"] not in parents), key=lambda n: rows[n]["start"])
+
+
+def _crop(rng: random.Random, augment: AugmentSettings | None) -> Crop:
+    return CENTER if augment is None else draw_crop(rng, augment)
+
+
+def _clip(row: Row, texts: Mapping[str, str | None], crop: Crop) -> ClipTask:
+    start, end, offset = row["start"], row["end"], max(row["offset"], 0.0)
+    return ClipTask(row["key"], offset, offset + end - start, start, end, texts, crop)

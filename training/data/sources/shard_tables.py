@@ -1,0 +1,241 @@
+"""Reads what training needs of the tables of DIRs: which shards there are, how many roots they hold, a window's rows.
+
+Everything wrong with a DIR, a layer or a column is said here, when a run starts. Rows become Python values only for
+the roots that are asked for: every rank reads a window's tables, but draws from its own roots alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from runtime.errors import UserError, nearest
+from runtime.log import get_logger
+from runtime.progress_bar import bar
+from shards.dataset import Dataset
+from shards.errors import ShardError
+from shards.keys import shard_name
+from shards.manifest import read_stage
+from shards.reader import text_layers
+from shards.schema import LEVELS, TEXT
+from shards.storage.store import Store
+from training.data.level_sampling import Stock
+from training.data.records import MediaRef
+
+_THREADS = 8
+_COUNT_COLUMNS = ("root_key", "parent_key", "level", "keep", "split")
+_ROW_COLUMNS = ("key", "root_key", "parent_key", "video_id", "level", "start", "end", "offset", "keep", "split")
+_MAX_STOCK = 64  # clips of a level in one root that are counted
+_LOG = get_logger(__name__)
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ShardRef:
+    """One shard of a DIR, as all text layers asked for see it."""
+
+    datasets: Mapping[str, Dataset]
+    """By text layer."""
+    number: int
+    digest: str
+    media_bytes: int
+    folder: str
+    """The DIR, as it was named."""
+
+    @property
+    def tar(self) -> str:
+        """Path or URL of the tar of roots."""
+        return self.dataset.store.path(f"media/{shard_name(self.number)}.tar")
+
+    @property
+    def dataset(self) -> Dataset:
+        """The DIR through any of the layers: for what does not depend on texts."""
+        return next(iter(self.datasets.values()))
+
+
+@dataclass(frozen=True)
+class OpenShards:
+    """The shards of all DIRs, and the text layers to draw from."""
+
+    shards: tuple[ShardRef, ...]
+    layers: Mapping[str, float]
+    """Weight by layer."""
+    marks: tuple[str, ...]
+    """Hash of the settings that each text layer was made with."""
+
+
+def open_shards(roots: Sequence[str], layers: Mapping[str, float] | None) -> OpenShards:
+    """Open DIRs with their text layers.
+
+    Raises:
+        UserError: no DIR given, no layer given where there are several, or nothing in a DIR to train on.
+        ShardError: no DIR, another schema version, or no such layer.
+    """
+    if not roots:
+        raise UserError("--shards: name at least one folder that `curate run` wrote")
+    chosen = dict(sorted(layers.items())) if layers else {_only_layer(roots): 1.0}  # the order decides what is drawn
+    shards: list[ShardRef] = []
+    marks: list[str] = []
+    for root in roots:
+        datasets = {layer: Dataset(root, layer) for layer in chosen}
+        shards += _shards_of(root, datasets)
+        stages = [read_stage(dataset.store, f"text/{layer}") for layer, dataset in datasets.items()]
+        marks += [stage.content_hash if stage else "" for stage in stages]
+    return OpenShards(tuple(shards), chosen, tuple(marks))
+
+
+def check_column(setting: str, column: str) -> str:
+    """A column of texts, checked to be one.
+
+    Args:
+        setting: name of the setting that asks for it.
+        column: its name.
+
+    Raises:
+        UserError: no such column, or it holds no texts; those that do are named.
+    """
+    texts = [field.name for field in TEXT if pa.types.is_string(field.type)]
+    if column not in texts:
+        raise UserError(f"{setting}={column!r}: no text column of that name{nearest(column, texts)}")
+    return column
+
+
+def count_roots(shards: Sequence[ShardRef], split: str, only_kept: bool) -> tuple[list[int], Counter[Stock]]:
+    """Roots of a split in each shard, and how many roots there are with each stock of clips.
+
+    Raises:
+        ShardError: a table is missing or unreadable.
+    """
+    roots: list[int] = []
+    stocks: Counter[Stock] = Counter()
+    with bar("counting roots") as advance, ThreadPoolExecutor(_THREADS) as pool:
+        for held in pool.map(lambda shard: _stocks(shard, split, only_kept), shards):
+            roots.append(len(held))
+            stocks.update(held)
+            advance(len(roots), len(shards))
+    return roots, stocks
+
+
+def load_shard(shard: ShardRef, split: str, columns: Sequence[str]) -> LoadedShard:
+    """Read the rows of a shard's split, with the text columns given.
+
+    Raises:
+        ShardError: a table is missing or unreadable, or media and texts don't belong together.
+    """
+    wanted = [*_ROW_COLUMNS, *(column for column in columns if column not in _ROW_COLUMNS)]
+    layers = {layer: _LayerRows(_of_split(_read(shard, layer, wanted), split)) for layer in shard.datasets}
+    media = _read(shard, None, ["key", "parent_key", "byte_offset", "byte_size"])
+    media = media.filter(pc.is_null(media["parent_key"]))
+    keys, offsets, sizes = _columns(media, "key", "byte_offset", "byte_size")
+    spans = dict(zip(keys, zip(offsets, sizes, strict=True), strict=True))
+    first = next(iter(layers.values())).table
+    heads = first.filter(pc.is_null(first["parent_key"])).sort_by("root_key")
+    keys, videos = _columns(heads, "root_key", "video_id")
+    if missing := [key for key in keys if key not in spans]:
+        raise ShardError(f"{shard.tar}: no media for the root {missing[0]} of its texts; run `curate check`")
+    return LoadedShard(shard, keys, videos, [spans[key] for key in keys], layers)
+
+
+@dataclass(frozen=True)
+class LoadedShard:
+    """The roots of one shard's split, in order of their keys."""
+
+    ref: ShardRef
+    keys: list[str]
+    videos: list[str]
+    spans: list[tuple[int, int]]
+    """Byte offset and size of each root in the tar."""
+    layers: Mapping[str, _LayerRows]
+
+    def media(self, root: int) -> MediaRef:
+        """Where a root's video lies."""
+        offset, size = self.spans[root]
+        return MediaRef(self.ref.tar, offset, size)
+
+    def rows(self, root: int, layer: str) -> list[Row]:
+        """The clips of a root in a text layer, the root itself first."""
+        return self.layers[layer].of(self.keys[root])
+
+
+class _LayerRows:
+    """The rows of one text layer of a shard, to be found by root."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+        roots = table["root_key"].to_numpy(zero_copy_only=False).astype(str)
+        names, which = np.unique(roots, return_inverse=True)
+        self._order: NDArray[np.intp] = np.argsort(which, kind="stable")
+        self._ends = np.cumsum(np.bincount(which, minlength=len(names)))
+        self._place = {str(name): number for number, name in enumerate(names)}
+
+    def of(self, root_key: str) -> list[Row]:
+        place = self._place.get(root_key)
+        if place is None:
+            return []
+        rows = self._order[self._ends[place - 1] if place else 0 : self._ends[place]]
+        found: list[Row] = self.table.take(pa.array(rows)).to_pylist()
+        return sorted(found, key=lambda row: row["parent_key"] is not None)
+
+
+def _only_layer(roots: Sequence[str]) -> str:
+    layers = sorted({layer for root in roots for layer in text_layers(Store(root))})
+    if len(layers) > 1:
+        raise UserError(f"--shards {' '.join(roots)}: several text layers ({', '.join(layers)}); set data.layers")
+    if not layers:
+        Dataset(roots[0], "")  # says what is wrong with the DIR itself, if anything is
+        raise UserError(f"--shards {' '.join(roots)}: no text layer yet; run `curate` with the stage rewrite")
+    return layers[0]
+
+
+def _shards_of(root: str, datasets: Mapping[str, Dataset]) -> list[ShardRef]:
+    common = set.intersection(*(set(dataset.shards) for dataset in datasets.values()))
+    every = next(iter(datasets.values())).index.to_pylist()
+    found = [
+        ShardRef(datasets, row["shard"], row["digest"], row["media_bytes"], root)
+        for row in every
+        if row["shard"] in common
+    ]
+    if not found:
+        raise UserError(f"--shards {root}: no shard has both media and the text layers {', '.join(datasets)}")
+    if left := len({shard for dataset in datasets.values() for shard in dataset.shards} - common):
+        _LOG.warning("%s: %d shards lack one of the text layers %s and are left out", root, left, ", ".join(datasets))
+    return found
+
+
+def _stocks(shard: ShardRef, split: str, only_kept: bool) -> list[Stock]:
+    """How many clips of each level the roots of a split hold, root by root."""
+    table = _of_split(_read(shard, next(iter(shard.datasets)), _COUNT_COLUMNS), split)
+    roots, parents, levels, keep = _columns(table, "root_key", "parent_key", "level", "keep")
+    held = {root: [0] * len(LEVELS) for root, parent in zip(roots, parents, strict=True) if parent is None}
+    for root, level, kept in zip(roots, levels, keep, strict=True):
+        if (kept or not only_kept) and root in held:
+            number = LEVELS.index(level)
+            held[root][number] = min(held[root][number] + 1, _MAX_STOCK)
+    return [tuple(stock) for stock in held.values()]
+
+
+def _of_split(table: pa.Table, split: str) -> pa.Table:
+    return table.filter(pc.equal(pc.cast(table["split"], pa.string()), split))
+
+
+def _read(shard: ShardRef, layer: str | None, columns: Sequence[str]) -> pa.Table:
+    """Columns of a shard's text layer, or of its media without one."""
+    dataset = shard.dataset if layer is None else shard.datasets[layer]
+    try:
+        return dataset.clips(shard.number, columns) if layer is None else dataset.texts(shard.number, columns)
+    except FileNotFoundError:
+        what = "media" if layer is None else f"text/{layer}"
+        raise ShardError(f"{dataset.store.root}: {what}/{shard_name(shard.number)}.parquet is gone") from None
+
+
+def _columns(table: pa.Table, *names: str) -> list[list[Any]]:
+    return [table[name].to_pylist() for name in names]

@@ -1,0 +1,127 @@
+"""AdamW and its learning rate: which parameters decay, which are new, and how the rate falls.
+
+The loop asks `learning_rate` before each step and hands the answer to `set_learning_rate`; nothing of the schedule has
+state, so a resumed run needs the step alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import nn
+
+from runtime.errors import UserError
+from runtime.settings import Settings
+
+_EMBEDDING: Final = "embedding"
+"""Part of the name of every parameter that is an embedding without being an `nn.Embedding`."""
+
+
+class OptimSettings(Settings):
+    """AdamW with the paper's numbers (VidLA, supplement: pretraining)."""
+
+    lr: float = Field(default=2e-5, gt=0)
+    """Highest learning rate, reached after the warm-up."""
+    lr_end: float = Field(default=4e-8, ge=0)
+    """Learning rate at the last step."""
+    schedule: Literal["cosine", "linear"] = "cosine"
+    """How the rate falls from `lr` to `lr_end` after the warm-up."""
+    lr_new: float | None = Field(default=None, gt=0)
+    """Highest learning rate of what CLIP has not ([MST], attention over time, a head); none: the same. Falls by the
+    same factor as `lr`."""
+    warmup: int | float = Field(default=0, ge=0)
+    """Steps in which the learning rate rises linearly to `lr`; below 1: that share of all steps."""
+    weight_decay: float = Field(default=0.02, ge=0)
+    """Decoupled weight decay."""
+    decay_exempt: bool = True
+    """Leave gains, biases, embeddings and the logit scale without decay, as CLIP does; off: everything decays."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of the running means of the gradient and of its square."""
+    eps: float = Field(default=1e-8, gt=0)
+    """Added to the denominator."""
+    clip_norm: float | None = Field(default=10.0, gt=0)
+    """Highest norm of all gradients together; none: they are not clipped."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> OptimSettings:
+        if self.lr_end > self.lr:
+            raise ValueError(
+                f"lr_end={self.lr_end:g} is above lr={self.lr:g}: the rate falls; lower lr_end or raise lr"
+            )
+        if self.warmup > 1 and self.warmup != int(self.warmup):
+            raise ValueError(f"warmup={self.warmup:g}: must be a whole number of steps, or a share of them below 1")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas={self.betas}: both must be at least 0 and below 1")
+        return self
+
+
+def build_optimizer(
+    module: nn.Module, settings: OptimSettings, is_new: Callable[[str], bool] = lambda name: False
+) -> torch.optim.AdamW:
+    """AdamW over the parameters of `module` that are trained; fused where all of them lie on a GPU.
+
+    Up to four groups: new or not, decaying or not. Each carries `lr_ratio`, its rate over `settings.lr`, and the names
+    of its parameters.
+
+    Args:
+        module: what is trained.
+        settings: rates and decay.
+        is_new: whether the parameter of that name was not in the initial weights: it gets `lr_new`.
+    """
+    exempt = _without_decay(module) if settings.decay_exempt else set()
+    groups: dict[tuple[bool, bool], list[tuple[str, nn.Parameter]]] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((is_new(name), name not in exempt), []).append((name, parameter))
+    ratio = (settings.lr_new or settings.lr) / settings.lr
+    described: list[dict[str, Any]] = [
+        {
+            "params": members,
+            "lr": settings.lr * (ratio if new else 1.0),
+            "lr_ratio": ratio if new else 1.0,
+            "weight_decay": settings.weight_decay if decays else 0.0,
+        }
+        for (new, decays), members in sorted(groups.items())
+    ]
+    on_gpu = all(parameter.is_cuda for members in groups.values() for _, parameter in members)
+    return torch.optim.AdamW(described, lr=settings.lr, betas=settings.betas, eps=settings.eps, fused=on_gpu or None)
+
+
+def learning_rate(step: int, total: int, settings: OptimSettings) -> float:
+    """The rate of step `step` of `total`, counted from 0.
+
+    Linear from `lr / warmup` to `lr` over the warm-up; then, with ``x = (step - warmup) / (total - warmup)``,
+    ``lr_end + (lr - lr_end) * (1 + cos(pi * x)) / 2``, or ``lr_end + (lr - lr_end) * (1 - x)`` where `schedule` is
+    linear; `lr_end` from `total` on.
+
+    Raises:
+        UserError: the warm-up takes the whole run.
+    """
+    warmup = int(settings.warmup if settings.warmup >= 1 else settings.warmup * total)
+    if warmup and warmup >= total:
+        raise UserError(f"optim.warmup={warmup}: must be below the number of steps ({total}); lower it")
+    if step < warmup:
+        return settings.lr * (step + 1) / warmup
+    progress = min(1.0, (step - warmup) / max(1, total - warmup))
+    left = 1 - progress if settings.schedule == "linear" else (1 + math.cos(math.pi * progress)) / 2
+    return settings.lr_end + (settings.lr - settings.lr_end) * left
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Give every group `rate` times its own `lr_ratio`."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["lr_ratio"]
+
+
+def _without_decay(module: nn.Module) -> set[str]:
+    """Names of gains, biases, scalars and embeddings: vectors, weights of `nn.Embedding`, parameters named so."""
+    names = set()
+    for prefix, owner in module.named_modules():
+        for own, parameter in owner.named_parameters(recurse=False):
+            if parameter.ndim < 2 or isinstance(owner, nn.Embedding) or _EMBEDDING in own:
+                names.add(f"{prefix}.{own}" if prefix else own)
+    return names

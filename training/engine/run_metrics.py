@@ -1,0 +1,277 @@
+"""What a run says of itself: how fast it is, what it waits for, what it had to leave out.
+
+The loop hands each step to a `Meter`; every few steps it takes a `Reading` from it, prints its `text` and has a
+`MetricsWriter` keep its `record`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch.utils.tensorboard.writer import SummaryWriter
+
+from training.engine.training_task import StepReport
+
+METRICS_FILE: Final = "metrics.jsonl"
+
+_PEAKS: Final[tuple[tuple[str, float], ...]] = (
+    ("B200", 2250e12),
+    ("H200 NVL", 835e12),
+    ("H200", 989e12),
+    ("GH200", 989e12),
+    ("H100 PCIe", 756e12),
+    ("H100 NVL", 835e12),
+    ("H100", 989e12),
+    ("H800", 989e12),
+    ("A100", 312e12),
+    ("A800", 312e12),
+    ("A10", 125e12),
+    ("A30", 165e12),
+    ("A40", 149.7e12),
+    ("L40S", 362e12),
+    ("L40", 181e12),
+    ("L4", 121e12),
+    ("RTX 4090", 165.2e12),
+    ("RTX 3090", 71e12),
+    ("V100 PCIe", 112e12),
+    ("V100", 125e12),
+    ("T4", 65e12),
+)
+"""Dense tensor-core peaks in bfloat16 (float16 where there is none) with float32 sums, from the makers' data sheets;
+the first name that the device's own contains counts."""
+
+
+def peak_flops(device: torch.device) -> tuple[float | None, str]:
+    """Peak floating point operations per second of `device`, and where the number is from.
+
+    Returns:
+        The dense bfloat16 peak of a GPU that is in the table and its name there; else None and why, never a guess.
+    """
+    if device.type != "cuda":
+        return None, f"unknown for {device.type}"
+    return _peak_by_name(torch.cuda.get_device_name(device))
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the loop knows of one training step."""
+
+    report: StepReport
+    """Losses and facts, equal on all ranks."""
+    used: int
+    """Rows of the global batch that were used."""
+    seconds: float
+    """Wall time from the end of the step before to the end of this one."""
+    wait_seconds: float
+    """Part of it that this rank waited for data."""
+    flops: float
+    """Floating point operations of this rank's model, recomputation not counted."""
+    learning_rate: float
+    gradient_norm: float
+    """Before clipping."""
+    skips: Mapping[str, int] = field(default_factory=dict)
+    """Rows that could not be used, by reason."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Means over the steps since the reading before; counts of skips since the start of the process."""
+
+    step: int
+    """Training steps done."""
+    steps: int
+    """Steps that the means are over."""
+    losses: Mapping[str, float]
+    facts: Mapping[str, float]
+    learning_rate: float
+    """Of the last step."""
+    gradient_norm: float
+    unit: str
+    """What batches are counted in: ``clips``, ``blocks``."""
+    per_second: float
+    """Of those, over all ranks."""
+    seconds_per_step: float
+    wait_share: float
+    """Share of the time that this rank waited for data, 0 to 1."""
+    tflops: float
+    """Achieved tera floating point operations per second of this rank."""
+    mfu: float | None
+    """Those over the device's peak, 0 to 1; none where the peak is unknown."""
+    skips: Mapping[str, int]
+
+    def record(self) -> dict[str, float]:
+        """Flat names and numbers, as they are kept: ``loss/caption``, ``skips/corrupt``, ``clips_per_second``."""
+        values = {f"loss/{name}": value for name, value in self.losses.items()}
+        values |= {
+            "learning_rate": self.learning_rate,
+            "gradient_norm": self.gradient_norm,
+            f"{self.unit}_per_second": self.per_second,
+            "seconds_per_step": self.seconds_per_step,
+            "wait_share": self.wait_share,
+            "tflops": self.tflops,
+        }
+        if self.mfu is not None:
+            values["mfu"] = self.mfu
+        return values | dict(self.facts) | {f"skips/{reason}": float(n) for reason, n in self.skips.items()}
+
+    def text(self) -> str:
+        """One line for people."""
+        speed = f"{self.tflops:.3g} TFLOP/s" if self.mfu is None else f"MFU {self.mfu:.1%}"
+        skipped = ", ".join(f"{reason} {n}" for reason, n in sorted(self.skips.items())) or "none"
+        parts = [
+            f"step {self.step}",
+            "loss " + " ".join(f"{name} {value:.4f}" for name, value in self.losses.items()),
+            f"{self.per_second:.4g} {self.unit}/s",
+            speed,
+            f"data wait {self.wait_share:.0%}",
+            f"lr {self.learning_rate:.3g}",
+            f"grad {self.gradient_norm:.3g}",
+            *(f"{name} {value:.4g}" for name, value in self.facts.items()),
+            f"skipped {skipped}",
+        ]
+        return " · ".join(parts)
+
+
+class Meter:
+    """Collects steps until they are read."""
+
+    def __init__(self, peak: float | None, unit: str = "clips") -> None:
+        """Start empty.
+
+        Args:
+            peak: floating point operations per second that the device can do; None where that is unknown.
+            unit: what batches are counted in.
+        """
+        self._peak = peak
+        self._unit = unit
+        self._steps: list[Step] = []
+        self._skips: Counter[str] = Counter()
+
+    def add(self, step: Step) -> None:
+        """Take in one step."""
+        self._steps.append(step)
+        self._skips.update(step.skips)
+
+    def read(self, step: int) -> Reading:
+        """The means since the last reading, of which at least one step must have been added.
+
+        Args:
+            step: training steps done so far, in this run and those it goes on from.
+        """
+        steps, self._steps = self._steps, []
+        assert steps, "nothing was added since the last reading"
+        seconds = max(sum(s.seconds for s in steps), 1e-9)
+        rate = sum(s.flops for s in steps) / seconds
+        return Reading(
+            step=step,
+            steps=len(steps),
+            losses=_means([s.report.losses for s in steps]),
+            facts=_means([s.report.facts for s in steps]),
+            learning_rate=steps[-1].learning_rate,
+            gradient_norm=sum(s.gradient_norm for s in steps) / len(steps),
+            unit=self._unit,
+            per_second=sum(s.used for s in steps) / seconds,
+            seconds_per_step=seconds / len(steps),
+            wait_share=sum(s.wait_seconds for s in steps) / seconds,
+            tflops=rate / 1e12,
+            mfu=None if self._peak is None else rate / self._peak,
+            skips=dict(self._skips),
+        )
+
+
+class MetricsWriter:
+    """Keeps a run's numbers as JSON lines and as TensorBoard events; use it as a context or call `close`."""
+
+    def __init__(self, folder: Path, resume_step: int = 0, enabled: bool = True) -> None:
+        """Open `folder`; what an earlier process wrote of steps after `resume_step` is taken out.
+
+        Args:
+            folder: where `metrics.jsonl` and the event files lie.
+            resume_step: steps done when this process starts; 0 begins anew.
+            enabled: false on all ranks but the main one: nothing is opened or written.
+        """
+        self._path = folder / METRICS_FILE
+        self._events = None
+        if enabled:
+            folder.mkdir(parents=True, exist_ok=True)
+            _cut_after(self._path, resume_step)
+            self._lines = self._path.open("a", encoding="utf-8")
+            self._events = SummaryWriter(str(folder), purge_step=resume_step + 1)
+
+    def write(self, step: int, values: Mapping[str, float], kind: str = "train") -> None:
+        """Add one line ``{"step": …, "kind": …, name: value, …}`` and one event for each value, named ``kind/name``.
+
+        What is no finite number is null in JSON, which has no other word for it.
+        """
+        if self._events is None:
+            return
+        plain = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        self._lines.write(json.dumps({"step": step, "kind": kind, **plain}) + "\n")
+        self._lines.flush()
+        for name, value in values.items():
+            self._events.add_scalar(f"{kind}/{name}", value, step)
+
+    def close(self) -> None:
+        """Write out what is held back."""
+        if self._events is not None:
+            self._lines.close()
+            self._events.close()
+            self._events = None
+
+    def __enter__(self) -> MetricsWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def is_recorded(folder: Path, step: int, kind: str) -> bool:
+    """Whether the metrics in `folder` have a line of this step and kind."""
+    path = folder / METRICS_FILE
+    if not path.exists():
+        return False
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return any(_step_of(line) == step and json.loads(line).get("kind") == kind for line in lines)
+
+
+def _peak_by_name(device_name: str) -> tuple[float | None, str]:
+    words = f" {device_name.replace('-', ' ')} "
+    for name, peak in _PEAKS:
+        if f" {name.lower()} " in words.lower():
+            return peak, f"{peak / 1e12:g} TFLOP/s, the dense bfloat16 peak of {name}"
+    return None, f"unknown for {device_name}"
+
+
+def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean by name, over the rows that have it."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: _mean([row[name] for row in rows if name in row]) for name in names}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _cut_after(path: Path, step: int) -> None:
+    """Leave only whole lines up to `step` in the file, at once or not at all."""
+    if not path.exists():
+        return
+    kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
+    beside = path.with_suffix(".part")
+    beside.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+    beside.replace(path)
+
+
+def _step_of(line: str) -> float:
+    """The step of a line; infinite for one that a crash cut short."""
+    try:
+        return float(json.loads(line)["step"])
+    except ValueError:
+        return math.inf

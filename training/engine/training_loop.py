@@ -1,0 +1,307 @@
+"""The training loop, top to bottom: resume, step, log, evaluate, save, stop.
+
+It knows optimizers, checkpoints, ranks and clocks, and nothing of any one model: a `Task` turns a batch into
+gradients, `Batches` come in an order that can be returned to. Every rank runs the same loop; rank 0 writes.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+import yaml
+from pydantic import Field, model_validator
+
+from runtime.errors import UserError
+from runtime.file_lock import alone
+from runtime.log import get_logger
+from runtime.settings import Runtime, Settings
+from training.engine.checkpoint import (
+    BEST,
+    FOLDER,
+    Record,
+    RunIdentity,
+    best_score,
+    check_same_run,
+    checkpoints,
+    drop_after,
+    newest,
+    read_record,
+    restore,
+    save_best,
+    save_checkpoint,
+)
+from training.engine.compute import random_state, set_random_state
+from training.engine.distributed import Ranks, any_rank, barrier, gather_objects, sum_over
+from training.engine.optimizer import OptimSettings, build_optimizer, learning_rate, set_learning_rate
+from training.engine.run_metrics import Meter, MetricsWriter, Step, is_recorded, peak_flops
+from training.engine.skip_guard import SkipGuard
+from training.engine.stop_signal import StopSignal
+from training.engine.training_task import Batches, NonFiniteLoss, Task
+
+STOPPED: Final = 143
+"""Exit status of a run that a signal ended after it had saved: 128 + SIGTERM, as schedulers expect."""
+
+SETTINGS: Final = "settings.yaml"
+"""All settings of a run, in its folder; `--config` takes it."""
+
+LOCK: Final = ".lock"
+"""Held by the process that writes a run's folder."""
+
+_log = get_logger(__name__)
+
+
+class LoopSettings(Settings):
+    """How long to train, and what to do on the way."""
+
+    steps: int | None = Field(default=None, ge=1)
+    """Optimizer steps; None: as many as `epochs` or `samples` say."""
+    epochs: float | None = Field(default=None, gt=0)
+    """Passes over the data."""
+    samples: int | None = Field(default=None, ge=1)
+    """Rows (clips, blocks of text) to train on."""
+    batch_size: int = Field(default=4096, ge=1)
+    """Rows (clips, blocks of text) in a step, over all ranks (VidLA's paper: 4096)."""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Of the order of the data, the draws of clips and crops, and new parameters."""
+    log_every: Runtime[int] = Field(default=10, ge=1)
+    """Steps between log lines."""
+    evaluate_every: Runtime[int] = Field(default=1000, ge=0)
+    """Steps between scores on held-out data; 0: only at the end."""
+    save_every: Runtime[int] = Field(default=1000, ge=1)
+    """Steps between checkpoints."""
+    keep: Runtime[int] = Field(default=2, ge=1)
+    """Checkpoints that stay; the best one is kept beside them."""
+    max_skipped: Runtime[float] = Field(default=0.5, gt=0, le=1)
+    """Share of recent clips that may be unusable before the run stops."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> LoopSettings:
+        given = [name for name in ("steps", "epochs", "samples") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} are both set; a run has one length, leave one")
+        return self
+
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """Steps of the whole run; three epochs, as in the paper, where no length is set."""
+        if self.steps is not None:
+            return self.steps
+        if self.samples is not None:
+            return max(1, self.samples // self.batch_size)
+        return max(1, round((self.epochs or 3.0) * steps_per_epoch))
+
+
+@dataclass
+class Run:
+    """One training run on one rank."""
+
+    task: Task
+    batches: Batches
+    optim: OptimSettings
+    loop: LoopSettings
+    ranks: Ranks
+    folder: Path
+    settings: Mapping[str, Any]
+    """All settings as plain values: written beside the checkpoints and into each."""
+    best_score: float | None = None
+    """The best held-out score so far."""
+    stop: StopSignal = field(default_factory=StopSignal)
+
+
+def train(run: Run, resume: str = "never") -> int:
+    """Train to the end, or until a signal asks to stop.
+
+    Args:
+        run: everything.
+        resume: ``never``, ``auto`` (the newest whole checkpoint of the run's folder, if there is one), or the folder
+            of a checkpoint.
+
+    Returns:
+        Exit status: 0, or `STOPPED`.
+
+    Raises:
+        UserError: the checkpoint does not fit, another run holds the folder, or too much of the data can't be used.
+        MachineError: a checkpoint can't be written or read.
+        NonFiniteLoss: with the keys of the batch.
+    """
+    if not run.ranks.is_main:
+        return _train(run, resume)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    taken = f"--output {run.folder}: another run is writing there; wait until it ends, or name another folder"
+    with alone(run.folder / LOCK, taken):
+        return _train(run, resume)
+
+
+def _train(run: Run, resume: str) -> int:
+    optimizer = build_optimizer(run.task.module, run.optim, run.task.is_new)
+    total = run.loop.total_steps(run.batches.steps_per_epoch)
+    done = _resume(run, optimizer, resume)
+    _meet(run, done, resume)
+    owes_scores = _owes_scores(run, done, total)
+    if done >= total:
+        _log.warning("nothing to do: the checkpoint has %d of %d steps", done, total)
+        if not owes_scores:
+            return 0
+    if run.ranks.is_main:
+        drop_after(run.folder, done)
+        run.folder.mkdir(parents=True, exist_ok=True)
+        (run.folder / SETTINGS).write_text(yaml.safe_dump(dict(run.settings), sort_keys=False), encoding="utf-8")
+    with run.stop.listening(), MetricsWriter(run.folder, done, enabled=run.ranks.is_main) as writer:
+        if owes_scores:
+            _evaluate(run, done, writer)
+        status = _steps(run, optimizer, done, total, writer)
+    if run.ranks.is_main:
+        best = (
+            f"; best {run.task.best_by} {run.best_score:.4g}: {run.folder / BEST}" if run.best_score is not None else ""
+        )
+        print(f"last    {newest(run.folder)}{best}", flush=True)
+    return status
+
+
+def _steps(run: Run, optimizer: torch.optim.Optimizer, done: int, total: int, writer: MetricsWriter) -> int:
+    """All steps from number `done` on; the exit status."""
+    meter, guard = Meter(peak_flops(run.ranks.device)[0], run.task.unit), SkipGuard(run.loop.max_skipped)
+    batches = run.batches.start(done)
+    last = time.perf_counter()
+    while done < total:
+        began = time.perf_counter()
+        batch = next(batches)
+        waited = time.perf_counter() - began
+        rate = learning_rate(done, total, run.optim)
+        set_learning_rate(optimizer, rate)
+        report = run.task.step(batch)
+        norm = _update(run, optimizer, batch.keys)
+        done += 1
+        guard.add(len(batch), batch.skips, list(batch.examples.values()))
+        used, stop = _agree(run, batch.usable)
+        now = time.perf_counter()
+        meter.add(Step(report, used, now - last, waited, run.task.flops(batch), rate, norm, batch.skips))
+        if done % run.loop.log_every == 0 or done == total:
+            _report(run, meter, writer, done, total)
+        if stop or done == total or done % run.loop.save_every == 0:
+            _save(run, optimizer, done)
+        if stop:  # whoever sent the signal may not wait for scores: they are made when the run goes on
+            _log.warning("stopped by a signal after step %d; --resume auto goes on from there", done)
+            return STOPPED
+        if _evaluates(run, done, total):
+            _evaluate(run, done, writer)
+        last = time.perf_counter()  # scores and checkpoints are no training time
+    return 0
+
+
+def _agree(run: Run, usable: int) -> tuple[int, bool]:
+    """Usable clips of the global batch, and whether any rank was asked to stop."""
+    mine = torch.tensor([usable, int(run.stop.asked)], dtype=torch.int64, device=run.ranks.device)
+    used, asked = sum_over(mine, run.ranks).tolist()
+    return used, asked > 0
+
+
+def _report(run: Run, meter: Meter, writer: MetricsWriter, done: int, total: int) -> None:
+    """One log line; skips are those of all ranks."""
+    reading = meter.read(done)
+    skips = sum((Counter(found) for found in gather_objects(dict(reading.skips), run.ranks)), Counter[str]())
+    reading = replace(reading, skips=dict(skips))
+    writer.write(done, reading.record())
+    if run.ranks.is_main:
+        left = _duration((total - done) * reading.seconds_per_step)
+        print(f"{reading.text()} · {done}/{total}, {left} left", flush=True)
+
+
+def _update(run: Run, optimizer: torch.optim.Optimizer, keys: list[str]) -> float:
+    """Clip the gradient, step, and forget it; the norm before clipping.
+
+    Raises:
+        NonFiniteLoss: the gradient is no number; nothing was stepped with it.
+    """
+    bound = run.optim.clip_norm if run.optim.clip_norm is not None else math.inf
+    norm = float(torch.nn.utils.clip_grad_norm_(run.task.module.parameters(), bound))
+    if not math.isfinite(norm):
+        raise NonFiniteLoss({"gradient norm": norm}, keys)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    run.task.after_step()
+    return norm
+
+
+def _evaluates(run: Run, done: int, total: int) -> bool:
+    every = run.loop.evaluate_every
+    return done == total or bool(every and done % every == 0)
+
+
+def _owes_scores(run: Run, done: int, total: int) -> bool:
+    """Whether the run ended between a checkpoint and the scores that belong to it."""
+    owes = run.ranks.is_main and done > 0 and _evaluates(run, done, total)
+    return any_rank(owes and not is_recorded(run.folder, done, "val"), run.ranks)
+
+
+def _evaluate(run: Run, done: int, writer: MetricsWriter) -> None:
+    """Score, and keep the best; what scoring draws does not disturb training."""
+    state = random_state()
+    scores = dict(run.task.evaluate())
+    set_random_state(state)
+    if not scores:
+        return
+    if run.ranks.is_main:
+        print(
+            f"step {done} · held out · " + " ".join(f"{name} {value:.4g}" for name, value in scores.items()), flush=True
+        )
+    score = scores[run.task.best_by]
+    if math.isfinite(score) and (run.best_score is None or score > run.best_score):
+        run.best_score = score
+        if run.ranks.is_main:
+            save_best(run.folder, run.task, {"step": done, "best_by": run.task.best_by, "scores": scores})
+    writer.write(done, scores, kind="val")  # last: what is not recorded is made again when the run goes on
+
+
+def _save(run: Run, optimizer: torch.optim.Optimizer, done: int) -> None:
+    states = gather_objects(random_state(), run.ranks)
+    if run.ranks.is_main:
+        record = Record(done, _identity(run), run.settings)
+        save_checkpoint(run.folder, run.task, optimizer, states, record, run.loop.keep)
+    barrier(run.ranks)
+
+
+def _resume(run: Run, optimizer: torch.optim.Optimizer, resume: str) -> int:
+    """Bring everything to where a checkpoint left it; the number of steps done."""
+    own = checkpoints(run.folder)
+    if resume == "never" and own:
+        raise UserError(f"--output {run.folder}: holds a run; go on with --resume auto, or name another folder")
+    folder = newest(run.folder) if resume in ("never", "auto") else Path(resume)
+    if folder is None:
+        return 0
+    record = read_record(folder)
+    if own and folder.resolve().parent != (run.folder / FOLDER).resolve():
+        raise UserError(
+            f"--resume {folder}: is of another run than --output {run.folder}, which has checkpoints of its own; go on "
+            "with --resume auto, or name another --output"
+        )
+    check_same_run(folder, record, _identity(run))
+    restore(folder, record, run.task, optimizer, run.ranks.rank)
+    run.best_score = best_score(run.folder, run.task.best_by)
+    _log.warning("resumed from %s: step %d", folder, record.step)
+    return record.step
+
+
+def _duration(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
+
+
+def _meet(run: Run, done: int, resume: str) -> None:
+    """All ranks must go on from the same step."""
+    steps = sorted(set(gather_objects(done, run.ranks)))
+    if len(steps) > 1:
+        raise UserError(
+            f"--resume {resume}: ranks found different checkpoints (of steps {', '.join(map(str, steps))}); --output "
+            "must be a folder that all machines share"
+        )
+
+
+def _identity(run: Run) -> RunIdentity:
+    return RunIdentity(run.loop.batch_size, run.batches.identity, run.task.architecture)

@@ -1,0 +1,87 @@
+"""Scores of the language tasks, in percent, by torchmetrics and by transformers' port of SQuAD's official script.
+
+Shapes: N examples, K classes or choices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torchmetrics.functional import classification as tm
+
+from training.evaluation.language.tasks.task_examples import Labelled, Question
+
+Scores = dict[str, float]
+"""Percent, by name."""
+
+
+def choice_scores(logits_NK: torch.Tensor, label_N: torch.Tensor) -> Scores:
+    """Accuracy among classes or choices."""
+    classes = logits_NK.shape[1]
+    return {"accuracy": _percent(tm.multiclass_accuracy(logits_NK, label_N, classes, average="micro"))}
+
+
+def pair_scores(logits_N2: torch.Tensor, label_N: torch.Tensor) -> Scores:
+    """Accuracy, and F1 of the second class (QQP's duplicates)."""
+    predicted_N = logits_N2.argmax(dim=1)
+    return {**choice_scores(logits_N2, label_N), "f1": _percent(tm.binary_f1_score(predicted_N, label_N))}
+
+
+def diagnostic_scores(logits_NK: torch.Tensor, examples: Sequence[Labelled]) -> tuple[Scores, dict[str, Scores]]:
+    """Matthews' correlation of several classes (GLUE's R3) and accuracy on the diagnostic set: overall, by category."""
+    label_N = torch.tensor([example.label for example in examples])
+    by_tag: dict[str, list[int]] = {}
+    for number, example in enumerate(examples):
+        for tag in example.tags:
+            by_tag.setdefault(tag, []).append(number)
+    categories = {
+        tag: {**_correlation(logits_NK[rows], label_N[rows]), "examples": float(len(rows))}
+        for tag, rows in sorted(by_tag.items())
+    }
+    return _correlation(logits_NK, label_N), categories
+
+
+def squad_scores(questions: Sequence[Question], answers: Mapping[str, str]) -> Scores:
+    """Exact match and F1; where there are questions without answers, also of those with and of those without.
+
+    Raises:
+        KeyError: a question has no prediction.
+    """
+    from transformers.data.metrics.squad_metrics import squad_evaluate
+
+    asked = [_Asked(q.key, [{"text": answer.text} for answer in q.answers]) for q in questions]
+    found: Mapping[str, float] = squad_evaluate(asked, {q.key: answers[q.key] for q in questions})
+    names = {"exact": "exact", "f1": "f1"}
+    if any(not question.answers for question in questions):
+        names |= {
+            f"{ours}_{kind}": f"{theirs}_{kind}"
+            for ours, theirs in (("answerable", "HasAns"), ("unanswerable", "NoAns"))
+            for kind in ("exact", "f1")
+        }
+    return {ours: float(found[theirs]) for ours, theirs in names.items() if theirs in found}
+
+
+def constant_score(labels: Sequence[int]) -> float:
+    """Percent that answering the most frequent label always would earn; never below chance."""
+    return 100 * max(labels.count(label) for label in set(labels)) / len(labels)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A question as `squad_evaluate` wants it."""
+
+    qas_id: str
+    answers: list[dict[str, str]]
+
+
+def _correlation(logits_NK: torch.Tensor, label_N: torch.Tensor) -> Scores:
+    classes = logits_NK.shape[1]
+    correlation = tm.multiclass_matthews_corrcoef(logits_NK.argmax(dim=1), label_N, classes)
+    return {"mcc": _percent(correlation), **choice_scores(logits_NK, label_N)}
+
+
+def _percent(share: Any) -> float:
+    return 100 * float(share)

@@ -1,0 +1,1 @@
+"""The language tasks, and readers of their published files."""

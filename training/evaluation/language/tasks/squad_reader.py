@@ -1,0 +1,103 @@
+"""SQuAD 1.1 and 2.0 as questions: the official JSON, or the hub's Parquet.
+
+In 1.1 every question has an answer; in 2.0 one without answers is to be answered with nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from runtime.errors import UserError
+from training.evaluation.language.tasks.table_rows import Row, read_rows
+from training.evaluation.language.tasks.task_examples import MISPLACED, Answer, Question, Split
+
+
+def read_squad1(path: Path) -> Split:
+    """SQuAD 1.1.
+
+    Raises:
+        UserError: not the format, or a question without an answer.
+    """
+    return _split(path, must_answer=True)
+
+
+def read_squad2(path: Path) -> Split:
+    """SQuAD 2.0.
+
+    Raises:
+        UserError: not the format.
+    """
+    return _split(path, must_answer=False)
+
+
+def _split(path: Path, must_answer: bool) -> Split:
+    questions = tuple(_parquet(path) if path.suffix == ".parquet" else _official(path))
+    if not questions:
+        raise UserError(f"{path}: holds no question")
+    for question in questions:
+        if must_answer and not question.answers:
+            raise UserError(
+                f"{path}, question {question.key}: no answers, which SQuAD 1.1 does not have; the file is of SQuAD "
+                "2.0 (task squad2), or a test split without labels"
+            )
+    misplaced = sum(any(answer.start == MISPLACED for answer in question.answers) for question in questions)
+    if misplaced > len(questions) // 10:
+        raise UserError(
+            f"{path}: {misplaced} of {len(questions)} answers do not stand at their answer_start, which counts "
+            "characters (not bytes) of the context"
+        )
+    note = f"{path.name}: {misplaced} answers that do not stand at their answer_start are scored but not trained on"
+    return Split(questions, (path.name,), (note,) if misplaced else ())
+
+
+def _official(path: Path) -> Iterator[Question]:
+    """Articles, their paragraphs, their questions."""
+    try:
+        articles = json.loads(path.read_text(encoding="utf-8"))["data"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not SQuAD's JSON with its key 'data' ({type(error).__name__}: {error})") from None
+    except OSError as error:
+        raise UserError(f"{path}: can't be read ({error.strerror})") from None
+    if not isinstance(articles, list):
+        raise UserError(f"{path}: not SQuAD's JSON: its key 'data' holds no list of articles")
+    for number, article in enumerate(articles):
+        try:
+            for paragraph in article["paragraphs"]:
+                context = str(paragraph["context"])
+                for asked in paragraph["qas"]:
+                    given = [(answer["text"], answer["answer_start"]) for answer in asked["answers"]]
+                    yield _question(str(asked["id"]), context, str(asked["question"]), given)
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{path}, article {number}: {error!s} is missing or of another form") from None
+
+
+def _parquet(path: Path) -> Iterator[Question]:
+    for row in read_rows(path, ("id", "context", "question", "answers")):
+        yield _question(row.text("id"), row.text("context"), row.text("question"), _pairs(row))
+
+
+def _pairs(row: Row) -> list[tuple[str, int]]:
+    answers: Any = row.values["answers"]
+    try:
+        pairs = list(zip(answers["text"], answers["answer_start"], strict=True))
+    except (KeyError, TypeError, ValueError):
+        raise row.fault("column 'answers' must hold 'text' and 'answer_start', equally long") from None
+    for text, start in pairs:
+        if not isinstance(text, str) or not isinstance(start, int):
+            raise row.fault(f"column 'answers' holds {text!r} at {start!r}, not a text at a number")
+    return pairs
+
+
+def _question(key: str, context: str, question: str, given: list[tuple[str, int]]) -> Question:
+    """A question whose answers stand where they are said to."""
+    return Question(key, context, question, tuple(_answer(context, *each) for each in given), group=context)
+
+
+def _answer(context: str, text: str, start: int) -> Answer:
+    """An answer without white space around it, which is no part of any token; `MISPLACED` where it does not stand."""
+    words = text.strip()
+    stands = words and context[start : start + len(text)] == text
+    return Answer(words, start + len(text) - len(text.lstrip()) if stands else MISPLACED)

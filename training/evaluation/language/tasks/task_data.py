@@ -1,0 +1,189 @@
+"""A task's files, found by name in a folder or fetched from the hub, as examples to train on and to score.
+
+    data = read_task("piqa", LanguageSettings(data="tasks/"))
+
+Published test splits carry no labels; they are never taken. Where only one labelled file is there, it is divided.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final
+
+from runtime.errors import UserError
+from training.evaluation.language.language_settings import HUB, LanguageSettings
+from training.evaluation.language.tasks.choice_readers import is_unlabelled
+from training.evaluation.language.tasks.task_examples import Split, divide
+from training.evaluation.language.tasks.task_hub import fetch_task
+from training.evaluation.language.tasks.task_registry import ENTRIES, Task, TaskName
+
+_ABSENT: Final = Split((), ())
+_SHOWN: Final = 5
+_SHARD: Final = re.compile(r"-\d{5}-of-\d{5}$")
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """What a task is trained on and scored by."""
+
+    train: Split
+    """Empty for the diagnostic set, which is only scored."""
+    scored: dict[str, Split]
+    """By name; the first stands for the task."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Everything that was said of its splits, once."""
+        found = (note for split in (self.train, *self.scored.values()) for note in split.notes)
+        return tuple(dict.fromkeys(found))
+
+
+def check_places(names: Sequence[TaskName], settings: LanguageSettings) -> None:
+    """See that each task has a place its files come from, before any is fetched.
+
+    Raises:
+        UserError: the hub is asked for tasks that it does not have; all of them are named.
+    """
+    lacking = [
+        name for name in names if settings.data == HUB and ENTRIES[name].hub is None and name not in settings.folders
+    ]
+    if lacking:
+        titles = " and ".join(ENTRIES[name].title for name in lacking)
+        raise UserError(
+            f"data={HUB}: the hub has no labelled copy of {titles}; set "
+            f"{' and '.join(f'folders.{name}' for name in lacking)} to folders with the published files, or leave "
+            "these out of tasks"
+        )
+
+
+def read_task(name: TaskName, settings: LanguageSettings) -> TaskData:
+    """Find and read a task.
+
+    Raises:
+        UserError: the files are not there, not of the published format, or lack labels.
+    """
+    task = ENTRIES[name]
+    folder, files = _files(task, settings)
+    train = _read(task, _matching(task, files, folder, task.train)) if task.train else _ABSENT
+    scored = {
+        split: found
+        for split, patterns in task.scored.items()
+        if len(found := _read(task, _matching(task, files, folder, patterns)))
+    }
+    if not (task.train and (not len(train) or not scored)):
+        _check_complete(task, scored, folder)
+        return _limited(train, scored, settings)
+    only = next(iter(scored.values())) if scored else train if len(train) else _read(task, _lone(task, files))
+    others = [path.name for path in files if path.name not in only.files]
+    return _divided(task, only, others, folder, settings)
+
+
+def _files(task: Task, settings: LanguageSettings) -> tuple[Path, list[Path]]:
+    """A task's folder, and the files in it that are of its formats."""
+    own = settings.folders.get(task.name)
+    if own is None and settings.data == HUB:
+        folder = fetch_task(task)
+        return folder, _below(task, folder)
+    what, root = (f"folders.{task.name}={own}", Path(own)) if own else (f"data={settings.data}", Path(settings.data))
+    if not root.is_dir():
+        raise UserError(f"{what}: no such folder; name one with the tasks' files")
+    if own:
+        return root, _below(task, root)
+    named = {path.name.lower(): path for path in sorted(root.iterdir()) if path.is_dir()}
+    known = [(path, _below(task, path)) for alias in task.folders if (path := named.get(alias.lower()))]
+    lying = sorted(path for path in root.iterdir() if path.is_file() and path.suffix in task.suffixes)
+    places = [*known, (root, lying)]
+    return next((place for place in places if _holds(task, *place)), places[0])
+
+
+def _below(task: Task, folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix in task.suffixes and path.is_file())
+
+
+def _holds(task: Task, folder: Path, files: Sequence[Path]) -> bool:
+    """Whether a folder has a split of this task; two tasks may share a name (``squad``)."""
+    patterns = (task.train, *task.scored.values())
+    return any(_matching(task, files, folder, wanted) for wanted in patterns)
+
+
+def _matching(task: Task, files: Sequence[Path], folder: Path, patterns: Sequence[str]) -> list[Path]:
+    """Files of a split: those of the first pattern and the first format that any has; shards of Parquet together."""
+    for pattern in patterns:
+        for suffix in task.suffixes:
+            found = [path for path in files if path.suffix == suffix and fnmatchcase(_stem(path, folder), pattern)]
+            if found:
+                return found
+    return []
+
+
+def _stem(path: Path, folder: Path) -> str:
+    """What names a file's split: its own name, or its folder's where files are numbered (``train/0000.parquet``)."""
+    if path.stem.isdigit() and path.parent != folder:
+        return path.parent.name
+    return _SHARD.sub("", path.stem)
+
+
+def _read(task: Task, files: Sequence[Path]) -> Split:
+    """The examples of a split's files; none of files without labels."""
+    files = [path for path in files if not (path.stem.startswith("test") and is_unlabelled(path))]
+    if len(files) > 1 and any(path.suffix != ".parquet" for path in files):
+        raise UserError(
+            f"{task.title}: {' and '.join(str(path) for path in files)} are named alike; leave one, or name the right "
+            f"folder as folders.{task.name}"
+        )
+    splits = [task.read(path) for path in files]
+    return Split(
+        tuple(example for split in splits for example in split.examples),
+        tuple(name for split in splits for name in split.files),
+        tuple(note for split in splits for note in split.notes),
+    )
+
+
+def _lone(task: Task, files: Sequence[Path]) -> list[Path]:
+    """The one file that can hold the examples where none is named for a split."""
+    labelled = [path for path in files if not path.stem.startswith(("test", "sample", "prediction"))]
+    return labelled if len(labelled) == 1 else []
+
+
+def _check_complete(task: Task, scored: dict[str, Split], folder: Path) -> None:
+    first = next(iter(task.scored))
+    if first not in scored:
+        wanted = ", ".join(f"{pattern}{suffix}" for pattern in task.scored[first] for suffix in task.suffixes)
+        raise UserError(f"{task.title}: no labelled {first} split in {folder} (looked for {wanted})")
+
+
+def _divided(task: Task, only: Split, others: Sequence[str], folder: Path, settings: LanguageSettings) -> TaskData:
+    """The one labelled file as both splits; `others` lie beside it and are named for neither."""
+    share = settings.recipe(task.name).holdout
+    if not len(only):
+        raise UserError(f"{task.title}: no labelled file in {folder}; name its folder as folders.{task.name}")
+    if share is None:
+        raise UserError(
+            f"{task.title}: {folder} has only one labelled file ({', '.join(only.files)})"
+            f"{_unlike(task, others)}; set recipes.{task.name}.holdout=0.2 to train on a part of it and score the rest"
+        )
+    try:
+        train, scored = divide(only, share)
+    except ValueError as error:
+        raise UserError(f"{task.title}: {', '.join(only.files)}: {error}; give both splits") from None
+    return _limited(train, {"holdout": scored}, settings)
+
+
+def _unlike(task: Task, others: Sequence[str]) -> str:
+    """What the names of a task's files should have been, where files lie there that no split took."""
+    if not others:
+        return ""
+    wanted = dict.fromkeys((*task.train, *(pattern for patterns in task.scored.values() for pattern in patterns)))
+    some = ", ".join(others[:_SHOWN]) + (", …" if len(others) > _SHOWN else "")
+    return f" of the names looked for ({', '.join(wanted)}); {some} beside it are none of these, or have no labels"
+
+
+def _limited(train: Split, scored: dict[str, Split], settings: LanguageSettings) -> TaskData:
+    return TaskData(
+        train.some(settings.max_train, "train"),
+        {name: split.some(settings.max_eval, name) for name, split in scored.items()},
+    )

@@ -1,0 +1,1 @@
+"""Video-text scores: retrieval and classification."""

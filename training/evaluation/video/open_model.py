@@ -1,0 +1,71 @@
+"""The model that an evaluation is about: `--checkpoint` to weights on a device."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+
+from runtime.errors import UserError
+from runtime.settings import build
+from training.models.vidla.initial_weights import ModelSettings, build_model
+from training.models.vidla.two_tower import VidLA
+from training.models.vidla.vidla_folder import CONFIG, load
+
+
+def open_model(
+    checkpoint: str, frames: int | None, device: torch.device, *, without_time: bool = False
+) -> tuple[VidLA, int]:
+    """Open a trained model, or weights to start from as a zero-shot baseline.
+
+    Args:
+        checkpoint: folder of an export (`RUN/best`), or what `train-vidla --init` takes: `openai`, `ViT-B-16:openai`,
+            `path:///folder`, `random:tiny`.
+        frames: frames a clip; None: as many as the model was trained with, 12 for weights to start from.
+        device: where to put it.
+        without_time: build weights to start from without [MST], which are random there, so that CLIP stays CLIP.
+
+    Returns:
+        The model in evaluation mode, and the frames a clip; temporal position embeddings are interpolated to them.
+
+    Raises:
+        UserError: no such folder or weights, the model does not allow so few frames, or a trained model can't do
+            without its sense of time.
+    """
+    model = _open(checkpoint, without_time).to(device).eval()
+    chosen = model.video.frames if frames is None else frames
+    if not without_time:
+        model.video.settings.check_frames(chosen)
+    return model, chosen
+
+
+def weights_hash(model: VidLA) -> str:
+    """SHA-256 over names, types, shapes and values of the weights: equal hashes mean equal models."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _open(checkpoint: str, without_time: bool) -> VidLA:
+    folder = Path(checkpoint)
+    if folder.is_dir():
+        model = _export(folder)
+        if without_time and model.video.settings.levels:
+            raise UserError(f"--frame-mean: {folder} was trained with [MST]; it is for weights to start from (openai)")
+        return model
+    if "/" in checkpoint and "://" not in checkpoint and not checkpoint.startswith("random:"):
+        raise UserError(f"--checkpoint {checkpoint}: there is no such folder")
+    settings = {"init": checkpoint} | ({"temporal": {"levels": 0}} if without_time else {})
+    torch.manual_seed(0)  # what is new in such a model is random, but the same each time
+    return build_model(build(ModelSettings, settings, "--checkpoint"))
+
+
+def _export(folder: Path) -> VidLA:
+    if not (folder / CONFIG).is_file():
+        better = next((sub for sub in (folder / "best", folder / "export") if (sub / CONFIG).is_file()), None)
+        hint = f"; name {better}" if better else "; a run keeps its best model in RUN/best"
+        raise UserError(f"--checkpoint {folder}: no {CONFIG} in it{hint}")
+    return load(folder)

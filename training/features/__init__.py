@@ -1,0 +1,1 @@
+"""Visual features of curated clips: encoders, the extraction stage, and the store that reads them."""

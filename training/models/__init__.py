@@ -1,0 +1,1 @@
+"""Models and their losses; they know nothing of runs and commands."""

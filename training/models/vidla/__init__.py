@@ -1,0 +1,1 @@
+"""The VidLA model: attention, towers, loss, folder."""

@@ -1,0 +1,132 @@
+"""A linear classifier on the video tower, and the folder it is kept in.
+
+The head reads the [CLS] token of the last layer after `ln_post`, before the projection into the space shared with
+text: the projection is trained for matching sentences and would only narrow what the head sees. (The paper says
+"head on video encoder" and no more.)
+
+Shapes: B clips, T frames, C colours, H, W pixels, D width of the tower, K classes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, cast
+
+import torch
+from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from runtime.errors import UserError
+from runtime.settings import Settings
+from training.models.vidla.video_tower import VideoTower
+
+_CONFIG: Final = "head.json"
+_WEIGHTS: Final = "head.safetensors"
+_FORMAT: Final = 1
+
+
+class HeadSettings(Settings):
+    """A finetuned head and its loss; the paper states neither, these are ours."""
+
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the target that is spread over all classes."""
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+    """Before the linear layer, while training."""
+
+
+class ClassificationHead(nn.Module):
+    """Dropout and one linear layer: [B, D] → [B, K] logits."""
+
+    def __init__(self, width: int, classes: Sequence[str], dropout: float = 0.0) -> None:
+        super().__init__()
+        self.classes = tuple(classes)
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(width, len(self.classes))
+        nn.init.normal_(self.linear.weight, std=0.01)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, features_BD: torch.Tensor) -> torch.Tensor:
+        """Logits [B, K]."""
+        return cast(torch.Tensor, self.linear(self.dropout(features_BD)))
+
+
+class VideoClassifier(nn.Module):
+    """A video tower and its head; the tower's projection takes no part and is not trained."""
+
+    def __init__(self, video: VideoTower, head: ClassificationHead) -> None:
+        super().__init__()
+        self.video = video
+        self.head = head
+        video.proj.requires_grad_(False)
+
+    def forward(self, video_BTCHW: torch.Tensor) -> torch.Tensor:
+        """Logits [B, K] of normalised clips, in float32 whatever the tower runs in."""
+        features_BD = self.video.features(video_BTCHW)
+        with torch.autocast(video_BTCHW.device.type, enabled=False):
+            return cast(torch.Tensor, self.head(features_BD.float()))
+
+
+def width_of(video: VideoTower) -> int:
+    """Length D of the features that a head reads."""
+    return int(video.proj.shape[0])
+
+
+def save_head(head: ClassificationHead, folder: Path, extra: Mapping[str, Any] | None = None) -> None:
+    """Write `head.json` and `head.safetensors` into a folder, beside what `training.models.vidla.vidla_folder.save` puts there.
+
+    Args:
+        head: its classes are kept with it, in their order.
+        folder: made where it does not exist.
+        extra: plain values for the record: benchmark, sampling, frames.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: value.detach().cpu().contiguous() for name, value in head.linear.state_dict().items()}
+    weights, config = folder / f"{_WEIGHTS}.partial", folder / f"{_CONFIG}.partial"
+    save_file(state, str(weights))
+    record = {"format": _FORMAT, "classes": list(head.classes), "width": head.linear.in_features}
+    config.write_text(json.dumps(record | dict(extra or {}), indent=2, ensure_ascii=False), encoding="utf-8")
+    weights.replace(folder / _WEIGHTS)
+    config.replace(folder / _CONFIG)
+
+
+def head_facts(folder: Path) -> dict[str, Any]:
+    """What is known of a head beside its weights: classes, width, and the plain values given to `save_head`.
+
+    Raises:
+        UserError: no head there, one of another format, or a file that is cut short.
+    """
+    try:
+        record = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"--head {folder}: holds no {_CONFIG}; name the folder of a finetuned checkpoint") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"--head {folder}: {_CONFIG} can't be read ({error}); copy it again") from None
+    found = record.get("format") if isinstance(record, dict) else None
+    if found != _FORMAT:
+        raise UserError(f"--head {folder}: format {found}, this version reads {_FORMAT}; train it again")
+    return dict(record)
+
+
+def load_head(folder: Path, width: int) -> ClassificationHead:
+    """Read a head for a tower of `width`.
+
+    Raises:
+        UserError: no head there, one of another format or width, or files that are cut short.
+    """
+    facts = head_facts(folder)
+    try:
+        state = load_file(str(folder / _WEIGHTS))
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"--head {folder}: {_WEIGHTS} can't be read ({error}); copy it again") from None
+    shape = tuple(state["weight"].shape) if "weight" in state else None
+    if shape != (len(facts["classes"]), width):
+        raise UserError(
+            f"--head {folder}: made for a tower of width {facts.get('width')}, --checkpoint has {width}; take the pair"
+        )
+    head = ClassificationHead(width, facts["classes"])
+    head.linear.load_state_dict(state)
+    return head.eval()

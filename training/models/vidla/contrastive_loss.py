@@ -1,0 +1,201 @@
+"""The contrastive loss: video against each of its texts, both directions, over the global batch.
+
+For every term t (subtitle, caption, …) and its P present rows of the global batch (VidLA, section 3)::
+
+    L_t = 1/P * sum_i [ -log softmax_j(scale * v_i . t_j)[i] - log softmax_j(scale * t_i . v_j)[i] ]
+
+and the terms are added without weights. A row without that text is in no sum. Pairs of one video are no negatives:
+they leave the denominators, a row's own pair never does.
+
+Each rank computes its *share*: the rows of L_t that it holds, against the columns of all ranks. **The shares of all
+ranks add up to the loss**, and so do the gradients: after `backward` of the shares' sum, `.grad` of this rank's
+embeddings is that of the global loss, while `.grad` of anything all ranks have in common (the logit scale, weights of a
+tower) is this rank's part, to be *summed* over ranks. DistributedDataParallel averages, so under it the caller
+differentiates `world_size * sum(shares)`; to log the loss it adds the shares with `distributed.sum_over`.
+
+The logits exist one chunk of rows at a time and are computed again in the backward pass, in float32 (or in the
+embeddings' type where that is finer), whatever autocast says.
+
+Shapes: B rows of this rank, P present rows of the global batch, Q those of this rank, c rows of a chunk, D features.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch.utils.checkpoint import checkpoint
+
+from runtime.settings import Runtime, Settings
+from training.engine.distributed import Ranks, gather_plain, gather_rows
+
+
+def _terms_of_the_paper() -> dict[str, str | list[str]]:
+    return {"subtitle": "subtitle_summary", "caption": "caption_summary"}
+
+
+class LossSettings(Settings):
+    """What the video is compared with, and how."""
+
+    terms: dict[str, str | list[str]] = Field(default_factory=_terms_of_the_paper, min_length=1)
+    """Terms of the loss, each with its text column, or columns in order of preference: the first that is not null."""
+    same_video: Literal["mask", "overlap", "keep"] = "mask"
+    """Pairs of one video: `mask`: none is a negative; `overlap`: only those that overlap in time are none; `keep`: all
+    are negatives."""
+    max_logit_scale: float = Field(default=100.0, ge=1)
+    """Highest inverse of the temperature."""
+    chunk: Runtime[int] = Field(default=512, ge=1)
+    """Rows whose logits are in memory at once; each costs about 16 bytes for every row of the global batch."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> LossSettings:
+        for term in self.terms:
+            if not self.columns(term) or not all(self.columns(term)):
+                raise ValueError(f"terms.{term}={self.terms[term]!r}: name a text column, or several in a list")
+        return self
+
+    def columns(self, term: str) -> tuple[str, ...]:
+        """The text columns of `term`, in order of preference."""
+        named = self.terms[term]
+        return (named,) if isinstance(named, str) else tuple(named)
+
+
+def contrastive_loss(
+    video_BD: torch.Tensor,
+    texts: Mapping[str, torch.Tensor],
+    present: Mapping[str, torch.Tensor],
+    logit_scale: torch.Tensor,
+    video_id_B: torch.Tensor,
+    span_B2: torch.Tensor,
+    settings: LossSettings,
+    ranks: Ranks,
+) -> dict[str, torch.Tensor]:
+    """This rank's share of each term; the shares of all ranks add up to the loss over the global batch.
+
+    Collective: every rank calls it, with equal B and the same terms, and differentiates the sum of all terms in one
+    `backward`. Any tensors will do, leaves without a graph included.
+
+    Args:
+        video_BD: video embeddings of this rank, L2-normalised.
+        texts: text embeddings [B, D] by term, L2-normalised; what stands in absent rows does not matter.
+        present: bool [B] by term: which rows have that text (and a video).
+        logit_scale: scalar, the inverse of the temperature: already exponentiated.
+        video_id_B: int64; rows with equal numbers are of one video, across ranks too.
+        span_B2: start and end of each clip in its video, seconds.
+        settings: which pairs count and how many rows a chunk has.
+        ranks: who holds the other rows.
+
+    Returns:
+        By term a scalar; 0 with zero gradients where no row of the global batch has that text.
+    """
+    assert texts.keys() == present.keys(), "each term needs its embeddings and its presence"
+    terms = sorted(texts)
+    everyone = _Everyone(
+        rows=gather_rows(_fine(video_BD), ranks),
+        present=gather_plain(torch.stack([present[term] for term in terms], dim=1), ranks),
+        video_id=gather_plain(video_id_B, ranks),
+        span=gather_plain(span_B2, ranks),
+        mine=slice(ranks.rank * len(video_BD), (ranks.rank + 1) * len(video_BD)),
+    )
+    shares = {}
+    for number, term in enumerate(terms):
+        text_GD = gather_rows(_fine(texts[term]), ranks)
+        pairs = everyone.pairs(text_GD, number)
+        shares[term] = _share(pairs, logit_scale, settings)
+    return shares
+
+
+def clamp_logit_scale_(log_scale: torch.nn.Parameter, highest: float) -> None:
+    """Hold the learnt logarithm of the logit scale between 0 and ``log(highest)``, in place; call it after a step."""
+    with torch.no_grad():
+        log_scale.clamp_(0.0, math.log(highest))
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """The present pairs of one term over the global batch; those of this rank are Q in a row, from `first` on."""
+
+    video_PD: torch.Tensor
+    text_PD: torch.Tensor
+    video_id_P: torch.Tensor
+    span_P2: torch.Tensor
+    first: int
+    count: int
+
+
+@dataclass(frozen=True)
+class _Everyone:
+    """The global batch, its rows in the order of ranks."""
+
+    rows: torch.Tensor
+    present: torch.Tensor
+    video_id: torch.Tensor
+    span: torch.Tensor
+    mine: slice
+
+    def pairs(self, text_GD: torch.Tensor, term: int) -> _Pairs:
+        """What is left of the batch when rows without the text of term number `term` are gone."""
+        present_G = self.present[:, term]
+        index_P = present_G.nonzero().squeeze(1)
+        return _Pairs(
+            video_PD=self.rows.index_select(0, index_P),
+            text_PD=text_GD.index_select(0, index_P),
+            video_id_P=self.video_id[index_P],
+            span_P2=self.span[index_P],
+            first=int(present_G[: self.mine.start].sum()),
+            count=int(present_G[self.mine].sum()),
+        )
+
+
+def _fine(x: torch.Tensor) -> torch.Tensor:
+    """At least float32."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _share(pairs: _Pairs, logit_scale: torch.Tensor, settings: LossSettings) -> torch.Tensor:
+    """Both directions of this rank's rows, over the number of pairs of the global batch."""
+    total = max(1, len(pairs.video_PD))
+    there = _one_direction(pairs.video_PD, pairs.text_PD, pairs, logit_scale, settings)
+    back = _one_direction(pairs.text_PD, pairs.video_PD, pairs, logit_scale, settings)
+    return (there + back) / total
+
+
+def _one_direction(
+    from_PD: torch.Tensor, to_PD: torch.Tensor, pairs: _Pairs, logit_scale: torch.Tensor, settings: LossSettings
+) -> torch.Tensor:
+    """Sum over this rank's rows of the negative log-likelihood of their own column."""
+    query_QD = from_PD.narrow(0, pairs.first, pairs.count)
+    sums = []
+    at = pairs.first
+    for query_cD in query_QD.split(settings.chunk):
+        args = (query_cD, to_PD, logit_scale, at, pairs, settings.same_video)
+        sums.append(checkpoint(_chunk, *args, use_reentrant=False, preserve_rng_state=False))
+        at += len(query_cD)
+    return torch.stack(sums).sum()
+
+
+def _chunk(
+    query_cD: torch.Tensor, to_PD: torch.Tensor, scale: torch.Tensor, at: int, pairs: _Pairs, same_video: str
+) -> torch.Tensor:
+    """Summed cross entropy of rows `at`, `at` + 1, … of the pairs against all columns."""
+    with torch.autocast(query_cD.device.type, enabled=False):
+        own_c = torch.arange(at, at + len(query_cD), device=query_cD.device)
+        logits_cP = (query_cD * scale.to(query_cD.dtype)) @ to_PD.T
+        if same_video != "keep":
+            logits_cP = logits_cP.masked_fill_(_not_negatives(own_c, pairs, same_video == "overlap"), -math.inf)
+        return F.cross_entropy(logits_cP, own_c, reduction="sum")
+
+
+def _not_negatives(own_c: torch.Tensor, pairs: _Pairs, only_overlapping: bool) -> torch.Tensor:
+    """Columns of the same video as the row, without the row's own; bool [c, P]."""
+    same_cP = pairs.video_id_P[own_c, None] == pairs.video_id_P
+    if only_overlapping:
+        start_P, end_P = pairs.span_P2.unbind(1)
+        same_cP &= (start_P[own_c, None] < end_P) & (start_P < end_P[own_c, None])
+    same_cP[torch.arange(len(own_c), device=own_c.device), own_c] = False
+    return same_cP

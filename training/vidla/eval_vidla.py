@@ -1,0 +1,72 @@
+"""The command `eval-vidla`: a trained model in, scores beside the paper's out.
+
+    eval-vidla retrieval --checkpoint run/best --benchmark msrvtt --annotations anno/MSRVTT --videos videos/
+    eval-vidla classify --checkpoint run/best --benchmark kinetics400 --annotations anno/k400 --videos videos/
+
+Nothing heavy is imported before a subcommand needs it: `eval-vidla --help` answers at once.
+Exit status: 0 done; 1 the machine gave up; 2 a mistake in what was asked; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from training.command_line import ended
+from training.vidla import classify_command, retrieval_command
+
+_COMMANDS = {"retrieval": retrieval_command.run, "classify": classify_command.run}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; the exit status."""
+    arguments = _parser().parse_args(argv)
+    return ended("eval-vidla", lambda: _run(arguments), resumable=False)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from training.evaluation.score_files import check_writable
+
+    if arguments.output:
+        check_writable(arguments.output)
+    return _COMMANDS[arguments.command](arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="eval-vidla",
+        description="Score a model on published benchmarks and on held-out shards.",
+        epilog="`eval-vidla COMMAND --help` has examples. Works under torchrun: each rank embeds its share.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    summary = "text-to-video and video-to-text: R@1/5/10, MdR, MnR, with and without dual softmax"
+    retrieval_command.add_arguments(_add(commands, "retrieval", summary, retrieval_command.EXAMPLES))
+    summary = "classification of videos, zero-shot with prompt templates or with a finetuned head"
+    classify_command.add_arguments(_add(commands, "classify", summary, classify_command.EXAMPLES))
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str, examples: str
+) -> argparse.ArgumentParser:
+    """A subcommand that takes a model."""
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--checkpoint",
+        required=True,
+        metavar="MODEL",
+        help="folder of a trained model (RUN/best), or for a zero-shot baseline what `train-vidla --init` takes: "
+        "openai, ViT-B-16:openai, hf://…, random:tiny",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""Puts a run of ``train-vidla`` together: settings in; model, data, loss and loop joined; exit status out.
+
+Reads top to bottom as what happens: ranks meet, the model is built, the data is opened, the head of the log is
+printed, the loop runs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runtime.errors import UserError
+from training.data.clip_loader import TrainBatches
+from training.data.records import Source
+from training.data.sources.shard_source import ShardSource
+from training.engine.distributed import Ranks
+from training.engine.run_setup import Start, begin, prepare
+from training.evaluation.video.held_out import HeldOut
+from training.models.vidla.initial_weights import build_model
+from training.models.vidla.two_tower import VidLA
+from training.vidla.contrastive_task import VidlaTask
+from training.vidla.vidla_settings import VidlaSettings
+
+
+def run(settings: VidlaSettings, output: Path, resume: str) -> int:
+    """Train as `settings` say.
+
+    Args:
+        settings: the whole tree.
+        output: the run's folder.
+        resume: see `training.engine.training_loop.train`.
+
+    Returns:
+        Exit status.
+
+    Raises:
+        UserError: anything that does not fit, before the first step.
+        NonFiniteLoss: in the middle.
+    """
+    ranks = prepare(settings, output)
+    model = build_model(settings.model)
+    source = open_source(settings)
+    batches = open_batches(settings, source, model, ranks)
+    held_out = HeldOut.of(settings.data, settings.loss, settings.evaluation, settings.model.frames, ranks)
+    task = VidlaTask(model, settings.loss, settings.compute, ranks, held_out.score if held_out else None)
+    scored = f"{len(held_out)} clips held out" if held_out else "nothing held out: no scores while training"
+    data = f"{source.num_roots} roots of {' '.join(settings.data.shards)}; {scored}"
+    return begin(Start(settings, output, ranks, task, batches, head(settings, task.header(), data)), resume)
+
+
+def head(settings: VidlaSettings, trained: str, data: str) -> dict[str, str]:
+    """Lines for the head of the log.
+
+    Args:
+        settings: of the run.
+        trained: one line on the model.
+        data: what is trained on and what is scored.
+    """
+    return {"model": f"{settings.model.init}: {trained}, {settings.model.frames} frames", "data": data}
+
+
+def open_source(settings: VidlaSettings) -> Source:
+    """The training split of what `settings.data` names."""
+    if not settings.data.shards:
+        raise UserError("--shards: name at least one folder that `curate run` wrote")
+    terms = {term: settings.loss.columns(term) for term in settings.loss.terms}
+    if settings.data.source == "webdataset":
+        from training.data.sources.webdataset_source import WebdatasetSource
+
+        return WebdatasetSource(settings.data, terms, settings.loop.seed)
+    return ShardSource(settings.data, terms, settings.loop.seed, "train")
+
+
+def open_batches(settings: VidlaSettings, source: Source, model: VidLA, ranks: Ranks) -> TrainBatches:
+    """Batches of this rank, in the order of the source."""
+    return TrainBatches(
+        source,
+        global_batch=settings.loop.batch_size,
+        clips_per_root=settings.data.clips_per_root,
+        ranks=ranks,
+        tokenizer=model.tokenizer,
+        frames=settings.model.frames,
+        settings=settings.data,
+        pin=ranks.device.type == "cuda",
+    )

@@ -1,0 +1,174 @@
+"""`eval-vidla retrieval`: a model and a benchmark in, scores beside the paper's out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from training.evaluation.benchmarks.retrieval_set import RetrievalSet
+
+BENCHMARKS = ("msrvtt", "didemo", "activitynet", "msvd", "vatex", "shards")
+_DUAL = {"both": (False, True), "on": (True,), "off": (False,)}
+
+EXAMPLES = """\
+examples:
+  eval-vidla retrieval --checkpoint run/best --benchmark msrvtt --annotations anno/MSRVTT --videos videos/
+      a finetuned model, with the frames it was trained with (32 in the paper)
+  eval-vidla retrieval --checkpoint openai --frame-mean --benchmark didemo --annotations anno/didemo --videos videos/
+      CLIP itself, each frame by itself: the zero-shot baseline
+  eval-vidla retrieval --checkpoint run/best --benchmark shards --shards demo/shards --text grounded_text
+      clips held out of training
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `retrieval`."""
+    parser.add_argument("--benchmark", required=True, choices=BENCHMARKS)
+    parser.add_argument("--annotations", type=Path, metavar="DIR", help="the benchmark's published files, or one file")
+    parser.add_argument("--videos", type=Path, metavar="DIR", help="video files, found by their ids, nested or not")
+    parser.add_argument("--split", help="default: the test split (shards: val)")
+    parser.add_argument("--shards", nargs="+", metavar="DIR", help="with --benchmark shards: what `curate run` wrote")
+    parser.add_argument("--layer", metavar="NAME", help="with --benchmark shards: text layer (default: the only one)")
+    parser.add_argument(
+        "--text",
+        nargs="+",
+        default=["grounded_text", "caption_summary"],
+        metavar="COLUMN",
+        help="with --benchmark shards: columns that ask, the first that holds something (default: "
+        "grounded_text, else caption_summary)",
+    )
+    parser.add_argument(
+        "--clips",
+        choices=("root", "short", "medium", "long"),
+        default="root",
+        help="with --benchmark shards: root clips (default), or all of one level",
+    )
+    parser.add_argument(
+        "--frames",
+        type=_positive,
+        metavar="N",
+        help="frames a clip (default: as the model was trained; 12 for weights to start from, since the paper does not "
+        "say how many it takes zero-shot; its finetuned models see 32)",
+    )
+    parser.add_argument(
+        "--frame-mean", action="store_true", help="embed each frame by itself and average: CLIP without sense of time"
+    )
+    parser.add_argument("--dsl", choices=tuple(_DUAL), default="both", help="dual softmax (default: without and with)")
+    parser.add_argument(
+        "--missing",
+        choices=("drop", "miss"),
+        default="drop",
+        help="videos that are not there: leave them out together with their texts (default), or count them as misses; "
+        "the scores are marked as not comparable either way",
+    )
+    parser.add_argument("--batch-size", type=_positive, default=16, metavar="N", help="clips at once (default 16)")
+    parser.add_argument("--workers", type=_positive, metavar="N", help="decoding threads (default: cores)")
+    parser.add_argument("--device", help="cpu, cuda (default: a GPU where there is one)")
+    parser.add_argument("--precision", choices=("auto", "bf16", "fp32"), default="auto")
+    parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N videos with their texts")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write everything as JSON too")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluate; under torchrun each rank embeds its share and the first one reports.
+
+    Raises:
+        UserError: arguments that don't fit, files that are not as published, a model that can't be had.
+    """
+    from training.engine.distributed import close_ranks, init_ranks
+
+    benchmark = read_benchmark(arguments)
+    ranks = init_ranks(arguments.device)
+    try:
+        return _evaluate(arguments, benchmark, ranks)
+    finally:
+        close_ranks(ranks)
+
+
+def read_benchmark(arguments: argparse.Namespace) -> RetrievalSet:
+    """The benchmark that the arguments name.
+
+    Raises:
+        UserError: an argument it needs is missing, or its files are not as published.
+    """
+    from runtime.errors import UserError
+
+    if arguments.benchmark == "shards":
+        return _shards(arguments)
+    for name in ("annotations", "videos"):
+        if getattr(arguments, name) is None:
+            raise UserError(f"--benchmark {arguments.benchmark}: --{name} must be given")
+    if arguments.shards:
+        raise UserError(f"--benchmark {arguments.benchmark}: takes no --shards; did you mean --benchmark shards?")
+    from training.evaluation.benchmarks.retrieval_registry import read_retrieval
+
+    benchmark = read_retrieval(arguments.benchmark, arguments.annotations, arguments.videos, arguments.split)
+    return benchmark.first(arguments.limit) if arguments.limit else benchmark
+
+
+def _evaluate(arguments: argparse.Namespace, benchmark: RetrievalSet, ranks: Any) -> int:
+    import os
+
+    from rich.console import Console
+
+    from training.engine.compute import choose_precision
+    from training.evaluation.video.embeddings import Looks, embed, frame_mean, video_lengths
+    from training.evaluation.video.open_model import open_model, weights_hash
+    from training.evaluation.video.retrieval_report import evaluate, show
+
+    model, frames = open_model(arguments.checkpoint, arguments.frames, ranks.device, without_time=arguments.frame_mean)
+    precision = choose_precision(arguments.precision, ranks.device)
+    workers = arguments.workers or len(os.sched_getaffinity(0))
+    looks = Looks(frames, arguments.batch_size, workers, snap=arguments.benchmark == "shards")
+    if ranks.is_main:
+        print(f"device  {ranks.why}; {precision}; {frames} frames a clip", file=sys.stderr)
+    with precision.autocast(ranks.device):
+        embedded = embed(model, benchmark, looks, ranks, frame_mean(model) if arguments.frame_mean else None)
+    if not ranks.is_main:
+        return 0
+    report = evaluate(
+        benchmark,
+        embedded,
+        video_lengths(benchmark.items, workers),
+        dual_softmax=_DUAL[arguments.dsl],
+        missing=arguments.missing,
+    )
+    show(report, arguments.checkpoint, Console())
+    if arguments.output:
+        settings = {name: value for name, value in vars(arguments).items() if name not in ("command", "output")}
+        settings |= {"frames": frames, "precision": str(precision.dtype), "weights_sha256": weights_hash(model)}
+        report.write(arguments.output, {name: _plain(value) for name, value in settings.items()})
+    return 0
+
+
+def _shards(arguments: argparse.Namespace) -> RetrievalSet:
+    from runtime.errors import UserError
+    from training.evaluation.benchmarks import shards_split
+
+    if not arguments.shards:
+        raise UserError("--benchmark shards: --shards DIR must be given")
+    if arguments.annotations or arguments.videos:
+        raise UserError("--benchmark shards: texts and videos are in --shards; leave out --annotations and --videos")
+    if arguments.split not in (None, "val", "train"):
+        raise UserError(f"--split {arguments.split}: shards have val, train")
+    return shards_split.read(
+        arguments.shards,
+        arguments.text,
+        layer=arguments.layer,
+        split="train" if arguments.split == "train" else "val",
+        clips=arguments.clips,
+        limit=arguments.limit,
+    )
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number of 1 or more")
+    return int(text)

@@ -1,0 +1,27 @@
+"""All settings of ``train-vidla``: one tree, each branch beside the code that reads it."""
+
+from __future__ import annotations
+
+from runtime.settings import Settings
+from training.data.epoch_plan import DataSettings
+from training.engine.compute import ComputeSettings
+from training.engine.optimizer import OptimSettings
+from training.engine.training_loop import LoopSettings
+from training.evaluation.video.held_out import EvaluationSettings
+from training.models.vidla.classification_head import HeadSettings
+from training.models.vidla.contrastive_loss import LossSettings
+from training.models.vidla.initial_weights import ModelSettings
+
+
+class VidlaSettings(Settings):
+    """The whole of a run."""
+
+    model: ModelSettings = ModelSettings()
+    data: DataSettings = DataSettings()
+    loss: LossSettings = LossSettings()
+    optim: OptimSettings = OptimSettings()
+    loop: LoopSettings = LoopSettings()
+    compute: ComputeSettings = ComputeSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    head: HeadSettings = HeadSettings()
+    """Of `train-vidla finetune` on classes; nothing else reads it."""

@@ -1,0 +1,99 @@
+"""A trained language model as a plain Hugging Face BERT folder, for `transformers` and all that builds on it.
+
+    train-vidlankd export --checkpoint RUN/best --output OUTPUT
+    AutoModelForMaskedLM.from_pretrained("OUTPUT"), AutoTokenizer.from_pretrained("OUTPUT")
+
+Of a student the heads and the queue stay behind, of a teacher the video tower.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Final
+
+from transformers import BertForMaskedLM
+
+from runtime.errors import UserError
+from training.engine.checkpoint import BEST, newest
+from training.engine.model_folder import CONFIG, format_of
+from training.models.vidlankd import student_model, teacher_model
+from training.models.vidlankd.text_tokenizer import TextTokenizer
+
+_KINDS: Final = (student_model.FORMAT.name, teacher_model.FORMAT.name)
+
+
+def export(checkpoint: Path, output: Path) -> None:
+    """Write the language model of a student or a teacher, and its tokenizer, as `transformers` keeps them.
+
+    Args:
+        checkpoint: a checkpoint, a run's `best`, or a run's folder (its best one, else its newest).
+        output: a folder that is not there yet, or empty.
+
+    Raises:
+        UserError: `checkpoint` holds neither a student nor a teacher, or `output` is not empty or can't be made.
+    """
+    folder = _model_folder(checkpoint)
+    partial = _made_beside(output)
+    try:
+        model, tokenizer = _language_model(folder)
+        model.save_pretrained(partial)
+        tokenizer.save(partial)
+        _bound_length(partial / "tokenizer_config.json", model.config.max_position_embeddings)
+        _put_in_place(partial, output)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _made_beside(output: Path) -> Path:
+    """An empty folder in which the export is written, beside the one that it becomes."""
+    try:
+        if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+            raise UserError(f"--output {output}: something lies there already; name a new folder")
+        place = output.resolve()
+        partial = place.with_name(f".{place.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    except OSError as error:
+        said = error.strerror or error
+        raise UserError(f"--output {output}: can't be made ({said}); name a folder that can be written") from None
+    return partial
+
+
+def _put_in_place(partial: Path, output: Path) -> None:
+    """A new folder appears whole; one that is there stays the same, as it may be the one that someone works in."""
+    if not output.is_dir():
+        partial.rename(output.resolve())
+        return
+    for file in partial.iterdir():
+        shutil.move(file, output / file.name)
+
+
+def _bound_length(config: Path, positions: int) -> None:
+    """Let the tokenizer cut texts where the model's positions end."""
+    values = json.loads(config.read_text(encoding="utf-8")) | {"model_max_length": positions}
+    config.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def _model_folder(checkpoint: Path) -> Path:
+    """The folder with the model itself."""
+    if format_of(checkpoint) in _KINDS:
+        return checkpoint
+    if format_of(checkpoint / BEST) in _KINDS:
+        return checkpoint / BEST
+    folder = newest(checkpoint)
+    if folder is not None and format_of(folder) in _KINDS:
+        return folder
+    raise UserError(
+        f"export of {checkpoint}: no student and no teacher lies there (a folder with {CONFIG} and weights); name a "
+        "folder that `train-vidlankd student` or `train-vidlankd teacher` wrote"
+    )
+
+
+def _language_model(folder: Path) -> tuple[BertForMaskedLM, TextTokenizer]:
+    if format_of(folder) == student_model.FORMAT.name:
+        trained, tokenizer = student_model.load_student(folder)
+        return trained.text, tokenizer
+    taught, tokenizer = teacher_model.load_teacher(folder)
+    return taught.text, tokenizer

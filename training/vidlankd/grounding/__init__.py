@@ -1,0 +1,1 @@
+"""Text-to-video grounding: the clips nearest to words, as a page."""

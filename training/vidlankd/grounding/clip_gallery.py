@@ -1,0 +1,179 @@
+"""The clips among which words look for theirs: found in shards, embedded once by the teacher, shown by a still.
+
+Of each clip tree those kept clips are taken that have no kept clip within them, so that no moment comes twice.
+
+Shapes: N clips, H width of the teacher.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+import torch
+from PIL import Image, UnidentifiedImageError
+
+from runtime.errors import UserError
+from runtime.log import get_logger
+from runtime.progress_bar import bar
+from shards.keyframes import Still, nearest_still, read_still, stills_of
+from shards.reader import text_layers
+from shards.storage.store import Store
+from training.data.epoch_plan import Split
+from training.data.sources.shard_tables import ShardRef, load_shard, open_shards
+from training.features.feature_store import FeatureStore
+from training.models.vidlankd.teacher_model import Teacher
+from training.vidlankd.teacher.clip_text_collate import Features, stack_features
+
+_TEXTS = ("grounded_text", "caption", "subtitle")
+_BATCH = 64
+_READERS = 8
+_STILL_PIXELS = 240
+_QUALITY = 80
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip, by where its features and its still lie."""
+
+    folder: str
+    """The DIR, as it was named."""
+    shard: int
+    key: str
+    root_key: str
+    start: float
+    """Seconds of the video."""
+    end: float
+    """Seconds of the video."""
+    offset: float
+    """Seconds from the root's first frame."""
+    text: str
+    """What its shards say of it; may be empty."""
+
+
+def find_clips(shards: Sequence[str], limit: int, split: Split | None = None) -> list[Clip]:
+    """At most `limit` clips that were kept, from shards in an order that is random and always the same.
+
+    Args:
+        shards: DIRs.
+        limit: 1 or more.
+        split: only clips of this one; None: of both.
+
+    Raises:
+        UserError: no DIR given, or there is no clip.
+        ShardError: a DIR can't be read.
+    """
+    common = set.intersection(*(set(text_layers(Store(root))) for root in shards)) if shards else set()
+    opened = open_shards(shards, {min(common): 1.0} if common else None)
+    (layer,) = opened.layers
+    order = random.Random(0).sample(opened.shards, len(opened.shards))
+    splits: tuple[Split, ...] = (split,) if split else ("train", "val")
+    every = (clip for shard in order for name in splits for clip in _clips_of(shard, layer, name))
+    found = list(islice(every, limit))
+    if not found:
+        raise UserError(f"--shards {' '.join(shards)}: no clip was kept{f' in the split {split}' if split else ''}")
+    return found
+
+
+def embed_clips(clips: Sequence[Clip], teacher: Teacher, store: FeatureStore) -> tuple[list[Clip], torch.Tensor]:
+    """The clips that have features, and the teacher's vector of each, [N, H] on the teacher's device.
+
+    Raises:
+        UserError: none has features.
+        ShardError: features are damaged.
+    """
+    device = next(teacher.parameters()).device
+    kept: list[Clip] = []
+    vectors = []
+    with bar("embedding clips") as advance, ThreadPoolExecutor(_READERS) as pool, torch.inference_mode():
+        for begin in range(0, len(clips), _BATCH):
+            part = clips[begin : begin + _BATCH]
+            rows = list(pool.map(lambda clip: _features(clip, store, teacher.max_rows), part))
+            held = [(clip, row) for clip, row in zip(part, rows, strict=True) if row is not None]
+            if held:
+                video_BTD, frames_BT = stack_features([row for _, row in held], store.width, teacher.max_rows)
+                vectors.append(teacher.clip_vectors(video_BTD.to(device), frames_BT.to(device)))
+                kept += [clip for clip, _ in held]
+            advance(begin + len(part), len(clips))
+    if not kept:
+        raise UserError(
+            f"--features {store.name}: none of {len(clips)} clips has any; run `train-vidlankd features` to its end"
+        )
+    if len(kept) < len(clips):
+        _log.warning("%d of %d clips have no features and can't be found", len(clips) - len(kept), len(clips))
+    return kept, torch.cat(vectors)
+
+
+class Stills:
+    """Pictures of clips as `data:` URLs, small enough to stand on a page by the hundred."""
+
+    def __init__(self) -> None:
+        self._of_shard = lru_cache(maxsize=64)(_stills)
+        self.shown = lru_cache(maxsize=4096)(self._shown)
+        """The keyframe nearest to a clip's middle as a JPEG at most 240 pixels wide and high; None: no readable one."""
+
+    def _shown(self, clip: Clip) -> str | None:
+        stills = self._of_shard(clip.folder, clip.shard).get(clip.root_key, ())
+        still = nearest_still(stills, clip.start, clip.end)
+        if still is None:
+            return None
+        try:
+            data = _small(read_still(Store(clip.folder), clip.shard, still))
+        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+            _log.warning("%s: its still can't be read (%s)", clip.key, error)
+            return None
+        return f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _clips_of(shard: ShardRef, layer: str, split: str) -> Iterator[Clip]:
+    loaded = load_shard(shard, split, _TEXTS)
+    for root, root_key in enumerate(loaded.keys):
+        rows = loaded.rows(root, layer)
+        divided = _above_kept(rows)
+        for row in rows:
+            if row["keep"] and row["key"] not in divided:
+                text = next((row[name] for name in _TEXTS if row[name]), "")
+                start, end, offset = row["start"], row["end"], max(row["offset"], 0.0)
+                yield Clip(shard.folder, shard.number, row["key"], root_key, start, end, offset, text)
+
+
+def _above_kept(rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Keys of the clips of one root that have a kept clip within them, at whatever depth."""
+    parents = {row["key"]: row["parent_key"] for row in rows}
+    found: set[str] = set()
+    for row in rows:
+        key = row["parent_key"] if row["keep"] else None
+        while key is not None and key not in found:
+            found.add(key)
+            key = parents.get(key)
+    return found
+
+
+def _features(clip: Clip, store: FeatureStore, limit: int) -> Features | None:
+    end = clip.offset + clip.end - clip.start
+    return store.read(clip.folder, clip.shard, clip.root_key, clip.offset, end, limit)
+
+
+def _stills(folder: str, shard: int) -> Mapping[str, Sequence[Still]]:
+    try:
+        return stills_of(Store(folder), shard)
+    except FileNotFoundError:
+        _log.warning("%s: shard %d has no keyframes; its clips are shown without pictures", folder, shard)
+        return {}
+
+
+def _small(data: bytes) -> bytes:
+    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+        image.draft("RGB", (_STILL_PIXELS, _STILL_PIXELS))
+        image.thumbnail((_STILL_PIXELS, _STILL_PIXELS))
+        out = io.BytesIO()
+        image.convert("RGB").save(out, "JPEG", quality=_QUALITY)
+    return out.getvalue()

@@ -1,0 +1,1 @@
+"""Training the student: its objectives, the teacher's states, its task."""

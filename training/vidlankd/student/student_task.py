@@ -1,0 +1,298 @@
+"""The student as a training task: blocks of tokens in, gradients of MLM and of what the teacher shows it out.
+
+Every term is a mean over the global batch: counts of masked tokens, rows and valid tokens are summed over the ranks
+first, so micro-batches and ranks change nothing but rounding. CRD's queue begins empty; all tokens of the first batches
+fill it, then its normaliser is fixed on the next batch and one random token a block follows after each step.
+
+Shapes: B rows, L tokens, H width of the student, G width of the teacher, M masked positions, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import nn
+
+from runtime.errors import UserError
+from runtime.log import get_logger
+from training.engine.compute import ComputeSettings, choose_precision, gradients_meet, joined, scoring
+from training.engine.distributed import Ranks, sum_over
+from training.engine.model_folder import load_weights
+from training.engine.training_task import NonFiniteLoss, StepReport, to_device
+from training.models.vidlankd.losses import crd_normaliser, masked_lm
+from training.models.vidlankd.student_model import Distillation, Student, StudentModelSettings, save_student
+from training.models.vidlankd.text_batch import IGNORED, TextBatch
+from training.models.vidlankd.text_tokenizer import TextTokenizer
+from training.vidlankd.student.queue_updates import QueueFeed
+from training.vidlankd.student.student_flops import step_flops
+from training.vidlankd.student.student_objectives import Counts, StudentLossSettings, Target, shares
+from training.vidlankd.student.teacher_states import TeacherStates
+
+__all__ = ["StudentLossSettings", "StudentTask", "build_student"]
+
+SETTING: Final = "loss"
+"""Name of `StudentLossSettings` in a run's settings, for messages."""
+
+_log = get_logger(__name__)
+
+
+def build_student(
+    settings: StudentModelSettings, loss: StudentLossSettings, tokenizer: TextTokenizer, states: TeacherStates | None
+) -> Student:
+    """A new student with the heads and the queue that its objectives need; weights from torch's random state.
+
+    Raises:
+        UserError: an objective needs a teacher and there is none.
+    """
+    if states is None:
+        if loss.distilling:
+            named = ", ".join(f"{SETTING}.{name}={loss.weights[name]:g}" for name in loss.distilling)
+            raise UserError(
+                f"{named}: needs a teacher and teacher.teacher is not set; name a teacher's folder, or set "
+                f"{' '.join(f'{SETTING}.{name}=0' for name in loss.distilling)} for a student of text alone"
+            )
+        return Student(settings.shape, tokenizer)
+    if not loss.distilling:
+        _log.warning("teacher.teacher is set and every weight of distillation is 0: the teacher is not used")
+        return Student(settings.shape, tokenizer)
+    queue = loss.queue if loss.crd > 0 else 0
+    return Student(settings.shape, tokenizer, Distillation(loss.heads, states.width, queue, states.identity))
+
+
+class StudentTask:
+    """Implements `training.engine.training_task.Task`."""
+
+    best_by = "mlm_accuracy"
+    unit = "blocks"
+
+    def __init__(
+        self,
+        model: Student,
+        tokenizer: TextTokenizer,
+        loss: StudentLossSettings,
+        compute: ComputeSettings,
+        ranks: Ranks,
+        states: TeacherStates | None = None,
+        held_out: Iterable[TextBatch] = (),
+        seed: int = 0,
+    ) -> None:
+        """Put the model on this rank's device and join it with the other ranks'.
+
+        Args:
+            model: as `build_student` makes it; the same weights on every rank.
+            tokenizer: saved beside the model.
+            loss: weights and temperatures.
+            compute: precision, micro-batches, compilation.
+            ranks: who takes part.
+            states: the teacher's; None for text alone.
+            held_out: batches to score, the same on every rank; gone through at each evaluation.
+            seed: of the draws of tokens for the queue.
+
+        Raises:
+            UserError: soft labels are asked of cached states.
+        """
+        if states is not None and states.cached and loss.soft_labels > 0:
+            raise UserError(
+                f"{SETTING}.soft_labels={loss.soft_labels:g}: needs the teacher's predictions, which teacher.cache "
+                f"does not hold; leave the cache out, or set {SETTING}.soft_labels=0"
+            )
+        self.module: Student = model.to(ranks.device).train()
+        self._tokenizer, self._loss, self._ranks = tokenizer, loss, ranks
+        self._states = states if loss.distilling else None
+        self._held_out = held_out
+        self._micro_batch = compute.micro_batch
+        self._precision = choose_precision(compute.precision, ranks.device)
+        if compute.compile:
+            self.module.text.bert.compile()
+        if not loss.predicts:
+            _freeze_predictions(self.module)
+            _log.warning("%s.mlm=0: no token is predicted and nothing scored; take the last checkpoint", SETTING)
+        self._trained = joined(_Trained(self.module), ranks)
+        self._feed = QueueFeed(self.module.queue, ranks, seed) if self.module.queue is not None else None
+        self._fixed: torch.Tensor | None = None  # Z on the processor, once it is known
+
+    @property
+    def architecture(self) -> Mapping[str, Any]:
+        """Plain values that rebuild the model, and of the teacher it follows."""
+        return {**self.module.architecture, "teacher": self._states.facts if self._states else None}
+
+    def is_new(self, parameter: str) -> bool:
+        """All of it is: nothing was trained before."""
+        return False
+
+    def step(self, batch: TextBatch) -> StepReport:
+        """Forward and backward of the global batch; see `training.engine.training_task.Task.step`.
+
+        Raises:
+            NonFiniteLoss: a loss is no number.
+            UserError: a micro-batch is too small for an objective.
+        """
+        parts = list(batch.split(self._micro_batch or len(batch)))
+        if self._loss.contrastive_in_batch > 0 and len(parts[-1]) == 1:
+            raise UserError(
+                f"{SETTING}.contrastive_in_batch={self._loss.contrastive_in_batch:g}: tells a row from the others of "
+                f"its micro-batch, and the last of {len(batch)} rows is alone in its own; choose --batch-size and "
+                "compute.micro_batch so that none is"
+            )
+        counts = self._counts(batch)
+        normaliser = self._normaliser(parts)
+        if self._feed is not None:
+            self._feed.begin(int(self.module.steps), len(batch), filling=normaliser is None)
+        sums = dict.fromkeys(self._loss.weights, torch.zeros((), device=self._ranks.device))
+        for number, part in enumerate(parts, start=1):
+            with gradients_meet(self._trained, now=number == len(parts)):
+                terms = self._terms(part, normaliser)
+                self._differentiate(terms, counts)
+            sums = {name: sums[name] + share.detach() for name, share in terms.items()}
+        return self._report(sums, counts, batch.keys)
+
+    def after_step(self) -> None:
+        """Count the step, and put the teacher's vectors of it into the queue."""
+        self.module.steps += 1
+        if self._feed is not None:
+            self._feed.push()
+
+    def flops(self, batch: TextBatch) -> float:
+        """Of this rank's batch: the student forward and backward, the teacher's forward pass, CRD's products."""
+        teacher = self._states.text if self._states is not None and not self._states.cached else None
+        return step_flops(self.module, batch, self._loss, teacher)
+
+    def evaluate(self) -> Mapping[str, float]:
+        """Loss, accuracy and perplexity of masked tokens in the held-out blocks.
+
+        Empty where there are no such blocks, and where no objective predicts tokens: the head that does so is as it was
+        drawn then, and a best checkpoint by its luck would be an early one.
+        """
+        if self._states is not None:
+            self._states.flush()  # each rank its own rows
+        if not self._loss.predicts:
+            return {}
+        device = self._ranks.device
+        sums = torch.zeros(3, dtype=torch.float64, device=device)
+        with scoring(self.module, self._precision, device):
+            for number, batch in enumerate(self._held_out):
+                if number % self._ranks.world_size == self._ranks.rank:
+                    sums += self._scored(batch)
+        loss, correct, count = sum_over(sums, self._ranks).tolist()
+        if not count:
+            return {}
+        return {"mlm_loss": loss / count, "mlm_accuracy": correct / count, "perplexity": float(np.exp(loss / count))}
+
+    def save(self, folder: Path) -> None:
+        """Write what `training.models.vidlankd.student_model.load_student` opens; cached states go to the disk first."""
+        if self._states is not None:
+            self._states.flush()
+        save_student(self.module, self._tokenizer, folder)
+
+    def restore(self, folder: Path) -> None:
+        """Read it back, the queue and its normaliser included."""
+        load_weights(self.module, folder)
+        self._fixed = None
+
+    def header(self) -> str:
+        """One line for the run's header."""
+        parameters = sum(parameter.numel() for parameter in self.module.parameters())
+        terms = " + ".join(f"{weight:g} {name}" for name, weight in self._loss.weights.items())
+        teacher = f"; teacher {self._states.header()}" if self._states else "; no teacher"
+        return f"{parameters / 1e6:.1f} M parameters, {terms}, {self._precision}{teacher}"
+
+    def _terms(self, part: TextBatch, normaliser: torch.Tensor | None) -> dict[str, torch.Tensor]:
+        """The terms of some rows, as sums."""
+        device, queue = self._ranks.device, self.module.queue
+        selected_M, labels_M = (to_device(found, device) for found in part.labelled())
+        masked_BL, valid_BL = to_device(part.masked_BL, device), to_device(part.valid_BL, device)
+        states_BLG, logits_MV = self._taught(part, selected_M)
+        if self._feed is not None and states_BLG is not None:
+            self._feed.take(states_BLG, part.special_BL)
+        queue_QG = queue.vectors_MH if queue is not None and normaliser is not None else None
+        target = Target(labels_M, valid_BL, states_BLG, logits_MV, queue_QG, normaliser)
+        with self._precision.autocast(device):
+            found = self._trained(masked_BL, valid_BL, selected_M if self._loss.predicts else None)
+            return shares(found, target, self._loss)
+
+    def _taught(self, part: TextBatch, selected_M: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        if self._states is None:
+            return None, None
+        if self._loss.soft_labels > 0:
+            return self._states.states_and_logits(part, selected_M)
+        return self._states.states(part), None
+
+    def _differentiate(self, terms: Mapping[str, torch.Tensor], counts: Counts) -> None:
+        """Gradients are averaged over the ranks afterwards, hence the factor."""
+        weighted = [self._loss.weights[name] * share / counts.of(name) for name, share in terms.items()]
+        (torch.stack(weighted).sum() * self._ranks.world_size).backward()
+
+    def _report(self, sums: Mapping[str, torch.Tensor], counts: Counts, keys: list[str]) -> StepReport:
+        """The terms over the global batch, or `NonFiniteLoss`."""
+        means = torch.stack([share / counts.of(name) for name, share in sums.items()])
+        losses = dict(zip(sums, sum_over(means, self._ranks).tolist(), strict=True))
+        if not np.isfinite(list(losses.values())).all():
+            raise NonFiniteLoss(losses, keys)
+        total = sum(self._loss.weights[name] * value for name, value in losses.items())
+        return StepReport({**losses, "total": total}, {})
+
+    def _counts(self, batch: TextBatch) -> Counts:
+        """Of the global batch."""
+        mine = torch.tensor([int((batch.labels_BL != IGNORED).sum()), len(batch), int(batch.valid_BL.sum())])
+        return Counts(*sum_over(to_device(mine, self._ranks.device), self._ranks))
+
+    def _normaliser(self, parts: Sequence[TextBatch]) -> torch.Tensor | None:
+        """Z of CRD, fixed on the first global batch after the queue is full; None before, and without CRD."""
+        queue = self.module.queue
+        if self._fixed is None and queue is not None and queue.full:
+            if not float(queue.normaliser):
+                queue.normaliser.copy_(self._first_normaliser(parts))
+            self._fixed = queue.normaliser.cpu()
+        return self._fixed
+
+    def _first_normaliser(self, parts: Sequence[TextBatch]) -> torch.Tensor:
+        """Mean over all valid tokens of the global batch, without dropout."""
+        device, queue = self._ranks.device, self.module.queue
+        assert queue is not None and self._states is not None
+        sums = torch.zeros(2, dtype=torch.float64, device=device)
+        with scoring(self.module, self._precision, device):
+            for part in parts:
+                valid_BL, states_BLG = to_device(part.valid_BL, device), self._states.states(part)
+                student_BLG = self.module(to_device(part.masked_BL, device), valid_BL, None)["crd"]
+                found = crd_normaliser(student_BLG, states_BLG, valid_BL, queue.vectors_MH, self._loss.temperature)
+                sums += torch.stack([found.double() * valid_BL.sum(), valid_BL.sum().double()])
+        total, count = sum_over(sums, self._ranks)
+        return (total / count).float()
+
+    def _scored(self, batch: TextBatch) -> torch.Tensor:
+        """Sum of losses, right predictions and masked tokens; float64."""
+        device = self._ranks.device
+        selected_M, labels_M = batch.labelled()
+        labels_M = to_device(labels_M, device)
+        logits_MV = self.module.predict(
+            to_device(batch.masked_BL, device), to_device(batch.valid_BL, device), to_device(selected_M, device)
+        )
+        right = (logits_MV.argmax(1) == labels_M).sum()
+        loss = masked_lm(logits_MV, labels_M, reduction="sum")
+        return torch.stack([loss.double(), right.double(), torch.tensor(len(labels_M), device=device).double()])
+
+
+class _Trained(nn.Module):
+    """What of a student has gradients: its queue is not sent around in each step."""
+
+    def __init__(self, model: Student) -> None:
+        super().__init__()
+        self.text, self.heads = model.text, model.heads
+        self._model = (model,)  # in a tuple, so that its buffers are not this module's
+
+    def forward(
+        self, ids_BL: torch.Tensor, valid_BL: torch.Tensor, selected_M: torch.Tensor | None
+    ) -> dict[str, torch.Tensor]:
+        """As the student's."""
+        return self._model[0].forward(ids_BL, valid_BL, selected_M)
+
+
+def _freeze_predictions(model: Student) -> None:
+    """No objective predicts tokens: the head that does so is not trained (its largest matrix is the embeddings')."""
+    for name, parameter in model.text.cls.named_parameters():
+        if not name.endswith("decoder.weight"):
+            parameter.requires_grad_(False)

@@ -1,0 +1,255 @@
+"""The teacher as a training task: texts with features in, gradients of the contrastive term and of MLM out.
+
+The contrastive term couples a text with clips of the whole global batch. So a step goes: vectors of all clips; then the
+texts, part by part, which leaves what the loss wants of each clip's vector; then the video tower backwards
+(`training.vidlankd.teacher.clip_vectors`). One forward pass of the masked text serves both terms, as in the release. Every term
+is a mean over the global batch: counts are summed over the ranks first.
+
+Shapes: B rows of this rank, P of a part, N of the global batch, L tokens, T rows of features, H width, M labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from runtime.log import get_logger
+from training.engine.compute import ComputeSettings, choose_precision, gradients_meet, joined, scoring
+from training.engine.distributed import Ranks, gather_plain, sum_over
+from training.engine.model_folder import load_weights
+from training.engine.training_task import NonFiniteLoss, StepReport, to_device
+from training.models.vidlankd.bert_model import encoder_flops, hidden_states, mlm_logits, prediction_flops
+from training.models.vidlankd.losses import masked_lm
+from training.models.vidlankd.teacher_model import Teacher, save_teacher
+from training.models.vidlankd.text_batch import ClipTextBatch
+from training.models.vidlankd.text_tokenizer import TextTokenizer
+from training.vidlankd.teacher.clip_vectors import ClipVectors, embed
+from training.vidlankd.teacher.teacher_loss import (
+    GlobalRows,
+    TeacherLossSettings,
+    contrastive_count,
+    contrastive_sum,
+    pairs_told_apart,
+)
+
+__all__ = ["TeacherLossSettings", "TeacherTask"]
+
+_log = get_logger(__name__)
+
+
+class TeacherTask:
+    """Implements `training.engine.training_task.Task`."""
+
+    best_by = "score"
+    unit = "clips"
+
+    def __init__(
+        self,
+        model: Teacher,
+        tokenizer: TextTokenizer,
+        loss: TeacherLossSettings,
+        compute: ComputeSettings,
+        ranks: Ranks,
+        held_out: Iterable[ClipTextBatch] = (),
+    ) -> None:
+        """Put the model on this rank's device and join it with the other ranks'.
+
+        Args:
+            model: as `training.models.vidlankd.teacher_model.build_teacher` makes it; the same weights on every rank.
+            tokenizer: saved beside the model.
+            loss: weights and kinds.
+            compute: precision, micro-batches, compilation.
+            ranks: who takes part.
+            held_out: this rank's share of the batches to score; gone through at each evaluation.
+        """
+        self.module: Teacher = model.to(ranks.device).train()
+        self._tokenizer, self._loss, self._ranks, self._held_out = tokenizer, loss, ranks, held_out
+        self._micro_batch = compute.micro_batch
+        self._told_alone = False
+        self._precision = choose_precision(compute.precision, ranks.device)
+        _freeze_unused(model, loss)
+        if compute.compile:
+            model.text.bert.compile()
+        self._text = joined(_Text(model), ranks)
+        tower = model.video if loss.contrastive else None
+        self._vectors = ClipVectors(tower, model.hidden, self._precision, ranks)
+
+    @property
+    def architecture(self) -> Mapping[str, Any]:
+        """Plain values that rebuild the model."""
+        return self.module.architecture
+
+    def is_new(self, parameter: str) -> bool:
+        """All of it is: nothing was trained before."""
+        return False
+
+    def step(self, batch: ClipTextBatch) -> StepReport:
+        """Forward and backward of the global batch; see `training.engine.training_task.Task.step`."""
+        parts = list(_parts(len(batch), self._micro_batch or len(batch)))
+        every = self._rows_of(batch)
+        self._tell_alone(every)
+        mine = self._ranks.rank * len(batch)
+        counts = self._counts(batch, every.compared_N[mine : mine + len(batch)])
+        clips_NH = self._vectors.forward(batch, parts)
+        shares = torch.zeros(2, device=self._ranks.device)
+        for part in parts:
+            with gradients_meet(self._text, now=part.stop == len(batch)):
+                terms = self._terms(batch, part, mine, clips_NH, every) / counts
+                self._differentiate(terms)
+            shares += terms.detach()
+        self._vectors.backward()
+        return self._report(shares, every, batch.keys)
+
+    def after_step(self) -> None:
+        """Nothing follows."""
+
+    def flops(self, batch: ClipTextBatch) -> float:
+        """Three times the forward pass of what is trained, once of a frozen video tower; for this rank's batch."""
+        text, video = self.module.text.config, self.module.video
+        labels = len(batch.text.labelled()[0]) if self._loss.mlm else 0
+        forward = encoder_flops(text, *batch.text.ids_BL.shape) + prediction_flops(text, labels)
+        if not self._loss.contrastive:
+            return 3 * forward
+        clips, rows = batch.frames_BT.shape
+        projected = 2.0 * clips * rows * sum(p.numel() for p in video.projection.parameters() if p.ndim == 2)
+        return 3 * forward + (3 if self._vectors.trains else 1) * (
+            encoder_flops(video.encoder.config, clips, rows) + projected
+        )
+
+    def evaluate(self) -> Mapping[str, float]:
+        """Losses on held-out clips, and the share of tokens nearer to their own clip than to their partner's.
+
+        `score` is the total loss with its sign turned. Empty where nothing is held out; without the contrastive term
+        nothing of clips is said.
+        """
+        sums = torch.zeros(6, dtype=torch.float64, device=self._ranks.device)
+        with scoring(self.module, self._precision, self._ranks.device):
+            for batch in self._held_out:
+                sums += self._scored(batch)
+        contrastive, told, mlm, labels, nearer, asked = sum_over(sums, self._ranks).tolist()
+        found = {"contrastive": (contrastive, told), "mlm": (mlm, labels), "pair_accuracy": (nearer, asked)}
+        told_of = found if self._loss.contrastive else ("mlm",)
+        means = {name: found[name][0] / found[name][1] for name in told_of if found[name][1]}
+        total = sum(getattr(self._loss, name) * means.get(name, 0.0) for name in ("contrastive", "mlm"))
+        return {"score": -total, **means} if means else {}
+
+    def save(self, folder: Path) -> None:
+        """Write what `training.models.vidlankd.teacher_model.load_teacher` opens."""
+        save_teacher(self.module, self._tokenizer, folder)
+
+    def restore(self, folder: Path) -> None:
+        """Read it back."""
+        load_weights(self.module, folder)
+
+    def header(self) -> str:
+        """One line for the run's header."""
+        text, video = (sum(p.numel() for p in part.parameters()) for part in (self.module.text, self.module.video))
+        trained = "" if self._vectors.trains else ", which is not trained"
+        terms = f"{self._loss.contrastive:g} {self._loss.level} {self._loss.kind} + {self._loss.mlm:g} mlm"
+        return f"{text / 1e6:.1f} M parameters and {video / 1e6:.1f} M for video{trained}; {terms}, {self._precision}"
+
+    def _rows_of(self, batch: ClipTextBatch) -> GlobalRows:
+        weight_N = gather_plain(to_device(batch.weight_B, self._ranks.device), self._ranks)
+        video_id_N = gather_plain(to_device(batch.video_id_B, self._ranks.device), self._ranks)
+        return GlobalRows.of(weight_N, video_id_N, self._loss)
+
+    def _tell_alone(self, every: GlobalRows) -> None:
+        """Say once that a batch has clips and none of another video: such a run trains no video tower."""
+        if self._told_alone or not self._loss.contrastive or not every.weight_N.any() or every.compared_N.any():
+            return
+        self._told_alone = True
+        _log.warning(
+            "all clips of a batch are of one video: nothing to tell them apart from, so its contrastive term is 0; "
+            "if the log says `compared 0` at every step, raise --batch-size or add videos"
+        )
+
+    def _counts(self, batch: ClipTextBatch, compared_B: torch.Tensor) -> torch.Tensor:
+        """What the two terms are means over, in the global batch; at least 1."""
+        valid_BL = to_device(batch.text.valid_BL, self._ranks.device)
+        tokens = contrastive_count(valid_BL, compared_B, self._loss)
+        labels = torch.tensor(float(len(batch.text.labelled()[0])), device=self._ranks.device)
+        return sum_over(torch.stack([tokens, labels]), self._ranks).clamp(min=1)
+
+    def _terms(
+        self, batch: ClipTextBatch, part: slice, mine: int, clips_NH: torch.Tensor, every: GlobalRows
+    ) -> torch.Tensor:
+        """Sums of the contrastive term and of MLM over some rows, [2]."""
+        device, text = self._ranks.device, batch.text.rows(part)
+        chosen_M, labels_M = (to_device(found, device) for found in text.labelled())
+        valid_PL = to_device(text.valid_BL, device)
+        with self._precision.autocast(device):
+            hidden_PLH, logits_MV = self._text(
+                to_device(text.masked_BL, device), valid_PL, chosen_M if self._loss.mlm else None
+            )
+        contrast = mlm = torch.zeros((), device=device)
+        if self._loss.contrastive:
+            rows = slice(mine + part.start, mine + part.stop)
+            contrast = contrastive_sum(hidden_PLH, valid_PL, clips_NH, every, rows, self._loss)
+        if logits_MV is not None:
+            mlm = masked_lm(logits_MV, labels_M, reduction="sum")
+        return torch.stack([contrast, mlm])
+
+    def _differentiate(self, terms: torch.Tensor) -> None:
+        """Gradients are averaged over the ranks afterwards, hence the factor."""
+        weights = torch.tensor([self._loss.contrastive, self._loss.mlm], device=terms.device)
+        ((terms * weights).sum() * self._ranks.world_size).backward()
+
+    def _report(self, shares: torch.Tensor, every: GlobalRows, keys: list[str]) -> StepReport:
+        """The terms over the global batch, or `NonFiniteLoss`."""
+        contrastive, mlm = sum_over(shares, self._ranks).tolist()
+        total = self._loss.contrastive * contrastive + self._loss.mlm * mlm
+        losses = {"contrastive": contrastive, "mlm": mlm}
+        losses = {name: value for name, value in losses.items() if getattr(self._loss, name)}
+        if not torch.isfinite(torch.tensor(total)):
+            raise NonFiniteLoss(losses, keys)
+        return StepReport({**losses, "total": total}, {"compared": float(every.compared_N.mean())})
+
+    def _scored(self, batch: ClipTextBatch) -> torch.Tensor:
+        """Sum and count of both terms, tokens nearer to their own clip and tokens asked; float64 [6]."""
+        device = self._ranks.device
+        text, of = batch.text, (to_device(batch.weight_B, device), to_device(batch.video_id_B, device))
+        chosen_M, labels_M = (to_device(found, device) for found in text.labelled())
+        valid_BL = to_device(text.valid_BL, device)
+        hidden_BLH, logits_MV = _Text(self.module)(to_device(text.masked_BL, device), valid_BL, chosen_M)
+        clips_BH, every = embed(self.module.video, batch, self._precision, device), GlobalRows.of(*of, self._loss)
+        contrast = contrastive_sum(hidden_BLH, valid_BL, clips_BH, every, slice(0, len(batch)), self._loss)
+        told = contrastive_count(valid_BL, every.compared_N, self._loss)
+        mlm = masked_lm(logits_MV, labels_M, reduction="sum")
+        nearer, asked = pairs_told_apart(hidden_BLH, valid_BL, clips_BH, every, self._loss)
+        labels = torch.tensor(len(labels_M), device=device)
+        return torch.stack([value.double() for value in (contrast, told, mlm, labels, nearer, asked)])
+
+
+class _Text(nn.Module):
+    """What of a teacher the text goes through."""
+
+    def __init__(self, model: Teacher) -> None:
+        super().__init__()
+        self.text = model.text
+
+    def forward(
+        self, ids_BL: torch.Tensor, valid_BL: torch.Tensor, chosen_M: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Last hidden states, and logits at chosen positions of the flattened batch."""
+        hidden_BLH = hidden_states(self.text, ids_BL, valid_BL)
+        if chosen_M is None:
+            return hidden_BLH, None
+        return hidden_BLH, mlm_logits(self.text, hidden_BLH.flatten(0, 1)[chosen_M])
+
+
+def _freeze_unused(model: Teacher, loss: TeacherLossSettings) -> None:
+    """What no term goes through is not trained; the largest matrix of MLM's head is the embeddings'."""
+    if not loss.contrastive:
+        model.video.requires_grad_(False)
+    if not loss.mlm:
+        model.text.cls.predictions.transform.requires_grad_(False)
+        model.text.cls.predictions.bias.requires_grad_(False)
+
+
+def _parts(count: int, rows: int) -> Iterator[slice]:
+    for begin in range(0, count, rows):
+        yield slice(begin, min(begin + rows, count))

@@ -1,0 +1,95 @@
+"""Puts the runs of ``train-vidlankd teacher`` and ``student`` together: data, model, task, loop.
+
+Reads top to bottom as what happens; the loop, the checkpoints and the ranks are the engine's (`training.engine`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runtime.errors import UserError
+from training.corpus.block_batches import TextBatches
+from training.engine.compute import choose_precision
+from training.engine.distributed import Ranks
+from training.engine.run_setup import Start, begin, prepare
+from training.models.vidlankd.teacher_model import NoFeatures, build_teacher
+from training.models.vidlankd.text_tokenizer import TextTokenizer
+from training.vidlankd.student.student_task import StudentTask, build_student
+from training.vidlankd.student.teacher_states import Corpus, TeacherStates, open_states
+from training.vidlankd.teacher.clip_text_batches import (
+    ClipTextBatches,
+    HeldOutClips,
+    open_features,
+    open_maker,
+    open_source,
+)
+from training.vidlankd.teacher.teacher_task import TeacherTask
+from training.vidlankd.vidlankd_settings import StudentSettings, TeacherSettings
+
+_SCORED_AT_ONCE = 64
+"""Held-out rows in a batch; of a rank."""
+
+
+def run_teacher(settings: TeacherSettings, output: Path, resume: str) -> int:
+    """Train a teacher on clips, their texts and features.
+
+    Args:
+        settings: the whole tree.
+        output: the run's folder.
+        resume: see `training.engine.training_loop.train`.
+
+    Returns:
+        Exit status.
+
+    Raises:
+        UserError: anything that does not fit, before the first step.
+        NonFiniteLoss: in the middle.
+    """
+    ranks = prepare(settings, output)
+    data, loop = settings.data, settings.loop
+    features = open_features(data) if settings.loss.contrastive else None  # the blind control needs none
+    source = open_source(data, loop.seed)
+    tokenizer = TextTokenizer.from_uri(settings.model.tokenizer)
+    model = build_teacher(settings.model, tokenizer, features or NoFeatures())
+    pin = ranks.device.type == "cuda"
+    maker = open_maker(data, features, tokenizer, settings.model.block, settings.model.max_rows, pin)
+    batches = ClipTextBatches(source, maker, loop.batch_size, data.clips_per_root, ranks)
+    held_out = HeldOutClips.of(data, maker, min(_SCORED_AT_ONCE, loop.batch_size), ranks)
+    task = TeacherTask(model, tokenizer, settings.loss, settings.compute, ranks, held_out or ())
+    scored = f"{len(held_out)} held out" if held_out else "nothing held out: no scores while training"
+    seen = f"features {features.name}" if features else "no features"
+    head = {"model": task.header(), "data": f"{source.num_roots} roots of {' '.join(data.shards)}, {seen}; {scored}"}
+    return begin(Start(settings, output, ranks, task, batches, head), resume)
+
+
+def run_student(settings: StudentSettings, output: Path, resume: str) -> int:
+    """Train a student on tokenised text, with a teacher's states beside it or without; arguments as `run_teacher`'s."""
+    ranks = prepare(settings, output)
+    batches = TextBatches(
+        settings.data,
+        global_batch=settings.loop.batch_size,
+        ranks=ranks,
+        seed=settings.loop.seed,
+        pin=ranks.device.type == "cuda",
+    )
+    tokenizer = batches.tokenizer
+    if batches.length > settings.model.shape.positions:
+        raise UserError(
+            f"model.shape.positions={settings.model.shape.positions}: blocks of the corpus have {batches.length} "
+            "tokens; raise it, or tokenize with shorter blocks"
+        )
+    states = _open_states(settings, batches, ranks)
+    model = build_student(settings.model, settings.loss, tokenizer, states)
+    held_out = batches.held_out(min(_SCORED_AT_ONCE, settings.loop.batch_size))
+    task = StudentTask(
+        model, tokenizer, settings.loss, settings.compute, ranks, states, held_out, seed=settings.loop.seed
+    )
+    corpora = " ".join(settings.data.corpus)
+    head = {"model": task.header(), "data": f"{batches.blocks} blocks of {batches.length} tokens of {corpora}"}
+    return begin(Start(settings, output, ranks, task, batches, head), resume)
+
+
+def _open_states(settings: StudentSettings, batches: TextBatches, ranks: Ranks) -> TeacherStates | None:
+    corpus = Corpus.of(batches, settings.data.masking)
+    precision = choose_precision(settings.compute.precision, ranks.device)
+    return open_states(settings.teacher, corpus, batches.tokenizer, precision, ranks.device)
