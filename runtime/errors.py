@@ -11,6 +11,8 @@ import difflib
 import errno
 from collections.abc import Iterable
 
+from shards.errors import one_line as one_line
+
 
 class UserError(Exception):
     """A mistake in what the user asked for: names the setting, the value and the remedy.

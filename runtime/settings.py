@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeGuard, TypeVar, Union, get_args, get_orig
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from runtime.errors import UserError, nearest
+from runtime.errors import UserError, nearest, one_line
 
 
 class _RuntimeOnly:
@@ -71,10 +71,10 @@ def build(model: type[S], values: Mapping[str, Any], where: str) -> S:
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        raise UserError(_first_line(model, error, where)) from None
+        raise UserError(_refusal(model, error, where)) from None
 
 
-def _first_line(model: type[BaseModel], error: ValidationError, where: str) -> str:
+def _refusal(model: type[BaseModel], error: ValidationError, where: str) -> str:
     first = error.errors(include_url=False)[0]
     names, known = _along(model, first["loc"])
     path = ".".join(name for name in (where, *names) if name != "")
@@ -135,7 +135,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
     try:
         values = _read_yaml(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no UTF-8
-        raise UserError(f"--config {path}: can't be read as YAML ({' '.join(str(error).split())})") from None
+        raise UserError(f"--config {path}: can't be read as YAML ({one_line(error)})") from None
     if not isinstance(values, dict):
         raise UserError(f"--config {path}: must be a mapping of names to settings, found {type(values).__name__}")
     return values

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
-from shards.errors import ShardError
+from shards.errors import ShardError, one_line
 from shards.schema import SCHEMA_VERSION
 from shards.storage.store import Store
 
@@ -91,7 +91,7 @@ def _read(store: Store, name: str, record: type[T]) -> T | None:
     try:
         return record(**json.loads(data))
     except (ValueError, TypeError) as error:
-        raise ShardError(f"{store.path(name)}: damaged ({' '.join(str(error).split())})") from None
+        raise ShardError(f"{store.path(name)}: damaged ({one_line(error)})") from None
 
 
 def _write(store: Store, name: str, values: Mapping[str, Any]) -> None:

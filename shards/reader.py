@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shards.artifact import FOOTER_KEY, Artifact
-from shards.errors import ShardError
+from shards.errors import ShardError, one_line
 from shards.keys import SHARD_DIGITS, shard_name
 from shards.storage.store import Entry, Store
 
@@ -138,4 +138,4 @@ def _with_parquet(store: Store, name: str, action: Callable[[Any], Any], *, whol
         try:
             return action(pq.ParquetFile(opened))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise ShardError(f"{name}: not a readable Parquet file ({' '.join(str(error).split())})") from None
+            raise ShardError(f"{name}: not a readable Parquet file ({one_line(error)})") from None

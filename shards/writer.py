@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shards.artifact import FOOTER_KEY, Artifact, FileFact, table_digest
-from shards.errors import ShardError
+from shards.errors import ShardError, one_line
 from shards.keys import shard_name
 from shards.schema import CAPTIONS, CLIPS, FEATURES, INDEX, LEDGER, SOURCES, TEXT
 from shards.storage.store import Store
@@ -143,7 +143,7 @@ def conform(table: pa.Table, schema: pa.Schema, name: str = "table") -> pa.Table
     try:
         return table.select(schema.names).cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, ValueError) as error:
-        raise ShardError(f"{name}: {' '.join(str(error).split())}") from None
+        raise ShardError(f"{name}: {one_line(error)}") from None
 
 
 def _commit(store: Store, scratch: Path, name: str, table: pa.Table, artifact: Artifact) -> None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import Field
 
-from curation.engines.engine_interface import ImageRef, Seen
+from curation.engines.engine_interface import ImageRef, CaptionResult
 from curation.engines.request_images import UnreadableImage, load
-from runtime.errors import UserError
+from runtime.errors import UserError, one_line
 from runtime.settings import Runtime, Settings
 
 if TYPE_CHECKING:
@@ -63,29 +63,29 @@ class Tagger:
         info = ImageNetInfo()
         self._names = [info.index_to_description(number).split(",")[0] for number in range(info.num_classes())]
 
-    async def caption(self, images: Mapping[str, ImageRef]) -> dict[str, Seen]:
+    async def caption(self, images: Mapping[str, ImageRef]) -> dict[str, CaptionResult]:
         """Name what each image shows: ``espresso (0.84)``, or ``Egyptian cat (0.36), tabby (0.28)``.
 
-        The caption is None where nothing is recognised with enough confidence: doubt is no evidence. `Seen.confidence`
-        is that of the likeliest name in any case. An image that can't be read has `Seen.error`.
+        The caption is None where nothing is recognised with enough confidence: doubt is no evidence. `CaptionResult.confidence`
+        is that of the likeliest name in any case. An image that can't be read has `CaptionResult.error`.
         """
-        seen: dict[str, Seen] = {}
+        seen: dict[str, CaptionResult] = {}
         keys = list(images)
         for first in range(0, len(keys), self._settings.batch):
             some = {key: images[key] for key in keys[first : first + self._settings.batch]}
             seen |= await asyncio.to_thread(self._caption, some)
         return seen
 
-    def _caption(self, images: Mapping[str, ImageRef]) -> dict[str, Seen]:
+    def _caption(self, images: Mapping[str, ImageRef]) -> dict[str, CaptionResult]:
         import torch
 
-        seen: dict[str, Seen] = {}
+        seen: dict[str, CaptionResult] = {}
         inputs: dict[str, Tensor] = {}
         for key, image in images.items():
             try:
                 inputs[key] = _prepared(load(image))
             except UnreadableImage as error:
-                seen[key] = Seen(None, error=str(error))
+                seen[key] = CaptionResult(None, error=str(error))
         if inputs:
             with torch.inference_mode():
                 pixels_BCHW = torch.stack(list(inputs.values())).to(self._settings.device)
@@ -94,13 +94,13 @@ class Tagger:
             seen |= {key: self._said(*row) for key, row in zip(inputs, rows, strict=True)}
         return {key: seen[key] for key in images}
 
-    def _said(self, confidences: Sequence[float], numbers: Sequence[int]) -> Seen:
+    def _said(self, confidences: Sequence[float], numbers: Sequence[int]) -> CaptionResult:
         names = [
             f"{self._names[number]} ({confidence:.2f})"
             for confidence, number in zip(confidences, numbers, strict=True)
             if confidence >= self._settings.threshold
         ]
-        return Seen(", ".join(names) or None, confidence=confidences[0])
+        return CaptionResult(", ".join(names) or None, confidence=confidences[0])
 
 
 def _network(settings: TaggerSettings) -> Any:
@@ -114,7 +114,7 @@ def _network(settings: TaggerSettings) -> Any:
     try:
         network.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
     except Exception as error:  # whatever unpickling a foreign file may raise
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise UserError(f"tagger model {settings.model!r}: no weights of EfficientNet-lite0 ({reason})") from None
     return network.eval().to(settings.device)
 

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from curation.engines.engine_interface import Heard
-from runtime.errors import MachineError, UserError
+from runtime.errors import MachineError, UserError, one_line
 from runtime.settings import Runtime, Settings
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Recognizer:
                 path, device=settings.device, compute_type=settings.compute_type, cpu_threads=settings.cpu_threads
             )
         except (ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise UserError(
                 f"asr: {settings.model.partition('#')[0]} can't be loaded with compute_type={settings.compute_type!r} "
                 f"on device={settings.device!r} ({reason})"
@@ -105,7 +105,7 @@ class Recognizer:
             )
             words = tuple(self._words(segments))
         except RuntimeError as error:
-            raise MachineError(f"speech recognition: {' '.join(str(error).split())}") from error
+            raise MachineError(f"speech recognition: {one_line(error)}") from error
         heard = bool(words)
         return Heard(
             words=words,

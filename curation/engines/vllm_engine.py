@@ -20,7 +20,7 @@ from curation.engines.chat_messages import PLAIN_TEMPLATE, answer_text, chat, ha
 from curation.engines.engine_interface import Answer, Request, Usage
 from curation.engines.event_loop_thread import BackgroundLoop
 from curation.engines.vllm_settings import VllmSettings, check_arguments, engine_arguments, environment
-from runtime.errors import MachineError, UserError, is_machine_fault
+from runtime.errors import MachineError, UserError, is_machine_fault, one_line
 from runtime.log import get_logger
 from runtime.models.model_uri import resolve
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 RESTARTS: Final = 3
 """How often one call of `VllmEngine.generate` starts a dead engine again before it gives up."""
 _WAIT_BEFORE_RESTART: Final = 2.0
-_LONGEST_MESSAGE: Final = 200
 
 log = get_logger(__name__)
 
@@ -153,13 +152,13 @@ class VllmEngine:
             raise _EngineLost("its process ended") from error
         except VLLMClientError as error:
             too_long = getattr(error, "parameter", None) in ("input_tokens", "input_text")
-            return Answer(request.key, error="too_long" if too_long else f"refused: {_one_line(error)}")
+            return Answer(request.key, error="too_long" if too_long else f"refused: {one_line(error)}")
         except Exception as error:
             if engine.errored:
-                raise _EngineLost(_one_line(error)) from error
+                raise _EngineLost(one_line(error)) from error
             if is_machine_fault(error):
                 raise
-            return Answer(request.key, error=f"refused: {_one_line(error)}")
+            return Answer(request.key, error=f"refused: {one_line(error)}")
 
     async def _complete(self, engine: Any, request: Request) -> Answer:
         parts = [
@@ -209,14 +208,14 @@ class VllmEngine:
             await self._render(self._engine, chat(probe, []))
             return True
         except Exception as error:
-            log.debug("no system role: %s", _one_line(error))
+            log.debug("no system role: %s", one_line(error))
         try:
             await self._render(self._engine, chat(probe, [], system_role=False))
             return False
         except Exception as error:
             self._engine.shutdown()
             raise UserError(
-                f"model={self._settings.model!r}: its chat template fails ({_one_line(error)}); set chat_template"
+                f"model={self._settings.model!r}: its chat template fails ({one_line(error)}); set chat_template"
             ) from error
 
 
@@ -245,10 +244,10 @@ def _start(settings: VllmSettings, path: str) -> Any:
             # As for offline use, vLLM's defaults favour throughput over the time to a first token.
             return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments), usage_context=UsageContext.LLM_CLASS)
         except (ValueError, TypeError, NotImplementedError) as error:
-            raise UserError(f"model={settings.model!r}: vLLM can't serve it: {_one_line(error)}") from error
+            raise UserError(f"model={settings.model!r}: vLLM can't serve it: {one_line(error)}") from error
         except (RuntimeError, OSError) as error:
             raise MachineError(
-                f"model {settings.model}: vLLM did not start ({_one_line(error)}); its own lines above say why"
+                f"model {settings.model}: vLLM did not start ({one_line(error)}); its own lines above say why"
             ) from error
 
 
@@ -273,10 +272,6 @@ def _answer_of(request: Request, output: RequestOutput) -> Answer:
     elif first.finish_reason == "length" and request.schema:
         error = "length"
     return Answer(request.key, text, error, len(output.prompt_token_ids or ()), len(first.token_ids))
-
-
-def _one_line(error: BaseException) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:_LONGEST_MESSAGE]
 
 
 async def _nothing() -> None:

@@ -23,7 +23,7 @@ from curation.media.download.downloader import Download, DownloadSettings, downl
 from curation.media.video_to_clips import SourceRow, Tools, VideoClips, VideoSettings, make_clips
 from curation.sources.ledger import SourceFailed, SourceFiltered
 from runtime.attempts import DEATHS_ALLOWED, Attempts
-from runtime.errors import is_machine_fault
+from runtime.errors import is_machine_fault, one_line
 from runtime.log import get_logger
 from runtime.ray_runner.progress import report
 from runtime.ray_runner.stage import Service, ShardResult
@@ -106,7 +106,7 @@ class MediaWorker:
         except Exception as error:
             if not is_machine_fault(error):
                 raise
-            return ShardResult(fatal=f"media {shard_name(shard)}: {' '.join(str(error).split())}")
+            return ShardResult(fatal=f"media {shard_name(shard)}: {one_line(error)}")
         return ShardResult(counts)
 
     def _make(self, number: int) -> dict[str, float]:
@@ -157,7 +157,7 @@ class MediaWorker:
             if is_machine_fault(error):
                 raise
             _log.exception("source %s", row.video_id)
-            end = _End("failed", "internal", f"{type(error).__name__}: {' '.join(str(error).split())}")
+            end = _End("failed", "internal", one_line(error, named=True))
         finally:
             shutil.rmtree(place, ignore_errors=True)
         return _ledger_row(row, end, time.monotonic() - began)

@@ -1,7 +1,7 @@
-"""Lists of sources in files: txt (one a line), csv, jsonl, parquet with a column ``url``.
+"""Reads lists of sources: ``.txt`` (one source a line), ``.csv``, ``.jsonl`` and ``.parquet`` with a column ``url``.
 
-Every other column is carried along to each clip's facts; ``start`` and ``end`` (seconds, or ``hh:mm:ss``) ask for a
-span of the video. An entry that can't be understood ends the command, with file, line and value: nothing is guessed.
+The columns ``start`` and ``end`` (seconds, or ``hh:mm:ss``) select a span of the video. Every other column is carried
+along to each clip's facts. An invalid entry ends the command with its file, line and value.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import csv
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from runtime.errors import UserError, nearest
+from runtime.errors import UserError, nearest, one_line
 
 MANIFEST_SUFFIXES: Final = (".txt", ".csv", ".jsonl", ".parquet")
 
@@ -26,7 +26,7 @@ _CLOCK: Final = re.compile(r"(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:\.\d*)?)")
 
 
 @dataclass(frozen=True)
-class Entry:
+class ManifestEntry:
     """One line of a manifest."""
 
     where: str
@@ -34,19 +34,30 @@ class Entry:
     url: str
     """A URL, or a path (relative to the manifest), as written."""
     start: float | None = None
+    """Start of the span in seconds; None: the start of the video."""
     end: float | None = None
-    carried: Mapping[str, Any] = field(default_factory=dict)
+    """End of the span in seconds; None: the end of the video."""
+    carried: Mapping[str, object] = field(default_factory=dict)
+    """The other columns."""
 
 
-def read_manifest(path: Path) -> list[Entry]:
-    """Read a manifest by its suffix (`MANIFEST_SUFFIXES`).
+class _ManifestRow(NamedTuple):
+    """One row of a manifest before it is validated."""
+
+    where: str
+    """File and line, for messages."""
+    values: Mapping[str, object]
+
+
+def read_manifest(path: Path) -> list[ManifestEntry]:
+    """Read a manifest; its suffix (one of `MANIFEST_SUFFIXES`) decides the format.
 
     Raises:
-        UserError: it can't be read, has no column ``url``, or holds an entry that can't be understood.
+        UserError: the file can't be read, has no column ``url``, or holds an invalid entry.
     """
     readers = {".txt": _txt, ".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
     try:
-        return [_entry(where, row) for where, row in readers[path.suffix.lower()](path)]
+        return [_entry(row) for row in readers[path.suffix.lower()](path)]
     except OSError as error:
         raise UserError(f"--input {path}: can't be read ({error.strerror or error})") from None
     except UnicodeDecodeError as error:
@@ -54,10 +65,10 @@ def read_manifest(path: Path) -> list[Entry]:
 
 
 def seconds(value: Any) -> float | None:
-    """A time from a manifest in seconds: a number, ``90.5``, ``1:30``, ``00:01:30.5``; None where there is none.
+    """Return a time of a manifest in seconds: from a number, ``90.5``, ``1:30`` or ``00:01:30.5``; None if it is empty.
 
     Raises:
-        ValueError: it is neither, or below zero.
+        ValueError: the value is not a time, or is negative.
     """
     if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
         return None
@@ -66,18 +77,18 @@ def seconds(value: Any) -> float | None:
         return int(clock[1] or 0) * 3600 + int(clock[2]) * 60 + float(clock[3])
     number = math.nan if isinstance(value, bool) else float(value)
     if not (math.isfinite(number) and number >= 0):
-        raise ValueError(f"{value!r} is no time")
+        raise ValueError(f"{value!r} is not a time")
     return number
 
 
-def _txt(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _txt(path: Path) -> Iterator[_ManifestRow]:
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
         text = line.strip()
         if text and not text.startswith("#"):
-            yield f"{path}, line {number}", {"url": text}
+            yield _ManifestRow(f"{path}, line {number}", {"url": text})
 
 
-def _csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _csv(path: Path) -> Iterator[_ManifestRow]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, restkey="")
         _check_columns(path, reader.fieldnames or ())
@@ -86,12 +97,12 @@ def _csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 where = f"{path}, line {reader.line_num}"
                 if "" in row:
                     raise UserError(f"--input {where}: more values than columns ({row['']!r})")
-                yield where, dict(row)
+                yield _ManifestRow(where, dict(row))
         except csv.Error as error:
             raise UserError(f"--input {path}, line {reader.line_num}: is not CSV ({error})") from None
 
 
-def _jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _jsonl(path: Path) -> Iterator[_ManifestRow]:
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
         if not line.strip():
             continue
@@ -102,25 +113,26 @@ def _jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             raise UserError(f"--input {where}: is not JSON ({error})") from None
         if not isinstance(row, dict):
             raise UserError(f"--input {where}: must be an object with a url, found {line.strip()[:80]!r}")
-        yield where, row
+        yield _ManifestRow(where, row)
 
 
-def _parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _parquet(path: Path) -> Iterator[_ManifestRow]:
     try:
         table = pq.read_table(path)
     except pa.ArrowException as error:
-        raise UserError(f"--input {path}: is not Parquet ({' '.join(str(error).split())})") from None
+        raise UserError(f"--input {path}: is not Parquet ({one_line(error)})") from None
     _check_columns(path, table.column_names)
     for number, row in enumerate(table.to_pylist(), 1):
-        yield f"{path}, row {number}", row
+        yield _ManifestRow(f"{path}, row {number}", row)
 
 
-def _check_columns(path: Path, names: Any) -> None:
+def _check_columns(path: Path, names: Collection[str]) -> None:
     if "url" not in names:
         raise UserError(f"--input {path}: has no column 'url'{nearest('url', names)}")
 
 
-def _entry(where: str, row: dict[str, Any]) -> Entry:
+def _entry(line: _ManifestRow) -> ManifestEntry:
+    where, row = line
     url = row.get("url")
     if not isinstance(url, str) or not url.strip():
         raise UserError(f"--input {where}: url={url!r}: must be a URL or a path")
@@ -128,18 +140,18 @@ def _entry(where: str, row: dict[str, Any]) -> Entry:
     if end is not None and end <= (start or 0.0):
         raise UserError(f"--input {where}: end={row['end']!r}: must be later than start={row.get('start')!r}")
     carried = {str(name): _plain(value) for name, value in row.items() if name not in ("url", "start", "end")}
-    return Entry(where, url.strip(), start, end, carried)
+    return ManifestEntry(where, url.strip(), start, end, carried)
 
 
-def _time(where: str, name: str, value: Any) -> float | None:
+def _time(where: str, name: str, value: object) -> float | None:
     try:
         return seconds(value)
     except (TypeError, ValueError):
         raise UserError(f"--input {where}: {name}={value!r}: must be seconds or hh:mm:ss") from None
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON can hold it; dates, decimals and bytes as text, no number where there is none."""
+def _plain(value: object) -> object:
+    """Convert a value to one that JSON can hold: dates, decimals and bytes become text, NaN and infinity None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

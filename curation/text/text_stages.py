@@ -23,7 +23,7 @@ from curation.engines.engine_registry import EngineSettings
 from curation.filters.clip_filters import FilterSettings
 from curation.text.rewriter import Rewriter, RewriteSettings
 from curation.text.text_rows import Layer, ModelNames, caption_row, clip_texts, keyframe_place, text_row
-from runtime.errors import UserError, is_machine_fault
+from runtime.errors import UserError, is_machine_fault, one_line
 from runtime.models.model_uri import ModelURI, revision_of
 from runtime.ray_runner.stage import Service, ShardResult
 from runtime.settings import content_hash
@@ -195,11 +195,7 @@ async def _guarded(what: str, make: Callable[[int], Awaitable[Mapping[str, float
     except Exception as error:
         if not (isinstance(error, UserError | ShardError | OSError) or is_machine_fault(error)):
             raise
-        return ShardResult(fatal=f"{what}: {_one_line(error)}")
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+        return ShardResult(fatal=f"{what}: {one_line(error)}")
 
 
 def _commit(

@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from runtime.errors import UserError
+from runtime.errors import UserError, one_line
 from shards.storage.store import Store
 
 
@@ -37,4 +37,4 @@ def select(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequen
         names = [column[0] for column in result.description]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
     except duckdb.Error as error:
-        raise UserError(f"the query was refused: {' '.join(str(error).split())[:300]}") from None
+        raise UserError(f"the query was refused: {one_line(error)}") from None

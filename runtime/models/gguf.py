@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runtime.errors import UserError
+from runtime.errors import UserError, one_line
 
 
 def convert(gguf: Path, folder: Path) -> None:
@@ -26,7 +26,7 @@ def convert(gguf: Path, folder: Path) -> None:
         )
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     except (ValueError, KeyError, NotImplementedError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise UserError(f"model {gguf.name}: transformers can't read this GGUF file ({reason})") from None
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

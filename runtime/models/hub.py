@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runtime.errors import UserError
+from runtime.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelInfo
@@ -93,5 +93,5 @@ def _told(uri: str) -> Iterator[None]:
             "check the network, or name a copy as path:///folder"
         ) from None
     except HfHubHTTPError as error:
-        reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
-        raise UserError(f"model {uri!r}: {reason.strip()}; check name and revision") from None
+        reason = one_line(error, keep="last")
+        raise UserError(f"model {uri!r}: {reason}; check name and revision") from None

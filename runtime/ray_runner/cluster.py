@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import psutil
 
-from runtime.errors import MachineError, UserError
+from runtime.errors import MachineError, UserError, one_line
 from runtime.log import LEVEL_VARIABLE, get_logger
 from runtime.ray_runner.placement import Node
 from runtime.ray_runner.process_reaper import watch
@@ -164,13 +164,13 @@ def _start(settings: ClusterSettings) -> Cluster:
     try:
         _init_local(settings, folder)
     except Exception as error:  # Ray raises this very class where its node takes longer than half a minute
-        log.warning("Ray did not start (%s); trying once more", _first_line(error))
+        log.warning("Ray did not start (%s); trying once more", one_line(error, keep="first"))
         _kill(_children() - before)
         try:
             _init_local(settings, folder)
         except Exception as again:
             _kill(_children() - before)
-            raise MachineError(f"Ray can't be started in {folder}: {_first_line(again)}") from again
+            raise MachineError(f"Ray can't be started in {folder}: {one_line(again, keep='first')}") from again
     keep_exit_statuses()
     return Cluster(_nodes(), folder, warden=watch(child.pid for child in _children() - before))
 
@@ -239,7 +239,7 @@ def _join(settings: ClusterSettings) -> Cluster:
         with _native_silence():
             ray.init(address=address, **_common())
     except (ConnectionError, OSError, RuntimeError, ValueError, TimeoutError) as error:
-        raise UserError(f"{where}: can't join this Ray cluster ({_first_line(error)})") from None
+        raise UserError(f"{where}: can't join this Ray cluster ({one_line(error, keep='first')})") from None
     keep_exit_statuses()
     return Cluster(_nodes())
 
@@ -256,8 +256,3 @@ def _knock(address: str, where: str) -> None:
             f"{where}: no Ray cluster answers there ({error.strerror or error}); start one with `ray start --head`, "
             "or leave the option out to run in this process"
         ) from None
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from runtime.errors import MachineError, UserError
+from runtime.errors import MachineError, UserError, one_line
 from runtime.ray_runner.cluster import Cluster, ClusterSettings, connected
 from runtime.ray_runner.coordinator import Done, Meter, News
 from runtime.ray_runner.placement import Group, Node, place
 from runtime.ray_runner.progress import Board
 from runtime.ray_runner.progress_view import Display, announce, display
 from runtime.ray_runner.ray_node import START_SECONDS
-from runtime.ray_runner.services import ServicePool, one_line
+from runtime.ray_runner.services import ServicePool
 from runtime.ray_runner.stage import ServiceSpec, ShardResult, StageSpec
 from runtime.ray_runner.stage_worker import Row
 
@@ -170,7 +170,7 @@ class _Run:
             self._watch(flow, meter, pools)
             self._check_complete(stages)
         except ray.exceptions.RayError as error:
-            raise _Stop(f"Ray gave up: {one_line(error)}") from error
+            raise _Stop(f"Ray gave up: {one_line(error, keep='last', named=True)}") from error
         finally:
             self._end_group(flow, pools, meter)
 
@@ -273,7 +273,7 @@ def _news(meter: Any) -> News:
     try:
         return ray.get(meter.news.remote(), timeout=START_SECONDS)  # the first call waits for its process too
     except ray.exceptions.RayError as error:
-        raise MachineError(f"Ray does not answer any more: {one_line(error)}") from None
+        raise MachineError(f"Ray does not answer any more: {one_line(error, keep='last', named=True)}") from None
 
 
 class _Interrupt:

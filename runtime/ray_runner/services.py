@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-from runtime.errors import MachineError, UserError, is_machine_fault
+from runtime.errors import MachineError, UserError, is_machine_fault, one_line
 from runtime.ray_runner.cluster import keep_exit_statuses
 from runtime.ray_runner.coordinator import Beat, Clock
 from runtime.ray_runner.stage import ServiceSpec
@@ -138,11 +138,12 @@ class RayService:
     def _plain(self, error: Exception) -> Exception:
         import ray
 
+        said = one_line(error, keep="last", named=True)
         if isinstance(error, ray.exceptions.RayTaskError):
             cause = error.cause
-            return cause if isinstance(cause, Exception) else MachineError(f"service {self._name}: {one_line(error)}")
+            return cause if isinstance(cause, Exception) else MachineError(f"service {self._name}: {said}")
         return MachineError(
-            f"service {self._name}: its process died {RESTARTS + 1} times, for good ({one_line(error)}); "
+            f"service {self._name}: its process died {RESTARTS + 1} times, for good ({said}); "
             "look for its last words in Ray's logs, often memory"
         )
 
@@ -187,7 +188,9 @@ class ServicePool:
             try:
                 failure = ray.get(ref)
             except ray.exceptions.RayError as error:
-                raise MachineError(f"service {self.name}: can't be started ({one_line(error)})") from None
+                raise MachineError(
+                    f"service {self.name}: can't be started ({one_line(error, keep='last', named=True)})"
+                ) from None
             if failure is not None:
                 raise failure.raised()
 
@@ -210,11 +213,4 @@ def failure_of(what: str, error: BaseException) -> ServiceFailure:
     if isinstance(error, MachineError):
         return ServiceFailure(str(error), users=False)
     kind = "this machine can't go on" if is_machine_fault(error) else "can't be started"
-    return ServiceFailure(f"{what}: {kind} ({one_line(error)})", users=False)
-
-
-def one_line(error: BaseException) -> str:
-    """Type and last telling line of an error, whatever its length."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[-1] if lines else ""
-    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
+    return ServiceFailure(f"{what}: {kind} ({one_line(error, keep='last', named=True)})", users=False)

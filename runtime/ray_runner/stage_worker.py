@@ -19,11 +19,11 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from runtime.errors import MachineError, UserError, is_machine_fault
+from runtime.errors import MachineError, UserError, is_machine_fault, one_line
 from runtime.ray_runner import progress
 from runtime.ray_runner.cluster import keep_exit_statuses
 from runtime.ray_runner.coordinator import Beat, Clock, Counts, Done, Order
-from runtime.ray_runner.services import failure_of, one_line
+from runtime.ray_runner.services import failure_of
 from runtime.ray_runner.stage import Service, ShardResult, Worker
 
 BEAT_SECONDS: Final = 2.0
@@ -167,7 +167,7 @@ def failed(stage: str, shard: int, error: BaseException) -> Done:
         return Done(stage, shard, {}, f"{where}: {error}")
     trace = "".join(traceback.format_exception(error))
     kind = "this machine can't go on" if is_machine_fault(error) else "unexpected"
-    return Done(stage, shard, {}, f"{where}: {kind} ({one_line(error)})", trace)
+    return Done(stage, shard, {}, f"{where}: {kind} ({one_line(error, keep='last', named=True)})", trace)
 
 
 def _add(live: Counts, counts: Mapping[str, float]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from shards.artifact import FileFact
 from shards.checks.check_rows import Row
-from shards.errors import ShardError
+from shards.errors import ShardError, one_line
 from shards.keys import ClipKey
 from shards.storage.store import Entry, Store
 from shards.storage.tar import Member, members, read_span, sha256
@@ -203,6 +203,6 @@ def still_problems(store: Store, tar: str) -> Iterator[str]:
                 with Image.open(data, formats=["JPEG"]) as image:
                     image.load()
             except (UnidentifiedImageError, OSError, ValueError) as error:
-                yield f"{member.name}: does not decode ({' '.join(str(error).split())})"
+                yield f"{member.name}: does not decode ({one_line(error)})"
     except (ShardError, FileNotFoundError):
         return  # the members themselves are `keyframe_times`' to report

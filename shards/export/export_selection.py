@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 import pyarrow as pa
 
-from shards.errors import ShardError
+from shards.errors import ShardError, one_line
 from shards.keys import shard_name
 from shards.reader import read_table
 from shards.schema import TEXT
@@ -132,5 +132,5 @@ def _keys_where(table: pa.Table, where: str | None) -> set[str]:
         try:
             found = connection.execute(f"select key from clips where ({where})").fetchall()  # noqa: S608 - the user's own SQL over one table, shut off from files and network
         except duckdb.Error as error:
-            raise ShardError(f"--where {where!r}: {str(error).splitlines()[0]}") from None
+            raise ShardError(f"--where {where!r}: {one_line(error, keep='first')}") from None
     return {key for (key,) in found}

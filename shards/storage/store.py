@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
-from shards.errors import ShardError
+from shards.errors import ShardError, one_line
 
 _LEFTOVER = ".tmp-"
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}  # file systems without them
@@ -277,7 +277,7 @@ def remote_filesystem(url: str) -> tuple[Any, str]:
     try:
         filesystem, base = url_to_fs(url, use_listings_cache=False)
     except (ImportError, OSError, ValueError) as error:
-        raise ShardError(f"{url}: {error}".splitlines()[0]) from None
+        raise ShardError(f"{url}: {one_line(error, keep='first')}") from None
     return filesystem, str(base).rstrip("/")
 
 

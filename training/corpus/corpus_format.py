@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from runtime.errors import UserError, is_machine_fault, nearest
+from runtime.errors import UserError, is_machine_fault, nearest, one_line
 
 DAMAGED_PARQUET: Final = (pa.ArrowException, OSError, UnicodeDecodeError)
 """What the Parquet library raises on a damaged file; goes through `raise_damaged`."""
@@ -83,7 +83,7 @@ def raise_damaged(error: Exception, path: str, what: str) -> NoReturn:
     """
     if is_machine_fault(error):
         raise error
-    said = " ".join(str(error).split())[:200]
+    said = one_line(error)
     raise UserError(f"--corpus {path}: {what} ({said}); fetch it again") from None
 
 

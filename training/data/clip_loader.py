@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from runtime.errors import MachineError, UserError
+from runtime.errors import MachineError, UserError, one_line
 from runtime.log import get_logger
 from runtime.settings import content_hash
 from training.data.batch_order import Ranked, RootOrder
@@ -220,7 +220,7 @@ def _made(
     except (RuntimeError, EOFError, ConnectionError) as error:  # the latter two: gone while it handed a tensor over
         if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
-        said = (str(error) or type(error).__name__).splitlines()[0]
+        said = one_line(error, keep="first")
         raise MachineError(f"a decoding worker died, most likely for want of memory ({said})") from None
     finally:
         if workers:

@@ -25,10 +25,10 @@ from typing import Any, Final
 import torch
 from safetensors import SafetensorError
 
-from runtime.errors import MachineError, UserError
+from runtime.errors import MachineError, UserError, one_line
 from runtime.log import get_logger
-from training.engine.compute import set_random_state
-from training.engine.training_task import Task
+from training.engine.random_state import set_random_state
+from training.engine.training_task import TrainingTask
 
 FOLDER: Final = "checkpoints"
 BEST: Final = "best"
@@ -54,7 +54,7 @@ class RunIdentity:
 
 
 @dataclass(frozen=True)
-class Record:
+class CheckpointRecord:
     """``checkpoint.json``."""
 
     step: int
@@ -71,7 +71,12 @@ class CutShort(UserError):
 
 
 def save_checkpoint(
-    run: Path, task: Task, optimizer: torch.optim.Optimizer, random_states: list[Any], record: Record, keep: int
+    run: Path,
+    task: TrainingTask,
+    optimizer: torch.optim.Optimizer,
+    random_states: list[Any],
+    record: CheckpointRecord,
+    keep: int,
 ) -> Path:
     """Write a checkpoint and remove all but the last `keep`; on rank 0 only.
 
@@ -79,7 +84,7 @@ def save_checkpoint(
         run: the run's folder.
         task: what is trained.
         optimizer: its state is saved whole.
-        random_states: `compute.random_state()` of every rank, in order.
+        random_states: `random_state()` of every rank, in order.
         record: `files` is filled in here.
         keep: checkpoints that stay.
 
@@ -101,7 +106,7 @@ def save_checkpoint(
     return folder
 
 
-def save_best(run: Path, task: Task, facts: Mapping[str, Any]) -> None:
+def save_best(run: Path, task: TrainingTask, facts: Mapping[str, Any]) -> None:
     """Replace ``RUN/best`` by the task's files as they are now, with `facts` (step, scores) in ``score.json``.
 
     Raises:
@@ -142,7 +147,7 @@ def newest(run: Path) -> Path | None:
     return None
 
 
-def read_record(folder: Path) -> Record:
+def read_record(folder: Path) -> CheckpointRecord:
     """The record of a checkpoint, after a look at the size of each of its files.
 
     Raises:
@@ -155,7 +160,7 @@ def read_record(folder: Path) -> Record:
         if values["format"] != _FORMAT:
             raise UserError(f"--resume {folder}: checkpoint format {values['format']}, this version reads {_FORMAT}")
         identity = RunIdentity(**values.pop("identity"))
-        record = Record(identity=identity, **values)
+        record = CheckpointRecord(identity=identity, **values)
     except (FileNotFoundError, NotADirectoryError):
         raise CutShort(f"--resume {folder}: no {_RECORD}; name a folder step-… of a run") from None
     except OSError as error:
@@ -169,7 +174,9 @@ def read_record(folder: Path) -> Record:
     return record
 
 
-def restore(folder: Path, record: Record, task: Task, optimizer: torch.optim.Optimizer, rank: int) -> None:
+def restore(
+    folder: Path, record: CheckpointRecord, task: TrainingTask, optimizer: torch.optim.Optimizer, rank: int
+) -> None:
     """Bring task, optimizer and this rank's random state to where the checkpoint was written.
 
     Raises:
@@ -215,7 +222,7 @@ def best_score(run: Path, best_by: str) -> float | None:
         return None
 
 
-def check_same_run(folder: Path, record: Record, now: RunIdentity) -> None:
+def check_same_run(folder: Path, record: CheckpointRecord, now: RunIdentity) -> None:
     """Refuse to go on where the order of the data or the meaning of a step would change.
 
     Raises:
@@ -281,7 +288,7 @@ def _write_state(path: Path, values: Mapping[str, Any]) -> None:
     try:
         torch.save(values, path)
     except RuntimeError as fault:  # what torch's writer makes of a full disk
-        raise OSError(f"the disk is full or gone: {str(fault).splitlines()[0]}") from fault
+        raise OSError(f"the disk is full or gone: {one_line(fault, keep='first')}") from fault
     with path.open("rb") as stream:
         os.fsync(stream.fileno())
 

@@ -18,7 +18,8 @@ from typing import Any, Final, TypeVar
 import torch
 import torch.distributed as dist
 
-from runtime.errors import MachineError, UserError
+from runtime.errors import MachineError, UserError, one_line
+from training.engine.device import choose_device
 
 TIMEOUT: Final = timedelta(minutes=30)
 """How long a rank waits for the others; evaluation and checkpoints on rank 0 lie within it."""
@@ -55,7 +56,7 @@ def init_ranks(device: str | None = None) -> Ranks:
         MachineError: the other ranks can't be reached.
     """
     rank, world_size, local_rank = _from_environment(os.environ)
-    chosen, why = _choose_device(device, local_rank, world_size)
+    chosen, why = choose_device(device, local_rank, world_size)
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
     if world_size > 1:
@@ -161,37 +162,6 @@ def _from_environment(environment: Mapping[str, str]) -> tuple[int, int, int]:
     return rank, world_size, local_rank
 
 
-def _choose_device(asked: str | None, local_rank: int, world_size: int) -> tuple[torch.device, str]:
-    """The device of this rank and one phrase of why."""
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if asked is None and count == 0:
-        return torch.device("cpu"), "cpu: PyTorch finds no CUDA device"
-    reason = "found" if asked is None else "asked for"
-    device = _parse(asked or "cuda")
-    if device.type == "cpu":
-        return device, f"cpu: {reason}"
-    numbered = asked is not None and ":" in asked
-    if numbered and world_size > 1:
-        raise UserError(f"device={asked}: with several ranks each takes the GPU of its local rank; write device=cuda")
-    index = device.index if numbered else local_rank
-    if index >= count:
-        raise UserError(
-            f"device={asked or 'cuda'}: GPU {index} is wanted (LOCAL_RANK={local_rank}) and this machine has {count}; "
-            "start at most that many ranks a machine, or take device=cpu"
-        )
-    return torch.device("cuda", index), f"cuda:{index} ({torch.cuda.get_device_name(index)}): {reason}"
-
-
-def _parse(asked: str) -> torch.device:
-    try:
-        device = torch.device(asked)
-    except RuntimeError:
-        raise UserError(f"device={asked}: must be cpu, cuda or cuda:N") from None
-    if device.type not in ("cpu", "cuda"):
-        raise UserError(f"device={asked}: must be cpu, cuda or cuda:N")
-    return device
-
-
 def _meet(device: torch.device) -> None:
     backend = "nccl" if device.type == "cuda" else "gloo"
     bound = device if device.type == "cuda" else None
@@ -199,5 +169,5 @@ def _meet(device: torch.device) -> None:
         dist.init_process_group(backend, timeout=TIMEOUT, device_id=bound)
     except (ValueError, RuntimeError) as error:
         where = f"{os.environ.get('MASTER_ADDR', '(unset)')}:{os.environ.get('MASTER_PORT', '(unset)')}"
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        text = one_line(error, keep="first")
         raise MachineError(f"the other ranks can't be reached at MASTER_ADDR:MASTER_PORT={where}: {text}") from error

@@ -27,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 
 from runtime.attempts import DEATHS_ALLOWED, Attempts
-from runtime.errors import MachineError, UserError, is_machine_fault
+from runtime.errors import MachineError, UserError, is_machine_fault, one_line
 from runtime.ray_runner.progress import FAILED, report
 from runtime.ray_runner.stage import Service, ShardResult
 from shards.artifact import FileFact
@@ -125,7 +125,7 @@ class FeaturesWorker:
         except Exception as error:
             if not (isinstance(error, UserError | ShardError | OSError) or is_machine_fault(error)):
                 raise
-            return ShardResult(fatal=f"features {shard_name(shard)}: {' '.join(str(error).split())}")
+            return ShardResult(fatal=f"features {shard_name(shard)}: {one_line(error)}")
 
     def _make(self, shard: int) -> dict[str, float]:
         stem, media = shard_name(shard), f"media/{shard_name(shard)}.parquet"

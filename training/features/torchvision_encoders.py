@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torchvision.models import WeightsEnum, get_model, get_model_weights
 
-from runtime.errors import UserError
+from runtime.errors import UserError, one_line
 from runtime.models import model_uri
 from training.data.decoding.clip_decoder import Frame
 from training.features.frame_preprocessing import autocast, cropped, normalised, scaled
@@ -121,7 +121,9 @@ def _load(model: nn.Module, name: str, weights: str) -> None:
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        raise UserError(f"weights.{name}={weights!r}: not weights of {name} ({_first_line(error)})") from None
+        raise UserError(
+            f"weights.{name}={weights!r}: not weights of {name} ({one_line(error, keep='first')})"
+        ) from None
 
 
 def _fetched(name: str) -> dict[str, Any]:
@@ -133,8 +135,8 @@ def _fetched(name: str) -> dict[str, Any]:
         )
     except (URLError, OSError, RuntimeError) as error:
         raise UserError(
-            f"weights.{name}='default': {own.url} can't be fetched ({_first_line(error)}); check the network, "
-            f"or copy the file and set weights.{name}=path:///folder/{PurePosixPath(own.url).name}"
+            f"weights.{name}='default': {own.url} can't be fetched ({one_line(error, keep='first')}); check the "
+            f"network, or copy the file and set weights.{name}=path:///folder/{PurePosixPath(own.url).name}"
         ) from None
     return state
 
@@ -149,9 +151,6 @@ def _read(name: str, weights: str) -> dict[str, Any]:
         state = state.get("state_dict", state) if isinstance(state, dict) else {}
         return {key.removeprefix("module."): value for key, value in state.items()}
     except (*_DAMAGE, SafetensorError, UnpicklingError, EOFError) as error:
-        raise UserError(f"weights.{name}={weights!r}: can't be read as weights ({_first_line(error)})") from None
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]
+        raise UserError(
+            f"weights.{name}={weights!r}: can't be read as weights ({one_line(error, keep='first')})"
+        ) from None

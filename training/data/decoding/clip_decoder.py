@@ -16,7 +16,7 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from runtime.errors import is_machine_fault
+from runtime.errors import is_machine_fault, one_line
 from runtime.untrusted_media import MAX_PIXELS
 from training.data.decoding.frame_sampling import frames_of_clip
 from training.data.decoding.packet_index import Video, open_video
@@ -109,7 +109,7 @@ def damage_told() -> Iterator[None]:
     except (av.FFmpegError, ValueError, IndexError, TypeError, ArithmeticError) as error:
         if is_machine_fault(error):
             raise
-        raise ClipFailed("undecodable", f"{type(error).__name__}: {error}") from None
+        raise ClipFailed("undecodable", one_line(error, named=True)) from None
 
 
 def _choose(video: Video, start: float, end: float, frames: int, snap: bool) -> NDArray[np.int64] | ClipFailed:

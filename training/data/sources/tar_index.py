@@ -20,7 +20,7 @@ from typing import IO, Any, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from runtime.errors import MachineError, UserError, is_machine_fault
+from runtime.errors import MachineError, UserError, is_machine_fault, one_line
 from runtime.settings import content_hash
 from shards.errors import ShardError
 from shards.storage.store import remote_filesystem
@@ -106,7 +106,7 @@ def index_tar(url: str, folder: Path) -> TarFacts:
     except (OSError, ValueError) as error:  # the latter: a web server that gives no parts of files
         if is_machine_fault(error):
             raise MachineError(f"--shards {url}: {error}") from None
-        said = (str(error) or type(error).__name__).partition(". ")[0]
+        said = one_line(error).partition(". ")[0]
         raise UserError(f"--shards {url}: can't be read ({said}); copy it to a folder or another store") from None
     members = pq.read_schema(index).metadata[_DIGEST].decode()
     return TarFacts(url, index, content_hash(PurePosixPath(url).name, size, members), size)

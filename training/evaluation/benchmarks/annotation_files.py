@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runtime.errors import UserError, nearest
+from runtime.errors import UserError, nearest, one_line
 
 VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".flv", ".wmv", ".3gp")
 """Endings taken for videos; where a video is there twice, the earlier ending wins."""
@@ -96,7 +96,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: can't be read as JSON ({' '.join(str(error).split())})") from None
+        raise UserError(f"{path}: can't be read as JSON ({one_line(error)})") from None
 
 
 def read_list(path: Path) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import torch
 
-from runtime.errors import MachineError, UserError, is_machine_fault
+from runtime.errors import MachineError, UserError, is_machine_fault, one_line
 from training.evaluation.language.language_settings import Recipe
 from training.evaluation.language.tasks.task_registry import Task
 
@@ -113,7 +113,7 @@ def _opening(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # nearly any kind: of safetensors, of pickle, of dataclasses, bare ones of tokenizers
-        said = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+        said = one_line(error, named=True)
         if is_machine_fault(error) or isinstance(error, torch.OutOfMemoryError):
             raise MachineError(f"model {folder}: {said}") from error
         if "trust_remote_code" in str(error):

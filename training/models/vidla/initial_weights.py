@@ -24,7 +24,7 @@ from pydantic import Field, model_validator
 from safetensors import SafetensorError
 from torch import nn
 
-from runtime.errors import UserError, nearest
+from runtime.errors import UserError, nearest, one_line
 from runtime.models import model_uri
 from runtime.settings import Runtime, Settings
 from training.engine.model_folder import differences
@@ -208,7 +208,7 @@ def _load(clip: nn.Module, weights: Weights, init: str) -> None:
     try:
         open_clip.load_checkpoint(clip, weights(), strict=True, weights_only=True)
     except (RuntimeError, SafetensorError, UnpicklingError, EOFError) as error:
-        raise UserError(f"init={init!r}: weights can't be read: {_first_line(error)}") from None
+        raise UserError(f"init={init!r}: weights can't be read: {one_line(error, keep='first')}") from None
 
 
 def _download(init: str, entry: Mapping[str, Any]) -> str:
@@ -221,7 +221,7 @@ def _download(init: str, entry: Mapping[str, Any]) -> str:
         return str(tags.download_pretrained(dict(entry)))
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"init={init!r}: weights can't be fetched ({_first_line(error)}); check the network, "
+            f"init={init!r}: weights can't be fetched ({one_line(error, keep='first')}); check the network, "
             "or name a copy as path:///folder (open_clip_config.json and weights)"
         ) from None
 
@@ -266,12 +266,7 @@ def _read_json(file: Path) -> dict[str, Any]:
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{file}: can't be read as JSON ({_first_line(error)})") from None
+        raise UserError(f"{file}: can't be read as JSON ({one_line(error, keep='first')})") from None
     if not isinstance(values, dict):
         raise UserError(f"{file}: must hold a JSON object, found {type(values).__name__}")
     return values
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]

@@ -17,22 +17,16 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from runtime.errors import UserError
+from runtime.errors import UserError, one_line
 from runtime.settings import Settings
 from training.engine.model_folder import ModelFormat, load_weights, local_folder, read_config, save_model
 from training.models.vidlankd.bert_model import BertShape, build_bert, hidden_states, mlm_logits
 from training.models.vidlankd.losses import TokenQueue
+from training.models.vidlankd.objectives.student_loss_weights import OBJECTIVES
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 
 FORMAT: Final = ModelFormat("vidlankd-student", 1, beside=("tokenizer.json", "tokenizer_config.json"))
 """A folder of a student."""
-
-OWN_WIDTH: Final = ("nst",)
-"""Objectives whose head keeps the student's width: they compare neurons, however many there are."""
-TEACHER_WIDTH: Final = ("crd", "contrastive_in_batch", "l2")
-"""Objectives whose head leads into the teacher's space."""
-REGRESSOR: Final = "fitnet"
-"""The objective whose head is a single linear map, as in FitNets."""
 
 
 class StudentModelSettings(Settings):
@@ -155,7 +149,7 @@ def load_student(folder: str | Path, device: str | torch.device = "cpu") -> tupl
     try:
         model, identity = _built(values, tokenizer), values["tokenizer"]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:  # all that a damaged number or name leads to
-        said = " ".join(str(error).split())
+        said = one_line(error)
         raise UserError(f"model {path}: its architecture can't be read ({said}); copy the folder again") from None
     if tokenizer.identity != identity:
         raise UserError(f"model {path}: the tokenizer beside it is not its own; copy the folder again")
@@ -170,10 +164,11 @@ def _built(architecture: Mapping[str, Any], tokenizer: TextTokenizer) -> Student
 
 
 def _head(name: str, width: int, teacher_width: int) -> nn.Module:
-    """The head of an objective; vectors are brought to length 1 by the losses."""
-    if name == REGRESSOR:
-        return nn.Linear(width, teacher_width)
-    if name not in OWN_WIDTH + TEACHER_WIDTH:
+    """Build the head of an objective; the losses normalise its vectors."""
+    kind = OBJECTIVES[name].head if name in OBJECTIVES else None
+    if kind is None:
         raise ValueError(f"there is no head {name!r}")
-    out = width if name in OWN_WIDTH else teacher_width
+    if kind == "regressor":
+        return nn.Linear(width, teacher_width)
+    out = width if kind == "student_width" else teacher_width
     return nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width), nn.Linear(width, out))

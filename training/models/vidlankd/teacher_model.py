@@ -25,7 +25,7 @@ from pydantic import Field, model_validator
 from torch import nn
 from torch.nn import functional as F
 
-from runtime.errors import UserError
+from runtime.errors import UserError, one_line
 from runtime.settings import Settings
 from training.engine.model_folder import ModelFormat, differences, load_weights, local_folder, read_config, save_model
 from training.models.vidlankd.bert_model import BertShape, build_bert, hidden_states
@@ -196,7 +196,7 @@ def load_teacher(folder: str | Path, device: str | torch.device = "cpu") -> tupl
         model = _built(architecture, tokenizer, path)
     except (KeyError, TypeError, ValueError, RuntimeError, StrictDataclassError) as error:  # what damage leads to
         raise UserError(
-            f"model {path}: its architecture can't be read ({' '.join(str(error).split())}); copy the folder again"
+            f"model {path}: its architecture can't be read ({one_line(error)}); copy the folder again"
         ) from None
     load_weights(model, path)
     return model.to(device).eval(), tokenizer

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from runtime.errors import UserError
+from runtime.errors import UserError, one_line
 from runtime.models.model_uri import resolve
 from runtime.settings import content_hash
 
@@ -170,7 +170,7 @@ def _read(folder: Path, where: str) -> Tokenizer:
 
         return BertTokenizer.from_pretrained(str(folder)).backend_tokenizer
     except Exception as error:  # the library raises bare Exception for a file that it can't read
-        said = " ".join(str(error).split())[:200]
+        said = one_line(error)
         raise UserError(f"tokenizer {where}: can't be read ({said}); fetch it again or name another") from error
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from runtime.errors import UserError
+from runtime.errors import UserError, one_line
 from training.evaluation.language.tasks.table_rows import Row, read_rows
 from training.evaluation.language.tasks.task_examples import MISPLACED, Answer, Question, Split
 
@@ -58,7 +58,7 @@ def _official(path: Path) -> Iterator[Question]:
     try:
         articles = json.loads(path.read_text(encoding="utf-8"))["data"]
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not SQuAD's JSON with its key 'data' ({type(error).__name__}: {error})") from None
+        raise UserError(f"{path}: not SQuAD's JSON with its key 'data' ({one_line(error, named=True)})") from None
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror})") from None
     if not isinstance(articles, list):

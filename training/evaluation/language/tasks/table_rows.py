@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from runtime.errors import UserError
+from runtime.errors import UserError, one_line
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _parquet(path: Path) -> Iterator[Row]:
                 number += 1
                 yield Row(values, path, number)
     except pa.ArrowInvalid as error:
-        raise UserError(f"{path}: can't be read as Parquet ({' '.join(str(error).split())})") from None
+        raise UserError(f"{path}: can't be read as Parquet ({one_line(error)})") from None
 
 
 _READERS: Final[dict[str, Callable[[Path], Iterator[Row]]]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runtime.errors import UserError
+from runtime.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from training.evaluation.language.tasks.task_registry import Task
@@ -36,8 +36,8 @@ def fetch_task(task: Task) -> Path:
             f"{task.title}: {where} is not in the hub's local cache and the hub can't be reached; {local}"
         ) from None
     except HfHubHTTPError as error:
-        reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
-        raise UserError(f"{task.title}: {where}: {reason.strip()}; {local}") from None
+        reason = one_line(error, keep="last")
+        raise UserError(f"{task.title}: {where}: {reason}; {local}") from None
     found = Path(folder) / task.hub.config
     if not found.is_dir():
         raise UserError(f"{task.title}: {where} holds no {task.hub.config}/*.parquet; {local}")
