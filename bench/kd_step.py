@@ -38,7 +38,7 @@ from training.models.vidlankd.student_model import Student, StudentModelSettings
 from training.models.vidlankd.text_batch import TextBatch
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 from training.vidlankd.student.state_cache import CacheShape, StateCache
-from training.vidlankd.student.student_objectives import StudentLossSettings
+from training.models.vidlankd.objectives.student_loss_weights import StudentLossSettings
 from training.vidlankd.student.student_task import StudentTask, build_student
 from training.vidlankd.student.teacher_states import StatesSettings, TeacherStates
 

@@ -52,7 +52,7 @@ from training.models.vidlankd.bert_model import BertShape
 from training.models.vidlankd.student_model import StudentModelSettings
 from training.models.vidlankd.teacher_model import TeacherModelSettings, build_teacher
 from training.models.vidlankd.text_tokenizer import TextTokenizer
-from training.vidlankd.student.student_objectives import StudentLossSettings
+from training.models.vidlankd.objectives.student_loss_weights import StudentLossSettings
 from training.vidlankd.student.student_task import StudentTask, build_student
 from training.vidlankd.student.teacher_states import Corpus, StatesSettings, TeacherStates, open_states
 from training.vidlankd.teacher.clip_text_batches import (

@@ -15,9 +15,9 @@ from training.corpus.block_batches import TextSettings
 from training.engine.compute import ComputeSettings
 from training.engine.optimizer import OptimSettings
 from training.engine.training_loop import LoopSettings
+from training.models.vidlankd.objectives.student_loss_weights import StudentLossSettings
 from training.models.vidlankd.student_model import StudentModelSettings
 from training.models.vidlankd.teacher_model import TeacherModelSettings
-from training.vidlankd.student.student_task import StudentLossSettings
 from training.vidlankd.student.teacher_states import StatesSettings
 from training.vidlankd.teacher.clip_text_batches import ClipTextSettings
 from training.vidlankd.teacher.teacher_task import TeacherLossSettings

@@ -23,7 +23,8 @@ from training.models.vidlankd.student_model import StudentModelSettings, load_st
 from training.models.vidlankd.text_batch import IGNORED
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 from training.vidlankd.student.queue_updates import QueueFeed
-from training.vidlankd.student.student_objectives import StudentLossSettings, Target, shares
+from training.models.vidlankd.objectives.objective import Target
+from training.models.vidlankd.objectives.student_loss_weights import StudentLossSettings, objective_sums
 from training.vidlankd.student.student_task import StudentTask, build_student
 from training.vidlankd.student.teacher_states import Corpus, StatesSettings, open_states, weights_identity
 
@@ -207,7 +208,7 @@ def test_fitnet_meets_the_teachers_states_at_a_mean_square_of_one():
     valid_BL = torch.tensor([[True, True, False], [True, True, True]])
     unit_BLG = torch.nn.functional.normalize(raw_BLG, dim=-1)
     loss = StudentLossSettings(mlm=0, nst=0, crd=0, fitnet=1)
-    found = shares({"fitnet": own_BLG}, Target(torch.zeros(0), valid_BL, unit_BLG), loss)["fitnet"]
+    found = objective_sums({"fitnet": own_BLG}, Target(torch.zeros(0), valid_BL, unit_BLG), loss)["fitnet"]
     scaled_BLG = raw_BLG / raw_BLG.square().mean(2, keepdim=True).sqrt()
     torch.testing.assert_close(found, (own_BLG - scaled_BLG)[valid_BL].square().mean(1).sum())
 

@@ -27,7 +27,8 @@ from training.engine.model_folder import local_folder
 from training.evaluation.score_files import check_writable
 from training.features.feature_store import FeatureStore
 from training.models.vidlankd.bert_model import hidden_states
-from training.models.vidlankd.student_model import TEACHER_WIDTH, load_student
+from training.models.vidlankd.objectives.student_loss_weights import heads_of_kind
+from training.models.vidlankd.student_model import load_student
 from training.models.vidlankd.teacher_model import Teacher, check_features, load_teacher
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 from training.vidlankd.grounding.clip_gallery import Clip, Stills, embed_clips, find_clips
@@ -124,7 +125,7 @@ def _student(folder: str | Path, teacher: Teacher, identity: str, tokenizer: Tex
             f"--student {folder}: was distilled from another teacher (weights {model.teacher}, --teacher has "
             f"{identity}), whose space is not this one's; name the teacher that it was distilled from"
         )
-    name = next((name for name in TEACHER_WIDTH if name in model.heads), None)
+    name = next((name for name in heads_of_kind("teacher_space") if name in model.heads), None)
     head = model.heads[name] if name else None
     width = model.architecture["distillation"]["teacher_width"] if head else model.text.config.hidden_size
     if width != teacher.hidden:

@@ -13,9 +13,9 @@ from torch import nn
 from transformers import BertForMaskedLM
 
 from training.models.vidlankd.bert_model import encoder_flops, prediction_flops
+from training.models.vidlankd.objectives.student_loss_weights import StudentLossSettings
 from training.models.vidlankd.student_model import Student
 from training.models.vidlankd.text_batch import IGNORED, TextBatch
-from training.vidlankd.student.student_objectives import StudentLossSettings
 
 
 def step_flops(

@@ -24,15 +24,14 @@ from training.engine.distributed import Ranks, sum_over
 from training.engine.model_folder import load_weights
 from training.engine.training_task import NonFiniteLoss, StepReport, to_device
 from training.models.vidlankd.losses import crd_normaliser, masked_lm
+from training.models.vidlankd.objectives.objective import Target
+from training.models.vidlankd.objectives.student_loss_weights import Counts, StudentLossSettings, objective_sums
 from training.models.vidlankd.student_model import Distillation, Student, StudentModelSettings, save_student
 from training.models.vidlankd.text_batch import IGNORED, TextBatch
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 from training.vidlankd.student.queue_updates import QueueFeed
 from training.vidlankd.student.student_flops import step_flops
-from training.vidlankd.student.student_objectives import Counts, StudentLossSettings, Target, shares
 from training.vidlankd.student.teacher_states import TeacherStates
-
-__all__ = ["StudentLossSettings", "StudentTask", "build_student"]
 
 SETTING: Final = "loss"
 """Name of `StudentLossSettings` in a run's settings, for messages."""
@@ -212,7 +211,7 @@ class StudentTask:
         target = Target(labels_M, valid_BL, states_BLG, logits_MV, queue_QG, normaliser)
         with self._precision.autocast(device):
             found = self._trained(masked_BL, valid_BL, selected_M if self._loss.predicts else None)
-            return shares(found, target, self._loss)
+            return objective_sums(found, target, self._loss)
 
     def _taught(self, part: TextBatch, selected_M: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         if self._states is None:

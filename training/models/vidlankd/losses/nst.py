@@ -15,14 +15,13 @@ Shapes: B rows, L tokens, H neurons of the student, G of the teacher, c neurons 
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch.autograd.function import once_differentiable
 
 from training.models.vidlankd.losses.reduction import Reduction, exactly, reduced, unit
-
-Kernel = Literal["gaussian", "polynomial", "released"]
+from training.models.vidlankd.nst_kernel import Kernel
 
 
 def nst(

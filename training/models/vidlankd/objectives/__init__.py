@@ -1,0 +1,1 @@
+"""Training objectives of the student: one file each, registered in `student_loss_weights`."""
