@@ -30,15 +30,16 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from torch.nn import functional as F
 
 from training.corpus.token_masking import MaskSettings, text_batch
-from training.engine.compute import ComputeSettings, choose_precision
 from training.engine.distributed import Ranks
+from training.engine.engine_settings import ComputeSettings
+from training.engine.precision import choose_precision
 from training.engine.run_metrics import peak_flops
 from training.models.vidlankd.bert_model import BertShape, build_bert
+from training.models.vidlankd.objectives.student_loss_weights import StudentLossSettings
 from training.models.vidlankd.student_model import Student, StudentModelSettings
 from training.models.vidlankd.text_batch import TextBatch
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 from training.vidlankd.student.state_cache import CacheShape, StateCache
-from training.models.vidlankd.objectives.student_loss_weights import StudentLossSettings
 from training.vidlankd.student.student_task import StudentTask, build_student
 from training.vidlankd.student.teacher_states import StatesSettings, TeacherStates
 

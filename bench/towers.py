@@ -22,11 +22,10 @@ import torch
 from torch.nn import functional as F
 
 from training.data.epoch_plan import DataSettings
-from training.engine.compute import ComputeSettings
 from training.engine.distributed import Ranks
-from training.engine.optimizer import OptimSettings, build_optimizer
+from training.engine.engine_settings import ComputeSettings, LoopSettings, OptimSettings
+from training.engine.optimizer import build_optimizer
 from training.engine.run_metrics import peak_flops
-from training.engine.training_loop import LoopSettings
 from training.models.vidla.initial_weights import ModelSettings, build_model
 from training.models.vidla.two_tower import VidLA
 from training.vidla.contrastive_task import VidlaTask

@@ -43,16 +43,16 @@ from bench.transfer_shards import NAME, write_videos
 from training.corpus.block_batches import TextBatches, TextSettings
 from training.corpus.token_masking import MaskSettings
 from training.corpus.tokenize_corpus import TokenizeSettings, tokenize
-from training.engine.compute import ComputeSettings, Precision
 from training.engine.distributed import Ranks
-from training.engine.optimizer import OptimSettings
-from training.engine.training_loop import LoopSettings, Run, train
-from training.engine.training_task import Batches, Task
+from training.engine.engine_settings import ComputeSettings, LoopSettings, OptimSettings
+from training.engine.precision import Precision
+from training.engine.training_loop import TrainingRun, train
+from training.engine.training_task import Batches, TrainingTask
 from training.models.vidlankd.bert_model import BertShape
+from training.models.vidlankd.objectives.student_loss_weights import StudentLossSettings
 from training.models.vidlankd.student_model import StudentModelSettings
 from training.models.vidlankd.teacher_model import TeacherModelSettings, build_teacher
 from training.models.vidlankd.text_tokenizer import TextTokenizer
-from training.models.vidlankd.objectives.student_loss_weights import StudentLossSettings
 from training.vidlankd.student.student_task import StudentTask, build_student
 from training.vidlankd.student.teacher_states import Corpus, StatesSettings, TeacherStates, open_states
 from training.vidlankd.teacher.clip_text_batches import (
@@ -241,13 +241,13 @@ def _open_states(folder: Path, batches: TextBatches, text: TextSettings) -> Teac
     return states
 
 
-def _train(task: Task, batches: Batches, plan: Plan, seed: int, rate: float, folder: Path) -> float:
+def _train(task: TrainingTask, batches: Batches, plan: Plan, seed: int, rate: float, folder: Path) -> float:
     """Run the loop; the seconds that it took."""
     steps = plan.steps
     loop = LoopSettings(steps=steps, batch_size=BATCH, seed=seed, log_every=100, evaluate_every=0, save_every=steps)
     optimizer = OPTIMIZER.model_copy(update={"lr": rate, "warmup": steps // 20})
     began = time.monotonic()
-    train(Run(task, batches, optimizer, loop, Ranks(), folder, {}))
+    train(TrainingRun(task, batches, optimizer, loop, Ranks(), folder, {}))
     return time.monotonic() - began
 
 

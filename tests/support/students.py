@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from support.tiny_bert import tiny_tokenizer
 
-from training.engine.compute import Precision
+from training.engine.precision import Precision
 from training.models.vidlankd.bert_model import BertShape
 from training.models.vidlankd.teacher_model import TeacherModelSettings, build_teacher, save_teacher
 from training.models.vidlankd.text_batch import IGNORED, TextBatch

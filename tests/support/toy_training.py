@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from training.engine.distributed import Ranks
-from training.engine.optimizer import OptimSettings
-from training.engine.training_loop import LoopSettings, Run
+from training.engine.engine_settings import LoopSettings, OptimSettings
+from training.engine.training_loop import TrainingRun
 from training.engine.training_task import NonFiniteLoss, StepReport
 
 
@@ -101,8 +101,8 @@ class ToyTask:
         self.module.load_state_dict(torch.load(folder / "toy.pt", weights_only=True))
 
 
-def toy_run(folder: Path, batches: ToyBatches | None = None, width: int = 3, **loop: Any) -> Run:
+def toy_run(folder: Path, batches: ToyBatches | None = None, width: int = 3, **loop: Any) -> TrainingRun:
     settings = LoopSettings(**({"steps": 10, "batch_size": 8, "save_every": 2, "log_every": 1} | loop))
     optim = OptimSettings(lr=0.05, lr_end=0.01)
     values = settings.model_dump(mode="json")
-    return Run(ToyTask(width), batches or ToyBatches(), optim, settings, Ranks(), folder, values)
+    return TrainingRun(ToyTask(width), batches or ToyBatches(), optim, settings, Ranks(), folder, values)

@@ -8,55 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import torch
-from pydantic import Field, model_validator
 from torch import nn
 
 from runtime.errors import UserError
-from runtime.settings import Settings
+from training.engine.engine_settings import OptimSettings
 
 _EMBEDDING: Final = "embedding"
 """Part of the name of every parameter that is an embedding without being an `nn.Embedding`."""
-
-
-class OptimSettings(Settings):
-    """AdamW with the paper's numbers (VidLA, supplement: pretraining)."""
-
-    lr: float = Field(default=2e-5, gt=0)
-    """Highest learning rate, reached after the warm-up."""
-    lr_end: float = Field(default=4e-8, ge=0)
-    """Learning rate at the last step."""
-    schedule: Literal["cosine", "linear"] = "cosine"
-    """How the rate falls from `lr` to `lr_end` after the warm-up."""
-    lr_new: float | None = Field(default=None, gt=0)
-    """Highest learning rate of what CLIP has not ([MST], attention over time, a head); none: the same. Falls by the
-    same factor as `lr`."""
-    warmup: int | float = Field(default=0, ge=0)
-    """Steps in which the learning rate rises linearly to `lr`; below 1: that share of all steps."""
-    weight_decay: float = Field(default=0.02, ge=0)
-    """Decoupled weight decay."""
-    decay_exempt: bool = True
-    """Leave gains, biases, embeddings and the logit scale without decay, as CLIP does; off: everything decays."""
-    betas: tuple[float, float] = (0.9, 0.999)
-    """Decay of the running means of the gradient and of its square."""
-    eps: float = Field(default=1e-8, gt=0)
-    """Added to the denominator."""
-    clip_norm: float | None = Field(default=10.0, gt=0)
-    """Highest norm of all gradients together; none: they are not clipped."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> OptimSettings:
-        if self.lr_end > self.lr:
-            raise ValueError(
-                f"lr_end={self.lr_end:g} is above lr={self.lr:g}: the rate falls; lower lr_end or raise lr"
-            )
-        if self.warmup > 1 and self.warmup != int(self.warmup):
-            raise ValueError(f"warmup={self.warmup:g}: must be a whole number of steps, or a share of them below 1")
-        if not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"betas={self.betas}: both must be at least 0 and below 1")
-        return self
 
 
 def build_optimizer(

@@ -1,6 +1,6 @@
 """What a run says of itself: how fast it is, what it waits for, what it had to leave out.
 
-The loop hands each step to a `Meter`; every few steps it takes a `Reading` from it, prints its `text` and has a
+The loop hands each step to a `ThroughputMeter`; every few steps it takes a `Reading` from it, prints its `text` and has a
 `MetricsWriter` keep its `record`.
 """
 
@@ -139,7 +139,7 @@ class Reading:
         return " · ".join(parts)
 
 
-class Meter:
+class ThroughputMeter:
     """Collects steps until they are read."""
 
     def __init__(self, peak: float | None, unit: str = "clips") -> None:

@@ -11,11 +11,10 @@ import numpy as np
 import torch
 
 from runtime.errors import UserError
-from training.engine.compute import ComputeSettings
 from training.engine.distributed import Ranks, close_ranks, init_ranks
-from training.engine.optimizer import OptimSettings
-from training.engine.training_loop import LoopSettings, Run, train
-from training.engine.training_task import Batches, Task
+from training.engine.engine_settings import ComputeSettings, LoopSettings, OptimSettings
+from training.engine.training_loop import TrainingRun, train
+from training.engine.training_task import Batches, TrainingTask
 
 
 class RunSettings(Protocol):
@@ -48,7 +47,7 @@ class Start:
     settings: RunSettings
     output: Path
     ranks: Ranks
-    task: Task
+    task: TrainingTask
     batches: Batches
     head: Mapping[str, str]
     """Lines for the head of the log, by their first word: what is trained, on what."""
@@ -79,7 +78,7 @@ def begin(start: Start, resume: str) -> int:
     settings, ranks = start.settings, start.ranks
     draw_apart(settings.loop.seed, ranks)
     values = settings.model_dump(mode="json")
-    run = Run(start.task, start.batches, settings.optim, settings.loop, ranks, start.output, values)
+    run = TrainingRun(start.task, start.batches, settings.optim, settings.loop, ranks, start.output, values)
     status = train(run, resume)
     close_ranks(ranks)
     return status

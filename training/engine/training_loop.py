@@ -17,16 +17,14 @@ from typing import Any, Final
 
 import torch
 import yaml
-from pydantic import Field, model_validator
 
 from runtime.errors import UserError
 from runtime.file_lock import alone
 from runtime.log import get_logger
-from runtime.settings import Runtime, Settings
 from training.engine.checkpoint import (
     BEST,
     FOLDER,
-    Record,
+    CheckpointRecord,
     RunIdentity,
     best_score,
     check_same_run,
@@ -38,13 +36,14 @@ from training.engine.checkpoint import (
     save_best,
     save_checkpoint,
 )
-from training.engine.compute import random_state, set_random_state
 from training.engine.distributed import Ranks, any_rank, barrier, gather_objects, sum_over
-from training.engine.optimizer import OptimSettings, build_optimizer, learning_rate, set_learning_rate
-from training.engine.run_metrics import Meter, MetricsWriter, Step, is_recorded, peak_flops
+from training.engine.engine_settings import LoopSettings, OptimSettings
+from training.engine.optimizer import build_optimizer, learning_rate, set_learning_rate
+from training.engine.random_state import random_state, set_random_state
+from training.engine.run_metrics import MetricsWriter, Step, ThroughputMeter, is_recorded, peak_flops
 from training.engine.skip_guard import SkipGuard
 from training.engine.stop_signal import StopSignal
-from training.engine.training_task import Batches, NonFiniteLoss, Task
+from training.engine.training_task import Batches, NonFiniteLoss, TrainingTask
 
 STOPPED: Final = 143
 """Exit status of a run that a signal ended after it had saved: 128 + SIGTERM, as schedulers expect."""
@@ -58,51 +57,11 @@ LOCK: Final = ".lock"
 _log = get_logger(__name__)
 
 
-class LoopSettings(Settings):
-    """How long to train, and what to do on the way."""
-
-    steps: int | None = Field(default=None, ge=1)
-    """Optimizer steps; None: as many as `epochs` or `samples` say."""
-    epochs: float | None = Field(default=None, gt=0)
-    """Passes over the data."""
-    samples: int | None = Field(default=None, ge=1)
-    """Rows (clips, blocks of text) to train on."""
-    batch_size: int = Field(default=4096, ge=1)
-    """Rows (clips, blocks of text) in a step, over all ranks (VidLA's paper: 4096)."""
-    seed: int = Field(default=0, ge=0, lt=2**63)
-    """Of the order of the data, the draws of clips and crops, and new parameters."""
-    log_every: Runtime[int] = Field(default=10, ge=1)
-    """Steps between log lines."""
-    evaluate_every: Runtime[int] = Field(default=1000, ge=0)
-    """Steps between scores on held-out data; 0: only at the end."""
-    save_every: Runtime[int] = Field(default=1000, ge=1)
-    """Steps between checkpoints."""
-    keep: Runtime[int] = Field(default=2, ge=1)
-    """Checkpoints that stay; the best one is kept beside them."""
-    max_skipped: Runtime[float] = Field(default=0.5, gt=0, le=1)
-    """Share of recent clips that may be unusable before the run stops."""
-
-    @model_validator(mode="after")
-    def _one_length(self) -> LoopSettings:
-        given = [name for name in ("steps", "epochs", "samples") if getattr(self, name) is not None]
-        if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} are both set; a run has one length, leave one")
-        return self
-
-    def total_steps(self, steps_per_epoch: int) -> int:
-        """Steps of the whole run; three epochs, as in the paper, where no length is set."""
-        if self.steps is not None:
-            return self.steps
-        if self.samples is not None:
-            return max(1, self.samples // self.batch_size)
-        return max(1, round((self.epochs or 3.0) * steps_per_epoch))
-
-
 @dataclass
-class Run:
+class TrainingRun:
     """One training run on one rank."""
 
-    task: Task
+    task: TrainingTask
     batches: Batches
     optim: OptimSettings
     loop: LoopSettings
@@ -115,7 +74,7 @@ class Run:
     stop: StopSignal = field(default_factory=StopSignal)
 
 
-def train(run: Run, resume: str = "never") -> int:
+def train(run: TrainingRun, resume: str = "never") -> int:
     """Train to the end, or until a signal asks to stop.
 
     Args:
@@ -139,7 +98,7 @@ def train(run: Run, resume: str = "never") -> int:
         return _train(run, resume)
 
 
-def _train(run: Run, resume: str) -> int:
+def _train(run: TrainingRun, resume: str) -> int:
     optimizer = build_optimizer(run.task.module, run.optim, run.task.is_new)
     total = run.loop.total_steps(run.batches.steps_per_epoch)
     done = _resume(run, optimizer, resume)
@@ -165,9 +124,9 @@ def _train(run: Run, resume: str) -> int:
     return status
 
 
-def _steps(run: Run, optimizer: torch.optim.Optimizer, done: int, total: int, writer: MetricsWriter) -> int:
+def _steps(run: TrainingRun, optimizer: torch.optim.Optimizer, done: int, total: int, writer: MetricsWriter) -> int:
     """All steps from number `done` on; the exit status."""
-    meter, guard = Meter(peak_flops(run.ranks.device)[0], run.task.unit), SkipGuard(run.loop.max_skipped)
+    meter, guard = ThroughputMeter(peak_flops(run.ranks.device)[0], run.task.unit), SkipGuard(run.loop.max_skipped)
     batches = run.batches.start(done)
     last = time.perf_counter()
     while done < total:
@@ -196,14 +155,14 @@ def _steps(run: Run, optimizer: torch.optim.Optimizer, done: int, total: int, wr
     return 0
 
 
-def _agree(run: Run, usable: int) -> tuple[int, bool]:
+def _agree(run: TrainingRun, usable: int) -> tuple[int, bool]:
     """Usable clips of the global batch, and whether any rank was asked to stop."""
     mine = torch.tensor([usable, int(run.stop.asked)], dtype=torch.int64, device=run.ranks.device)
     used, asked = sum_over(mine, run.ranks).tolist()
     return used, asked > 0
 
 
-def _report(run: Run, meter: Meter, writer: MetricsWriter, done: int, total: int) -> None:
+def _report(run: TrainingRun, meter: ThroughputMeter, writer: MetricsWriter, done: int, total: int) -> None:
     """One log line; skips are those of all ranks."""
     reading = meter.read(done)
     skips = sum((Counter(found) for found in gather_objects(dict(reading.skips), run.ranks)), Counter[str]())
@@ -214,7 +173,7 @@ def _report(run: Run, meter: Meter, writer: MetricsWriter, done: int, total: int
         print(f"{reading.text()} · {done}/{total}, {left} left", flush=True)
 
 
-def _update(run: Run, optimizer: torch.optim.Optimizer, keys: list[str]) -> float:
+def _update(run: TrainingRun, optimizer: torch.optim.Optimizer, keys: list[str]) -> float:
     """Clip the gradient, step, and forget it; the norm before clipping.
 
     Raises:
@@ -230,18 +189,18 @@ def _update(run: Run, optimizer: torch.optim.Optimizer, keys: list[str]) -> floa
     return norm
 
 
-def _evaluates(run: Run, done: int, total: int) -> bool:
+def _evaluates(run: TrainingRun, done: int, total: int) -> bool:
     every = run.loop.evaluate_every
     return done == total or bool(every and done % every == 0)
 
 
-def _owes_scores(run: Run, done: int, total: int) -> bool:
+def _owes_scores(run: TrainingRun, done: int, total: int) -> bool:
     """Whether the run ended between a checkpoint and the scores that belong to it."""
     owes = run.ranks.is_main and done > 0 and _evaluates(run, done, total)
     return any_rank(owes and not is_recorded(run.folder, done, "val"), run.ranks)
 
 
-def _evaluate(run: Run, done: int, writer: MetricsWriter) -> None:
+def _evaluate(run: TrainingRun, done: int, writer: MetricsWriter) -> None:
     """Score, and keep the best; what scoring draws does not disturb training."""
     state = random_state()
     scores = dict(run.task.evaluate())
@@ -260,15 +219,15 @@ def _evaluate(run: Run, done: int, writer: MetricsWriter) -> None:
     writer.write(done, scores, kind="val")  # last: what is not recorded is made again when the run goes on
 
 
-def _save(run: Run, optimizer: torch.optim.Optimizer, done: int) -> None:
+def _save(run: TrainingRun, optimizer: torch.optim.Optimizer, done: int) -> None:
     states = gather_objects(random_state(), run.ranks)
     if run.ranks.is_main:
-        record = Record(done, _identity(run), run.settings)
+        record = CheckpointRecord(done, _identity(run), run.settings)
         save_checkpoint(run.folder, run.task, optimizer, states, record, run.loop.keep)
     barrier(run.ranks)
 
 
-def _resume(run: Run, optimizer: torch.optim.Optimizer, resume: str) -> int:
+def _resume(run: TrainingRun, optimizer: torch.optim.Optimizer, resume: str) -> int:
     """Bring everything to where a checkpoint left it; the number of steps done."""
     own = checkpoints(run.folder)
     if resume == "never" and own:
@@ -293,7 +252,7 @@ def _duration(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
-def _meet(run: Run, done: int, resume: str) -> None:
+def _meet(run: TrainingRun, done: int, resume: str) -> None:
     """All ranks must go on from the same step."""
     steps = sorted(set(gather_objects(done, run.ranks)))
     if len(steps) > 1:
@@ -303,5 +262,5 @@ def _meet(run: Run, done: int, resume: str) -> None:
         )
 
 
-def _identity(run: Run) -> RunIdentity:
+def _identity(run: TrainingRun) -> RunIdentity:
     return RunIdentity(run.loop.batch_size, run.batches.identity, run.task.architecture)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
-from torch import nn
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class StepReport:
     """What else is worth a column: temperature, share of present texts."""
 
 
-class Task(Protocol):
+class TrainingTask(Protocol):
     """One kind of training."""
 
     @property
@@ -112,6 +112,3 @@ class NonFiniteLoss(Exception):
         self.keys = keys
 
 
-def to_device(value: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Move without waiting where the source is pinned."""
-    return value.to(device, non_blocking=True)

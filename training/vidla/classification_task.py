@@ -18,9 +18,12 @@ from torch.nn import functional as F
 
 from runtime.errors import UserError, nearest
 from training.data.records import Batch
-from training.engine.compute import ComputeSettings, choose_precision, gradients_meet, joined, scoring
+from training.engine.device import to_device
 from training.engine.distributed import Ranks, sum_over
-from training.engine.training_task import NonFiniteLoss, StepReport, to_device
+from training.engine.engine_settings import ComputeSettings
+from training.engine.precision import choose_precision, evaluation_mode
+from training.engine.sync_gradients import synced_if, wrap_ddp
+from training.engine.training_task import NonFiniteLoss, StepReport
 from training.models.vidla.classification_head import (
     ClassificationHead,
     HeadSettings,
@@ -60,7 +63,7 @@ class LabelTokenizer:
 
 
 class ClassificationTask:
-    """Implements `training.engine.training_task.Task`."""
+    """Implements `training.engine.training_task.TrainingTask`."""
 
     best_by = "top1"
     unit = "clips"
@@ -97,7 +100,7 @@ class ClassificationTask:
         self._facts = dict(facts or {})
         if compute.compile:
             self.module.compile()
-        self._joined = joined(self.module, ranks)
+        self._joined = wrap_ddp(self.module, ranks)
 
     @property
     def architecture(self) -> Mapping[str, Any]:
@@ -109,13 +112,13 @@ class ClassificationTask:
         return parameter.startswith("head.")
 
     def step(self, batch: Batch) -> StepReport:
-        """Forward and backward of the global batch; see `training.engine.training_task.Task.step`."""
+        """Forward and backward of the global batch; see `training.engine.training_task.TrainingTask.step`."""
         rows = sum_over(batch.present[TERM].sum().to(self._ranks.device), self._ranks).clamp(min=1)
         sums = torch.zeros(2, device=self._ranks.device)
         done = 0
         for part in split(batch, self._micro_batch or len(batch)):
             done += len(part)
-            with gradients_meet(self._joined, now=done == len(batch)):
+            with synced_if(self._joined, last=done == len(batch)):
                 loss, hits = self._summed(part)
                 (loss / rows * self._ranks.world_size).backward()  # ranks average gradients, hence the factor
             sums += torch.stack((loss.detach(), hits))
@@ -136,7 +139,7 @@ class ClassificationTask:
         """Accuracy on held-out videos; empty where there are none."""
         if self._evaluate is None:
             return {}
-        with scoring(self.module, self._precision, self._ranks.device):
+        with evaluation_mode(self.module, self._precision, self._ranks.device):
             return self._evaluate(self.module)
 
     def save(self, folder: Path) -> None:

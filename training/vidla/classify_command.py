@@ -149,7 +149,7 @@ def _read_set(arguments: argparse.Namespace) -> ClassificationSet:
 
 def _score(arguments: argparse.Namespace, videos: ClassificationSet, ranks: Ranks) -> dict[str, Any]:
     """Open what the flags name and show it the videos; the report."""
-    from training.engine.compute import choose_precision
+    from training.engine.precision import choose_precision
     from training.evaluation.video.classification import Picture, score
     from training.evaluation.video.open_model import open_model, weights_hash
     from training.models.vidla.classification_head import head_facts

@@ -18,18 +18,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from training.data.records import Batch
-from training.engine.compute import (
-    ComputeSettings,
-    choose_precision,
-    drawn_again,
-    gradients_meet,
-    joined,
-    random_state,
-    scoring,
-    sum_gradient,
-)
+from training.engine.device import to_device
 from training.engine.distributed import Ranks, mean_over, sum_over
-from training.engine.training_task import NonFiniteLoss, StepReport, to_device
+from training.engine.engine_settings import ComputeSettings
+from training.engine.precision import choose_precision, evaluation_mode
+from training.engine.random_state import random_state, replay_random_state
+from training.engine.sync_gradients import average_gradients, synced_if, wrap_ddp
+from training.engine.training_task import NonFiniteLoss, StepReport
 from training.models.vidla.contrastive_loss import LossSettings, clamp_logit_scale_, contrastive_loss
 from training.models.vidla.tower_batches import Towers, clips_of, split
 from training.models.vidla.two_tower import VidLA
@@ -40,7 +35,7 @@ Embeddings = tuple[torch.Tensor, dict[str, torch.Tensor]]
 
 
 class VidlaTask:
-    """Implements `training.engine.training_task.Task`."""
+    """Implements `training.engine.training_task.TrainingTask`."""
 
     best_by = "t2v_r1"
     unit = "clips"
@@ -70,7 +65,7 @@ class VidlaTask:
         self._evaluate = evaluate
         if compute.compile:
             self.module.video.compile()
-        self._towers = joined(Towers(self.module), ranks)
+        self._towers = wrap_ddp(Towers(self.module), ranks)
         self._flops = FlopCount(self.module)
 
     @property
@@ -83,10 +78,10 @@ class VidlaTask:
         return is_new(parameter)
 
     def step(self, batch: Batch) -> StepReport:
-        """Forward and backward of the global batch; see `training.engine.training_task.Task.step`."""
+        """Forward and backward of the global batch; see `training.engine.training_task.TrainingTask.step`."""
         parts = list(split(batch, self._micro_batch or len(batch)))
         losses = self._step_whole(batch) if len(parts) == 1 else self._step_in_parts(parts, batch)
-        sum_gradient(self.module.logit_scale, self._ranks)
+        average_gradients(self.module.logit_scale, self._ranks)
         return StepReport({**losses, "total": sum(losses.values())}, self._facts(batch))
 
     def after_step(self) -> None:
@@ -101,7 +96,7 @@ class VidlaTask:
         """Retrieval on the held-out split; empty where there is none."""
         if self._evaluate is None:
             return {}
-        with scoring(self.module, self._precision, self._ranks.device):
+        with evaluation_mode(self.module, self._precision, self._ranks.device):
             return self._evaluate(self.module)
 
     def save(self, folder: Path) -> None:
@@ -150,7 +145,7 @@ class VidlaTask:
             rows = slice(begin, begin + len(part))
             begin = rows.stop
             # A text tower may have dropout: both passes drop the same.
-            with gradients_meet(self._towers, now=begin == len(batch)), drawn_again(state):
+            with synced_if(self._towers, last=begin == len(batch)), replay_random_state(state):
                 video_PD, part_texts = self._embed(self._towers, part)
                 outputs = [video_PD, *(part_texts[term] for term in texts)]
                 leaves = [video_BD, *texts.values()]

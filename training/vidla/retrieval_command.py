@@ -114,7 +114,7 @@ def _evaluate(arguments: argparse.Namespace, benchmark: RetrievalSet, ranks: Any
 
     from rich.console import Console
 
-    from training.engine.compute import choose_precision
+    from training.engine.precision import choose_precision
     from training.evaluation.video.embeddings import Looks, embed, frame_mean, video_lengths
     from training.evaluation.video.open_model import open_model, weights_hash
     from training.evaluation.video.retrieval_report import evaluate, show

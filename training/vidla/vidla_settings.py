@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from runtime.settings import Settings
 from training.data.epoch_plan import DataSettings
-from training.engine.compute import ComputeSettings
-from training.engine.optimizer import OptimSettings
-from training.engine.training_loop import LoopSettings
+from training.engine.engine_settings import ComputeSettings, LoopSettings, OptimSettings
 from training.evaluation.video.held_out import EvaluationSettings
 from training.models.vidla.classification_head import HeadSettings
 from training.models.vidla.contrastive_loss import LossSettings

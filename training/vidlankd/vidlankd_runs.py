@@ -9,8 +9,8 @@ from pathlib import Path
 
 from runtime.errors import UserError
 from training.corpus.block_batches import TextBatches
-from training.engine.compute import choose_precision
 from training.engine.distributed import Ranks
+from training.engine.precision import choose_precision
 from training.engine.run_setup import Start, begin, prepare
 from training.models.vidlankd.teacher_model import NoFeatures, build_teacher
 from training.models.vidlankd.text_tokenizer import TextTokenizer

@@ -12,9 +12,7 @@ from pydantic import model_validator
 
 from runtime.settings import Settings
 from training.corpus.block_batches import TextSettings
-from training.engine.compute import ComputeSettings
-from training.engine.optimizer import OptimSettings
-from training.engine.training_loop import LoopSettings
+from training.engine.engine_settings import ComputeSettings, LoopSettings, OptimSettings
 from training.models.vidlankd.objectives.student_loss_weights import StudentLossSettings
 from training.models.vidlankd.student_model import StudentModelSettings
 from training.models.vidlankd.teacher_model import TeacherModelSettings

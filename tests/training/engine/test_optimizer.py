@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from torch import nn
 
 from runtime.errors import UserError
-from training.engine.optimizer import OptimSettings, build_optimizer, learning_rate, set_learning_rate
+from training.engine.engine_settings import OptimSettings
+from training.engine.optimizer import build_optimizer, learning_rate, set_learning_rate
 
 
 class Model(nn.Module):

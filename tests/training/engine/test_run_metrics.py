@@ -11,9 +11,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from runtime.errors import UserError
 from training.engine.run_metrics import (
     METRICS_FILE,
-    Meter,
     MetricsWriter,
     Step,
+    ThroughputMeter,
     _peak_by_name,
     peak_flops,
 )
@@ -31,7 +31,7 @@ def lines_of(folder: Path) -> list[dict]:
 
 
 def test_a_reading_is_the_mean_since_the_one_before() -> None:
-    meter = Meter(peak=10e12)
+    meter = ThroughputMeter(peak=10e12)
     meter.add(a_step(loss=100.0))
     meter.read(1)
     meter.add(a_step(loss=1.0, seconds=0.5, wait=0.0))
@@ -44,7 +44,7 @@ def test_a_reading_is_the_mean_since_the_one_before() -> None:
 
 
 def test_skips_are_counted_by_reason_over_the_whole_process() -> None:
-    meter = Meter(peak=None)
+    meter = ThroughputMeter(peak=None)
     meter.add(a_step(skips={"corrupt": 1}))
     meter.read(1)
     meter.add(a_step(skips={"corrupt": 1, "missing": 2}))
@@ -52,7 +52,7 @@ def test_skips_are_counted_by_reason_over_the_whole_process() -> None:
 
 
 def test_the_line_names_every_term_speed_wait_temperature_and_skips() -> None:
-    meter = Meter(peak=None)
+    meter = ThroughputMeter(peak=None)
     meter.add(a_step(skips={"corrupt": 1}))
     line = meter.read(7).text()
     for part in (
@@ -69,7 +69,7 @@ def test_the_line_names_every_term_speed_wait_temperature_and_skips() -> None:
 
 
 def test_the_line_has_mfu_where_the_peak_is_known() -> None:
-    meter = Meter(peak=4e12)
+    meter = ThroughputMeter(peak=4e12)
     meter.add(a_step())
     assert "MFU 50.0%" in meter.read(1).text()
 

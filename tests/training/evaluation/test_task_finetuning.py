@@ -16,7 +16,7 @@ from support.tiny_bert import SPECIALS
 from transformers import AutoTokenizer, BertTokenizer
 
 from runtime.errors import UserError
-from training.engine.compute import ComputeSettings
+from training.engine.engine_settings import ComputeSettings
 from training.evaluation.language.answer_spans import best_answers
 from training.evaluation.language.evaluate_language import evaluate_language
 from training.evaluation.language.language_settings import LanguageSettings, Recipe

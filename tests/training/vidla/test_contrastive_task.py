@@ -10,8 +10,8 @@ from support.ranks import on_ranks
 from support.tiny_clip import TEXT, VISION
 
 from training.data.records import Batch
-from training.engine.compute import ComputeSettings
 from training.engine.distributed import Ranks
+from training.engine.engine_settings import ComputeSettings
 from training.engine.training_task import NonFiniteLoss
 from training.models.vidla.contrastive_loss import LossSettings
 from training.models.vidla.temporal_attention import TemporalSettings

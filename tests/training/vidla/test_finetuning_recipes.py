@@ -13,9 +13,9 @@ from training.data.clip_loader import TrainBatches
 from training.data.decoding.augment import AugmentSettings
 from training.data.epoch_plan import DataSettings
 from training.data.records import Batch
-from training.engine.compute import ComputeSettings
 from training.engine.distributed import Ranks
-from training.engine.optimizer import OptimSettings, build_optimizer
+from training.engine.engine_settings import ComputeSettings, OptimSettings
+from training.engine.optimizer import build_optimizer
 from training.engine.training_task import NonFiniteLoss
 from training.evaluation.benchmarks import class_folders
 from training.evaluation.benchmarks.classification_set import ClassificationSet, LabelledVideo

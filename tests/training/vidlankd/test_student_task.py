@@ -15,16 +15,16 @@ from support.tiny_corpus import sentences, tiny_corpus
 from runtime.errors import UserError
 from training.corpus.block_batches import TextBatches, TextSettings
 from training.corpus.token_masking import MaskSettings
-from training.engine.compute import ComputeSettings
 from training.engine.distributed import Ranks
+from training.engine.engine_settings import ComputeSettings
 from training.engine.training_task import NonFiniteLoss
 from training.models.vidlankd.losses import TokenQueue, crd, crd_normaliser, masked_lm, nst
+from training.models.vidlankd.objectives.objective import Target
+from training.models.vidlankd.objectives.student_loss_weights import StudentLossSettings, objective_sums
 from training.models.vidlankd.student_model import StudentModelSettings, load_student
 from training.models.vidlankd.text_batch import IGNORED
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 from training.vidlankd.student.queue_updates import QueueFeed
-from training.models.vidlankd.objectives.objective import Target
-from training.models.vidlankd.objectives.student_loss_weights import StudentLossSettings, objective_sums
 from training.vidlankd.student.student_task import StudentTask, build_student
 from training.vidlankd.student.teacher_states import Corpus, StatesSettings, open_states, weights_identity
 

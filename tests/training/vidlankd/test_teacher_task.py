@@ -12,8 +12,8 @@ from support.ranks import on_ranks
 from support.tiny_teacher import batch, rows_of, teacher, tokenizer
 from torch.nn import functional as F
 
-from training.engine.compute import ComputeSettings
 from training.engine.distributed import Ranks
+from training.engine.engine_settings import ComputeSettings
 from training.engine.training_task import NonFiniteLoss
 from training.models.vidlankd.bert_model import hidden_states, mlm_logits
 from training.models.vidlankd.text_batch import IGNORED, ClipTextBatch

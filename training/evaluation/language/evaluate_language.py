@@ -22,8 +22,8 @@ from runtime.file_lock import alone
 from runtime.models import model_uri
 from runtime.progress_bar import bar
 from runtime.settings import content_hash
-from training.engine.compute import choose_precision
 from training.engine.distributed import init_ranks
+from training.engine.precision import choose_precision
 from training.evaluation.language.answer_spans import best_answers
 from training.evaluation.language.language_metrics import (
     Scores,

@@ -11,7 +11,7 @@ from typing import Final
 from pydantic import Field, NonNegativeInt, model_validator
 
 from runtime.settings import Runtime, Settings
-from training.engine.compute import ComputeSettings
+from training.engine.engine_settings import ComputeSettings
 from training.evaluation.language.tasks.task_registry import TASKS, TaskName
 
 HUB: Final = "hub"

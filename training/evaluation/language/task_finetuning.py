@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from runtime.errors import UserError
 from runtime.progress_bar import Advance
-from training.engine.compute import ComputeSettings, choose_precision
+from training.engine.engine_settings import ComputeSettings
+from training.engine.precision import choose_precision
 from training.evaluation.language.language_settings import Recipe
 from training.evaluation.language.pretrained_model import with_head
 from training.evaluation.language.task_inputs import (

@@ -14,7 +14,7 @@ from torch import nn
 
 from training.data.decoding.augment import to_model_input
 from training.data.records import Batch
-from training.engine.training_task import to_device
+from training.engine.device import to_device
 from training.models.vidla.two_tower import VidLA
 
 
@@ -49,7 +49,7 @@ class Towers(nn.Module):
     """A model without its temperature, which no tower uses.
 
     The temperature's gradient comes with the loss: in micro-batches before any tower's, where ranks don't exchange
-    gradients yet. `training.engine.compute.sum_gradient` sees to it.
+    gradients yet. `training.engine.sync_gradients.average_gradients` sees to it.
     """
 
     def __init__(self, model: VidLA) -> None:

@@ -19,10 +19,13 @@ from torch import nn
 
 from runtime.errors import UserError
 from runtime.log import get_logger
-from training.engine.compute import ComputeSettings, choose_precision, gradients_meet, joined, scoring
+from training.engine.device import to_device
 from training.engine.distributed import Ranks, sum_over
+from training.engine.engine_settings import ComputeSettings
 from training.engine.model_folder import load_weights
-from training.engine.training_task import NonFiniteLoss, StepReport, to_device
+from training.engine.precision import choose_precision, evaluation_mode
+from training.engine.sync_gradients import synced_if, wrap_ddp
+from training.engine.training_task import NonFiniteLoss, StepReport
 from training.models.vidlankd.losses import crd_normaliser, masked_lm
 from training.models.vidlankd.objectives.objective import Target
 from training.models.vidlankd.objectives.student_loss_weights import Counts, StudentLossSettings, objective_sums
@@ -63,7 +66,7 @@ def build_student(
 
 
 class StudentTask:
-    """Implements `training.engine.training_task.Task`."""
+    """Implements `training.engine.training_task.TrainingTask`."""
 
     best_by = "mlm_accuracy"
     unit = "blocks"
@@ -110,7 +113,7 @@ class StudentTask:
         if not loss.predicts:
             _freeze_predictions(self.module)
             _log.warning("%s.mlm=0: no token is predicted and nothing scored; take the last checkpoint", SETTING)
-        self._trained = joined(_Trained(self.module), ranks)
+        self._trained = wrap_ddp(_Trained(self.module), ranks)
         self._feed = QueueFeed(self.module.queue, ranks, seed) if self.module.queue is not None else None
         self._fixed: torch.Tensor | None = None  # Z on the processor, once it is known
 
@@ -124,7 +127,7 @@ class StudentTask:
         return False
 
     def step(self, batch: TextBatch) -> StepReport:
-        """Forward and backward of the global batch; see `training.engine.training_task.Task.step`.
+        """Forward and backward of the global batch; see `training.engine.training_task.TrainingTask.step`.
 
         Raises:
             NonFiniteLoss: a loss is no number.
@@ -143,7 +146,7 @@ class StudentTask:
             self._feed.begin(int(self.module.steps), len(batch), filling=normaliser is None)
         sums = dict.fromkeys(self._loss.weights, torch.zeros((), device=self._ranks.device))
         for number, part in enumerate(parts, start=1):
-            with gradients_meet(self._trained, now=number == len(parts)):
+            with synced_if(self._trained, last=number == len(parts)):
                 terms = self._terms(part, normaliser)
                 self._differentiate(terms, counts)
             sums = {name: sums[name] + share.detach() for name, share in terms.items()}
@@ -172,7 +175,7 @@ class StudentTask:
             return {}
         device = self._ranks.device
         sums = torch.zeros(3, dtype=torch.float64, device=device)
-        with scoring(self.module, self._precision, device):
+        with evaluation_mode(self.module, self._precision, device):
             for number, batch in enumerate(self._held_out):
                 if number % self._ranks.world_size == self._ranks.rank:
                     sums += self._scored(batch)
@@ -253,7 +256,7 @@ class StudentTask:
         device, queue = self._ranks.device, self.module.queue
         assert queue is not None and self._states is not None
         sums = torch.zeros(2, dtype=torch.float64, device=device)
-        with scoring(self.module, self._precision, device):
+        with evaluation_mode(self.module, self._precision, device):
             for part in parts:
                 valid_BL, states_BLG = to_device(part.valid_BL, device), self._states.states(part)
                 student_BLG = self.module(to_device(part.masked_BL, device), valid_BL, None)["crd"]

@@ -27,9 +27,9 @@ from runtime.log import get_logger
 from runtime.settings import Runtime, Settings
 from training.corpus.block_batches import TextBatches
 from training.corpus.token_masking import MaskSettings
-from training.engine.compute import Precision
+from training.engine.device import to_device
 from training.engine.model_folder import WEIGHTS, local_folder
-from training.engine.training_task import to_device
+from training.engine.precision import Precision
 from training.models.vidlankd.bert_model import hidden_states, mlm_logits
 from training.models.vidlankd.teacher_model import Teacher, load_teacher
 from training.models.vidlankd.text_batch import TextBatch

@@ -16,9 +16,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from training.engine.compute import Precision, drawn_again, gradients_meet, joined, random_state
+from training.engine.device import to_device
 from training.engine.distributed import Ranks, gather_rows
-from training.engine.training_task import to_device
+from training.engine.precision import Precision
+from training.engine.random_state import random_state, replay_random_state
+from training.engine.sync_gradients import synced_if, wrap_ddp
 from training.models.vidlankd.feature_tower import FeatureTower
 from training.models.vidlankd.text_batch import ClipTextBatch
 
@@ -38,7 +40,7 @@ class ClipVectors:
         self.trains: bool = tower is not None and not tower.frozen
         """Whether gradients are carried back."""
         self._plain: nn.Module | None = tower
-        self._joined = joined(tower, ranks) if tower is not None and self.trains else tower
+        self._joined = wrap_ddp(tower, ranks) if tower is not None and self.trains else tower
         self._hidden, self._precision, self._ranks = hidden, precision, ranks
         self._pending: _Pending | None = None
 
@@ -77,8 +79,8 @@ class ClipVectors:
             return
         batch = pending.batch
         for part, state in zip(pending.parts, pending.states, strict=True):
-            with gradients_meet(self._joined, now=part.stop == len(batch)):
-                with drawn_again(state):
+            with synced_if(self._joined, last=part.stop == len(batch)):
+                with replay_random_state(state):
                     vectors_PH = embed(self._joined, batch, self._precision, self._ranks.device, part)
                 torch.autograd.backward(vectors_PH, gradient_BH[part])
 

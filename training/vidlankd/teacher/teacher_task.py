@@ -18,10 +18,13 @@ import torch
 from torch import nn
 
 from runtime.log import get_logger
-from training.engine.compute import ComputeSettings, choose_precision, gradients_meet, joined, scoring
+from training.engine.device import to_device
 from training.engine.distributed import Ranks, gather_plain, sum_over
+from training.engine.engine_settings import ComputeSettings
 from training.engine.model_folder import load_weights
-from training.engine.training_task import NonFiniteLoss, StepReport, to_device
+from training.engine.precision import choose_precision, evaluation_mode
+from training.engine.sync_gradients import synced_if, wrap_ddp
+from training.engine.training_task import NonFiniteLoss, StepReport
 from training.models.vidlankd.bert_model import encoder_flops, hidden_states, mlm_logits, prediction_flops
 from training.models.vidlankd.losses import masked_lm
 from training.models.vidlankd.teacher_model import Teacher, save_teacher
@@ -42,7 +45,7 @@ _log = get_logger(__name__)
 
 
 class TeacherTask:
-    """Implements `training.engine.training_task.Task`."""
+    """Implements `training.engine.training_task.TrainingTask`."""
 
     best_by = "score"
     unit = "clips"
@@ -74,7 +77,7 @@ class TeacherTask:
         _freeze_unused(model, loss)
         if compute.compile:
             model.text.bert.compile()
-        self._text = joined(_Text(model), ranks)
+        self._text = wrap_ddp(_Text(model), ranks)
         tower = model.video if loss.contrastive else None
         self._vectors = ClipVectors(tower, model.hidden, self._precision, ranks)
 
@@ -88,7 +91,7 @@ class TeacherTask:
         return False
 
     def step(self, batch: ClipTextBatch) -> StepReport:
-        """Forward and backward of the global batch; see `training.engine.training_task.Task.step`."""
+        """Forward and backward of the global batch; see `training.engine.training_task.TrainingTask.step`."""
         parts = list(_parts(len(batch), self._micro_batch or len(batch)))
         every = self._rows_of(batch)
         self._tell_alone(every)
@@ -97,7 +100,7 @@ class TeacherTask:
         clips_NH = self._vectors.forward(batch, parts)
         shares = torch.zeros(2, device=self._ranks.device)
         for part in parts:
-            with gradients_meet(self._text, now=part.stop == len(batch)):
+            with synced_if(self._text, last=part.stop == len(batch)):
                 terms = self._terms(batch, part, mine, clips_NH, every) / counts
                 self._differentiate(terms)
             shares += terms.detach()
@@ -127,7 +130,7 @@ class TeacherTask:
         nothing of clips is said.
         """
         sums = torch.zeros(6, dtype=torch.float64, device=self._ranks.device)
-        with scoring(self.module, self._precision, self._ranks.device):
+        with evaluation_mode(self.module, self._precision, self._ranks.device):
             for batch in self._held_out:
                 sums += self._scored(batch)
         contrastive, told, mlm, labels, nearer, asked = sum_over(sums, self._ranks).tolist()

@@ -1,0 +1,107 @@
+"""Settings of every training run, whatever it trains: the optimizer, the loop, and where the arithmetic runs.
+
+Nothing here imports torch, so a command can show or refuse settings at once.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from runtime.settings import Runtime, Settings
+
+
+class ComputeSettings(Settings):
+    """Where and how the arithmetic runs."""
+
+    device: Runtime[str | None] = None
+    """``cpu`` or ``cuda``; None: a GPU if there is one."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """Arithmetic of the towers; auto: bf16 autocast on a GPU that supports it, otherwise fp32. Weights stay fp32."""
+    compile: Runtime[bool] = False
+    """Compile the trained module with torch.compile (for VidLA the video tower); the first steps are slow then."""
+    micro_batch: Runtime[int | None] = Field(default=None, ge=1)
+    """Rows that a rank takes through the towers at once; None: its whole share of the batch. Loss and gradients are
+    those of the whole batch either way. If the loss couples all rows (contrastive losses), embeddings are computed
+    twice: once without gradients for the loss, once more with gradients."""
+    threads: Runtime[int | None] = Field(default=None, ge=1)
+    """Threads of one process on a CPU; None: torch's choice."""
+
+
+class OptimSettings(Settings):
+    """AdamW with the paper's numbers (VidLA, supplement: pretraining)."""
+
+    lr: float = Field(default=2e-5, gt=0)
+    """Highest learning rate, reached after the warm-up."""
+    lr_end: float = Field(default=4e-8, ge=0)
+    """Learning rate at the last step."""
+    schedule: Literal["cosine", "linear"] = "cosine"
+    """How the rate falls from `lr` to `lr_end` after the warm-up."""
+    lr_new: float | None = Field(default=None, gt=0)
+    """Highest learning rate of parameters that CLIP does not have ([MST], attention over time, a head); None: `lr`. It
+    falls by the same factor as `lr`."""
+    warmup: int | float = Field(default=0, ge=0)
+    """Steps in which the learning rate rises linearly to `lr`; below 1: that share of all steps."""
+    weight_decay: float = Field(default=0.02, ge=0)
+    """Decoupled weight decay."""
+    decay_exempt: bool = True
+    """Exempt gains, biases, embeddings and the logit scale from decay, as CLIP does; false: everything decays."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of the running means of the gradient and of its square."""
+    eps: float = Field(default=1e-8, gt=0)
+    """Added to the denominator."""
+    clip_norm: float | None = Field(default=10.0, gt=0)
+    """Highest norm of all gradients together; None: gradients are not clipped."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> OptimSettings:
+        if self.lr_end > self.lr:
+            raise ValueError(
+                f"lr_end={self.lr_end:g} is above lr={self.lr:g}: the rate falls; lower lr_end or raise lr"
+            )
+        if self.warmup > 1 and self.warmup != int(self.warmup):
+            raise ValueError(f"warmup={self.warmup:g}: must be a whole number of steps, or a share of them below 1")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas={self.betas}: both must be at least 0 and below 1")
+        return self
+
+
+class LoopSettings(Settings):
+    """How long to train, and how often to log, score and save."""
+
+    steps: int | None = Field(default=None, ge=1)
+    """Optimizer steps; None: as many as `epochs` or `samples` say."""
+    epochs: float | None = Field(default=None, gt=0)
+    """Passes over the data."""
+    samples: int | None = Field(default=None, ge=1)
+    """Rows (clips, blocks of text) to train on."""
+    batch_size: int = Field(default=4096, ge=1)
+    """Rows (clips, blocks of text) in a step, over all ranks (VidLA's paper: 4096)."""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Seed of the data's order, of the draws of clips and crops, and of new parameters."""
+    log_every: Runtime[int] = Field(default=10, ge=1)
+    """Steps between log lines."""
+    evaluate_every: Runtime[int] = Field(default=1000, ge=0)
+    """Steps between scores on held-out data; 0: only at the end."""
+    save_every: Runtime[int] = Field(default=1000, ge=1)
+    """Steps between checkpoints."""
+    keep: Runtime[int] = Field(default=2, ge=1)
+    """How many of the last checkpoints to keep; the best one is kept beside them."""
+    max_skipped: Runtime[float] = Field(default=0.5, gt=0, le=1)
+    """Share of recent clips that may be unusable before the run stops."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> LoopSettings:
+        given = [name for name in ("steps", "epochs", "samples") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} are both set; a run has one length, leave one")
+        return self
+
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """Return the steps of the whole run; three epochs, as in the paper, if no length is set."""
+        if self.steps is not None:
+            return self.steps
+        if self.samples is not None:
+            return max(1, self.samples // self.batch_size)
+        return max(1, round((self.epochs or 3.0) * steps_per_epoch))
