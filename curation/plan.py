@@ -16,12 +16,16 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from curation.captions.caption_stage import caption_hash
 from curation.media.download.downloader import SUBTITLE_SUFFIXES, check_options, javascript_runtime
 from curation.pipeline import Hashes, PipelineSettings, Places, StageName
 from curation.run_request import Job
-from curation.sources.inputs import plan_sources, read_inputs
-from curation.text.text_stages import caption_hash, rewrite_hash
-from curation.view.status import source_states
+from curation.sources.inputs import read_inputs
+from curation.sources.source_rows import SourceRow
+from curation.sources.source_states import source_states
+from curation.sources.source_table import plan_sources
+from curation.text.rewrite_stage import rewrite_hash
+from curation.text.text_rows import TextLayer
 from runtime.errors import UserError
 from runtime.models.model_uri import cache_folder, revision_of
 from shards.artifact import Artifact
@@ -87,7 +91,7 @@ def make_plan(job: Job) -> Plan:
     if not found and existing is None:
         raise UserError(f"--input {' '.join(job.inputs)}: no video found there")
     per_shard = manifest.videos_per_shard if manifest else _videos_per_shard(job.settings)
-    sources, size = plan_sources(
+    planned = plan_sources(
         existing,
         found,
         videos_per_shard=per_shard,
@@ -100,18 +104,18 @@ def make_plan(job: Job) -> Plan:
     text, replaces = _text_folder(job, hashes)
     places = Places(store.root, str(job.scratch), captions, text)
     media = committed_media(store)
-    stages = _stage_plans(job, places, hashes, sorted(set(sources["shard"].to_pylist())), media)
+    stages = _stage_plans(job, places, hashes, sorted(set(planned.table["shard"].to_pylist())), media)
     return Plan(
         job=job,
         places=places,
         hashes=hashes,
-        sources=sources,
-        new_sources=len(sources) - (0 if existing is None else len(existing)),
-        videos_per_shard=size,
+        sources=planned.table,
+        new_sources=planned.new,
+        videos_per_shard=planned.videos_per_shard,
         stages=stages,
         media=media,
         replaces=replaces,
-        warnings=_warnings(job.settings, sources, ignored),
+        warnings=_warnings(job.settings, planned.table, ignored),
     )
 
 
@@ -135,11 +139,13 @@ def _videos_per_shard(settings: PipelineSettings) -> int | Literal["auto"]:
     return size
 
 
-def _failed(job: Job, existing: pa.Table | None) -> list[dict[str, Any]]:
+def _failed(job: Job, existing: pa.Table | None) -> list[SourceRow]:
     """Sources that `--retry-failed` puts into new shards: those whose last attempt failed in a named class."""
     if job.retry is None or existing is None:
         return []
-    return [row for row in source_states(job.store) if row["state"] == "failed" and row["class"] in job.retry]
+    return [
+        source.row for source in source_states(job.store) if source.state == "failed" and source.class_ in job.retry
+    ]
 
 
 def _hashes(job: Job) -> tuple[Hashes, str]:
@@ -152,7 +158,8 @@ def _hashes(job: Job) -> tuple[Hashes, str]:
     caption = caption_hash(settings.caption, settings.engines)
     captions = _caption_folder(job, caption)
     name = captions.removeprefix("captions/")
-    rewrite = rewrite_hash(settings.rewrite, settings.filters, settings.val_percent, settings.engines, name, caption)
+    layer = TextLayer(settings.filters, settings.val_percent)
+    rewrite = rewrite_hash(settings.rewrite, layer, settings.engines, name, caption)
     return Hashes(media, caption, rewrite), captions
 
 

@@ -15,7 +15,7 @@ from curation.pipeline import services_of, stage_contents, stages_of
 from curation.pipeline_models import fetch
 from curation.plan import Plan, check_output, make_plan
 from curation.run_request import Job
-from curation.view.status import source_states
+from curation.sources.source_states import source_states
 from runtime.attempts import forget, grow_old
 from runtime.errors import MachineError, UserError
 from runtime.ray_runner.cluster import ClusterSettings
@@ -155,7 +155,7 @@ def _index_is_current(plan: Plan) -> bool:
 
 def _summary(plan: Plan, console: Console) -> None:
     store = plan.job.store
-    states = Counter(row["state"] for row in source_states(store))
+    states = Counter(source.state for source in source_states(store))
     total = " + ".join(f"{states[state]} {state}" for state in STATES)
     console.print(f"sources: {states.total()} in = {total}")
     for command in _next_commands(store, plan.job.layer):

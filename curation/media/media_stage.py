@@ -20,8 +20,9 @@ from typing import Any, get_args
 import pyarrow as pa
 
 from curation.media.download.downloader import Download, DownloadSettings, download
-from curation.media.video_to_clips import SourceRow, Tools, VideoClips, VideoSettings, make_clips
+from curation.media.video_to_clips import Tools, VideoClips, VideoSettings, make_clips
 from curation.sources.ledger import SourceFailed, SourceFiltered
+from curation.sources.source_rows import SourceRow, source_rows
 from runtime.attempts import DEATHS_ALLOWED, Attempts
 from runtime.errors import is_machine_fault, one_line
 from runtime.log import get_logger
@@ -137,7 +138,7 @@ class MediaWorker:
                 yield row, started[index], folder / f"{index:04d}"
 
     def _start(self, pool: ThreadPoolExecutor, row: SourceRow, place: Path) -> Future[Download] | None:
-        if row.verdict is not None:
+        if row.planned_state is not None:
             return None
         place.mkdir(parents=True)
         return pool.submit(download, row.source, self._settings.download, place)
@@ -208,7 +209,7 @@ def _empty_folder(folder: Path) -> Iterator[None]:
 def _sources_of(store: Store, shard: int) -> list[SourceRow]:
     table = read_table(store, "sources.parquet")
     mine = table.filter(pa.compute.equal(table["shard"], shard))
-    return [SourceRow(**row) for row in mine.to_pylist()]
+    return source_rows(mine)
 
 
 def _note_name(row: SourceRow) -> str:
@@ -219,9 +220,9 @@ def _verdict(row: SourceRow) -> SourceFiltered:
     """What was decided of this source before any work."""
     words = {"duplicate": "the same video stands earlier in the list", "excluded": "named by --exclude"}
     for class_ in get_args(FilteredClass):
-        if class_ == row.verdict:
+        if class_ == row.planned_state:
             return SourceFiltered(class_, words.get(class_, class_))
-    raise ValueError(f"sources.parquet: {row.verdict!r} is no verdict")
+    raise ValueError(f"sources.parquet: {row.planned_state!r} is no verdict")
 
 
 def _ledger_row(row: SourceRow, end: _End, elapsed: float) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from curation.media.speech.sentences import SentenceSettings, sentences
 from curation.media.speech.transcribe import TranscribeSettings, transcribe
 from curation.media.speech.transcript import Transcript, Word, joined, within
 from curation.sources.ledger import SourceFiltered
+from curation.sources.source_rows import SourceRow
 from runtime.ray_runner.stage import Service
 from runtime.settings import Settings
 from shards.keys import clip_key
@@ -48,20 +49,6 @@ class VideoSettings(Settings):
     """The stored video."""
     segment: SegmentSettings = SegmentSettings()
     """The clip tree."""
-
-
-@dataclass(frozen=True)
-class SourceRow:
-    """One row of sources.parquet."""
-
-    source: str
-    video_id: str
-    start: float | None
-    end: float | None
-    shard: int
-    attempt: int
-    verdict: str | None
-    carried: str | None
 
 
 @dataclass(frozen=True)

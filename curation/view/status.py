@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from curation.sources.source_states import SourceState, source_states
 from curation.view.sql_tables import connect, files, select
-from runtime.errors import UserError
-from shards.reader import media_shards, read_table, text_layers
+from shards.reader import text_layers
 from shards.schema import LEVELS, REWRITE_STATUSES, STATES
 from shards.storage.store import Store
 
@@ -62,24 +61,6 @@ _REASONS_QUERY = (
 )
 
 
-def source_states(store: Store) -> list[dict[str, Any]]:
-    """One row a source: the outcome of its last attempt, or ``pending`` where its shard is not committed yet.
-
-    Raises:
-        UserError: `store` holds no sources.
-    """
-    if not store.exists("sources.parquet"):
-        raise UserError(f"{store.root}: no sources.parquet; this is no folder that `curate run` wrote")
-    outcomes = {_attempt(row): row for row in _ledger(store)}
-    last: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in read_table(store, "sources.parquet").to_pylist():
-        known = last.get(_identity(row))
-        if known is None or row["attempt"] >= known["attempt"]:
-            last[_identity(row)] = row
-    pending = {"state": "pending", "class": None, "message": None, "seconds": None, "clips": 0}
-    return [{**row, **outcomes.get(_attempt(row), pending)} for row in last.values()]
-
-
 def show_status(root: str, console: Console | None = None) -> int:
     """Print the reconciled ledger and the texts' figures; always 0."""
     console = console or Console(highlight=False)
@@ -92,24 +73,8 @@ def show_status(root: str, console: Console | None = None) -> int:
     return 0
 
 
-def _ledger(store: Store) -> Iterable[dict[str, Any]]:
-    """Ledger rows of committed shards only: a shard that is being redone counts as pending."""
-    from shards.keys import shard_name
-
-    tables = [read_table(store, f"ledger/{shard_name(shard)}.parquet") for shard in media_shards(store)]
-    return pa.concat_tables(tables).to_pylist() if tables else []
-
-
-def _identity(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return row["source"], row["video_id"], row["start"], row["end"]
-
-
-def _attempt(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return (*_identity(row), row["shard"], row["attempt"])
-
-
-def _print_sources(console: Console, rows: list[dict[str, Any]]) -> None:
-    states = Counter(row["state"] for row in rows)
+def _print_sources(console: Console, sources: Sequence[SourceState]) -> None:
+    states = Counter(source.state for source in sources)
     table = Table(title="sources", title_justify="left")
     table.add_column("state")
     table.add_column("class")
@@ -119,13 +84,15 @@ def _print_sources(console: Console, rows: list[dict[str, Any]]) -> None:
         if state == "written" or not states[state]:
             table.add_row(state, "", str(states[state]), "", style="green" if state == "written" else "dim")
             continue
-        for class_, count in Counter(row["class"] for row in rows if row["state"] == state).most_common():
-            example = next(row for row in rows if row["state"] == state and row["class"] == class_)
-            said = Text(f"{example['source']}: {example['message']}" if example["message"] else example["source"])
-            table.add_row(state, class_ or "", str(count), said)
+        for class_, count in Counter(source.class_ for source in sources if source.state == state).most_common():
+            example = next(source for source in sources if source.state == state and source.class_ == class_)
+            name = example.row.source
+            table.add_row(
+                state, class_ or "", str(count), Text(f"{name}: {example.message}" if example.message else name)
+            )
     console.print(table)
     total = " + ".join(f"{states[state]} {state}" for state in STATES)
-    console.print(f"{len(rows)} in = {total}")
+    console.print(f"{len(sources)} in = {total}")
 
 
 def _print_layer(console: Console, store: Store, layer: str, paths: list[str]) -> None:

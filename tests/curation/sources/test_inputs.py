@@ -22,8 +22,10 @@ from curation.sources.identity import (
     normalised,
     url_id,
 )
-from curation.sources.inputs import Source, auto_videos_per_shard, plan_sources, read_inputs
+from curation.sources.inputs import Source, read_inputs
 from curation.sources.manifests import seconds
+from curation.sources.source_rows import source_rows
+from curation.sources.source_table import auto_videos_per_shard, plan_sources
 from runtime.errors import UserError
 from shards.keys import video_id
 from shards.schema import SOURCES
@@ -47,7 +49,7 @@ def link(name: str, start: float | None = None, end: float | None = None) -> Sou
 
 
 def plan(existing, found, per_shard=2, **options) -> pa.Table:
-    return plan_sources(existing, found, videos_per_shard=per_shard, **options)[0]
+    return plan_sources(existing, found, videos_per_shard=per_shard, **options).table
 
 
 class TestInputs:
@@ -94,7 +96,7 @@ class TestInputs:
 
     @pytest.mark.parametrize("url", ["http://", "http:///x.mp4", "http://a b/", "http://host:port/", "http://[::1/x"])
     def test_a_malformed_url_is_refused(self, url):
-        with pytest.raises(UserError, match="is no URL"):
+        with pytest.raises(UserError, match="is not a URL"):
             read_inputs([url])
 
     def test_a_url_with_a_password_is_refused_without_repeating_it(self):
@@ -249,9 +251,10 @@ class TestPlan:
 
     def test_auto_makes_sixteen_shards_of_few_videos_and_shards_of_64_of_many(self):
         assert [auto_videos_per_shard(n) for n in (0, 1, 16, 17, 1024, 100_000)] == [1, 1, 1, 2, 64, 64]
-        table, size = plan_sources(None, [link(str(n)) for n in range(40)], videos_per_shard="auto")
-        assert size == 3
-        assert max(table["shard"].to_pylist()) == 13
+        planned = plan_sources(None, [link(str(n)) for n in range(40)], videos_per_shard="auto")
+        assert planned.videos_per_shard == 3
+        assert planned.new == 40
+        assert max(planned.table["shard"].to_pylist()) == 13
 
     def test_a_video_under_another_name_is_a_duplicate_where_spans_overlap(self):
         a, b = link("a", 0, 10), link("b", 5, 15)
@@ -279,10 +282,10 @@ class TestPlan:
 
     def test_retried_sources_go_into_new_shards_with_their_next_attempt_and_what_they_carried(self):
         table = plan(None, [Source("https://x.org/a", "1" * 16, 1.0, 2.0, {"k": 1}, True), link("b")])
-        failed = table.slice(0, 1).to_pylist()
+        failed = source_rows(table)[:1]
         again = plan(table, [], retry=failed)
-        row = again.to_pylist()[-1]
-        assert (row["attempt"], row["shard"], row["carried"], row["start"]) == (2, 1, '{"k": 1}', 1.0)
+        row = source_rows(again)[-1]
+        assert (row.attempt, row.shard, row.carried, row.start) == (2, 1, '{"k": 1}', 1.0)
         assert plan(again, [], retry=failed).equals(again)
         assert plan(again, [], retry=[row])["attempt"].to_pylist() == [1, 1, 2, 3]
 
@@ -323,15 +326,16 @@ runs = st.lists(
 def test_a_table_only_ever_grows_at_its_end_and_no_two_worked_spans_of_a_video_overlap(history):
     table = SOURCES.empty_table()
     for found, per_shard, limit, exclude, share in history:
-        worked = [row for row in table.to_pylist() if row["verdict"] is None]
+        worked = [row for row in source_rows(table) if row.planned_state is None]
         retry = worked[: int(share * len(worked))]
-        grown, size = plan_sources(table, found, videos_per_shard=per_shard, limit=limit, exclude=exclude, retry=retry)
+        planned = plan_sources(table, found, videos_per_shard=per_shard, limit=limit, exclude=exclude, retry=retry)
+        grown = planned.table
         assert grown.schema == SOURCES
         assert grown.slice(0, len(table)).equals(table)
         added = grown.slice(len(table)).to_pylist()
         assert all(row["shard"] > max(table["shard"].to_pylist(), default=-1) for row in added)
         counts = Counter(row["shard"] for row in added if row["verdict"] is None)
-        assert all(count <= size for count in counts.values())
+        assert all(count <= planned.videos_per_shard for count in counts.values())
         fresh = [row for row in added if row["attempt"] == 1 and row["verdict"] is None]
         assert limit is None or len(fresh) <= limit
         table = grown
