@@ -32,12 +32,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from training.models.vidla.temporal_attention import (
-    TemporalSettings,
-    global_attention,
-    summary_mask,
-    temporal_attention,
-)
+from training.models.vidla.model_settings import TemporalSettings
+from training.models.vidla.temporal_attention import global_attention, summary_mask, temporal_attention
 from training.models.vidla.video_tower import VideoLayer, VideoTower
 
 SETTINGS = TemporalSettings()

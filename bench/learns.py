@@ -43,8 +43,8 @@ from bench.learns_report import OVER_TWIN, TO_TEXT, TO_VIDEO, Job, Outcome, repo
 from training.engine.distributed import Ranks
 from training.engine.engine_settings import OptimSettings
 from training.engine.optimizer import build_optimizer, learning_rate, set_learning_rate
-from training.models.vidla.contrastive_loss import LossSettings, clamp_logit_scale_, contrastive_loss
-from training.models.vidla.temporal_attention import TemporalSettings
+from training.models.vidla.contrastive_loss import clamp_logit_scale_, contrastive_loss
+from training.models.vidla.model_settings import LossSettings, TemporalSettings
 from training.models.vidla.two_tower import VidLA, build
 
 VARIANTS: dict[str, TemporalSettings | None] = {

@@ -26,7 +26,8 @@ import torch.nn.functional as F
 
 from bench.memory import MAPPED, in_use, peak
 from training.engine.distributed import Ranks
-from training.models.vidla.contrastive_loss import LossSettings, contrastive_loss
+from training.models.vidla.contrastive_loss import contrastive_loss
+from training.models.vidla.model_settings import LossSettings
 
 WAYS = ("chunked", "whole matrix")
 ALLOWED_GIB = 1.0

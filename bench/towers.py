@@ -21,12 +21,13 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-from training.data.epoch_plan import DataSettings
+from training.data.data_settings import DataSettings
 from training.engine.distributed import Ranks
 from training.engine.engine_settings import ComputeSettings, LoopSettings, OptimSettings
 from training.engine.optimizer import build_optimizer
 from training.engine.run_metrics import peak_flops
-from training.models.vidla.initial_weights import ModelSettings, build_model
+from training.models.vidla.initial_weights import build_model
+from training.models.vidla.model_settings import ModelSettings
 from training.models.vidla.two_tower import VidLA
 from training.vidla.contrastive_task import VidlaTask
 from training.vidla.pretraining_run import open_batches, open_source

@@ -11,7 +11,7 @@ import math
 import torch
 from torch.nn import functional as F
 
-from training.models.vidla.temporal_attention import TemporalSettings
+from training.models.vidla.model_settings import TemporalSettings
 from training.models.vidla.video_tower import VideoLayer, VideoTower
 
 

@@ -5,7 +5,7 @@ from open_clip.model import CustomTextCLIP
 from open_clip.transformer import VisionTransformer
 from torch import nn
 
-from training.models.vidla.temporal_attention import TemporalSettings
+from training.models.vidla.model_settings import TemporalSettings
 from training.models.vidla.video_tower import VideoTower
 
 VISION = {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 16}

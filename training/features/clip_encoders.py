@@ -22,7 +22,8 @@ from runtime.settings import build, content_hash
 from training.data.decoding.clip_decoder import Frame
 from training.features.frame_preprocessing import autocast, cropped, normalised, scaled
 from training.models.vidla import vidla_folder
-from training.models.vidla.initial_weights import ModelSettings, build_image_tower, build_model
+from training.models.vidla.initial_weights import build_image_tower, build_model
+from training.models.vidla.model_settings import ModelSettings
 from training.models.vidla.two_tower import VidLA
 
 

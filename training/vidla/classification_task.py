@@ -17,7 +17,7 @@ import torch
 from torch.nn import functional as F
 
 from runtime.errors import UserError, nearest
-from training.data.records import Batch
+from training.data.clip_batch import ClipBatch
 from training.engine.device import to_device
 from training.engine.distributed import Ranks, sum_over
 from training.engine.engine_settings import ComputeSettings
@@ -26,18 +26,18 @@ from training.engine.sync_gradients import synced_if, wrap_ddp
 from training.engine.training_task import NonFiniteLoss, StepReport
 from training.models.vidla.classification_head import (
     ClassificationHead,
-    HeadSettings,
     VideoClassifier,
     load_head,
     save_head,
     width_of,
 )
-from training.models.vidla.tower_batches import clips_of, split
+from training.models.vidla.model_settings import HeadSettings
+from training.models.vidla.tower_batches import clips_of
 from training.models.vidla.two_tower import VidLA
 from training.models.vidla.vidla_folder import load_weights, save
 
 TERM: Final = "label"
-"""The term that carries the class, in `ClipTask.texts` and `Batch.tokens`."""
+"""The term that carries the class, in `ClipTask.texts` and `ClipBatch.tokens`."""
 
 
 class LabelTokenizer:
@@ -111,12 +111,12 @@ class ClassificationTask:
         """Whether the parameter is the head's: finetuning starts from a trained VidLA, where all else was learnt."""
         return parameter.startswith("head.")
 
-    def step(self, batch: Batch) -> StepReport:
+    def step(self, batch: ClipBatch) -> StepReport:
         """Forward and backward of the global batch; see `training.engine.training_task.TrainingTask.step`."""
         rows = sum_over(batch.present[TERM].sum().to(self._ranks.device), self._ranks).clamp(min=1)
         sums = torch.zeros(2, device=self._ranks.device)
         done = 0
-        for part in split(batch, self._micro_batch or len(batch)):
+        for part in batch.split(self._micro_batch or len(batch)):
             done += len(part)
             with synced_if(self._joined, last=done == len(batch)):
                 loss, hits = self._summed(part)
@@ -131,7 +131,7 @@ class ClassificationTask:
     def after_step(self) -> None:
         """Nothing follows a step."""
 
-    def flops(self, batch: Batch) -> float:
+    def flops(self, batch: ClipBatch) -> float:
         """Three times the forward pass of the video tower, for this rank's batch."""
         return 3 * len(batch) * self.module.video.flops(batch.video_BTSSC.shape[1])
 
@@ -159,7 +159,7 @@ class ClassificationTask:
         classes = len(self.module.head.classes)
         return f"{parameters / 1e6:.1f} M parameters trained, {classes} classes, {self._precision}"
 
-    def _summed(self, part: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    def _summed(self, part: ClipBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """Cross-entropy summed over the present rows, and how many of them are right."""
         device = self._ranks.device
         video_PTCHW = clips_of(part, self._model, device)

@@ -3,7 +3,7 @@
 The loss couples all clips of the global batch. Where a rank's share does not fit through the towers at once
 (`micro_batch`), embeddings are computed without gradients first, the loss is taken over all of them, and each
 micro-batch is run again to carry the loss's gradients into the towers (Gao et al. 2021, "Scaling Deep Contrastive
-Learning Batch Size under Memory Limited Setup").
+Learning ClipBatch Size under Memory Limited Setup").
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from training.data.records import Batch
+from training.data.clip_batch import ClipBatch
 from training.engine.device import to_device
 from training.engine.distributed import Ranks, mean_over, sum_over
 from training.engine.engine_settings import ComputeSettings
@@ -25,8 +25,9 @@ from training.engine.precision import choose_precision, evaluation_mode
 from training.engine.random_state import random_state, replay_random_state
 from training.engine.sync_gradients import average_gradients, synced_if, wrap_ddp
 from training.engine.training_task import NonFiniteLoss, StepReport
-from training.models.vidla.contrastive_loss import LossSettings, clamp_logit_scale_, contrastive_loss
-from training.models.vidla.tower_batches import Towers, clips_of, split
+from training.models.vidla.contrastive_loss import clamp_logit_scale_, contrastive_loss
+from training.models.vidla.model_settings import LossSettings
+from training.models.vidla.tower_batches import Towers, clips_of
 from training.models.vidla.two_tower import VidLA
 from training.models.vidla.video_tower import is_new
 from training.models.vidla.vidla_folder import load_weights, save
@@ -77,9 +78,9 @@ class VidlaTask:
         """Whether CLIP has no such parameter."""
         return is_new(parameter)
 
-    def step(self, batch: Batch) -> StepReport:
+    def step(self, batch: ClipBatch) -> StepReport:
         """Forward and backward of the global batch; see `training.engine.training_task.TrainingTask.step`."""
-        parts = list(split(batch, self._micro_batch or len(batch)))
+        parts = list(batch.split(self._micro_batch or len(batch)))
         losses = self._step_whole(batch) if len(parts) == 1 else self._step_in_parts(parts, batch)
         average_gradients(self.module.logit_scale, self._ranks)
         return StepReport({**losses, "total": sum(losses.values())}, self._facts(batch))
@@ -88,7 +89,7 @@ class VidlaTask:
         """Bound the temperature."""
         clamp_logit_scale_(self.module.logit_scale, self._loss.max_logit_scale)
 
-    def flops(self, batch: Batch) -> float:
+    def flops(self, batch: ClipBatch) -> float:
         """Three times the forward pass of both towers, for this rank's batch."""
         return 3 * self._flops.forward(batch)
 
@@ -113,7 +114,7 @@ class VidlaTask:
         new = sum(p.numel() for name, p in self.module.named_parameters() if is_new(name))
         return f"{parameters / 1e6:.1f} M parameters ({new / 1e6:.1f} M of them new), {self._precision}"
 
-    def _embed(self, towers: nn.Module, batch: Batch) -> Embeddings:
+    def _embed(self, towers: nn.Module, batch: ClipBatch) -> Embeddings:
         """Unit-length float32 embeddings of a batch's clips and texts."""
         device = self._ranks.device
         video_BTCHW = clips_of(batch, self.module, device)
@@ -122,13 +123,13 @@ class VidlaTask:
             video_BD, texts = towers(video_BTCHW, tokens)
         return video_BD.float(), {term: text_BD.float() for term, text_BD in texts.items()}
 
-    def _step_whole(self, batch: Batch) -> dict[str, float]:
+    def _step_whole(self, batch: ClipBatch) -> dict[str, float]:
         shares = self._shares(self._embed(self._towers, batch), batch)
         losses = self._finite(shares, batch)
         self._differentiate(shares)
         return losses
 
-    def _step_in_parts(self, parts: Sequence[Batch], batch: Batch) -> dict[str, float]:
+    def _step_in_parts(self, parts: Sequence[ClipBatch], batch: ClipBatch) -> dict[str, float]:
         drawn, found = [], []
         with torch.no_grad():
             for part in parts:
@@ -152,7 +153,7 @@ class VidlaTask:
                 torch.autograd.backward(outputs, [_gradient(leaf, rows) for leaf in leaves])
         return losses
 
-    def _shares(self, embeddings: Embeddings, batch: Batch) -> dict[str, torch.Tensor]:
+    def _shares(self, embeddings: Embeddings, batch: ClipBatch) -> dict[str, torch.Tensor]:
         """Each term's share of this rank: over the ranks they add up to the loss of the global batch."""
         device = self._ranks.device
         video_BD, texts = embeddings
@@ -167,7 +168,7 @@ class VidlaTask:
             self._ranks,
         )
 
-    def _finite(self, shares: Mapping[str, torch.Tensor], batch: Batch) -> dict[str, float]:
+    def _finite(self, shares: Mapping[str, torch.Tensor], batch: ClipBatch) -> dict[str, float]:
         """The terms over the global batch, or `NonFiniteLoss`."""
         summed = sum_over(torch.stack([share.detach() for share in shares.values()]), self._ranks)
         losses = dict(zip(shares, summed.tolist(), strict=True))
@@ -179,7 +180,7 @@ class VidlaTask:
         """Gradients are averaged over the ranks afterwards, hence the factor."""
         (torch.stack(list(shares.values())).sum() * self._ranks.world_size).backward()
 
-    def _facts(self, batch: Batch) -> dict[str, float]:
+    def _facts(self, batch: ClipBatch) -> dict[str, float]:
         rows = torch.stack([present_B.float().mean() for present_B in batch.present.values()])
         shares = mean_over(to_device(rows, self._ranks.device), self._ranks).tolist()
         present = {f"present_{term}": share for term, share in zip(batch.present, shares, strict=True)}
@@ -193,7 +194,7 @@ class FlopCount:
         self._model = model
         self._text: dict[int, float] = {}
 
-    def forward(self, batch: Batch) -> float:
+    def forward(self, batch: ClipBatch) -> float:
         """Of all of a batch's clips and texts."""
         video = self._model.video.flops(batch.video_BTSSC.shape[1])
         text = sum(self._of_text(tokens_BL.shape[1]) for tokens_BL in batch.tokens.values())

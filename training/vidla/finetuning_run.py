@@ -14,7 +14,7 @@ from runtime.errors import UserError
 from runtime.log import get_logger
 from training.command_line import asked_for
 from training.data.clip_loader import TrainBatches
-from training.data.records import Source
+from training.data.clip_source import ClipSource
 from training.data.sources.file_source import FileItem, FileSource
 from training.engine.distributed import Ranks
 from training.engine.run_setup import Start, begin, prepare
@@ -26,7 +26,8 @@ from training.evaluation.video import embeddings
 from training.evaluation.video.classification import Looks, Picture, score
 from training.evaluation.video.held_out import HeldOut
 from training.models.vidla.classification_head import VideoClassifier
-from training.models.vidla.initial_weights import ModelSettings, build_model
+from training.models.vidla.initial_weights import build_model
+from training.models.vidla.model_settings import ModelSettings
 from training.models.vidla.two_tower import VidLA
 from training.vidla.classification_task import ClassificationTask, LabelTokenizer
 from training.vidla.contrastive_task import VidlaTask
@@ -164,6 +165,6 @@ def _held_out_classes(
     return held_out.in_order_of(trained.classes).thinned(settings.evaluation.max_clips)
 
 
-def _described(source: Source, trained: RetrievalSet | ClassificationSet, split: object) -> str:
+def _described(source: ClipSource, trained: RetrievalSet | ClassificationSet, split: object) -> str:
     scored = f"scored on {trained.name} {split}" if split else "no scores while training"
     return f"{source.num_roots} videos of {trained.name} {trained.split}; {scored}"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from runtime.settings import Settings
-from training.data.epoch_plan import DataSettings
+from training.data.data_settings import DataSettings
 from training.engine.engine_settings import ComputeSettings, LoopSettings, OptimSettings
-from training.evaluation.video.held_out import EvaluationSettings
-from training.models.vidla.classification_head import HeadSettings
-from training.models.vidla.contrastive_loss import LossSettings
-from training.models.vidla.initial_weights import ModelSettings
+from training.evaluation.video.evaluation_settings import EvaluationSettings
+from training.models.vidla.model_settings import HeadSettings, LossSettings, ModelSettings
 
 
 class VidlaSettings(Settings):

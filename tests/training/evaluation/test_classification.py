@@ -8,8 +8,8 @@ from support.colour_videos import BLUE, GREEN, RED, colour_video
 from torch.nn import functional as F
 
 from runtime.errors import UserError
+from training.data.clip_failure import ClipFailed
 from training.data.decoding.video_duration import video_seconds
-from training.data.records import ClipFailed
 from training.evaluation.benchmarks import class_folders
 from training.evaluation.benchmarks.classification_set import ClassificationSet, LabelledVideo
 from training.evaluation.video.classification import (
@@ -24,7 +24,8 @@ from training.evaluation.video.classification import (
 )
 from training.evaluation.video.video_views import Views
 from training.models.vidla.classification_head import ClassificationHead, VideoClassifier, save_head, width_of
-from training.models.vidla.initial_weights import ModelSettings, build_model
+from training.models.vidla.initial_weights import build_model
+from training.models.vidla.model_settings import ModelSettings
 from training.models.vidla.two_tower import VidLA
 from training.models.vidla.vidla_folder import save
 from training.vidla import classify_command, eval_vidla

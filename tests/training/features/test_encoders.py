@@ -19,7 +19,8 @@ from training.features.frame_preprocessing import normalised
 from training.features.row_encoders import Joined, PerChunk, PerFrame, centres
 from training.features.torchvision_encoders import ImageNetwork
 from training.models.vidla import vidla_folder
-from training.models.vidla.initial_weights import ModelSettings, build_model
+from training.models.vidla.initial_weights import build_model
+from training.models.vidla.model_settings import ModelSettings
 from training.models.vidla.two_tower import CLIP_MEAN, CLIP_STD
 
 

@@ -17,7 +17,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from bench.memory import MAPPED
 from training.engine.distributed import Ranks
-from training.models.vidla.contrastive_loss import LossSettings, clamp_logit_scale_, contrastive_loss
+from training.models.vidla.contrastive_loss import clamp_logit_scale_, contrastive_loss
+from training.models.vidla.model_settings import LossSettings
 
 REPOSITORY = Path(__file__).parents[2]
 ALONE = Ranks()

@@ -17,7 +17,8 @@ from torch import nn
 
 from runtime.errors import UserError
 from runtime.settings import build
-from training.models.vidla.initial_weights import ModelSettings, build_model
+from training.models.vidla.initial_weights import build_model
+from training.models.vidla.model_settings import ModelSettings
 from training.models.vidla.vidla_folder import save
 
 SMALL = {"embed_dim": 24, "vision_cfg": VISION, "text_cfg": TEXT}

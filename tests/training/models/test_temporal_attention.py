@@ -9,7 +9,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from runtime.errors import UserError
-from training.models.vidla.temporal_attention import Group, TemporalSettings, attention_flops, groups
+from training.models.vidla.model_settings import TemporalSettings
+from training.models.vidla.temporal_attention import AttentionGroup, attention_flops, groups
 from training.models.vidla.video_tower import VideoLayer, VideoTower
 
 CASES = {
@@ -63,9 +64,9 @@ def test_toy_of_figure_3_equals_its_masks() -> None:
 def test_groups_name_each_levels_keys() -> None:
     found = list(groups(TemporalSettings(levels=2, tokens_per_level=3, scale=2)))
     assert found == [
-        Group(slice(0, 1), slice(0, 7), 1),
-        Group(slice(1, 4), slice(1, 4), 1),
-        Group(slice(4, 7), slice(1, 7), 2),
+        AttentionGroup(slice(0, 1), slice(0, 7), 1),
+        AttentionGroup(slice(1, 4), slice(1, 4), 1),
+        AttentionGroup(slice(4, 7), slice(1, 7), 2),
     ]
 
 

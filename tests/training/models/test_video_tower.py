@@ -9,7 +9,7 @@ from support.tiny_clip import gradients, stirred_tower, tiny_visual
 from torch import nn
 
 from runtime.errors import UserError
-from training.models.vidla.temporal_attention import TemporalSettings
+from training.models.vidla.model_settings import TemporalSettings
 from training.models.vidla.video_tower import VideoTower, interpolate, is_new
 
 PLAIN = TemporalSettings(levels=0)

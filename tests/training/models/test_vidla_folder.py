@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 from runtime.errors import UserError
 from training.engine import model_folder
 from training.models.vidla import vidla_folder
-from training.models.vidla.initial_weights import ModelSettings, build_model
+from training.models.vidla.initial_weights import build_model
+from training.models.vidla.model_settings import ModelSettings
 from training.models.vidla.two_tower import VidLA
 
 

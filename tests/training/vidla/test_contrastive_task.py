@@ -9,13 +9,11 @@ import torch
 from support.ranks import on_ranks
 from support.tiny_clip import TEXT, VISION
 
-from training.data.records import Batch
+from training.data.clip_batch import ClipBatch
 from training.engine.distributed import Ranks
 from training.engine.engine_settings import ComputeSettings
 from training.engine.training_task import NonFiniteLoss
-from training.models.vidla.contrastive_loss import LossSettings
-from training.models.vidla.temporal_attention import TemporalSettings
-from training.models.vidla.tower_batches import split
+from training.models.vidla.model_settings import LossSettings, TemporalSettings
 from training.models.vidla.two_tower import CLIP_MEAN, CLIP_STD, VidLA, build
 from training.vidla.contrastive_task import FlopCount, VidlaTask
 
@@ -33,13 +31,13 @@ def model() -> VidLA:
     return build(architecture)
 
 
-def batch(rows: slice = slice(None)) -> Batch:
+def batch(rows: slice = slice(None)) -> ClipBatch:
     """Eight clips of six videos; some texts are missing, one clip is not decoded."""
     random = torch.Generator().manual_seed(3)
     video = torch.randint(0, 256, (CLIPS, FRAMES, 32, 32, 3), generator=random, dtype=torch.uint8)
     decoded = torch.tensor([1, 1, 1, 0, 1, 1, 1, 1], dtype=torch.bool)
     tokens = {term: torch.randint(1, 50, (CLIPS, 12), generator=random) for term in LOSS.terms}
-    whole = Batch(
+    whole = ClipBatch(
         video_BTSSC=video,
         crop_B4=torch.tensor([[0.1, 0.0, 0.8, 1.0], [0.0, 0.0, 1.0, 0.0]]).repeat(CLIPS // 2, 1),
         weight_B=decoded.float(),
@@ -50,7 +48,7 @@ def batch(rows: slice = slice(None)) -> Batch:
         keys=[f"clip-{number}" for number in range(CLIPS)],
     )
     begin, end, _ = rows.indices(CLIPS)
-    return list(split(whole, end - begin))[begin // (end - begin)]
+    return list(whole.split(end - begin))[begin // (end - begin)]
 
 
 def stepped(ranks: Ranks, micro_batch: int | None) -> dict[str, torch.Tensor]:

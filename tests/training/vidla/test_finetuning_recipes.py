@@ -9,10 +9,9 @@ from torch.nn import functional as F
 
 from runtime.errors import UserError
 from runtime.settings import build, merged
+from training.data.clip_batch import ClipBatch
 from training.data.clip_loader import TrainBatches
-from training.data.decoding.augment import AugmentSettings
-from training.data.epoch_plan import DataSettings
-from training.data.records import Batch
+from training.data.data_settings import AugmentSettings, DataSettings
 from training.engine.distributed import Ranks
 from training.engine.engine_settings import ComputeSettings, OptimSettings
 from training.engine.optimizer import build_optimizer
@@ -21,9 +20,9 @@ from training.evaluation.benchmarks import class_folders
 from training.evaluation.benchmarks.classification_set import ClassificationSet, LabelledVideo
 from training.evaluation.video.classification import Looks, Picture, score
 from training.evaluation.video.video_views import Views
-from training.models.vidla.classification_head import HeadSettings, load_head
-from training.models.vidla.initial_weights import ModelSettings, build_model
-from training.models.vidla.temporal_attention import TemporalSettings
+from training.models.vidla.classification_head import load_head
+from training.models.vidla.initial_weights import build_model
+from training.models.vidla.model_settings import HeadSettings, ModelSettings, TemporalSettings
 from training.models.vidla.two_tower import VidLA
 from training.models.vidla.vidla_folder import save
 from training.vidla.classification_task import TERM, ClassificationTask, LabelTokenizer
@@ -48,13 +47,13 @@ def task(compute: ComputeSettings | None = None, settings: HeadSettings = PLAIN,
     return ClassificationTask(model, CLASSES, settings, compute or ComputeSettings(), ranks or Ranks())
 
 
-def batch(rows: slice = slice(0, 6)) -> Batch:
+def batch(rows: slice = slice(0, 6)) -> ClipBatch:
     """Six clips of noise; the fifth has no class."""
     generator = torch.Generator().manual_seed(1)
     video_BTSSC = torch.randint(0, 256, (6, FRAMES, 64, 64, 3), dtype=torch.uint8, generator=generator)
     label_B1 = torch.tensor([[0], [1], [1], [0], [-1], [1]])
     keys = [f"clip{number}" for number in range(6)]
-    return Batch(
+    return ClipBatch(
         video_BTSSC=video_BTSSC[rows],
         crop_B4=torch.tensor([[0.0, 0.0, 1.0, 0.0]]).expand(6, -1)[rows],
         weight_B=torch.ones(6)[rows],

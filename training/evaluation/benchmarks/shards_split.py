@@ -19,12 +19,12 @@ from shards.keys import shard_name
 from shards.reader import text_layers
 from shards.schema import TEXT
 from shards.storage.store import Store
-from training.data.records import MediaRef
+from training.data.clip_tasks import MediaRef
 from training.evaluation.benchmarks.retrieval_set import RetrievalSet, VideoItem
+from training.evaluation.video.evaluation_settings import Clips
 
 NAME = "shards"
 
-Clips = Literal["root", "short", "medium", "long"]
 CLIPS: tuple[Clips, ...] = get_args(Clips)
 
 _FACTS = ("key", "parent_key", "level", "start", "end", "offset", "keep", "split")

@@ -4,33 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import Field
-
 from runtime.errors import UserError, nearest
 from runtime.log import get_logger
-from runtime.settings import Runtime, Settings
-from training.data.epoch_plan import DataSettings
+from training.data.data_settings import DataSettings
 from training.engine.distributed import Ranks
 from training.evaluation.benchmarks.retrieval_set import RetrievalSet
-from training.evaluation.benchmarks.shards_split import Clips, read
+from training.evaluation.benchmarks.shards_split import read
 from training.evaluation.video.embeddings import Looks, score_split
-from training.models.vidla.contrastive_loss import LossSettings
+from training.evaluation.video.evaluation_settings import EvaluationSettings
+from training.models.vidla.model_settings import LossSettings
 from training.models.vidla.two_tower import VidLA
 
 _log = get_logger(__name__)
-
-
-class EvaluationSettings(Settings):
-    """Retrieval on the held-out split while training."""
-
-    max_clips: Runtime[int] = Field(default=1000, ge=0)
-    """At most so many held-out clips; 0: no evaluation."""
-    clips: Runtime[Clips] = "root"
-    """Which clips: roots, or all of one level."""
-    term: Runtime[str | None] = None
-    """Which of `loss.terms` asks for the clips; None: the last."""
-    batch_size: Runtime[int] = Field(default=16, ge=1)
-    """Clips a rank embeds at once."""
 
 
 class HeldOut:

@@ -9,7 +9,8 @@ import torch
 
 from runtime.errors import UserError
 from runtime.settings import build
-from training.models.vidla.initial_weights import ModelSettings, build_model
+from training.models.vidla.initial_weights import build_model
+from training.models.vidla.model_settings import ModelSettings
 from training.models.vidla.two_tower import VidLA
 from training.models.vidla.vidla_folder import CONFIG, load
 

@@ -15,27 +15,16 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import torch
-from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from runtime.errors import UserError
-from runtime.settings import Settings
 from training.models.vidla.video_tower import VideoTower
 
 _CONFIG: Final = "head.json"
 _WEIGHTS: Final = "head.safetensors"
 _FORMAT: Final = 1
-
-
-class HeadSettings(Settings):
-    """A finetuned head and its loss; the paper states neither, these are ours."""
-
-    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
-    """Share of the target that is spread over all classes."""
-    dropout: float = Field(default=0.5, ge=0, lt=1)
-    """Before the linear layer, while training."""
 
 
 class ClassificationHead(nn.Module):

@@ -24,45 +24,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, model_validator
 from torch.utils.checkpoint import checkpoint
 
-from runtime.settings import Runtime, Settings
 from training.engine.distributed import Ranks, gather_plain, gather_rows
-
-
-def _terms_of_the_paper() -> dict[str, str | list[str]]:
-    return {"subtitle": "subtitle_summary", "caption": "caption_summary"}
-
-
-class LossSettings(Settings):
-    """What the video is compared with, and how."""
-
-    terms: dict[str, str | list[str]] = Field(default_factory=_terms_of_the_paper, min_length=1)
-    """Terms of the loss, each with its text column, or columns in order of preference: the first that is not null."""
-    same_video: Literal["mask", "overlap", "keep"] = "mask"
-    """Pairs of one video: `mask`: none is a negative; `overlap`: only those that overlap in time are none; `keep`: all
-    are negatives."""
-    max_logit_scale: float = Field(default=100.0, ge=1)
-    """Highest inverse of the temperature."""
-    chunk: Runtime[int] = Field(default=512, ge=1)
-    """Rows whose logits are in memory at once; each costs about 16 bytes for every row of the global batch."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> LossSettings:
-        for term in self.terms:
-            if not self.columns(term) or not all(self.columns(term)):
-                raise ValueError(f"terms.{term}={self.terms[term]!r}: name a text column, or several in a list")
-        return self
-
-    def columns(self, term: str) -> tuple[str, ...]:
-        """The text columns of `term`, in order of preference."""
-        named = self.terms[term]
-        return (named,) if isinstance(named, str) else tuple(named)
+from training.models.vidla.model_settings import LossSettings
 
 
 def contrastive_loss(

@@ -16,24 +16,21 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Literal
+from typing import Any
 
 import open_clip
 from open_clip import pretrained as tags
-from pydantic import Field, model_validator
 from safetensors import SafetensorError
 from torch import nn
 
 from runtime.errors import UserError, nearest, one_line
 from runtime.models import model_uri
-from runtime.settings import Runtime, Settings
 from training.engine.model_folder import differences
 from training.models.vidla import vidla_folder
-from training.models.vidla.temporal_attention import TemporalSettings
+from training.models.vidla.model_settings import ModelSettings
 from training.models.vidla.two_tower import (
     CLIP_MEAN,
     CLIP_STD,
-    PAPER_TEMPERATURE,
     VidLA,
     build,
     build_clip,
@@ -43,35 +40,6 @@ from training.models.vidla.video_tower import check_supported
 
 _QUICK = "-quickgelu"
 _TINY = Path(__file__).parent / "tiny.json"
-
-
-class ModelSettings(Settings):
-    """Which model, and what it starts from; the defaults are the paper's VidLA-B/32."""
-
-    init: str = "openai"
-    """Weights: an open_clip tag, ARCHITECTURE:TAG, hf://org/name, path:///folder, or random:ARCHITECTURE."""
-    architecture: str = "ViT-B-32"
-    """open_clip's name of the towers that a bare tag is for; with or without -quickgelu, which follows the tag."""
-    frames: int = Field(default=12, ge=1)
-    """Frames a clip; temporal position embeddings of an export are interpolated to it."""
-    temporal: TemporalSettings = TemporalSettings()
-    """What is added to CLIP. Left out, an export keeps its own."""
-    temperature: float | Literal["keep"] = Field(default=PAPER_TEMPERATURE)
-    """Where the learnt temperature starts; `keep`: where the CLIP weights left it. An export always keeps its own."""
-    checkpointing: Runtime[bool] = False
-    """Compute each layer's inside again in the backward pass: less memory for about a third more time."""
-
-    @model_validator(mode="after")
-    def _fits(self) -> ModelSettings:
-        if self.temperature != "keep" and not 0.01 <= self.temperature <= 1.0:
-            raise ValueError(f"temperature={self.temperature}: must lie between 0.01 and 1, or be `keep`")
-        if "://" in self.init and "temporal" not in self.model_fields_set:
-            return self  # an export keeps its own levels, which its tower checks
-        try:
-            self.temporal.check_frames(self.frames)
-        except UserError as error:
-            raise ValueError(str(error)) from None
-        return self
 
 
 def build_model(settings: ModelSettings) -> VidLA:

@@ -14,57 +14,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from runtime.errors import UserError
-from runtime.settings import Settings
-
-
-class TemporalSettings(Settings):
-    """Hierarchical temporal attention; the defaults are the paper's (U-V-r of 3-4-2)."""
-
-    levels: int = Field(default=3, ge=0, le=16)
-    """U, levels of [MST] tokens; 0 leaves them out."""
-    tokens_per_level: int = Field(default=4, ge=1)
-    """V, [MST] tokens of a level."""
-    scale: int = Field(default=2, ge=1)
-    """r: level u attends to every r^u-th frame, counted from the first; 1 gives [MST] without hierarchy."""
-    spatially_local: bool = True
-    """Attention over time at each place of the picture, before the global one."""
-    patch_sees_cls: bool = True
-    """Patches attend to [CLS], as the paper's formula has it (its prose says no) and as CLIP does."""
-    mst_sees: Literal["lower", "higher"] = "lower"
-    """[MST] of level u attend to levels up to u (the paper's formula) or from u on (its figure 3)."""
-    cls_self_bias: float | Literal["log_frames"] = 0.0
-    """Added to the logit of [CLS] on itself; `log_frames` makes a clip of equal frames equal to CLIP's image."""
-
-    @property
-    def summary_tokens(self) -> int:
-        """S: [CLS] and all [MST]."""
-        return 1 + self.levels * self.tokens_per_level
-
-    def check_frames(self, frames: int) -> None:
-        """Refuse a number of frames whose highest level would see only one frame.
-
-        Raises:
-            UserError: r^(U-1) is not below `frames`.
-        """
-        if frames < 1:
-            raise UserError(f"frames={frames}: must be at least 1")
-        if self.levels and self.scale ** (self.levels - 1) >= frames:
-            raise UserError(
-                f"temporal.levels={self.levels} with temporal.scale={self.scale}: the highest level takes every "
-                f"{self.scale ** (self.levels - 1)}th frame, but frames={frames}; take more frames, or fewer levels"
-            )
+from training.models.vidla.model_settings import TemporalSettings
 
 
 @dataclass(frozen=True)
-class Group:
+class AttentionGroup:
     """Summary tokens that attend to the same keys."""
 
     queries: slice
@@ -79,14 +38,14 @@ QKV = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Queries, keys and values of the same tokens."""
 
 
-def groups(settings: TemporalSettings) -> Iterator[Group]:
+def groups(settings: TemporalSettings) -> Iterator[AttentionGroup]:
     """The masks of the paper's table for summary tokens: [CLS] sees everything, level u what its scale allows."""
-    yield Group(slice(0, 1), slice(0, settings.summary_tokens), 1)
+    yield AttentionGroup(slice(0, 1), slice(0, settings.summary_tokens), 1)
     per_level = settings.tokens_per_level
     for level in range(settings.levels):
         own = slice(1 + level * per_level, 1 + (level + 1) * per_level)
         seen = slice(1, own.stop) if settings.mst_sees == "lower" else slice(own.start, settings.summary_tokens)
-        yield Group(own, seen, settings.scale**level)
+        yield AttentionGroup(own, seen, settings.scale**level)
 
 
 def summary_mask(settings: TemporalSettings, patches_BTND: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""How VidLA's towers take a batch: its clips as model input, in pieces, without the temperature.
+"""How VidLA's towers take a batch: its clips as model input, without the temperature.
 
 Shared by contrastive training (`training.vidla.contrastive_task`) and by finetuning with a head.
 
@@ -7,18 +7,18 @@ Shapes: B clips, T frames, C colours, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import nn
 
-from training.data.decoding.augment import to_model_input
-from training.data.records import Batch
+from training.data.clip_batch import ClipBatch
+from training.data.decoding.model_input import to_model_input
 from training.engine.device import to_device
 from training.models.vidla.two_tower import VidLA
 
 
-def clips_of(batch: Batch, model: VidLA, device: torch.device) -> torch.Tensor:
+def clips_of(batch: ClipBatch, model: VidLA, device: torch.device) -> torch.Tensor:
     """A batch's clips as `model` takes them, on `device`: cropped, mirrored, scaled, normalised; [B, T, C, H, W]."""
     return to_model_input(
         to_device(batch.video_BTSSC, device),
@@ -27,22 +27,6 @@ def clips_of(batch: Batch, model: VidLA, device: torch.device) -> torch.Tensor:
         model.mean,
         model.std,
     )
-
-
-def split(batch: Batch, rows: int) -> Iterator[Batch]:
-    """A batch in pieces of at most `rows` clips, in order."""
-    for begin in range(0, len(batch), rows):
-        part = slice(begin, begin + rows)
-        yield Batch(
-            video_BTSSC=batch.video_BTSSC[part],
-            crop_B4=batch.crop_B4[part],
-            weight_B=batch.weight_B[part],
-            tokens={term: tokens_BL[part] for term, tokens_BL in batch.tokens.items()},
-            present={term: present_B[part] for term, present_B in batch.present.items()},
-            video_id_B=batch.video_id_B[part],
-            span_B2=batch.span_B2[part],
-            keys=batch.keys[part],
-        )
 
 
 class Towers(nn.Module):

@@ -19,10 +19,9 @@ from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from torch import nn
 from torch.nn import functional as F
 
-from training.models.vidla.temporal_attention import TemporalSettings
+from training.models.vidla.model_settings import PAPER_TEMPERATURE, TemporalSettings
 from training.models.vidla.video_tower import VideoTower
 
-PAPER_TEMPERATURE = 0.07
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 

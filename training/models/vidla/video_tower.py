@@ -20,10 +20,10 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from runtime.errors import UserError
+from training.models.vidla.model_settings import TemporalSettings
 from training.models.vidla.temporal_attention import (
     QKV,
     SpatiallyLocalAttention,
-    TemporalSettings,
     attention_flops,
     global_attention,
     summary_mask,

@@ -1,0 +1,122 @@
+"""Settings of the VidLA model: its weights, its attention over time, its contrastive loss, its classification head.
+
+Nothing here imports torch, so a command can show or refuse settings at once.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from pydantic import Field, model_validator
+
+from runtime.errors import UserError
+from runtime.settings import Runtime, Settings
+
+PAPER_TEMPERATURE: Final = 0.07
+"""The temperature that the paper starts from."""
+
+
+class TemporalSettings(Settings):
+    """Hierarchical temporal attention; the defaults are the paper's (U-V-r of 3-4-2)."""
+
+    levels: int = Field(default=3, ge=0, le=16)
+    """U, levels of [MST] tokens; 0 leaves them out."""
+    tokens_per_level: int = Field(default=4, ge=1)
+    """V, [MST] tokens of a level."""
+    scale: int = Field(default=2, ge=1)
+    """r: level u attends to every r^u-th frame, counted from the first; 1 gives [MST] without hierarchy."""
+    spatially_local: bool = True
+    """Add attention over time at each spatial position, before the global attention."""
+    patch_sees_cls: bool = True
+    """Patches attend to [CLS], as in the paper's formula (its prose says no) and in CLIP."""
+    mst_sees: Literal["lower", "higher"] = "lower"
+    """[MST] of level u attend to levels up to u (the paper's formula) or from u on (its figure 3)."""
+    cls_self_bias: float | Literal["log_frames"] = 0.0
+    """Added to the logit of [CLS] on itself; `log_frames` makes a clip of equal frames equal to CLIP's image."""
+
+    @property
+    def summary_tokens(self) -> int:
+        """S: [CLS] and all [MST]."""
+        return 1 + self.levels * self.tokens_per_level
+
+    def check_frames(self, frames: int) -> None:
+        """Refuse a number of frames of which the highest level would see only one.
+
+        Raises:
+            UserError: r^(U-1) is not below `frames`.
+        """
+        if frames < 1:
+            raise UserError(f"frames={frames}: must be at least 1")
+        if self.levels and self.scale ** (self.levels - 1) >= frames:
+            raise UserError(
+                f"temporal.levels={self.levels} with temporal.scale={self.scale}: the highest level takes every "
+                f"{self.scale ** (self.levels - 1)}th frame, but frames={frames}; take more frames, or fewer levels"
+            )
+
+
+class ModelSettings(Settings):
+    """The model and the weights that it starts from; the defaults are the paper's VidLA-B/32."""
+
+    init: str = "openai"
+    """Weights: an open_clip tag, ARCHITECTURE:TAG, hf://org/name, path:///folder, or random:ARCHITECTURE."""
+    architecture: str = "ViT-B-32"
+    """open_clip's name of the towers that a bare tag is for; with or without -quickgelu, which follows the tag."""
+    frames: int = Field(default=12, ge=1)
+    """Frames a clip; temporal position embeddings of an export are interpolated to it."""
+    temporal: TemporalSettings = TemporalSettings()
+    """Attention over time that is added to CLIP. If it is not set, an export keeps its own."""
+    temperature: float | Literal["keep"] = Field(default=PAPER_TEMPERATURE)
+    """Where the learnt temperature starts; `keep`: at that of the CLIP weights. An export always keeps its own."""
+    checkpointing: Runtime[bool] = False
+    """Recompute the inside of each layer in the backward pass: less memory for about a third more time."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> ModelSettings:
+        if self.temperature != "keep" and not 0.01 <= self.temperature <= 1.0:
+            raise ValueError(f"temperature={self.temperature}: must be between 0.01 and 1, or `keep`")
+        if "://" in self.init and "temporal" not in self.model_fields_set:
+            return self  # an export keeps its own levels, which its tower checks
+        try:
+            self.temporal.check_frames(self.frames)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+
+def _paper_terms() -> dict[str, str | list[str]]:
+    return {"subtitle": "subtitle_summary", "caption": "caption_summary"}
+
+
+class LossSettings(Settings):
+    """The contrastive loss: the texts that a clip is compared with, and the pairs that are negatives."""
+
+    terms: dict[str, str | list[str]] = Field(default_factory=_paper_terms, min_length=1)
+    """Terms of the loss, each with its text column, or columns in order of preference: the first that is not null."""
+    same_video: Literal["mask", "overlap", "keep"] = "mask"
+    """Pairs of one video: `mask`: none is a negative; `overlap`: those that overlap in time are no negatives; `keep`:
+    all are negatives."""
+    max_logit_scale: float = Field(default=100.0, ge=1)
+    """Highest inverse of the temperature."""
+    chunk: Runtime[int] = Field(default=512, ge=1)
+    """Rows whose logits are in memory at once; each costs about 16 bytes for every row of the global batch."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> LossSettings:
+        for term in self.terms:
+            if not self.columns(term) or not all(self.columns(term)):
+                raise ValueError(f"terms.{term}={self.terms[term]!r}: name a text column, or several in a list")
+        return self
+
+    def columns(self, term: str) -> tuple[str, ...]:
+        """Return the text columns of `term`, in order of preference."""
+        named = self.terms[term]
+        return (named,) if isinstance(named, str) else tuple(named)
+
+
+class HeadSettings(Settings):
+    """A classification head and its loss; the paper states neither, these values are ours."""
+
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the target that is spread over all classes."""
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+    """Dropout before the linear layer, while training."""
