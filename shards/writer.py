@@ -43,7 +43,9 @@ _SCHEMAS = {
 }
 
 
-def commit_table(store: Store, scratch: Path, name: str, table: pa.Table, artifact: Artifact) -> Artifact:
+def commit_table(
+    store: Store, scratch: Path, name: str, table: pa.Table, artifact: Artifact, schema: pa.Schema | None = None
+) -> Artifact:
     """Write `table` as the Parquet file `name` of the DIR, with `artifact` in its footer.
 
     Args:
@@ -52,6 +54,7 @@ def commit_table(store: Store, scratch: Path, name: str, table: pa.Table, artifa
         name: its place in the DIR (``text/<layer>/0000003.parquet``); decides the schema.
         table: the rows; columns in any order, cast where that loses nothing.
         artifact: what it is made from; its `digest` is filled in (`table_digest`).
+        schema: schema of the table; None: the one that `schema_of` names for this place.
 
     Returns:
         The artifact as committed.
@@ -60,7 +63,7 @@ def commit_table(store: Store, scratch: Path, name: str, table: pa.Table, artifa
         ShardError: the table does not keep to the schema of that place.
         OSError: disk full, no permission, network: nothing half-written stays behind.
     """
-    table = conform(table, schema_of(name), name)
+    table = conform(table, schema_of(name) if schema is None else schema, name)
     artifact = replace(artifact, digest=table_digest(table))
     _commit(store, scratch, name, table, artifact)
     return artifact
