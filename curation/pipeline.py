@@ -17,13 +17,16 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from curation.captions.frame_captions import CaptionSettings
-from curation.engines.engine_registry import EngineSettings, engine_for
+from curation.captions.caption_settings import CaptionSettings
+from curation.captions.caption_stage import caption_worker
+from curation.captions.shard_table import ShardTable
+from curation.engines.engine_registry import AnyEngineSettings, engine_for
 from curation.engines.speech_recognizer import Recognizer
 from curation.filters.clip_filters import FilterSettings
 from curation.media.media_stage import MediaSettings, media_worker
+from curation.text.rewrite_stage import model_names, rewrite_worker
 from curation.text.rewriter import RewriteSettings
-from curation.text.text_stages import caption_worker, model_names, rewrite_worker
+from curation.text.text_rows import TextLayer
 from runtime.attempts import DEATHS_ALLOWED
 from runtime.errors import UserError, nearest
 from runtime.ray_runner.stage import PoolSettings, ServiceSpec, StageSpec
@@ -46,7 +49,7 @@ class PipelineSettings(Settings):
     """Share of videos that go to the split `val`, in percent."""
     media: MediaSettings = MediaSettings()
     """From source to clips."""
-    engines: dict[str, EngineSettings] = Field(default_factory=dict)
+    engines: dict[str, AnyEngineSettings] = Field(default_factory=dict)
     """Language models by name; stages that name the same one share its pool."""
     caption: CaptionSettings = CaptionSettings()
     """From keyframes to frame captions."""
@@ -129,19 +132,12 @@ def stages_of(
     end the run.
     """
     media = partial(media_worker, places.root, places.scratch, settings.media, hashes.media)
-    caption = partial(caption_worker, places.root, places.scratch, places.captions, settings.caption, hashes.caption)
-    rewrite = partial(
-        rewrite_worker,
-        places.root,
-        places.scratch,
-        places.captions,
-        places.text,
-        settings.rewrite,
-        settings.filters,
-        settings.val_percent,
-        model_names(settings.caption, settings.rewrite, settings.engines),
-        hashes.rewrite,
-    )
+    captions = ShardTable("caption", places.root, places.captions, places.scratch, hashes.caption)
+    texts = ShardTable("rewrite", places.root, places.text, places.scratch, hashes.rewrite)
+    names = model_names(settings.caption, settings.rewrite, settings.engines)
+    layer = TextLayer(settings.filters, settings.val_percent, names)
+    caption = partial(caption_worker, captions, settings.caption)
+    rewrite = partial(rewrite_worker, texts, places.captions, settings.rewrite, layer)
     builds: Mapping[StageName, Any] = {"media": media, "caption": caption, "rewrite": rewrite}
     needs = services_needed(settings)
     deaths: Mapping[StageName, int] = {"media": _OTHER_DEATHS + DEATHS_ALLOWED * videos_per_shard}

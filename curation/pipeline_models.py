@@ -19,8 +19,8 @@ def used_models(settings: PipelineSettings, stages: Sequence[StageName]) -> dict
     if "caption" in stages and settings.caption.engine is None:
         used["caption"] = settings.caption.tagger.model
     for name in dict.fromkeys(name for stage in stages for name in services_needed(settings)[stage]):
-        if name in settings.engines and settings.engines[name].kind == "vllm":
-            used[name] = settings.engines[name].model
+        if name in settings.engines and (uri := settings.engines[name].local_model):
+            used[name] = uri
     return used
 
 

@@ -59,7 +59,7 @@ class Heard:
 
 
 @dataclass(frozen=True)
-class Seen:
+class CaptionResult:
     """What a captioner says of one keyframe."""
 
     caption: str | None
@@ -78,7 +78,7 @@ class TextEngine(Protocol):
 class Captioner(Protocol):
     """Says what a keyframe shows."""
 
-    async def caption(self, images: Mapping[str, ImageRef]) -> dict[str, Seen]:
+    async def caption(self, images: Mapping[str, ImageRef]) -> dict[str, CaptionResult]:
         """Caption every image; the result has exactly the same keys."""
 
 

@@ -1,25 +1,51 @@
-"""Which engine answers: the one place that turns settings into a `TextEngine`."""
+"""The kinds of engine: one line each in `ENGINE_KINDS`.
+
+To add a kind, write one file with its settings class (a subclass of `EngineSettings` with ``kind: Literal["name"] =
+"name"``) and its `TextEngine`, and add the pair here.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Final, Union
 
 from pydantic import Field
 
 from curation.engines.engine_interface import TextEngine
+from curation.engines.engine_settings import EngineSettings
 from curation.engines.openai_endpoint import EndpointEngine, EndpointSettings
 from curation.engines.vllm_engine import VllmEngine
 from curation.engines.vllm_settings import VllmSettings
 
-EngineSettings = Annotated[VllmSettings | EndpointSettings, Field(discriminator="kind")]
-"""Settings of a language model; ``kind`` says which engine."""
+
+@dataclass(frozen=True)
+class EngineKind:
+    """A kind of engine: its settings, and how it is started from them."""
+
+    settings: type[EngineSettings]
+    start: Callable[[Any], TextEngine]
+    """Start the engine and wait until it is ready."""
 
 
-def engine_for(settings: VllmSettings | EndpointSettings) -> TextEngine:
-    """Build the engine, and wait until it is ready.
+ENGINE_KINDS: Final = (
+    EngineKind(VllmSettings, VllmEngine),
+    EngineKind(EndpointSettings, EndpointEngine),
+)
+
+if TYPE_CHECKING:
+    AnyEngineSettings = EngineSettings
+else:
+    AnyEngineSettings = Annotated[Union[tuple(kind.settings for kind in ENGINE_KINDS)], Field(discriminator="kind")]  # noqa: UP007
+"""Settings of any registered kind of engine; pydantic chooses the class by the field `kind`."""
+
+
+def engine_for(settings: EngineSettings) -> TextEngine:
+    """Start the engine that the settings name, and wait until it is ready.
 
     Raises:
-        UserError: vLLM is missing, the model can't be had or served, the key is not set.
+        UserError: vLLM is not installed, the model can't be fetched or served, or the key variable is not set.
         MachineError: the engine did not start.
     """
-    return EndpointEngine(settings) if isinstance(settings, EndpointSettings) else VllmEngine(settings)
+    (kind,) = (kind for kind in ENGINE_KINDS if type(settings) is kind.settings)
+    return kind.start(settings)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import Field
 
-from curation.engines.engine_interface import ImageRef, CaptionResult
+from curation.engines.engine_interface import CaptionResult, ImageRef
 from curation.engines.request_images import UnreadableImage, load
 from runtime.errors import UserError, one_line
 from runtime.settings import Runtime, Settings

@@ -21,9 +21,10 @@ from pydantic import Field, field_validator
 from curation.engines import request_images
 from curation.engines.chat_messages import answer_text, chat
 from curation.engines.engine_interface import Answer, Request, Usage
+from curation.engines.engine_settings import EngineSettings
 from curation.engines.event_loop_thread import BackgroundLoop
 from runtime.errors import MachineError, UserError
-from runtime.settings import Runtime, Settings
+from runtime.settings import Runtime
 
 PROBES: Final = 3
 """How often a server that no longer answers is asked for a sign of life before the run ends."""
@@ -37,7 +38,7 @@ _REMEDIES: Final = {
 }
 
 
-class EndpointSettings(Settings):
+class EndpointSettings(EngineSettings):
     """A model behind an OpenAI-compatible server."""
 
     kind: Literal["endpoint"] = "endpoint"

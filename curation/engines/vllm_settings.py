@@ -7,8 +7,9 @@ from typing import Any, Final, Literal
 
 from pydantic import Field, field_validator
 
+from curation.engines.engine_settings import EngineSettings
 from runtime.errors import UserError, nearest
-from runtime.settings import Runtime, Settings
+from runtime.settings import Runtime
 
 _GIB: Final = 1 << 30
 _CPU_KV_CACHE_GB: Final = 2.0
@@ -31,7 +32,7 @@ _OWN_SETTING: Final = {
 }
 
 
-class VllmSettings(Settings):
+class VllmSettings(EngineSettings):
     """A model served by vLLM inside this process."""
 
     kind: Literal["vllm"] = "vllm"
@@ -73,6 +74,11 @@ class VllmSettings(Settings):
     decodes together."""
     timeout: Runtime[float] = Field(default=1800.0, gt=0)
     """Seconds after which one request is given up."""
+
+    @property
+    def local_model(self) -> str:
+        """URI of the model."""
+        return self.model
 
     @field_validator("engine")
     @classmethod

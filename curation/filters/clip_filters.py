@@ -1,7 +1,7 @@
 """Named filters: each says *keep* or gives the reason why not. They mark clips, they never remove any.
 
 A filter is a pure function of one clip and the settings. The first reason wins and becomes `filter_reason`;
-`curation.text.text_stages` counts reasons. All are off by default but `nothing_to_say`.
+`curation.text.rewrite_stage` counts reasons. All are off by default but `nothing_to_say`.
 """
 
 from __future__ import annotations

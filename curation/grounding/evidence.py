@@ -12,19 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from curation.captions.frame_captions import FrameCaption
 from curation.media.speech.transcript import Word, joined
 from curation.prompts.wording import tidy
 
 Kind = Literal["frame", "words"]
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One captioned keyframe."""
-
-    time: float
-    """Seconds of the video."""
-    caption: str
 
 
 @dataclass(frozen=True)
@@ -45,14 +37,14 @@ class Evidence:
         return f"{self.label} ({'seen' if self.kind == 'frame' else 'said'} at {where} s): {self.text}"
 
 
-def gather(frames: Iterable[Frame], words: Sequence[Word], span_seconds: float = 5.0) -> tuple[Evidence, ...]:
+def gather(frames: Iterable[FrameCaption], words: Sequence[Word], span_seconds: float = 5.0) -> tuple[Evidence, ...]:
     """Number the evidence of a clip: frame captions in time order, then words in spans of about `span_seconds`.
 
     Captions and spans without text are left out; ids are unique.
     """
     seen: dict[str, str] = {}
     for frame in sorted(frames, key=lambda frame: frame.time):
-        _append(seen, f"frame@{seconds(frame.time)}", tidy(frame.caption))
+        _append(seen, f"frame@{seconds(frame.time)}", tidy(frame.text))
     said: dict[str, str] = {}
     for span in _spans(words, span_seconds):
         _append(said, f"words@{seconds(span[0].start)}-{seconds(span[-1].end)}", tidy(joined(span)))
@@ -60,12 +52,6 @@ def gather(frames: Iterable[Frame], words: Sequence[Word], span_seconds: float =
         *(Evidence(id_, f"F{n}", "frame", text) for n, (id_, text) in enumerate(seen.items(), start=1)),
         *(Evidence(id_, f"W{n}", "words", text) for n, (id_, text) in enumerate(said.items(), start=1)),
     )
-
-
-def within_span(frames: Sequence[Frame], start: float, end: float) -> tuple[Frame, ...]:
-    """The frames in ``[start, end)``, compared in whole milliseconds: keyframes are named by them."""
-    first, last = round(start * 1000), round(end * 1000)
-    return tuple(frame for frame in frames if first <= round(frame.time * 1000) < last)
 
 
 def by_reference(evidence: Iterable[Evidence]) -> Mapping[str, Evidence]:

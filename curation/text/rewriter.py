@@ -2,7 +2,7 @@
 
 Requests are built, sent once each (identical prompts share one), and what comes back is never taken as it is:
 summaries are trimmed to their number of words and must not say what their source does not; claims go through the
-verifier (`curation.grounding.verifier`). `curation.text.text_stages` reads the clips from tables and writes the results back.
+verifier (`curation.grounding.verifier`). `curation.text.rewrite_stage` reads the clips and writes the results.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from curation.captions.frame_captions import join_captions
+from curation.captions.frame_captions import FrameCaption, join_captions
 from curation.engines.engine_interface import Answer, Request
-from curation.grounding.evidence import Evidence, Frame, fit, gather
+from curation.grounding.evidence import Evidence, fit, gather
 from curation.grounding.verifier import Grounded, GroundSettings, Verdict, conclude, reject, supports, verify
 from curation.media.speech.transcript import Word
 from curation.prompts import prompt_templates
@@ -102,7 +102,7 @@ class ClipTexts:
     level: Level
     subtitle: str = ""
     words: tuple[Word, ...] = ()
-    frames: tuple[Frame, ...] = ()
+    frames: tuple[FrameCaption, ...] = ()
     """Its captioned keyframes in time order."""
     failed_frames: int = 0
     """Its keyframes that the captioner failed on."""

@@ -1,28 +1,108 @@
-"""Rows of the text half's tables, in and out: what the rewrite is given of a clip, what is stored of it. Pure.
+"""Rows of the rewrite stage: media and caption rows in (`clip_texts`), rows of a text layer out (`text_row`). Pure.
 
-`curation.text.text_stages` reads and writes the tables; the columns are those of `shards.schema`.
+`curation.text.rewrite_stage` reads and writes the tables; the columns are those of `shards.schema`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict, cast
 
-from curation.engines.engine_interface import Seen
+from curation.captions.caption_rows import CaptionRow
+from curation.captions.frame_captions import FrameCaption, captions_between
 from curation.filters.clip_filters import ClipFacts, FilterSettings, reason_to_drop
-from curation.grounding.evidence import Frame, within_span
 from curation.media.speech.transcript import Word, within
 from curation.text.rewriter import ClipTexts, Rewritten
 from shards.keys import split_of
-from shards.schema import CLIPS, TEXT
+from shards.schema import Level, RewriteStatus
 
-_CARRIED = tuple(name for name in TEXT.names if name in CLIPS.names)
+
+class ClipColumns(TypedDict):
+    """The columns that a text layer takes over from the media table."""
+
+    key: str
+    root_key: str
+    parent_key: str | None
+    video_id: str
+    source: str
+    level: Level
+    shard: int
+    start: float
+    end: float
+    offset: float
+    width: int
+    height: int
+    num_frames: int
+    fps: float
+    language: str | None
+    subtitle: str
+    subtitle_origin: str
+
+
+class WordValue(TypedDict):
+    """A word of a transcript as a table holds it; times in seconds of the video."""
+
+    start: float
+    end: float
+    text: str
+
+
+class MediaRow(ClipColumns):
+    """One row of a media table: a clip."""
+
+    words: list[WordValue] | None
+    """Words of a root clip; null for the clips below it."""
+    speech_seconds: float
+    motion: float | None
+    byte_offset: int
+    byte_size: int
+
+
+class CaptionValue(TypedDict):
+    """A frame caption as a text layer holds it."""
+
+    time: float
+    text: str
+
+
+class ClaimValue(TypedDict):
+    """A judged claim as a text layer holds it."""
+
+    text: str
+    verdict: str
+    evidence: list[str]
+
+
+class ModelsValue(TypedDict):
+    """The models and prompts of a row as a text layer holds them."""
+
+    asr: str | None
+    captioner: str | None
+    rewriter: str | None
+    prompt: str | None
+
+
+class TextRow(ClipColumns):
+    """One row of a text layer: a clip with all its texts."""
+
+    subtitle_summary: str | None
+    frame_captions: list[CaptionValue]
+    caption: str | None
+    caption_summary: str | None
+    grounded_text: str | None
+    rewrite_status: RewriteStatus
+    claims: list[ClaimValue]
+    grounding_score: float | None
+    keep: bool
+    filter_reason: str | None
+    split: str
+    models: ModelsValue
 
 
 @dataclass(frozen=True)
 class ModelNames:
-    """What is written into every row about how its texts were made."""
+    """Names of the models and prompts that made the texts; stored in every row."""
 
     captioner: str | None = None
     rewriter: str | None = None
@@ -31,8 +111,8 @@ class ModelNames:
 
 
 @dataclass(frozen=True)
-class Layer:
-    """What a row of a text layer needs beside the rewrite itself."""
+class TextLayer:
+    """The parts of a text row that do not come from the rewrite: filters, split and names."""
 
     filters: FilterSettings = field(default_factory=FilterSettings)
     val_percent: float = 1.0
@@ -40,91 +120,75 @@ class Layer:
     models: ModelNames = field(default_factory=ModelNames)
 
 
-def keyframe_place(member: str) -> tuple[str, int]:
-    """Root and time of a keyframe by the name of its member, ``<root_key>.<ms>.jpg``."""
-    root, _, rest = member.partition(".")
-    milliseconds = rest.removesuffix(".jpg")
-    return root, int(milliseconds) if milliseconds.isdecimal() else 0
-
-
-def caption_row(member: str, seen: Seen) -> dict[str, Any]:
-    """One row of a caption set (`shards.schema.CAPTIONS`) for the keyframe named `member`.
-
-    No caption but a confidence: the captioner looked and is in doubt. Neither: it failed.
-    """
-    root, milliseconds = keyframe_place(member)
-    return {
-        "root_key": root,
-        "time": milliseconds / 1000,
-        "caption": seen.caption,
-        "confidence": seen.confidence,
-    }
-
-
-def clip_texts(clips: Sequence[Mapping[str, Any]], captions: Iterable[Mapping[str, Any]]) -> list[ClipTexts]:
-    """Give each clip the words of its root and the frame captions that fall into it.
+def clip_texts(clips: Sequence[MediaRow], captions: Iterable[CaptionRow]) -> list[ClipTexts]:
+    """Give each clip the words of its root and the frame captions of its span.
 
     Args:
         clips: rows of a media table.
         captions: rows of the captions table of the same shard.
     """
     words = {clip["root_key"]: _words(clip["words"]) for clip in clips if clip["parent_key"] is None}
-    frames: dict[str, list[Frame]] = {}
+    frames: dict[str, list[FrameCaption]] = {}
     for row in captions:
-        in_doubt = row["caption"] is None and row["confidence"] is not None
-        if not in_doubt:
-            frames.setdefault(row["root_key"], []).append(Frame(row["time"], row["caption"] or ""))
+        not_sure = row["caption"] is None and row["confidence"] is not None
+        if not not_sure:
+            frames.setdefault(row["root_key"], []).append(FrameCaption(row["time"], row["caption"] or ""))
     return [_clip_texts(clip, words.get(clip["root_key"], ()), frames.get(clip["root_key"], [])) for clip in clips]
 
 
-def text_row(clip: Mapping[str, Any], texts: ClipTexts, rewritten: Rewritten, layer: Layer) -> dict[str, Any]:
-    """One row of a text layer (`shards.schema.TEXT`).
+def text_row(clip: MediaRow, texts: ClipTexts, rewritten: Rewritten, layer: TextLayer) -> TextRow:
+    """Return one row of a text layer (`shards.schema.TEXT`).
 
     Args:
         clip: row of the media table.
         texts: the same clip before the rewrite.
-        rewritten: what the rewrite made of it.
+        rewritten: the same clip after the rewrite.
         layer: filters, split and names.
     """
     reason = reason_to_drop(_facts(clip, rewritten.caption), layer.filters)
     grounded = rewritten.grounded
-    asr = clip["subtitle_origin"].removeprefix("asr:") if clip["subtitle_origin"].startswith("asr:") else None
-    return {name: clip[name] for name in _CARRIED} | {
+    return {
+        **_carried(clip),
         "subtitle_summary": rewritten.subtitle_summary,
-        "frame_captions": [{"time": frame.time, "text": frame.caption} for frame in texts.frames],
+        "frame_captions": [CaptionValue(time=frame.time, text=frame.text) for frame in texts.frames],
         "caption": rewritten.caption,
         "caption_summary": rewritten.caption_summary,
         "grounded_text": grounded.text,
         "rewrite_status": grounded.status,
         "claims": [
-            {"text": verdict.text, "verdict": verdict.verdict, "evidence": list(verdict.evidence)}
+            ClaimValue(text=verdict.text, verdict=verdict.verdict, evidence=list(verdict.evidence))
             for verdict in grounded.verdicts
         ],
         "grounding_score": grounded.score,
         "keep": reason is None,
         "filter_reason": reason,
         "split": split_of(clip["video_id"], layer.val_percent),
-        "models": {
-            "asr": asr,
-            "captioner": layer.models.captioner,
-            "rewriter": layer.models.rewriter,
-            "prompt": layer.models.prompt,
-        },
+        "models": _models(clip["subtitle_origin"], layer.models),
     }
 
 
-def _words(values: Sequence[Mapping[str, Any]] | None) -> tuple[Word, ...]:
+def _carried(clip: MediaRow) -> ClipColumns:
+    values = cast(Mapping[str, object], clip)
+    return cast(ClipColumns, {name: values[name] for name in ClipColumns.__annotations__})
+
+
+def _models(subtitle_origin: str, names: ModelNames) -> ModelsValue:
+    asr = subtitle_origin.removeprefix("asr:") if subtitle_origin.startswith("asr:") else None
+    return ModelsValue(asr=asr, captioner=names.captioner, rewriter=names.rewriter, prompt=names.prompt)
+
+
+def _words(values: Sequence[WordValue] | None) -> tuple[Word, ...]:
     return tuple(Word(value["start"], value["end"], value["text"]) for value in values or ())
 
 
-def _clip_texts(clip: Mapping[str, Any], words: Sequence[Word], frames: Sequence[Frame]) -> ClipTexts:
-    mine = within_span(sorted(frames, key=lambda frame: frame.time), clip["start"], clip["end"])
-    said = tuple(frame for frame in mine if frame.caption)
+def _clip_texts(clip: MediaRow, words: Sequence[Word], frames: Sequence[FrameCaption]) -> ClipTexts:
+    own = captions_between(sorted(frames, key=lambda frame: frame.time), clip["start"], clip["end"])
+    captioned = tuple(frame for frame in own if frame.text)
     spoken = within(words, clip["start"], clip["end"])
-    return ClipTexts(clip["key"], clip["level"], clip["subtitle"], spoken, said, len(mine) - len(said))
+    return ClipTexts(clip["key"], clip["level"], clip["subtitle"], spoken, captioned, len(own) - len(captioned))
 
 
-def _facts(clip: Mapping[str, Any], caption: str | None) -> ClipFacts:
+def _facts(clip: MediaRow, caption: str | None) -> ClipFacts:
     return ClipFacts(
         level=clip["level"],
         seconds=clip["end"] - clip["start"],

@@ -6,16 +6,17 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from curation.captions.frame_captions import FrameCaption, captions_between
 from curation.grounding.claim_terms import fold, terms
-from curation.grounding.evidence import Frame, fit, gather, within_span
+from curation.grounding.evidence import fit, gather
 from curation.grounding.verifier import Claim, GroundSettings, Verdict, conclude, reject, supports, verify
 from curation.media.speech.transcript import Word
 from curation.prompts.wording import in_sentences, middle_out, tidy, trim_words
 
 FRAMES = (
-    Frame(2.0, "a man chops onions in a kitchen without a hat"),
-    Frame(12.0, "three small dogs run on green grass"),
-    Frame(22.5, "A sign that says Open near 12 parked cars"),
+    FrameCaption(2.0, "a man chops onions in a kitchen without a hat"),
+    FrameCaption(12.0, "three small dogs run on green grass"),
+    FrameCaption(22.5, "A sign that says Open near 12 parked cars"),
 )
 SAID = "now we add the shallots from Lyon"
 WORDS = tuple(Word(3.2 + i, 4.0 + i, text) for i, text in enumerate(SAID.split()))
@@ -50,13 +51,13 @@ def test_spans_of_words_hold_every_word_once_in_order():
 
 
 def test_frames_without_a_caption_are_no_evidence():
-    assert gather([Frame(1.0, "  ")], ()) == ()
+    assert gather([FrameCaption(1.0, "  ")], ()) == ()
 
 
 def test_a_keyframe_on_the_border_of_two_clips_belongs_to_the_later_one_only():
-    frames = [Frame(10.0, "x")]
-    assert within_span(frames, 0.0, 10.0002) == ()
-    assert within_span(frames, 10.0002, 20.0) == tuple(frames)
+    frames = [FrameCaption(10.0, "x")]
+    assert captions_between(frames, 0.0, 10.0002) == ()
+    assert captions_between(frames, 10.0002, 20.0) == tuple(frames)
 
 
 def test_evidence_that_does_not_fit_loses_words_before_captions():
@@ -70,7 +71,7 @@ def test_evidence_that_does_not_fit_loses_words_before_captions():
 @given(st.lists(st.tuples(st.floats(0, 1e5), st.text(max_size=20))), st.lists(st.floats(0, 1e4), max_size=20))
 def test_ids_and_labels_are_unique_whatever_the_times(frames, starts):
     words = tuple(Word(start, start + 0.01, "word") for start in sorted(starts))
-    evidence = gather([Frame(time, text) for time, text in frames], words)
+    evidence = gather([FrameCaption(time, text) for time, text in frames], words)
     assert len({item.id for item in evidence}) == len({item.label for item in evidence}) == len(evidence)
 
 
@@ -114,13 +115,13 @@ def test_a_claim_that_says_more_than_its_frames_is_unsupported(claim, cited, rea
 
 
 def test_a_number_must_count_the_same_thing():
-    evidence = gather([Frame(0.0, "three cats and two dogs")], ())
+    evidence = gather([FrameCaption(0.0, "three cats and two dogs")], ())
     verdicts = verify([Claim("Two dogs", ("F1",)), Claim("Three dogs", ("F1",))], evidence, STRICT)
     assert [verdict.verdict for verdict in verdicts] == ["supported", "unsupported"]
 
 
 def test_an_article_counts_as_one():
-    evidence = gather([Frame(0.0, "a brown dog and some cats")], ())
+    evidence = gather([FrameCaption(0.0, "a brown dog and some cats")], ())
     verdicts = verify([Claim("One dog", ("F1",)), Claim("One cat", ("F1",))], evidence, STRICT)
     assert [verdict.verdict for verdict in verdicts] == ["supported", "unsupported"]
 
@@ -188,7 +189,7 @@ def test_only_supported_claims_make_the_text_and_the_score_is_their_share():
 
 
 def test_without_a_supported_claim_the_captions_stand_in_each_once():
-    evidence = gather([Frame(1.0, "a cat"), Frame(2.0, "A cat"), Frame(3.0, "a dog")], ())
+    evidence = gather([FrameCaption(1.0, "a cat"), FrameCaption(2.0, "A cat"), FrameCaption(3.0, "a dog")], ())
     rejected = verify([Claim("A lion", ("F1",))], evidence, STRICT)
     outcome = conclude(rejected, evidence, abstained=False)
     assert (outcome.status, outcome.text, outcome.score) == ("fallback", "a cat. a dog.", None)
@@ -261,7 +262,7 @@ SETTINGS = st.builds(
 @settings(deadline=None)
 @given(CLAIMS, st.lists(PHRASES, max_size=4), SETTINGS)
 def test_kept_text_is_made_of_supported_claims_whose_evidence_exists(claims, captions, settings):
-    evidence = gather([Frame(float(i), text) for i, text in enumerate(captions)], WORDS)
+    evidence = gather([FrameCaption(float(i), text) for i, text in enumerate(captions)], WORDS)
     outcome = conclude(verify(claims, evidence, settings), evidence, abstained=False)
     kept = [verdict for verdict in outcome.verdicts if verdict.verdict == "supported"]
     assert (outcome.text or "") == in_sentences(verdict.text for verdict in kept)
@@ -272,7 +273,7 @@ def test_kept_text_is_made_of_supported_claims_whose_evidence_exists(claims, cap
 @settings(deadline=None)
 @given(CLAIMS, st.lists(PHRASES, max_size=4))
 def test_by_default_every_term_of_a_kept_claim_stands_in_a_frame_it_cites(claims, captions):
-    evidence = gather([Frame(float(i), text) for i, text in enumerate(captions)], WORDS)
+    evidence = gather([FrameCaption(float(i), text) for i, text in enumerate(captions)], WORDS)
     texts = {item.id: item.text for item in evidence if item.kind == "frame"}
     for verdict in verify(claims, evidence, STRICT):
         if verdict.verdict == "supported":
@@ -283,7 +284,7 @@ def test_by_default_every_term_of_a_kept_claim_stands_in_a_frame_it_cites(claims
 @settings(deadline=None)
 @given(PHRASES)
 def test_a_caption_supports_itself(text):
-    evidence = gather([Frame(0.0, text)], ())
+    evidence = gather([FrameCaption(0.0, text)], ())
     assume(evidence and terms(evidence[0].text))
     (verdict,) = verify([Claim(text, ("F1",))], evidence, STRICT)
     assert verdict.verdict == "supported"

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.answering import Answering, asks_for_claims, claims_json, labels_in
 
+from curation.captions.frame_captions import FrameCaption
 from curation.engines.engine_interface import Answer, Request
-from curation.grounding.evidence import Frame
 from curation.grounding.verifier import GroundSettings
 from curation.media.speech.transcript import Word
 from curation.prompts.wording import in_sentences
@@ -29,7 +29,7 @@ def clip(
     key: str = "c0", level: str = "medium", subtitle: str = "now we chop the onions", captions=("a man chops onions",)
 ):
     words = tuple(Word(i * 1.0, i + 0.8, text) for i, text in enumerate(subtitle.split()))
-    frames = tuple(Frame(2.0 + 10 * i, text) for i, text in enumerate(captions))
+    frames = tuple(FrameCaption(2.0 + 10 * i, text) for i, text in enumerate(captions))
     return ClipTexts(key, level, subtitle, words, frames)
 
 
@@ -312,7 +312,7 @@ def test_whatever_a_model_answers_the_rules_hold(replies, cut, subtitle, caption
     source = clip(subtitle=subtitle, captions=tuple(captions))
     (result,), counts = rewrite(Answering(lambda request: next(queue)), [source], how)
     kept = [verdict for verdict in result.grounded.verdicts if verdict.verdict == "supported"]
-    frames = {f"frame@{frame.time:.1f}" for frame in source.frames if frame.caption}
+    frames = {f"frame@{frame.time:.1f}" for frame in source.frames if frame.text}
     if result.grounded.text is not None:
         assert result.grounded.text == in_sentences(verdict.text for verdict in kept)
         assert result.grounded.status in ("ok", "fallback")

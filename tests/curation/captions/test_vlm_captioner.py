@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.answering import Answering
 
-from curation.captions.frame_captions import CaptionSettings, VlmCaptioner, clean_caption, join_captions
+from curation.captions.caption_settings import CaptionSettings
+from curation.captions.frame_captions import FrameCaption, join_captions
+from curation.captions.vlm_captioner import VlmCaptioner, clean_caption
 from curation.engines.engine_interface import Answer, ImageRef
-from curation.grounding.evidence import Frame
 from runtime.ray_runner.stage import LocalService
 
 SETTINGS = CaptionSettings(engine="vlm", max_tokens=40)
@@ -95,7 +96,12 @@ def test_a_caption_is_one_line_within_the_limit_or_none(text, limit):
 
 
 def test_joined_captions_are_in_time_order_without_repetitions():
-    frames = [Frame(3.0, "A dog."), Frame(1.0, "a cat"), Frame(2.0, "a dog"), Frame(4.0, "what?")]
+    frames = [
+        FrameCaption(3.0, "A dog."),
+        FrameCaption(1.0, "a cat"),
+        FrameCaption(2.0, "a dog"),
+        FrameCaption(4.0, "what?"),
+    ]
     assert join_captions(frames) == "a cat. a dog. what?"
     assert join_captions([]) is None
 

@@ -1,0 +1,35 @@
+"""The base of every engine's settings: the identity and the name of its model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runtime.models.model_uri import ModelURI, revision_of
+from runtime.settings import Settings
+
+
+class EngineSettings(Settings):
+    """Settings of a language model; `kind` names the engine that serves it (`curation.engines.engine_registry`)."""
+
+    kind: str
+    """Kind of engine."""
+    model: str
+    """Model, as the engine names it."""
+
+    @property
+    def local_model(self) -> str | None:
+        """URI of the model that the engine loads on this machine; None if a server holds the model."""
+        return None
+
+    @property
+    def model_name(self) -> str:
+        """Short name of the model; stored in every row."""
+        return self.model if self.local_model is None else ModelURI.parse(self.local_model).name
+
+    def identity(self) -> list[Any]:
+        """Return the part of a content hash for this engine: its settings, and the revision of a local model.
+
+        Raises:
+            UserError: the local model can't be resolved.
+        """
+        return [self.content(), None if self.local_model is None else revision_of(self.local_model)]
