@@ -1,0 +1,119 @@
+"""The rewrite stage: the clips and frame captions of a shard in, one table of a text layer out.
+
+    media/<shard>.parquet + captions/<name>/<shard>.parquet -> text/<layer>/<shard>.parquet
+
+The last stage of the flow. An unusable answer of the model becomes a null and a count; only faults of the machine end
+the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from curation.captions.caption_rows import CaptionRow
+from curation.captions.caption_settings import CaptionSettings
+from curation.captions.shard_table import ShardTable
+from curation.engines.engine_settings import EngineSettings
+from curation.text.rewriter import Rewriter, RewriteSettings
+from curation.text.text_rows import MediaRow, ModelNames, TextLayer, TextRow, clip_texts, text_row
+from runtime.models.model_uri import ModelURI
+from runtime.ray_runner.stage import Service, ShardResult
+from runtime.settings import content_hash
+from shards.errors import ShardError
+from shards.keys import shard_name
+from shards.reader import read_artifact, read_table
+
+REWRITE_VERSION = 1
+
+
+def model_names(
+    caption: CaptionSettings, rewrite: RewriteSettings, engines: Mapping[str, EngineSettings]
+) -> ModelNames:
+    """Return the names of models and prompts that every row of a layer holds, from the settings of a pipeline."""
+    tagger = ModelURI.parse(caption.tagger.model).name
+    captioner = tagger if caption.engine is None else engines[caption.engine].model_name
+    if rewrite.engine is None:
+        return ModelNames(captioner, None, caption.prompt_ref())
+    refs = [caption.prompt_ref(), *(prompt.ref for prompt in rewrite.prompts().values())]
+    return ModelNames(captioner, engines[rewrite.engine].model_name, "+".join(ref for ref in refs if ref))
+
+
+def rewrite_hash(
+    settings: RewriteSettings,
+    layer: TextLayer,
+    engines: Mapping[str, EngineSettings],
+    captions: str,
+    captions_hash: str,
+) -> str:
+    """Return the content hash of a text layer.
+
+    Args:
+        settings: of the rewrite.
+        layer: filters and split; the names of models are not part of the hash.
+        engines: settings of all engines by name.
+        captions: name of the caption set that the layer is made from.
+        captions_hash: content hash of that caption set.
+    """
+    model = None if settings.engine is None else engines[settings.engine].identity()
+    made_from = [captions, captions_hash]
+    filters = layer.filters.content()
+    return content_hash("rewrite", REWRITE_VERSION, settings.content(), filters, layer.val_percent, model, made_from)
+
+
+def rewrite_worker(
+    output: ShardTable,
+    captions: str,
+    settings: RewriteSettings,
+    layer: TextLayer,
+    services: Mapping[str, Service],
+) -> RewriteWorker:
+    """Build a rewrite worker in its own process; `captions` is the folder of the caption set to read."""
+    engine = None if settings.engine is None else services[settings.engine]
+    return RewriteWorker(output, captions, Rewriter(engine, settings), layer)
+
+
+class RewriteWorker:
+    """Writes the text layer of a shard; see `runtime.ray_runner.stage.Worker`."""
+
+    def __init__(self, output: ShardTable, captions: str, rewriter: Rewriter, layer: TextLayer) -> None:
+        self._output = output
+        self._captions = captions
+        self._rewriter = rewriter
+        self._layer = layer
+
+    async def process(self, shard: int) -> ShardResult:
+        """Make the shard's table of the layer: one row for each row of the shard's media table, in its order."""
+        return await self._output.result(shard, self._make(shard))
+
+    async def _make(self, shard: int) -> Mapping[str, float]:
+        inputs, clips, captions = await asyncio.to_thread(self._read, shard)
+        texts = clip_texts(clips, captions)
+        rewritten, figures = await self._rewriter.rewrite(texts)
+        rows = [
+            text_row(clip, text, result, self._layer)
+            for clip, text, result in zip(clips, texts, rewritten, strict=True)
+        ]
+        counts = {**figures, **_counts(rows)}
+        await asyncio.to_thread(self._output.commit, shard, rows, inputs, counts)
+        return counts
+
+    def _read(self, shard: int) -> tuple[dict[str, str], list[MediaRow], list[CaptionRow]]:
+        """Return the digests of the layer's inputs, the clips, and the captions.
+
+        Raises:
+            ShardError: the captions were made from other media than the shard has now.
+        """
+        store = self._output.store
+        media, captions = (f"{folder}/{shard_name(shard)}.parquet" for folder in ("media", self._captions))
+        artifacts = {name: read_artifact(store, name) for name in (media, captions)}
+        if artifacts[captions].inputs.get(media) != artifacts[media].digest:
+            raise ShardError(f"{captions} was made from an older {media}; run the caption stage again")
+        digests = {name: artifact.digest for name, artifact in artifacts.items()}
+        return digests, read_table(store, media).to_pylist(), read_table(store, captions).to_pylist()
+
+
+def _counts(rows: Sequence[TextRow]) -> dict[str, float]:
+    dropped = Counter(f"dropped:{row['filter_reason']}" for row in rows if not row["keep"])
+    return {"clips": len(rows), "kept": sum(row["keep"] for row in rows), **dropped}
