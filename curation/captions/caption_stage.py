@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 
 from curation.captions.caption_rows import caption_row, parse_keyframe_name
 from curation.captions.caption_settings import CaptionSettings
-from curation.captions.shard_table import ShardTable
 from curation.captions.vlm_captioner import VlmCaptioner
 from curation.engines.engine_interface import Captioner, CaptionResult, ImageRef
 from curation.engines.engine_settings import EngineSettings
+from curation.shard_table import ShardTable
 from runtime.models.model_uri import revision_of
 from runtime.ray_runner.stage import Service, ShardResult
 from runtime.settings import content_hash

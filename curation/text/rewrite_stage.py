@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 
 from curation.captions.caption_rows import CaptionRow
 from curation.captions.caption_settings import CaptionSettings
-from curation.captions.shard_table import ShardTable
 from curation.engines.engine_settings import EngineSettings
+from curation.shard_table import ShardTable
 from curation.text.rewriter import Rewriter, RewriteSettings
 from curation.text.text_rows import MediaRow, ModelNames, TextLayer, TextRow, clip_texts, text_row
 from runtime.models.model_uri import ModelURI

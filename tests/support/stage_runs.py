@@ -10,11 +10,11 @@ from support.shard_factory import CAPTION_SET
 
 from curation.captions.caption_settings import CaptionSettings
 from curation.captions.caption_stage import CaptionWorker, caption_worker
-from curation.captions.shard_table import ShardTable
 from curation.engines.engine_interface import Captioner, Request
 from curation.engines.engine_settings import EngineSettings
 from curation.engines.openai_endpoint import EndpointSettings
 from curation.engines.vllm_settings import VllmSettings
+from curation.shard_table import ShardTable
 from curation.text.rewrite_stage import rewrite_worker
 from curation.text.rewriter import RewriteSettings
 from curation.text.text_rows import ModelNames, TextLayer

@@ -25,10 +25,10 @@ from support.stage_runs import (
 )
 
 from curation.captions.caption_settings import CaptionSettings
-from curation.captions.shard_table import ShardTable
 from curation.engines.engine_interface import Answer, CaptionResult, ImageRef, Request
 from curation.engines.openai_endpoint import EndpointSettings
 from curation.filters.clip_filters import FilterSettings, WordLimits
+from curation.shard_table import ShardTable
 from curation.text.rewrite_stage import model_names, rewrite_hash, rewrite_worker
 from curation.text.rewriter import RewriteSettings
 from curation.text.text_rows import ClipColumns, ModelNames, TextLayer, TextRow

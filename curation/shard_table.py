@@ -34,6 +34,8 @@ class ShardTable:
     """Folder on a local disk for a table while it is written."""
     hash: str
     """Content hash of `folder`."""
+    schema: pa.Schema | None = None
+    """Schema of the tables; None: the one that `shards.writer.schema_of` names for the folder."""
 
     @cached_property
     def store(self) -> Store:
@@ -61,8 +63,10 @@ class ShardTable:
         """
         name, scratch = self.name(shard), Path(self.scratch)
         scratch.mkdir(parents=True, exist_ok=True)
-        table = pa.Table.from_pylist(list(rows), schema=schema_of(name))
-        commit_table(self.store, scratch, name, table, Artifact(self.stage, self.hash, inputs=inputs, counts=counts))
+        schema = schema_of(name) if self.schema is None else self.schema
+        table = pa.Table.from_pylist(list(rows), schema=schema)
+        artifact = Artifact(self.stage, self.hash, inputs=inputs, counts=counts)
+        commit_table(self.store, scratch, name, table, artifact, schema)
 
     async def result(self, shard: int, work: Awaitable[Mapping[str, float]]) -> ShardResult:
         """Await `work` on a shard and return its counts, or one line if the run has to end.
