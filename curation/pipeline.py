@@ -21,7 +21,7 @@ from curation.captions.caption_settings import CaptionSettings
 from curation.captions.caption_stage import caption_worker
 from curation.engines.engine_registry import AnyEngineSettings, engine_for
 from curation.engines.speech_recognizer import Recognizer
-from curation.filters.clip_filters import FilterSettings
+from curation.filters.filter_registry import FilterSettings
 from curation.media.media_stage import MediaSettings, media_worker
 from curation.shard_table import ShardTable
 from curation.text.rewrite_stage import model_names, rewrite_worker

@@ -1,1 +1,1 @@
-"""Named filters that mark clips with the reason they are left out."""
+"""Filters: each marks the clips that are not worth keeping with a reason of its own."""

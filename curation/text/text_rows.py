@@ -11,7 +11,8 @@ from typing import TypedDict, cast
 
 from curation.captions.caption_rows import CaptionRow
 from curation.captions.frame_captions import FrameCaption, captions_between
-from curation.filters.clip_filters import ClipFacts, FilterSettings, reason_to_drop
+from curation.filters.clip_filter import ClipFacts
+from curation.filters.filter_registry import FilterSettings, reason_to_drop
 from curation.media.speech.transcript import Word, within
 from curation.text.rewriter import ClipTexts, Rewritten
 from shards.keys import split_of

@@ -27,7 +27,8 @@ from support.stage_runs import (
 from curation.captions.caption_settings import CaptionSettings
 from curation.engines.engine_interface import Answer, CaptionResult, ImageRef, Request
 from curation.engines.openai_endpoint import EndpointSettings
-from curation.filters.clip_filters import FilterSettings, WordLimits
+from curation.filters.filter_registry import FilterSettings
+from curation.filters.word_count_filter import WordLimits
 from curation.shard_table import ShardTable
 from curation.text.rewrite_stage import model_names, rewrite_hash, rewrite_worker
 from curation.text.rewriter import RewriteSettings
