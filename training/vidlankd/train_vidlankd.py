@@ -1,4 +1,4 @@
-"""The command `train-vidlankd`: from curated shards and a text corpus to a language model that a video teacher taught.
+"""The command `train-vidlankd`: from curated shards and a text corpus to a distilled language model.
 
     train-vidlankd features --shards demo/shards --encoder vidla:demo/vidla/best --name vidla
     train-vidlankd tokenize --corpus wiki/*.txt --output tokens
@@ -9,141 +9,68 @@
     train-vidlankd ground --teacher teacher/best --shards demo/shards --features vidla --sentence "a bird takes off"
 
 Nothing heavy is imported before a subcommand needs it: `train-vidlankd --help` answers at once.
-Exit status: 0 done; 1 stopped by the machine or by a loss that is no number; 2 a mistake in what was asked; 130
-interrupted; 143 stopped by a signal, with a checkpoint written.
+Exit status: 0 done; 1 stopped by the machine or by a loss that is not finite; 2 a mistake in the arguments, settings or
+input; 130 interrupted; 143 stopped by a signal after a checkpoint was written.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
-from training.command_line import asked_for, ended, print_settings, run_flags, settings_of
-from training.vidlankd.arguments import PROGRAM, build_parser
+from training.command_line import ended
+from training.vidlankd.commands.evaluate_command import EVALUATE
+from training.vidlankd.commands.export_command import EXPORT
+from training.vidlankd.commands.features_command import FEATURES
+from training.vidlankd.commands.ground_command import GROUND
+from training.vidlankd.commands.student_command import STUDENT_COMMAND
+from training.vidlankd.commands.subcommand import Subcommand
+from training.vidlankd.commands.teacher_command import TEACHER_COMMAND
+from training.vidlankd.commands.tokenize_command import TOKENIZE
+
+PROGRAM: Final = "train-vidlankd"
+
+_SUBCOMMANDS: Final[Mapping[str, Subcommand]] = {
+    command.name: command
+    for command in (FEATURES, TOKENIZE, TEACHER_COMMAND, STUDENT_COMMAND, EXPORT, EVALUATE, GROUND)
+}
+"""Every subcommand, in the order of the recipe."""
+
+_RECIPE: Final = """\
+the recipe, in order:
+  features   extract visual features of every root of a DIR, as a time series
+  tokenize   turn text into memory-mapped blocks
+  teacher    train a language tower and a video tower together on clips and their texts
+  student    train a language model on text alone, distilled from the teacher's states
+  export     write the student as a plain Hugging Face BERT folder
+  evaluate   fine-tune it on language tasks and score it
+  ground     show the clips nearest to each word of a sentence, for teacher and student, as a page
+
+`train-vidlankd COMMAND --help` has examples. Works under torchrun (teacher, student).
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand; the exit status."""
+    """Run one subcommand and return the exit status."""
     arguments = build_parser().parse_args(argv)
-    run = _COMMANDS[arguments.command]
-    return ended(PROGRAM, lambda: run(arguments), resumable=arguments.command in ("teacher", "student"))
+    command = _SUBCOMMANDS[arguments.command]
+    return ended(PROGRAM, lambda: command.run(arguments), resumable=command.resumable)
 
 
-def _features(arguments: argparse.Namespace) -> int:
-    from training.features.features_stage import FeaturesSettings
-
-    flags = {name: getattr(arguments, name) for name in ("name", "encoder", "video", "originals", "device")}
-    settings = settings_of(FeaturesSettings, arguments, flags)
-    if arguments.print_config:
-        return print_settings(settings)
-    from training.features.features_stage import extract
-
-    return extract(arguments.shards, settings, address=arguments.address, replace=arguments.replace)
-
-
-def _tokenize(arguments: argparse.Namespace) -> int:
-    from training.corpus.tokenize_corpus import TokenizeSettings
-
-    flags = {name: getattr(arguments, name) for name in ("tokenizer", "block", "format", "encoding", "column")}
-    settings = settings_of(TokenizeSettings, arguments, flags)
-    if arguments.print_config:
-        return print_settings(settings)
-    from training.corpus.tokenize_corpus import tokenize
-
-    print(tokenize(arguments.corpus or [], arguments.output, settings, shards=arguments.shards or []).text())
-    return 0
-
-
-def _teacher(arguments: argparse.Namespace) -> int:
-    from training.vidlankd.vidlankd_settings import TEACHER, TeacherSettings, with_length
-
-    flags = {
-        "model": {"shape": arguments.size},
-        "data": {
-            "shards": arguments.shards,
-            "features": arguments.features,
-            "layers": {arguments.layer: 1.0} if arguments.layer else None,
-        },
-        **run_flags(arguments),
-    }
-    defaults = with_length(TEACHER, asked_for(arguments, flags).get("loop", {}))
-    settings = settings_of(TeacherSettings, arguments, flags, defaults)
-    if arguments.print_config:
-        return print_settings(settings)
-    from training.vidlankd.vidlankd_runs import run_teacher
-
-    return run_teacher(settings, arguments.output, arguments.resume)
-
-
-def _student(arguments: argparse.Namespace) -> int:
-    from training.vidlankd.vidlankd_settings import STUDENT, StudentSettings, with_length
-
-    flags = {
-        "model": {"shape": arguments.size},
-        "data": {"corpus": arguments.corpus, "valid": arguments.valid},
-        "teacher": {"teacher": arguments.teacher},
-        **run_flags(arguments),
-    }
-    asked = asked_for(arguments, flags)
-    defaults = with_length(STUDENT, asked.get("loop", {}))
-    if not asked.get("teacher", {}).get("teacher"):
-        defaults = defaults | {"loss": {"nst": 0.0, "crd": 0.0}}  # the baselines: nobody to learn from
-    settings = settings_of(StudentSettings, arguments, flags, defaults)
-    if arguments.print_config:
-        return print_settings(settings)
-    from training.vidlankd.vidlankd_runs import run_student
-
-    return run_student(settings, arguments.output, arguments.resume)
-
-
-def _evaluate(arguments: argparse.Namespace) -> int:
-    from training.evaluation.language.language_settings import LanguageSettings
-
-    tasks = [name.strip() for name in arguments.tasks.split(",") if name.strip()] if arguments.tasks else None
-    compute = {"device": arguments.device}
-    flags = {"tasks": tasks, "data": arguments.data, "seeds": arguments.seeds, "compute": compute}
-    settings = settings_of(LanguageSettings, arguments, flags)
-    if arguments.print_config:
-        return print_settings(settings)
-    from training.evaluation.language.evaluate_language import evaluate_language
-
-    return evaluate_language(arguments.model, settings, arguments.output)
-
-
-def _ground(arguments: argparse.Namespace) -> int:
-    from training.vidlankd.grounding.word_grounding import ground
-
-    ground(
-        arguments.sentence,
-        teacher=arguments.teacher,
-        student=arguments.student,
-        shards=arguments.shards,
-        features=arguments.features,
-        output=arguments.output,
-        top=arguments.top,
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser; it stores the subcommand's name in `command`."""
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Train a video-language teacher and distil it into a language model that reads text alone.",
+        epilog=_RECIPE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    print(arguments.output)
-    return 0
-
-
-def _export(arguments: argparse.Namespace) -> int:
-    from training.vidlankd.bert_export import export
-
-    export(arguments.checkpoint, arguments.output)
-    print(f"{arguments.output}: open it with transformers.AutoModel.from_pretrained({str(arguments.output)!r})")
-    return 0
-
-
-_COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
-    "features": _features,
-    "tokenize": _tokenize,
-    "teacher": _teacher,
-    "student": _student,
-    "evaluate": _evaluate,
-    "ground": _ground,
-    "export": _export,
-}
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in _SUBCOMMANDS.values():
+        command.add_parser(commands)
+    return parser
 
 
 if __name__ == "__main__":

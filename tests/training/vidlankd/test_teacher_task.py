@@ -314,7 +314,7 @@ def test_the_header_says_what_is_trained():
 
 
 def test_a_batch_of_one_clip_is_refused_where_clips_are_told_apart():
-    with pytest.raises(ValueError, match=r"loop\.batch_size=1: a clip is told apart from others"):
+    with pytest.raises(ValueError, match=r"loop\.batch_size=1: the contrastive loss needs other clips"):
         TeacherSettings.model_validate({"loop": {"batch_size": 1}})
     TeacherSettings.model_validate({"loop": {"batch_size": 1}, "loss": {"contrastive": 0}})
 
