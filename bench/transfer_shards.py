@@ -8,7 +8,6 @@ Shapes: T rows of features over time, D feature width.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from shards.index import rebuild_index
 from shards.keys import clip_key, shard_name, split_of, video_id
 from shards.manifest import Manifest, StageMark, write_manifest, write_stage
 from shards.schema import CLIPS, FEATURES, LEDGER, TEXT
+from shards.storage.files import file_sha256
 from shards.storage.store import Store
 from shards.storage.tar import TarWriter
 from shards.writer import commit_shard_media, commit_table
@@ -135,7 +135,7 @@ def _commit_features(
     """The rows of all roots in one array, and the table that says whose they are."""
     array, rows = scratch / "features.npy", data.SCENE_ROWS * _SCENES
     np.save(array, np.concatenate(features))
-    fact = FileFact(array.stat().st_size, hashlib.sha256(array.read_bytes()).hexdigest())
+    fact = FileFact(array.stat().st_size, file_sha256(array))
     times = ((np.arange(rows) + 0.5) * SCENE_SECONDS / data.SCENE_ROWS).tolist()
     table = [
         {"root_key": key, "first": n * rows, "rows": rows, "times": times, "failed": None}

@@ -14,6 +14,7 @@ from pathlib import Path
 from curation.demo.synthetic_speech import speak
 from runtime.models.model_uri import resolve
 from runtime.processes import ffmpeg_binary, run
+from shards.storage.files import new_file
 
 _GRADIO = (
     "pypi://gradio==6.31.0/gradio/media_assets/*/*"
@@ -152,20 +153,18 @@ def _make_film(material: dict[str, Path], folder: Path) -> None:
         _make_scene(material, scene, part)
     listing = work / "parts.txt"
     listing.write_text("".join(f"file '{part.name}'\n" for part in parts), encoding="utf-8")
-    joined = work / "narrated.mp4"
-    run(
-        [ffmpeg_binary(), "-v", "error", "-y", "-f", "concat", "-i", str(listing), "-c", "copy", str(joined)],
-        timeout=_SECONDS_LIMIT,
-    )
-    joined.rename(folder / "narrated.mp4")
+    with new_file(folder / "narrated.mp4") as joined:
+        run(
+            [ffmpeg_binary(), "-v", "error", "-y", "-f", "concat", "-i", str(listing), "-c", "copy", str(joined)],
+            timeout=_SECONDS_LIMIT,
+        )
     shutil.rmtree(work)
 
 
 def _make_clip(material: dict[str, Path], scene: Scene, target: Path) -> None:
     """A scene as a video of its own; it appears under its name when it is whole."""
-    partial = target.with_name(f".{target.name}")
-    _make_scene(material, scene, partial)
-    partial.rename(target)
+    with new_file(target) as partial:
+        _make_scene(material, scene, partial)
 
 
 def _make_scene(material: dict[str, Path], scene: Scene, target: Path) -> None:

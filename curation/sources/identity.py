@@ -6,7 +6,6 @@ files. Nothing here touches the network. Sources that are the same video get the
 
 from __future__ import annotations
 
-import hashlib
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
@@ -19,6 +18,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from runtime.log import get_logger
+from shards.storage.files import file_sha256
 
 _log = get_logger(__name__)
 
@@ -70,7 +70,7 @@ def hash_files(paths: Sequence[Path], store: Path | None = None) -> list[str]:
     known = _recall(store, facts) if store else {}
     unread = list(dict.fromkeys(fact for fact in facts if fact not in known))
     with ThreadPoolExecutor(_HASH_THREADS) as pool:
-        fresh = dict(zip(unread, pool.map(_sha256, (Path(path) for path, _, _ in unread)), strict=True))
+        fresh = dict(zip(unread, pool.map(file_sha256, (Path(path) for path, _, _ in unread)), strict=True))
     if store and fresh:
         _remember(store, fresh)
     known |= fresh
@@ -78,11 +78,6 @@ def hash_files(paths: Sequence[Path], store: Path | None = None) -> list[str]:
 
 
 _Fact = tuple[str, int, int]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _open(store: Path) -> sqlite3.Connection:

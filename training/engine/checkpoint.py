@@ -11,7 +11,6 @@ A checkpoint is written beside its place and renamed when it is complete; `check
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -27,6 +26,7 @@ from safetensors import SafetensorError
 
 from runtime.errors import MachineError, UserError, one_line
 from runtime.log import get_logger
+from shards.storage.files import file_sha256, new_folder
 from training.engine.random_state import set_random_state
 from training.engine.training_task import TrainingTask
 
@@ -34,7 +34,6 @@ FOLDER: Final = "checkpoints"
 BEST: Final = "best"
 _RECORD: Final = "checkpoint.json"
 _STATE: Final = "train_state.pt"
-_PARTIAL: Final = ".partial"
 _FORMAT: Final = 1
 _NAME: Final = re.compile(r"step-(\d{8,})")
 
@@ -99,7 +98,7 @@ def save_checkpoint(
         task.save(partial)
         _write_state(partial / _STATE, {"optimizer": optimizer.state_dict(), "random": random_states})
         names = sorted(path.name for path in partial.iterdir())
-        files = {name: ((partial / name).stat().st_size, _sha256(partial / name)) for name in names}
+        files = {name: ((partial / name).stat().st_size, file_sha256(partial / name)) for name in names}
         _write_json(partial / _RECORD, asdict(record) | {"files": files})
     for old in checkpoints(run)[:-keep]:
         shutil.rmtree(old)
@@ -183,7 +182,7 @@ def restore(
         UserError: a file is not what was written.
     """
     for name, (_, digest) in record.files.items():
-        if _sha256(folder / name) != digest:
+        if file_sha256(folder / name) != digest:
             raise UserError(f"--resume {folder}: {name} is damaged (its SHA-256 differs); use an older checkpoint")
     task.restore(folder)
     state = torch.load(folder / _STATE, map_location="cpu", weights_only=True)
@@ -263,25 +262,11 @@ def _written(folder: Path) -> Iterator[Path]:
     Raises:
         MachineError: it can't be written.
     """
-    partial = folder.with_name(folder.name + _PARTIAL)
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        yield partial
-        _swap(partial, folder)
+        with new_folder(folder) as partial:
+            yield partial
     except (OSError, SafetensorError) as fault:
-        shutil.rmtree(partial, ignore_errors=True)
         raise MachineError(f"{folder}: can't be written ({fault}); what was saved before is whole") from fault
-
-
-def _swap(partial: Path, folder: Path) -> None:
-    """Put `partial` in the place of `folder`; between the two renames the old one is still there under another name."""
-    old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    partial.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write_state(path: Path, values: Mapping[str, Any]) -> None:
@@ -298,8 +283,3 @@ def _write_json(path: Path, values: Mapping[str, Any]) -> None:
         json.dump(values, stream, indent=1)
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -7,8 +7,6 @@ Every kind of model that is trained here is kept in such a folder; the modules t
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from torch import nn
 
 from runtime.errors import UserError
 from runtime.models import model_uri
+from shards.storage.files import empty_or_new_folder
 
 CONFIG: Final = "config.json"
 WEIGHTS: Final = "model.safetensors"
@@ -65,20 +64,13 @@ def save_model(
     foreign = [p.name for p in folder.iterdir() if p.name not in own] if folder.is_dir() else []
     if foreign or folder.is_file():
         raise UserError(f"export to {folder}: something else lies there ({', '.join(foreign) or 'a file'})")
-    partial, old = folder.with_name(f".{folder.name}.partial"), folder.with_name(f".{folder.name}.old")
-    for rest in (partial, old):
-        shutil.rmtree(rest, ignore_errors=True)
-    partial.mkdir(parents=True)
     config = {"format": kind.name, "version": kind.version, "architecture": architecture, "extra": dict(extra or {})}
-    (partial / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    save_file({name: value.cpu().contiguous() for name, value in _untied(module).items()}, partial / WEIGHTS)
-    if write_beside is not None:
-        write_beside(partial)
-    _to_disk(partial)
-    if folder.exists():
-        folder.rename(old)
-    partial.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    with empty_or_new_folder(folder) as partial:  # a checkpoint passes the empty folder that it replaces as a whole
+        save_file({name: value.cpu().contiguous() for name, value in _untied(module).items()}, partial / WEIGHTS)
+        if write_beside is not None:
+            write_beside(partial)
+        text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+        (partial / CONFIG).write_text(text, encoding="utf-8")  # last: a folder without it holds no model
 
 
 def local_folder(name: str | Path) -> Path:
@@ -167,11 +159,3 @@ def _untied(module: nn.Module) -> dict[str, torch.Tensor]:
 
 def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, str]:
     return {name: "x".join(map(str, value.shape)) or "scalar" for name, value in state.items()}
-
-
-def _to_disk(folder: Path) -> None:
-    """Wait until the files of `folder` would survive a power cut."""
-    for file in folder.rglob("*"):
-        if file.is_file():
-            with file.open("rb") as stream:
-                os.fsync(stream.fileno())

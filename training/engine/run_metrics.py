@@ -17,6 +17,7 @@ from typing import Final
 import torch
 from torch.utils.tensorboard.writer import SummaryWriter
 
+from shards.storage.files import write_file
 from training.engine.training_task import StepReport
 
 METRICS_FILE: Final = "metrics.jsonl"
@@ -264,9 +265,7 @@ def _cut_after(path: Path, step: int) -> None:
     if not path.exists():
         return
     kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
-    beside = path.with_suffix(".part")
-    beside.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-    beside.replace(path)
+    write_file(path, "".join(line + "\n" for line in kept).encode())
 
 
 def _step_of(line: str) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import UserError
+from shards.storage.files import write_file
 
 
 def check_writable(path: Path) -> None:
@@ -33,4 +34,4 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
         UserError: the file can't be written.
     """
     check_writable(path)
-    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_file(path, (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode())

@@ -11,7 +11,6 @@ Shapes: N rows of a root, D features.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,12 +34,13 @@ from shards.errors import ShardError
 from shards.keys import shard_name
 from shards.reader import read_artifact, read_table
 from shards.schema import FEATURES
+from shards.storage.files import stream_sha256
 from shards.storage.store import Store
 from shards.storage.tar import read_span
 from shards.writer import Artifact, commit_table
-from training.data.decoding.clip_decoder import damage_told, stream_span
+from training.data.clip_failure import ClipFailed
+from training.data.decoding.clip_decoder import damage_as_clip_failure, stream_span
 from training.data.decoding.packet_index import Video, open_video
-from training.data.records import ClipFailed
 from training.features.encoder_registry import Encoder, open_encoder
 from training.features.encoder_settings import EncoderSettings
 from training.features.original_videos import MISSING, Originals
@@ -157,7 +157,7 @@ class FeaturesWorker:
                 if attempts.deaths(members[0].key) >= DEATHS_ALLOWED:
                     raise ClipFailed("undecodable", "it ended its worker process twice")
                 with attempts.alive(members[0].key), ExitStack() as stack:
-                    with damage_told():
+                    with damage_as_clip_failure():
                         video = stack.enter_context(open_video(self._bytes(shard, members[0], path)))
                     for root in members:
                         found = self._one(root, video)
@@ -225,7 +225,7 @@ class FeatureWriter:
                 self._file.seek(0)
                 self._header()  # the same length: numpy leaves room for the number of rows to grow
                 self._file.seek(0)
-                digest = hashlib.file_digest(self._file, "sha256").hexdigest()
+                digest = stream_sha256(self._file)
                 self.fact = FileFact(self._file.tell(), digest)
 
     def add(self, root_key: str, rows: Rows | None, failed: str | None) -> dict[str, Any]:

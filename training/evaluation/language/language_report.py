@@ -111,9 +111,8 @@ class Report:
             for name, report in self.tasks.items()
         }
         published = [asdict(row) for row in PUBLISHED]
-        partial = path.with_name(f".{path.name}.partial")
         write_json(
-            partial,
+            path,
             {
                 "format": FORMAT,
                 "model": self.model,
@@ -122,7 +121,6 @@ class Report:
                 "published": {"conditions": CONDITIONS, "rows": published},
             },
         )
-        partial.replace(path)
 
 
 def read_report(path: Path) -> Report | None:

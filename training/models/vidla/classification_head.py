@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from runtime.errors import UserError
+from shards.storage.files import new_file, write_file
 from training.models.vidla.video_tower import VideoTower
 
 _CONFIG: Final = "head.json"
@@ -74,12 +75,10 @@ def save_head(head: ClassificationHead, folder: Path, extra: Mapping[str, Any] |
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.detach().cpu().contiguous() for name, value in head.linear.state_dict().items()}
-    weights, config = folder / f"{_WEIGHTS}.partial", folder / f"{_CONFIG}.partial"
-    save_file(state, str(weights))
+    with new_file(folder / _WEIGHTS) as weights:
+        save_file(state, str(weights))
     record = {"format": _FORMAT, "classes": list(head.classes), "width": head.linear.in_features}
-    config.write_text(json.dumps(record | dict(extra or {}), indent=2, ensure_ascii=False), encoding="utf-8")
-    weights.replace(folder / _WEIGHTS)
-    config.replace(folder / _CONFIG)
+    write_file(folder / _CONFIG, json.dumps(record | dict(extra or {}), indent=2, ensure_ascii=False).encode())
 
 
 def head_facts(folder: Path) -> dict[str, Any]:

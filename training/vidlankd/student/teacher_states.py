@@ -10,7 +10,6 @@ Shapes: B rows, L tokens, G width of the teacher, M masked positions of the batc
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from transformers import BertForMaskedLM
 from runtime.errors import UserError
 from runtime.log import get_logger
 from runtime.settings import Runtime, Settings
+from shards.storage.files import file_sha256
 from training.corpus.block_batches import TextBatches
 from training.corpus.token_masking import MaskSettings
 from training.engine.device import to_device
@@ -262,8 +262,7 @@ def _check_fits(
 
 def weights_identity(folder: Path) -> str:
     """Sixteen hex digits over the content of the weights in a teacher's folder, wherever it lies."""
-    with (folder / WEIGHTS).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+    return file_sha256(folder / WEIGHTS)[:16]
 
 
 def _rounded(hidden_BLG: torch.Tensor) -> torch.Tensor:
