@@ -31,12 +31,14 @@ import torch
 from curation.media.picture.encode_settings import EncodeSettings
 from runtime.processes import ffmpeg_binary, run
 from shards.storage.tar import TarWriter
-from training.data.collate import ChunkMaker, join
-from training.data.decoding.augment import AugmentSettings, draw_crop, window_of
+from training.data.clip_batch import ClipBatch
+from training.data.clip_collate import ClipCollator
+from training.data.clip_tasks import ClipTask, MediaRef, RootTask
+from training.data.data_settings import AugmentSettings
+from training.data.decoding.crop_sampling import crop_window, draw_crop
 from training.data.decoding.frame_sampling import segment_midpoints
 from training.data.level_sampling import draw_levels
 from training.data.media_cache import MediaReader
-from training.data.records import ClipTask, MediaRef, RootTask
 
 FRAMES, SIDE, CLIPS_PER_ROOT = 12, 256, 2
 TARGET = 5.0
@@ -96,8 +98,8 @@ def draw_roots(material: Material, count: int, seed: int) -> list[RootTask]:
 
 def ours(roots: Sequence[RootTask]) -> torch.Tensor:
     """Chunks as a worker makes them, put together as the main process does."""
-    maker = ChunkMaker(MediaReader(), FRAMES, SIDE, None, ())
-    return join([maker(roots[begin : begin + 8]) for begin in range(0, len(roots), 8)]).video_BTSSC
+    maker = ClipCollator(MediaReader(), FRAMES, SIDE, None, ())
+    return ClipBatch.cat([maker(roots[begin : begin + 8]) for begin in range(0, len(roots), 8)]).video_BTSSC
 
 
 def decord_files(roots: Sequence[RootTask], material: Material) -> torch.Tensor:
@@ -180,7 +182,7 @@ def _clip_by_clip(
     video_BTSSC = torch.empty((len(clips), FRAMES, SIDE, SIDE, 3), dtype=torch.uint8)
     for place, clip in zip(video_BTSSC.numpy(), clips, strict=True):
         found = frames(material.files[clip.start, clip.end])
-        left, top, _ = window_of(clip.crop, found.shape[2], found.shape[1])
+        left, top, _ = crop_window(clip.crop, found.shape[2], found.shape[1])
         place[:] = found[:, top : top + SIDE, left : left + SIDE]
     return video_BTSSC
 

@@ -71,12 +71,12 @@ def batch(rows: int = 8, length: int = 12, frames: int = 5, seed: int = 3) -> Cl
         ids_BL, tokenizer=tokenizer(), seeds=range(rows), settings=MaskSettings(), numbers=[0] * rows,
         copies=[0] * rows, keys=[f"clip-{row}" for row in range(rows)],
     )  # fmt: skip
-    return ClipTextBatch(text, video_BTD, frames_BT, weight_B, torch.arange(rows) // 2)
+    return ClipTextBatch(
+        keys=text.keys, text=text, video_BTD=video_BTD, frames_BT=frames_BT, weight_B=weight_B,
+        video_id_B=torch.arange(rows) // 2,
+    )  # fmt: skip
 
 
 def rows_of(whole: ClipTextBatch, part: slice) -> ClipTextBatch:
     """A rank's share of a batch."""
-    return ClipTextBatch(
-        whole.text.rows(part), whole.video_BTD[part], whole.frames_BT[part], whole.weight_B[part],
-        whole.video_id_B[part],
-    )  # fmt: skip
+    return whole.rows(part)

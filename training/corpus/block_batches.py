@@ -10,11 +10,9 @@ Shapes: B rows, L tokens (a block and its two specials).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from typing import Final
 
 import numpy as np
-import torch
 from pydantic import Field, model_validator
 
 from runtime.errors import UserError
@@ -23,7 +21,7 @@ from training.corpus.corpus_mixture import Mixture
 from training.corpus.token_files import TokenBlocks
 from training.corpus.token_masking import MaskSettings, text_batch
 from training.data.batch_order import Ranked
-from training.data.clip_loader import in_thread
+from training.data.prefetch_thread import prefetch_in_thread
 from training.models.vidlankd.text_batch import TextBatch
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 
@@ -126,7 +124,7 @@ class TextBatches:
 
     def start(self, step: int) -> Iterator[TextBatch]:
         """This rank's batches from global step `step` on, without end; the next one is made in a thread."""
-        return in_thread(self._from(step))
+        return prefetch_in_thread(self._from(step))
 
     def fixed(self, numbers: Sequence[int], copy: int = 0) -> TextBatch:
         """Rows by number (see `blocks`), with the static mask of that copy whether masks are static or not."""
@@ -194,7 +192,7 @@ class TextBatches:
             copies=copies,
             keys=keys,
         )
-        return _pinned(batch) if self._pin else batch
+        return batch.pinned() if self._pin else batch
 
 
 class HeldOut:
@@ -235,10 +233,3 @@ def _check_agree(corpora: Sequence[TokenBlocks]) -> None:
                 f"corpora {one.folder} and {other.folder} have blocks of {one.length - 2} and {other.length - 2} "
                 "tokens; tokenize both with one --block"
             )
-
-
-def _pinned(batch: TextBatch) -> TextBatch:
-    for tensor in fields(batch):
-        if isinstance(value := getattr(batch, tensor.name), torch.Tensor):
-            setattr(batch, tensor.name, value.pin_memory())
-    return batch

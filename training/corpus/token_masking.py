@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from runtime.settings import Settings
-from training.data.epoch_plan import seed_of
+from training.data.epoch_order import seed_of
 from training.models.vidlankd.text_batch import IGNORED, TextBatch
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 

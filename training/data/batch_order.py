@@ -1,21 +1,22 @@
-"""Which roots a step holds, on which rank: the one rule of order that all batches of clips follow.
+"""The roots of each step and rank: the one rule of order that all batches of clips follow.
 
 A global batch is `global_batch / clips_per_root` consecutive roots of the epoch; rank r takes the r-th of `world_size`
-equal runs of them. A position is a step: the stream starts anywhere.
+equal runs of them. A position is a step: the stream can start at any step.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
 from runtime.errors import UserError
-from training.data.records import RootTask, Source
+from training.data.clip_source import ClipSource
+from training.data.clip_tasks import RootTask
 
 
 class Ranked(Protocol):
-    """Which of how many ranks this process is."""
+    """The position of this process among the ranks."""
 
     @property
     def rank(self) -> int:
@@ -31,20 +32,17 @@ class Ranked(Protocol):
 class RootOrder:
     """One rank's roots, step after step."""
 
-    def __init__(
-        self, source: Source, global_batch: int, clips_per_root: int, ranks: Ranked, filler: Callable[[], RootTask]
-    ) -> None:
-        """Divide the batch.
+    def __init__(self, source: ClipSource, global_batch: int, clips_per_root: int, ranks: Ranked) -> None:
+        """Divide the global batch into roots and ranks.
 
         Args:
             source: of the roots.
             global_batch: clips in a step, over all ranks.
-            clips_per_root: that the source gives.
-            ranks: this process among all.
-            filler: makes a root that is none; it fills up the last step of an epoch.
+            clips_per_root: number of clips in each root of the source.
+            ranks: rank and world size of this process.
 
         Raises:
-            UserError: the batch can't be divided, or there are fewer roots than a batch takes.
+            UserError: the batch can't be divided, or the source has fewer roots than a batch needs.
         """
         if global_batch < 1 or global_batch % (clips_per_root * ranks.world_size):
             raise UserError(
@@ -60,15 +58,15 @@ class RootOrder:
             )
         self.own: int = self.roots // ranks.world_size
         """Roots in a step, of this rank."""
-        self._source, self._rank, self._filler = source, ranks.rank, filler
+        self._source, self._rank, self._clips_per_root = source, ranks.rank, clips_per_root
 
     @property
     def steps_per_epoch(self) -> int:
-        """Global steps in an epoch; the last one is filled up."""
+        """Global steps in an epoch; the last one is filled up with empty roots."""
         return math.ceil(self._source.num_roots / self.roots)
 
     def tasks(self, step: int) -> Iterator[RootTask]:
-        """This rank's roots from a global step on, epoch after epoch without end; `own` of them are a step."""
+        """Yield this rank's roots from a global step on, epoch after epoch without end; each step has `own` roots."""
 
         def mine(position: int) -> bool:
             return position % self.roots // self.own == self._rank
@@ -80,5 +78,5 @@ class RootOrder:
                 yield task
                 left -= 1
             for _ in range(left):
-                yield self._filler()
+                yield RootTask.empty(self._source.terms, self._clips_per_root)
             step += self.steps_per_epoch - done

@@ -23,8 +23,9 @@ from runtime.errors import MachineError, UserError, is_machine_fault
 from runtime.log import get_logger
 from shards.errors import ShardError
 from shards.storage.store import Entry, Store
-from training.data.epoch_plan import DataSettings
-from training.data.records import ClipFailed, MediaRef
+from training.data.clip_failure import ClipFailed
+from training.data.clip_tasks import MediaRef
+from training.data.data_settings import DataSettings
 
 T = TypeVar("T")
 _log = get_logger(__name__)
@@ -61,7 +62,7 @@ class TarCache:
             return path
         with FileLock(f"{path}.lock"):
             if not _touch(path):
-                again_and_again(lambda: self._download(url, size, path))
+                with_retries(lambda: self._download(url, size, path))
         return path
 
     def prefetch(self, url: str) -> None:
@@ -196,13 +197,13 @@ class MediaReader:
         if self._cache is not None:
             return self._cache.read(media.url, media.offset, media.size)
         store, name = store_of(media.url)
-        data = again_and_again(lambda: store.read_bytes(name, media.offset, media.size))
+        data = with_retries(lambda: store.read_bytes(name, media.offset, media.size))
         if media.size is not None and len(data) > media.size:
             raise ShardError(f"{media.url}: this server gives whole files and no parts of them; set data.cache")
         return data
 
 
-def again_and_again(read: Callable[[], T]) -> T:
+def with_retries(read: Callable[[], T]) -> T:
     """What `read` gives, tried a few times: a store's passing error is none. A file that is not there stays so."""
     for attempt in range(_TRIES - 1):
         try:
@@ -229,13 +230,13 @@ def _entry(url: str) -> Entry:
 def _asked(url: str) -> Entry:
     """One file of a web server, which has no listing worth the name; asked for once a process."""
     store, name = store_of(url)
-    return again_and_again(lambda: store.entry(name))
+    return with_retries(lambda: store.entry(name))
 
 
 @lru_cache(maxsize=64)
 def _listed(folder: str) -> Mapping[str, Entry]:
     """A store's folder, listed once a process."""
-    return again_and_again(Store(folder).list)
+    return with_retries(Store(folder).list)
 
 
 def store_of(url: str) -> tuple[Store, str]:

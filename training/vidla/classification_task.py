@@ -19,11 +19,12 @@ from torch.nn import functional as F
 from runtime.errors import UserError, nearest
 from training.data.clip_batch import ClipBatch
 from training.engine.device import to_device
-from training.engine.distributed import Ranks, sum_over
+from training.engine.distributed import Ranks
 from training.engine.engine_settings import ComputeSettings
+from training.engine.global_step import GlobalStep
 from training.engine.precision import choose_precision, evaluation_mode
-from training.engine.sync_gradients import synced_if, wrap_ddp
-from training.engine.training_task import NonFiniteLoss, StepReport
+from training.engine.sync_gradients import wrap_ddp
+from training.engine.training_task import StepReport
 from training.models.vidla.classification_head import (
     ClassificationHead,
     VideoClassifier,
@@ -37,7 +38,9 @@ from training.models.vidla.two_tower import VidLA
 from training.models.vidla.vidla_folder import load_weights, save
 
 TERM: Final = "label"
-"""The term that carries the class, in `ClipTask.texts` and `ClipBatch.tokens`."""
+"""Name of the term that carries the class, in `ClipTask.texts` and `ClipBatch.tokens`."""
+
+_ACCURACY: Final = "train_top1"
 
 
 class LabelTokenizer:
@@ -100,7 +103,8 @@ class ClassificationTask:
         self._facts = dict(facts or {})
         if compute.compile:
             self.module.compile()
-        self._joined = wrap_ddp(self.module, ranks)
+        self._wrapped = wrap_ddp(self.module, ranks)
+        self._global_step = GlobalStep(self.module, ranks, {TERM: 1.0}, self._wrapped)
 
     @property
     def architecture(self) -> Mapping[str, Any]:
@@ -113,20 +117,10 @@ class ClassificationTask:
 
     def step(self, batch: ClipBatch) -> StepReport:
         """Forward and backward of the global batch; see `training.engine.training_task.TrainingTask.step`."""
-        rows = sum_over(batch.present[TERM].sum().to(self._ranks.device), self._ranks).clamp(min=1)
-        sums = torch.zeros(2, device=self._ranks.device)
-        done = 0
-        for part in batch.split(self._micro_batch or len(batch)):
-            done += len(part)
-            with synced_if(self._joined, last=done == len(batch)):
-                loss, hits = self._summed(part)
-                (loss / rows * self._ranks.world_size).backward()  # ranks average gradients, hence the factor
-            sums += torch.stack((loss.detach(), hits))
-        total, accuracy = (sum_over(sums, self._ranks) / rows).tolist()
-        losses = {TERM: total, "total": total}
-        if not torch.isfinite(torch.tensor(total)):
-            raise NonFiniteLoss(losses, batch.keys)
-        return StepReport(losses, {"train_top1": accuracy})
+        parts = list(batch.split(self._micro_batch or len(batch)))
+        rows = batch.present[TERM].sum()
+        counts = self._global_step.counts({TERM: rows, _ACCURACY: rows})
+        return self._global_step.run(parts, self._terms, counts, batch.keys)
 
     def after_step(self) -> None:
         """Nothing follows a step."""
@@ -159,14 +153,14 @@ class ClassificationTask:
         classes = len(self.module.head.classes)
         return f"{parameters / 1e6:.1f} M parameters trained, {classes} classes, {self._precision}"
 
-    def _summed(self, part: ClipBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cross-entropy summed over the present rows, and how many of them are right."""
+    def _terms(self, part: ClipBatch) -> dict[str, torch.Tensor]:
+        """Return the cross-entropy summed over the present rows, and the number of them that are right."""
         device = self._ranks.device
         video_PTCHW = clips_of(part, self._model, device)
         label_P = to_device(part.tokens[TERM], device)[:, 0].clamp(min=0)
         present_P = to_device(part.present[TERM], device)
         with self._precision.autocast(device):
-            logits_PK = self._joined(video_PTCHW)
+            logits_PK = self._wrapped(video_PTCHW)
         losses_P = F.cross_entropy(logits_PK.float(), label_P, reduction="none", label_smoothing=self._smoothing)
         right_P = (logits_PK.detach().argmax(1) == label_P) & present_P
-        return torch.where(present_P, losses_P, 0).sum(), right_P.sum()
+        return {TERM: torch.where(present_P, losses_P, 0).sum(), _ACCURACY: right_P.sum().float()}

@@ -17,10 +17,12 @@ import numpy as np
 from runtime.errors import UserError
 from runtime.log import get_logger
 from runtime.settings import content_hash
-from training.data.decoding.augment import AugmentSettings, draw_crop
+from training.data.clip_failure import ClipFailed
+from training.data.clip_tasks import ClipTask, MediaRef, RootTask
+from training.data.data_settings import AugmentSettings
+from training.data.decoding.crop_sampling import draw_crop
 from training.data.decoding.video_duration import video_seconds
-from training.data.epoch_plan import rng_of
-from training.data.records import ClipFailed, ClipTask, MediaRef, RootTask
+from training.data.epoch_order import rng_of
 from training.evaluation.benchmarks.classification_set import ClassificationSet, LabelledVideo
 from training.evaluation.video.classification import span_of
 from training.evaluation.video.video_views import Sampling, drawn_span
@@ -33,7 +35,7 @@ _log = get_logger(__name__)
 
 
 class LabelledSource:
-    """Implements `training.data.records.Source` over a classification set."""
+    """Implements `training.data.clip_source.ClipSource` over a classification set."""
 
     def __init__(
         self, videos: ClassificationSet, sampling: Sampling, frames: int, augment: AugmentSettings, seed: int
@@ -80,7 +82,7 @@ class LabelledSource:
         return len(self._items)
 
     def epoch(self, epoch: int, skip: int = 0, only: Callable[[int], bool] | None = None) -> Iterator[RootTask]:
-        """The videos of an epoch in their order; see `training.data.records.Source.epoch`.
+        """The videos of an epoch in their order; see `training.data.clip_source.ClipSource.epoch`.
 
         Their lengths are looked up some way ahead, in threads.
         """

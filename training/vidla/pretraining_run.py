@@ -10,8 +10,8 @@ from pathlib import Path
 
 from runtime.errors import UserError
 from training.data.clip_loader import TrainBatches
-from training.data.records import Source
-from training.data.sources.shard_source import ShardSource
+from training.data.clip_source import ClipSource
+from training.data.sources.source_registry import open_clip_source
 from training.engine.distributed import Ranks
 from training.engine.run_setup import Start, begin, prepare
 from training.evaluation.video.held_out import HeldOut
@@ -58,19 +58,15 @@ def head(settings: VidlaSettings, trained: str, data: str) -> dict[str, str]:
     return {"model": f"{settings.model.init}: {trained}, {settings.model.frames} frames", "data": data}
 
 
-def open_source(settings: VidlaSettings) -> Source:
+def open_source(settings: VidlaSettings) -> ClipSource:
     """The training split of what `settings.data` names."""
     if not settings.data.shards:
         raise UserError("--shards: name at least one folder that `curate run` wrote")
     terms = {term: settings.loss.columns(term) for term in settings.loss.terms}
-    if settings.data.source == "webdataset":
-        from training.data.sources.webdataset_source import WebdatasetSource
-
-        return WebdatasetSource(settings.data, terms, settings.loop.seed)
-    return ShardSource(settings.data, terms, settings.loop.seed, "train")
+    return open_clip_source(settings.data, terms, settings.loop.seed)
 
 
-def open_batches(settings: VidlaSettings, source: Source, model: VidLA, ranks: Ranks) -> TrainBatches:
+def open_batches(settings: VidlaSettings, source: ClipSource, model: VidLA, ranks: Ranks) -> TrainBatches:
     """Batches of this rank, in the order of the source."""
     return TrainBatches(
         source,

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from support.broken_videos import CLOCK_AT_ZERO, CLOCK_PER_SECOND, SECONDS, path_of
 from support.shard_factory import FPS, GOP, encode_root, luma_of
 
+from training.data.clip_failure import ClipFailed
 from training.data.decoding import packet_index
-from training.data.decoding.clip_decoder import ClipFailed, decode_clips, decode_spans, stream_span
+from training.data.decoding.clip_decoder import decode_clips, decode_spans, stream_span
 from training.data.decoding.frame_sampling import Timeline, frames_of_clip, segment_midpoints
 from training.data.decoding.packet_index import open_video
 

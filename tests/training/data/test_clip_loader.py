@@ -21,9 +21,10 @@ from support.shard_factory import GOP, build_dir, luma_of
 from support.waiting import until
 
 from runtime.errors import MachineError, UserError
+from training.data.clip_batch import ClipBatch
 from training.data.clip_loader import ClipLoader, TrainBatches
-from training.data.epoch_plan import DataSettings
-from training.data.records import Batch, ClipTask, MediaRef, RootTask
+from training.data.clip_tasks import ClipTask, MediaRef, RootTask
+from training.data.data_settings import DataSettings
 from training.data.sources.shard_source import ShardSource
 
 TERMS = {"subtitle": "subtitle_summary", "caption": ["grounded_text", "caption"]}
@@ -68,7 +69,7 @@ def batches(root: Path, ranks: Ranks = Ranks(), batch: int = 8, **changes: objec
     )
 
 
-def same(a: Batch, b: Batch) -> bool:
+def same(a: ClipBatch, b: ClipBatch) -> bool:
     tensors = all(
         torch.equal(getattr(a, name), getattr(b, name))
         for name in ("video_BTSSC", "crop_B4", "weight_B", "video_id_B", "span_B2")
@@ -190,12 +191,10 @@ def test_a_dead_worker_is_a_fault_of_the_machine(root: Path) -> None:
 
 
 def test_workers_end_with_a_process_that_is_killed(root: Path) -> None:
-    code = (
-        "from test_loader import batches, Path; import os, sys, psutil; stream = batches(Path(sys.argv[1]), workers=1)"
-    )
-    code += ".start(0); next(stream); print(*(c.pid for c in psutil.Process().children(True))); sys.stdout.flush()"
-    code += "; os.kill(os.getpid(), 9)"
-    folders = [str(Path(__file__).parent), str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+    code = "from test_clip_loader import batches, Path; import os, sys, psutil; "
+    code += "stream = batches(Path(sys.argv[1]), workers=1).start(0); next(stream); "
+    code += "print(*(c.pid for c in psutil.Process().children(True))); sys.stdout.flush(); os.kill(os.getpid(), 9)"
+    folders = [str(Path(__file__).parents[n]) for n in (3, 0, 2)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(folders)}
     done = subprocess.run([sys.executable, "-c", code, str(root)], env=environment, capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr

@@ -12,10 +12,11 @@ from support.shard_factory import build_dir
 
 from runtime.errors import UserError
 from shards.storage.store import Entry, Store
+from training.data.clip_failure import ClipFailed
 from training.data.clip_loader import TrainBatches
-from training.data.epoch_plan import DataSettings
+from training.data.clip_tasks import MediaRef
+from training.data.data_settings import DataSettings
 from training.data.media_cache import MediaReader, TarCache
-from training.data.records import ClipFailed, MediaRef
 from training.data.sources.shard_source import ShardSource
 
 

@@ -18,10 +18,11 @@ from support.waiting import until
 
 from runtime.errors import UserError
 from shards.errors import ShardError
+from training.data.clip_batch import ClipBatch
+from training.data.clip_failure import ClipFailed
 from training.data.clip_loader import TrainBatches
-from training.data.epoch_plan import DataSettings
+from training.data.data_settings import DataSettings
 from training.data.media_cache import MediaReader, TarCache
-from training.data.records import Batch, ClipFailed
 from training.data.sources.shard_source import ShardSource
 from training.data.sources.tar_index import expand
 from training.data.sources.webdataset_source import WebdatasetSource
@@ -73,7 +74,7 @@ def source(*patterns: object, **changes: object) -> WebdatasetSource:
     return WebdatasetSource(settings_of(*patterns, **changes), {"caption": "txt"}, seed=1)
 
 
-def first_batch(settings: DataSettings) -> Batch:
+def first_batch(settings: DataSettings) -> ClipBatch:
     own = settings.source == "shards"
     kind, column = (ShardSource, "caption") if own else (WebdatasetSource, "txt")
     plan = TrainBatches(

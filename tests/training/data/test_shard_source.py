@@ -16,8 +16,8 @@ from runtime.errors import UserError
 from shards.errors import ShardError
 from shards.index import rebuild_index
 from shards.storage.store import Store
-from training.data.epoch_plan import DataSettings
-from training.data.records import RootTask
+from training.data.clip_tasks import RootTask
+from training.data.data_settings import DataSettings
 from training.data.sources import shard_source
 from training.data.sources.shard_source import ShardSource
 

@@ -16,8 +16,8 @@ from support.shard_factory import encode_root
 
 from runtime.errors import UserError
 from shards.errors import ShardError
+from training.data.data_settings import DataSettings
 from training.data.decoding.clip_decoder import decode_clips
-from training.data.epoch_plan import DataSettings
 from training.data.sources.file_source import FileItem, FileSource
 from training.data.sources.tar_index import expand
 from training.data.sources.webdataset_source import WebdatasetSource

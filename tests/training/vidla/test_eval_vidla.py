@@ -17,7 +17,7 @@ import torch
 from rich.console import Console
 from support.shard_factory import FPS, build_dir, luma_of
 
-from training.data.records import MediaRef
+from training.data.clip_tasks import MediaRef
 from training.engine.distributed import Ranks
 from training.evaluation.benchmarks.retrieval_set import RetrievalSet, VideoItem
 from training.evaluation.benchmarks.shards_split import read

@@ -15,7 +15,7 @@ from support.tiny_teacher import tokenizer
 
 from runtime.errors import UserError
 from runtime.settings import build
-from training.data.records import ClipTask, RootTask
+from training.data.clip_tasks import ClipTask, RootTask
 from training.engine.distributed import Ranks
 from training.models.vidlankd.text_batch import IGNORED, ClipTextBatch
 from training.vidlankd.teacher.clip_text_batches import (

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from runtime.errors import is_machine_fault, one_line
 from runtime.untrusted_media import MAX_PIXELS
+from training.data.clip_failure import ClipFailed
 from training.data.decoding.frame_sampling import frames_of_clip
 from training.data.decoding.packet_index import Video, open_video
-from training.data.records import ClipFailed as ClipFailed
 
 Frame = NDArray[np.uint8]
 
@@ -61,7 +61,7 @@ def decode_spans(
     Raises:
         ClipFailed: nothing of the video can be used.
     """
-    with damage_told(), open_video(data) as video:
+    with damage_as_clip_failure(), open_video(data) as video:
         chosen = [_choose(video, start, end, frames, snap) for start, end in spans]
         wanted = sorted({int(number) for clip in chosen if not isinstance(clip, ClipFailed) for number in clip})
         found = dict(_decode(video, wanted, size))
@@ -87,7 +87,7 @@ def stream_span(
     Raises:
         ClipFailed: the span, or a frame of it, can't be had.
     """
-    with damage_told():
+    with damage_as_clip_failure():
         numbers = _choose(video, start, end, frames, snap)
         if isinstance(numbers, ClipFailed):
             raise numbers
@@ -102,7 +102,7 @@ def stream_span(
 
 
 @contextmanager
-def damage_told() -> Iterator[None]:
+def damage_as_clip_failure() -> Iterator[None]:
     """What damage in a file makes of PyAV becomes `ClipFailed`; what tells of the machine passes."""
     try:
         yield

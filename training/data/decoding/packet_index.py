@@ -20,8 +20,8 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from runtime.untrusted_media import MAX_PIXELS, OPEN_OPTIONS, local_only, readable_packets
+from training.data.clip_failure import ClipFailed
 from training.data.decoding.frame_sampling import Timeline
-from training.data.records import ClipFailed
 
 _NOT_THE_VIDEO = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
 _HELD_BYTES = 64 << 20  # of files up to this size the packets stay in memory; of others they are read again

@@ -11,8 +11,8 @@ from typing import Any
 import av
 
 from runtime.untrusted_media import OPEN_OPTIONS, local_only
+from training.data.clip_failure import ClipFailed
 from training.data.decoding.packet_index import video_stream
-from training.data.records import ClipFailed
 
 
 def video_seconds(path: Path) -> float:

@@ -14,9 +14,10 @@ import numpy as np
 
 from runtime.errors import UserError
 from runtime.settings import content_hash
-from training.data.decoding.augment import AugmentSettings, draw_crop
-from training.data.epoch_plan import rng_of
-from training.data.records import CENTER, ClipTask, MediaRef, RootTask
+from training.data.clip_tasks import CENTER, ClipTask, MediaRef, RootTask
+from training.data.data_settings import AugmentSettings
+from training.data.decoding.crop_sampling import draw_crop
+from training.data.epoch_order import rng_of
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class FileItem:
 
 
 class FileSource:
-    """The items of a benchmark's training split (`training.data.records.Source`)."""
+    """The items of a benchmark's training split (`training.data.clip_source.ClipSource`)."""
 
     def __init__(
         self,

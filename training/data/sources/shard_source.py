@@ -1,7 +1,7 @@
 """Training clips from the DIRs that `curate run` writes: which roots in which order, and what is taken of each.
 
 Tables are read a window of shards at a time, the next one in a thread; videos are not touched here, only named.
-The order depends on the media alone, what is drawn for a root on its own seed (`training.data.epoch_plan`).
+The order depends on the media alone, what is drawn for a root on its own seed (`training.data.epoch_order`).
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from itertools import accumulate
 from runtime.errors import UserError
 from runtime.settings import content_hash
 from shards.schema import LEVELS
-from training.data.clip_loader import in_thread
-from training.data.decoding.augment import AugmentSettings, draw_crop
-from training.data.epoch_plan import DataSettings, RootSettings, Split, rng_of, round_robin, seed_of, shuffled_windows
+from training.data.clip_tasks import CENTER, ClipTask, Crop, RootTask
+from training.data.data_settings import AugmentSettings, DataSettings, RootSettings, Split
+from training.data.decoding.crop_sampling import draw_crop
+from training.data.epoch_order import rng_of, round_robin, seed_of, shuffled_windows
 from training.data.level_sampling import draw_levels, fit_level_weights
 from training.data.media_cache import cache_of, is_remote
-from training.data.records import CENTER, ClipTask, Crop, RootTask
+from training.data.prefetch_thread import prefetch_in_thread
 from training.data.sources.shard_tables import LoadedShard, Row, check_column, count_roots, load_shard, open_shards
 
 _THREADS = 8
@@ -29,7 +30,7 @@ Terms = Mapping[str, str | Sequence[str]]
 
 
 class ShardSource:
-    """The roots of one split of one or more DIRs (`training.data.records.Source`)."""
+    """The roots of one split of one or more DIRs (`training.data.clip_source.ClipSource`)."""
 
     def __init__(
         self,
@@ -91,7 +92,9 @@ class ShardSource:
         windows = shuffled_windows(len(self._roots), self._settings.window_shards, self._seed, epoch)
         ends = list(accumulate(sum(self._roots[shard] for shard in window) for window in windows))
         wanted = [number for number, end in enumerate(ends) if end > skip]
-        for number, loaded in zip(wanted, in_thread(self._load(windows[number]) for number in wanted), strict=True):
+        for number, loaded in zip(
+            wanted, prefetch_in_thread(self._load(windows[number]) for number in wanted), strict=True
+        ):
             roots = [(shard, root) for shard in loaded for root in range(len(shard.keys))]
             order = round_robin([shard.videos[root] for shard, root in roots], self._seed, epoch, number)
             first = ends[number] - len(roots)

@@ -27,8 +27,8 @@ from shards.manifest import read_stage
 from shards.reader import text_layers
 from shards.schema import LEVELS, TEXT
 from shards.storage.store import Store
+from training.data.clip_tasks import MediaRef
 from training.data.level_sampling import Stock
-from training.data.records import MediaRef
 
 _THREADS = 8
 _COUNT_COLUMNS = ("root_key", "parent_key", "level", "keep", "split")

@@ -17,11 +17,12 @@ from runtime.models.model_uri import cache_folder
 from runtime.progress_bar import bar
 from runtime.settings import content_hash
 from shards.keys import split_of
-from training.data.clip_loader import in_thread
-from training.data.decoding.augment import draw_crop
-from training.data.epoch_plan import DataSettings, Split, rng_of, round_robin, shuffled_windows
+from training.data.clip_tasks import ClipTask, MediaRef, RootTask
+from training.data.data_settings import DataSettings, Split
+from training.data.decoding.crop_sampling import draw_crop
+from training.data.epoch_order import rng_of, round_robin, shuffled_windows
 from training.data.media_cache import cache_of, is_remote
-from training.data.records import ClipTask, MediaRef, RootTask
+from training.data.prefetch_thread import prefetch_in_thread
 from training.data.sources.tar_index import Sample, TarFacts, expand, index_tar, read_samples
 
 _THREADS = 8
@@ -29,7 +30,7 @@ _LOOK = 1000  # samples that are looked at for a field before it is called missi
 
 
 class WebdatasetSource:
-    """The samples of tars (`training.data.records.Source`)."""
+    """The samples of tars (`training.data.clip_source.ClipSource`)."""
 
     def __init__(
         self, settings: DataSettings, terms: Mapping[str, str | Sequence[str]], seed: int, split: Split = "train"
@@ -86,7 +87,9 @@ class WebdatasetSource:
         windows = shuffled_windows(len(self._tars), self._settings.window_shards, self._seed, epoch)
         ends = list(accumulate(sum(self._samples[tar] for tar in window) for window in windows))
         wanted = [number for number, end in enumerate(ends) if end > skip]
-        for number, samples in zip(wanted, in_thread(self._load(windows[number]) for number in wanted), strict=True):
+        for number, samples in zip(
+            wanted, prefetch_in_thread(self._load(windows[number]) for number in wanted), strict=True
+        ):
             order = round_robin([self._video(tar, row) for tar, row in samples], self._seed, epoch, number)
             first = ends[number] - len(samples)
             for position in range(max(skip, first), ends[number]):

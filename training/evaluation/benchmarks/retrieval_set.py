@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from training.data.records import MediaRef
+from training.data.clip_tasks import MediaRef
 from training.evaluation.benchmarks.annotation_files import VideoFiles
 
 

@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from runtime.progress_bar import bar
-from training.data.decoding.augment import to_model_input
+from training.data.clip_failure import ClipFailed
+from training.data.clip_tasks import Crop
 from training.data.decoding.clip_decoder import decode_clips
+from training.data.decoding.model_input import to_model_input
 from training.data.decoding.video_duration import video_seconds
-from training.data.records import ClipFailed, Crop
 from training.engine.distributed import Ranks, gather_objects
 from training.evaluation.benchmarks.classification_set import ClassificationSet, LabelledVideo
 from training.evaluation.video.class_prompts import fill

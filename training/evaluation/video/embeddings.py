@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 
 from runtime.errors import MachineError, UserError, is_machine_fault
 from runtime.progress_bar import Advance, bar
-from training.data.decoding.augment import to_model_input
-from training.data.decoding.clip_decoder import ClipFailed, decode_spans
+from training.data.clip_failure import ClipFailed
+from training.data.clip_tasks import MediaRef
+from training.data.decoding.clip_decoder import decode_spans
+from training.data.decoding.model_input import to_model_input
 from training.data.decoding.video_duration import video_seconds
 from training.data.media_cache import MediaReader
-from training.data.records import MediaRef
 from training.engine.distributed import Ranks, gather_objects
 from training.evaluation.benchmarks.retrieval_set import RetrievalSet, VideoItem
 from training.evaluation.video.retrieval_scores import retrieval_scores

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from runtime.errors import UserError
-from training.data.records import CENTER, Crop
+from training.data.clip_tasks import CENTER, Crop
 
 Sampling = Literal["dense", "uniform"]
 """`dense`: a window of frames `STRIDE` apart at `RATE`; `uniform`: one frame from each equal segment of the video."""

@@ -8,19 +8,19 @@ Shapes: B rows, L tokens, T rows of visual features, D their width.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import torch
+
+from training.data.batch import Batch
 
 IGNORED: Final = -100
 """Label of a position that nothing is predicted for (PyTorch's `ignore_index`)."""
 
 
-@dataclass
-class TextBatch:
+@dataclass(frozen=True, kw_only=True)
+class TextBatch(Batch):
     """Blocks of tokens with what masked language modelling asks of them; one rank's share, or a part of it."""
 
     ids_BL: torch.Tensor
@@ -37,20 +37,6 @@ class TextBatch:
     """int64: the block's number in its corpus; with the copy of a static mask it names a cached teacher state."""
     copy_B: torch.Tensor
     """int64: which of several static masks this is; 0 where masks are drawn anew in each epoch."""
-    keys: list[str]
-    """A name for each row, for messages."""
-    skips: Counter[str] = field(default_factory=Counter)
-    """Rows that could not be used, by reason."""
-    examples: dict[str, str] = field(default_factory=dict)
-    """By reason: the first such row, and what was said of it."""
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    @property
-    def usable(self) -> int:
-        """Rows that take part."""
-        return len(self.keys)
 
     def labelled(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Positions with a label in the flattened batch, and their labels, both int64 [M]."""
@@ -58,27 +44,9 @@ class TextBatch:
         chosen_M = (labels_N != IGNORED).nonzero().squeeze(1)
         return chosen_M, labels_N[chosen_M]
 
-    def rows(self, part: slice) -> TextBatch:
-        """Some of the rows, without the counts of skips."""
-        return TextBatch(
-            self.ids_BL[part],
-            self.masked_BL[part],
-            self.labels_BL[part],
-            self.valid_BL[part],
-            self.special_BL[part],
-            self.number_B[part],
-            self.copy_B[part],
-            self.keys[part],
-        )
 
-    def split(self, rows: int) -> Iterator[TextBatch]:
-        """Pieces of at most `rows` rows, in order."""
-        for begin in range(0, len(self), rows):
-            yield self.rows(slice(begin, begin + rows))
-
-
-@dataclass
-class ClipTextBatch:
+@dataclass(frozen=True, kw_only=True)
+class ClipTextBatch(Batch):
     """Texts of clips with the visual features of their spans; one rank's share of a global batch."""
 
     text: TextBatch
@@ -90,16 +58,6 @@ class ClipTextBatch:
     """float32: 1, or 0 for a row without a text, without features, or one that fills up the last batch."""
     video_id_B: torch.Tensor
     """int64: clips of one video share it."""
-    skips: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, str] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.text)
-
-    @property
-    def keys(self) -> list[str]:
-        """Keys of the clips."""
-        return self.text.keys
 
     @property
     def usable(self) -> int:

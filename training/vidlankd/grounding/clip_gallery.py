@@ -26,7 +26,7 @@ from runtime.progress_bar import bar
 from shards.keyframes import Still, nearest_still, read_still, stills_of
 from shards.reader import text_layers
 from shards.storage.store import Store
-from training.data.epoch_plan import Split
+from training.data.data_settings import Split
 from training.data.sources.shard_tables import ShardRef, load_shard, open_shards
 from training.features.feature_store import FeatureStore
 from training.models.vidlankd.teacher_model import Teacher

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from transformers import BertForMaskedLM
 
 from runtime.errors import UserError
-from training.data.epoch_plan import Split
+from training.data.data_settings import Split
 from training.engine.model_folder import local_folder
 from training.evaluation.score_files import check_writable
 from training.features.feature_store import FeatureStore

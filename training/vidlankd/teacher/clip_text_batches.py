@@ -8,7 +8,6 @@ of them, in this process, the next one in a thread.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from itertools import islice
 
 from pydantic import Field, model_validator
@@ -18,10 +17,10 @@ from runtime.log import get_logger
 from runtime.settings import Runtime, content_hash
 from training.corpus.token_masking import MaskSettings
 from training.data.batch_order import Ranked, RootOrder
-from training.data.clip_loader import in_thread
-from training.data.collate import filler
-from training.data.epoch_plan import RootSettings, Split
-from training.data.records import RootTask, Source
+from training.data.clip_source import ClipSource
+from training.data.clip_tasks import RootTask
+from training.data.data_settings import RootSettings, Split
+from training.data.prefetch_thread import prefetch_in_thread
 from training.data.sources.shard_source import ShardSource
 from training.features.feature_store import FeatureStore
 from training.models.vidlankd.text_batch import ClipTextBatch
@@ -121,7 +120,7 @@ class ClipTextBatches:
     """One rank's batches for the teacher (`training.engine.training_task.Batches`)."""
 
     def __init__(
-        self, source: Source, maker: ClipTextMaker, global_batch: int, clips_per_root: int, ranks: Ranked
+        self, source: ClipSource, maker: ClipTextMaker, global_batch: int, clips_per_root: int, ranks: Ranked
     ) -> None:
         """Plan the batches; nothing is read yet.
 
@@ -135,8 +134,7 @@ class ClipTextBatches:
         Raises:
             UserError: the batch can't be divided, or there are fewer roots than a batch takes.
         """
-        fill = partial(filler, (TERM,), clips_per_root)
-        self._order = RootOrder(source, global_batch, clips_per_root, ranks, fill)
+        self._order = RootOrder(source, global_batch, clips_per_root, ranks)
         self._source, self._maker = source, maker
 
     @property
@@ -151,7 +149,7 @@ class ClipTextBatches:
 
     def start(self, step: int) -> Iterator[ClipTextBatch]:
         """This rank's batches from global step `step` on, epoch after epoch without end."""
-        return in_thread(self._batches(step))
+        return prefetch_in_thread(self._batches(step))
 
     def _batches(self, step: int) -> Iterator[ClipTextBatch]:
         tasks = self._order.tasks(step)
@@ -199,7 +197,7 @@ class HeldOutClips:
         """This rank's batches."""
         stride = self._batch_size * self._ranks.world_size
         begins = range(self._ranks.rank * self._batch_size, len(self._tasks), stride)
-        return in_thread(self._maker(self._tasks[begin : begin + self._batch_size]) for begin in begins)
+        return prefetch_in_thread(self._maker(self._tasks[begin : begin + self._batch_size]) for begin in begins)
 
 
 def _only_set(directory: str) -> str:

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from runtime.log import get_logger
 from runtime.settings import content_hash
 from training.corpus.token_masking import MaskSettings, text_batch
-from training.data.collate import number_of
-from training.data.epoch_plan import rng_of, seed_of
-from training.data.records import ClipTask, RootTask
+from training.data.clip_batch import video_number
+from training.data.clip_tasks import ClipTask, RootTask
+from training.data.epoch_order import rng_of, seed_of
 from training.features.feature_store import FeatureStore
 from training.models.vidlankd.text_batch import ClipTextBatch, TextBatch
 from training.models.vidlankd.text_tokenizer import TextTokenizer
@@ -84,7 +84,7 @@ class ClipTextMaker:
         batch = self._assemble(rows, self._text(rows, ids), features)
         for reason, example in batch.examples.items():
             _log.info("skipped (%s): %s", reason, example)
-        return _pinned(batch) if self.pin else batch
+        return batch.pinned() if self.pin else batch
 
     def _clips(self, task: RootTask) -> int:
         return 1 if self.window == "first" else len(task.clips)
@@ -141,11 +141,12 @@ class ClipTextMaker:
         usable = [None if reason else found for found, reason in zip(features, reasons, strict=True)]
         video_BTD, frames_BT = stack_features(usable, self.store.width if self.store else 1, self.max_rows)
         return ClipTextBatch(
+            keys=text.keys,
             text=text,
             video_BTD=video_BTD,
             frames_BT=frames_BT,
             weight_B=torch.tensor([float(reason is None) for reason in reasons]),
-            video_id_B=torch.tensor([number_of(row.task.video_id) for row in rows], dtype=torch.int64),
+            video_id_B=torch.tensor([video_number(row.task.video_id) for row in rows], dtype=torch.int64),
             skips=skips,
             examples=examples,
         )
@@ -217,10 +218,3 @@ _SAID: Final = {
 
 def _rounded(length: int) -> int:
     return -(-length // _ROUND) * _ROUND
-
-
-def _pinned(batch: ClipTextBatch) -> ClipTextBatch:
-    batch.video_BTD = batch.video_BTD.pin_memory()
-    for name in ("ids_BL", "masked_BL", "labels_BL", "valid_BL", "special_BL"):
-        setattr(batch.text, name, getattr(batch.text, name).pin_memory())
-    return batch

@@ -11,8 +11,9 @@ Shapes: B rows of this rank, P of a part, N of the global batch, L tokens, T row
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -21,10 +22,11 @@ from runtime.log import get_logger
 from training.engine.device import to_device
 from training.engine.distributed import Ranks, gather_plain, sum_over
 from training.engine.engine_settings import ComputeSettings
+from training.engine.global_step import GlobalStep
 from training.engine.model_folder import load_weights
 from training.engine.precision import choose_precision, evaluation_mode
-from training.engine.sync_gradients import synced_if, wrap_ddp
-from training.engine.training_task import NonFiniteLoss, StepReport
+from training.engine.sync_gradients import wrap_ddp
+from training.engine.training_task import StepReport
 from training.models.vidlankd.bert_model import encoder_flops, hidden_states, mlm_logits, prediction_flops
 from training.models.vidlankd.losses import masked_lm
 from training.models.vidlankd.teacher_model import Teacher, save_teacher
@@ -40,6 +42,8 @@ from training.vidlankd.teacher.teacher_loss import (
 )
 
 __all__ = ["TeacherLossSettings", "TeacherTask"]
+
+_TERMS: Final = ("contrastive", "mlm")
 
 _log = get_logger(__name__)
 
@@ -80,6 +84,8 @@ class TeacherTask:
         self._text = wrap_ddp(_Text(model), ranks)
         tower = model.video if loss.contrastive else None
         self._vectors = ClipVectors(tower, model.hidden, self._precision, ranks)
+        weights = {name: weight for name in _TERMS if (weight := getattr(loss, name))}
+        self._global_step = GlobalStep(model, ranks, weights, self._text, self._vectors)
 
     @property
     def architecture(self) -> Mapping[str, Any]:
@@ -98,14 +104,10 @@ class TeacherTask:
         mine = self._ranks.rank * len(batch)
         counts = self._counts(batch, every.compared_N[mine : mine + len(batch)])
         clips_NH = self._vectors.forward(batch, parts)
-        shares = torch.zeros(2, device=self._ranks.device)
-        for part in parts:
-            with synced_if(self._text, last=part.stop == len(batch)):
-                terms = self._terms(batch, part, mine, clips_NH, every) / counts
-                self._differentiate(terms)
-            shares += terms.detach()
-        self._vectors.backward()
-        return self._report(shares, every, batch.keys)
+        report = self._global_step.run(
+            parts, lambda part: self._terms(batch, part, mine, clips_NH, every), counts, batch.keys
+        )
+        return replace(report, facts={"compared": float(every.compared_N.mean())})
 
     def after_step(self) -> None:
         """Nothing follows."""
@@ -170,17 +172,16 @@ class TeacherTask:
             "if the log says `compared 0` at every step, raise --batch-size or add videos"
         )
 
-    def _counts(self, batch: ClipTextBatch, compared_B: torch.Tensor) -> torch.Tensor:
-        """What the two terms are means over, in the global batch; at least 1."""
+    def _counts(self, batch: ClipTextBatch, compared_B: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the numbers of the global batch that the terms are means over."""
         valid_BL = to_device(batch.text.valid_BL, self._ranks.device)
         tokens = contrastive_count(valid_BL, compared_B, self._loss)
-        labels = torch.tensor(float(len(batch.text.labelled()[0])), device=self._ranks.device)
-        return sum_over(torch.stack([tokens, labels]), self._ranks).clamp(min=1)
+        return self._global_step.counts({"contrastive": tokens, "mlm": len(batch.text.labelled()[0])})
 
     def _terms(
         self, batch: ClipTextBatch, part: slice, mine: int, clips_NH: torch.Tensor, every: GlobalRows
-    ) -> torch.Tensor:
-        """Sums of the contrastive term and of MLM over some rows, [2]."""
+    ) -> dict[str, torch.Tensor]:
+        """Return the terms that take part, summed over some rows."""
         device, text = self._ranks.device, batch.text.rows(part)
         chosen_M, labels_M = (to_device(found, device) for found in text.labelled())
         valid_PL = to_device(text.valid_BL, device)
@@ -188,28 +189,13 @@ class TeacherTask:
             hidden_PLH, logits_MV = self._text(
                 to_device(text.masked_BL, device), valid_PL, chosen_M if self._loss.mlm else None
             )
-        contrast = mlm = torch.zeros((), device=device)
+        terms = {}
         if self._loss.contrastive:
             rows = slice(mine + part.start, mine + part.stop)
-            contrast = contrastive_sum(hidden_PLH, valid_PL, clips_NH, every, rows, self._loss)
+            terms["contrastive"] = contrastive_sum(hidden_PLH, valid_PL, clips_NH, every, rows, self._loss)
         if logits_MV is not None:
-            mlm = masked_lm(logits_MV, labels_M, reduction="sum")
-        return torch.stack([contrast, mlm])
-
-    def _differentiate(self, terms: torch.Tensor) -> None:
-        """Gradients are averaged over the ranks afterwards, hence the factor."""
-        weights = torch.tensor([self._loss.contrastive, self._loss.mlm], device=terms.device)
-        ((terms * weights).sum() * self._ranks.world_size).backward()
-
-    def _report(self, shares: torch.Tensor, every: GlobalRows, keys: list[str]) -> StepReport:
-        """The terms over the global batch, or `NonFiniteLoss`."""
-        contrastive, mlm = sum_over(shares, self._ranks).tolist()
-        total = self._loss.contrastive * contrastive + self._loss.mlm * mlm
-        losses = {"contrastive": contrastive, "mlm": mlm}
-        losses = {name: value for name, value in losses.items() if getattr(self._loss, name)}
-        if not torch.isfinite(torch.tensor(total)):
-            raise NonFiniteLoss(losses, keys)
-        return StepReport({**losses, "total": total}, {"compared": float(every.compared_N.mean())})
+            terms["mlm"] = masked_lm(logits_MV, labels_M, reduction="sum")
+        return terms
 
     def _scored(self, batch: ClipTextBatch) -> torch.Tensor:
         """Sum and count of both terms, tokens nearer to their own clip and tokens asked; float64 [6]."""

@@ -11,8 +11,10 @@ from pydantic import ValidationError
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-from training.data.decoding.augment import AugmentSettings, draw_crop, to_model_input, window_of
-from training.data.records import CENTER, Crop
+from training.data.clip_tasks import CENTER, Crop
+from training.data.data_settings import AugmentSettings
+from training.data.decoding.crop_sampling import crop_window, draw_crop
+from training.data.decoding.model_input import to_model_input
 
 MEAN, STD = (0.48, 0.45, 0.40), (0.26, 0.26, 0.27)
 
@@ -41,7 +43,7 @@ def test_a_batch_worked_on_in_parts_gives_the_same(monkeypatch: pytest.MonkeyPat
     video_BTSSC = torch.randint(0, 256, (5, 2, 16, 16, 3), dtype=torch.uint8)
     crop_B4 = torch.tensor([[0.1, 0.2, 0.8, 0.0]] * 5)
     whole = to_model_input(video_BTSSC, crop_B4, 12, MEAN, STD)
-    monkeypatch.setattr("training.data.decoding.augment._CHUNK_BYTES", 2 * 2 * 16 * 16 * 12)
+    monkeypatch.setattr("training.data.decoding.model_input._CHUNK_BYTES", 2 * 2 * 16 * 16 * 12)
     torch.testing.assert_close(to_model_input(video_BTSSC, crop_B4, 12, MEAN, STD), whole)
 
 
@@ -77,7 +79,7 @@ def test_flip_off_draws_the_same_places() -> None:
 def test_the_window_lies_in_the_frame_and_holds_the_crop(width: int, height: int) -> None:
     for number in range(200):
         crop = draw_crop(random.Random(number), AugmentSettings(scales=(1.0, 0.8, 0.33)))
-        left, top, (x, y, side, flip) = window_of(crop, width, height)
+        left, top, (x, y, side, flip) = crop_window(crop, width, height)
         short = min(width, height)
         assert 0 <= left <= width - short and 0 <= top <= height - short
         assert x >= 0 and x + side <= 1 + 1e-9 and y >= 0 and y + side <= 1 + 1e-9
@@ -86,13 +88,13 @@ def test_the_window_lies_in_the_frame_and_holds_the_crop(width: int, height: int
 
 
 def test_the_centre_crop_is_the_middle_square() -> None:
-    assert window_of(CENTER, 456, 256) == (100, 0, (0.0, 0.0, 1.0, 0.0))
+    assert crop_window(CENTER, 456, 256) == (100, 0, (0.0, 0.0, 1.0, 0.0))
 
 
 def test_a_mirrored_crop_shows_the_left_edge_on_the_right() -> None:
     video_BTSSC = torch.zeros((1, 1, 8, 8, 3), dtype=torch.uint8)
     video_BTSSC[:, :, :, 0] = 255
-    _, _, row = window_of(Crop(1.0, 0.5, 0.5, True), 8, 8)
+    _, _, row = crop_window(Crop(1.0, 0.5, 0.5, True), 8, 8)
     found = to_model_input(video_BTSSC, torch.tensor([row]), 8, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     assert found[0, 0, :, :, -1].eq(1).all() and found[0, 0, :, :, :-1].eq(0).all()
 

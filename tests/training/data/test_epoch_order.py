@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from runtime.errors import UserError
 from runtime.settings import build
-from training.data.epoch_plan import DataSettings, round_robin, seed_of, shuffled_windows
+from training.data.data_settings import DataSettings
+from training.data.epoch_order import round_robin, seed_of, shuffled_windows
 from training.data.level_sampling import draw_levels, expected_levels, fit_level_weights
 
 TREE, SHORT_ROOT = (4, 2, 1), (1, 0, 0)

@@ -1,0 +1,96 @@
+"""Makes batches of clips from root tasks: decodes the video of each root and tokenises the texts of its clips.
+
+Runs in the workers of `training.data.clip_loader`. A clip that can't be used keeps its place in the batch with black
+frames, weight 0 and no texts, and is counted by reason.
+
+Shapes: B clips, T frames, S pixels of the window's side, C = 3 colours, L text tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from runtime.errors import MachineError, is_machine_fault
+from training.data.clip_batch import ClipBatch
+from training.data.clip_failure import ClipFailed
+from training.data.clip_tasks import ClipTask, RootTask
+from training.data.decoding.clip_decoder import Frame, decode_spans
+from training.data.decoding.crop_sampling import crop_window
+from training.data.media_cache import MediaReader
+
+Tokenizer = Callable[[Sequence[str]], torch.Tensor]
+"""Texts to int64 [B, L]; must be picklable."""
+
+
+@dataclass(frozen=True)
+class ClipCollator:
+    """Decodes roots and tokenises their texts; can be pickled into a worker and keeps no file open."""
+
+    reader: MediaReader
+    frames: int
+    size: int
+    tokenizer: Tokenizer | None
+    """None: batches have no tokens."""
+    terms: tuple[str, ...]
+
+    def __call__(self, roots: Sequence[RootTask]) -> ClipBatch:
+        """Decode and tokenise the clips of some roots.
+
+        Raises:
+            MachineError: this machine is at fault (disk full, out of memory); all other failures are counted.
+        """
+        batch = ClipBatch.empty(roots, self.frames, self.size)
+        first, bytes_read = 0, 0
+        for root in roots:
+            if root.worth_decoding:
+                bytes_read += self._decode_into(batch, first, root)
+            first += len(root.clips)
+        return self._with_texts(replace(batch, bytes_read=bytes_read), [clip for root in roots for clip in root.clips])
+
+    def _decode_into(self, batch: ClipBatch, first: int, root: RootTask) -> int:
+        """Decode the clips of a root into rows `first` and following; return the number of bytes read."""
+        bytes_read, clips = self._decode(root)
+        for row, (clip, frames) in enumerate(zip(root.clips, clips, strict=True), start=first):
+            if isinstance(frames, ClipFailed):
+                batch.skips[frames.reason] += 1
+                batch.examples.setdefault(frames.reason, f"{clip.key}: {frames}")
+            else:
+                self._fill(batch, row, clip, frames)
+        return bytes_read
+
+    def _decode(self, root: RootTask) -> tuple[int, Sequence[list[Frame] | ClipFailed]]:
+        """Return the number of bytes read, and the frames of each clip of a root or why it failed."""
+        bytes_read = 0
+        try:
+            data = self.reader.read(root.media)
+            bytes_read = data.stat().st_size if isinstance(data, Path) else len(data)
+            spans = [(clip.start, clip.end) for clip in root.clips]
+            return bytes_read, decode_spans(data, spans, self.frames, size=self.size)
+        except ClipFailed as failed:
+            return bytes_read, [failed] * len(root.clips)
+        except OSError as error:
+            if is_machine_fault(error):
+                raise MachineError(f"{root.media.url}: {error}") from None
+            return bytes_read, [ClipFailed("unreadable", f"{root.media.url}: {error}")] * len(root.clips)
+
+    def _fill(self, batch: ClipBatch, row: int, clip: ClipTask, frames: list[Frame]) -> None:
+        """Write a clip's frames and crop into its row, and set its weight to 1."""
+        height, width = frames[0].shape[:2]
+        left, top, crop = crop_window(clip.crop, width, height)
+        video_TSSC = batch.video_BTSSC[row].numpy()
+        for frame, target in zip(frames, video_TSSC, strict=True):
+            target[:] = frame[top : top + self.size, left : left + self.size]
+        batch.crop_B4[row] = torch.tensor(crop)
+        batch.weight_B[row] = 1.0
+
+    def _with_texts(self, batch: ClipBatch, clips: Sequence[ClipTask]) -> ClipBatch:
+        """Return the batch with the tokens of every term, and which of them are present."""
+        decoded_B = batch.weight_B > 0
+        texts = {term: [clip.texts[term] or "" for clip in clips] for term in self.terms}
+        present = {term: torch.tensor([bool(text) for text in rows]) & decoded_B for term, rows in texts.items()}
+        tokens = {term: self.tokenizer(rows) for term, rows in texts.items()} if self.tokenizer else {}
+        return replace(batch, tokens=tokens, present=present)

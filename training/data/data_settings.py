@@ -1,0 +1,86 @@
+"""Settings of the training data: which clips are read, in which proportion, how they are augmented and loaded.
+
+Imports neither torch nor a decoder, so that commands can print their settings at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from runtime.settings import Runtime, Settings
+from shards.schema import Level
+
+Split = Literal["train", "val"]
+SourceName = Literal["shards", "webdataset"]
+"""A kind of source; `training.data.sources.source_registry` opens it."""
+
+
+class AugmentSettings(Settings):
+    """Random changes to a training clip; the same for all of its frames."""
+
+    scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(default=(1.0, 0.8), min_length=1)
+    """Sides of the square crop, as shares of the frame's short side; one is drawn for each clip."""
+    flip: bool = True
+    """Mirror half of the clips left to right. Turn it off if texts mention left and right."""
+    center: bool = False
+    """Take every crop from the middle of the frame, as in the paper's finetuning, instead of a random position."""
+
+
+class RootSettings(Settings):
+    """Which clips are trained on, in which order and proportion."""
+
+    shards: tuple[str, ...] = ()
+    """DIRs written by `curate run`, as paths or object-store URLs; for `source=webdataset`, tars with braces and
+    globs."""
+    layers: dict[str, float] | None = None
+    """Text layers with weights: one is drawn for each root. None: the only text layer of the shards."""
+    only_kept: bool = True
+    """Leave out clips that curation marked as not to keep."""
+    clips_per_root: int = Field(default=2, ge=1)
+    """Training clips of a root in an epoch; all are taken from one decode of its video."""
+    level_mix: dict[Level, float] | None = None
+    """Proportion of short, medium and long clips. None: the proportion in the data."""
+    window_shards: int = Field(default=8, ge=1)
+    """Number of shards whose roots are shuffled together. Smaller windows keep reads more sequential."""
+
+    @model_validator(mode="after")
+    def _weights(self) -> RootSettings:
+        for name, weights in (("layers", self.layers), ("level_mix", self.level_mix)):
+            if weights is not None and not (weights and min(weights.values()) >= 0 and sum(weights.values()) > 0):
+                raise ValueError(f"{name}={weights!r}: give weights of 0 or more, at least one above 0")
+        return self
+
+
+class DataSettings(RootSettings):
+    """Which clips are trained on, in which proportion, and how they are loaded."""
+
+    source: SourceName = "shards"
+    """Kind of the shards: `shards` (DIRs of this project), or `webdataset` (any tars of `.mp4` and `.txt`)."""
+    size: int = Field(default=256, ge=16)
+    """Short side in pixels that frames are scaled to before cropping. Stored roots have 256."""
+    augment: AugmentSettings = AugmentSettings()
+    """Random crop and mirror."""
+    video_field: str = "video_id"
+    """For `source=webdataset`: field of a sample's json that is equal for samples of one video. A sample without the
+    field counts as a video of its own."""
+    workers: Runtime[int | None] = Field(default=None, ge=0)
+    """Decoding processes of one rank; 0: decode in the main process. None: CPU cores divided by the ranks of the
+    machine."""
+    prefetch: Runtime[int] = Field(default=1, ge=1)
+    """Batches decoded ahead."""
+    cache: Runtime[Path | None] = None
+    """Folder that caches whole tars of an object store. None: roots are read by byte range."""
+    cache_gb: Runtime[float] = Field(default=100.0, gt=0)
+    """Largest size of that folder, in GB."""
+
+    @model_validator(mode="after")
+    def _one_clip_a_sample(self) -> DataSettings:
+        if self.source == "webdataset" and self.clips_per_root != 1:
+            raise ValueError(
+                f"source=webdataset has one clip a sample, but clips_per_root={self.clips_per_root}; "
+                "set clips_per_root=1"
+            )
+        return self
