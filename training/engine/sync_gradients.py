@@ -28,6 +28,6 @@ def average_gradients(parameter: nn.Parameter, ranks: Ranks) -> None:
         parameter.grad.copy_(sum_over(parameter.grad, ranks) / ranks.world_size)
 
 
-def synced_if(module: nn.Module, last: bool) -> AbstractContextManager[Any]:
+def synced_if(module: nn.Module | None, last: bool) -> AbstractContextManager[Any]:
     """Return a context in which the ranks exchange gradients only in the `last` micro-batch of a step."""
     return module.no_sync() if isinstance(module, DistributedDataParallel) and not last else nullcontext()

@@ -22,13 +22,14 @@ from runtime.log import get_logger
 from training.engine.device import to_device
 from training.engine.distributed import Ranks, sum_over
 from training.engine.engine_settings import ComputeSettings
+from training.engine.global_step import GlobalStep
 from training.engine.model_folder import load_weights
 from training.engine.precision import choose_precision, evaluation_mode
-from training.engine.sync_gradients import synced_if, wrap_ddp
-from training.engine.training_task import NonFiniteLoss, StepReport
+from training.engine.sync_gradients import wrap_ddp
+from training.engine.training_task import StepReport
 from training.models.vidlankd.losses import crd_normaliser, masked_lm
 from training.models.vidlankd.objectives.objective import Target
-from training.models.vidlankd.objectives.student_loss_weights import Counts, StudentLossSettings, objective_sums
+from training.models.vidlankd.objectives.student_loss_weights import OBJECTIVES, StudentLossSettings, objective_sums
 from training.models.vidlankd.student_model import Distillation, Student, StudentModelSettings, save_student
 from training.models.vidlankd.text_batch import IGNORED, TextBatch
 from training.models.vidlankd.text_tokenizer import TextTokenizer
@@ -114,6 +115,7 @@ class StudentTask:
             _freeze_predictions(self.module)
             _log.warning("%s.mlm=0: no token is predicted and nothing scored; take the last checkpoint", SETTING)
         self._trained = wrap_ddp(_Trained(self.module), ranks)
+        self._global_step = GlobalStep(self.module, ranks, loss.weights, self._trained)
         self._feed = QueueFeed(self.module.queue, ranks, seed) if self.module.queue is not None else None
         self._fixed: torch.Tensor | None = None  # Z on the processor, once it is known
 
@@ -144,13 +146,7 @@ class StudentTask:
         normaliser = self._normaliser(parts)
         if self._feed is not None:
             self._feed.begin(int(self.module.steps), len(batch), filling=normaliser is None)
-        sums = dict.fromkeys(self._loss.weights, torch.zeros((), device=self._ranks.device))
-        for number, part in enumerate(parts, start=1):
-            with synced_if(self._trained, last=number == len(parts)):
-                terms = self._terms(part, normaliser)
-                self._differentiate(terms, counts)
-            sums = {name: sums[name] + share.detach() for name, share in terms.items()}
-        return self._report(sums, counts, batch.keys)
+        return self._global_step.run(parts, lambda part: self._terms(part, normaliser), counts, batch.keys)
 
     def after_step(self) -> None:
         """Count the step, and put the teacher's vectors of it into the queue."""
@@ -223,24 +219,11 @@ class StudentTask:
             return self._states.states_and_logits(part, selected_M)
         return self._states.states(part), None
 
-    def _differentiate(self, terms: Mapping[str, torch.Tensor], counts: Counts) -> None:
-        """Gradients are averaged over the ranks afterwards, hence the factor."""
-        weighted = [self._loss.weights[name] * share / counts.of(name) for name, share in terms.items()]
-        (torch.stack(weighted).sum() * self._ranks.world_size).backward()
-
-    def _report(self, sums: Mapping[str, torch.Tensor], counts: Counts, keys: list[str]) -> StepReport:
-        """The terms over the global batch, or `NonFiniteLoss`."""
-        means = torch.stack([share / counts.of(name) for name, share in sums.items()])
-        losses = dict(zip(sums, sum_over(means, self._ranks).tolist(), strict=True))
-        if not np.isfinite(list(losses.values())).all():
-            raise NonFiniteLoss(losses, keys)
-        total = sum(self._loss.weights[name] * value for name, value in losses.items())
-        return StepReport({**losses, "total": total}, {})
-
-    def _counts(self, batch: TextBatch) -> Counts:
-        """Of the global batch."""
-        mine = torch.tensor([int((batch.labels_BL != IGNORED).sum()), len(batch), int(batch.valid_BL.sum())])
-        return Counts(*sum_over(to_device(mine, self._ranks.device), self._ranks))
+    def _counts(self, batch: TextBatch) -> dict[str, torch.Tensor]:
+        """Return, for each objective, the number in the global batch that its mean is taken over."""
+        labels, tokens = (batch.labels_BL != IGNORED).sum(), batch.valid_BL.sum()
+        counts = self._global_step.counts({"labels": labels, "rows": len(batch), "tokens": tokens})
+        return {name: counts[OBJECTIVES[name].mean_over] for name in self._loss.weights}
 
     def _normaliser(self, parts: Sequence[TextBatch]) -> torch.Tensor | None:
         """Z of CRD, fixed on the first global batch after the queue is full; None before, and without CRD."""
