@@ -7,15 +7,17 @@ VENV := .venv
 UV = $(shell command -v uv || echo .uv/bin/uv)
 DEMO ?= demo
 
-.PHONY: help install demo demo-train demo-kd test lint format bench lock clean
+.PHONY: help install demo demo-train demo-kd test test-quick lint format docs bench lock clean
 help:
 	@echo "make demo    curate real videos with real models on this machine's processors (about 10 minutes, 7 GB)"
 	@echo "make demo-train  train on what make demo made, and score it (a few minutes)"
 	@echo "make demo-kd  features, teacher, student and an evaluation on top of the two (a few minutes)"
-	@echo "make test    run the tests"
+	@echo "make test    run all tests (about 15 minutes on two free cores) and print the coverage"
+	@echo "make test-quick  run the pure and small tests (about a minute)"
 	@echo "make install set up .venv only; EXTRA=gpu VENV=.venv-gpu for GPUs"
-	@echo "make lint    formatting, lint and types"
+	@echo "make lint    formatting, lint, types and import contracts"
 	@echo "make format  format the code"
+	@echo "make docs    build the guides and the API reference into site/"
 	@echo "make bench   measure; compare with bench/RESULTS.md"
 	@echo "make lock    resolve requirements/*.lock anew"
 
@@ -33,13 +35,31 @@ demo-kd: $(VENV)/.installed
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m training.vidlankd.vidlankd_demo \
 		--shards $(DEMO)/shards --vidla $(DEMO)/vidla/best --output $(DEMO)/kd
 
+# ARGS narrows a run: make test ARGS="tests/shards -k tar". Coverage is printed for the whole suite only.
 test: $(VENV)/.installed
+ifeq ($(strip $(ARGS)),)
+	@echo "== all tests: about 15 minutes on two free cores (make test-quick takes about one)"
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m pytest --cov --cov-report=
+	@echo "== statements covered by tests in this process, the ten least covered modules, and the total"
+	@$(VENV)/bin/coverage report --sort=cover --skip-empty | sed -n -e '1,12p' -e '/^TOTAL/p'
+else
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m pytest $(ARGS)
+endif
+
+test-quick: $(VENV)/.installed
+	@echo "== the pure and small tests: about a minute on two free cores"
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile \
+		-m "not ray and not engine and not slow" --durations=5 $(ARGS)
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-cache
+
+docs: $(VENV)/.installed
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+	@echo "== open site/index.html"
 
 format: $(VENV)/.installed
 	$(VENV)/bin/ruff format .
