@@ -61,7 +61,7 @@ def peak_flops(device: torch.device) -> tuple[float | None, str]:
 
 
 @dataclass(frozen=True)
-class Step:
+class StepMetrics:
     """What the loop knows of one training step."""
 
     report: StepReport
@@ -152,10 +152,10 @@ class ThroughputMeter:
         """
         self._peak = peak
         self._unit = unit
-        self._steps: list[Step] = []
+        self._steps: list[StepMetrics] = []
         self._skips: Counter[str] = Counter()
 
-    def add(self, step: Step) -> None:
+    def add(self, step: StepMetrics) -> None:
         """Take in one step."""
         self._steps.append(step)
         self._skips.update(step.skips)

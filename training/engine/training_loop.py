@@ -1,7 +1,7 @@
 """The training loop, top to bottom: resume, step, log, evaluate, save, stop.
 
-It knows optimizers, checkpoints, ranks and clocks, and nothing of any one model: a `Task` turns a batch into
-gradients, `Batches` come in an order that can be returned to. Every rank runs the same loop; rank 0 writes.
+The loop knows optimizers, checkpoints, ranks and clocks, and no model: a `TrainingTask` turns a batch into gradients,
+and `Batches` come in an order with positions that a resumed run returns to. Every rank runs the loop; rank 0 writes.
 """
 
 from __future__ import annotations
@@ -21,38 +21,30 @@ import yaml
 from runtime.errors import UserError
 from runtime.file_lock import alone
 from runtime.log import get_logger
-from training.engine.checkpoint import (
-    BEST,
-    FOLDER,
-    CheckpointRecord,
-    RunIdentity,
-    best_score,
-    check_same_run,
-    checkpoints,
-    drop_after,
-    newest,
-    read_record,
-    restore,
-    save_best,
-    save_checkpoint,
-)
+from training.engine.checkpoint import drop_after, restore, save_best, save_checkpoint
 from training.engine.distributed import Ranks, any_rank, barrier, gather_objects, sum_over
 from training.engine.engine_settings import LoopSettings, OptimSettings
 from training.engine.optimizer import build_optimizer, learning_rate, set_learning_rate
 from training.engine.random_state import random_state, set_random_state
-from training.engine.run_metrics import MetricsWriter, Step, ThroughputMeter, is_recorded, peak_flops
+from training.engine.run_folder import (
+    BEST,
+    LOCK,
+    SETTINGS,
+    CheckpointRecord,
+    RunIdentity,
+    best_score,
+    check_same_run,
+    checkpoint_to_resume,
+    newest_checkpoint,
+    read_record,
+)
+from training.engine.run_metrics import MetricsWriter, StepMetrics, ThroughputMeter, is_recorded, peak_flops
 from training.engine.skip_guard import SkipGuard
 from training.engine.stop_signal import StopSignal
 from training.engine.training_task import Batches, NonFiniteLoss, TrainingTask
 
 STOPPED: Final = 143
 """Exit status of a run that a signal ended after it had saved: 128 + SIGTERM, as schedulers expect."""
-
-SETTINGS: Final = "settings.yaml"
-"""All settings of a run, in its folder; `--config` takes it."""
-
-LOCK: Final = ".lock"
-"""Held by the process that writes a run's folder."""
 
 _log = get_logger(__name__)
 
@@ -78,7 +70,7 @@ def train(run: TrainingRun, resume: str = "never") -> int:
     """Train to the end, or until a signal asks to stop.
 
     Args:
-        run: everything.
+        run: task, data, settings and folder.
         resume: ``never``, ``auto`` (the newest whole checkpoint of the run's folder, if there is one), or the folder
             of a checkpoint.
 
@@ -88,7 +80,7 @@ def train(run: TrainingRun, resume: str = "never") -> int:
     Raises:
         UserError: the checkpoint does not fit, another run holds the folder, or too much of the data can't be used.
         MachineError: a checkpoint can't be written or read.
-        NonFiniteLoss: with the keys of the batch.
+        NonFiniteLoss: a loss is infinite or not a number; carries the keys of the batch.
     """
     if not run.ranks.is_main:
         return _train(run, resume)
@@ -102,7 +94,7 @@ def _train(run: TrainingRun, resume: str) -> int:
     optimizer = build_optimizer(run.task.module, run.optim, run.task.is_new)
     total = run.loop.total_steps(run.batches.steps_per_epoch)
     done = _resume(run, optimizer, resume)
-    _meet(run, done, resume)
+    _check_same_step(run, done, resume)
     owes_scores = _owes_scores(run, done, total)
     if done >= total:
         _log.warning("nothing to do: the checkpoint has %d of %d steps", done, total)
@@ -115,18 +107,19 @@ def _train(run: TrainingRun, resume: str) -> int:
     with run.stop.listening(), MetricsWriter(run.folder, done, enabled=run.ranks.is_main) as writer:
         if owes_scores:
             _evaluate(run, done, writer)
-        status = _steps(run, optimizer, done, total, writer)
+        status = _run_steps(run, optimizer, done, total, writer)
     if run.ranks.is_main:
         best = (
             f"; best {run.task.best_by} {run.best_score:.4g}: {run.folder / BEST}" if run.best_score is not None else ""
         )
-        print(f"last    {newest(run.folder)}{best}", flush=True)
+        print(f"last    {newest_checkpoint(run.folder)}{best}", flush=True)
     return status
 
 
-def _steps(run: TrainingRun, optimizer: torch.optim.Optimizer, done: int, total: int, writer: MetricsWriter) -> int:
-    """All steps from number `done` on; the exit status."""
-    meter, guard = ThroughputMeter(peak_flops(run.ranks.device)[0], run.task.unit), SkipGuard(run.loop.max_skipped)
+def _run_steps(run: TrainingRun, optimizer: torch.optim.Optimizer, done: int, total: int, writer: MetricsWriter) -> int:
+    """Run the steps from number `done` on; return the exit status."""
+    meter = ThroughputMeter(peak_flops(run.ranks.device)[0], run.task.unit)
+    guard = SkipGuard(run.loop.max_skipped)
     batches = run.batches.start(done)
     last = time.perf_counter()
     while done < total:
@@ -141,43 +134,43 @@ def _steps(run: TrainingRun, optimizer: torch.optim.Optimizer, done: int, total:
         guard.add(len(batch), batch.skips, list(batch.examples.values()))
         used, stop = _agree(run, batch.usable)
         now = time.perf_counter()
-        meter.add(Step(report, used, now - last, waited, run.task.flops(batch), rate, norm, batch.skips))
+        meter.add(StepMetrics(report, used, now - last, waited, run.task.flops(batch), rate, norm, batch.skips))
         if done % run.loop.log_every == 0 or done == total:
-            _report(run, meter, writer, done, total)
+            _log_step(run, meter, writer, done, total)
         if stop or done == total or done % run.loop.save_every == 0:
             _save(run, optimizer, done)
-        if stop:  # whoever sent the signal may not wait for scores: they are made when the run goes on
+        if stop:  # the sender of the signal may not wait for scores: they are made when the run is resumed
             _log.warning("stopped by a signal after step %d; --resume auto goes on from there", done)
             return STOPPED
-        if _evaluates(run, done, total):
+        if _is_evaluated(run, done, total):
             _evaluate(run, done, writer)
-        last = time.perf_counter()  # scores and checkpoints are no training time
+        last = time.perf_counter()  # time for scores and checkpoints is not training time
     return 0
 
 
 def _agree(run: TrainingRun, usable: int) -> tuple[int, bool]:
-    """Usable clips of the global batch, and whether any rank was asked to stop."""
+    """Return the usable rows of the global batch, and True if any rank was asked to stop."""
     mine = torch.tensor([usable, int(run.stop.asked)], dtype=torch.int64, device=run.ranks.device)
     used, asked = sum_over(mine, run.ranks).tolist()
     return used, asked > 0
 
 
-def _report(run: TrainingRun, meter: ThroughputMeter, writer: MetricsWriter, done: int, total: int) -> None:
-    """One log line; skips are those of all ranks."""
+def _log_step(run: TrainingRun, meter: ThroughputMeter, writer: MetricsWriter, done: int, total: int) -> None:
+    """Write one log line; its skips are those of all ranks."""
     reading = meter.read(done)
-    skips = sum((Counter(found) for found in gather_objects(dict(reading.skips), run.ranks)), Counter[str]())
+    skips = sum((Counter(own) for own in gather_objects(dict(reading.skips), run.ranks)), Counter[str]())
     reading = replace(reading, skips=dict(skips))
     writer.write(done, reading.record())
     if run.ranks.is_main:
-        left = _duration((total - done) * reading.seconds_per_step)
+        left = timedelta(seconds=round((total - done) * reading.seconds_per_step))
         print(f"{reading.text()} · {done}/{total}, {left} left", flush=True)
 
 
 def _update(run: TrainingRun, optimizer: torch.optim.Optimizer, keys: list[str]) -> float:
-    """Clip the gradient, step, and forget it; the norm before clipping.
+    """Clip the gradients, step, and clear them; return their norm before clipping.
 
     Raises:
-        NonFiniteLoss: the gradient is no number; nothing was stepped with it.
+        NonFiniteLoss: the norm is not finite; nothing was stepped with it.
     """
     bound = run.optim.clip_norm if run.optim.clip_norm is not None else math.inf
     norm = float(torch.nn.utils.clip_grad_norm_(run.task.module.parameters(), bound))
@@ -189,19 +182,20 @@ def _update(run: TrainingRun, optimizer: torch.optim.Optimizer, keys: list[str])
     return norm
 
 
-def _evaluates(run: TrainingRun, done: int, total: int) -> bool:
+def _is_evaluated(run: TrainingRun, done: int, total: int) -> bool:
+    """Return True if scores are due after step `done`."""
     every = run.loop.evaluate_every
     return done == total or bool(every and done % every == 0)
 
 
 def _owes_scores(run: TrainingRun, done: int, total: int) -> bool:
-    """Whether the run ended between a checkpoint and the scores that belong to it."""
-    owes = run.ranks.is_main and done > 0 and _evaluates(run, done, total)
+    """Return True if the run ended after a checkpoint and before the scores that belong to it."""
+    owes = run.ranks.is_main and done > 0 and _is_evaluated(run, done, total)
     return any_rank(owes and not is_recorded(run.folder, done, "val"), run.ranks)
 
 
 def _evaluate(run: TrainingRun, done: int, writer: MetricsWriter) -> None:
-    """Score, and keep the best; what scoring draws does not disturb training."""
+    """Score the model, and keep it if it is the best; training draws the same random numbers as without scoring."""
     state = random_state()
     scores = dict(run.task.evaluate())
     set_random_state(state)
@@ -216,7 +210,7 @@ def _evaluate(run: TrainingRun, done: int, writer: MetricsWriter) -> None:
         run.best_score = score
         if run.ranks.is_main:
             save_best(run.folder, run.task, {"step": done, "best_by": run.task.best_by, "scores": scores})
-    writer.write(done, scores, kind="val")  # last: what is not recorded is made again when the run goes on
+    writer.write(done, scores, kind="val")  # last: scores that are not recorded are made again when the run is resumed
 
 
 def _save(run: TrainingRun, optimizer: torch.optim.Optimizer, done: int) -> None:
@@ -228,19 +222,11 @@ def _save(run: TrainingRun, optimizer: torch.optim.Optimizer, done: int) -> None
 
 
 def _resume(run: TrainingRun, optimizer: torch.optim.Optimizer, resume: str) -> int:
-    """Bring everything to where a checkpoint left it; the number of steps done."""
-    own = checkpoints(run.folder)
-    if resume == "never" and own:
-        raise UserError(f"--output {run.folder}: holds a run; go on with --resume auto, or name another folder")
-    folder = newest(run.folder) if resume in ("never", "auto") else Path(resume)
+    """Restore everything from the checkpoint to resume; return the number of steps done, 0 without a checkpoint."""
+    folder = checkpoint_to_resume(run.folder, resume)
     if folder is None:
         return 0
     record = read_record(folder)
-    if own and folder.resolve().parent != (run.folder / FOLDER).resolve():
-        raise UserError(
-            f"--resume {folder}: is of another run than --output {run.folder}, which has checkpoints of its own; go on "
-            "with --resume auto, or name another --output"
-        )
     check_same_run(folder, record, _identity(run))
     restore(folder, record, run.task, optimizer, run.ranks.rank)
     run.best_score = best_score(run.folder, run.task.best_by)
@@ -248,12 +234,8 @@ def _resume(run: TrainingRun, optimizer: torch.optim.Optimizer, resume: str) -> 
     return record.step
 
 
-def _duration(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds)))
-
-
-def _meet(run: TrainingRun, done: int, resume: str) -> None:
-    """All ranks must go on from the same step."""
+def _check_same_step(run: TrainingRun, done: int, resume: str) -> None:
+    """Refuse to continue if the ranks resumed from different steps."""
     steps = sorted(set(gather_objects(done, run.ranks)))
     if len(steps) > 1:
         raise UserError(

@@ -110,5 +110,3 @@ class NonFiniteLoss(Exception):
         shown = ", ".join(f"{name} {value:g}" for name, value in losses.items())
         super().__init__(f"loss is not finite ({shown}); rows of the batch: {' '.join(keys)}")
         self.keys = keys
-
-

@@ -18,8 +18,8 @@ from transformers import BertForMaskedLM
 
 from runtime.errors import UserError
 from shards.storage.files import empty_or_new_folder
-from training.engine.checkpoint import BEST, newest
 from training.engine.model_folder import CONFIG, format_of
+from training.engine.run_folder import BEST, newest_checkpoint
 from training.models.vidlankd import student_model, teacher_model
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 
@@ -73,7 +73,7 @@ def _model_folder(checkpoint: Path) -> Path:
         return checkpoint
     if format_of(checkpoint / BEST) in _KINDS:
         return checkpoint / BEST
-    folder = newest(checkpoint)
+    folder = newest_checkpoint(checkpoint)
     if folder is not None and format_of(folder) in _KINDS:
         return folder
     raise UserError(

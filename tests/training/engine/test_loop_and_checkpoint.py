@@ -18,7 +18,8 @@ from support.toy_training import ToyBatches, toy_run
 from runtime.errors import MachineError, UserError
 from runtime.file_lock import alone
 from training.engine.engine_settings import LoopSettings, OptimSettings
-from training.engine.training_loop import LOCK, STOPPED, train
+from training.engine.run_folder import LOCK
+from training.engine.training_loop import STOPPED, train
 from training.engine.training_task import NonFiniteLoss
 
 

@@ -12,7 +12,7 @@ from runtime.errors import UserError
 from training.engine.run_metrics import (
     METRICS_FILE,
     MetricsWriter,
-    Step,
+    StepMetrics,
     ThroughputMeter,
     _peak_by_name,
     peak_flops,
@@ -21,9 +21,9 @@ from training.engine.skip_guard import SkipGuard
 from training.engine.training_task import StepReport
 
 
-def a_step(loss: float = 2.0, seconds: float = 0.5, wait: float = 0.1, skips: dict | None = None) -> Step:
+def a_step(loss: float = 2.0, seconds: float = 0.5, wait: float = 0.1, skips: dict | None = None) -> StepMetrics:
     report = StepReport({"caption": loss, "total": loss}, {"temperature": 0.07})
-    return Step(report, 8, seconds, wait, 1e12, 2e-5, 3.0, skips or {})
+    return StepMetrics(report, 8, seconds, wait, 1e12, 2e-5, 3.0, skips or {})
 
 
 def lines_of(folder: Path) -> list[dict]:
