@@ -12,8 +12,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
-DEATHS_ALLOWED = 2
+from runtime.failures import DEATHS_PER_SOURCE
+
+DEATHS_ALLOWED: Final = DEATHS_PER_SOURCE.count
 _MARK, _OLD_MARK = b".", b","
 
 

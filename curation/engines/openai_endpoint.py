@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from time import time
@@ -23,12 +22,19 @@ from curation.engines.chat_messages import answer_text, chat
 from curation.engines.engine_interface import Answer, Request, Usage
 from curation.engines.engine_settings import EngineSettings
 from curation.engines.event_loop_thread import BackgroundLoop
+from curation.engines.server_connection import check_connection
 from runtime.errors import MachineError, UserError
+from runtime.failures import (
+    ENDPOINT_BACKOFF,
+    ENDPOINT_LONGEST_WAIT,
+    ENDPOINT_PROBES,
+    ENDPOINT_RETRIES,
+    ENDPOINT_TIMEOUT,
+    ENDPOINT_TIMEOUTS,
+)
+from runtime.retries import backoff_seconds
 from runtime.settings import Runtime
 
-PROBES: Final = 3
-"""How often a server that no longer answers is asked for a sign of life before the run ends."""
-_LONGEST_WAIT: Final = 60.0
 _LONGEST_MESSAGE: Final = 200
 _RETRIED: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _REMEDIES: Final = {
@@ -57,11 +63,11 @@ class EndpointSettings(EngineSettings):
     """Name that the server has for the limit of an answer's length."""
     concurrency: Runtime[int] = Field(default=64, ge=1)
     """Requests in flight at a time."""
-    timeout: Runtime[float] = Field(default=300.0, gt=0)
+    timeout: Runtime[float] = Field(default=ENDPOINT_TIMEOUT.seconds, gt=0)
     """Seconds after which one attempt is given up."""
-    retries: Runtime[int] = Field(default=4, ge=0)
+    retries: Runtime[int] = Field(default=ENDPOINT_RETRIES.count, ge=0)
     """More attempts after a lost connection or status 429 or 5xx; one more after a timeout."""
-    backoff: Runtime[float] = Field(default=1.0, ge=0)
+    backoff: Runtime[float] = Field(default=ENDPOINT_BACKOFF.seconds, ge=0)
     """Seconds before the second attempt; doubles each time, up to a minute, unless the server names a wait."""
 
     @field_validator("base_url")
@@ -73,6 +79,20 @@ class EndpointSettings(EngineSettings):
         if parts.username or parts.password:
             raise ValueError("no user or password in the address; name the key's variable in api_key_env")
         return value.rstrip("/")
+
+    @property
+    def server(self) -> str:
+        """Address of the server."""
+        return self.base_url
+
+    def check_ready(self, setting: str) -> None:
+        """Refuse a key variable that is not set, and an address where no server answers.
+
+        Raises:
+            UserError: names the setting, its value and the remedy.
+        """
+        _key(self, f"{setting}.")
+        check_connection(self.base_url, f"{setting}.base_url")
 
 
 class _Unreachable(Exception):
@@ -143,7 +163,7 @@ class EndpointEngine:
             except request_images.UnreadableImage as error:
                 return Answer(request.key, error=f"image: {error}")
             body = request_body(self._settings, request, parts)
-            for _ in range(PROBES):
+            for _ in range(ENDPOINT_PROBES.count):
                 seen = self._signs_of_life
                 try:
                     return await self._ask(request, body)
@@ -164,7 +184,7 @@ class EndpointEngine:
                 )
             except (httpx.TimeoutException, TimeoutError):
                 timeouts += 1
-                if last or timeouts > 1:
+                if last or timeouts == ENDPOINT_TIMEOUTS.count:
                     return Answer(request.key, error="timeout")
                 continue
             except httpx.TransportError as error:
@@ -194,7 +214,7 @@ class EndpointEngine:
     async def _probe(self, seen: int) -> None:
         """Look for a sign of life after `seen`; `MachineError` where three probes find none."""
         async with self._probing:
-            for attempt in range(PROBES):
+            for attempt in range(ENDPOINT_PROBES.count):
                 if self._fatal:
                     raise self._fatal
                 if self._signs_of_life > seen:
@@ -208,14 +228,19 @@ class EndpointEngine:
             if self._signs_of_life > seen:
                 return
             self._fatal = MachineError(
-                f"{self._settings.base_url}: the model's server can't be reached ({cause}, {PROBES} probes); "
+                f"{self._settings.base_url}: the model's server can't be reached ({cause}, {ENDPOINT_PROBES.count} probes); "
                 "start it again or check base_url, then run again"
             )
             raise self._fatal
 
     def _wait(self, attempt: int, named: str | None) -> float:
-        own = self._settings.backoff * 2**attempt * random.uniform(0.75, 1.25)
-        return min(max(own, _seconds(named)), _LONGEST_WAIT)
+        return backoff_seconds(
+            attempt,
+            self._settings.backoff,
+            jitter=0.25,
+            longest=ENDPOINT_LONGEST_WAIT.seconds,
+            asked=_seconds(named),
+        )
 
     def _clean(self, text: str) -> str:
         """One short line of a server's answer, without the key."""
@@ -269,14 +294,13 @@ def read_completion(request: Request, response: httpx.Response) -> Answer:
     return Answer(request.key, answer_text(text or "", is_json=request.schema is not None), error_, *tokens)
 
 
-def _key(settings: EndpointSettings) -> str | None:
+def _key(settings: EndpointSettings, prefix: str = "") -> str | None:
     if settings.api_key_env is None:
         return None
     key = os.environ.get(settings.api_key_env, "").strip()
     if not key:
-        raise UserError(
-            f"api_key_env={settings.api_key_env!r}: this environment variable is not set; put the key there"
-        )
+        variable = f"{prefix}api_key_env={settings.api_key_env!r}"
+        raise UserError(f"{variable}: this environment variable is not set; put the key there")
     return key
 
 

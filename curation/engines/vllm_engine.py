@@ -13,7 +13,7 @@ import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from curation.engines import process_lifetime, request_images
 from curation.engines.chat_messages import PLAIN_TEMPLATE, answer_text, chat, has_chat_template
@@ -21,6 +21,7 @@ from curation.engines.engine_interface import Answer, Request, Usage
 from curation.engines.event_loop_thread import BackgroundLoop
 from curation.engines.vllm_settings import VllmSettings, check_arguments, engine_arguments, environment
 from runtime.errors import MachineError, UserError, is_machine_fault, one_line
+from runtime.failures import ENGINE_RESTART_WAIT, ENGINE_RESTARTS
 from runtime.log import get_logger
 from runtime.models.model_uri import resolve
 
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from vllm.outputs import RequestOutput
     from vllm.sampling_params import SamplingParams
 
-RESTARTS: Final = 3
-"""How often one call of `VllmEngine.generate` starts a dead engine again before it gives up."""
-_WAIT_BEFORE_RESTART: Final = 2.0
 
 log = get_logger(__name__)
 
@@ -101,7 +99,7 @@ class VllmEngine:
     async def _generate(self, requests: Sequence[Request]) -> dict[str, Answer]:
         answers: dict[str, Answer] = {}
         reason = ""
-        for _ in range(1 + RESTARTS):
+        for _ in range(1 + ENGINE_RESTARTS.count):
             try:
                 engine = await self._running()
                 await self._answer_all(engine, [r for r in requests if r.key not in answers], answers)
@@ -110,7 +108,7 @@ class VllmEngine:
             except _EngineLost as lost:
                 reason = str(lost)
         raise MachineError(
-            f"model {self._settings.model}: the engine died {1 + RESTARTS} times on the same requests ({reason})"
+            f"model {self._settings.model}: the engine died {1 + ENGINE_RESTARTS.count} times on the same requests ({reason})"
         )
 
     async def _running(self) -> Any:
@@ -119,7 +117,7 @@ class VllmEngine:
             if self._engine.errored:
                 log.warning("model %s: the engine died, starting it again", self._settings.model)
                 self._engine.shutdown()
-                await asyncio.sleep(_WAIT_BEFORE_RESTART)
+                await asyncio.sleep(ENGINE_RESTART_WAIT.seconds)
                 try:
                     self._engine = _start(self._settings, self._path)
                 except MachineError as error:

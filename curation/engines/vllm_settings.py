@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from curation.engines.engine_settings import EngineSettings
 from runtime.errors import UserError, nearest
+from runtime.failures import ENGINE_TIMEOUT
 from runtime.settings import Runtime
 
 _GIB: Final = 1 << 30
@@ -72,7 +73,7 @@ class VllmSettings(EngineSettings):
     in_flight: Runtime[int | None] = Field(default=None, ge=1)
     """Requests handed to vLLM at a time, the others wait with their images unread; none: a quarter more than it
     decodes together."""
-    timeout: Runtime[float] = Field(default=1800.0, gt=0)
+    timeout: Runtime[float] = Field(default=ENGINE_TIMEOUT.seconds, gt=0)
     """Seconds after which one request is given up."""
 
     @property

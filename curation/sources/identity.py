@@ -17,6 +17,7 @@ from re import _parser  # type: ignore[attr-defined]
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
+from runtime.failures import HASH_CACHE_SECONDS
 from runtime.log import get_logger
 from shards.storage.files import file_sha256
 
@@ -82,7 +83,7 @@ _Fact = tuple[str, int, int]
 
 def _open(store: Path) -> sqlite3.Connection:
     store.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(store, timeout=10)
+    connection = sqlite3.connect(store, timeout=HASH_CACHE_SECONDS.seconds)
     connection.execute(
         "CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, sha256 TEXT)"
     )

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.errors import UserError, one_line
+from runtime.failures import HUB_SECONDS
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelInfo
 
-_SECONDS = 20.0
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # Weights in formats that nothing here reads, often as large as those it does.
 _UNREAD = ("*.h5", "*.msgpack", "*.onnx", "*.onnx_data", "*.tflite", "*.ot", "original/*", "coreml/*", "openvino/*")
@@ -56,7 +56,7 @@ def _ask(name: str, revision: str | None) -> ModelInfo | None:
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        return HfApi().model_info(name, revision=revision, timeout=_SECONDS)
+        return HfApi().model_info(name, revision=revision, timeout=HUB_SECONDS.seconds)
     except HfHubHTTPError as error:
         if error.response.status_code >= 500:
             return None

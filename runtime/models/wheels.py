@@ -16,9 +16,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from runtime.errors import UserError
+from runtime.failures import WHEEL_SECONDS
 from runtime.processes import ProcessFailed, ProcessTimeout, Tail, kill, raise_for, run, start
 
-_DOWNLOAD_SECONDS = 3600.0
 _PART = re.compile(r"(.+)\.part(\d+)")
 
 
@@ -112,17 +112,17 @@ def join_parts(folder: Path, uri: str) -> None:
 
 def _pip(command: list[str], show: bool) -> None:
     if not show:
-        run(command, timeout=_DOWNLOAD_SECONDS)
+        run(command, timeout=WHEEL_SECONDS.seconds)
         return
     process = start(command, stdout=1)
     assert process.stderr is not None
     tail = Tail(process.stderr)
     try:
-        status = process.wait(_DOWNLOAD_SECONDS)
+        status = process.wait(WHEEL_SECONDS.seconds)
         tail.join(10)
         raise_for(command, status, tail.text)
     except subprocess.TimeoutExpired:
-        raise ProcessTimeout("pip", _DOWNLOAD_SECONDS) from None
+        raise ProcessTimeout("pip", WHEEL_SECONDS.seconds) from None
     finally:
         if process.poll() is None:
             kill(process)

@@ -18,12 +18,16 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from shards.errors import ShardError
 from shards.storage.store import Store
 
 LOCK = ".lock"
+HEARTBEAT_SECONDS: Final = 5.0
+"""Pause between two heartbeats."""
+STALE_SECONDS: Final = 60.0
+"""Age of the last heartbeat after which a lock may be taken over."""
 
 
 class LockedError(ShardError):
@@ -75,8 +79,8 @@ class Lock:
         self,
         store: Store,
         *,
-        beat_seconds: float = 5.0,
-        stale_after: float = 60.0,
+        beat_seconds: float = HEARTBEAT_SECONDS,
+        stale_after: float = STALE_SECONDS,
         on_lost: Callable[[], None] | None = None,
     ) -> None:
         self._store = store

@@ -20,7 +20,9 @@ from typing import TypeVar
 from filelock import FileLock
 
 from runtime.errors import MachineError, UserError, is_machine_fault
+from runtime.failures import ABANDONED_SECONDS, STORE_BACKOFF, STORE_READS
 from runtime.log import get_logger
+from runtime.retries import with_retries
 from shards.errors import ShardError
 from shards.storage.store import Entry, Store
 from training.data.clip_failure import ClipFailed
@@ -30,11 +32,9 @@ from training.data.data_settings import DataSettings
 T = TypeVar("T")
 _log = get_logger(__name__)
 
-_TRIES = 3
 _BLOCK = 1 << 20
 _WEB = ("http://", "https://")
 _WINDOWS = 3  # that the cache holds: the one to come, the one in use, and the one whose last clips are being decoded
-_ABANDONED = 3600 * 10**9  # ns without a write after which a download under way is that of a killed process
 
 
 def is_remote(url: str) -> bool:
@@ -62,7 +62,7 @@ class TarCache:
             return path
         with FileLock(f"{path}.lock"):
             if not _touch(path):
-                with_retries(lambda: self._download(url, size, path))
+                read_with_retries(lambda: self._download(url, size, path))
         return path
 
     def prefetch(self, url: str) -> None:
@@ -86,7 +86,7 @@ class TarCache:
         Raises:
             OSError: as for `fetch`.
         """
-        for _ in range(_TRIES):
+        for _ in range(STORE_READS.count):
             try:
                 path = self._place(url)[0]
                 return _read_local(path if path.exists() else self.fetch(url), offset, size)
@@ -128,7 +128,7 @@ class TarCache:
         for used, freed, path in held:
             if total + size <= self.max_bytes:
                 return
-            if path.suffix == ".tar" or used < time.time_ns() - _ABANDONED:
+            if path.suffix == ".tar" or used < time.time_ns() - 1e9 * ABANDONED_SECONDS.seconds:
                 path.unlink(missing_ok=True)
                 total -= freed
 
@@ -197,24 +197,24 @@ class MediaReader:
         if self._cache is not None:
             return self._cache.read(media.url, media.offset, media.size)
         store, name = store_of(media.url)
-        data = with_retries(lambda: store.read_bytes(name, media.offset, media.size))
+        data = read_with_retries(lambda: store.read_bytes(name, media.offset, media.size))
         if media.size is not None and len(data) > media.size:
             raise ShardError(f"{media.url}: this server gives whole files and no parts of them; set data.cache")
         return data
 
 
-def with_retries(read: Callable[[], T]) -> T:
-    """What `read` gives, tried a few times: a store's passing error is none. A file that is not there stays so."""
-    for attempt in range(_TRIES - 1):
-        try:
-            return read()
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            if is_machine_fault(error):
-                raise
-            time.sleep(0.5 * 2**attempt)
-    return read()
+def read_with_retries(read: Callable[[], T]) -> T:
+    """Return what `read` returns; a passing error of the store is retried, a missing file and a machine fault are not.
+
+    Raises:
+        OSError: the store failed at every attempt, or at once for good.
+    """
+    return with_retries(read, STORE_READS, STORE_BACKOFF, passes=_passes)
+
+
+def _passes(error: Exception) -> bool:
+    """Return True if `error` may be gone at the next attempt."""
+    return isinstance(error, OSError) and not isinstance(error, FileNotFoundError) and not is_machine_fault(error)
 
 
 def _entry(url: str) -> Entry:
@@ -230,13 +230,13 @@ def _entry(url: str) -> Entry:
 def _asked(url: str) -> Entry:
     """One file of a web server, which has no listing worth the name; asked for once a process."""
     store, name = store_of(url)
-    return with_retries(lambda: store.entry(name))
+    return read_with_retries(lambda: store.entry(name))
 
 
 @lru_cache(maxsize=64)
 def _listed(folder: str) -> Mapping[str, Entry]:
     """A store's folder, listed once a process."""
-    return with_retries(Store(folder).list)
+    return read_with_retries(Store(folder).list)
 
 
 def store_of(url: str) -> tuple[Store, str]:

@@ -13,15 +13,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 
 from runtime.errors import MachineError, UserError, one_line
+from runtime.failures import RANKS_SECONDS
 from training.engine.device import choose_device
 
-TIMEOUT: Final = timedelta(minutes=30)
 """How long a rank waits for the others; evaluation and checkpoints on rank 0 lie within it."""
 
 T = TypeVar("T")
@@ -166,7 +166,7 @@ def _meet(device: torch.device) -> None:
     backend = "nccl" if device.type == "cuda" else "gloo"
     bound = device if device.type == "cuda" else None
     try:
-        dist.init_process_group(backend, timeout=TIMEOUT, device_id=bound)
+        dist.init_process_group(backend, timeout=timedelta(seconds=RANKS_SECONDS.seconds), device_id=bound)
     except (ValueError, RuntimeError) as error:
         where = f"{os.environ.get('MASTER_ADDR', '(unset)')}:{os.environ.get('MASTER_PORT', '(unset)')}"
         text = one_line(error, keep="first")

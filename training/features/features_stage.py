@@ -24,9 +24,11 @@ from rich.console import Console
 
 from runtime.attempts import DEATHS_ALLOWED, forget, grow_old
 from runtime.errors import MachineError, UserError
+from runtime.failures import OTHER_DEATHS_PER_SHARD
 from runtime.ray_runner.cluster import ClusterSettings
 from runtime.ray_runner.progress import FAILED
-from runtime.ray_runner.runner import RunReport, run_stages
+from runtime.ray_runner.run_record import RunReport
+from runtime.ray_runner.runner import run_stages
 from runtime.ray_runner.stage import PoolSettings, StageSpec
 from runtime.run_lock import held
 from runtime.settings import Runtime, content_hash
@@ -41,7 +43,6 @@ from training.features.encoder_settings import EncoderSettings
 from training.features.original_videos import found_since
 
 STAGE_VERSION = 1
-_OTHER_DEATHS = 3  # of a worker on one shard, beyond those that its videos are to blame for
 _RATE_SLACK = 0.99
 
 
@@ -263,7 +264,7 @@ def _run(plan: _Plan, settings: FeaturesSettings, address: str | None, quiet: bo
         settings.video == "original",
         None if settings.originals is None else str(settings.originals.absolute()),
     )
-    deaths = _OTHER_DEATHS + DEATHS_ALLOWED * plan.manifest.videos_per_shard
+    deaths = OTHER_DEATHS_PER_SHARD.count + DEATHS_ALLOWED * plan.manifest.videos_per_shard
     build = partial(features_worker, place, settings.located())
     stage = StageSpec("features", build, settings.pool or _pool(settings), plan.work.todo, deaths=deaths)
     try:

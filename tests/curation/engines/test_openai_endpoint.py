@@ -17,8 +17,9 @@ from support.waiting import PATIENCE
 
 from curation.engines.engine_interface import ImageRef, Request
 from curation.engines.engine_registry import engine_for
-from curation.engines.openai_endpoint import PROBES, EndpointEngine, EndpointSettings
+from curation.engines.openai_endpoint import EndpointEngine, EndpointSettings
 from runtime.errors import MachineError, UserError
+from runtime.failures import ENDPOINT_PROBES
 from runtime.settings import content_hash
 
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string", "maxLength": 40}}, "required": ["text"]}
@@ -209,7 +210,7 @@ def test_a_server_that_comes_back_within_the_probes_goes_on_serving(monkeypatch)
 
     def then_it_is_back(attempt, named):
         waits.append(attempt)
-        if len(waits) == PROBES:
+        if len(waits) == ENDPOINT_PROBES.count:
             server.listen()
         return 0.0
 
@@ -218,7 +219,7 @@ def test_a_server_that_comes_back_within_the_probes_goes_on_serving(monkeypatch)
         monkeypatch.setattr(engine, "_wait", then_it_is_back)
         assert asyncio.run(engine.generate([prompt("a")]))["a"].text == "say a"
         engine.close()
-    assert len(waits) == PROBES
+    assert len(waits) == ENDPOINT_PROBES.count
 
 
 def test_a_wrong_key_ends_the_run_and_is_never_shown(monkeypatch):

@@ -24,7 +24,7 @@ from runtime.errors import MachineError, UserError, is_machine_fault, one_line
 from runtime.settings import content_hash
 from shards.errors import ShardError
 from shards.storage.store import remote_filesystem
-from training.data.media_cache import is_remote, store_of, with_retries
+from training.data.media_cache import is_remote, read_with_retries, store_of
 
 Sample = dict[str, Any]
 """A row of an index."""
@@ -155,7 +155,7 @@ def _open(url: str) -> IO[bytes]:
 def _token(url: str) -> str:
     """What changes when a tar is written anew under its name: padded as tars are, often to the size it had."""
     store, name = store_of(url)
-    return with_retries(lambda: store.entry(name)).token
+    return read_with_retries(lambda: store.entry(name)).token
 
 
 def _keep(samples: list[Sample], index: Path) -> None:

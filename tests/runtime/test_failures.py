@@ -1,0 +1,81 @@
+"""The table of bounds is complete, is read where it says, and can be rendered."""
+
+import ast
+import importlib.util
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runtime import failures
+from runtime.failures import TABLE, Bound, as_markdown
+
+_ROOT = Path(failures.__file__).parents[1]
+_PACKAGES = ("curation", "training", "runtime", "shards")
+_DEFINED_BELOW = {"runtime.ray_runner.process_reaper", "shards.storage.dir_lock"}
+"""Modules that import nothing of ours: they hold the number, and the table refers to it."""
+_BOUND_NAME = re.compile(r"(RETRIES|RESTARTS|TRIES|PROBES|DEATHS\w*|TIMEOUT\w*|PATIENCE\w*|GRACE|BACKOFF)$")
+
+_ROWS = {name: value for name, value in vars(failures).items() if isinstance(value, Bound)}
+
+
+def _source(module: str) -> str:
+    spec = importlib.util.find_spec(module)
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin).read_text(encoding="utf-8")
+
+
+def _numbers(path: Path) -> Iterator[str]:
+    """Yield names of module constants that are assigned a plain number."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        value = getattr(node, "value", None)
+        if isinstance(target, ast.Name) and isinstance(value, ast.Constant) and isinstance(value.value, int | float):
+            yield target.id
+
+
+def test_every_row_of_the_module_is_in_the_table_once() -> None:
+    assert list(_ROWS.values()) == list(TABLE)
+    assert len({row.name for row in TABLE}) == len(TABLE)
+
+
+@pytest.mark.parametrize("name", _ROWS)
+def test_a_row_is_read_by_the_modules_that_it_names(name: str) -> None:
+    readers = {module.strip() for module in _ROWS[name].where.split(",")}
+    for module in readers - _DEFINED_BELOW:
+        uses = re.search(rf"\b{name}\b", _source(module))
+        through = name == "DEATHS_PER_SOURCE" and "DEATHS_ALLOWED" in _source(module)
+        through |= name == "RAY_START_SECONDS" and "RAY_START_SECONDS" in _source(module)
+        assert uses or through, module
+
+
+def test_a_bound_that_is_defined_below_the_table_is_the_one_in_use() -> None:
+    from runtime.ray_runner.process_reaper import PATIENCE_SECONDS
+    from shards.storage.dir_lock import HEARTBEAT_SECONDS, STALE_SECONDS
+
+    assert failures.REAPER_SECONDS.seconds == PATIENCE_SECONDS
+    assert failures.LOCK_HEARTBEAT.seconds == HEARTBEAT_SECONDS
+    assert failures.LOCK_STALE.seconds == STALE_SECONDS
+
+
+def test_no_module_has_a_bound_of_its_own() -> None:
+    own = {
+        f"{path.relative_to(_ROOT)}: {name}"
+        for package in _PACKAGES
+        for path in (_ROOT / package).rglob("*.py")
+        for name in _numbers(path)
+        if _BOUND_NAME.search(name)
+    }
+    assert own <= {"runtime/ray_runner/process_reaper.py: PATIENCE_SECONDS"}
+
+
+def test_a_number_of_attempts_is_no_time() -> None:
+    with pytest.raises(ValueError, match="not seconds"):
+        _ = failures.DOWNLOAD_RETRIES.seconds
+
+
+def test_the_table_is_rendered_with_one_line_a_row() -> None:
+    lines = as_markdown().splitlines()
+    assert len(lines) == 2 + len(TABLE)
+    assert any(line.startswith("| `download.retries` | 3 retries |") for line in lines)
