@@ -19,7 +19,8 @@ import torch
 from torch.nn import functional as F
 
 from bench.kd_step import random_batch, vocabulary
-from training.models.vidlankd.bert_model import BertShape, build_bert, hidden_states
+from training.models.vidlankd.bert_model import build_bert, hidden_states
+from training.models.vidlankd.kd_model_settings import BertShape
 from training.models.vidlankd.losses import crd, crd_normaliser, masked_lm, nst
 from training.models.vidlankd.student_model import Distillation, Student
 from training.models.vidlankd.text_tokenizer import TextTokenizer

@@ -29,19 +29,22 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from torch.nn import functional as F
 
-from training.corpus.token_masking import MaskSettings, text_batch
+from training.corpus.corpus_settings import MaskSettings
+from training.corpus.token_masking import text_batch
 from training.engine.distributed import Ranks
 from training.engine.engine_settings import ComputeSettings
 from training.engine.precision import choose_precision
 from training.engine.run_metrics import peak_flops
-from training.models.vidlankd.bert_model import BertShape, build_bert
+from training.models.vidlankd.bert_model import build_bert
+from training.models.vidlankd.kd_model_settings import BertShape, StudentModelSettings
 from training.models.vidlankd.objectives.student_loss_weights import StudentLossSettings
-from training.models.vidlankd.student_model import Student, StudentModelSettings
+from training.models.vidlankd.student_model import Student
 from training.models.vidlankd.text_batch import TextBatch
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 from training.vidlankd.student.state_cache import CacheShape, StateCache
 from training.vidlankd.student.student_task import StudentTask, build_student
-from training.vidlankd.student.teacher_states import StatesSettings, TeacherStates
+from training.vidlankd.student.teacher_states import TeacherStates
+from training.vidlankd.vidlankd_settings import StatesSettings
 
 ALONE, CACHED, COMPUTED = "MLM alone", "+ NST + CRD, cached states", "+ NST + CRD, teacher forward"
 ALLOWED = {CACHED: 1.15, COMPUTED: 1.6}

@@ -40,29 +40,28 @@ from bench import transfer_data as data
 from bench.transfer_probe import cloze, probe
 from bench.transfer_report import CLOZE, PROBE, TOLD, Outcome, report
 from bench.transfer_shards import NAME, write_videos
-from training.corpus.block_batches import TextBatches, TextSettings
-from training.corpus.token_masking import MaskSettings
+from training.corpus.block_batches import TextBatches
+from training.corpus.corpus_settings import MaskSettings, TextSettings
 from training.corpus.tokenize_corpus import TokenizeSettings, tokenize
 from training.engine.distributed import Ranks
 from training.engine.engine_settings import ComputeSettings, LoopSettings, OptimSettings
 from training.engine.precision import Precision
 from training.engine.training_loop import TrainingRun, train
 from training.engine.training_task import Batches, TrainingTask
-from training.models.vidlankd.bert_model import BertShape
+from training.models.vidlankd.kd_model_settings import BertShape, StudentModelSettings, TeacherModelSettings
 from training.models.vidlankd.objectives.student_loss_weights import StudentLossSettings
-from training.models.vidlankd.student_model import StudentModelSettings
-from training.models.vidlankd.teacher_model import TeacherModelSettings, build_teacher
+from training.models.vidlankd.teacher_model import build_teacher
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 from training.vidlankd.student.student_task import StudentTask, build_student
-from training.vidlankd.student.teacher_states import Corpus, StatesSettings, TeacherStates, open_states
+from training.vidlankd.student.teacher_states import Corpus, TeacherStates, open_states
 from training.vidlankd.teacher.clip_text_batches import (
     ClipTextBatches,
-    ClipTextSettings,
     open_features,
     open_maker,
     open_source,
 )
-from training.vidlankd.teacher.teacher_task import TeacherLossSettings, TeacherTask
+from training.vidlankd.teacher.teacher_task import TeacherTask
+from training.vidlankd.vidlankd_settings import ClipTextSettings, StatesSettings, TeacherLossSettings
 
 
 @dataclass(frozen=True)

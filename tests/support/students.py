@@ -9,11 +9,12 @@ import torch
 from support.tiny_bert import tiny_tokenizer
 
 from training.engine.precision import Precision
-from training.models.vidlankd.bert_model import BertShape
-from training.models.vidlankd.teacher_model import TeacherModelSettings, build_teacher, save_teacher
+from training.models.vidlankd.kd_model_settings import BertShape, TeacherModelSettings
+from training.models.vidlankd.teacher_model import build_teacher, save_teacher
 from training.models.vidlankd.text_batch import IGNORED, TextBatch
 from training.models.vidlankd.text_tokenizer import TextTokenizer
-from training.vidlankd.student.teacher_states import Corpus, StatesSettings, TeacherStates, open_states
+from training.vidlankd.student.teacher_states import Corpus, TeacherStates, open_states
+from training.vidlankd.vidlankd_settings import StatesSettings
 
 LENGTH, BLOCKS = 12, 40
 EXACT = Precision(torch.float32, "for tests")

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from support.tiny_bert import tiny_tokenizer
 
-from training.corpus.token_masking import MaskSettings, text_batch
-from training.models.vidlankd.bert_model import BertShape
-from training.models.vidlankd.teacher_model import Teacher, TeacherModelSettings, build_teacher
+from training.corpus.corpus_settings import MaskSettings
+from training.corpus.token_masking import text_batch
+from training.models.vidlankd.kd_model_settings import BertShape, TeacherModelSettings
+from training.models.vidlankd.teacher_model import Teacher, build_teacher
 from training.models.vidlankd.text_batch import ClipTextBatch
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 

@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
-from pydantic import Field, model_validator
 
 from runtime.errors import UserError
-from runtime.settings import Settings, content_hash
+from runtime.settings import content_hash
 from training.corpus.corpus_mixture import Mixture
+from training.corpus.corpus_settings import MaskSettings, TextSettings
 from training.corpus.token_files import TokenBlocks
-from training.corpus.token_masking import MaskSettings, text_batch
+from training.corpus.token_masking import text_batch
 from training.data.batch_order import Ranked
 from training.data.prefetch_thread import prefetch_in_thread
 from training.models.vidlankd.text_batch import TextBatch
@@ -27,27 +27,6 @@ from training.models.vidlankd.text_tokenizer import TextTokenizer
 
 MAX_HELD_OUT: Final = 10_000
 """Blocks of a corpus that are held out at most; as many lines as the papers keep apart."""
-
-
-class TextSettings(Settings):
-    """Which text is trained on and scored on."""
-
-    corpus: dict[str, float] | tuple[str, ...] = ()
-    """Folders that `train-vidlankd tokenize` wrote; with weights, or each as often as it has blocks."""
-    valid: str | None = None
-    """Such a folder to score on. Without: the end of each corpus."""
-    held_out: float = Field(default=0.005, gt=0, lt=1)
-    """Share of each corpus's blocks, at its end, that is scored on and never trained on; 1 to 10,000 blocks."""
-    masking: MaskSettings = MaskSettings()
-    """Which tokens are predicted."""
-
-    @model_validator(mode="after")
-    def _weights(self) -> TextSettings:
-        if isinstance(self.corpus, Mapping) and any(not 0 < weight < np.inf for weight in self.corpus.values()):
-            raise ValueError(f"corpus={self.corpus!r}: weights must be above 0; leave out what is not wanted")
-        if not isinstance(self.corpus, Mapping) and len(set(self.corpus)) < len(self.corpus):
-            raise ValueError(f"corpus={list(self.corpus)}: a folder is named twice; give it a weight instead")
-        return self
 
 
 class TextBatches:

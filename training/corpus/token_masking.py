@@ -14,44 +14,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 
-from runtime.settings import Settings
-from training.data.epoch_order import seed_of
+from training.corpus.corpus_settings import MaskSettings
 from training.models.vidlankd.text_batch import IGNORED, TextBatch
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 
 _MASKED, _REPLACED = 0.8, 0.9  # below the first: [MASK]; below the second: a random token; else kept (BERT, 3.1)
 
 Ids = NDArray[np.int64]
-
-
-class MaskSettings(Settings):
-    """Which tokens are predicted."""
-
-    probability: float = Field(default=0.15, gt=0, lt=1)
-    """Share of a row's tokens, specials not counted; each is drawn by itself, and each row has at least one."""
-    static_copies: int | None = Field(default=None, ge=1, le=1000)
-    """So many masks of each block, used in turn. Without: drawn anew in each epoch. Cached teacher states that saw the
-    masked input need static masks."""
-    static_seed: int = Field(default=0, ge=0)
-    """Seed of static masks; the run's own seed does not change them, so that runs share cached teacher states."""
-
-    def seed(self, run: int, epoch: int, key: object) -> int:
-        """Seed of a row's mask: of the copy in turn where masks are static, else of the run and the epoch.
-
-        Args:
-            run: seed of the run.
-            epoch: how often the row has been read before.
-            key: names the row for ever.
-        """
-        if self.static_copies is None:
-            return seed_of("mask", run, epoch, key)
-        return seed_of("static mask", self.static_seed, self.copy_of(epoch), key)
-
-    def copy_of(self, epoch: int) -> int:
-        """Number of the static mask that an epoch uses; 0 where masks are not static."""
-        return 0 if self.static_copies is None else epoch % self.static_copies
 
 
 def mask_tokens(

@@ -2,26 +2,24 @@
 
 Optimizer and length of a run are those of VidLanKD and not the engine's own defaults. `TEACHER`, `STUDENT` and
 `TEXT_ALONE` hold them; whatever the user sets takes precedence. Loss weights:
-`training.models.vidlankd.objectives.student_loss_weights` and `training.vidlankd.teacher.teacher_loss`.
+`training.models.vidlankd.objectives.student_loss_weights` and `TeacherLossSettings`. Nothing here imports torch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from runtime.settings import Settings
-from training.corpus.block_batches import TextSettings
+from runtime.settings import Runtime, Settings
+from training.corpus.corpus_settings import MaskSettings, TextSettings
+from training.data.data_settings import RootSettings
 from training.engine.engine_settings import ComputeSettings, LoopSettings, OptimSettings
+from training.models.vidlankd.kd_model_settings import StudentModelSettings, TeacherModelSettings
 from training.models.vidlankd.objectives.student_loss_weights import StudentLossSettings
-from training.models.vidlankd.student_model import StudentModelSettings
-from training.models.vidlankd.teacher_model import TeacherModelSettings
-from training.vidlankd.student.teacher_states import StatesSettings
-from training.vidlankd.teacher.clip_text_batches import ClipTextSettings
-from training.vidlankd.teacher.teacher_task import TeacherLossSettings
 
 _LENGTHS: Final = ("steps", "epochs", "samples")
 """Settings of `loop` that give the length of a run; one of them is set."""
@@ -64,6 +62,84 @@ text-only baseline runs for 220,000 steps; here it runs for as many as the stude
 
 TEXT_ALONE: Final = replace(STUDENT, loss=StudentLossSettings(nst=0.0, crd=0.0))
 """Defaults of a student without a teacher: masked language modelling only."""
+
+
+Window = Literal["clip", "first"]
+"""Which part of a root is a training clip: each that was drawn, or the beginning."""
+
+
+Overflow = Literal["window", "first"]
+"""Of a text that is too long: a random part, or the beginning."""
+
+
+class ClipTextSettings(RootSettings):
+    """Which clips the teacher sees, and what of them."""
+
+    clips_per_root: int = Field(default=1, ge=1)
+    """Clips of a root in an epoch."""
+    features: str | None = None
+    """Name of the feature set that `train-vidlankd features` made; None: the only one there is."""
+    text: tuple[str, ...] = Field(default=("grounded_text", "caption"), min_length=1)
+    """Text columns in order of preference: the first that a clip has is its text."""
+    window: Window = "clip"
+    """Which part of a root: `clip`, a random clip of its tree; `first`, as in the release, always its beginning: texts
+    of its shortest clips are put together until they fill a block."""
+    overflow: Overflow = "window"
+    """Of a text longer than a block: a random part without gaps, or its beginning; `window=first` always takes its
+    beginning."""
+    masking: MaskSettings = MaskSettings()
+    """Tokens to predict; drawn anew in each epoch."""
+    held_out: Runtime[int] = Field(default=1000, ge=0)
+    """At most so many roots of the split `val` are scored while training; 0: none."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> ClipTextSettings:
+        if self.window == "first" and self.clips_per_root != 1:
+            raise ValueError(
+                f"window=first takes the beginning of a root, but clips_per_root={self.clips_per_root}; "
+                "set clips_per_root=1"
+            )
+        if self.masking.static_copies is not None:
+            raise ValueError(
+                f"masking.static_copies={self.masking.static_copies}: clips are masked anew in each epoch; leave it out"
+            )
+        return self
+
+
+class TeacherLossSettings(Settings):
+    """Loss weights of the teacher, and its contrastive loss; the defaults are the paper's."""
+
+    contrastive: float = Field(default=1.0, ge=0)
+    """Weight of the contrastive loss between texts and clips. With 0 the video tower is neither trained nor run."""
+    mlm: float = Field(default=1.0, ge=0)
+    """Weight of masked language modelling."""
+    kind: Literal["hinge", "all_hinge", "info_nce"] = "hinge"
+    """Form of the contrastive loss: `hinge` uses one negative clip; `all_hinge`, a hinge against every other clip of the
+    global batch; `info_nce`, cross entropy among all of them."""
+    level: Literal["token", "sentence"] = "token"
+    """Vectors compared with a clip: each token's (`token`), or their mean (`sentence`)."""
+    margin: float = Field(default=1.0, gt=0)
+    """Margin of the hinge."""
+    temperature: float = Field(default=0.07, gt=0)
+    """Temperature of `info_nce`."""
+
+    @model_validator(mode="after")
+    def _has_an_objective(self) -> TeacherLossSettings:
+        if not self.contrastive and not self.mlm:
+            raise ValueError("contrastive=0 and mlm=0: nothing would be trained; give one of them a weight above 0")
+        return self
+
+
+class StatesSettings(Settings):
+    """The teacher of a student, and how its states are had."""
+
+    teacher: str | None = None
+    """Folder (or model URI) of a trained teacher; none: the student learns from text alone."""
+    input: Literal["masked", "unmasked"] = "masked"
+    """What the teacher sees: the student's masked input (as in the released code), or the text as it was read."""
+    cache: Runtime[Path | None] = None
+    """Folder in which the teacher's states are kept on disk, about 2 bytes a token and unit of its width. Needs
+    data.masking.static_copies, or input=unmasked. None: they are computed in each step."""
 
 
 class TeacherSettings(Settings):

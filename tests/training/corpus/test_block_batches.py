@@ -13,8 +13,9 @@ from support.tiny_corpus import sentences, tiny_corpus
 
 from runtime.errors import UserError
 from runtime.settings import build
-from training.corpus.block_batches import TextBatches, TextSettings
+from training.corpus.block_batches import TextBatches
 from training.corpus.corpus_mixture import Mixture
+from training.corpus.corpus_settings import TextSettings
 from training.corpus.token_files import TokenBlocks
 from training.engine.distributed import Ranks
 from training.models.vidlankd.text_batch import IGNORED, TextBatch

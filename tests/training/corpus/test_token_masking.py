@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from support.tiny_bert import tiny_tokenizer
 
-from training.corpus.token_masking import MaskSettings, mask_tokens, text_batch
+from training.corpus.corpus_settings import MaskSettings
+from training.corpus.token_masking import mask_tokens, text_batch
 from training.models.vidlankd.text_batch import IGNORED
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 

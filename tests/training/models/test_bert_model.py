@@ -7,7 +7,8 @@ import torch
 
 from runtime.errors import UserError
 from runtime.settings import Settings, build
-from training.models.vidlankd.bert_model import BertShape, build_bert, hidden_states, mlm_logits
+from training.models.vidlankd.bert_model import build_bert, hidden_states, mlm_logits
+from training.models.vidlankd.kd_model_settings import BertShape
 
 
 class Model(Settings):

@@ -15,9 +15,9 @@ from torch.nn import functional as F
 
 from runtime.errors import UserError
 from training.engine.model_folder import format_of
+from training.models.vidlankd.kd_model_settings import TeacherModelSettings
 from training.models.vidlankd.teacher_model import (
     NoFeatures,
-    TeacherModelSettings,
     build_teacher,
     check_features,
     load_teacher,

@@ -20,13 +20,13 @@ from training.engine.distributed import Ranks
 from training.models.vidlankd.text_batch import IGNORED, ClipTextBatch
 from training.vidlankd.teacher.clip_text_batches import (
     ClipTextBatches,
-    ClipTextSettings,
     HeldOutClips,
     open_features,
     open_maker,
     open_source,
 )
 from training.vidlankd.teacher.clip_text_collate import ClipTextMaker, stack_features
+from training.vidlankd.vidlankd_settings import ClipTextSettings
 
 BLOCK, ROWS = 16, 20
 

@@ -13,20 +13,22 @@ from support.students import EXACT, LENGTH, blocks, shape, states_of, teacher_in
 from support.tiny_corpus import sentences, tiny_corpus
 
 from runtime.errors import UserError
-from training.corpus.block_batches import TextBatches, TextSettings
-from training.corpus.token_masking import MaskSettings
+from training.corpus.block_batches import TextBatches
+from training.corpus.corpus_settings import MaskSettings, TextSettings
 from training.engine.distributed import Ranks
 from training.engine.engine_settings import ComputeSettings
 from training.engine.training_task import NonFiniteLoss
+from training.models.vidlankd.kd_model_settings import StudentModelSettings
 from training.models.vidlankd.losses import TokenQueue, crd, crd_normaliser, masked_lm, nst
 from training.models.vidlankd.objectives.objective import Target
 from training.models.vidlankd.objectives.student_loss_weights import StudentLossSettings, objective_sums
-from training.models.vidlankd.student_model import StudentModelSettings, load_student
+from training.models.vidlankd.student_model import load_student
 from training.models.vidlankd.text_batch import IGNORED
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 from training.vidlankd.student.queue_updates import QueueFeed
 from training.vidlankd.student.student_task import StudentTask, build_student
-from training.vidlankd.student.teacher_states import Corpus, StatesSettings, open_states, weights_identity
+from training.vidlankd.student.teacher_states import Corpus, open_states, weights_identity
+from training.vidlankd.vidlankd_settings import StatesSettings
 
 ROWS, QUEUE, TEACHER_WIDTH = 4, 64, 24
 BOTH = StudentLossSettings(queue=QUEUE)

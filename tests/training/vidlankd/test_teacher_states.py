@@ -13,7 +13,8 @@ from support.tiny_bert import tiny_tokenizer
 from runtime.errors import MachineError, UserError
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 from training.vidlankd.student.state_cache import CacheShape, StateCache
-from training.vidlankd.student.teacher_states import StatesSettings, open_states, weights_identity
+from training.vidlankd.student.teacher_states import open_states, weights_identity
+from training.vidlankd.vidlankd_settings import StatesSettings
 
 
 @pytest.fixture(scope="module")

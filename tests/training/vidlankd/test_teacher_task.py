@@ -17,9 +17,9 @@ from training.engine.engine_settings import ComputeSettings
 from training.engine.training_task import NonFiniteLoss
 from training.models.vidlankd.bert_model import hidden_states, mlm_logits
 from training.models.vidlankd.text_batch import IGNORED, ClipTextBatch
-from training.vidlankd.teacher.teacher_loss import GlobalRows, TeacherLossSettings, partners
+from training.vidlankd.teacher.teacher_loss import GlobalRows, pair_rows
 from training.vidlankd.teacher.teacher_task import TeacherTask
-from training.vidlankd.vidlankd_settings import TeacherSettings
+from training.vidlankd.vidlankd_settings import TeacherLossSettings, TeacherSettings
 
 KINDS = [(kind, level) for kind in ("hinge", "all_hinge", "info_nce") for level in ("token", "sentence")]
 
@@ -119,7 +119,7 @@ def test_both_terms_are_what_a_loop_over_rows_and_tokens_says(kind, level, rows)
 
 
 def paired(weights: list[float], videos: list[int]) -> list[int]:
-    return partners(torch.tensor(weights), torch.tensor(videos)).tolist()
+    return pair_rows(torch.tensor(weights), torch.tensor(videos)).tolist()
 
 
 def test_halves_of_the_batch_are_told_apart_row_by_row_and_an_odd_last_row_is_left_out():
@@ -140,7 +140,7 @@ def test_halves_are_shifted_where_clips_would_meet_those_of_their_own_video():
     random = np.random.default_rng(0)
     for _ in range(50):
         videos = torch.from_numpy(random.integers(0, 3, 12))
-        found = partners(torch.ones(12), videos)
+        found = pair_rows(torch.ones(12), videos)
         met = [int((videos[:6] == videos[6:].roll(-shift)).sum()) for shift in range(6)]
         assert int((videos == videos[found]).sum()) == 2 * min(met)
         assert torch.equal(found[found], torch.arange(12))

@@ -8,82 +8,32 @@ Shapes: B rows, L tokens, H hidden width, M positions to predict, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
-
 import torch
-from pydantic import Field, model_validator
 from transformers import BertConfig, BertForMaskedLM
 
-from runtime.errors import nearest
-from runtime.settings import Settings
-
-PRESETS: Final[Mapping[str, Mapping[str, int]]] = {
-    "tiny": {"layers": 2, "hidden": 128, "heads": 2, "intermediate": 512},
-    "mini": {"layers": 4, "hidden": 256, "heads": 4, "intermediate": 1024},
-    "small": {"layers": 6, "hidden": 512, "heads": 8, "intermediate": 2048},
-    "base": {"layers": 12, "hidden": 768, "heads": 12, "intermediate": 3072},
-}
-"""Shapes by name; `small` and `base` are the paper's."""
+from training.models.vidlankd.kd_model_settings import BertShape
 
 
-class BertShape(Settings):
-    """Size of a BERT encoder, written as a name (`small`), as numbers, or as `preset: small` with other numbers."""
+def bert_config(shape: BertShape, vocab_size: int, pad: int) -> BertConfig:
+    """Return the configuration by which transformers builds a BERT of this shape.
 
-    layers: int = Field(default=12, ge=1)
-    """Transformer layers."""
-    hidden: int = Field(default=768, ge=1)
-    """Width of the hidden states."""
-    heads: int = Field(default=12, ge=1)
-    """Attention heads; they divide `hidden`."""
-    intermediate: int = Field(default=3072, ge=1)
-    """Width of the feed-forward layers."""
-    positions: int = Field(default=512, ge=1)
-    """Longest input, tokens."""
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-    """Of hidden states and of attention, while training."""
-
-    @classmethod
-    def named(cls, preset: str, **others: float) -> BertShape:
-        """A shape of `PRESETS`, with `others` in the place of its numbers."""
-        return cls.model_validate({"preset": preset, **others})
-
-    @model_validator(mode="before")
-    @classmethod
-    def _by_name(cls, values: Any) -> Any:
-        given = {"preset": values} if isinstance(values, str) else values
-        if not isinstance(given, Mapping) or "preset" not in given:
-            return values
-        name = given["preset"]
-        if name not in PRESETS:
-            raise ValueError(f"preset={name!r}: no such shape{nearest(str(name), PRESETS)}")
-        return {**PRESETS[name], **{key: value for key, value in given.items() if key != "preset"}}
-
-    @model_validator(mode="after")
-    def _heads_divide(self) -> BertShape:
-        if self.hidden % self.heads:
-            raise ValueError(f"hidden={self.hidden} is no multiple of heads={self.heads}; change one of them")
-        return self
-
-    def config(self, vocab_size: int, pad: int) -> BertConfig:
-        """The configuration by which transformers builds a BERT of this shape.
-
-        Args:
-            vocab_size: entries of the vocabulary.
-            pad: id of the padding token.
-        """
-        return BertConfig(
-            vocab_size=vocab_size,
-            hidden_size=self.hidden,
-            num_hidden_layers=self.layers,
-            num_attention_heads=self.heads,
-            intermediate_size=self.intermediate,
-            max_position_embeddings=self.positions,
-            hidden_dropout_prob=self.dropout,
-            attention_probs_dropout_prob=self.dropout,
-            pad_token_id=pad,
-            attn_implementation="sdpa",
-        )
+    Args:
+        shape: layers and widths.
+        vocab_size: entries of the vocabulary.
+        pad: id of the padding token.
+    """
+    return BertConfig(
+        vocab_size=vocab_size,
+        hidden_size=shape.hidden,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        intermediate_size=shape.intermediate,
+        max_position_embeddings=shape.positions,
+        hidden_dropout_prob=shape.dropout,
+        attention_probs_dropout_prob=shape.dropout,
+        pad_token_id=pad,
+        attn_implementation="sdpa",
+    )
 
 
 def build_bert(shape: BertShape, vocab_size: int, pad: int) -> BertForMaskedLM:
@@ -94,7 +44,7 @@ def build_bert(shape: BertShape, vocab_size: int, pad: int) -> BertForMaskedLM:
         vocab_size: entries of the vocabulary.
         pad: id of the padding token.
     """
-    return BertForMaskedLM(shape.config(vocab_size, pad))
+    return BertForMaskedLM(bert_config(shape, vocab_size, pad))
 
 
 def hidden_states(model: BertForMaskedLM, ids_BL: torch.Tensor, valid_BL: torch.Tensor) -> torch.Tensor:

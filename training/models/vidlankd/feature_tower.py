@@ -17,7 +17,8 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import BertModel
 
-from training.models.vidlankd.bert_model import BertShape
+from training.models.vidlankd.bert_model import bert_config
+from training.models.vidlankd.kd_model_settings import BertShape
 
 _DROPOUT: Final = 0.3
 """Within the perceptron, as in the paper's code."""
@@ -41,7 +42,7 @@ class FeatureTower(nn.Module):
         self.frozen = frozen
         hidden = shape.hidden
         self.projection = nn.Sequential(nn.Linear(width, projection), nn.Linear(projection, hidden))
-        config = shape.model_copy(update={"positions": max_rows}).config(vocab_size=1, pad=0)
+        config = bert_config(shape.model_copy(update={"positions": max_rows}), vocab_size=1, pad=0)
         config.type_vocab_size = 1
         self.encoder = BertModel(config)
         self.encoder.set_input_embeddings(nn.Identity())  # its input are vectors: there are no words to embed

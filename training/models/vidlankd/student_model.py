@@ -18,22 +18,15 @@ import torch
 from torch import nn
 
 from runtime.errors import UserError, one_line
-from runtime.settings import Settings
 from training.engine.model_folder import ModelFormat, load_weights, local_folder, read_config, save_model
-from training.models.vidlankd.bert_model import BertShape, build_bert, hidden_states, mlm_logits
+from training.models.vidlankd.bert_model import build_bert, hidden_states, mlm_logits
+from training.models.vidlankd.kd_model_settings import BertShape
 from training.models.vidlankd.losses import TokenQueue
 from training.models.vidlankd.objectives.student_loss_weights import OBJECTIVES
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 
 FORMAT: Final = ModelFormat("vidlankd-student", 1, beside=("tokenizer.json", "tokenizer_config.json"))
 """A folder of a student."""
-
-
-class StudentModelSettings(Settings):
-    """The student's size; its vocabulary is the corpus's."""
-
-    shape: BertShape = BertShape()
-    """Layers and widths, or the name of a preset (tiny, mini, small, base); need not be the teacher's."""
 
 
 @dataclass(frozen=True)

@@ -21,50 +21,20 @@ from typing import Any, Final, Protocol
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from pydantic import Field, model_validator
 from torch import nn
 from torch.nn import functional as F
 
 from runtime.errors import UserError, one_line
-from runtime.settings import Settings
 from training.engine.model_folder import ModelFormat, differences, load_weights, local_folder, read_config, save_model
-from training.models.vidlankd.bert_model import BertShape, build_bert, hidden_states
+from training.models.vidlankd.bert_model import build_bert, hidden_states
 from training.models.vidlankd.feature_tower import FeatureTower
-from training.models.vidlankd.text_tokenizer import DEFAULT_TOKENIZER, TextTokenizer
+from training.models.vidlankd.kd_model_settings import BertShape, TeacherModelSettings
+from training.models.vidlankd.text_tokenizer import TextTokenizer
 
 TOKENIZER_FILES: Final = ("tokenizer.json", "tokenizer_config.json")
 FORMAT: Final = ModelFormat("vidlankd-teacher", version=1, beside=TOKENIZER_FILES)
 """What a teacher's folder is told by."""
 _STATED: Final = {"tokenizer": ("identity", "vocab_size", "pad"), "features": ("name", "encoder", "width")}
-
-
-class TeacherModelSettings(Settings):
-    """Size of the teacher; the paper's numbers."""
-
-    shape: BertShape = BertShape()
-    """Of the language model and, but for its depth, of the video tower: `tiny`, `mini`, `small`, `base`, or numbers."""
-    video_layers: int | None = Field(default=None, ge=1)
-    """Layers of the video tower; None: as many as the language model has."""
-    max_rows: int = Field(default=384, ge=1)
-    """Rows of features of a clip that the video tower sees; of longer clips as many, evenly spread."""
-    projection: int = Field(default=1024, ge=1)
-    """Width between the two linear layers that features go through first."""
-    frozen_video: bool = False
-    """Leave the video tower random, as the released code does; nothing of it is trained."""
-    tokenizer: str = DEFAULT_TOKENIZER
-    """URI of the vocabulary; corpus and student must have the same."""
-    block: int = Field(default=128, ge=3)
-    """Tokens of a clip's text, [CLS] and [SEP] included: as many as a student's blocks have. In the released code 126,
-    which leaves the last two positions of its students' blocks untrained."""
-
-    @model_validator(mode="after")
-    def _block_fits(self) -> TeacherModelSettings:
-        if self.block > self.shape.positions:
-            raise ValueError(
-                f"block={self.block} is longer than shape.positions={self.shape.positions}; lower the one or raise "
-                "the other"
-            )
-        return self
 
 
 class FeatureFacts(Protocol):

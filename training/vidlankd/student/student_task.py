@@ -27,10 +27,11 @@ from training.engine.model_folder import load_weights
 from training.engine.precision import choose_precision, evaluation_mode
 from training.engine.sync_gradients import wrap_ddp
 from training.engine.training_task import StepReport
+from training.models.vidlankd.kd_model_settings import StudentModelSettings
 from training.models.vidlankd.losses import crd_normaliser, masked_lm
 from training.models.vidlankd.objectives.objective import Target
 from training.models.vidlankd.objectives.student_loss_weights import OBJECTIVES, StudentLossSettings, objective_sums
-from training.models.vidlankd.student_model import Distillation, Student, StudentModelSettings, save_student
+from training.models.vidlankd.student_model import Distillation, Student, save_student
 from training.models.vidlankd.text_batch import IGNORED, TextBatch
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 from training.vidlankd.student.queue_updates import QueueFeed

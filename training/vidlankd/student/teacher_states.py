@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,10 +23,9 @@ from transformers import BertForMaskedLM
 
 from runtime.errors import UserError
 from runtime.log import get_logger
-from runtime.settings import Runtime, Settings
 from shards.storage.files import file_sha256
 from training.corpus.block_batches import TextBatches
-from training.corpus.token_masking import MaskSettings
+from training.corpus.corpus_settings import MaskSettings
 from training.engine.device import to_device
 from training.engine.model_folder import WEIGHTS, local_folder
 from training.engine.precision import Precision
@@ -35,20 +34,9 @@ from training.models.vidlankd.teacher_model import Teacher, load_teacher
 from training.models.vidlankd.text_batch import TextBatch
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 from training.vidlankd.student.state_cache import CacheShape, StateCache
+from training.vidlankd.vidlankd_settings import StatesSettings
 
 _log = get_logger(__name__)
-
-
-class StatesSettings(Settings):
-    """The teacher of a student, and how its states are had."""
-
-    teacher: str | None = None
-    """Folder (or model URI) of a trained teacher; none: the student learns from text alone."""
-    input: Literal["masked", "unmasked"] = "masked"
-    """What the teacher sees: the student's masked input (as in the released code), or the text as it was read."""
-    cache: Runtime[Path | None] = None
-    """Folder in which the teacher's states are kept on disk, about 2 bytes a token and unit of its width. Needs
-    data.masking.static_copies, or input=unmasked. None: they are computed in each step."""
 
 
 @dataclass(frozen=True)

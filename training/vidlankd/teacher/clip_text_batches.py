@@ -10,58 +10,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from pydantic import Field, model_validator
-
 from runtime.errors import UserError
 from runtime.log import get_logger
-from runtime.settings import Runtime, content_hash
-from training.corpus.token_masking import MaskSettings
+from runtime.settings import content_hash
 from training.data.batch_order import Ranked, RootOrder
 from training.data.clip_source import ClipSource
 from training.data.clip_tasks import RootTask
-from training.data.data_settings import RootSettings, Split
+from training.data.data_settings import Split
 from training.data.prefetch_thread import prefetch_in_thread
 from training.data.sources.shard_source import ShardSource
 from training.features.feature_store import FeatureStore
 from training.models.vidlankd.text_batch import ClipTextBatch
 from training.models.vidlankd.text_tokenizer import TextTokenizer
-from training.vidlankd.teacher.clip_text_collate import TERM, ClipTextMaker, Overflow, Window
+from training.vidlankd.teacher.clip_text_collate import TERM, ClipTextMaker
+from training.vidlankd.vidlankd_settings import ClipTextSettings
 
 _log = get_logger(__name__)
-
-
-class ClipTextSettings(RootSettings):
-    """Which clips the teacher sees, and what of them."""
-
-    clips_per_root: int = Field(default=1, ge=1)
-    """Clips of a root in an epoch."""
-    features: str | None = None
-    """Name of the feature set that `train-vidlankd features` made; None: the only one there is."""
-    text: tuple[str, ...] = Field(default=("grounded_text", "caption"), min_length=1)
-    """Text columns in order of preference: the first that a clip has is its text."""
-    window: Window = "clip"
-    """Which part of a root: `clip`, a random clip of its tree; `first`, as in the release, always its beginning: texts
-    of its shortest clips are put together until they fill a block."""
-    overflow: Overflow = "window"
-    """Of a text longer than a block: a random part without gaps, or its beginning; `window=first` always takes its
-    beginning."""
-    masking: MaskSettings = MaskSettings()
-    """Tokens to predict; drawn anew in each epoch."""
-    held_out: Runtime[int] = Field(default=1000, ge=0)
-    """At most so many roots of the split `val` are scored while training; 0: none."""
-
-    @model_validator(mode="after")
-    def _agree(self) -> ClipTextSettings:
-        if self.window == "first" and self.clips_per_root != 1:
-            raise ValueError(
-                f"window=first takes the beginning of a root, but clips_per_root={self.clips_per_root}; "
-                "set clips_per_root=1"
-            )
-        if self.masking.static_copies is not None:
-            raise ValueError(
-                f"masking.static_copies={self.masking.static_copies}: clips are masked anew in each epoch; leave it out"
-            )
-        return self
 
 
 def open_source(settings: ClipTextSettings, seed: int, split: Split = "train") -> ShardSource:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import torch
@@ -21,22 +21,18 @@ from numpy.typing import NDArray
 
 from runtime.log import get_logger
 from runtime.settings import content_hash
-from training.corpus.token_masking import MaskSettings, text_batch
+from training.corpus.corpus_settings import MaskSettings
+from training.corpus.token_masking import text_batch
 from training.data.clip_batch import video_number
 from training.data.clip_tasks import ClipTask, RootTask
 from training.data.epoch_order import rng_of, seed_of
 from training.features.feature_store import FeatureStore
 from training.models.vidlankd.text_batch import ClipTextBatch, TextBatch
 from training.models.vidlankd.text_tokenizer import TextTokenizer
+from training.vidlankd.vidlankd_settings import Overflow, Window
 
 Features = NDArray[np.float16]
 """[n, D]: rows over time."""
-
-Window = Literal["clip", "first"]
-"""Which part of a root is a training clip: each that was drawn, or the beginning."""
-
-Overflow = Literal["window", "first"]
-"""Of a text that is too long: a random part, or the beginning."""
 
 TERM: Final = "text"
 """Name under which a clip's text goes."""

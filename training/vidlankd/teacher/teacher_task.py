@@ -35,13 +35,11 @@ from training.models.vidlankd.text_tokenizer import TextTokenizer
 from training.vidlankd.teacher.clip_vectors import ClipVectors, embed
 from training.vidlankd.teacher.teacher_loss import (
     GlobalRows,
-    TeacherLossSettings,
     contrastive_count,
     contrastive_sum,
-    pairs_told_apart,
+    count_correct_pairs,
 )
-
-__all__ = ["TeacherLossSettings", "TeacherTask"]
+from training.vidlankd.vidlankd_settings import TeacherLossSettings
 
 _TERMS: Final = ("contrastive", "mlm")
 
@@ -208,7 +206,7 @@ class TeacherTask:
         contrast = contrastive_sum(hidden_BLH, valid_BL, clips_BH, every, slice(0, len(batch)), self._loss)
         told = contrastive_count(valid_BL, every.compared_N, self._loss)
         mlm = masked_lm(logits_MV, labels_M, reduction="sum")
-        nearer, asked = pairs_told_apart(hidden_BLH, valid_BL, clips_BH, every, self._loss)
+        nearer, asked = count_correct_pairs(hidden_BLH, valid_BL, clips_BH, every, self._loss)
         labels = torch.tensor(len(labels_M), device=device)
         return torch.stack([value.double() for value in (contrast, told, mlm, labels, nearer, asked)])
 
