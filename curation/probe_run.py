@@ -16,7 +16,7 @@ from rich.table import Table
 from curation.pipeline import PipelineSettings
 from curation.plan import Plan
 from runtime.errors import MachineError, UserError
-from runtime.ray_runner.runner import RunReport
+from runtime.ray_runner.run_record import RunReport
 from shards.storage.store import Store
 
 

@@ -19,7 +19,8 @@ from curation.sources.source_states import source_states
 from runtime.attempts import forget, grow_old
 from runtime.errors import MachineError, UserError
 from runtime.ray_runner.cluster import ClusterSettings
-from runtime.ray_runner.runner import RunReport, run_stages
+from runtime.ray_runner.run_record import RunReport
+from runtime.ray_runner.runner import run_stages
 from runtime.ray_runner.stage import StageSpec
 from runtime.run_lock import held
 from shards.artifact import Artifact

@@ -24,14 +24,18 @@ from typing import Any, Final
 import psutil
 
 from runtime.errors import MachineError, UserError, one_line
+from runtime.failures import RAY_CONNECT_SECONDS, RAY_START_RETRIES, RAY_START_SECONDS
 from runtime.log import LEVEL_VARIABLE, get_logger
-from runtime.ray_runner.placement import Node
+from runtime.ray_runner.placement import MachineNode
 from runtime.ray_runner.process_reaper import watch
-from runtime.ray_runner.ray_node import START_SECONDS, small_and_patient
+from runtime.ray_runner.ray_node import small_and_patient
 from runtime.settings import Runtime, Settings
 
 _GIB: Final = 1024**3
 log = get_logger(__name__)
+
+LOCAL_ADDRESS: Final = "local"
+"""The value of ``--address`` that runs the stages without Ray (`runtime.ray_runner.local`)."""
 _MAX_TEMP_PATH: Final = 40
 """Ray's sockets lie 60 characters below its folder, and a socket's path holds 107."""
 
@@ -44,9 +48,9 @@ _ENVIRONMENT: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # A worker imports Ray Data first; on a small busy machine that takes longer than the default minute. The others
     # are for what Ray starts of its own, all at once.
-    "RAY_worker_register_timeout_seconds": str(START_SECONDS),
-    "RAY_agent_register_timeout_ms": str(1000 * START_SECONDS),
-    "RAY_gcs_server_port_wait_time_s": str(START_SECONDS),
+    "RAY_worker_register_timeout_seconds": str(RAY_START_SECONDS.count),
+    "RAY_agent_register_timeout_ms": str(1000 * RAY_START_SECONDS.count),
+    "RAY_gcs_server_port_wait_time_s": str(RAY_START_SECONDS.count),
     # A worker that reserves no GPU sees none: the behaviour Ray is moving to, without its warning.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
@@ -58,8 +62,8 @@ class ClusterSettings(Settings):
     """The Ray a run uses."""
 
     address: Runtime[str | None] = None
-    """Ray cluster to join (``host:port``, or ``auto`` for the one on this machine); none: the one whose job this
-    is, else a Ray in this process."""
+    """Ray cluster to join (``host:port``, or ``auto`` for the one on this machine); ``local``: run without Ray, in this
+    process; none: the cluster that this job was submitted to, otherwise a Ray in this process."""
     num_cpus: Runtime[int | None] = None
     """Logical CPUs of a Ray in this process; none: as many as the machine lets this process use."""
     temp_dir: Runtime[Path | None] = None
@@ -70,7 +74,7 @@ class ClusterSettings(Settings):
 class Cluster:
     """A connected Ray."""
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[MachineNode, ...]
     logs: Path | None = None
     """Where an in-process Ray keeps its logs, the last words of dead workers among them."""
     keep_logs: bool = False
@@ -79,10 +83,10 @@ class Cluster:
     """Ends what an in-process Ray leaves behind."""
 
 
-def machine_nodes(settings: ClusterSettings) -> tuple[Node, ...]:
+def machine_nodes(settings: ClusterSettings) -> tuple[MachineNode, ...]:
     """What an in-process Ray would offer, without starting one: for plans."""
     cpus = settings.num_cpus if settings.num_cpus is not None else len(os.sched_getaffinity(0))
-    return (Node(cpus, _gpus(), 0.7 * psutil.virtual_memory().available / _GIB),)
+    return (MachineNode(cpus, _gpus(), 0.7 * psutil.virtual_memory().available / _GIB),)
 
 
 def _gpus() -> int:
@@ -93,8 +97,8 @@ def _gpus() -> int:
 
 
 def joins_running_cluster(settings: ClusterSettings) -> bool:
-    """Whether a run with these settings would join a Ray that already runs."""
-    return bool(settings.address or os.environ.get("RAY_ADDRESS"))
+    """Return True if a run with these settings joins a Ray that is already running."""
+    return settings.address != LOCAL_ADDRESS and bool(settings.address or os.environ.get("RAY_ADDRESS"))
 
 
 def keep_exit_statuses() -> None:
@@ -135,11 +139,11 @@ def connected(settings: ClusterSettings) -> Iterator[Cluster]:
             shutil.rmtree(cluster.logs, ignore_errors=True)
 
 
-def _nodes() -> tuple[Node, ...]:
+def _nodes() -> tuple[MachineNode, ...]:
     import ray
 
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return tuple(Node(r.get("CPU", 0.0), r.get("GPU", 0.0), r.get("memory", 0.0) / _GIB) for r in alive)
+    return tuple(MachineNode(r.get("CPU", 0.0), r.get("GPU", 0.0), r.get("memory", 0.0) / _GIB) for r in alive)
 
 
 def _debug() -> bool:
@@ -161,16 +165,15 @@ def _start(settings: ClusterSettings) -> Cluster:
     if len(str(folder.absolute())) > _MAX_TEMP_PATH:
         raise UserError(f"temp_dir={folder}: longer than {_MAX_TEMP_PATH} characters, too long for Ray's sockets")
     before = _children()
-    try:
-        _init_local(settings, folder)
-    except Exception as error:  # Ray raises this very class where its node takes longer than half a minute
-        log.warning("Ray did not start (%s); trying once more", one_line(error, keep="first"))
-        _kill(_children() - before)
+    for attempt in range(1 + RAY_START_RETRIES.count):
         try:
             _init_local(settings, folder)
-        except Exception as again:
+            break
+        except Exception as error:  # Ray raises this very class if its node takes longer than half a minute
             _kill(_children() - before)
-            raise MachineError(f"Ray can't be started in {folder}: {one_line(again, keep='first')}") from again
+            if attempt == RAY_START_RETRIES.count:
+                raise MachineError(f"Ray can't be started in {folder}: {one_line(error, keep='first')}") from error
+            log.warning("Ray did not start (%s); trying again", one_line(error, keep="first"))
     keep_exit_statuses()
     return Cluster(_nodes(), folder, warden=watch(child.pid for child in _children() - before))
 
@@ -230,11 +233,8 @@ def _store_bytes() -> int:
 def _join(settings: ClusterSettings) -> Cluster:
     import ray
 
-    address = settings.address or os.environ["RAY_ADDRESS"]
-    where = f"--address {address}" if settings.address else f"RAY_ADDRESS={address}"
-    if address.startswith("ray://"):
-        raise UserError(f"{where}: Ray client addresses can't run Ray Data; use host:port, or `ray job submit`")
-    _knock(address, where)
+    check_address(settings)
+    address, where = _address(settings)
     try:
         with _native_silence():
             ray.init(address=address, **_common())
@@ -244,13 +244,30 @@ def _join(settings: ClusterSettings) -> Cluster:
     return Cluster(_nodes())
 
 
-def _knock(address: str, where: str) -> None:
-    """Ray takes a minute to give up on a silent host and may abort the process: ask first."""
+def _address(settings: ClusterSettings) -> tuple[str, str]:
+    """Return the address of the cluster to join, and the option or variable that named it, for messages."""
+    address = settings.address or os.environ["RAY_ADDRESS"]
+    return address, f"--address {address}" if settings.address else f"RAY_ADDRESS={address}"
+
+
+def check_address(settings: ClusterSettings) -> None:
+    """Refuse the address of a cluster to join if nothing answers there; imports no Ray.
+
+    Ray itself takes a minute to give up on a silent host and may abort the process.
+
+    Raises:
+        UserError: no connection, or an address that Ray Data can't use.
+    """
+    if not joins_running_cluster(settings):
+        return
+    address, where = _address(settings)
+    if address.startswith("ray://"):
+        raise UserError(f"{where}: Ray client addresses can't run Ray Data; use host:port, or `ray job submit`")
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit():
         return
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=RAY_CONNECT_SECONDS.seconds).close()
     except OSError as error:
         raise UserError(
             f"{where}: no Ray cluster answers there ({error.strerror or error}); start one with `ray start --head`, "

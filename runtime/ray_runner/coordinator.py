@@ -1,8 +1,8 @@
-"""The one place where the workers of a run meet: who is ready, how often a shard was tried, what has been done.
+"""The one actor of a run that all workers report to: workers that are ready, attempts at each shard, finished shards.
 
-`Meter` runs as a Ray actor without resources of its own. Workers tell it what they do; the driver empties it once a
-second and hands what it says to `runtime.ray_runner.progress.Board`. It also bounds what Ray would retry for ever: a shard
-whose worker keeps dying, and a worker that keeps dying while it starts.
+`RunCoordinator` runs as a Ray actor without resources of its own. Workers call it; the driver empties it every half
+second and passes its updates to `runtime.ray_runner.progress.ProgressTracker`. It also bounds what Ray would retry
+without end: a shard whose worker keeps dying, and a worker that keeps dying while it starts.
 """
 
 from __future__ import annotations
@@ -13,31 +13,34 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Literal
+from typing import Final, Literal
 
-Order = Literal["go", "stop", "dead"]
-"""What a worker is told when it asks for leave to begin: work, pass the row on, or give the shard up."""
+HEARTBEAT_SECONDS: Final = 2.0
+"""Pause between two heartbeats of a worker."""
+
+BeginOrder = Literal["go", "stop", "dead"]
+"""The coordinator's answer to a worker that wants to begin a shard: work on it, pass the row on, or give it up."""
 
 Counts = dict[str, float]
 
 
 @dataclass(frozen=True)
-class Done:
-    """One shard that left one stage."""
+class FinishedShard:
+    """One shard that left one stage; the table of a table stage counts as one shard."""
 
     stage: str
     shard: int
     counts: Counts
     fatal: str | None = None
     trace: str | None = None
-    """Traceback of what was not expected, for the log."""
+    """Traceback of an unexpected exception, for the log."""
     blame: Literal["user", "machine"] = "machine"
-    """Whose fault `fatal` is."""
+    """The side that has to act on `fatal`."""
 
 
 @dataclass(frozen=True)
-class Beat:
-    """What one worker has done so far: seconds with work and without, and figures of the shards it is at."""
+class Heartbeat:
+    """One worker's state: its seconds with and without work, and figures of the shards in its hands."""
 
     pool: str
     worker: str
@@ -47,17 +50,17 @@ class Beat:
 
 
 @dataclass(frozen=True)
-class News:
-    """What reached the meter since it was last asked."""
+class WorkerUpdates:
+    """Everything that workers have reported since the last call."""
 
-    done: tuple[Done, ...] = ()
-    beats: tuple[Beat, ...] = ()
+    finished: tuple[FinishedShard, ...] = ()
+    heartbeats: tuple[Heartbeat, ...] = ()
     ready: Mapping[str, int] = field(default_factory=dict)
-    """Workers of each stage that have come up."""
+    """Number of workers of each stage that are ready."""
 
 
-class Meter:
-    """Collects and bounds; one event loop, no locks. Wrapped by ``ray.remote`` in the runner."""
+class RunCoordinator:
+    """Collects reports and bounds retries; one event loop, no locks. Wrapped by ``ray.remote`` in the runner."""
 
     def __init__(self, stages: Iterable[str], deaths: Mapping[str, int]) -> None:
         self._deaths = dict(deaths)
@@ -66,51 +69,52 @@ class Meter:
         self._ready: dict[str, set[str]] = {stage: set() for stage in stages}
         self._all_ready = asyncio.Event()
         self._stopped = False
-        self._done: list[Done] = []
-        self._beats: dict[tuple[str, str], Beat] = {}
+        self._finished: list[FinishedShard] = []
+        self._heartbeats: dict[tuple[str, str], Heartbeat] = {}
 
-    async def starting(self, stage: str, worker: str) -> int:
-        """Count one start of a worker's process; the number of starts since it was last ready."""
+    async def count_start(self, stage: str, worker: str) -> int:
+        """Count one start of a worker's process; return the number of starts since it was last ready."""
         self._starts[stage, worker] += 1
         return self._starts[stage, worker]
 
-    async def ready(self, stage: str, worker: str) -> None:
-        """A worker has come up."""
+    async def worker_ready(self, stage: str, worker: str) -> None:
+        """Note that a worker is ready for shards."""
         self._starts[stage, worker] = 0
         self._ready[stage].add(worker)
         if all(self._ready.values()):
             self._all_ready.set()
 
-    async def begin(self, stage: str, shard: int) -> Order:
-        """Ask for leave to work on a shard; waits until every stage has a worker, so that stages begin together."""
+    async def begin(self, stage: str, shard: int) -> BeginOrder:
+        """Return an order for a worker that wants to begin a shard, once every stage has a ready worker."""
         await self._all_ready.wait()
         if self._stopped:
             return "stop"
         self._tries[stage, shard] += 1
         return "dead" if self._tries[stage, shard] > 1 + self._deaths[stage] else "go"
 
-    async def done(self, done: Done) -> None:
-        """A shard has left a stage."""
-        self._done.append(done)
+    async def finish(self, finished: FinishedShard) -> None:
+        """Note that a shard has left a stage."""
+        self._finished.append(finished)
 
-    async def beat(self, beat: Beat) -> None:
-        """Where a worker stands."""
-        self._beats[beat.pool, beat.worker] = beat
+    async def heartbeat(self, heartbeat: Heartbeat) -> None:
+        """Keep a worker's latest heartbeat."""
+        self._heartbeats[heartbeat.pool, heartbeat.worker] = heartbeat
 
     async def stop(self) -> None:
-        """From now on every worker passes its rows on."""
+        """Have every worker pass its rows on from now on."""
         self._stopped = True
         self._all_ready.set()
 
-    async def news(self) -> News:
-        """What has come in since the last call."""
-        news = News(tuple(self._done), tuple(self._beats.values()), {s: len(w) for s, w in self._ready.items()})
-        self._done, self._beats = [], {}
-        return news
+    async def take_updates(self) -> WorkerUpdates:
+        """Return everything reported since the last call."""
+        ready = {stage: len(workers) for stage, workers in self._ready.items()}
+        updates = WorkerUpdates(tuple(self._finished), tuple(self._heartbeats.values()), ready)
+        self._finished, self._heartbeats = [], {}
+        return updates
 
 
-class Clock:
-    """Seconds in which at least one task was at work, and seconds in which none was. Safe for threads."""
+class BusyClock:
+    """Counts the seconds with at least one task at work, and the seconds with none. Safe for threads."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -120,17 +124,17 @@ class Clock:
         self._idle = 0.0
 
     def __enter__(self) -> None:
-        self._turn(+1)
+        self._count(+1)
 
     def __exit__(self, *exc_info: object) -> None:
-        self._turn(-1)
+        self._count(-1)
 
     def read(self) -> tuple[float, float]:
-        """Busy and idle seconds until now."""
-        self._turn(0)
+        """Return the busy and the idle seconds until now."""
+        self._count(0)
         return self._busy, self._idle
 
-    def _turn(self, change: int) -> None:
+    def _count(self, change: int) -> None:
         with self._lock:
             now = time.monotonic()
             if self._tasks:

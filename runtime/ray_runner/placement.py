@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 
 from runtime.errors import UserError
 from runtime.ray_runner.stage import PoolSettings, ServiceSpec, StageSpec
+from runtime.ray_runner.table_stage import AnyStageSpec, as_row_stages
 
 _EPSILON = 1e-6
 
 
 @dataclass(frozen=True)
-class Node:
+class MachineNode:
     """What one machine offers: logical CPUs, GPUs, memory in GiB (0: not accounted)."""
 
     cpus: float
@@ -25,7 +26,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Group:
+class StageGroup:
     """Stages that run at the same time, with the services they call."""
 
     stages: tuple[str, ...]
@@ -36,31 +37,62 @@ class Group:
 
 @dataclass(frozen=True)
 class Placement:
-    """How a run is laid out: one group, or one group a stage, one after another."""
+    """The layout of a run: one group, or several one after another."""
 
     streams: bool
+    """True if all stages over shards run at once."""
     why: str
-    groups: tuple[Group, ...]
+    """One line for people: the layout and the reason for it."""
+    groups: tuple[StageGroup, ...]
 
 
 def place(
-    stages: Sequence[StageSpec],
+    stages: Sequence[AnyStageSpec],
     services: Sequence[ServiceSpec],
-    resources: Sequence[Node],
+    resources: Sequence[MachineNode],
     in_turn: bool | None = None,
 ) -> Placement:
     """Lay out `stages` and the services they name on the nodes of `resources`.
+
+    A table stage is a group of its own: it starts when all stages before it are done.
 
     Args:
         stages: in the order of the pipeline.
         services: every service that a stage names; others are left out.
         resources: the nodes of the cluster; one for an in-process Ray.
-        in_turn: True: one stage after another even where all would fit; False: refuse where they don't.
+        in_turn: True: one stage after another even if all would fit; False: refuse if they don't.
 
     Raises:
         UserError: one stage with its services is too large for the machine, or `in_turn` is False and all
             together are; names ``resources.<pool>.<setting>``, its value, and what the machine has.
     """
+    rows = as_row_stages(stages)
+    parts = [_place_part(part, services, resources, in_turn) for part in _parts(rows)]
+    over_shards = [part for part, stages in zip(parts, _parts(rows), strict=True) if stages[0].unit == "shard"]
+    in_turns = next((part for part in over_shards if not part.streams), None)
+    layout = in_turns or (over_shards or parts)[0]
+    tables = [stage.name for stage in rows if stage.unit == "table"]
+    why = "; ".join([layout.why, *(f"{name} reads all shards at once" for name in tables)])
+    return Placement(in_turns is None, why, tuple(group for part in parts for group in part.groups))
+
+
+def _parts(stages: Sequence[StageSpec]) -> list[list[StageSpec]]:
+    """Split the stages so that each table stage is alone."""
+    parts: list[list[StageSpec]] = []
+    for stage in stages:
+        if not parts or stage.unit == "table" or parts[-1][-1].unit == "table":
+            parts.append([])
+        parts[-1].append(stage)
+    return parts
+
+
+def _place_part(
+    stages: Sequence[StageSpec],
+    services: Sequence[ServiceSpec],
+    resources: Sequence[MachineNode],
+    in_turn: bool | None,
+) -> Placement:
+    """Lay out stages that may run at the same time."""
     pools = {s.name: s.pool for s in services} | {s.name: s.pool for s in stages}
     all_names = _with_services(stages, services)
     fits = _fits(_units(pools, all_names), resources)
@@ -88,16 +120,16 @@ def _group(
     stages: Sequence[StageSpec],
     services: Sequence[ServiceSpec],
     pools: Mapping[str, PoolSettings],
-    nodes: Sequence[Node],
-) -> Group:
+    nodes: Sequence[MachineNode],
+) -> StageGroup:
     names = _with_services(stages, services)
     stage_names = tuple(s.name for s in stages)
     used = tuple(name for name in names if name not in stage_names)
     grown = _grow(pools, names, nodes)
-    return Group(stage_names, used, {name: grown[name] for name in used})
+    return StageGroup(stage_names, used, {name: grown[name] for name in used})
 
 
-def _grow(pools: Mapping[str, PoolSettings], names: Sequence[str], nodes: Sequence[Node]) -> dict[str, int]:
+def _grow(pools: Mapping[str, PoolSettings], names: Sequence[str], nodes: Sequence[MachineNode]) -> dict[str, int]:
     """Workers of each pool when all grow in turn from their minimum until nothing more fits."""
     counts = {name: pools[name].min for name in names}
     growing = [name for name in names if counts[name] < pools[name].max]
@@ -118,7 +150,7 @@ def _units(pools: Mapping[str, PoolSettings], names: Iterable[str]) -> list[Pool
 class _Free:
     """What is left of a node while workers are packed onto it."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: MachineNode) -> None:
         self.cpus = node.cpus
         self.gpus = [1.0] * int(node.gpus)
         self.memory = node.memory_gb if node.memory_gb > 0 else float("inf")
@@ -143,7 +175,7 @@ class _Free:
         return True
 
 
-def _fits(units: Sequence[PoolSettings], nodes: Sequence[Node]) -> bool:
+def _fits(units: Sequence[PoolSettings], nodes: Sequence[MachineNode]) -> bool:
     """First fit, largest first: workers with GPUs, then by CPUs and memory."""
     free = [_Free(node) for node in nodes]
     ordered = sorted(units, key=lambda u: (u.gpus, u.cpus, u.memory_gb), reverse=True)
@@ -157,11 +189,11 @@ def _needs(pools: Mapping[str, PoolSettings], names: Iterable[str], resource: st
     return float(sum(pools[n].min * getattr(pools[n], resource) for n in names))
 
 
-def _has(nodes: Sequence[Node], resource: str) -> float:
+def _has(nodes: Sequence[MachineNode], resource: str) -> float:
     return float(sum(getattr(node, resource) for node in nodes))
 
 
-def _sums(pools: Mapping[str, PoolSettings], names: Sequence[str], nodes: Sequence[Node]) -> str:
+def _sums(pools: Mapping[str, PoolSettings], names: Sequence[str], nodes: Sequence[MachineNode]) -> str:
     parts = []
     for resource, words in _RESOURCES:
         needs = _needs(pools, names, resource)
@@ -170,7 +202,7 @@ def _sums(pools: Mapping[str, PoolSettings], names: Sequence[str], nodes: Sequen
     return ", ".join(parts) or "nothing is reserved"
 
 
-def _too_small(what: str, pools: Mapping[str, PoolSettings], names: Sequence[str], nodes: Sequence[Node]) -> str:
+def _too_small(what: str, pools: Mapping[str, PoolSettings], names: Sequence[str], nodes: Sequence[MachineNode]) -> str:
     """The line for a user: the largest pool of the resource that is short, and what to do about it."""
     for resource, words in _RESOURCES:
         needs, has = _needs(pools, names, resource), _has(nodes, resource)

@@ -1,7 +1,7 @@
-"""Shows a run while it goes on: a table that renews itself on a terminal, a line every ten seconds elsewhere.
+"""The live view and the log of a run: a table that redraws itself on a terminal, a line every ten seconds elsewhere.
 
-The same figures go to a file of JSON lines. `Display` is what the runner holds; it draws on standard error, so that
-standard output stays free for what a command prints.
+The same figures go to a file of JSON lines. The runner holds a `RunDisplay`. It draws on standard error, so that
+standard output stays free for a command's results.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rich.table import Table
 from runtime.ray_runner.progress import Figures, PoolFigures
 
 PLAIN_SECONDS: Final = 10.0
-"""Pause between two lines where there is no terminal, and between two lines of the log."""
+"""Pause between two lines without a terminal, and between two lines of the log."""
 
 
 class _View(Protocol):
@@ -32,17 +32,16 @@ class _View(Protocol):
     def close(self) -> None: ...
 
 
-class Display:
+class RunDisplay:
     """The log and the view of one run."""
 
-    def __init__(self, title: str, view: _View | None, log: IO[str] | None) -> None:
-        self._title = title
+    def __init__(self, view: _View | None, log: IO[str] | None) -> None:
         self._view = view
         self._log = log
         self._next_log = 0.0
 
     def show(self, figures: Figures, status: str = "") -> None:
-        """Show how things stand; may be called as often as one likes."""
+        """Show the present figures; may be called at any rate."""
         if self._view:
             self._view.show(figures, status, False)
         if time.monotonic() >= self._next_log:
@@ -50,7 +49,7 @@ class Display:
             self.write("progress", **figures.plain())
 
     def write(self, event: str, **values: Any) -> None:
-        """Append one line to the log: its time, what it is, and plain values."""
+        """Append one line to the log: its time, the event's name, and plain values."""
         if self._log:
             line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": event, **values}
             self._log.write(json.dumps(line, ensure_ascii=False) + "\n")
@@ -65,19 +64,26 @@ class Display:
 
 
 @contextmanager
-def display(title: str, log_folder: Path | None, quiet: bool) -> Iterator[Display]:
-    """A display for one run; `log_folder` gets a file named for the moment of the start (UTC)."""
+def display(title: str, log_folder: Path | None, quiet: bool, *, redraw: bool = True) -> Iterator[RunDisplay]:
+    """Open the display of one run; `log_folder` gets a file named for the time of the start (UTC).
+
+    Args:
+        title: heads the view.
+        log_folder: None: no log.
+        quiet: no view.
+        redraw: False: print lines on a terminal too, because a debugger's prompt would be drawn over.
+    """
     console = Console(stderr=True)
     view: _View | None = None
     if not quiet:
-        view = _Terminal(title, console) if console.is_terminal else _Lines(title)
+        view = _Terminal(title, console) if console.is_terminal and redraw else _Lines(title)
     log: IO[str] | None = None
     if log_folder is not None:
         log_folder.mkdir(parents=True, exist_ok=True)
         started = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         log = (log_folder / f"{started}.jsonl").open("a", encoding="utf-8")
     try:
-        yield Display(title, view, log)
+        yield RunDisplay(view, log)
     finally:
         if view:
             view.close()
@@ -86,7 +92,7 @@ def display(title: str, log_folder: Path | None, quiet: bool) -> Iterator[Displa
 
 
 def announce(message: str) -> None:
-    """One line on standard error."""
+    """Print one line on standard error."""
     print(message, file=sys.stderr, flush=True)
 
 
@@ -104,27 +110,35 @@ class _Terminal:
 
 
 class _Lines:
+    """A line every `PLAIN_SECONDS`, and at once when something begins to start; the table at the end."""
+
     def __init__(self, title: str) -> None:
         self._title = title
         self._next = time.monotonic() + 1.0
+        self._starting: tuple[str, ...] = ()
+        self._status = ""
 
     def show(self, figures: Figures, status: str, last: bool) -> None:
         if last:
             Console(stderr=True, width=120).print(table(self._title, figures, status))
-        elif time.monotonic() >= self._next:
+            return
+        begins = bool(set(figures.starting) - set(self._starting))
+        self._starting = figures.starting
+        if begins or time.monotonic() >= self._next:
             self._next = time.monotonic() + PLAIN_SECONDS
-            announce(line(self._title, figures, status))
+            announce(line(self._title, figures, status if status != self._status else ""))
+            self._status = status
 
     def close(self) -> None:
         pass
 
 
 def table(title: str, figures: Figures, status: str) -> Table:
-    """The figures as a table, one row a pool."""
-    heading = f"{title}  {duration(figures.elapsed)}" + (f"  ETA {duration(figures.eta)}" if figures.eta else "")
+    """Return the figures as a table, one row a pool."""
+    heading = "  ".join(part for part in (title, duration(figures.elapsed), _outlook(figures)) if part)
     grid = Table(title=escape(heading), caption=escape(status) or None, title_justify="left", caption_justify="left")
-    for name in ("pool", "done", "clips/s", "tokens/s", "waits", "ETA", "failed"):
-        grid.add_column(name, justify="left" if name in {"pool", "failed"} else "right")
+    for name in ("pool", "progress", "clips/s", "tokens/s", "state", "ETA", "failed"):
+        grid.add_column(name, justify="right" if name in {"clips/s", "tokens/s", "ETA"} else "left")
     for pool in figures.pools:
         grid.add_row(*(escape(cell) for cell in _cells(pool)))
     return grid
@@ -133,43 +147,61 @@ def table(title: str, figures: Figures, status: str) -> Table:
 def _cells(pool: PoolFigures) -> tuple[str, ...]:
     return (
         pool.pool,
-        "" if pool.total is None else f"{pool.done}/{pool.total}",
+        _progress(pool),
         f"{pool.clips_per_second:.2f}" if "clips" in pool.counts else "",
         f"{pool.tokens_per_second:.0f}" if "tokens" in pool.counts else "",
-        "" if pool.waits is None else f"{pool.waits:.0%}",
+        _state(pool) or "working",
         "" if not pool.eta else duration(pool.eta),
         _failures(pool),
     )
+
+
+def line(title: str, figures: Figures, status: str) -> str:
+    """Return the figures as one line for a log without a terminal."""
+    parts = (f"{title} {duration(figures.elapsed)}", *map(_part, figures.pools), _outlook(figures), status)
+    return " | ".join(part for part in parts if part)
+
+
+def _part(pool: PoolFigures) -> str:
+    facts = [
+        _progress(pool),
+        f"{pool.clips_per_second:.2f} clips/s" if "clips" in pool.counts else "",
+        f"{pool.tokens_per_second:.0f} tokens/s" if "tokens" in pool.counts else "",
+        _state(pool),
+        f"failed: {_failures(pool)}" if pool.failed else "",
+    ]
+    return f"{pool.pool} {', '.join(fact for fact in facts if fact)}"
+
+
+def _progress(pool: PoolFigures) -> str:
+    """Return ``3/12 shards``, ``0/1 table``, or the number of a service's workers."""
+    if pool.total is not None:
+        return f"{pool.done}/{pool.total} {pool.unit}{'s' if pool.total != 1 else ''}"
+    return f"{pool.workers} worker{'s' if pool.workers != 1 else ''}" if pool.workers else ""
+
+
+def _state(pool: PoolFigures) -> str:
+    """Return the pool's state, with the share of its workers' time without work; empty if it just works."""
+    state = "" if pool.state == "working" else pool.state
+    if pool.state in ("starting", "waiting for its turn") or pool.waits is None or pool.waits < 0.005:
+        return state
+    cause = f"waiting for {pool.waits_for}" if pool.waits_for else "idle"
+    return ", ".join(part for part in (state, f"{cause} {100 * pool.waits:.0f} %") if part)
+
+
+def _outlook(figures: Figures) -> str:
+    """Return what is being started, or the time left."""
+    if figures.starting:
+        return f"starting {', '.join(figures.starting)}…"
+    return f"ETA {duration(figures.eta)}" if figures.eta else ""
 
 
 def _failures(pool: PoolFigures) -> str:
     return ", ".join(f"{name} {count:g}" for name, count in sorted(pool.failed.items()))
 
 
-def line(title: str, figures: Figures, status: str) -> str:
-    """The figures as one line for a log without a terminal."""
-    parts = [_part(pool) for pool in figures.pools]
-    eta = f"ETA {duration(figures.eta)}" if figures.eta else ""
-    return " | ".join(part for part in (f"{title} {duration(figures.elapsed)}", *parts, eta, status) if part)
-
-
-def _part(pool: PoolFigures) -> str:
-    words = [pool.pool]
-    if pool.total is not None:
-        words.append(f"{pool.done}/{pool.total}")
-    if "clips" in pool.counts:
-        words.append(f"{pool.clips_per_second:.2f} clips/s")
-    if "tokens" in pool.counts:
-        words.append(f"{pool.tokens_per_second:.0f} tokens/s")
-    if pool.waits is not None:
-        words.append(f"waits {pool.waits:.0%}")
-    if pool.failed:
-        words.append(f"failed: {_failures(pool)}")
-    return " ".join(words)
-
-
 def duration(seconds: float) -> str:
-    """``4:07`` or ``1:04:07``."""
+    """Return ``4:07`` or ``1:04:07``."""
     whole = round(seconds)
     hours, minutes = whole // 3600, whole // 60 % 60
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"

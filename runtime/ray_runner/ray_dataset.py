@@ -1,7 +1,7 @@
 """The dataset of one group of stages, and the thread that reads it. Imports Ray: import this only when there is work.
 
-What Ray Data does by default and must not do here is set in `_context` and `_dataset`: pack many rows into a block,
-give up after half an hour without a row, queue shards behind busy workers, take CPUs that belong to services.
+`_context` and `_then` switch off defaults of Ray Data that do harm here: packing many rows into a block, giving up
+after half an hour without a row, queueing shards behind busy workers, taking CPUs that belong to services.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset
 from ray.data._internal.execution.execution_callback import ExecutionCallback
 from ray.data._internal.execution.interfaces import ExecutionResources
 
-from runtime.ray_runner.placement import Node
+from runtime.ray_runner.placement import MachineNode
 from runtime.ray_runner.stage import Service, StageSpec
-from runtime.ray_runner.stage_worker import Row, StageCall
+from runtime.ray_runner.stage_worker import ShardRow, StageActor, StageActorSpec
 
 
-class Flow:
-    """A dataset that runs in a thread of its own, so that the driver's thread stays free to watch."""
+class ShardStream:
+    """The rows of a dataset, read in a thread of its own, so that the driver's thread can watch the run."""
 
     def __init__(
-        self, stages: Sequence[StageSpec], services: Mapping[str, Service], meter: Any, resources: Node
+        self, stages: Sequence[StageSpec], services: Mapping[str, Service], coordinator: Any, resources: MachineNode
     ) -> None:
-        self._dataset = _dataset(stages, services, meter, resources)
-        self._queue: queue.Queue[Row | BaseException | None] = queue.Queue()
+        self._dataset = _dataset(stages, services, coordinator, resources)
+        self._queue: queue.Queue[ShardRow | BaseException | None] = queue.Queue()
         self._thread = threading.Thread(target=self._consume, daemon=True, name="rows")
         self.ended = False
-        """Whether every row has come out."""
+        """True once every row has been yielded."""
 
-    def rows(self, patience: float) -> Iterator[Row | None]:
-        """Rows as they leave the last stage, and None each time that none came for `patience` seconds.
+    def rows(self, patience: float) -> Iterator[ShardRow | None]:
+        """Yield rows as they leave the last stage, and None each time that none came for `patience` seconds.
 
         Raises:
             Exception: whatever ended the dataset early.
@@ -53,8 +53,8 @@ class Flow:
                 yield item
 
     def stop(self) -> None:
-        """Kill the dataset's workers where it has not come to its end."""
-        executor, HoldExecutor.current = HoldExecutor.current, None
+        """Kill the dataset's workers unless all rows have been yielded."""
+        executor, ExecutorCapture.current = ExecutorCapture.current, None
         if executor is not None and not self.ended:
             executor.shutdown(force=True)
             self._thread.join(timeout=5)
@@ -62,48 +62,52 @@ class Flow:
     def _consume(self) -> None:
         try:
             for block in self._dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-                self._queue.put(Row.of(block))
+                self._queue.put(ShardRow.of(block))
             self._queue.put(None)
         except BaseException as error:  # handed to the driver's thread, which ends the run
             self._queue.put(error)
 
 
-class HoldExecutor(ExecutionCallback):
-    """Keeps what runs the dataset: the only way to stop it from another thread than the one that reads it."""
+class ExecutorCapture(ExecutionCallback):
+    """Keeps Ray Data's executor: the only way to stop a dataset from a thread that does not read it."""
 
     current: ClassVar[Any] = None
 
     def before_execution_starts(self, executor: Any) -> None:
-        """Called by Ray Data in the driver."""
-        HoldExecutor.current = executor
+        """Keep the executor; called by Ray Data in the driver."""
+        ExecutorCapture.current = executor
 
 
-def _dataset(stages: Sequence[StageSpec], services: Mapping[str, Service], meter: Any, resources: Node) -> Dataset:
+def _dataset(
+    stages: Sequence[StageSpec], services: Mapping[str, Service], coordinator: Any, resources: MachineNode
+) -> Dataset:
     rows = _rows(stages)
     with DataContext.current(_context(resources)):
         dataset = ray.data.from_items([row.item() for row in rows], override_num_blocks=len(rows))
         assert dataset.num_blocks() == len(rows), "one shard is one block"
         for stage in stages:
-            dataset = _then(dataset, stage, {name: services[name] for name in stage.services}, meter)
+            dataset = _then(dataset, stage, {name: services[name] for name in stage.services}, coordinator)
     return dataset
 
 
-def _rows(stages: Sequence[StageSpec]) -> list[Row]:
+def _rows(stages: Sequence[StageSpec]) -> list[ShardRow]:
     wanted = {stage.name: set(stage.shards) for stage in stages}
     shards = sorted(set[int]().union(*wanted.values()))
-    return [Row(shard, tuple(name for name, has in wanted.items() if shard in has)) for shard in shards]
+    return [ShardRow(shard, tuple(name for name, has in wanted.items() if shard in has)) for shard in shards]
 
 
-def _then(dataset: Dataset, stage: StageSpec, services: Mapping[str, Service], meter: Any) -> Dataset:
-    """One stage behind the others. Actor pools are never fused with one another.
+def _then(dataset: Dataset, stage: StageSpec, services: Mapping[str, Service], coordinator: Any) -> Dataset:
+    """Append one stage. Actor pools are never fused with one another.
 
-    Ray restarts dead workers and retries their shards without end; `runtime.ray_runner.coordinator.Meter` sets the end.
+    Ray restarts dead workers and retries their shards without end; `RunCoordinator` sets the bound.
     """
     pool = stage.pool
     fewest = max(1, min(pool.min, len(stage.shards)))
     return dataset.map_batches(
-        StageCall,
-        fn_constructor_args=(stage.name, stage.build, services, pool.in_flight, stage.deaths, meter),
+        StageActor,
+        fn_constructor_args=(
+            StageActorSpec(stage.name, stage.build, services, pool.in_flight, stage.deaths, coordinator),
+        ),
         batch_size=None,
         batch_format="pyarrow",
         compute=ActorPoolStrategy(
@@ -118,7 +122,7 @@ def _then(dataset: Dataset, stage: StageSpec, services: Mapping[str, Service], m
     )
 
 
-def _context(resources: Node) -> DataContext:
+def _context(resources: MachineNode) -> DataContext:
     context = DataContext.get_current().copy()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
@@ -128,5 +132,5 @@ def _context(resources: Node) -> DataContext:
     # No worker has shards queued behind those it works on, so a pool may grow as soon as it is full.
     context.autoscaling_config.actor_pool_util_upscaling_threshold = 1.0
     context.issue_detectors_config.detectors = []
-    context.custom_execution_callback_classes = [HoldExecutor]
+    context.custom_execution_callback_classes = [ExecutorCapture]
     return context

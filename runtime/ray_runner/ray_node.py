@@ -14,10 +14,9 @@ from typing import Any, Final
 
 import psutil
 
+from runtime.failures import RAY_START_SECONDS
 from runtime.log import get_logger
 
-START_SECONDS: Final = 240
-"""How long each of Ray's processes may take to come up."""
 _POLL_SECONDS: Final = 0.1
 _log = get_logger(__name__)
 
@@ -71,7 +70,7 @@ def _no_dashboard(*_: Any, **__: Any) -> tuple[None, None]:
 
 def _node_once_it_is_there(get_node: Any, *where: Any) -> Any:
     """What the node tells of itself, as soon as it does; `RuntimeError` once it is clear that it won't."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + RAY_START_SECONDS.seconds
     while True:
         try:
             return get_node(*where)

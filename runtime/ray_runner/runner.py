@@ -1,8 +1,10 @@
 """Runs stages on Ray Data: one row is one shard is one block, each stage is an actor pool, results come as a stream.
 
-Stages that fit the machine together form one streaming dataset; else each has a dataset of its own, one after
-another (`runtime.ray_runner.placement`). The driver watches: it shows progress, and ends the run on the first fatal line, on
-Ctrl-C, or when a service can't be started. A stage's function never raises (`runtime.ray_runner.stage_worker`).
+Stages that fit the machine together form one streaming dataset; otherwise each has a dataset of its own, one after
+another (`runtime.ray_runner.placement`). The driver watches: it shows progress, and ends the run on the first fatal
+result, on Ctrl-C, or when a service can't be started. A stage's function never raises
+(`runtime.ray_runner.stage_worker`). With ``--address local`` the same stages run without Ray
+(`runtime.ray_runner.local`).
 """
 
 from __future__ import annotations
@@ -11,52 +13,31 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from runtime.errors import MachineError, UserError, one_line
-from runtime.ray_runner.cluster import Cluster, ClusterSettings, connected
-from runtime.ray_runner.coordinator import Done, Meter, News
-from runtime.ray_runner.placement import Group, Node, place
-from runtime.ray_runner.progress import Board
-from runtime.ray_runner.progress_view import Display, announce, display
-from runtime.ray_runner.ray_node import START_SECONDS
+from runtime.failures import COORDINATOR_RETRIES, RAY_START_SECONDS, RAY_STOP_SECONDS
+from runtime.ray_runner.cluster import LOCAL_ADDRESS, Cluster, ClusterSettings, connected
+from runtime.ray_runner.coordinator import FinishedShard, RunCoordinator, WorkerUpdates
+from runtime.ray_runner.local import run_locally
+from runtime.ray_runner.placement import MachineNode, Placement, StageGroup, place
+from runtime.ray_runner.progress_view import announce, display
+from runtime.ray_runner.run_record import OnResult, RunRecord, RunReport, RunStopped
 from runtime.ray_runner.services import ServicePool
-from runtime.ray_runner.stage import ServiceSpec, ShardResult, StageSpec
-from runtime.ray_runner.stage_worker import Row
+from runtime.ray_runner.stage import ServiceSpec, StageSpec
+from runtime.ray_runner.stage_worker import ShardRow
+from runtime.ray_runner.table_stage import AnyStageSpec, as_row_stages
 
 if TYPE_CHECKING:
-    from runtime.ray_runner.ray_dataset import Flow
-
-OnResult = Callable[[str, int, ShardResult], None]
+    from runtime.ray_runner.ray_dataset import ShardStream
 
 POLL_SECONDS: Final = 0.5
 
 
-@dataclass(frozen=True)
-class RunReport:
-    """What a run did."""
-
-    done: Mapping[str, int] = field(default_factory=dict)
-    """Shards that left each stage."""
-    counts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """Figures of each stage, added up over its shards."""
-    elapsed: float = 0.0
-    """Wall seconds, start of Ray included."""
-    fatal: str | None = None
-    """The line that ended the run early: the machine is at fault."""
-    interrupted: bool = False
-    """Ended by Ctrl-C."""
-    streamed: bool = True
-    """All stages ran at once; else they took turns."""
-    ray_logs: Path | None = None
-    """Folder with the logs of an in-process Ray, kept where the run ended with `fatal`."""
-
-
 def run_stages(
-    stages: Sequence[StageSpec],
+    stages: Sequence[AnyStageSpec],
     services: Sequence[ServiceSpec],
     *,
     cluster: ClusterSettings,
@@ -66,160 +47,144 @@ def run_stages(
     on_result: OnResult | None = None,
     stages_in_turn: bool | None = None,
 ) -> RunReport:
-    """Run every stage over its shards; Ray is not even imported where no stage has any.
+    """Run every stage over its shards; if no stage has any, Ray is not even imported.
+
+    With ``cluster.address="local"`` everything runs in this process, without Ray: see
+    `runtime.ray_runner.local.run_locally`. An exception raised by a worker then propagates.
 
     Args:
-        stages: in pipeline order; a shard goes through them in that order, leaving out those that don't list it.
+        stages: in pipeline order; a shard goes through them in that order and skips those that don't list it. A
+            `TableStageSpec` starts when all stages before it are done, and is one shard (`WHOLE_TABLE`) in the
+            report and for `on_result`.
         services: the pools that stages name; only those needed are started.
-        cluster: the Ray to use.
+        cluster: the Ray to use, or none.
         log_folder: local folder for a file of JSON lines; None: no log.
         title: heads the live view.
         quiet: show nothing.
-        on_result: called in this process once for each stage and shard that is done, as soon as that is known.
-        stages_in_turn: True: one stage after another even where all fit; False: refuse where they don't;
-            None: as the machine allows.
+        on_result: called in this process once for each finished shard of each stage, as soon as it is known.
+        stages_in_turn: True: one stage after another even if all fit; False: refuse if they don't; None: stream if
+            the machine allows it. Ignored without Ray.
 
     Raises:
         UserError: the machine is too small for one stage, nothing answers at the address, or a stage or a service
-            can't be built for a reason that the user can mend.
-        MachineError: Ray can't be started. What happens later is told by `RunReport.fatal`.
+            can't be built for a reason that the user can remove.
+        MachineError: Ray can't be started. Later failures of the machine are reported in `RunReport.fatal`.
     """
-    todo = [stage for stage in stages if stage.shards]
+    todo = [stage for stage in as_row_stages(stages) if stage.shards]
     if not todo:
         return RunReport()
     started = time.monotonic()
+    if cluster.address == LOCAL_ADDRESS:
+        with display(title, log_folder, quiet, redraw=False) as shown:
+            return run_locally(todo, services, RunRecord(todo, services, shown, on_result, started))
     if not quiet:
         announce(f"{title}: starting Ray")
-    with connected(cluster) as ray_cluster, display(title, log_folder, quiet) as shown:
-        run = _Run(todo, services, ray_cluster, shown, on_result, stages_in_turn, started)
-        return run.go()
+    with connected(cluster) as ray_cluster:
+        placement = place(todo, services, ray_cluster.nodes, stages_in_turn)
+        with display(title, log_folder, quiet) as shown:
+            record = RunRecord(todo, services, shown, on_result, started)
+            return _StageRun(todo, services, ray_cluster, placement, record).run()
 
 
-class _Stop(Exception):
-    """Ends the run with a fatal line."""
-
-
-class _Run:
-    """One run: the meter, the board, and the groups of stages one after another."""
+class _StageRun:
+    """One run on Ray: its groups of stages, one group after another."""
 
     def __init__(
         self,
         stages: Sequence[StageSpec],
         services: Sequence[ServiceSpec],
         cluster: Cluster,
-        shown: Display,
-        on_result: OnResult | None,
-        stages_in_turn: bool | None,
-        started: float,
+        placement: Placement,
+        record: RunRecord,
     ) -> None:
-        self._placement = place(stages, services, cluster.nodes, stages_in_turn)
-        self._stages = {s.name: s for s in stages}
-        self._services = {s.name: s for s in services}
+        self._stages = {stage.name: stage for stage in stages}
+        self._services = {service.name: service for service in services}
         self._cluster = cluster
-        self._shown = shown
-        self._on_result = on_result
-        self._started = started
-        used = [name for group in self._placement.groups for name in group.services]
-        totals = {s.name: len(s.shards) for s in stages}
-        self._board = Board(totals, dict.fromkeys(used), started)
-        self._status = self._placement.why
+        self._placement = placement
+        self._record = record
         self._next_poll = 0.0
-        self._interrupt = _Interrupt()
+        self._interrupt = _InterruptFlag()
 
-    def go(self) -> RunReport:
+    def run(self) -> RunReport:
         """Run all groups; see `run_stages`."""
         fatal, interrupted = None, False
-        self._shown.write("start", why=self._placement.why, shards={n: len(s.shards) for n, s in self._stages.items()})
+        self._record.start(self._placement.why)
         try:
             with self._interrupt.caught():
                 for group in self._placement.groups:
                     self._run_group(group)
         except KeyboardInterrupt:
             interrupted = True
-        except (_Stop, MachineError) as stop:
+        except (RunStopped, MachineError) as stop:
             self._cluster.keep_logs = True
             fatal = str(stop)
-        return self._report(fatal, interrupted)
-
-    def _report(self, fatal: str | None, interrupted: bool) -> RunReport:
-        now = time.monotonic()
-        self._board.tick(now)
-        status = fatal or ("stopped by Ctrl-C" if interrupted else "done")
-        self._shown.end(self._board.figures(now, whole_run=True), status)
-        return RunReport(
-            done=self._board.shards_done(),
-            counts=self._board.counts(),
-            elapsed=now - self._started,
+        return self._record.close(
             fatal=fatal,
             interrupted=interrupted,
             streamed=self._placement.streams,
             ray_logs=self._cluster.logs if fatal else None,
         )
 
-    def _run_group(self, group: Group) -> None:
+    def _run_group(self, group: StageGroup) -> None:
         import ray
 
-        from runtime.ray_runner.ray_dataset import Flow
+        from runtime.ray_runner.ray_dataset import ShardStream
 
         stages = [self._stages[name] for name in group.stages]
-        meter = _start_meter(stages)
-        pools = [ServicePool(self._services[n], group.workers[n], meter) for n in group.services]
-        flow = Flow(stages, {pool.name: pool.handle() for pool in pools}, meter, self._limits(pools))
-        self._board.begin(group.stages, time.monotonic())
+        coordinator = _start_coordinator(stages)
+        pools = [ServicePool(self._services[n], group.workers[n], coordinator) for n in group.services]
+        stream = ShardStream(stages, {pool.name: pool.handle() for pool in pools}, coordinator, self._limits(pools))
+        self._record.begin([*group.stages, *group.services])
         try:
-            self._watch(flow, meter, pools)
-            self._check_complete(stages)
+            self._watch(stream, coordinator, pools)
+            self._record.check_complete(stages)
+            self._record.end(group.services)
         except ray.exceptions.RayError as error:
-            raise _Stop(f"Ray gave up: {one_line(error, keep='last', named=True)}") from error
+            raise RunStopped(f"Ray gave up: {one_line(error, keep='last', named=True)}") from error
         finally:
-            self._end_group(flow, pools, meter)
+            self._end_group(stream, pools, coordinator)
 
-    def _watch(self, flow: Flow, meter: Any, pools: Sequence[ServicePool]) -> None:
-        for row in flow.rows(POLL_SECONDS):
+    def _watch(self, stream: ShardStream, coordinator: Any, pools: Sequence[ServicePool]) -> None:
+        for row in stream.rows(POLL_SECONDS):
             if row is not None:
                 self._take_row(row)
-            self._poll(meter, pools, force=row is not None and row.fatal is not None)
-            if row is not None and row.fatal:  # the meter has told more of it, unless it was lost
-                raise _Stop(row.fatal)
-        self._poll(meter, pools, force=True)
+            self._poll(coordinator, pools, force=row is not None and row.fatal is not None)
+            if row is not None and row.fatal:  # the coordinator has the details, unless its process died
+                raise RunStopped(row.fatal)
+        self._poll(coordinator, pools, force=True)
 
-    def _limits(self, pools: Sequence[ServicePool]) -> Node:
-        """What is left for Ray Data when the services have taken their part."""
+    def _limits(self, pools: Sequence[ServicePool]) -> MachineNode:
+        """Return the resources that the services leave for Ray Data."""
         nodes = self._cluster.nodes
         taken = [(self._services[p.name].pool, len(p.hosts)) for p in pools]
-        return Node(
+        return MachineNode(
             cpus=sum(n.cpus for n in nodes) - sum(pool.cpus * count for pool, count in taken),
             gpus=sum(n.gpus for n in nodes) - sum(pool.gpus * count for pool, count in taken),
         )
 
-    def _take_row(self, row: Row) -> None:
+    def _take_row(self, row: ShardRow) -> None:
         finished = list(row.results.items())[: -1 if row.fatal else None]
         for stage, counts in finished:
-            self._finish(Done(stage, row.shard, counts))
+            self._record.finish(FinishedShard(stage, row.shard, counts))
 
-    def _finish(self, done: Done) -> None:
-        """Book a result once, whichever way it came first."""
-        if self._board.finish(done) and self._on_result:
-            self._on_result(done.stage, done.shard, ShardResult(done.counts))
+    def _take_updates(self, updates: WorkerUpdates) -> FinishedShard | None:
+        """Record the workers' reports; return the first fatal result, if there is one."""
+        for heartbeat in updates.heartbeats:
+            self._record.add_heartbeat(heartbeat)
+        for finished in updates.finished:
+            if finished.fatal is None:
+                self._record.finish(finished)
+        return next((finished for finished in updates.finished if finished.fatal is not None), None)
 
-    def _hear(self, news: News) -> Done | None:
-        """Take in what the workers say; the first fatal result, if there is one."""
-        for beat in news.beats:
-            self._board.beat(beat)
-        for done in news.done:
-            if done.fatal is None:
-                self._finish(done)
-        return next((done for done in news.done if done.fatal is not None), None)
-
-    def _give_up(self, done: Done, pools: Sequence[ServicePool]) -> NoReturn:
-        """End the run for a fatal result; a service that failed to start has the better line."""
-        self._shown.write("fatal", stage=done.stage, shard=done.shard, line=done.fatal, trace=done.trace)
+    def _give_up(self, finished: FinishedShard, pools: Sequence[ServicePool]) -> NoReturn:
+        """End the run for a fatal result; if a service failed to start, its message is the better one."""
+        self._record.log_fatal(finished)
         for pool in pools:
             pool.check(patience=1.0)
-        raise UserError(done.fatal) if done.blame == "user" else _Stop(done.fatal)
+        raise UserError(finished.fatal) if finished.blame == "user" else RunStopped(finished.fatal)
 
-    def _poll(self, meter: Any, pools: Sequence[ServicePool], force: bool = False) -> None:
-        """Hear the workers and the services, and show how things stand; at most every half second."""
+    def _poll(self, coordinator: Any, pools: Sequence[ServicePool], force: bool = False) -> None:
+        """Take in reports of the workers and the services, and show progress; at most every half second."""
         now = time.monotonic()
         self._interrupt.check()
         if now < self._next_poll and not force:
@@ -227,77 +192,70 @@ class _Run:
         self._next_poll = now + POLL_SECONDS
         for pool in pools:
             pool.check()
-        news = _news(meter)
-        fatal = self._hear(news)
+        updates = _updates(coordinator)
+        fatal = self._take_updates(updates)
         if fatal:
             self._give_up(fatal, pools)
-        self._board.tick(now)
-        self._shown.show(self._board.figures(now), self._what_starts(news, pools) or self._status)
+        waiting = [pool.name for pool in pools if pool.waiting]
+        self._record.show(starting=[*waiting, *(stage for stage, ready in updates.ready.items() if not ready)])
 
-    def _what_starts(self, news: News, pools: Sequence[ServicePool]) -> str:
-        waiting = [pool.name for pool in pools if pool.waiting] + [s for s, n in news.ready.items() if not n]
-        return f"starting {', '.join(waiting)}" if waiting else ""
-
-    def _check_complete(self, stages: Sequence[StageSpec]) -> None:
-        for stage in stages:
-            missing = self._board.missing(stage.name, stage.shards)
-            if missing:
-                raise _Stop(f"stage {stage.name}: {len(missing)} shards never came back, shard {missing[0]} first")
-
-    def _end_group(self, flow: Flow, pools: Sequence[ServicePool], meter: Any) -> None:
-        """Stop handing out, hear what was done meanwhile, end the workers and the services."""
+    def _end_group(self, stream: ShardStream, pools: Sequence[ServicePool], coordinator: Any) -> None:
+        """Stop handing out shards, record those finished meanwhile, end the workers and the services."""
         import ray
 
         with contextlib.suppress(ray.exceptions.RayError, MachineError):
-            if not flow.ended:
-                ray.get(meter.stop.remote(), timeout=10)
-                for done in _news(meter).done:
-                    if done.fatal is None:
-                        self._finish(done)
-        flow.stop()
+            if not stream.ended:
+                ray.get(coordinator.stop.remote(), timeout=RAY_STOP_SECONDS.seconds)
+                for finished in _updates(coordinator).finished:
+                    if finished.fatal is None:
+                        self._record.finish(finished)
+        stream.stop()
         for pool in pools:
             pool.stop()
-        ray.kill(meter)
+        ray.kill(coordinator)
 
 
-def _start_meter(stages: Sequence[StageSpec]) -> Any:
+def _start_coordinator(stages: Sequence[StageSpec]) -> Any:
     import ray
 
-    actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=3, max_concurrency=10_000)(Meter)
+    actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=COORDINATOR_RETRIES.count, max_concurrency=10_000)(
+        RunCoordinator
+    )
     return actor.remote([s.name for s in stages], {s.name: s.deaths for s in stages})
 
 
-def _news(meter: Any) -> News:
+def _updates(coordinator: Any) -> WorkerUpdates:
     import ray
 
     try:
-        return ray.get(meter.news.remote(), timeout=START_SECONDS)  # the first call waits for its process too
+        # The first call also waits for the coordinator's process to start.
+        return ray.get(coordinator.take_updates.remote(), timeout=RAY_START_SECONDS.seconds)
     except ray.exceptions.RayError as error:
         raise MachineError(f"Ray does not answer any more: {one_line(error, keep='last', named=True)}") from None
 
 
-class _Interrupt:
-    """Ctrl-C as a flag: the first one ends the run at its next turn, and none breaks into the clean-up."""
+class _InterruptFlag:
+    """Ctrl-C as a flag: the first one ends the run at the next poll, and later ones do not break into the clean-up."""
 
     def __init__(self) -> None:
-        self._asked = False
+        self._is_set = False
 
     def check(self) -> None:
-        """Raise `KeyboardInterrupt` where Ctrl-C was pressed."""
-        if self._asked:
+        """Raise `KeyboardInterrupt` if Ctrl-C was pressed."""
+        if self._is_set:
             raise KeyboardInterrupt
 
     @contextlib.contextmanager
     def caught(self) -> Iterator[None]:
-        """Catch SIGINT, where this is the thread that gets it."""
+        """Catch SIGINT inside the block, if this is the main thread."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = signal.signal(signal.SIGINT, self._ask)
+        before = signal.signal(signal.SIGINT, self._set)
         try:
             yield
         finally:
             signal.signal(signal.SIGINT, before)
 
-    def _ask(self, *_: object) -> None:
-        self._asked = True
+    def _set(self, *_: object) -> None:
+        self._is_set = True

@@ -17,7 +17,7 @@ from curation.cli import _parser
 from curation.plan import make_plan
 from curation.run_request import Job
 from runtime.errors import UserError
-from runtime.ray_runner.runner import RunReport
+from runtime.ray_runner.run_record import RunReport
 from shards.artifact import FOOTER_KEY
 from shards.reader import read_artifact, read_table
 from shards.storage.dir_lock import LOCK, Lock, Owner

@@ -3,7 +3,7 @@
 import pytest
 
 from runtime.errors import UserError
-from runtime.ray_runner.placement import Node, place
+from runtime.ray_runner.placement import MachineNode, place
 from runtime.ray_runner.stage import PoolSettings, ServiceSpec, StageSpec
 
 
@@ -16,7 +16,7 @@ def service(name, **pool):
 
 
 def test_stages_stream_when_all_minimums_fit():
-    placement = place([stage("media", cpus=2), stage("rewrite", cpus=2)], [], [Node(cpus=4)])
+    placement = place([stage("media", cpus=2), stage("rewrite", cpus=2)], [], [MachineNode(cpus=4)])
     assert placement.streams
     assert [g.stages for g in placement.groups] == [("media", "rewrite")]
     assert "4 of 4 logical CPUs" in placement.why
@@ -25,58 +25,60 @@ def test_stages_stream_when_all_minimums_fit():
 def test_stages_take_turns_when_together_they_are_too_large():
     stages = [stage("media", ("asr",), cpus=1), stage("rewrite", ("llm",), cpus=0.5)]
     services = [service("asr", cpus=1), service("llm", cpus=1.5)]
-    placement = place(stages, services, [Node(cpus=2)])
+    placement = place(stages, services, [MachineNode(cpus=2)])
     assert not placement.streams
     assert [(g.stages, g.services) for g in placement.groups] == [(("media",), ("asr",)), (("rewrite",), ("llm",))]
     assert "4 of 2 logical CPUs" in placement.why
 
 
 def test_stages_take_turns_when_asked_though_all_would_fit():
-    placement = place([stage("media"), stage("rewrite")], [], [Node(cpus=8)], in_turn=True)
+    placement = place([stage("media"), stage("rewrite")], [], [MachineNode(cpus=8)], in_turn=True)
     assert not placement.streams
     assert "as asked" in placement.why
 
 
 def test_taking_turns_can_be_forbidden():
     with pytest.raises(UserError, match=r"all stages together needs 4 logical CPUs, there are 2"):
-        place([stage("media", cpus=2), stage("rewrite", cpus=2)], [], [Node(cpus=2)], in_turn=False)
+        place([stage("media", cpus=2), stage("rewrite", cpus=2)], [], [MachineNode(cpus=2)], in_turn=False)
 
 
 def test_a_stage_that_does_not_fit_alone_is_refused_with_its_largest_pool():
     with pytest.raises(UserError, match=r"resources\.llm\.gpus=2 .*stage 'rewrite'.* needs 2 GPUs, there are 1"):
-        place([stage("rewrite", ("llm",))], [service("llm", gpus=2)], [Node(cpus=8, gpus=1)])
+        place([stage("rewrite", ("llm",))], [service("llm", gpus=2)], [MachineNode(cpus=8, gpus=1)])
 
 
 def test_memory_counts_where_the_node_tells_it():
     with pytest.raises(UserError, match=r"resources\.media\.memory_gb=32"):
-        place([stage("media", memory_gb=32)], [], [Node(cpus=8, memory_gb=16)])
-    assert place([stage("media", memory_gb=32)], [], [Node(cpus=8)]).streams
+        place([stage("media", memory_gb=32)], [], [MachineNode(cpus=8, memory_gb=16)])
+    assert place([stage("media", memory_gb=32)], [], [MachineNode(cpus=8)]).streams
 
 
 def test_a_worker_is_not_split_over_nodes():
     with pytest.raises(UserError, match=r"resources\.llm: .* no node has room"):
-        place([stage("rewrite", ("llm",))], [service("llm", gpus=2)], [Node(8, gpus=1), Node(8, gpus=1)])
+        place([stage("rewrite", ("llm",))], [service("llm", gpus=2)], [MachineNode(8, gpus=1), MachineNode(8, gpus=1)])
 
 
 def test_shares_of_a_gpu_are_not_put_together_from_two():
     services = [service("a", gpus=0.6), service("b", gpus=0.6), service("c", gpus=0.6)]
     one = [stage("media", ("a", "b", "c"), cpus=0)]
     with pytest.raises(UserError):
-        place(one, services, [Node(8, gpus=2)])
-    assert place(one, services, [Node(8, gpus=3)]).streams
+        place(one, services, [MachineNode(8, gpus=2)])
+    assert place(one, services, [MachineNode(8, gpus=3)]).streams
 
 
 def test_services_nobody_names_are_left_out():
-    placement = place([stage("media", ("asr",))], [service("asr"), service("llm", gpus=8)], [Node(cpus=2)])
+    placement = place([stage("media", ("asr",))], [service("asr"), service("llm", gpus=8)], [MachineNode(cpus=2)])
     assert placement.groups[0].services == ("asr",)
 
 
 def test_services_grow_into_the_room_that_is_left_but_not_past_their_maximum():
     services = [service("llm", gpus=1, min=1, max=8), service("asr", gpus=1, min=1, max=2)]
-    placement = place([stage("rewrite", ("llm", "asr"), cpus=1)], services, [Node(64, gpus=4), Node(64, gpus=4)])
+    placement = place(
+        [stage("rewrite", ("llm", "asr"), cpus=1)], services, [MachineNode(64, gpus=4), MachineNode(64, gpus=4)]
+    )
     assert placement.groups[0].workers == {"llm": 6, "asr": 2}
 
 
 def test_a_pool_shared_by_two_stages_is_counted_once():
     stages = [stage("caption", ("vlm",), cpus=1), stage("rewrite", ("vlm",), cpus=1)]
-    assert place(stages, [service("vlm", cpus=2)], [Node(cpus=4)]).streams
+    assert place(stages, [service("vlm", cpus=2)], [MachineNode(cpus=4)]).streams

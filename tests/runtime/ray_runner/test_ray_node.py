@@ -3,9 +3,11 @@
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 
 import pytest
 
+from runtime.failures import RAY_START_SECONDS
 from runtime.ray_runner.ray_node import _node_once_it_is_there, small_and_patient
 
 
@@ -45,7 +47,7 @@ def test_a_node_that_has_ended_is_given_up_at_once(raylet):
 
 
 def test_a_node_that_never_comes_up_is_given_up_when_time_is_up(raylet, monkeypatch):
-    monkeypatch.setattr("runtime.ray_runner.ray_node.START_SECONDS", 0.3)
+    monkeypatch.setattr("runtime.ray_runner.ray_node.RAY_START_SECONDS", replace(RAY_START_SECONDS, default=0.3))
     before = time.monotonic()
     with pytest.raises(RuntimeError, match="no node info"):
         _node_once_it_is_there(not_yet(10**9))

@@ -20,9 +20,9 @@ from runtime.errors import MachineError, UserError
 from runtime.ray_runner.cluster import ClusterSettings, connected
 from runtime.ray_runner.runner import run_stages
 from runtime.ray_runner.services import ServiceHost
-from runtime.ray_runner.stage_worker import failed
+from runtime.ray_runner.stage_worker import failed_shard
 
-TESTS = Path(__file__).parent.parent
+TESTS = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.ray
 
 
@@ -157,11 +157,13 @@ def test_an_exception_nobody_expected_is_fatal_and_its_traceback_is_logged(run, 
 
 
 def test_what_a_worker_raises_is_told_by_whose_fault_it_is():
-    assert failed("media", 3, MachineError("no space on /data")).fatal == "stage media, shard 3: no space on /data"
-    full = failed("media", 3, OSError(errno.ENOSPC, "No space left on device"))
+    assert (
+        failed_shard("media", 3, MachineError("no space on /data")).fatal == "stage media, shard 3: no space on /data"
+    )
+    full = failed_shard("media", 3, OSError(errno.ENOSPC, "No space left on device"))
     assert full.fatal is not None and "shard 3: this machine can't go on (OSError" in full.fatal
-    assert failed("media", 3, SystemExit(3)).fatal == "stage media, shard 3: unexpected (SystemExit: 3)"
-    users = failed("media", 3, UserError("cookies='x': no such file"))
+    assert failed_shard("media", 3, SystemExit(3)).fatal == "stage media, shard 3: unexpected (SystemExit: 3)"
+    users = failed_shard("media", 3, UserError("cookies='x': no such file"))
     assert (users.fatal, users.blame) == ("cookies='x': no such file", "user")
 
 

@@ -1,0 +1,125 @@
+"""The record of a run, the same with Ray and without: results counted once, progress shown, the report at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runtime.ray_runner.coordinator import FinishedShard, Heartbeat
+from runtime.ray_runner.progress import ProgressTracker, outline_pools
+from runtime.ray_runner.progress_view import RunDisplay
+from runtime.ray_runner.stage import ServiceSpec, ShardResult, StageSpec
+
+OnResult = Callable[[str, int, ShardResult], None]
+"""Called with a stage's name, a shard (`WHOLE_TABLE` for a table stage) and its result."""
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """The outcome of a run."""
+
+    done: Mapping[str, int] = field(default_factory=dict)
+    """Shards that left each stage; 1 for a table stage that wrote its table."""
+    counts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Figures of each stage, added up over its shards."""
+    elapsed: float = 0.0
+    """Wall seconds, start of Ray included."""
+    fatal: str | None = None
+    """The line that ended the run early: the machine is at fault."""
+    interrupted: bool = False
+    """True if Ctrl-C ended the run."""
+    streamed: bool = True
+    """True if all stages ran at once, False if they took turns."""
+    ray_logs: Path | None = None
+    """Folder with the logs of an in-process Ray, kept if the run ended with `fatal`."""
+
+
+class RunStopped(Exception):
+    """Ends a run with a fatal line."""
+
+
+class RunRecord:
+    """Progress, display and callback of one run.
+
+    Args:
+        stages: all stages that have work, in pipeline order.
+        services: the services that stages name; others are ignored.
+        shown: the display.
+        on_result: called once for each finished shard of each stage.
+        started: `time.monotonic` at the start of the run.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[StageSpec],
+        services: Sequence[ServiceSpec],
+        shown: RunDisplay,
+        on_result: OnResult | None,
+        started: float,
+    ) -> None:
+        self._stages = stages
+        self._shown = shown
+        self._on_result = on_result
+        self._started = started
+        self._tracker = ProgressTracker(outline_pools(stages, services), started)
+        self._layout = ""
+
+    def start(self, layout: str) -> None:
+        """Log the start; `layout` says in one line how the stages are laid out, and is shown below the figures."""
+        self._layout = layout
+        self._shown.write("start", why=layout, shards={stage.name: len(stage.shards) for stage in self._stages})
+
+    def begin(self, pools: Sequence[str]) -> None:
+        """Note that these stages and services are being started."""
+        self._tracker.begin(pools, time.monotonic())
+
+    def end(self, pools: Sequence[str]) -> None:
+        """Note that these stages and services have finished."""
+        self._tracker.end(pools, time.monotonic())
+
+    def finish(self, finished: FinishedShard) -> None:
+        """Count a result once, however often it is reported."""
+        if self._tracker.finish(finished, time.monotonic()) and self._on_result:
+            self._on_result(finished.stage, finished.shard, ShardResult(finished.counts))
+
+    def add_heartbeat(self, heartbeat: Heartbeat) -> None:
+        """Take in the state of a worker."""
+        self._tracker.add_heartbeat(heartbeat)
+
+    def show(self, starting: Collection[str]) -> None:
+        """Show the present figures; `starting` names the stages and services that are not ready yet."""
+        now = time.monotonic()
+        self._tracker.set_starting(starting, now)
+        self._tracker.tick(now)
+        self._shown.show(self._tracker.figures(now), self._layout)
+
+    def log_fatal(self, finished: FinishedShard) -> None:
+        """Log a fatal result with its traceback."""
+        self._shown.write(
+            "fatal", stage=finished.stage, shard=finished.shard, line=finished.fatal, trace=finished.trace
+        )
+
+    def check_complete(self, stages: Sequence[StageSpec]) -> None:
+        """Raise `RunStopped` if a shard of `stages` was lost."""
+        for stage in stages:
+            missing = self._tracker.missing(stage.name, stage.shards)
+            if missing:
+                raise RunStopped(f"stage {stage.name}: {len(missing)} shards were lost, shard {missing[0]} first")
+
+    def close(self, *, fatal: str | None, interrupted: bool, streamed: bool, ray_logs: Path | None = None) -> RunReport:
+        """Show and log the final figures, and return the report."""
+        now = time.monotonic()
+        self._tracker.tick(now)
+        status = fatal or ("stopped by Ctrl-C" if interrupted else "done")
+        self._shown.end(self._tracker.figures(now, whole_run=True), status)
+        return RunReport(
+            done=self._tracker.shards_done(),
+            counts=self._tracker.counts(),
+            elapsed=now - self._started,
+            fatal=fatal,
+            interrupted=interrupted,
+            streamed=streamed,
+            ray_logs=ray_logs,
+        )
