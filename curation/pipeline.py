@@ -25,7 +25,7 @@ from curation.filters.filter_registry import FilterSettings
 from curation.media.media_stage import MediaSettings, media_worker
 from curation.shard_table import ShardTable
 from curation.text.rewrite_stage import model_names, rewrite_worker
-from curation.text.rewriter import RewriteSettings
+from curation.text.rewrite_settings import RewriteSettings
 from curation.text.text_rows import TextLayer
 from runtime.attempts import DEATHS_ALLOWED
 from runtime.errors import UserError, nearest

@@ -1,1 +1,1 @@
-"""Evidence of a clip, and the verifier that decides which claims it supports."""
+"""Grounding: the evidence of a clip, the judges of claims, and the text that is made of supported claims."""

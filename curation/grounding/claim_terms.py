@@ -1,6 +1,6 @@
 """What a text says, as terms that can be compared: content words, numbers, names, each with its polarity.
 
-The verifier (`curation.grounding.verifier`) compares terms and nothing else. The rules are few and lean to one side: a term
+The word matcher (`curation.grounding.word_matcher`) compares terms only. The rules are few and lean to one side: a term
 that is read wrongly makes a true claim unsupported, never a false one supported. They are written by hand because
 what a verifier accepts must be short enough to be read; stemmers that fold more (Porter's) accept more.
 

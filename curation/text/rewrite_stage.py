@@ -16,7 +16,8 @@ from curation.captions.caption_rows import CaptionRow
 from curation.captions.caption_settings import CaptionSettings
 from curation.engines.engine_settings import EngineSettings
 from curation.shard_table import ShardTable
-from curation.text.rewriter import Rewriter, RewriteSettings
+from curation.text.rewrite_settings import RewriteSettings
+from curation.text.rewriter import Rewriter
 from curation.text.text_rows import MediaRow, ModelNames, TextLayer, TextRow, clip_texts, text_row
 from runtime.models.model_uri import ModelURI
 from runtime.ray_runner.stage import Service, ShardResult

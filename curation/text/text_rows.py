@@ -14,7 +14,7 @@ from curation.captions.frame_captions import FrameCaption, captions_between
 from curation.filters.clip_filter import ClipFacts
 from curation.filters.filter_registry import FilterSettings, reason_to_drop
 from curation.media.speech.transcript import Word, within
-from curation.text.rewriter import ClipTexts, Rewritten
+from curation.text.clip_texts import ClipTexts, RewrittenTexts
 from shards.keys import split_of
 from shards.schema import Level, RewriteStatus
 
@@ -137,7 +137,7 @@ def clip_texts(clips: Sequence[MediaRow], captions: Iterable[CaptionRow]) -> lis
     return [_clip_texts(clip, words.get(clip["root_key"], ()), frames.get(clip["root_key"], [])) for clip in clips]
 
 
-def text_row(clip: MediaRow, texts: ClipTexts, rewritten: Rewritten, layer: TextLayer) -> TextRow:
+def text_row(clip: MediaRow, texts: ClipTexts, rewritten: RewrittenTexts, layer: TextLayer) -> TextRow:
     """Return one row of a text layer (`shards.schema.TEXT`).
 
     Args:

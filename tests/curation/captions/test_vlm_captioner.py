@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from support.answering import Answering
 
 from curation.captions.caption_settings import CaptionSettings
-from curation.captions.frame_captions import FrameCaption, join_captions
 from curation.captions.vlm_captioner import VlmCaptioner, clean_caption
 from curation.engines.engine_interface import Answer, ImageRef
 from runtime.ray_runner.stage import LocalService
@@ -93,17 +92,6 @@ def test_captions_are_tidied(raw, clean):
 def test_a_caption_is_one_line_within_the_limit_or_none(text, limit):
     caption = clean_caption(text, limit)
     assert caption is None or (caption.strip() and len(caption) <= limit and len(caption.splitlines()) == 1)
-
-
-def test_joined_captions_are_in_time_order_without_repetitions():
-    frames = [
-        FrameCaption(3.0, "A dog."),
-        FrameCaption(1.0, "a cat"),
-        FrameCaption(2.0, "a dog"),
-        FrameCaption(4.0, "what?"),
-    ]
-    assert join_captions(frames) == "a cat. a dog. what?"
-    assert join_captions([]) is None
 
 
 def test_the_hash_of_a_vlm_covers_the_prompt_and_not_the_tagger():

@@ -30,8 +30,8 @@ from curation.engines.openai_endpoint import EndpointSettings
 from curation.filters.filter_registry import FilterSettings
 from curation.filters.word_count_filter import WordLimits
 from curation.shard_table import ShardTable
+from curation.text.rewrite_settings import RewriteSettings
 from curation.text.rewrite_stage import model_names, rewrite_hash, rewrite_worker
-from curation.text.rewriter import RewriteSettings
 from curation.text.text_rows import ClipColumns, ModelNames, TextLayer, TextRow
 from runtime.errors import MachineError
 from runtime.ray_runner.stage import LocalService, ShardResult

@@ -13,11 +13,15 @@ from support.answering import Answering, asks_for_claims, claims_json, labels_in
 
 from curation.captions.frame_captions import FrameCaption
 from curation.engines.engine_interface import Answer, Request
-from curation.grounding.verifier import GroundSettings
+from curation.grounding.judge_registry import GroundSettings
+from curation.grounding.second_opinion import agrees
 from curation.media.speech.transcript import Word
 from curation.prompts.wording import in_sentences
-from curation.text.model_answers import agrees, clean_summary, grounded_schema, parse_proposal
-from curation.text.rewriter import ClipTexts, Rewriter, RewriteSettings, Rewritten
+from curation.text.clip_texts import ClipTexts, RewrittenTexts
+from curation.text.grounded_rewrite import parse_proposal, proposal_schema
+from curation.text.rewrite_settings import RewriteSettings
+from curation.text.rewriter import Rewriter
+from curation.text.summaries import clean_summary
 from runtime.errors import MachineError, UserError
 from runtime.settings import build
 
@@ -33,7 +37,9 @@ def clip(
     return ClipTexts(key, level, subtitle, words, frames)
 
 
-def rewrite(model: Answering | None, clips, how: RewriteSettings = SETTINGS) -> tuple[list[Rewritten], Counter[str]]:
+def rewrite(
+    model: Answering | None, clips, how: RewriteSettings = SETTINGS
+) -> tuple[list[RewrittenTexts], Counter[str]]:
     return asyncio.run(Rewriter(model.service if model else None, how).rewrite(clips))
 
 
@@ -119,7 +125,7 @@ def test_grounded_text_is_asked_for_with_a_schema_that_bounds_it():
     model = Answering(plain)
     rewrite(model, [clip()])
     (request,) = filter(asks_for_claims, model.requests)
-    assert request.schema == grounded_schema(SETTINGS.max_claims, SETTINGS.claim_chars)
+    assert request.schema == proposal_schema(SETTINGS.max_claims, SETTINGS.claim_chars)
     assert labels_in(request) == ["F1", "W1"]
 
 
@@ -226,7 +232,7 @@ def test_malformed_claims_cost_only_themselves():
     ]
     proposal = parse_proposal(json.dumps({"abstain": "no", "claims": listed}), 5, 100)
     assert [(claim.text, claim.cited) for claim in proposal.claims] == [("Onions", ()), ("Onions", ("F1",))]
-    assert not proposal.abstain
+    assert not proposal.abstains
 
 
 def test_an_engine_that_obeys_a_subtitle_gets_nothing_kept():
@@ -259,7 +265,7 @@ def test_a_subtitle_reaches_the_model_as_one_line_of_data():
 
 def test_a_second_opinion_must_agree():
     def doubt(request: Request) -> str:
-        if "/opinion/" in request.key:
+        if request.key.startswith("opinion/"):
             return json.dumps({"supported": "onions" in request.user.split("<claim>")[1]})
         return claims_json(("A man chops onions", ["F1"]), ("A man", ["F1"])) if asks_for_claims(request) else "onions"
 

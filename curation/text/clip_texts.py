@@ -1,0 +1,34 @@
+"""The texts of a clip before and after the rewrite."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from curation.captions.frame_captions import FrameCaption
+from curation.grounding.grounded_text import GroundedText
+from curation.media.speech.transcript import Word
+from shards.schema import Level
+
+
+@dataclass(frozen=True)
+class ClipTexts:
+    """Speech and frame captions of one clip: the input of the rewrite."""
+
+    key: str
+    level: Level
+    subtitle: str = ""
+    words: tuple[Word, ...] = ()
+    frames: tuple[FrameCaption, ...] = ()
+    """Captions of its keyframes in time order."""
+    failed_frames: int = 0
+    """Number of its keyframes that the captioner failed on."""
+
+
+@dataclass(frozen=True)
+class RewrittenTexts:
+    """The output of the rewrite for one clip."""
+
+    caption: str | None
+    subtitle_summary: str | None
+    caption_summary: str | None
+    grounded: GroundedText

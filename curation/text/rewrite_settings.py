@@ -1,0 +1,78 @@
+"""Settings of the rewrite stage: its engine, prompts and limits, and the strictness of the judges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from curation.grounding.judge_registry import GroundSettings
+from curation.grounding.second_opinion import OPINION_FIELDS, OPINION_PROMPT, SECOND_OPINION
+from curation.prompts import prompt_templates
+from curation.prompts.prompt_templates import Prompt
+from runtime.settings import Runtime, Settings
+from shards.schema import LEVELS, Level
+
+
+class RewriteSettings(Settings):
+    """How speech and captions become summaries and grounded text."""
+
+    engine: Runtime[str | None] = None
+    """Language model, by its name under `engines`; null: no summaries, and the captions are the grounded text."""
+    summary_prompt: str = "summary"
+    """Prompt of both summaries: the name of a built-in prompt, or the path of your own file."""
+    summary_words: int = Field(default=25, ge=1)
+    """Most words of a summary; longer answers are trimmed."""
+    summary_tokens: int = Field(default=80, ge=1)
+    """Most tokens the model may spend on a summary."""
+    summary_coverage: float = Field(default=0.5, ge=0, le=1)
+    """Share of a summary's terms that its source must hold, and all of its numbers and names; 0: no check."""
+    summarize_levels: tuple[Level, ...] = LEVELS
+    """Levels whose texts are summarised; at the other levels the summary is the text itself."""
+    summarize_over_words: int = Field(default=0, ge=0)
+    """Texts of at most this many words are their own summary; 0: all are summarised, as in the paper."""
+    grounded: bool = True
+    """Ask for a grounded rewrite; false: the frame captions take its place (`fallback`)."""
+    grounded_prompt: str = "grounded_rewrite"
+    """Prompt of the grounded rewrite."""
+    grounded_tokens: int = Field(default=400, ge=1)
+    """Most tokens of the grounded rewrite; must have room for `max_claims` claims in JSON."""
+    max_claims: int = Field(default=5, ge=1)
+    """Most claims a clip."""
+    claim_chars: int = Field(default=160, ge=20)
+    """Most characters a claim."""
+    opinion_prompt: str = "second_opinion"
+    """Prompt of the second opinion."""
+    span_seconds: float = Field(default=5.0, gt=0)
+    """Words are shown and cited in spans of about this length."""
+    input_chars: int = Field(default=6000, ge=200)
+    """Most characters of data in a prompt; longer texts lose their middle."""
+    ground: GroundSettings = GroundSettings()
+    """How strict the judges of claims are."""
+
+    @model_validator(mode="after")
+    def _within_limit(self) -> RewriteSettings:
+        if self.summarize_over_words > self.summary_words:
+            raise ValueError(
+                f"summarize_over_words={self.summarize_over_words} is above summary_words={self.summary_words}: "
+                "texts between the two would be summaries that are too long"
+            )
+        return self
+
+    def prompts(self) -> dict[str, Prompt]:
+        """Return the prompts that these settings use, by purpose: ``summary``, ``grounded``, ``opinion``.
+
+        Raises:
+            UserError: a prompt can't be read, or uses a field that can't be filled in.
+        """
+        used = {"summary": prompt_templates.load(self.summary_prompt, ("text", "max_words"))}
+        if self.grounded:
+            used["grounded"] = prompt_templates.load(self.grounded_prompt, ("evidence", "max_claims"))
+        if self.grounded and SECOND_OPINION.is_on(self.ground):
+            used[OPINION_PROMPT] = prompt_templates.load(self.opinion_prompt, OPINION_FIELDS)
+        return used
+
+    def content(self) -> dict[str, Any]:
+        """Return `Settings.content` with the hashes of the prompts in place of their names."""
+        own = {name: value for name, value in super().content().items() if not name.endswith("_prompt")}
+        return own | {"prompts": {name: prompt.hash for name, prompt in self.prompts().items()}}

@@ -1,0 +1,96 @@
+"""Summaries of a clip's speech and of its frame captions: the requests, and the check of the answers.
+
+A summary is trimmed to its number of words, and dropped if it says what its source does not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from curation.captions.frame_captions import join_captions
+from curation.engines.engine_interface import Answer, Request
+from curation.grounding.word_matcher import supports
+from curation.prompts.prompt_templates import Prompt
+from curation.prompts.wording import middle_out, tidy, trim_words, unquoted
+from curation.text.clip_texts import ClipTexts
+from curation.text.rewrite_settings import RewriteSettings
+from shards.schema import Level
+
+_CHARS_PER_WORD: Final = 24  # bound on a summary's length in scripts that don't separate words
+_PREAMBLE: Final = re.compile(
+    r"(?:(?:sure|certainly|of course|okay|here(?:'s|’s| is| are))\b[^:\n]{0,160}:|(?:summary|answer)\s*:)\s*",
+    re.IGNORECASE,
+)
+
+
+class Summarizer:
+    """Asks for summaries and reads them."""
+
+    def __init__(self, prompt: Prompt, settings: RewriteSettings) -> None:
+        self._prompt = prompt
+        self._settings = settings
+
+    def requests(self, clip: ClipTexts, counts: Counter[str]) -> Iterator[Request]:
+        """Yield the requests for one clip; none for an empty text, or one that is its own summary."""
+        for name, text in _sources(clip).items():
+            if tidy(text) and self._needs_summary(text, clip.level):
+                yield self._request(f"{clip.key}/{name}", text, counts)
+
+    def subtitle_summary(self, clip: ClipTexts, answers: Mapping[str, Answer], counts: Counter[str]) -> str | None:
+        """Return the summary of the subtitle; see `_read`."""
+        return self._read(clip, "subtitle_summary", answers, counts)
+
+    def caption_summary(self, clip: ClipTexts, answers: Mapping[str, Answer], counts: Counter[str]) -> str | None:
+        """Return the summary of the frame captions; see `_read`."""
+        return self._read(clip, "caption_summary", answers, counts)
+
+    def _needs_summary(self, text: str, level: Level) -> bool:
+        settings = self._settings
+        return level in settings.summarize_levels and len(text.split()) > settings.summarize_over_words
+
+    def _request(self, key: str, text: str, counts: Counter[str]) -> Request:
+        settings = self._settings
+        shown = middle_out(text, settings.input_chars)
+        counts["inputs_truncated"] += shown != text
+        system, user = self._prompt.render(text=shown, max_words=settings.summary_words)
+        return Request(key, system, user, max_tokens=settings.summary_tokens)
+
+    def _read(self, clip: ClipTexts, name: str, answers: Mapping[str, Answer], counts: Counter[str]) -> str | None:
+        """Return the summary to store: the text itself if none was requested, None without a usable answer."""
+        text = _sources(clip)[name]
+        if not tidy(text):
+            return None
+        if not self._needs_summary(text, clip.level):
+            return text
+        answer = answers.get(f"{clip.key}/{name}")
+        return None if answer is None else self._check(text, answer, counts)
+
+    def _check(self, text: str, answer: Answer, counts: Counter[str]) -> str | None:
+        """Return the trimmed summary of `text`, or None if the answer is unusable or says what `text` does not."""
+        settings = self._settings
+        summary = clean_summary(answer.text) if answer.error in (None, "length") else ""
+        trimmed = tidy(trim_words(summary, settings.summary_words), _CHARS_PER_WORD * settings.summary_words)
+        if not trimmed:
+            counts["failed:summary"] += 1
+            return None
+        counts["summaries_trimmed"] += trimmed != summary
+        if settings.summary_coverage and not supports([text], trimmed, settings.summary_coverage):
+            counts["summaries_unsupported"] += 1
+            return None
+        return trimmed
+
+
+def clean_summary(text: str) -> str:
+    """Return the first line of a model's answer without ``Sure! Here is …:`` and quotation marks."""
+    rest = text.strip()
+    while match := _PREAMBLE.match(rest):
+        rest = rest[match.end() :]
+    return unquoted(tidy(next((line for line in rest.splitlines() if line.strip()), "")))
+
+
+def _sources(clip: ClipTexts) -> dict[str, str]:
+    """Return the text that each summary condenses, by the name of the summary."""
+    return {"subtitle_summary": clip.subtitle, "caption_summary": join_captions(clip.frames) or ""}

@@ -1,0 +1,48 @@
+"""Evidence: how frame captions and words are numbered, and what is dropped when a prompt is too long."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.judging import EVIDENCE, FRAMES, WORDS
+
+from curation.captions.frame_captions import FrameCaption
+from curation.grounding.evidence import fit_evidence, gather_evidence
+from curation.media.speech.transcript import Word
+
+
+def test_evidence_is_named_by_seconds_of_the_video_and_labelled_in_time_order() -> None:
+    evidence = gather_evidence(reversed(FRAMES), WORDS)
+    assert [(item.id, item.label) for item in evidence if item.kind == "frame"] == [
+        ("frame@2.0", "F1"),
+        ("frame@12.0", "F2"),
+        ("frame@22.5", "F3"),
+    ]
+    assert [(item.id, item.label) for item in evidence if item.kind == "words"] == [
+        ("words@3.2-8.0", "W1"),
+        ("words@8.2-10.0", "W2"),
+    ]
+
+
+def test_spans_of_words_hold_every_word_once_in_order() -> None:
+    evidence = gather_evidence((), WORDS, span_seconds=2.0)
+    assert " ".join(item.text for item in evidence).split() == [word.text for word in WORDS]
+
+
+def test_frames_without_a_caption_are_no_evidence() -> None:
+    assert gather_evidence([FrameCaption(1.0, "  ")], ()) == ()
+
+
+def test_evidence_that_does_not_fit_loses_words_before_captions() -> None:
+    small = fit_evidence(EVIDENCE, 200)
+    assert sum(len(item.line) + 1 for item in small) <= 200
+    assert {item.kind for item in small} == {"frame"}
+    assert fit_evidence(EVIDENCE, 10_000) == EVIDENCE
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 1e5), st.text(max_size=20))), st.lists(st.floats(0, 1e4), max_size=20))
+def test_ids_and_labels_are_unique_whatever_the_times(frames: list[tuple[float, str]], starts: list[float]) -> None:
+    words = tuple(Word(start, start + 0.01, "word") for start in sorted(starts))
+    evidence = gather_evidence([FrameCaption(time, text) for time, text in frames], words)
+    assert len({item.id for item in evidence}) == len({item.label for item in evidence}) == len(evidence)
