@@ -406,17 +406,18 @@ TOKENS = unit(STUDENT)
 
 
 def hinge(h, own, other, mask=None, weight=WEIGHT, **more):
-    return losses.token_hinge(h, own, other, valid() if mask is None else mask, weight, margin=0.5, **more)
+    anchors = losses.TextAnchors(h, valid() if mask is None else mask, weight)
+    return losses.token_hinge(anchors, own, other, margin=0.5, **more)
 
 
 def hinge_in_batch(h, clips, mask=None, weight=WEIGHT, allowed=ALLOWED, **more):
-    mask = valid() if mask is None else mask
-    return losses.token_hinge_in_batch(h, clips, POSITIVES, mask, allowed, weight, margin=0.5, **more)
+    anchors = losses.TextAnchors(h, valid() if mask is None else mask, weight)
+    return losses.token_hinge_in_batch(anchors, losses.ClipCandidates(clips, POSITIVES, allowed), margin=0.5, **more)
 
 
 def info_nce(h, clips, mask=None, weight=WEIGHT, allowed=ALLOWED, **more):
-    mask = valid() if mask is None else mask
-    return losses.token_info_nce(h, clips, POSITIVES, mask, allowed, weight, temperature=0.2, **more)
+    anchors = losses.TextAnchors(h, valid() if mask is None else mask, weight)
+    return losses.token_info_nce(anchors, losses.ClipCandidates(clips, POSITIVES, allowed), temperature=0.2, **more)
 
 
 def test_the_hinge_is_over_valid_tokens_of_rows_with_weight() -> None:
@@ -474,16 +475,6 @@ def test_a_row_with_no_negative_adds_nothing(loss) -> None:
     value, gradient = with_gradient(lambda h: loss(h, CLIPS, allowed=torch.zeros_like(ALLOWED)), TOKENS)
     torch.testing.assert_close(value.item(), 0.0)
     assert not gradient.any()
-
-
-def test_sentence_forms_are_those_of_one_token_a_row() -> None:
-    text, one = TOKENS[:, 0], torch.ones(B, 1, dtype=torch.bool)
-    torch.testing.assert_close(
-        losses.sentence_hinge(text, CLIPS[:3], CLIPS[3:], WEIGHT, 0.5), hinge(text[:, None], CLIPS[:3], CLIPS[3:], one)
-    )
-    torch.testing.assert_close(
-        losses.sentence_info_nce(text, CLIPS, POSITIVES, ALLOWED, WEIGHT, 0.2), info_nce(text[:, None], CLIPS, one)
-    )
 
 
 def test_a_batch_without_any_weight_has_a_zero_loss() -> None:

@@ -2,8 +2,8 @@
 
 In the paper each clip has a single negative: the batch is cut into halves, and row k of the first half and row k of the
 second are each other's negatives. Here only rows with text and features are paired. If that pairs clips of one video
-(with few videos the same ones return often), the second half is shifted until the fewest pairs are affected. With an odd
-number of rows the last one has no partner and is left out. Each epoch has a new order, and so new pairs.
+(with few videos the same ones return often), the second half is shifted until the fewest pairs are affected. With an
+odd number of rows the last one has no partner and is left out. Each epoch has a new order, and so new pairs.
 
 Shapes: B rows of a part, N rows of the global batch, U usable rows of it, L tokens, H width.
 """

@@ -1,4 +1,4 @@
-"""Contrastive representation distillation: tell the teacher's vector of the same token from a queue of others.
+"""Contrastive representation distillation: contrast the teacher's vector of a token with a queue of other tokens'.
 
 With student and teacher vectors s and t of length 1, M vectors in the queue of which N are negatives (Tian et al. 2020,
 equation 19; VidLanKD, section 3.3; the normaliser as in their code)::
@@ -6,11 +6,11 @@ equation 19; VidLanKD, section 3.3; the normaliser as in their code)::
     h(s, t) = e / (e + N/M),    e = exp(s.t / temperature) / Z
     loss of a token = -log h(s, its t) - sum over negatives of log(1 - h(s, t))
 
-Z, M times the mean of exp(s.t / temperature) over the first batch, is what makes it learn: without it, where few of
-many vectors are negatives, e is far above N/M for every pair, and the positive's gradient vanishes.
+Z is M times the mean of exp(s.t / temperature) over the first batch. The loss does not learn without it: if few of many
+vectors are negatives, e is far above N/M for every pair, and the gradient of the positive vanishes.
 
-With x = s.t / temperature - log(Z N/M) both logarithms are softplus, of -x and of x, and their derivatives sigmoids.
-The gradient is therefore taken along in the forward pass, chunk by chunk: nothing of size [positions, M] is kept.
+With x = s.t / temperature - log(Z N/M) the two terms are softplus(-x) and softplus(x); their derivatives are sigmoids.
+The forward pass therefore computes the gradient as well, chunk by chunk: nothing of size [positions, M] is stored.
 
 Shapes: B rows, L tokens, H width, P valid positions, M vectors of the queue, c positions of a chunk.
 """
@@ -25,12 +25,19 @@ import torch.nn.functional as F
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from training.models.vidlankd.losses.reduction import Reduction, exactly, fine, reduced, unit
+from training.models.vidlankd.losses.loss_arithmetic import (
+    Reduction,
+    at_least_float32,
+    normalize,
+    reduce,
+    without_autocast,
+)
 
 _LARGEST_EXPONENT = 80.0
-"""e to this power is still a float32."""
+"""Largest exponent of e that is finite in float32, with a margin."""
 _CACHED = 2**18
-"""Numbers that a processor passes over several times without going to memory; a GPU would only launch more kernels."""
+"""Numbers that fit a CPU's cache while several passes go over them; on a GPU smaller pieces only add kernel
+launches."""
 
 
 def crd(
@@ -44,29 +51,29 @@ def crd(
     chunk: int = 512,
     reduction: Reduction = "mean",
 ) -> torch.Tensor:
-    """Each valid token's vector against the teacher's of that token and against the queue; scalar.
+    """Contrast each valid token's vector with the teacher's vector of that token against the queue; scalar.
 
     Args:
-        student_BLH: the student's vectors, after its head, as wide as the teacher; gets the gradient. Vectors are
+        student_BLH: the student's vectors, after its head, as wide as the teacher's; receives the gradient. Vectors are
             normalised here.
-        teacher_BLH: the teacher's: the positives.
+        teacher_BLH: the teacher's vectors, the positives.
         valid_BL: bool, false on padding.
         queue_MH: the teacher's vectors of other tokens, of length 1; at least one.
         normaliser: Z, a positive scalar (`crd_normaliser`).
-        temperature: what cosines are divided by.
-        negatives: int64 [N], rows of the queue that serve as negatives; all of them without it.
+        temperature: divides the cosines.
+        negatives: int64 [N], rows of the queue that serve as negatives; None: all rows.
         chunk: positions compared at once; chunk * N floats in memory.
         reduction: over valid positions.
     """
     dtype = _product_type(student_BLH)
-    with exactly(student_BLH.device):
-        student_PH, teacher_PH = unit(student_BLH[valid_BL]), unit(teacher_BLH.detach()[valid_BL])
+    with without_autocast(student_BLH.device):
+        student_PH, teacher_PH = normalize(student_BLH[valid_BL]), normalize(teacher_BLH.detach()[valid_BL])
         others_NH = queue_MH if negatives is None else queue_MH[negatives]
-        shift = fine(normaliser.detach()).log() + math.log(len(others_NH) / len(queue_MH))
+        shift = at_least_float32(normaliser.detach()).log() + math.log(len(others_NH) / len(queue_MH))
         own_P = (student_PH * teacher_PH).sum(1) / temperature - shift
-        apart = _Negatives.apply(student_PH, others_NH, shift, temperature, chunk, dtype)
-        total = F.softplus(-own_P).sum() + cast(torch.Tensor, apart)
-    return reduced(total, len(student_PH), reduction)
+        against_queue = _Negatives.apply(student_PH, others_NH, shift, temperature, chunk, dtype)
+        total = F.softplus(-own_P).sum() + cast(torch.Tensor, against_queue)
+    return reduce(total, len(student_PH), reduction)
 
 
 @torch.no_grad()
@@ -78,13 +85,17 @@ def crd_normaliser(
     temperature: float = 0.07,
     chunk: int = 512,
 ) -> torch.Tensor:
-    """Z of one batch, to be kept for the whole training: M times the mean of exp(s.t / temperature).
+    """Compute Z of one batch, which is kept for the whole training: M times the mean of exp(s.t / temperature).
 
-    The mean goes over each token's own pair and its M pairs with the queue, as in the code of Tian et al. Ranks that
-    train together average theirs. Scalar, float32; arguments as `crd`'s.
+    The mean is over each token's own pair and its M pairs with the queue, as in the code of Tian et al. Ranks that
+    train together average their values. Scalar, float32; for the arguments see `crd`.
     """
-    with exactly(student_BLH.device):
-        student_PH, teacher_PH, queue_MH = unit(student_BLH[valid_BL]), unit(teacher_BLH[valid_BL]), fine(queue_MH)
+    with without_autocast(student_BLH.device):
+        student_PH, teacher_PH, queue_MH = (
+            normalize(student_BLH[valid_BL]),
+            normalize(teacher_BLH[valid_BL]),
+            at_least_float32(queue_MH),
+        )
         total = ((student_PH * teacher_PH).sum(1) / temperature).double().exp().sum()
         for student_cH in student_PH.split(chunk):
             total += (student_cH @ queue_MH.T.to(student_cH)).div_(temperature).exp_().sum(dtype=torch.float64)
@@ -92,21 +103,21 @@ def crd_normaliser(
 
 
 class TokenQueue(nn.Module):
-    """The last so many teacher's vectors, the negatives of `crd`; part of the state of a training.
+    """Queue of the teacher's most recent vectors, the negatives of `crd`; part of the training state.
 
-    It starts empty. Until it is `full` no loss is taken of it: its rows would change their number, and with it Z. It is
-    filled with all valid token vectors of the first batches (`push`, which overwrites the oldest), and from then on
-    takes few of each batch: after the optimizer's step, so that no token meets itself as a negative.
+    It starts empty. No loss uses it until it is `full`, because the number of rows and with it Z would change. All
+    valid token vectors of the first batches fill it (`push` overwrites the oldest); after that, each batch adds a few
+    once the optimizer has stepped, so that no token is its own negative.
     """
 
     vectors_MH: torch.Tensor
-    """Of length 1; zeros where nothing was put yet."""
+    """Vectors of length 1; zeros in rows that are not filled yet."""
     cursor: torch.Tensor
-    """int64 scalar: where the next vector goes."""
+    """int64 scalar: row of the next vector."""
     filled: torch.Tensor
-    """int64 scalar: how many were put, at most M."""
+    """int64 scalar: number of rows filled, at most M."""
     normaliser: torch.Tensor
-    """float32 scalar: Z; 0 until it is known."""
+    """float32 scalar: Z; 0 until it is computed."""
 
     def __init__(self, length: int, width: int, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
@@ -120,21 +131,21 @@ class TokenQueue(nn.Module):
 
     @property
     def full(self) -> bool:
-        """Whether every row holds a vector; it stays so."""
+        """Return True once every row holds a vector."""
         return int(self.filled) == len(self)
 
     @torch.no_grad()
     def push(self, vectors_BH: torch.Tensor) -> None:
-        """Put vectors in place of the oldest, normalised; of more than the queue's length the last."""
-        vectors_BH = unit(vectors_BH[-len(self) :]).to(self.vectors_MH)
-        places_B = (self.cursor + torch.arange(len(vectors_BH), device=self.cursor.device)) % len(self)
-        self.vectors_MH[places_B] = vectors_BH
+        """Overwrite the oldest rows with normalised vectors; of more vectors than rows, keep the last."""
+        vectors_BH = normalize(vectors_BH[-len(self) :]).to(self.vectors_MH)
+        rows_B = (self.cursor + torch.arange(len(vectors_BH), device=self.cursor.device)) % len(self)
+        self.vectors_MH[rows_B] = vectors_BH
         self.cursor.copy_((self.cursor + len(vectors_BH)) % len(self))
         self.filled.copy_((self.filled + len(vectors_BH)).clamp(max=len(self)))
 
 
 class _Negatives(torch.autograd.Function):
-    """Sum over positions and negatives of softplus(s.t / temperature - shift)."""
+    """The sum of softplus(s.t / temperature - shift) over positions and negatives."""
 
     @staticmethod
     def forward(
@@ -151,7 +162,9 @@ class _Negatives(torch.autograd.Function):
         rows = chunk if student_PH.is_cuda else max(1, _CACHED // len(others_NH))
         total = student_PH.new_zeros((), dtype=torch.float64)
         grad_PH = torch.empty_like(student_PH)
-        whole_cN = student_PH.new_empty((min(chunk, len(student_PH)), len(others_NH)))  # one block, written over
+        whole_cN = student_PH.new_empty(
+            (min(chunk, len(student_PH)), len(others_NH))
+        )  # one buffer, reused by every chunk
         for first in range(0, len(student_PH), chunk):
             student_cH = student_PH[first : first + chunk]
             x_cN = whole_cN[: len(student_cH)]
@@ -172,12 +185,12 @@ class _Negatives(torch.autograd.Function):
 
 
 def softplus_to_sigmoid_(x_cN: torch.Tensor, folds: int) -> torch.Tensor:
-    """Sum of softplus(x), in float64; `x_cN` becomes sigmoid(x).
+    """Return the sum of softplus(x) in float64, and overwrite `x_cN` with sigmoid(x).
 
-    Both come from one exponential u = exp(x), and most logarithms are saved: log(1+a) + log(1+b) = log(1 + a+b+ab), so
-    pairs are folded `folds` times before a logarithm is taken. No digits are lost in that, and nothing overflows
-    while 2^folds * x stays small enough (`_folds`). With `folds` negative x is too large for exp, and PyTorch's own
-    functions serve.
+    Both are computed from one exponential u = exp(x). Most logarithms are avoided: log(1+a) + log(1+b) = log(1 +
+    a+b+ab), so pairs are folded `folds` times before the logarithm. This loses no digits, and nothing overflows while
+    2^folds * x is small enough (`_folds`). If `folds` is negative, x is too large for exp and PyTorch's own functions
+    are used.
     """
     if folds < 0:
         total = F.softplus(x_cN).sum(dtype=torch.float64)
@@ -194,7 +207,7 @@ def softplus_to_sigmoid_(x_cN: torch.Tensor, folds: int) -> torch.Tensor:
 
 
 def _folds(largest: float, columns: int) -> int:
-    """How often the columns may be halved while the product of what is folded stays finite; -1: not even once."""
+    """Return how often columns can be halved while folded products stay finite; -1 if exp itself may overflow."""
     if largest > _LARGEST_EXPONENT:
         return -1
     folds = 0
@@ -206,13 +219,13 @@ def _folds(largest: float, columns: int) -> int:
 
 
 def _product_type(x: torch.Tensor) -> torch.dtype:
-    """The type matrices are multiplied in: autocast's where it is on, else float32 or finer."""
+    """Return the type for matrix products: autocast's if it is on, otherwise float32 or finer."""
     kind = x.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else fine(x[:0]).dtype
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else at_least_float32(x[:0]).dtype
 
 
 def _multiply(left: torch.Tensor, right: torch.Tensor, out: torch.Tensor) -> None:
-    """`left @ right` in `right`'s type, into `out`."""
+    """Write `left @ right`, computed in `right`'s type, into `out`."""
     if out.dtype == right.dtype:
         torch.mm(left, right, out=out)
     else:
