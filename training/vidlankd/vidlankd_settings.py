@@ -114,8 +114,8 @@ class TeacherLossSettings(Settings):
     mlm: float = Field(default=1.0, ge=0)
     """Weight of masked language modelling."""
     kind: Literal["hinge", "all_hinge", "info_nce"] = "hinge"
-    """Form of the contrastive loss: `hinge` uses one negative clip; `all_hinge`, a hinge against every other clip of the
-    global batch; `info_nce`, cross entropy among all of them."""
+    """Form of the contrastive loss: `hinge` uses one negative clip; `all_hinge`, a hinge against every other clip of
+    the global batch; `info_nce`, cross entropy among all of them."""
     level: Literal["token", "sentence"] = "token"
     """Vectors compared with a clip: each token's (`token`), or their mean (`sentence`)."""
     margin: float = Field(default=1.0, gt=0)
