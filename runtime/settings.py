@@ -96,8 +96,8 @@ def _along(model: type[BaseModel], location: Sequence[int | str]) -> tuple[list[
     known: Iterable[str] = ()
     here: Any = model
     for part in location:
-        here = _bare(here)
-        members = [member for member in map(_bare, get_args(here)) if _is_model(member)]
+        here = unwrapped(here)
+        members = [member for member in map(unwrapped, get_args(here)) if _is_model(member)]
         if get_origin(here) in (Union, UnionType) and (tagged := _tagged(members, part)):
             here = tagged
             continue
@@ -114,7 +114,8 @@ def _along(model: type[BaseModel], location: Sequence[int | str]) -> tuple[list[
     return names, known
 
 
-def _bare(annotation: Any) -> Any:
+def unwrapped(annotation: Any) -> Any:
+    """Return a type without its `Annotated` marks."""
     return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 

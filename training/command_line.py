@@ -91,14 +91,6 @@ def asked_for(arguments: argparse.Namespace, flags: Mapping[str, Any]) -> dict[s
     return {branch: values for branch, values in asked.items() if isinstance(values, dict)}
 
 
-def print_settings(settings: Settings) -> int:
-    """Show all settings as YAML that ``--config`` takes; exit status 0."""
-    import yaml
-
-    print(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False), end="")
-    return 0
-
-
 def ended(program: str, action: Callable[[], int], *, resumable: bool = True) -> int:
     """Run `action`; its exit status, or that of the error it ended with.
 

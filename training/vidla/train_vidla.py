@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.command_line import add_run_arguments, ended, print_settings, run_flags, settings_of
+from runtime.settings_page import print_settings
+from training.command_line import add_run_arguments, ended, run_flags, settings_of
 
 if TYPE_CHECKING:
     from training.vidla.vidla_settings import VidlaSettings

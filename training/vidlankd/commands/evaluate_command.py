@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from training.command_line import add_settings_arguments, print_settings, settings_of
+from runtime.settings_page import print_settings
+from training.command_line import add_settings_arguments, settings_of
 from training.vidlankd.commands.subcommand import Subcommand, add_device
 
 _EXAMPLES: Final = """\

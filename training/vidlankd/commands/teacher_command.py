@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from training.command_line import add_run_arguments, asked_for, print_settings, run_flags, settings_of
+from runtime.settings_page import print_settings
+from training.command_line import add_run_arguments, asked_for, run_flags, settings_of
 from training.vidlankd.commands.subcommand import Subcommand, add_shards, add_size
 
 _EXAMPLES: Final = """\
