@@ -30,7 +30,8 @@ from curation.media.clips.root_cutting import cut_roots
 from curation.media.picture.encode import encode
 from curation.media.picture.encode_settings import EncodeSettings
 from curation.media.picture.probe import probe
-from curation.media.picture.shot_detection import PictureWatcher  # noqa: F401  imported once a worker: not part of a video's time
+from curation.media.picture.shot_detection import ShotDetector  # noqa: F401  imported once a worker: not part of a video's time
+from curation.media.picture.video_records import VideoSpan
 from runtime.processes import ffmpeg_binary, run
 
 SECONDS = 120.0
@@ -114,9 +115,8 @@ def make_video(folder: Path, seconds: float, fps: int, moving: bool = True) -> P
 
 def _ours(video: Path, roots: Sequence[Span], shorts: Sequence[Span], folder: Path) -> None:
     """Decode once: the encode, shots, motion, stills; then roots by copy and keyframes chosen."""
-    found = probe(video)
     boundaries = [i * 4.3 for i in range(int(SECONDS / 4.3))]
-    encoded = encode(video, found, 0.0, SECONDS, boundaries, SETTINGS, folder)
+    encoded = encode(VideoSpan(video, probe(video), 0.0, SECONDS), boundaries, SETTINGS, folder)
     cut_roots(encoded, [(root.start, root.end) for root in roots], folder)
     for root in roots:
         nested = tuple(short for short in shorts if root.start <= short.start < root.end)
@@ -192,7 +192,7 @@ def _work(video: Path, folder: Path) -> None:
     """The worker of `peak_memory`: a sentence every 4 s, a root every minute."""
     found = probe(video)
     boundaries = [i * 4.0 for i in range(int(found.duration / 4))]
-    encoded = encode(video, found, 0.0, found.duration, boundaries, SETTINGS, folder)
+    encoded = encode(VideoSpan(video, found, 0.0, found.duration), boundaries, SETTINGS, folder)
     cut_roots(encoded, [(span.start, span.end) for span in _even(encoded.end, 60.0)], folder)
 
 

@@ -22,7 +22,7 @@ from curation.captions.caption_stage import caption_worker
 from curation.engines.engine_registry import AnyEngineSettings, engine_for
 from curation.engines.speech_recognizer import Recognizer
 from curation.filters.filter_registry import FilterSettings
-from curation.media.media_stage import MediaSettings, media_worker
+from curation.media.media_stage import MediaSettings, MediaWorkerSpec, media_worker
 from curation.shard_table import ShardTable
 from curation.text.rewrite_stage import model_names, rewrite_worker
 from curation.text.rewrite_settings import RewriteSettings
@@ -131,7 +131,7 @@ def stages_of(
     Each video of a shard may end its worker `DEATHS_ALLOWED` times before it is given up; only deaths beyond those
     end the run.
     """
-    media = partial(media_worker, places.root, places.scratch, settings.media, hashes.media)
+    media = partial(media_worker, MediaWorkerSpec(places.root, places.scratch, settings.media, hashes.media))
     captions = ShardTable("caption", places.root, places.captions, places.scratch, hashes.caption)
     texts = ShardTable("rewrite", places.root, places.text, places.scratch, hashes.rewrite)
     names = model_names(settings.caption, settings.rewrite, settings.engines)

@@ -17,7 +17,8 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from curation.captions.caption_stage import caption_hash
-from curation.media.download.downloader import SUBTITLE_SUFFIXES, check_options, javascript_runtime
+from curation.media.download.downloader import check_options, javascript_runtime
+from curation.media.download.local_videos import SUBTITLE_SUFFIXES
 from curation.pipeline import Hashes, PipelineSettings, Places, StageName
 from curation.run_request import Job
 from curation.sources.inputs import read_inputs

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from curation.captions.frame_captions import FrameCaption
-from curation.media.speech.transcript import Word, joined
+from curation.media.speech.transcript import Word, join_words
 from curation.prompts.wording import tidy
 
 EvidenceKind = Literal["frame", "words"]
@@ -50,7 +50,7 @@ def gather_evidence(
     said: dict[str, str] = {}
     for span in _word_spans(words, span_seconds):
         id_ = f"words@{format_seconds(span[0].start)}-{format_seconds(span[-1].end)}"
-        _append(said, id_, tidy(joined(span)))
+        _append(said, id_, tidy(join_words(span)))
     return (
         *(Evidence(id_, f"F{n}", "frame", text) for n, (id_, text) in enumerate(seen.items(), start=1)),
         *(Evidence(id_, f"W{n}", "words", text) for n, (id_, text) in enumerate(said.items(), start=1)),

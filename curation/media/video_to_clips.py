@@ -1,199 +1,202 @@
-"""One video from file to clips: probe, transcribe, encode, segment, cut. Reads top to bottom as DESIGN's media box.
+"""One video from file to clips: probe, transcribe, split into sentences, encode, segment, cut.
 
-Everything is left in a scratch folder; the stage (`curation.media.media_stage`) packs it into the shard's tars.
+The results are left in a scratch folder; `curation.media.shard_builder` packs them into the shard's tars.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from curation.media.clips.clip_tree import Clip, SegmentSettings, segment, sentence_boundaries
-from curation.media.clips.keyframe_choice import Still, choose_keyframes
-from curation.media.clips.root_cutting import Root, cut_roots
-from curation.media.download.downloader import Download
-from curation.media.picture.encode import Encoded, encode
+from curation.media.clips.keyframe_choice import choose_keyframes
+from curation.media.clips.root_cutting import RootFile, cut_roots
+from curation.media.download.downloaded_video import DownloadedVideo, VideoMetadata
+from curation.media.media_rows import ClipRow, RootFacts
+from curation.media.picture.encode import encode
 from curation.media.picture.encode_settings import EncodeSettings
-from curation.media.picture.probe import Probe, probe
-from curation.media.speech.sentences import SentenceSettings, sentences
+from curation.media.picture.encoded_video import CandidateStill, EncodedVideo
+from curation.media.picture.probe import probe
+from curation.media.picture.video_records import Probe, VideoSpan
+from curation.media.speech.sentences import Punctuate, SentenceSettings, split_sentences
 from curation.media.speech.transcribe import TranscribeSettings, transcribe
-from curation.media.speech.transcript import Transcript, Word, joined, within
+from curation.media.speech.transcript import Transcript, Word, join_words, words_within
 from curation.sources.ledger import SourceFiltered
 from curation.sources.source_rows import SourceRow
 from runtime.ray_runner.stage import Service
 from runtime.settings import Settings
 from shards.keys import clip_key
 
-Punctuate = Callable[[Sequence[str]], list[str]]
-
 
 class VideoSettings(Settings):
-    """What is made of one video."""
+    """How one video is cut into clips."""
 
     min_seconds: float = 3.0
-    """Videos (or spans) shorter than this are `too_short`."""
+    """Videos (or spans) shorter than this are filtered as `too_short`."""
     max_seconds: float = 4 * 3600.0
-    """Videos (or spans) longer than this are `too_long`."""
+    """Videos (or spans) longer than this are filtered as `too_long`."""
     languages: tuple[str, ...] = ()
-    """ISO 639-1 codes of speech to keep, others are filtered as `language`; empty: all."""
+    """ISO 639-1 codes of the speech to keep; other videos are filtered as `language`. Empty: all."""
     keyframes_per_second: float = 0.1
-    """Stills for the captioner a second of video; each short clip has one at least."""
+    """Keyframes for the captioner a second of video; each short clip has at least one."""
     transcribe: TranscribeSettings = TranscribeSettings()
     """Where words come from."""
     sentences: SentenceSettings = SentenceSettings()
-    """How words become sentences."""
+    """How words are grouped into sentences."""
     encode: EncodeSettings = EncodeSettings()
-    """The stored video."""
+    """How the video is stored."""
     segment: SegmentSettings = SegmentSettings()
-    """The clip tree."""
+    """How the video is divided into clip trees."""
 
 
 @dataclass(frozen=True)
-class Tools:
-    """What the worker holds for all videos."""
+class VideoTools:
+    """What a worker uses for all videos."""
 
     settings: VideoSettings
     asr: Service | None = None
+    """The recognizer pool; None: speech is not recognized."""
     punctuate: Punctuate | None = None
+    """The punctuation model; None: punctuation is not restored."""
 
 
 @dataclass(frozen=True)
 class RootClip:
-    """A root clip as it goes into the shard: its mp4, its facts, its keyframes, the rows of its tree."""
+    """A root clip as it is packed into the shard."""
 
-    key: str
+    facts: RootFacts
     mp4: Path
-    facts: Mapping[str, Any]
-    keyframes: Sequence[Still]
-    rows: Sequence[dict[str, Any]]
+    keyframes: Sequence[CandidateStill]
+    rows: Sequence[ClipRow]
+    """The clips of its tree, a parent before its children; the first is the root itself."""
 
 
 @dataclass(frozen=True)
 class VideoClips:
-    """All that one video gives."""
+    """All clips of one video."""
 
     seconds: float
+    """Length of the span that was read."""
     roots: Sequence[RootClip]
 
 
-def make_clips(row: SourceRow, download: Download, tools: Tools, scratch: Path) -> VideoClips:
+def make_clips(row: SourceRow, download: DownloadedVideo, tools: VideoTools, scratch: Path) -> VideoClips:
     """Cut one downloaded video into its clip trees.
 
     Raises:
-        SourceFailed: the file is no video, or broken.
-        SourceFiltered: too short, too long, another language, nothing in it.
+        SourceFailed: the file is not a video, or it is damaged.
+        SourceFiltered: the video is too short, too long, in another language, or gives no clip.
     """
     settings = tools.settings
-    found = probe(download.path)
-    start, end = _span(row, found, settings)
-    transcript = transcribe(
-        download.path, found, download.tracks, (start, end), settings.transcribe, tools.asr, scratch
-    )
+    span = _kept_span(row, download.path, probe(download.path), settings)
+    transcript = transcribe(span, download.tracks, settings.transcribe, tools.asr, scratch)
     _check_language(transcript, settings)
-    spoken = sentences(transcript, settings.sentences, tools.punctuate)
-    encoded = encode(download.path, found, start, end, sentence_boundaries(spoken), settings.encode, scratch)
-    trees = segment(spoken, encoded.shots, start, min(end, encoded.end), settings.segment)
+    sentences = split_sentences(transcript, settings.sentences, tools.punctuate)
+    encoded = encode(span, sentence_boundaries(sentences), settings.encode, scratch)
+    trees = segment(sentences, encoded.shots, span.start, min(span.end, encoded.end), settings.segment)
     if not trees:
-        raise SourceFiltered("no_speech_no_frames", f"nothing to keep in {end - start:.1f} s")
+        raise SourceFiltered("no_speech_no_frames", f"no clip in {span.seconds:.1f} s")
     files = cut_roots(encoded, [(tree.start, tree.end) for tree in trees], scratch)
-    words = tuple(word for sentence in spoken for word in sentence.words)
+    words = tuple(word for sentence in sentences for word in sentence.words)
+    video = _SegmentedVideo(row, download.metadata, transcript, words, encoded)
     roots = [
-        _root_clip(row, download, tree, file, encoded, transcript, words, settings)
+        RootClip(
+            video.root_facts(tree, file),
+            file.path,
+            choose_keyframes(tree, encoded.stills, settings.keyframes_per_second),
+            list(video.clip_rows(tree, file)),
+        )
         for tree, file in zip(trees, files, strict=True)
     ]
-    return VideoClips(end - start, roots)
+    return VideoClips(span.seconds, roots)
 
 
-def _span(row: SourceRow, found: Probe, settings: VideoSettings) -> tuple[float, float]:
-    """The part of the video that is kept, in seconds."""
+def _kept_span(row: SourceRow, path: Path, found: Probe, settings: VideoSettings) -> VideoSpan:
+    """Return the span of the video that is kept: all of it, or the part that the source names."""
     start = max(row.start or 0.0, 0.0)
     end = min(found.duration if row.end is None else row.end, found.duration)
     seconds = end - start
     if seconds < settings.min_seconds:
-        raise SourceFiltered("too_short", f"{max(seconds, 0.0):.1f} s, at least {settings.min_seconds:g} s are wanted")
+        raise SourceFiltered("too_short", f"{max(seconds, 0.0):.1f} s, the minimum is {settings.min_seconds:g} s")
     if seconds > settings.max_seconds:
-        raise SourceFiltered("too_long", f"{seconds:.0f} s, at most {settings.max_seconds:g} s are wanted")
-    return start, end
+        raise SourceFiltered("too_long", f"{seconds:.0f} s, the maximum is {settings.max_seconds:g} s")
+    return VideoSpan(path, found, start, end)
 
 
 def _check_language(transcript: Transcript, settings: VideoSettings) -> None:
     wanted = settings.languages
     if wanted and transcript.language is not None and transcript.language not in wanted:
-        raise SourceFiltered("language", f"speech is {transcript.language}, wanted: {', '.join(wanted)}")
+        raise SourceFiltered("language", f"the speech is {transcript.language}; languages={', '.join(wanted)}")
 
 
-def _root_clip(
-    row: SourceRow,
-    download: Download,
-    tree: Clip,
-    file: Root,
-    encoded: Encoded,
-    transcript: Transcript,
-    words: Sequence[Word],
-    settings: VideoSettings,
-) -> RootClip:
-    key = clip_key(row.video_id, tree.start, tree.end)
-    stored = {
-        "width": encoded.width,
-        "height": encoded.height,
-        "num_frames": file.num_frames,
-        "fps": encoded.fps,
-    }
-    spoken = within(words, tree.start, tree.end)
-    shared = {
-        "root_key": key,
-        "video_id": row.video_id,
-        "source": row.source,
-        "shard": row.shard,
-        "language": transcript.language,
-        "subtitle_origin": transcript.origin,
-        **stored,
-    }
-    rows = [
-        shared | _clip_row(clip, parent, row.video_id, file, spoken, encoded) for clip, parent in _with_parents(tree)
-    ]
-    rows[0]["words"] = [asdict(word) for word in spoken]
-    facts = {
-        "key": key,
-        "video_id": row.video_id,
-        "source": row.source,
-        "start": tree.start,
-        "end": tree.end,
-        "first_frame": file.first_frame_time,
-        **stored,
-        "language": transcript.language,
-        "subtitle_origin": transcript.origin,
-        "words": [[word.start, word.end, word.text] for word in spoken],
-        "video": asdict(download.metadata),
-        "carried": json.loads(row.carried) if row.carried else {},
-    }
-    keyframes = choose_keyframes(tree, encoded.stills, settings.keyframes_per_second)
-    return RootClip(key, file.path, facts, keyframes, rows)
+@dataclass(frozen=True)
+class _SegmentedVideo:
+    """A video after segmentation: everything that its rows are made from."""
 
+    row: SourceRow
+    metadata: VideoMetadata
+    transcript: Transcript
+    words: Sequence[Word]
+    """The words of all sentences, with restored punctuation."""
+    encoded: EncodedVideo
 
-def _clip_row(
-    clip: Clip, parent: Clip | None, video_id: str, file: Root, words: Sequence[Word], encoded: Encoded
-) -> dict[str, Any]:
-    spoken = within(words, clip.start, clip.end)
-    return {
-        "key": clip_key(video_id, clip.start, clip.end),
-        "parent_key": None if parent is None else clip_key(video_id, parent.start, parent.end),
-        "level": clip.level,
-        "start": clip.start,
-        "end": clip.end,
-        "offset": clip.start - file.first_frame_time,
-        "subtitle": joined(spoken),
-        "words": None,
-        "speech_seconds": sum(word.end - word.start for word in spoken),
-        "motion": encoded.motion_between(clip.start, clip.end),
-    }
+    def key(self, clip: Clip) -> str:
+        return clip_key(self.row.video_id, clip.start, clip.end)
+
+    def root_facts(self, tree: Clip, file: RootFile) -> RootFacts:
+        """Return the facts that are stored beside the root's mp4."""
+        return RootFacts(
+            key=self.key(tree),
+            video_id=self.row.video_id,
+            source=self.row.source,
+            start=tree.start,
+            end=tree.end,
+            first_frame=file.first_frame_time,
+            width=self.encoded.width,
+            height=self.encoded.height,
+            num_frames=file.num_frames,
+            fps=self.encoded.fps,
+            language=self.transcript.language,
+            subtitle_origin=self.transcript.origin,
+            words=tuple((word.start, word.end, word.text) for word in words_within(self.words, tree.start, tree.end)),
+            video=self.metadata,
+            carried=json.loads(self.row.carried) if self.row.carried else {},
+        )
+
+    def clip_rows(self, tree: Clip, file: RootFile) -> Iterator[ClipRow]:
+        """Yield the rows of a tree, a parent before its children."""
+        root_key = self.key(tree)
+        root_words = words_within(self.words, tree.start, tree.end)
+        for clip, parent in _with_parents(tree):
+            spoken = words_within(root_words, clip.start, clip.end)
+            yield ClipRow(
+                key=self.key(clip),
+                root_key=root_key,
+                parent_key=None if parent is None else self.key(parent),
+                video_id=self.row.video_id,
+                source=self.row.source,
+                level=clip.level,
+                shard=self.row.shard,
+                start=clip.start,
+                end=clip.end,
+                offset=clip.start - file.first_frame_time,
+                width=self.encoded.width,
+                height=self.encoded.height,
+                num_frames=file.num_frames,
+                fps=self.encoded.fps,
+                language=self.transcript.language,
+                subtitle=join_words(spoken),
+                subtitle_origin=self.transcript.origin,
+                words=root_words if parent is None else None,
+                speech_seconds=sum(word.end - word.start for word in spoken),
+                motion=self.encoded.motion_between(clip.start, clip.end),
+            )
 
 
 def _with_parents(tree: Clip, parent: Clip | None = None) -> Iterator[tuple[Clip, Clip | None]]:
-    """Every clip of a tree with its parent, a parent before its children."""
+    """Yield every clip of a tree with its parent, a parent before its children."""
     yield tree, parent
     for child in tree.children:
         yield from _with_parents(child, tree)

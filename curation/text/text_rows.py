@@ -13,7 +13,7 @@ from curation.captions.caption_rows import CaptionRow
 from curation.captions.frame_captions import FrameCaption, captions_between
 from curation.filters.clip_filter import ClipFacts
 from curation.filters.filter_registry import FilterSettings, reason_to_drop
-from curation.media.speech.transcript import Word, within
+from curation.media.speech.transcript import Word, words_within
 from curation.text.clip_texts import ClipTexts, RewrittenTexts
 from shards.keys import split_of
 from shards.schema import Level, RewriteStatus
@@ -185,7 +185,7 @@ def _words(values: Sequence[WordValue] | None) -> tuple[Word, ...]:
 def _clip_texts(clip: MediaRow, words: Sequence[Word], frames: Sequence[FrameCaption]) -> ClipTexts:
     own = captions_between(sorted(frames, key=lambda frame: frame.time), clip["start"], clip["end"])
     captioned = tuple(frame for frame in own if frame.text)
-    spoken = within(words, clip["start"], clip["end"])
+    spoken = words_within(words, clip["start"], clip["end"])
     return ClipTexts(clip["key"], clip["level"], clip["subtitle"], spoken, captioned, len(own) - len(captioned))
 
 

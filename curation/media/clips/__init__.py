@@ -1,1 +1,1 @@
-"""The clip tree: where a video is cut, which stills show it, and the root clips cut out by copy."""
+"""The clip tree: choose where a video is cut, choose its keyframes, and cut its root clips out by copying."""

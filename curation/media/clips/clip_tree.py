@@ -1,8 +1,8 @@
-"""The clip tree: a video's sentences become short clips, shorts mediums, mediums longs (DESIGN: clip tree).
+"""Build clip trees: a video's sentences form short clips, these form medium clips, and these long ones.
 
-A pure function of sentence times and shot boundaries, run after the one decode. Each level is a dynamic programme
-over cut points: lengths near the level's target, cuts in long pauses and at shot boundaries. All times are whole
-milliseconds from the start, so that children tile their parent exactly and keys are exact.
+A pure function of sentence times and shot boundaries, run after the one decode. Each level is a dynamic program over
+cut points: lengths near the level's target, cuts in long pauses and at shot boundaries. All times are whole
+milliseconds, so that children tile their parent exactly and keys are exact.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ from typing import Final, Self
 
 from pydantic import Field, model_validator
 
-from curation.media.clips.partition import Cut, LevelSettings, partition
-from curation.media.clips.speech_stretches import Span, Stretch, atoms, stretches
+from curation.media.clips.partition import CutPoint, LevelSettings, partition
+from curation.media.clips.speech_stretches import MillisecondSpan, Stretch, speech_atoms, speech_stretches
 from curation.media.speech.transcript import Sentence
 from runtime.settings import Settings
 from shards.schema import LEVELS, Level
-
-__all__ = ["Clip", "LevelSettings", "SegmentSettings", "segment"]
 
 _INSIDE_SENTENCE: Final = 0.5  # cost of a cut between two words of an over-long sentence
 _LONG_PAUSE: Final = 1.0  # seconds; a longer pause makes no better cut
@@ -32,23 +30,23 @@ class SegmentSettings(Settings):
     """How a video is divided into clip trees."""
 
     short: LevelSettings = LevelSettings(target=13.0, minimum=4.0, maximum=26.0)
-    """Short clips: a couple of sentences."""
+    """Lengths of short clips: a couple of sentences."""
     medium: LevelSettings = LevelSettings(target=30.0, minimum=15.0, maximum=52.0)
-    """Medium clips: a few shorts."""
+    """Lengths of medium clips: a few short clips."""
     long: LevelSettings = LevelSettings(target=60.0, minimum=32.0, maximum=100.0)
-    """Long clips: a few mediums."""
+    """Lengths of long clips: a few medium clips."""
     smallest: float = Field(default=2.0, gt=0)
-    """No clip shorter than this is cut out of a longer span."""
+    """Shortest clip, in seconds, that is cut out of a longer span."""
     smallest_span: float = Field(default=0.5, ge=0.001)
-    """A span shorter than this gives no clip at all."""
+    """A span shorter than this many seconds gives no clip."""
     max_gap: float = Field(default=10.0, gt=0)
-    """Seconds without speech; a longer gap gets roots of its own."""
+    """Longest silence inside a clip, in seconds; a longer one gets root clips of its own."""
     pause_weight: float = Field(default=0.1, ge=0)
-    """How much a cut in a pause of a second or more is preferred to one in no pause."""
+    """How strongly a cut in a pause of a second or more is preferred to a cut without a pause."""
     shot_weight: float = Field(default=0.1, ge=0)
-    """How much a cut at a shot boundary is preferred to one far from any."""
+    """How strongly a cut at a shot boundary is preferred to a cut far from any."""
     shot_distance: float = Field(default=0.5, gt=0)
-    """A shot boundary further than this many seconds from a cut is far."""
+    """A shot boundary more than this many seconds from a cut counts as far."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -59,13 +57,13 @@ class SegmentSettings(Settings):
         return self
 
     def level(self, name: Level) -> LevelSettings:
-        """The lengths of a level."""
+        """Return the lengths of a level."""
         lengths: LevelSettings = getattr(self, name)
         return lengths
 
 
 def sentence_boundaries(sentences: Sequence[Sentence]) -> list[float]:
-    """Where `segment` cuts between sentences unless a shot boundary in the pause attracts the cut, in seconds.
+    """Return the seconds at which `segment` cuts between sentences, unless a shot boundary in the pause is preferred.
 
     The encoder puts an IDR frame at each, before shots are known.
     """
@@ -74,7 +72,7 @@ def sentence_boundaries(sentences: Sequence[Sentence]) -> list[float]:
 
 @dataclass(frozen=True)
 class Clip:
-    """A span of the video, in seconds (whole milliseconds), and the clips nested in it, which tile it."""
+    """A span of the video in seconds (whole milliseconds), and the clips nested in it, which tile it."""
 
     start: float
     end: float
@@ -82,7 +80,7 @@ class Clip:
     children: tuple[Clip, ...] = ()
 
     def walk(self) -> Iterator[Clip]:
-        """This clip and all below it, a parent before its children, in order of time."""
+        """Yield this clip and all clips below it, in order of time, a parent before its children."""
         yield self
         for child in self.children:
             yield from child.walk()
@@ -94,110 +92,112 @@ def segment(
     """Divide ``[start, end]`` into clip trees.
 
     Args:
-        sentences: monotone; what lies outside the span has no effect.
-        shots: times of shot boundaries, seconds, in any order.
+        sentences: monotone; sentences outside the span have no effect.
+        shots: times of shot boundaries in seconds, in any order.
         start: seconds of the video.
         end: seconds of the video.
         settings: see `SegmentSettings`.
 
     Returns:
-        The roots, in order, tiling the span. No cut falls into a word. A silence longer than ``max_gap`` stands in
-        roots of its own. Empty where the span is shorter than ``smallest_span``. Levels grow towards the root; a
-        node that stands for several levels has that whose target is nearest in ratio.
+        The root clips, in order, tiling the span. No cut falls into a word. A silence longer than ``max_gap`` gets
+        root clips of its own. Empty if the span is shorter than ``smallest_span``. Levels grow towards the root; a
+        clip that could be of several levels gets the one whose target is nearest in ratio.
     """
-    span = Span(round(start * 1000), round(end * 1000))
+    span = MillisecondSpan(round(start * 1000), round(end * 1000))
     if span.end - span.start < 1000 * settings.smallest_span:
         return []
-    pictures = sorted({round(shot * 1000) for shot in shots if math.isfinite(shot)})
-    speech = atoms(sentences, settings.short.maximum, settings.max_gap)
+    boundaries = sorted({round(shot * 1000) for shot in shots if math.isfinite(shot)})
+    atoms = speech_atoms(sentences, settings.short.maximum, settings.max_gap)
     least = round(1000 * settings.short.minimum)
-    parts = stretches(speech, pictures, span, round(1000 * settings.max_gap), least)
-    return [root for stretch in parts for root in _trees(stretch, pictures, settings)]
+    stretches = speech_stretches(atoms, boundaries, span, round(1000 * settings.max_gap), least)
+    return [root for stretch in stretches for root in _build_trees(stretch, boundaries, settings)]
 
 
 @dataclass(frozen=True)
-class _Node(Span):
-    """A clip that may still turn out to stand for several levels."""
+class _TreeNode(MillisecondSpan):
+    """A clip whose level is not decided yet: it may be the only clip of several levels."""
 
     levels: tuple[Level, ...]
-    children: tuple[_Node, ...] = ()
+    children: tuple[_TreeNode, ...] = ()
 
 
-def _trees(stretch: Stretch, shots: Sequence[int], settings: SegmentSettings) -> list[Clip]:
-    """The clip trees that tile a stretch."""
+def _build_trees(stretch: Stretch, shots: Sequence[int], settings: SegmentSettings) -> list[Clip]:
+    """Return the clip trees that tile a stretch."""
     inner = shots[bisect_right(shots, stretch.start) : bisect_left(shots, stretch.end)]
     cuts = _speech_cuts(stretch, inner, settings) if stretch.atoms else _silent_cuts(stretch, inner, settings)
-    cuts = [Cut(stretch.start, 0.0), *_increasing(cuts, stretch), Cut(stretch.end, 0.0)]
-    nodes = [_Node(a.time, b.time, ()) for a, b in pairwise(cuts)]
+    cuts = [CutPoint(stretch.start, 0.0), *_ascending_inside(cuts, stretch), CutPoint(stretch.end, 0.0)]
+    nodes = [_TreeNode(a.time, b.time, ()) for a, b in pairwise(cuts)]
     for level in LEVELS:
         chosen = partition(cuts, settings.level(level), settings.smallest)
-        nodes = [_joined(nodes[a:b], level) for a, b in pairwise(chosen)]
+        nodes = [_merge_nodes(nodes[a:b], level) for a, b in pairwise(chosen)]
         cuts = [cuts[i] for i in chosen]
-    return [_clip(node, settings) for node in nodes]
+    return [_to_clip(node, settings) for node in nodes]
 
 
-def _speech_cuts(stretch: Stretch, shots: Sequence[int], settings: SegmentSettings) -> list[Cut]:
-    """One cut between two atoms each: at a shot boundary in the pause if there is one, else in its middle.
+def _speech_cuts(stretch: Stretch, shots: Sequence[int], settings: SegmentSettings) -> list[CutPoint]:
+    """Return one cut between each two atoms: at a shot boundary in the pause if there is one, otherwise in its middle.
 
-    What a usual cut costs is taken off each, so that costs choose among cuts and not how many there are.
+    The usual cost of a cut is subtracted from each, so that costs choose among cuts and not how many there are.
     """
-    times = [_in_pause(a.end, max(a.end, b.start), shots) for a, b in pairwise(stretch.atoms)]
+    times = [_cut_in_pause(a.end, max(a.end, b.start), shots) for a, b in pairwise(stretch.atoms)]
     pauses = [min(max(atom.pause, 0.0), _LONG_PAUSE) / _LONG_PAUSE for atom in stretch.atoms[:-1]]
     costs = [
-        settings.pause_weight * (1 - pause) + settings.shot_weight * _far_from_shot(time, shots, settings)
+        settings.pause_weight * (1 - pause) + settings.shot_weight * _distance_to_shot(time, shots, settings)
         for time, pause in zip(times, pauses, strict=True)
     ]
     between = [cost for cost, atom in zip(costs, stretch.atoms, strict=False) if atom.ends_sentence]
     usual = sum(between) / len(between) if between else sum(costs) / max(len(costs), 1) + _INSIDE_SENTENCE
     return [
-        Cut(time, cost - usual + (0.0 if atom.ends_sentence else _INSIDE_SENTENCE))
+        CutPoint(time, cost - usual + (0.0 if atom.ends_sentence else _INSIDE_SENTENCE))
         for time, cost, atom in zip(times, costs, stretch.atoms, strict=False)
     ]
 
 
-def _in_pause(low: int, high: int, shots: Sequence[int]) -> int:
+def _cut_in_pause(low: int, high: int, shots: Sequence[int]) -> int:
+    """Return the shot boundary in ``[low, high]`` nearest to its middle, or the middle if there is none."""
     middle = (low + high) // 2
     inside = shots[bisect_left(shots, low) : bisect_right(shots, high)]
     return min(inside, key=lambda shot: abs(shot - middle), default=middle)
 
 
-def _far_from_shot(time: int, shots: Sequence[int], settings: SegmentSettings) -> float:
-    """0 at a shot boundary, 1 where none is near."""
+def _distance_to_shot(time: int, shots: Sequence[int], settings: SegmentSettings) -> float:
+    """Return 0 at a shot boundary, rising to 1 at `shot_distance` from the nearest one."""
     i = bisect_left(shots, time)
     nearest = min((abs(time - shot) for shot in shots[max(i - 1, 0) : i + 1]), default=math.inf)
     return min(nearest / (1000 * settings.shot_distance), 1.0)
 
 
-def _silent_cuts(stretch: Stretch, shots: Sequence[int], settings: SegmentSettings) -> list[Cut]:
-    """Shot boundaries, and equal parts where a shot is longer than a short clip may be."""
+def _silent_cuts(stretch: Stretch, shots: Sequence[int], settings: SegmentSettings) -> list[CutPoint]:
+    """Return the shot boundaries, and equal parts of shots that are longer than a short clip may be."""
     medium = settings.medium.target
-    part = 1000 * medium / round(medium / settings.short.target)  # near the short target, and nests well
+    part = 1000 * medium / round(medium / settings.short.target)  # near the short target, and a fraction of the medium
     cuts = []
     for a, b in pairwise([stretch.start, *shots, stretch.end]):
         parts = round((b - a) / part) if b - a > 1000 * settings.short.maximum else 1
-        cuts += [Cut(a + (b - a) * k // parts, settings.shot_weight if k else 0.0) for k in range(parts)]
+        cuts += [CutPoint(a + (b - a) * k // parts, settings.shot_weight if k else 0.0) for k in range(parts)]
     return cuts[1:]
 
 
-def _increasing(cuts: Sequence[Cut], stretch: Stretch) -> list[Cut]:
-    """The cuts that lie inside the stretch, each later than the one before."""
-    kept: list[Cut] = []
+def _ascending_inside(cuts: Sequence[CutPoint], stretch: Stretch) -> list[CutPoint]:
+    """Return the cuts strictly inside the stretch that are later than the cut before."""
+    kept: list[CutPoint] = []
     for cut in cuts:
         if (kept[-1].time if kept else stretch.start) < cut.time < stretch.end:
             kept.append(cut)
     return kept
 
 
-def _joined(nodes: Sequence[_Node], level: Level) -> _Node:
-    """The clip of `level` made of `nodes`; a single node is that clip itself."""
+def _merge_nodes(nodes: Sequence[_TreeNode], level: Level) -> _TreeNode:
+    """Return the clip of `level` made of `nodes`; a single node is that clip itself."""
     if len(nodes) == 1:
         return replace(nodes[0], levels=(*nodes[0].levels, level))
     children = tuple(node for node in nodes if node.levels)
-    return _Node(nodes[0].start, nodes[-1].end, (level,), children)
+    return _TreeNode(nodes[0].start, nodes[-1].end, (level,), children)
 
 
-def _clip(node: _Node, settings: SegmentSettings) -> Clip:
+def _to_clip(node: _TreeNode, settings: SegmentSettings) -> Clip:
+    """Decide the level of a node and of all nodes below it, and convert milliseconds to seconds."""
     seconds = (node.end - node.start) / 1000
     level = min(node.levels, key=lambda name: abs(math.log(seconds / settings.level(name).target)))
-    children = tuple(_clip(child, settings) for child in node.children)
+    children = tuple(_to_clip(child, settings) for child in node.children)
     return Clip(node.start / 1000, node.end / 1000, level, children)

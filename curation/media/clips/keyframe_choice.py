@@ -1,25 +1,16 @@
-"""Which stills of a video the captioner sees: about one every ten seconds, and one for each smallest clip."""
+"""Choose keyframes among a video's candidate stills: about one every ten seconds, and one for each smallest clip."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
-
-@dataclass(frozen=True)
-class Still:
-    """A picture of the video as a JPEG file."""
-
-    time: float
-    """Seconds of the video."""
-    path: Path
+from curation.media.picture.encoded_video import CandidateStill
 
 
-class Tree(Protocol):
-    """What is needed of a clip: its span and the clips in it."""
+class NestedSpan(Protocol):
+    """A span with the spans nested in it, such as a clip of a clip tree."""
 
     @property
     def start(self) -> float:
@@ -30,18 +21,20 @@ class Tree(Protocol):
         """Seconds of the video."""
 
     @property
-    def children(self) -> Sequence[Tree]:
-        """Clips nested in this one; none for the smallest."""
+    def children(self) -> Sequence[NestedSpan]:
+        """Spans nested in this one; empty for the smallest."""
 
 
-def choose_keyframes(root: Tree, stills: Sequence[Still], per_second: float = 0.1) -> list[Still]:
+def choose_keyframes(
+    root: NestedSpan, stills: Sequence[CandidateStill], per_second: float = 0.1
+) -> list[CandidateStill]:
     """Choose a root clip's keyframes among the stills of its video.
 
-    Each smallest clip is divided evenly, into `per_second` parts a second and one at least, and the still nearest
-    to the middle of each part is taken, from inside the clip where there is one.
+    Each smallest clip is divided into `per_second` equal parts a second, at least one. For each part the still
+    nearest to its middle is taken, from inside the clip if there is one.
 
     Returns:
-        In order of time, none twice. Empty only where `stills` is.
+        Stills in order of time, each at most once. Empty only if `stills` is empty.
     """
     times = [still.time for still in stills]
     chosen: set[int] = set()
@@ -55,15 +48,15 @@ def choose_keyframes(root: Tree, stills: Sequence[Still], per_second: float = 0.
     return [stills[index] for index in sorted(chosen)]
 
 
-def _leaves(tree: Tree) -> Iterator[Tree]:
-    if not tree.children:
-        yield tree
-    for child in tree.children:
+def _leaves(span: NestedSpan) -> Iterator[NestedSpan]:
+    if not span.children:
+        yield span
+    for child in span.children:
         yield from _leaves(child)
 
 
 def _nearest(times: Sequence[float], wanted: float, candidates: range) -> list[int]:
-    """The index among `candidates` whose time is nearest; empty where there are none."""
-    place = bisect_left(times, wanted, candidates.start, candidates.stop)
-    around = [index for index in (place - 1, place) if index in candidates]
-    return [min(around, key=lambda index: abs(times[index] - wanted))] if around else []
+    """Return the index among `candidates` whose time is nearest to `wanted`, as a list; empty without candidates."""
+    index = bisect_left(times, wanted, candidates.start, candidates.stop)
+    around = [neighbour for neighbour in (index - 1, index) if neighbour in candidates]
+    return [min(around, key=lambda neighbour: abs(times[neighbour] - wanted))] if around else []

@@ -1,6 +1,7 @@
-"""The dynamic programme behind the clip tree: divide a span into parts near a target length, at the best cuts.
+"""Divide a span at the cheapest cut points into parts near a target length, by dynamic programming.
 
-Used by `curation.media.clips.clip_tree` once for each level. Pure numbers: it knows nothing of speech or pictures.
+Used by `curation.media.clips.clip_tree` once for each level. Works on numbers only and knows nothing of speech or
+pictures.
 """
 
 from __future__ import annotations
@@ -17,22 +18,22 @@ from runtime.settings import Settings
 
 _Floats = npt.NDArray[np.float64]
 
-# Costs beside the squared relative deviation from the target, which is 0.25 at half and at one and a half times it.
-_FARTHEST: Final = 9.0  # of the deviation: beyond four times the target it makes no difference
-_OVERLONG: Final = 10.0  # longer than the maximum though it could be cut
-_UNDERSIZED: Final = 1.0  # shorter than the minimum
-_SLIVER: Final = 20.0  # shorter than any clip should be
+# Costs are added to the squared relative deviation from the target, which is 0.25 at 0.5 and at 1.5 times the target.
+_MAX_DEVIATION: Final = 9.0  # upper limit of the deviation; reached at four times the target
+_OVERLONG: Final = 10.0  # cost of a part longer than the maximum that could be cut
+_UNDERSIZED: Final = 1.0  # cost of a part shorter than the minimum
+_SLIVER: Final = 20.0  # cost of a part shorter than `smallest`
 
 
 class LevelSettings(Settings):
     """Lengths of the clips of one level, in seconds."""
 
     target: float = Field(gt=0)
-    """The length aimed at."""
+    """Preferred length."""
     minimum: float = Field(gt=0)
     """Clips shorter than this are avoided."""
     maximum: float = Field(gt=0)
-    """Clips are no longer than this, unless there is nowhere to cut."""
+    """Longest clip, unless there is no cut point within it."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -42,26 +43,27 @@ class LevelSettings(Settings):
 
 
 @dataclass(frozen=True)
-class Cut:
-    """A place to cut."""
+class CutPoint:
+    """A time at which a video may be cut."""
 
     time: int
     """Milliseconds."""
     cost: float
-    """What a cut here costs beside the lengths it makes; negative for a good place."""
+    """Cost of cutting here, besides the lengths that it gives; negative for a good place."""
 
 
-def partition(cuts: Sequence[Cut], lengths: LevelSettings, smallest: float) -> list[int]:
-    """Indices of the cuts that divide the span from the first to the last of them at least cost, both included.
+def partition(cuts: Sequence[CutPoint], lengths: LevelSettings, smallest: float) -> list[int]:
+    """Return the indices of the cuts that divide the span at least cost; the first and the last are included.
 
     Args:
-        cuts: at least two, in order of time, no two at once.
-        lengths: what the parts should measure.
-        smallest: seconds; shorter parts are made only where nothing else is possible.
+        cuts: at least two, at ascending times.
+        lengths: preferred lengths of the parts.
+        smallest: seconds; shorter parts are made only if nothing else is possible.
 
-    A part longer than the maximum is made only of a single unit (from one cut to the next), or to avoid a sliver.
-    best[i] is the least cost of all up to cut i. The part before it begins no further back than the maximum length,
-    but for one unit more and what would be a sliver before that: time is linear in the number of cuts.
+    A part longer than the maximum is made only of a single unit (from one cut to the next), or to avoid a part
+    shorter than `smallest`. ``best[i]`` is the least cost up to cut i. The part that ends there begins no further
+    back than the maximum length, plus one unit, plus what would be shorter than `smallest`: time is linear in the
+    number of cuts.
     """
     times = np.array([cut.time for cut in cuts]) / 1000
     best, begins = np.zeros(len(cuts)), np.zeros(len(cuts), dtype=np.int64)
@@ -79,8 +81,8 @@ def partition(cuts: Sequence[Cut], lengths: LevelSettings, smallest: float) -> l
 
 
 def _length_costs(seconds: _Floats, lengths: LevelSettings, smallest: float) -> _Floats:
-    """What parts of these lengths cost; the last is a single unit, which can't be shortened."""
-    costs: _Floats = np.minimum((seconds / lengths.target - 1) ** 2, _FARTHEST)
+    """Return the costs of parts of these lengths; the last is a single unit, which can't be shortened."""
+    costs: _Floats = np.minimum((seconds / lengths.target - 1) ** 2, _MAX_DEVIATION)
     costs += _UNDERSIZED * (seconds < lengths.minimum) + _SLIVER * (seconds < smallest)
     costs[:-1] += _OVERLONG * (seconds[:-1] > lengths.maximum)
     return costs

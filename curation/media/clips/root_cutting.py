@@ -1,4 +1,4 @@
-"""Root clips out of the encoded video, by copy: one pass over its packets, nothing is encoded again."""
+"""Cut root clips out of the encoded video by copying its packets in one pass; nothing is encoded again."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 import av
 
-from curation.media.picture.encode import Encoded
-from curation.media.picture.probe import open_video
+from curation.media.picture.encoded_video import EncodedVideo
+from curation.media.picture.video_file import open_video
 
 
 @dataclass(frozen=True)
-class Root:
-    """A root clip's file: it begins with an IDR frame and decodes alone."""
+class RootFile:
+    """A root clip's file: it begins with an IDR frame and can be decoded by itself."""
 
     path: Path
     first_frame_time: float
@@ -26,8 +26,8 @@ class Root:
 
 
 @dataclass
-class _Cut:
-    """A root under construction: frames ``[first, stop)`` of the encoded video."""
+class _RootSpan:
+    """A root that is being written: frames ``[first, stop)`` of the encoded video."""
 
     path: Path
     first: int
@@ -36,38 +36,40 @@ class _Cut:
     streams: dict[int, Any] = field(default_factory=dict)
 
 
-def cut_roots(encoded: Encoded, spans: Sequence[tuple[float, float]], folder: Path) -> list[Root]:
+def cut_roots(encoded: EncodedVideo, spans: Sequence[tuple[float, float]], folder: Path) -> list[RootFile]:
     """Cut spans (start and end in seconds of the video, in any order) out of the encoded video.
 
-    Each file begins at the IDR frame nearest at or before its start and ends with the last frame before its end;
-    its time stamps begin at 0. Spans may overlap.
+    Each file begins at the nearest IDR frame at or before the start and ends with the last frame before the end; its
+    time stamps begin at 0. Spans may overlap.
 
     Args:
         encoded: the video.
-        spans: what to cut; each must begin before the encoded video's end.
-        folder: an existing folder that takes the files ``root_000000.mp4``, ….
+        spans: the spans to cut; each must begin before the encoded video's end.
+        folder: an existing folder, into which the files ``root_000000.mp4``, … are written.
 
     Returns:
-        A root for each span, in the same order.
+        One file for each span, in the same order.
     """
-    cuts = [_Cut(folder / f"root_{i:06d}.mp4", *_frames(encoded, *span)) for i, span in enumerate(spans)]
-    if cuts:
-        _copy(encoded, sorted(cuts, key=lambda cut: cut.first))
-    return [Root(cut.path, encoded.start + cut.first / encoded.fps, cut.stop - cut.first) for cut in cuts]
+    roots = [_RootSpan(folder / f"root_{i:06d}.mp4", *_frame_range(encoded, *span)) for i, span in enumerate(spans)]
+    if roots:
+        _copy_packets(encoded, sorted(roots, key=lambda root: root.first))
+    return [RootFile(root.path, encoded.start + root.first / encoded.fps, root.stop - root.first) for root in roots]
 
 
-def _frames(encoded: Encoded, start: float, end: float) -> tuple[int, int]:
-    """First frame, and the frame after the last."""
+def _frame_range(encoded: EncodedVideo, start: float, end: float) -> tuple[int, int]:
+    """Return the first frame, and the frame after the last."""
     begin = max(0, encoded.frame_at(start))
     stop = min(encoded.num_frames, encoded.frame_from(end))
     if not begin < stop:
-        raise ValueError(f"no frame from {start} to {end} s; the video has those of {encoded.start} to {encoded.end} s")
-    return encoded.keyframes[bisect_right(encoded.keyframes, begin) - 1], stop
+        raise ValueError(
+            f"no frame from {start} to {end} s; the video has frames from {encoded.start} to {encoded.end} s"
+        )
+    return encoded.idr_frames[bisect_right(encoded.idr_frames, begin) - 1], stop
 
 
-def _copy(encoded: Encoded, waiting: list[_Cut]) -> None:
-    """Copy packets into all cuts; those that begin at the same place or overlap are open at once, no others."""
-    opened: list[_Cut] = []
+def _copy_packets(encoded: EncodedVideo, waiting: list[_RootSpan]) -> None:
+    """Copy packets into all roots; only roots that contain the current packet are open at the same time."""
+    opened: list[_RootSpan] = []
     try:
         with open_video(encoded.path, "mov") as source:
             reached = dict.fromkeys((stream.index for stream in source.streams), Fraction(-1))
@@ -75,42 +77,43 @@ def _copy(encoded: Encoded, waiting: list[_Cut]) -> None:
                 reached[packet.stream_index] = frame
                 while waiting and waiting[0].first <= frame:
                     opened.append(_open(waiting.pop(0), source))
-                for cut in opened:
-                    if cut.first <= frame < cut.stop:
-                        _write(cut, packet, encoded)
-                opened = _close_done(opened, min(reached.values()))
+                for root in opened:
+                    if root.first <= frame < root.stop:
+                        _write(root, packet, encoded)
+                opened = _close_finished(opened, min(reached.values()))
     finally:
-        for cut in opened:
-            cut.output.close()
+        for root in opened:
+            root.output.close()
 
 
-def _packets(source: Any, encoded: Encoded) -> Iterator[tuple[Any, Fraction]]:
-    """Packets with their place, counted in video frames."""
+def _packets(source: Any, encoded: EncodedVideo) -> Iterator[tuple[Any, Fraction]]:
+    """Yield each packet with its time, counted in video frames."""
     for packet in source.demux():
         if packet.size:
             yield packet, packet.pts * packet.time_base * Fraction(encoded.fps)
 
 
-def _open(cut: _Cut, source: Any) -> _Cut:
-    cut.output = av.open(str(cut.path), "w", format="mp4", options={"movflags": "+faststart"})
-    cut.streams = {stream.index: cut.output.add_stream_from_template(stream) for stream in source.streams}
-    return cut
+def _open(root: _RootSpan, source: Any) -> _RootSpan:
+    root.output = av.open(str(root.path), "w", format="mp4", options={"movflags": "+faststart"})
+    root.streams = {stream.index: root.output.add_stream_from_template(stream) for stream in source.streams}
+    return root
 
 
-def _write(cut: _Cut, packet: Any, encoded: Encoded) -> None:
+def _write(root: _RootSpan, packet: Any, encoded: EncodedVideo) -> None:
+    """Copy a packet into a root's file, its time stamps shifted to the root's first frame."""
     copy = av.Packet(bytes(packet))
-    shift = round(Fraction(cut.first) / Fraction(encoded.fps) / packet.time_base)
+    shift = round(Fraction(root.first) / Fraction(encoded.fps) / packet.time_base)
     copy.time_base = packet.time_base
     copy.pts, copy.dts = packet.pts - shift, packet.dts - shift
     copy.duration = packet.duration
     copy.is_keyframe = packet.is_keyframe
-    copy.stream = cut.streams[packet.stream_index]
-    cut.output.mux(copy)
+    copy.stream = root.streams[packet.stream_index]
+    root.output.mux(copy)
 
 
-def _close_done(opened: list[_Cut], reached: Fraction) -> list[_Cut]:
-    """Close the cuts that no packet can come for any more; the rest."""
-    for cut in opened:
-        if cut.stop <= reached:
-            cut.output.close()
-    return [cut for cut in opened if cut.stop > reached]
+def _close_finished(opened: list[_RootSpan], reached: Fraction) -> list[_RootSpan]:
+    """Close the roots that end at or before frame `reached`; return the others."""
+    for root in opened:
+        if root.stop <= reached:
+            root.output.close()
+    return [root for root in opened if root.stop > reached]

@@ -1,4 +1,4 @@
-"""Where speech may not be cut, and where long silences set it apart: the ground the clip tree is built on.
+"""Find the parts of speech that must not be cut, and separate speech from long silences.
 
 First half of `curation.media.clips.clip_tree`. All times are whole milliseconds.
 """
@@ -12,80 +12,83 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from curation.media.speech.sentences import pause_between
 from curation.media.speech.transcript import Sentence, Word
+from curation.media.speech.word_times import pause_between
 
-_MARGIN: Final = 500  # silence left around speech beside a gap
+_MARGIN: Final = 500  # silence kept around speech next to a gap
 
 
 @dataclass(frozen=True)
-class Span:
-    """Milliseconds."""
+class MillisecondSpan:
+    """A span in whole milliseconds of the video."""
 
     start: int
     end: int
 
 
 @dataclass(frozen=True)
-class Atom(Span):
-    """Speech that is never cut: a sentence, or a word of an over-long one."""
+class SpeechAtom(MillisecondSpan):
+    """Speech that is never cut: a sentence, or one word of an over-long sentence."""
 
     pause: float
-    """Seconds of silence after it, as far as times tell."""
+    """Seconds of silence after it, as far as word times show."""
     ends_sentence: bool
 
 
 @dataclass(frozen=True)
-class Stretch(Span):
-    """A part of the video whose ends are settled: speech without long gaps, or (without atoms) a long gap."""
+class Stretch(MillisecondSpan):
+    """A part of the video with fixed ends: speech without long gaps, or (without atoms) a long gap."""
 
-    atoms: tuple[Atom, ...] = ()
+    atoms: tuple[SpeechAtom, ...] = ()
 
 
-def atoms(sentences: Sequence[Sentence], longest: float, max_gap: float) -> list[Atom]:
-    """What of the speech is never cut.
+def speech_atoms(sentences: Sequence[Sentence], longest: float, max_gap: float) -> list[SpeechAtom]:
+    """Divide speech into atoms, which are never cut.
 
     Args:
         sentences: monotone, in seconds.
         longest: seconds; a longer sentence may be cut between its words.
-        max_gap: seconds; so may one with a longer silence in it.
+        max_gap: seconds; a sentence with a longer silence in it may be cut between its words too.
     """
     words = [word for sentence in sentences for word in sentence.words]
     pauses = [*(pause_between(a, b) for a, b in pairwise(words)), 0.0]
     units = [(unit, sentence.words[-1]) for sentence in sentences for unit in _units(sentence.words, longest, max_gap)]
-    found, at = [], 0
+    atoms, count = [], 0
     for unit, last in units:
-        at += len(unit)
-        # Outwards, so that no cut falls into a word whose times are no whole milliseconds.
+        count += len(unit)
+        # Rounded outwards, so that no cut falls into a word whose times are not whole milliseconds.
         start, end = math.floor(unit[0].start * 1000 + 1e-6), math.ceil(unit[-1].end * 1000 - 1e-6)
-        found.append(Atom(start, max(start, end), pauses[at - 1], unit[-1] is last))
-    return found
+        atoms.append(SpeechAtom(start, max(start, end), pauses[count - 1], unit[-1] is last))
+    return atoms
 
 
 def _units(words: tuple[Word, ...], longest: float, max_gap: float) -> list[tuple[Word, ...]]:
-    """The sentence as a whole, or word by word where it is too long or has a long gap in it."""
+    """Return the sentence as one unit, or each word as a unit if the sentence is too long or has a long gap."""
     gap = max((b.start - a.end for a, b in pairwise(words)), default=0.0)
     if words[-1].end - words[0].start <= longest and gap <= max_gap:
         return [words]
     return [(word,) for word in words]
 
 
-def stretches(atoms: Sequence[Atom], shots: Sequence[int], span: Span, max_gap: int, least: int) -> Iterator[Stretch]:
+def speech_stretches(
+    atoms: Sequence[SpeechAtom], shots: Sequence[int], span: MillisecondSpan, max_gap: int, least: int
+) -> Iterator[Stretch]:
     """Tile `span` with speech and long gaps in turn.
 
     Args:
         atoms: in order of time; those outside the span are left out.
-        shots: shot boundaries in milliseconds, in order.
-        span: what is tiled.
+        shots: shot boundaries in milliseconds, ascending.
+        span: the span to tile.
         max_gap: milliseconds; a longer silence is a stretch of its own.
-        least: milliseconds that a stretch of speech should last, silence around it included.
+        least: milliseconds that a stretch of speech should last, the silence around it included.
     """
     runs = _runs([atom for atom in atoms if atom.start < span.end and atom.end > span.start], max_gap)
     at = span.start
     for i, run in enumerate(runs):
         before = runs[i - 1][-1].end if i > 0 else span.start
         after = runs[i + 1][0].start if i + 1 < len(runs) else span.end
-        speech = _with_margins(Span(run[0].start, run[-1].end), Span(before, after), shots, max_gap, least)
+        spoken = MillisecondSpan(run[0].start, run[-1].end)
+        speech = _with_margins(spoken, MillisecondSpan(before, after), shots, max_gap, least)
         if speech.start > at:
             yield Stretch(at, speech.start)
         yield Stretch(speech.start, speech.end, tuple(run))
@@ -94,9 +97,9 @@ def stretches(atoms: Sequence[Atom], shots: Sequence[int], span: Span, max_gap: 
         yield Stretch(at, span.end)
 
 
-def _runs(atoms: Sequence[Atom], max_gap: int) -> list[list[Atom]]:
-    """Atoms with no long gap between them."""
-    runs: list[list[Atom]] = []
+def _runs(atoms: Sequence[SpeechAtom], max_gap: int) -> list[list[SpeechAtom]]:
+    """Group consecutive atoms that have no long gap between them."""
+    runs: list[list[SpeechAtom]] = []
     for atom in atoms:
         if runs and atom.start - runs[-1][-1].end <= max_gap:
             runs[-1].append(atom)
@@ -105,10 +108,13 @@ def _runs(atoms: Sequence[Atom], max_gap: int) -> list[list[Atom]]:
     return runs
 
 
-def _with_margins(speech: Span, around: Span, shots: Sequence[int], max_gap: int, least: int) -> Span:
-    """`speech` with the short silences around it and a margin of the long ones; `around` has all of them.
+def _with_margins(
+    speech: MillisecondSpan, around: MillisecondSpan, shots: Sequence[int], max_gap: int, least: int
+) -> MillisecondSpan:
+    """Extend `speech` by the short silences around it, and by a margin into each long silence.
 
-    A margin ends at a shot boundary if there is one; it is larger where little is said, at most a third of `max_gap`.
+    `around` reaches from the speech before to the speech after. A margin ends at a shot boundary if there is one
+    nearby. It is larger if the speech is short, and at most a third of `max_gap`.
     """
     silences = speech.start - around.start, around.end - speech.end
     length = speech.end - speech.start + sum(silence for silence in silences if silence <= max_gap)
@@ -122,4 +128,4 @@ def _with_margins(speech: Span, around: Span, shots: Sequence[int], max_gap: int
     if silences[1] > max_gap:
         i = bisect_left(shots, speech.end + margin)
         end = shots[i] if i < len(shots) and shots[i] <= speech.end + most else speech.end + margin
-    return Span(start, end)
+    return MillisecondSpan(start, end)

@@ -1,1 +1,1 @@
-"""Fetching one video: yt-dlp in a guarded process, politeness towards hosts, classes of failure."""
+"""Download one video: yt-dlp in a guarded child process, pacing for each host, and classes of failure."""

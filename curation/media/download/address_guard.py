@@ -1,9 +1,9 @@
-"""Which addresses a download may connect to: the public internet, and what the user allows besides.
+"""Guard a download process: it may connect to the public internet and to networks that the user allows.
 
-A page, a redirect or a media URL from outside can name a machine inside (``http://169.254.169.254/``). Names
-prove nothing, so the check stands where the socket connects: `guard` puts an audit hook into the process, which
-sees the address of every connection whatever library makes it. Audit hooks can't be taken out again, so the
-guard belongs in a process that does nothing but one download (`curation.media.download.fetch_process`).
+A page, a redirect or a media URL from outside can name a private address (``http://169.254.169.254/``). Host names
+prove nothing, so the check is made when the socket connects: `guard_connections` installs an audit hook, which sees
+the address of every connection, whichever library makes it. Audit hooks can't be removed, so the guard belongs in a
+process that makes a single download (`curation.media.download.fetch_process`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ EVERYWHERE: Final = ("0.0.0.0/0", "::/0")
 """The networks that allow every address."""
 
 REFUSAL: Final = "(download.allow_private_addresses permits it)"
-"""Words that end every refusal's message, so that it is recognised in whatever error wraps it."""
+"""The end of every refusal's message, by which it is recognized in any error that wraps it."""
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _CONNECTS: Final = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
@@ -33,23 +33,23 @@ _SOCKS_PORT: Final = 1080
 
 
 class PrivateAddress(ConnectionRefusedError):
-    """A connection that is not made: the address is not public and not allowed."""
+    """A refused connection: the address is neither public nor allowed."""
 
 
 def is_public(address: IPAddress) -> bool:
-    """Whether `address` is on the public internet, addresses wrapped in it (IPv4 in IPv6) included."""
+    """Return True if `address` is on the public internet; an IPv4 address wrapped in IPv6 is unwrapped first."""
     wrapped = _wrapped(address)
     if wrapped is not None:
         return is_public(wrapped)
     return address.is_global and not address.is_multicast
 
 
-def permits(host: str, allowed: Sequence[IPNetwork]) -> bool:
-    """Whether a connection to `host` is permitted; a host that is no numeric address is not.
+def is_permitted(host: str, allowed: Sequence[IPNetwork]) -> bool:
+    """Return True if a connection to `host` is permitted; a host that is not a numeric address is refused.
 
     Args:
-        host: a numeric IPv4 or IPv6 address, as a socket takes it.
-        allowed: networks that are permitted though they are not public.
+        host: a numeric IPv4 or IPv6 address, as passed to a socket.
+        allowed: networks that are permitted although they are not public.
     """
     try:
         address = ipaddress.ip_address(host)
@@ -59,24 +59,25 @@ def permits(host: str, allowed: Sequence[IPNetwork]) -> bool:
     return is_public(address) or any(candidate in network for candidate in candidates for network in allowed)
 
 
-def network(text: str) -> IPNetwork:
-    """A network in CIDR form; `ValueError` where it is none."""
+def parse_network(text: str) -> IPNetwork:
+    """Parse a network in CIDR form; raise `ValueError` if it is malformed."""
     return ipaddress.ip_network(text, strict=False)
 
 
-def guard(allowed: Iterable[str], proxies: Iterable[str] = ()) -> None:
-    """Refuse, from now on and in this whole process, connections to addresses that are neither public nor allowed.
+def guard_connections(allowed: Iterable[str], proxies: Iterable[str] = ()) -> None:
+    """Refuse, from now on in this whole process, connections to addresses that are neither public nor allowed.
 
-    Connections by a host's name are refused too (libraries resolve first: what is checked is what is connected
-    to), and so are child processes that are handed a URL, for the guard does not reach into them. Behind a proxy
-    the proxy's address is all that the socket sees: the proxy itself is permitted, and the host asked of it is
-    checked by its number, or by what its name resolves to here; a name that only the proxy can resolve passes.
+    Connections by host name are refused too (libraries resolve first, so the checked address is the one connected
+    to). Child processes that receive a URL are refused, because the guard does not reach into them. Behind a proxy
+    the socket sees only the proxy's address: the proxy itself is permitted, and the requested host is checked by its
+    numeric address or by the addresses to which its name resolves here. A name that only the proxy can resolve
+    passes.
 
     Args:
-        allowed: networks in CIDR form that are permitted though they are not public.
-        proxies: URLs of proxies that are in use.
+        allowed: networks in CIDR form that are permitted although they are not public.
+        proxies: URLs of the proxies in use.
     """
-    networks = [network(text) for text in allowed]
+    networks = [parse_network(text) for text in allowed]
     if any(str(item) in EVERYWHERE for item in networks):
         return
     relays = {relay for proxy in proxies for relay in _resolved(*_endpoint(proxy))}
@@ -97,18 +98,18 @@ def guard(allowed: Iterable[str], proxies: Iterable[str] = ()) -> None:
 
 
 def check_host(host: str, allowed: Sequence[IPNetwork]) -> None:
-    """Refuse a host that is, or resolves here to, an address that is not permitted.
+    """Check that a host is permitted, and every address to which it resolves here.
 
     Raises:
-        PrivateAddress: it is.
+        PrivateAddress: one of them is not permitted.
     """
     for address, _ in _resolved(host, 0):
-        if not permits(address, allowed):
+        if not is_permitted(address, allowed):
             raise _refusal(host if host == address else f"{host} ({address})")
 
 
 def _wrapped(address: IPAddress) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that an IPv6 address stands for: mapped, 6to4 or NAT64."""
+    """Return the IPv4 address that an IPv6 address wraps (mapped, 6to4 or NAT64), or None."""
     if isinstance(address, ipaddress.IPv4Address):
         return None
     if address in _NAT64:
@@ -121,24 +122,24 @@ def _refusal(host: str) -> PrivateAddress:
 
 
 def _check_peer(peer: Any, relays: set[tuple[str, int]], allowed: Sequence[IPNetwork]) -> None:
-    """Refuse a socket's peer; `peer` is None for data sent on a connected socket."""
+    """Refuse a connection to a peer that is not permitted; `peer` is None for data sent on a connected socket."""
     if peer is None:
         return
     if not isinstance(peer, tuple):
         raise _refusal(f"the local socket {peer!r}")
     host, port = peer[0], peer[1]
-    if (host, port) not in relays and not permits(host, allowed):
+    if (host, port) not in relays and not is_permitted(host, allowed):
         raise _refusal(str(host))
 
 
 def _check_command(args: Any) -> None:
-    """Refuse a child process that would open a URL by itself."""
+    """Refuse a child process that would open a URL itself."""
     parts = [args] if isinstance(args, str | bytes) else list(args or ())
     for part in parts:
         text = part.decode("utf-8", "replace") if isinstance(part, bytes) else str(part)
         if _REMOTE.match(text):
             program = str(parts[0]).rpartition("/")[2]
-            raise PrivateAddress(f"refused: {program} would connect by itself, where no address is checked {REFUSAL}")
+            raise PrivateAddress(f"refused: {program} would connect by itself, without a check of addresses {REFUSAL}")
 
 
 def _check_request(data: Any, allowed: Sequence[IPNetwork]) -> None:
@@ -153,7 +154,7 @@ def _check_request(data: Any, allowed: Sequence[IPNetwork]) -> None:
 
 
 def _guard_socks(allowed: Sequence[IPNetwork]) -> None:
-    """Check what is asked of a SOCKS proxy: yt-dlp's own SOCKS client raises no audit event for it."""
+    """Check hosts requested from a SOCKS proxy, for which yt-dlp's own SOCKS client raises no audit event."""
     from yt_dlp.socks import sockssocket
 
     connect = sockssocket.connect
@@ -166,15 +167,15 @@ def _guard_socks(allowed: Sequence[IPNetwork]) -> None:
 
 
 def _endpoint(proxy: str) -> tuple[str, int]:
-    """Host and port of a proxy's URL."""
+    """Return host and port of a proxy's URL."""
     parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     return parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme, _SOCKS_PORT)
 
 
 def _resolved(host: str, port: int) -> set[tuple[str, int]]:
-    """Numeric addresses of a host; none where it can't be resolved here."""
+    """Return the numeric addresses of a host; empty if it can't be resolved here."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return set()
-    return {(str(entry[4][0]), port) for entry in found}
+    return {(str(entry[4][0]), port) for entry in entries}

@@ -1,7 +1,7 @@
-"""What a failed download means: from a site's words or an HTTP status to the ledger's class.
+"""Classify a failed download: from a site's message or an HTTP status to a class of the ledger.
 
-A table, read from top to bottom. Words come first, for sites send them with any status; the status decides where
-no words do. What the table does not know is `internal`: an extractor that no longer understands its site.
+A table of patterns, tried from top to bottom. Messages are tried first, because sites send them with any status; the
+status decides if no pattern matches. An unknown error is `internal`: probably an extractor no longer fits its site.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from curation.media.download.address_guard import REFUSAL
 
-if TYPE_CHECKING:  # a type only: the child process is spared the import of Arrow
+if TYPE_CHECKING:  # a type only, so that the child process need not import Arrow
     from shards.schema import FailedClass
 
 
@@ -23,9 +23,9 @@ class Failure:
     class_: FailedClass
     message: str
     transient: bool = False
-    """Whether trying again soon may help."""
+    """True if another attempt soon may succeed."""
     retry_after: float | None = None
-    """Seconds that the site asked to wait."""
+    """Seconds that the site asks to wait."""
 
 
 _WORDS: Final[tuple[tuple[FailedClass, str], ...]] = (
@@ -57,7 +57,7 @@ _TABLE: Final = tuple((class_, re.compile(words, re.IGNORECASE)) for class_, wor
 _STATUS: Final[dict[int, FailedClass]] = {
     401: "private",
     402: "private",
-    403: "bot_check",  # what a site that lets people in answers to programs
+    403: "bot_check",  # the answer of a site that admits people but not programs
     404: "removed",
     410: "removed",
     415: "not_video",
@@ -66,7 +66,7 @@ _STATUS: Final[dict[int, FailedClass]] = {
 }
 _STATUS_WORDS: Final = re.compile(r"HTTP Error (\d{3})(?:: [^.;)]*)?")
 _NAMES: Final = re.compile(r"^\[[^\]]*\] (?:[^\s:]+: )?|\b[a-z]+://\S+")
-"""What is no site's word though it stands in its message: extractor and id, URLs."""
+"""Parts of a message that are not the site's: extractor, video id, URLs."""
 _REFUSED: Final = re.compile(r"refused: .*?" + re.escape(REFUSAL))
 _FINAL: Final = re.compile(
     r"CERTIFICATE_VERIFY_FAILED|connection adapters|URL scheme|Name or service not known|No address associated",
@@ -75,25 +75,25 @@ _FINAL: Final = re.compile(
 
 
 def classify(message: str, status: int | None = None, retry_after: float | None = None) -> Failure:
-    """Say what a download's error means.
+    """Classify the error of a download.
 
     Args:
-        message: what yt-dlp said, or several such lines.
-        status: HTTP status of the response that ended it, where one did.
+        message: yt-dlp's message, of one or several lines.
+        status: HTTP status of the response that ended the download, if there was one.
         retry_after: seconds that this response asked to wait.
     """
     text = " ".join(message.removeprefix("ERROR: ").replace("’", "'").split())
     refused = _REFUSED.search(text)
     if refused is not None:
         return Failure("network", refused[0])
-    found = _STATUS_WORDS.search(text)
-    status = status if status is not None or found is None else int(found[1])
+    stated = _STATUS_WORDS.search(text)
+    status = status if status is not None or stated is None else int(stated[1])
     class_ = _class(_NAMES.sub("", _STATUS_WORDS.sub("", text)), status)
     return Failure(class_, text, _transient(class_, text, status), retry_after)
 
 
 def _class(text: str, status: int | None) -> FailedClass:
-    """The first row of the table that knows the words, else what the status says."""
+    """Return the class of the first matching pattern, otherwise the class of the status."""
     known = next((class_ for class_, words in _TABLE if words.search(text)), None)
     if status is not None and known in (None, "network"):
         return _STATUS.get(status, "network")
@@ -108,10 +108,10 @@ def _transient(class_: FailedClass, text: str, status: int | None) -> bool:
 
 
 def retry_after_seconds(header: str | None, now: float) -> float | None:
-    """Seconds that a ``Retry-After`` header asks to wait: a number, or a date; None where it says nothing.
+    """Return the seconds that a ``Retry-After`` header (a number or a date) asks to wait; None if it is not valid.
 
     Args:
-        header: the header's value.
+        header: the value of the header; None if it is absent.
         now: Unix time.
     """
     from email.utils import parsedate_to_datetime

@@ -1,135 +1,81 @@
-"""Getting one video onto this machine: a URL through yt-dlp, or a local file as it is.
+"""Download one video: a URL through yt-dlp; a local file stays where it is.
 
-The first step of the media stage. Each attempt at a URL runs in a child process (`curation.media.download.fetch_process`); here are
-the settings, the turns at a host, the retries, and the way from an attempt's outcome to the ledger's classes.
+The first step of the media stage. Each attempt at a URL runs in a child process
+(`curation.media.download.fetch_process`). This module waits for a slot at the host, retries, and converts an
+attempt's outcome to the classes of the ledger.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import random
-import re
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlsplit
 
 from curation.media.download.download_errors import Failure
 from curation.media.download.download_settings import COOKIE_FILES, DownloadSettings, redact
-from curation.media.download.fetch_process import Job, Outcome
-from curation.media.download.host_pacing import pacing_folder, postpone, turn
+from curation.media.download.downloaded_video import DownloadedVideo, VideoMetadata
+from curation.media.download.fetch_request import FetchOutcome, FetchRequest
+from curation.media.download.host_pacing import host_slot, pacing_folder, postpone
+from curation.media.download.local_videos import is_url, open_local
 from curation.media.speech.subtitle_tracks import Track
 from curation.sources.ledger import SourceFailed, SourceFiltered
 from runtime.errors import MachineError, UserError
 from runtime.log import get_logger
 from runtime.processes import ProcessTimeout, ffmpeg_binary, run
-
-__all__ = [
-    "Download",
-    "DownloadSettings",
-    "VideoMetadata",
-    "check_options",
-    "download",
-    "is_url",
-    "javascript_runtime",
-    "local",
-]
+from runtime.retries import backoff_seconds
 
 _log = get_logger(__name__)
 
-SUBTITLE_SUFFIXES: Final = (".vtt", ".srt", ".json3")
 
+def download(source: str, settings: DownloadSettings, scratch: Path) -> DownloadedVideo:
+    """Download a source; a local file stays where it is.
 
-@dataclass(frozen=True)
-class VideoMetadata:
-    """What a site says of a video. From outside: data, never instructions, never paths."""
-
-    title: str | None = None
-    uploader: str | None = None
-    license: str | None = None
-    upload_date: str | None = None
-    """``YYYYMMDD``."""
-    webpage_url: str | None = None
-    extractor: str | None = None
-    id: str | None = None
-    duration: float | None = None
-    language: str | None = None
-    description: str | None = None
-
-
-@dataclass(frozen=True)
-class Download:
-    """A video on this machine."""
-
-    path: Path
-    tracks: tuple[Track, ...] = ()
-    metadata: VideoMetadata = VideoMetadata()
-
-
-def download(source: str, settings: DownloadSettings, scratch: Path) -> Download:
-    """Bring a source to this machine; a local file stays where it is.
-
-    Blocks for as long as the video takes, its turns and retries included.
+    Blocks until the video has arrived, waiting times and retries included.
 
     Args:
         source: a URL or a path.
-        settings: how.
+        settings: how to download it.
         scratch: an existing folder for this source alone; all files are written into it.
 
     Raises:
-        SourceFailed: there is no video to be had; the class says why.
-        SourceFiltered: `too_long`, where that is known without fetching it all.
+        SourceFailed: the video can't be downloaded; the class gives the reason.
+        SourceFiltered: `too_long`, if that is known before all of it has arrived.
         MachineError: the disk is full, or ffmpeg can't be started.
     """
     if not is_url(source):
-        return local(source)
+        return open_local(source)
     host = (urlsplit(source).hostname or "").removeprefix("www.")
     left, attempt = settings.time_limit, 0
     while True:
-        with turn(host, pacing_folder(), interval=settings.host_interval, places=settings.host_concurrency):
+        with host_slot(host, pacing_folder(), interval=settings.host_interval, slots=settings.host_concurrency):
             began = time.monotonic()
             outcome = _attempt(source, settings, scratch, left, patient=attempt < settings.retries)
         left -= time.monotonic() - began
-        if outcome.failure is None:
-            return _delivered(outcome, settings, scratch)
-        failure = Failure(**outcome.failure)
-        wait = failure.retry_after or settings.backoff * 2**attempt * random.uniform(0.5, 1.5)
-        if failure.class_ == "rate_limited":  # asked of all who are at this host
+        failure = outcome.failure
+        if failure is None:
+            return _downloaded(outcome, settings, scratch)
+        wait = failure.retry_after or backoff_seconds(attempt, settings.backoff, jitter=0.5)
+        if failure.class_ == "rate_limited":  # the site asks all clients of this machine to wait
             postpone(host, pacing_folder(), min(wait, settings.max_wait))
         if not failure.transient or attempt == settings.retries or wait > min(settings.max_wait, left):
             raise SourceFailed(failure.class_, redact(failure.message, settings))
-        _log.info("%s: %s; again in %.0f s", redact(source, settings), redact(failure.message, settings), wait)
+        _log.info("%s: %s; next attempt in %.0f s", redact(source, settings), redact(failure.message, settings), wait)
         if failure.class_ != "rate_limited":
             time.sleep(wait)
         attempt += 1
 
 
-def local(source: str) -> Download:
-    """A file that is here already, with the subtitle files beside it (``x.vtt``, ``x.en.srt``, ``x.en.auto.json3``).
-
-    Raises:
-        SourceFailed: `removed`, where there is no such file (any more).
-    """
-    path = Path(source)
-    if not path.is_file():
-        raise SourceFailed("removed", f"{source}: no such file")
-    return Download(path, _sidecars(path), VideoMetadata(title=path.stem, extractor="file", id=path.name))
-
-
-def is_url(source: str) -> bool:
-    """Whether a source is a URL (``scheme://…``) and no path."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", source) is not None
-
-
 def check_options(settings: DownloadSettings) -> None:
-    """Check what can be checked before work starts: yt-dlp's options, its cookies file.
+    """Check yt-dlp's options and its cookies file before work starts.
 
     Raises:
-        UserError: an option that yt-dlp does not know or take, a cookies file that can't be read.
+        UserError: yt-dlp has no such option or does not accept the value, or the cookies file can't be read.
     """
     from curation.media.download.ytdlp_options import ytdlp_options
 
@@ -140,7 +86,7 @@ def check_options(settings: DownloadSettings) -> None:
 
 
 def javascript_runtime() -> str | None:
-    """Name and version of a JavaScript runtime that yt-dlp can use for YouTube; None where there is none."""
+    """Return name and version of a JavaScript runtime that yt-dlp can use for YouTube; None if there is none."""
     from yt_dlp.globals import supported_js_runtimes
 
     for runtime in supported_js_runtimes.value.values():
@@ -150,34 +96,29 @@ def javascript_runtime() -> str | None:
     return None
 
 
-def _attempt(source: str, settings: DownloadSettings, scratch: Path, seconds: float, *, patient: bool) -> Outcome:
-    """One attempt in a child process.
+def _attempt(source: str, settings: DownloadSettings, scratch: Path, seconds: float, *, patient: bool) -> FetchOutcome:
+    """Make one attempt in a child process, for at most `seconds`.
 
     Raises:
         SourceFiltered, MachineError: as `download`.
     """
-    job_path, outcome_path = scratch / "job.json", scratch / "outcome.json"
+    request_path, outcome_path = scratch / "request.json", scratch / "outcome.json"
     outcome_path.unlink(missing_ok=True)
-    _write_private(job_path, json.dumps(asdict(_job(source, settings, scratch, patient))))
+    _write_private(request_path, json.dumps(asdict(_request(source, settings, scratch, patient))))
+    module = "curation.media.download.fetch_process"
+    args: list[str | Path] = [sys.executable, "-P", "-m", module, request_path, outcome_path]
     try:
-        args: list[str | Path] = [
-            sys.executable,
-            "-P",
-            "-m",
-            "curation.media.download.fetch_process",
-            job_path,
-            outcome_path,
-        ]
         finished = run(args, timeout=seconds, cwd=scratch, env=_environment(), check=False)
     except ProcessTimeout:
         reason = f"took longer than {settings.time_limit:g} s (download.time_limit)"
-        return Outcome(failure=asdict(Failure("network", reason)))
+        return FetchOutcome(failure=Failure("network", reason))
     finally:
-        job_path.unlink(missing_ok=True)
+        request_path.unlink(missing_ok=True)
     if not outcome_path.is_file():
-        said = finished.stderr.strip().rpartition("\n")[2]
-        return Outcome(failure=asdict(Failure("internal", f"download ended with {finished.returncode}: {said}")))
-    outcome = Outcome(**json.loads(outcome_path.read_text(encoding="utf-8")))
+        last_line = finished.stderr.strip().rpartition("\n")[2]
+        message = f"the download process exited with status {finished.returncode}: {last_line}"
+        return FetchOutcome(failure=Failure("internal", message))
+    outcome = FetchOutcome.read(outcome_path)
     if outcome.machine is not None:
         raise MachineError(outcome.machine)
     if outcome.too_long is not None:
@@ -185,14 +126,14 @@ def _attempt(source: str, settings: DownloadSettings, scratch: Path, seconds: fl
     return outcome
 
 
-def _job(source: str, settings: DownloadSettings, scratch: Path, patient: bool) -> Job:
-    return Job(
+def _request(source: str, settings: DownloadSettings, scratch: Path, patient: bool) -> FetchRequest:
+    return FetchRequest(
         url=source,
         folder=str(scratch),
         height=settings.height,
         languages=settings.languages,
         format=settings.format,
-        options=_own_cookies(settings.yt_dlp, scratch),
+        options=_copy_cookies(settings.yt_dlp, scratch),
         socket_timeout=settings.socket_timeout,
         stall_seconds=settings.stall_seconds,
         min_bytes_per_second=settings.min_bytes_per_second,
@@ -205,8 +146,8 @@ def _job(source: str, settings: DownloadSettings, scratch: Path, patient: bool) 
     )
 
 
-def _own_cookies(options: Mapping[str, Any], scratch: Path) -> dict[str, Any]:
-    """The options with a copy of the cookies file: yt-dlp writes into it, and several downloads share it."""
+def _copy_cookies(options: Mapping[str, Any], scratch: Path) -> dict[str, Any]:
+    """Return the options with a copy of the cookies file: yt-dlp writes into it, and several downloads share it."""
     result = dict(options)
     for name in COOKIE_FILES:
         if result.get(name):
@@ -217,44 +158,31 @@ def _own_cookies(options: Mapping[str, Any], scratch: Path) -> dict[str, Any]:
 
 
 def _environment() -> dict[str, str]:
-    """The child finds our packages wherever this process found them."""
-    packages = str(Path(__file__).parents[2])
+    """Return an environment in which the child process finds our packages where this process found them."""
+    packages = str(Path(__file__).parents[3])
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (packages, os.environ.get("PYTHONPATH"))))}
 
 
 def _write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read."""
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
 
 
-def _delivered(outcome: Outcome, settings: DownloadSettings, scratch: Path) -> Download:
+def _downloaded(outcome: FetchOutcome, settings: DownloadSettings, scratch: Path) -> DownloadedVideo:
     for warning in outcome.warnings:
         _log.info("%s", redact(warning, settings))
     assert outcome.path is not None
     path = Path(outcome.path)
     assert path.resolve().is_relative_to(scratch.resolve()), "yt-dlp wrote outside of its folder"
-    tracks = tuple(Track(**(track | {"path": Path(track["path"])})) for track in outcome.tracks)
-    return Download(path, tracks, VideoMetadata(**_clean(outcome.metadata)))
+    tracks = tuple(Track(Path(track.path), track.language, track.kind, track.format) for track in outcome.tracks)
+    return DownloadedVideo(path, tracks, _clean_metadata(outcome.metadata))
 
 
-def _clean(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """A site's words as plain text; what is no text and no number is left out."""
-    texts = {f.name: metadata.get(f.name) for f in fields(VideoMetadata)}
-    cleaned: dict[str, Any] = {name: str(v) for name, v in texts.items() if isinstance(v, str | int | float)}
+def _clean_metadata(metadata: Mapping[str, Any]) -> VideoMetadata:
+    """Return a site's metadata as plain text; values that are neither text nor numbers are left out."""
+    values = {f.name: metadata.get(f.name) for f in fields(VideoMetadata)}
+    cleaned: dict[str, Any] = {name: str(v) for name, v in values.items() if isinstance(v, str | int | float)}
     duration = metadata.get("duration")
-    return cleaned | {"duration": float(duration) if isinstance(duration, int | float) else None}
-
-
-def _sidecars(video: Path) -> tuple[Track, ...]:
-    """Subtitle files with the video's stem, in the order of their names."""
-    pattern = re.compile(re.escape(video.stem) + r"(?:\.([A-Za-z]{2,3}(?:[-_]\w+)*))??(\.auto)?")
-    tracks = []
-    with os.scandir(video.parent) as entries:
-        beside = sorted(entry.name for entry in entries if entry.name.startswith(video.stem))
-    for path in map(video.with_name, beside):
-        match = pattern.fullmatch(path.stem) if path.suffix.lower() in SUBTITLE_SUFFIXES else None
-        if match is not None and path.is_file():
-            format_ = path.suffix.lower().removeprefix(".")
-            tracks.append(Track(path, match[1], "auto" if match[2] else "manual", format_))
-    return tuple(tracks)
+    return VideoMetadata(**cleaned | {"duration": float(duration) if isinstance(duration, int | float) else None})

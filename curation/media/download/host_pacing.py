@@ -1,7 +1,7 @@
-"""Turns at a site: how often, and how many at a time, the workers of one machine may start on the same host.
+"""Pace the downloads of all workers of one machine: the time between starts, and the number at one host.
 
-Workers are separate processes, so the state lies in files: a lock file for each place at a host, and one that
-holds the time of the next start. Locks are the kernel's: a killed worker leaves none behind.
+Workers are separate processes, so the state is kept in files: a lock file for each slot at a host, and one file that
+holds the time of the next start. The kernel releases the locks of a killed worker.
 """
 
 from __future__ import annotations
@@ -21,41 +21,41 @@ _POLL_SECONDS: Final = 0.05
 
 
 def pacing_folder() -> Path:
-    """Where this machine's turns are kept: one folder for all workers of this user."""
+    """Return the folder of this machine's pacing files, shared by all workers of this user."""
     return cache_folder() / "pacing" / (platform.node() or "localhost")
 
 
 @contextmanager
-def turn(host: str, folder: Path, *, interval: float, places: int) -> Iterator[None]:
-    """Wait until it is our turn at `host`, and hold one of its places until the block ends.
+def host_slot(host: str, folder: Path, *, interval: float, slots: int) -> Iterator[None]:
+    """Wait for a slot at `host` and for the next start, and hold the slot until the block ends.
 
     Args:
         host: name of the site; hosts don't wait for each other.
-        folder: the same for all workers that share the pace.
-        interval: seconds between two starts, at least.
-        places: how many may be at the host at once.
+        folder: the same folder for all workers that share the pace.
+        interval: least seconds between two starts.
+        slots: how many downloads may run at the host at the same time.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    name = _name(host)
-    with _place(folder, name, places):
-        start = _reserve(folder / f"{name}.next", interval)
+    name = _file_name(host)
+    with _hold_slot(folder, name, slots):
+        start = _reserve_start(folder / f"{name}.next", interval)
         while (left := start - time.time()) > 0:
             time.sleep(left)
         yield
 
 
 def postpone(host: str, folder: Path, seconds: float) -> None:
-    """Let nobody start at `host` for `seconds`: it has asked for patience."""
+    """Postpone the next start at `host` by `seconds` from now, for all workers."""
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder / f"{_name(host)}.next") as file:
-        _write(file, max(_read(file), time.time() + seconds))
+    with _locked(folder / f"{_file_name(host)}.next") as file:
+        _write_time(file, max(_read_time(file), time.time() + seconds))
 
 
 @contextmanager
-def _place(folder: Path, name: str, places: int) -> Iterator[None]:
-    """Hold the first place that is free, polling while none is."""
+def _hold_slot(folder: Path, name: str, slots: int) -> Iterator[None]:
+    """Hold the first free slot; poll until one is free."""
     while True:
-        for number in range(places):
+        for number in range(slots):
             file = (folder / f"{name}.{number}").open("a+")
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -68,11 +68,11 @@ def _place(folder: Path, name: str, places: int) -> Iterator[None]:
         time.sleep(_POLL_SECONDS)
 
 
-def _reserve(path: Path, interval: float) -> float:
-    """Take the next start (Unix time) and move it on by `interval` for whoever comes after."""
+def _reserve_start(path: Path, interval: float) -> float:
+    """Return the next start (Unix time), and move it on by `interval` for the next worker."""
     with _locked(path) as file:
-        start = max(time.time(), _read(file))
-        _write(file, start + interval)
+        start = max(time.time(), _read_time(file))
+        _write_time(file, start + interval)
         return start
 
 
@@ -83,18 +83,18 @@ def _locked(path: Path) -> Iterator[IO[str]]:
         yield file
 
 
-def _read(file: IO[str]) -> float:
+def _read_time(file: IO[str]) -> float:
     file.seek(0)
     return float(file.read() or 0.0)
 
 
-def _write(file: IO[str], when: float) -> None:
+def _write_time(file: IO[str], when: float) -> None:
     file.seek(0)
     file.truncate()
     file.write(repr(when))
     file.flush()
 
 
-def _name(host: str) -> str:
-    """A file name for a host: hosts come from outside and never become paths."""
+def _file_name(host: str) -> str:
+    """Return a file name for a host; names of hosts come from outside and never become paths."""
     return hashlib.sha256(host.lower().encode()).hexdigest()[:16]

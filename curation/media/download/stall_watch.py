@@ -1,4 +1,4 @@
-"""Notices that a download no longer moves, even where a socket that drips bytes blocks the thread that reads it."""
+"""Detect that a download makes no progress, even if a socket that drips bytes blocks the reading thread."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable
 
 
-class Watch:
-    """Calls back, from a thread of its own, when nothing has moved for too long."""
+class StallWatch:
+    """Call back, from a thread of its own, if there is no progress for too long."""
 
     def __init__(self, seconds: float, min_bytes_per_second: float, stalled: Callable[[str], None]) -> None:
-        """Start a watch that is suspended; `suspend(False)` begins it.
+        """Create a watch that is suspended; `suspend(False)` starts it.
 
         Args:
-            seconds: how long nothing may move.
-            min_bytes_per_second: bytes that come more slowly don't count as moving.
-            stalled: called once, with one line that says what was missed.
+            seconds: longest time without progress.
+            min_bytes_per_second: bytes that arrive more slowly do not count as progress.
+            stalled: called once, with one line that names the limit.
         """
         self._seconds = seconds
         self._enough = min_bytes_per_second * seconds
@@ -27,22 +27,22 @@ class Watch:
         threading.Thread(target=self._run, daemon=True).start()
 
     def beat(self) -> None:
-        """Something came to its end: a request, a file."""
+        """Record progress: a request or a file was finished."""
         self._since, self._bytes_then = time.monotonic(), self.total()
 
     def suspend(self, suspended: bool) -> None:
-        """Work on this machine begins or ends: it takes what it takes."""
-        self.beat()  # first: the thread may look in between, and local work may have taken longer than `seconds`
+        """Suspend the watch during local work (merging, for example), which has no time limit here; or resume it."""
+        self.beat()  # first, because the thread may check in between, after local work longer than `seconds`
         self._suspended = suspended
 
     def arrived(self, name: str, size: float) -> None:
-        """`size` bytes of file `name` have come so far; enough of them are a beat."""
+        """Record that `size` bytes of file `name` have arrived so far; enough new bytes count as progress."""
         self._bytes[name] = size
         if self.total() - self._bytes_then >= max(self._enough, 1.0):
             self.beat()
 
     def total(self) -> float:
-        """Bytes of all files so far."""
+        """Return the bytes of all files so far."""
         return sum(self._bytes.values())
 
     def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""yt-dlp's options under either of their names, as parameters of ``yt_dlp.YoutubeDL``."""
+"""Convert yt-dlp options, by their Python or command-line names, to parameters of ``yt_dlp.YoutubeDL``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from runtime.errors import UserError
 
 
 def ytdlp_options(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters of ``yt_dlp.YoutubeDL`` from options under their Python or their command-line names.
+    """Return parameters of ``yt_dlp.YoutubeDL`` for options under their Python or their command-line names.
 
     Raises:
-        UserError: yt-dlp knows no such option, or does not take the value.
+        UserError: yt-dlp has no such option, or does not accept the value.
     """
     if not given:
         return {}
@@ -34,7 +34,7 @@ def ytdlp_options(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _arguments(name: str, value: Any) -> list[str]:
-    """Command-line arguments for one option; a list repeats it, true and false switch it."""
+    """Return the command-line arguments of one option; a list repeats it, true and false switch it on and off."""
     flag = name.lstrip("-").replace("_", "-")
     if isinstance(value, bool):
         return [f"--{flag}" if value else f"--no-{flag}"]
@@ -48,9 +48,9 @@ def _parse(arguments: list[str], name: str, names: Collection[str]) -> dict[str,
     try:
         return dict(yt_dlp.parse_options(arguments).ydl_opts)
     except optparse.OptParseError as error:
-        said = str(error)
-    if "no such option" not in said:
-        raise UserError(f"download.yt_dlp.{name}: yt-dlp does not take this value")
+        message = str(error)
+    if "no such option" not in message:
+        raise UserError(f"download.yt_dlp.{name}: yt-dlp does not accept this value")
     near = difflib.get_close_matches(name.lstrip("-"), names, n=1)
     hint = f"did you mean {near[0]!r}?" if near else "`python -m yt_dlp --help` lists them"
     raise UserError(f"download.yt_dlp.{name}: yt-dlp has no such option ({hint})")

@@ -1,1 +1,1 @@
-"""The picture of a video: probing, the one decode and encode, shot detection."""
+"""The picture of a video: probe the file, decode and encode it once, detect shots, extract candidate stills."""

@@ -1,135 +1,79 @@
-"""One decode of a video feeds everything: the stored encode, shot detection, motion, and stills for captions.
+"""Decode a video once, and get from it the stored encode, shot boundaries, motion, and candidate stills.
 
-After speech is known and before clips are: sentence boundaries become IDR frames, so that root clips can later be
-cut out by copy (`curation.media.clips.root_cutting`). ffmpeg does the work in one process; its thumbnails are read from a pipe
-one at a time, so memory does not grow with the video's length.
+Runs after speech is transcribed and before the video is segmented: sentence boundaries become IDR frames, so that
+root clips can later be cut by copying (`curation.media.clips.root_cutting`). One ffmpeg process does the work; its
+thumbnails are read from a pipe one at a time, so memory does not grow with the video's length.
 """
 
 from __future__ import annotations
 
-import math
 import re
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any, Final, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.media.clips.keyframe_choice import Still
-from curation.media.picture.encode_command import ENCODED, STILLS, Job, command
+from curation.media.picture.encode_command import ENCODED, STILLS, THUMBNAIL, EncodeRequest, encode_command
 from curation.media.picture.encode_settings import EncodeSettings
-from curation.media.picture.probe import Probe, open_video
+from curation.media.picture.encoded_video import CandidateStill, EncodedVideo, frame_at
+from curation.media.picture.video_file import open_video
+from curation.media.picture.video_records import VideoSpan
 from curation.sources.ledger import SourceFailed
+from runtime.failures import ENCODE_GRACE
 from runtime.processes import ProcessFailed, Tail, kill, raise_for, start
 
-_GRACE: Final = 120.0  # wall seconds on top of what the length allows
-_ROUNDING: Final = 1e-6  # seconds; times within it of a frame are that frame's
+if TYPE_CHECKING:  # OpenCV and PySceneDetect are imported only by the process that encodes
+    from curation.media.picture.shot_detection import ShotDetector
 
 
-@dataclass(frozen=True, eq=False)
-class Encoded:
-    """The kept span of a video as it is stored; frame i shows the video at second ``start + i / fps``."""
-
-    path: Path
-    width: int
-    height: int
-    fps: float
-    num_frames: int
-    start: float
-    """Second of the video that frame 0 shows."""
-    keyframes: tuple[int, ...]
-    """Indices of the IDR frames, ascending; the first is 0."""
-    shots: tuple[float, ...]
-    """Seconds of the video at which a new shot begins, ascending; the beginning itself is not among them."""
-    stills: tuple[Still, ...]
-    """Candidates for keyframes, evenly spaced, in order."""
-    motion: NDArray[np.float32]
-    """For each frame, the mean absolute difference of luma to the frame before, 0 to 1."""
-
-    @property
-    def end(self) -> float:
-        """Second of the video at which the last frame ends; earlier than asked for where the picture ends earlier."""
-        return self.start + self.num_frames / self.fps
-
-    def frame_at(self, seconds: float) -> int:
-        """Index of the frame shown at a second of the video; not limited to the frames there are."""
-        return frame_at(seconds - self.start, self.fps)
-
-    def frame_from(self, seconds: float) -> int:
-        """Index of the first frame that begins at a second of the video or later; not limited either."""
-        return math.ceil((seconds - self.start - _ROUNDING) * self.fps)
-
-    def motion_between(self, start: float, end: float) -> float:
-        """Mean motion of the frames that begin in ``(start, end)``, 0 to 1; 0 where there are none."""
-        part = self.motion[max(self.frame_at(start) + 1, 1) : max(self.frame_from(end), 0)]
-        return float(part.mean()) if part.size else 0.0
-
-
-def frame_at(seconds: float, fps: float) -> int:
-    """Index of the frame shown `seconds` after the first."""
-    return math.floor((seconds + _ROUNDING) * fps)
-
-
-def encode(
-    path: Path,
-    probe: Probe,
-    start: float,
-    end: float,
-    boundaries: Sequence[float],
-    settings: EncodeSettings,
-    scratch: Path,
-) -> Encoded:
-    """Encode ``[start, end)`` of a video once, and learn all that needs its pictures on the way.
+def encode(span: VideoSpan, boundaries: Sequence[float], settings: EncodeSettings, scratch: Path) -> EncodedVideo:
+    """Encode a span of a video, and extract everything that needs its pictures in the same pass.
 
     Args:
-        path: the video file.
-        probe: what `curation.media.picture.probe.probe` says of it.
-        start: second of the video to begin at.
-        end: second of the video to end at.
-        boundaries: seconds of the video that get an IDR frame, at the frame shown then.
+        span: the part of the video to keep.
+        boundaries: seconds of the video; the frame shown at each becomes an IDR frame.
         settings: sizes and rates.
-        scratch: an existing folder; the results are left in it.
+        scratch: an existing folder; the results are written into it.
 
     Raises:
         SourceFailed: ``corrupt`` (less than `min_share` of it can be read), ``internal`` (it takes too long, or
             crashes the decoder).
         MachineError: the disk is full, or ffmpeg can't be started.
     """
-    job = Job.of(path, probe, start, end, [frame_at(b - start, settings.fps) for b in boundaries], settings)
-    args = command(job, settings)
-    watcher = _watcher(settings)
-    report = _run(args, scratch, watcher, _GRACE + settings.time_limit_factor * (end - start))
+    forced = [frame_at(boundary - span.start, settings.fps) for boundary in boundaries]
+    request = EncodeRequest.of(span, forced, settings)
+    detector = _shot_detector(settings)
+    limit = ENCODE_GRACE.seconds + settings.time_limit_factor * span.seconds
+    report = _run_ffmpeg(encode_command(request, settings), scratch, detector, limit)
     encoded = scratch / ENCODED
-    keyframes, num_frames = _frames(encoded, settings.fps)
-    _judge(report, num_frames, job, probe, settings)
-    return Encoded(
+    idr_frames, num_frames = _read_frame_index(encoded, settings.fps)
+    _check_readable_share(report, num_frames, request, settings)
+    return EncodedVideo(
         path=encoded,
-        width=job.size.width,
-        height=job.size.height,
+        width=request.size.width,
+        height=request.size.height,
         fps=settings.fps,
         num_frames=num_frames,
-        start=start,
-        keyframes=keyframes,
-        shots=tuple(start + cut / settings.fps for cut in watcher.cuts if cut < num_frames),
-        stills=tuple(_stills(scratch, start, job.still_step / settings.fps)),
-        motion=watcher.motion[:num_frames],
+        start=span.start,
+        idr_frames=idr_frames,
+        shots=tuple(span.start + cut / settings.fps for cut in detector.cuts if cut < num_frames),
+        stills=tuple(_list_stills(scratch, span.start, request.still_step / settings.fps)),
+        motion=detector.motion[:num_frames],
     )
 
 
-def _watcher(settings: EncodeSettings) -> Any:
-    from curation.media.picture.shot_detection import PictureWatcher
+def _shot_detector(settings: EncodeSettings) -> ShotDetector:
+    from curation.media.picture.shot_detection import ShotDetector
 
-    return PictureWatcher(settings.fps, settings.min_shot, settings.shot_threshold)
+    return ShotDetector(settings.fps, settings.min_shot, settings.shot_threshold)
 
 
-def _run(args: Sequence[str], scratch: Path, watcher: Any, limit: float) -> str:
-    """Run ffmpeg to its end while its thumbnails are watched; what it says about it."""
-    from curation.media.picture.encode_command import THUMBNAIL
-
+def _run_ffmpeg(args: Sequence[str], scratch: Path, detector: ShotDetector, limit: float) -> str:
+    """Run ffmpeg to its end, feed its thumbnails to the shot detector, and return the end of ffmpeg's log."""
     process = start(args, cwd=scratch)
     assert process.stdout is not None and process.stderr is not None
     tail = Tail(process.stderr)
@@ -143,8 +87,8 @@ def _run(args: Sequence[str], scratch: Path, watcher: Any, limit: float) -> str:
     watchdog.daemon = True
     watchdog.start()
     try:
-        for frame in _thumbnails(process.stdout, *THUMBNAIL):
-            watcher.add(frame)
+        for frame in _read_thumbnails(process.stdout, *THUMBNAIL):
+            detector.add(frame)
         process.wait()
         tail.join()
     finally:
@@ -162,15 +106,15 @@ def _run(args: Sequence[str], scratch: Path, watcher: Any, limit: float) -> str:
     return tail.text
 
 
-def _thumbnails(pipe: IO[bytes], width: int, height: int) -> Any:
+def _read_thumbnails(pipe: IO[bytes], width: int, height: int) -> Iterator[NDArray[np.uint8]]:
     size = width * height * 3
     while len(data := pipe.read(size)) == size:
         yield np.frombuffer(data, np.uint8).reshape(height, width, 3)
 
 
-def _frames(encoded: Path, fps: float) -> tuple[tuple[int, ...], int]:
-    """Indices of the IDR frames, and the number of frames, from the file itself."""
-    keyframes, count = [], 0
+def _read_frame_index(encoded: Path, fps: float) -> tuple[tuple[int, ...], int]:
+    """Return the indices of the IDR frames, and the number of frames, as the encoded file has them."""
+    idr_frames, count = [], 0
     if not encoded.exists() or encoded.stat().st_size == 0:
         return (), 0
     with open_video(encoded, "mov") as container:
@@ -180,34 +124,35 @@ def _frames(encoded: Path, fps: float) -> tuple[tuple[int, ...], int]:
             index = round(packet.pts * packet.time_base * Fraction(fps))
             assert index == count, "the stored frames are evenly spaced"
             if packet.is_keyframe:
-                keyframes.append(count)
+                idr_frames.append(count)
             count += 1
-    return tuple(keyframes), count
+    return tuple(idr_frames), count
 
 
-def _judge(report: str, num_frames: int, job: Job, probe: Probe, settings: EncodeSettings) -> None:
-    """Whether enough of the video could be read."""
+def _check_readable_share(report: str, num_frames: int, request: EncodeRequest, settings: EncodeSettings) -> None:
+    """Raise SourceFailed if less than `min_share` of the video could be read."""
     if num_frames == 0:
-        raise SourceFailed("corrupt", "no picture can be decoded from it")
-    seconds, stated = num_frames / settings.fps, _stated_seconds(job, probe, settings)
+        raise SourceFailed("corrupt", "none of its frames can be decoded")
+    seconds, stated = num_frames / settings.fps, _stated_seconds(request, settings)
     if seconds < settings.min_share * stated:
         raise SourceFailed("corrupt", f"its picture ends after {seconds:.1f} of {stated:.1f} s")
-    line = re.search(rf"Input stream #0:{probe.video.index}\b.*?(\d+) frames decoded; (\d+) decode errors", report)
-    if line is None:  # an ffmpeg that doesn't say
+    stream = rf"Input stream #0:{request.probe.video.index}\b"
+    line = re.search(stream + r".*?(\d+) frames decoded; (\d+) decode errors", report)
+    if line is None:  # this version of ffmpeg does not report it
         return
     decoded, errors = int(line[1]), int(line[2])
     if decoded < settings.min_share * (decoded + errors):
-        raise SourceFailed("corrupt", f"only {decoded} of {decoded + errors} of its pictures can be decoded")
+        raise SourceFailed("corrupt", f"only {decoded} of its {decoded + errors} frames can be decoded")
 
 
-def _stated_seconds(job: Job, probe: Probe, settings: EncodeSettings) -> float:
-    """Seconds of picture in the span, as the container has it: sound may well go on after the picture."""
-    asked = job.num_frames / settings.fps
-    if probe.video.duration is None:
-        return asked
-    return min(asked, max(probe.video.duration - job.seek - job.skip, 1 / settings.fps))
+def _stated_seconds(request: EncodeRequest, settings: EncodeSettings) -> float:
+    """Return the seconds of picture in the span as the container states them; the audio may continue after them."""
+    requested = request.num_frames / settings.fps
+    if request.probe.video.duration is None:
+        return requested
+    return min(requested, max(request.probe.video.duration - request.seek - request.skip, 1 / settings.fps))
 
 
-def _stills(scratch: Path, start: float, step: float) -> list[Still]:
+def _list_stills(scratch: Path, start: float, step: float) -> list[CandidateStill]:
     files = sorted(scratch.glob(STILLS.replace("%06d", "*")))
-    return [Still(start + int(file.stem.rpartition("_")[2]) * step, file) for file in files]
+    return [CandidateStill(start + int(file.stem.rpartition("_")[2]) * step, file) for file in files]

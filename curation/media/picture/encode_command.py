@@ -1,8 +1,10 @@
-"""The one ffmpeg command of the media stage, built by ffmpeg-python: pure, from plain values to arguments.
+"""Build the ffmpeg command that decodes a video once and writes the encode, thumbnails and stills.
+
+A pure function of plain values, built with ffmpeg-python.
 
 ::
 
-    video ── even frame rate ──┬── short side 256 ──┬── H.264, mono AAC ──▶ encoded.mp4
+    video ── constant rate ────┬── short side 256 ──┬── H.264, mono AAC ──▶ encoded.mp4
                                │                    └── thumbnails ───────▶ pipe
                                └── every 2 s ── short side 448 ───────────▶ still_000000.jpg …
 """
@@ -14,12 +16,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import ffmpeg
 
 from curation.media.picture.encode_settings import EncodeSettings
-from curation.media.picture.probe import Probe
+from curation.media.picture.video_records import Probe, VideoSpan
 from runtime.processes import ffmpeg_binary
 from runtime.untrusted_media import MAX_PIXELS, local_only
 
@@ -35,59 +37,62 @@ _MAX_ARGUMENT: Final = 100_000  # Linux takes 131,072 bytes in one argument
 
 
 @dataclass(frozen=True)
-class Size:
-    """Pixels; both even."""
+class PictureSize:
+    """Width and height in pixels; both even."""
 
     width: int
     height: int
 
 
 @dataclass(frozen=True)
-class Job:
-    """What to make of one video, in numbers."""
+class EncodeRequest:
+    """What to encode of one video, in frames and pixels."""
 
     path: Path
     probe: Probe
     seek: float
-    """Second of the video where reading begins: somewhat before the span, so that its first frame is right."""
+    """Second of the video at which reading begins: somewhat before the span, so that its first frame is exact."""
     skip: float
-    """Seconds from there to the span."""
+    """Seconds from `seek` to the start of the span."""
     num_frames: int
-    forced: tuple[int, ...]
-    """Frames that must be IDR frames."""
-    size: Size
-    still_size: Size
+    """Frames to store."""
+    idr_frames: tuple[int, ...]
+    """Stored frames that must be IDR frames."""
+    size: PictureSize
+    """PictureSize of the stored video."""
+    still_size: PictureSize
+    """PictureSize of the stills."""
     still_step: int
     """Frames from one still to the next."""
 
-    @staticmethod
-    def of(path: Path, probe: Probe, start: float, end: float, forced: Iterable[int], settings: EncodeSettings) -> Job:
-        """The job of encoding ``[start, end)``, with IDR frames at the frames `forced`."""
-        num_frames = max(1, math.ceil((end - start) * settings.fps - 1e-6))
-        seek = max(0.0, start - _SEEK_MARGIN)
-        shape = probe.video.display_size
-        return Job(
-            path=path,
-            probe=probe,
+    @classmethod
+    def of(cls, span: VideoSpan, idr_frames: Iterable[int], settings: EncodeSettings) -> Self:
+        """Return the request that encodes `span` with IDR frames at the stored frames `idr_frames`."""
+        num_frames = max(1, math.ceil(span.seconds * settings.fps - 1e-6))
+        seek = max(0.0, span.start - _SEEK_MARGIN)
+        shape = span.probe.video.display_size
+        return cls(
+            path=span.path,
+            probe=span.probe,
             seek=seek,
-            skip=start - seek,
+            skip=span.start - seek,
             num_frames=num_frames,
-            forced=tuple(sorted({frame for frame in forced if 0 < frame < num_frames})),
-            size=size(shape, settings.short_side),
-            still_size=size(shape, min(settings.still_short_side, math.ceil(min(shape)))),
+            idr_frames=tuple(sorted({frame for frame in idr_frames if 0 < frame < num_frames})),
+            size=scale_to(shape, settings.short_side),
+            still_size=scale_to(shape, min(settings.still_short_side, math.ceil(min(shape)))),
             still_step=max(1, round(settings.still_every * settings.fps)),
         )
 
 
-def command(job: Job, settings: EncodeSettings) -> list[str]:
-    """The arguments of ffmpeg, to be run in the folder that takes the results; thumbnails go to standard output."""
-    source = _input(job, settings)
-    video, thumbnails, stills = _pictures(source[str(job.probe.video.index)], job, settings)
+def encode_command(request: EncodeRequest, settings: EncodeSettings) -> list[str]:
+    """Return the arguments of ffmpeg, which writes files into its working folder and thumbnails to standard output."""
+    source = _input(request, settings)
+    video, thumbnails, stills = _pictures(source[str(request.probe.video.index)], request, settings)
     streams = [video]
-    if settings.audio and job.probe.audio:
-        streams.append(_sound(source[str(job.probe.audio[0].index)], job, settings))
+    if settings.audio and request.probe.audio:
+        streams.append(_audio(source[str(request.probe.audio[0].index)], request, settings))
     outputs = ffmpeg.merge_outputs(
-        ffmpeg.output(*streams, ENCODED, **_encoder(job, settings)),
+        ffmpeg.output(*streams, ENCODED, **_encoder(request, settings)),
         ffmpeg.output(thumbnails, "pipe:1", format="rawvideo", fps_mode="passthrough"),
         ffmpeg.output(
             stills, STILLS, format="image2", start_number=0, fps_mode="passthrough", **{"q:v": settings.still_quality}
@@ -99,58 +104,58 @@ def command(job: Job, settings: EncodeSettings) -> list[str]:
     return args
 
 
-def size(shape: tuple[float, float], short_side: int) -> Size:
-    """The size of a picture of `shape` with the given shorter side; extreme shapes are limited on their longer side."""
+def scale_to(shape: tuple[float, float], short_side: int) -> PictureSize:
+    """Return the size of a picture of `shape` (width, height) scaled to a short side; the long side is limited."""
     scale = short_side / min(shape)
     scale = min(scale, _LONGEST_SIDE / max(shape))
     width, height = (max(2, 2 * round(side * scale / 2)) for side in shape)
-    return Size(width, height)
+    return PictureSize(width, height)
 
 
-def _input(job: Job, settings: EncodeSettings) -> Any:
+def _input(request: EncodeRequest, settings: EncodeSettings) -> Any:
     options: dict[str, Any] = {
-        "format": job.probe.format,
+        "format": request.probe.format,
         "protocol_whitelist": "file,pipe",
         "threads": settings.threads,
         "max_pixels": MAX_PIXELS,
-        "reinit_filter": 0,  # sizes may change midway: the scalers cope, the frame counters must not restart
+        "reinit_filter": 0,  # a change of size midway is handled by the scalers and must not restart the frame counters
     }
-    if job.seek > 0:  # everything from the keyframe before on is decoded; the frame rate filter drops what is early
-        options |= {"ss": f"{job.seek:.6f}", "noaccurate_seek": None}
-    return ffmpeg.input(local_only(job.path), **options)
+    if request.seek > 0:  # decoding begins at the keyframe before; the frame rate filter drops earlier frames
+        options |= {"ss": f"{request.seek:.6f}", "noaccurate_seek": None}
+    return ffmpeg.input(local_only(request.path), **options)
 
 
-def _pictures(video: Any, job: Job, settings: EncodeSettings) -> tuple[Any, Any, Any]:
-    """The three uses of the decoded frames.
+def _pictures(video: Any, request: EncodeRequest, settings: EncodeSettings) -> tuple[Any, Any, Any]:
+    """Return the stored video, the thumbnails and the stills as three filter outputs.
 
-    Rounding times up makes frame i the picture shown at i / fps (within a millisecond, for containers that round);
-    in microseconds, for the filter would round the beginning to the container's own ticks.
+    Times are rounded up, so that frame i is the picture shown at i / fps (within a millisecond, for containers that
+    round). They are in microseconds, because the filter would round the start to the container's own time base.
     """
     rate = Fraction(settings.fps).limit_denominator(1001)
     fine = ffmpeg.filter(video, "settb", "AVTB")
-    even = fine.filter("fps", str(rate), start_time=f"{job.skip + _TOLERANCE:.6f}", round="up")
-    even = even.filter("setpts", "N").filter("trim", end_frame=job.num_frames).filter_multi_output("split", 2)
-    stored = _scaled(even[0], job.size, "yuv420p", "tv").filter_multi_output("split", 2)
+    even = fine.filter("fps", str(rate), start_time=f"{request.skip + _TOLERANCE:.6f}", round="up")
+    even = even.filter("setpts", "N").filter("trim", end_frame=request.num_frames).filter_multi_output("split", 2)
+    stored = _scaled(even[0], request.size, "yuv420p", "tv").filter_multi_output("split", 2)
     small = stored[1].filter("scale", *THUMBNAIL, flags="area").filter("format", "bgr24")
-    some = even[1].filter("select", f"not(mod(n,{job.still_step}))")
-    return stored[0], small, _scaled(some, job.still_size, "yuvj420p", "pc")
+    some = even[1].filter("select", f"not(mod(n,{request.still_step}))")
+    return stored[0], small, _scaled(some, request.still_size, "yuvj420p", "pc")
 
 
-def _scaled(video: Any, to: Size, pixels: str, range_: str) -> Any:
+def _scaled(video: Any, to: PictureSize, pixels: str, range_: str) -> Any:
     return video.filter("scale", to.width, to.height, out_range=range_).filter("setsar", 1).filter("format", pixels)
 
 
-def _sound(audio: Any, job: Job, settings: EncodeSettings) -> Any:
-    """Mono sound without gaps, from the first stored frame on."""
-    seconds = job.num_frames / settings.fps
-    whole = audio.filter("aresample", **{"async": 1000, "first_pts": 0})
-    return whole.filter("atrim", start=job.skip, duration=seconds).filter("asetpts", "PTS-STARTPTS")
+def _audio(audio: Any, request: EncodeRequest, settings: EncodeSettings) -> Any:
+    """Return mono audio without gaps that starts with the first stored frame."""
+    seconds = request.num_frames / settings.fps
+    resampled = audio.filter("aresample", **{"async": 1000, "first_pts": 0})
+    return resampled.filter("atrim", start=request.skip, duration=seconds).filter("asetpts", "PTS-STARTPTS")
 
 
-def _encoder(job: Job, settings: EncodeSettings) -> dict[str, Any]:
+def _encoder(request: EncodeRequest, settings: EncodeSettings) -> dict[str, Any]:
     options: dict[str, Any] = {
         "format": "mp4",
-        "movflags": "+delay_moov+default_base_moof",  # an index for each fragment: none grows in memory
+        "movflags": "+delay_moov+default_base_moof",  # each fragment has its own index, so none grows in memory
         "frag_duration": 10_000_000,
         "c:v": "libx264",
         "preset": settings.preset,
@@ -167,15 +172,15 @@ def _encoder(job: Job, settings: EncodeSettings) -> dict[str, Any]:
         "map_metadata": -1,
         "map_chapters": -1,
     }
-    if job.forced:
-        options["force_key_frames"] = _times(job.forced, settings.fps)
-    if settings.audio and job.probe.audio:
+    if request.idr_frames:
+        options["force_key_frames"] = _forced_times(request.idr_frames, settings.fps)
+    if settings.audio and request.probe.audio:
         options |= {"c:a": "aac", "ac": 1, "b:a": f"{settings.audio_kbps}k"}
     return options
 
 
-def _times(frames: tuple[int, ...], fps: float) -> str:
-    """Times of frames as one argument; where it would be too long, those that follow another closely are left out."""
+def _forced_times(frames: tuple[int, ...], fps: float) -> str:
+    """Return the times of frames as one argument; if it is too long, frames close to the one before are left out."""
     gap = 1
     while True:
         kept: list[int] = []

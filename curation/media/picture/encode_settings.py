@@ -1,4 +1,4 @@
-"""Settings of the stored encode, its stills and shot detection; read by the command and by what runs it."""
+"""Settings of the stored encode, of candidate stills, and of shot detection."""
 
 from __future__ import annotations
 
@@ -6,41 +6,42 @@ from typing import Literal
 
 from pydantic import Field
 
+from runtime.failures import ENCODE_TIME_FACTOR
 from runtime.settings import Runtime, Settings
 
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 
 
 class EncodeSettings(Settings):
-    """The stored video, the stills, and where shots begin."""
+    """How a video is stored, how stills are taken, and how shots are detected."""
 
     short_side: int = Field(default=256, ge=16, le=2160)
-    """Pixels of the shorter side of the stored video; the longer keeps the shape, with square pixels."""
+    """Short side of the stored video in pixels; the long side keeps the aspect ratio, with square pixels."""
     fps: float = Field(default=8.0, gt=0, le=120)
-    """Stored frames a second, evenly spaced."""
+    """Frames a second of the stored video, evenly spaced."""
     gop: int = Field(default=8, ge=1)
-    """Frames from one IDR frame to the next, at most."""
+    """Most frames from one IDR frame to the next."""
     crf: float = Field(default=23.0, ge=0, le=51)
     """x264's constant rate factor; 26 saves about 40 % of the bytes (SSIM 0.965 instead of 0.977)."""
     preset: Preset = "veryfast"
     """x264's preset."""
     audio: bool = False
-    """Store the sound as well (mono AAC)."""
+    """Store the audio too (mono AAC)."""
     audio_kbps: int = Field(default=64, ge=8)
-    """Bit rate of the stored sound."""
+    """Bit rate of the stored audio, in kbit/s."""
     still_short_side: int = Field(default=448, ge=16)
-    """Pixels of the shorter side of stills; never more than the source has."""
+    """Short side of stills in pixels; a smaller source is not enlarged."""
     still_every: float = Field(default=2.0, gt=0)
     """Seconds from one candidate still to the next."""
     still_quality: int = Field(default=3, ge=2, le=31)
-    """JPEG quality of stills as ffmpeg counts it: 2 is best."""
+    """JPEG quality of stills on ffmpeg's scale: 2 is best, 31 worst."""
     min_shot: float = Field(default=1.0, ge=0)
-    """Shortest shot, seconds."""
+    """Shortest shot in seconds."""
     shot_threshold: float = Field(default=3.0, gt=0)
-    """How many times stronger than the frames around it a change must be to begin a shot."""
+    """A shot begins where the picture changes this many times more than in the neighbouring frames."""
     min_share: float = Field(default=0.5, ge=0, le=1)
-    """Share of a damaged video that must be readable for it to be kept."""
+    """Share of a damaged video that must be readable; otherwise the source fails as `corrupt`."""
     threads: Runtime[int] = Field(default=1, ge=0)
-    """Threads of the decoder and of the encoder; 0: as many as there are cores. One a process is most efficient."""
-    time_limit_factor: Runtime[float] = Field(default=10.0, gt=0)
-    """Wall seconds that a second of video may take, on top of two minutes."""
+    """Threads of the decoder and of the encoder; 0: one for each core. One thread a process is most efficient."""
+    time_limit_factor: Runtime[float] = Field(default=ENCODE_TIME_FACTOR.default, gt=0)
+    """Time limit in wall seconds for each second of video, on top of two minutes."""

@@ -1,1 +1,1 @@
-"""Speech of a video: subtitles, recognition, words, sentences."""
+"""The speech of a video: choose and read subtitles, recognize sound, make words monotone, split them into sentences."""

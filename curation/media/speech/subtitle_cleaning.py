@@ -1,7 +1,7 @@
-"""What is speech in a caption, and what is not: sound tags, lyrics and speaker marks are taken out.
+"""Remove from captions what is not speech: markup, sound tags, lyrics and speaker marks.
 
-Works on the text of one cue. `BREAK` may stand anywhere in it (it separates the parts that have times of their
-own); no rule swallows one, so the parts can be told apart again afterwards. Every pattern is linear in its input.
+Works on the text of one cue. `BREAK` may occur anywhere in it and separates the parts that have times of their own.
+No rule removes a `BREAK`, so the text can be split into its parts again. Every pattern is linear in its input.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 import unicodedata
 
 BREAK = "\x1e"
-"""Separates parts of a cue; survives cleaning."""
+"""Separator between the parts of a cue; cleaning keeps it."""
 
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,200}>|</?>|\{\\[^{}]{0,200}\}")
 _INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufffd]")
@@ -37,52 +37,53 @@ _SOUND = re.compile(
 
 
 def strip_markup(text: str) -> str:
-    r"""`text` without tags (``<i>``, ``<v Name>``, ``{\an8}``), entities decoded, no invisible character, no `BREAK`.
+    r"""Return `text` without tags (``<i>``, ``<v Name>``, ``{\an8}``), invisible characters and `BREAK`.
 
-    Lines stay lines; runs of other white space become one space.
+    Entities are decoded. Line breaks stay; runs of other white space become one space.
     """
     text = _TAG.sub("", text)
     if "&" in text:
-        text = html.unescape(html.unescape(text))  # sites escape twice now and then: &amp;gt;&amp;gt;
+        text = html.unescape(html.unescape(text))  # some sites escape twice: &amp;gt;&amp;gt;
     text = text.replace("\\N", "\n").replace("\\h", " ")
     return _SPACE.sub(" ", _INVISIBLE.sub("", unicodedata.normalize("NFC", text)))
 
 
-def spoken(text: str) -> str:
-    """What is said in a cue: `text` (without markup already) less sound tags, lyrics and speaker marks.
+def keep_speech(text: str) -> str:
+    """Return what is said in a cue: `text` (already without markup) without sound tags, lyrics and speaker marks.
 
-    Removed: anything in square brackets, sounds in parentheses, what stands between musical notes, dialogue dashes,
-    ``>>`` with the name that follows, and ``NAME:`` in capitals at the start of a line.
+    Removed are anything in square brackets, sounds in parentheses, text between musical notes, dialogue dashes,
+    ``>>`` with the name after it, and ``NAME:`` in capitals at the start of a line.
     """
     if _ANY_MARK.search(text) is None:
         return text
-    text = _BRACKETS.sub(_gone, text)
-    text = _PARENTHESES.sub(_gone_if_sound, text)
-    text = _STARRED.sub(_gone_if_sound, text)
-    text = _STRAY_NOTE.sub("", _SUNG_LINE.sub(_gone, _SUNG.sub(_gone, text)))
-    text = _TURN.sub(_gone, text)
+    text = _BRACKETS.sub(_remove, text)
+    text = _PARENTHESES.sub(_remove_sound, text)
+    text = _STARRED.sub(_remove_sound, text)
+    text = _STRAY_NOTE.sub("", _SUNG_LINE.sub(_remove, _SUNG.sub(_remove, text)))
+    text = _TURN.sub(_remove, text)
     text = _DASH.sub(r"\1", text)
-    return _SPEAKER.sub(_gone_if_name, text)
+    return _SPEAKER.sub(_remove_speaker, text)
 
 
-def _gone(match: re.Match[str]) -> str:
+def _remove(match: re.Match[str]) -> str:
+    """Return what replaces a match: a space, and the breaks in it."""
     return " " + BREAK * match[0].count(BREAK)
 
 
-def _gone_if_sound(match: re.Match[str]) -> str:
+def _remove_sound(match: re.Match[str]) -> str:
     inner = next((group for group in match.groups() if group is not None), "")
     is_sound = not inner.strip() or (inner.isupper() and len(inner) > 3) or _SOUND.search(inner) is not None
-    return _gone(match) if is_sound or _alone_in_line(match) else match[0]
+    return _remove(match) if is_sound or _is_alone_in_line(match) else match[0]
 
 
-def _alone_in_line(match: re.Match[str]) -> bool:
+def _is_alone_in_line(match: re.Match[str]) -> bool:
     text = match.string
     before = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
     after = text[match.end() :].partition("\n")[0]
     return not (before + after).strip(" .,!?-" + BREAK)
 
 
-def _gone_if_name(match: re.Match[str]) -> str:
+def _remove_speaker(match: re.Match[str]) -> str:
     name = match[2]
     is_name = name.isupper() and sum(c.isalpha() for c in name) >= 2
-    return match[1] + _gone(match)[: 1 + name.count(BREAK)] if is_name else match[0]
+    return match[1] + _remove(match)[: 1 + name.count(BREAK)] if is_name else match[0]

@@ -1,9 +1,8 @@
-"""Subtitle formats to cues: WebVTT, SubRip, YouTube's json3, SubStation Alpha.
+"""Parse subtitle formats into cues: WebVTT, SubRip, YouTube's json3, SubStation Alpha.
 
-A cue is what one caption shows, line by line, each line in parts; a part has a time of its own where the format
-gives one (``<00:00:01.240>`` in WebVTT, ``tOffsetMs`` in json3). WebVTT and SubRip are read here and not with
-pysubs2: it takes a line with two inline times for a timing line, keeps the text of malformed cues and comments in
-the cue before, and knows no ``Kind:``. Input is hostile: everything is bounded and linear.
+WebVTT and SubRip are parsed here and not with pysubs2, because pysubs2 takes a line with two inline times for a
+timing line, keeps the text of malformed cues and comments in the cue before, and ignores ``Kind:``. Input is
+hostile: everything is bounded and takes linear time.
 """
 
 from __future__ import annotations
@@ -12,108 +11,55 @@ import json
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice, pairwise
+from itertools import islice
 from typing import Any, Final, Literal
 
+from curation.media.speech.cues import Cue, CueFile, CuePart, Line, SubtitleError, line_text
 from curation.media.speech.subtitle_cleaning import strip_markup
 
-Format = Literal["vtt", "srt", "json3", "ass"]
+SubtitleFormat = Literal["vtt", "srt", "json3", "ass"]
 MAX_CUE_CHARACTERS: Final = 2_000
-"""A cue with more text than this is malformed."""
+"""Most characters in a cue; a cue with more is malformed."""
 MAX_CUES: Final = 200_000
-"""No video has more."""
+"""Most cues in a file; no video has more."""
+
+_FORMATS: Final[dict[str, SubtitleFormat]] = {
+    "json3": "json3",
+    "vtt": "vtt",
+    "webvtt": "vtt",
+    "srt": "srt",
+    "subrip": "srt",
+    "ass": "ass",
+    "ssa": "ass",
+}
 
 _STAMP = r"(-?)(?:(\d{1,4}):)?(\d{1,3}):(\d{1,2})(?:[.,](\d{1,6}))?"
 _TIMING = re.compile(rf"\s{{0,20}}{_STAMP}\s{{0,20}}-->\s{{0,20}}{_STAMP}(?=\s|$)")
 _INLINE = re.compile(r"<((?:\d{1,4}:)?\d{1,2}:\d{1,2}[.,]\d{1,3})>")
 _COMMENT = re.compile(r"(?:NOTE|STYLE|REGION)(?:\s|$)")
-_CARRIED_OVER = 0.25  # seconds: rolling cues follow each other at once
 
 
-class SubtitleError(ValueError):
-    """The bytes are no subtitles of speech; the message says why."""
+def known_format(name: str) -> SubtitleFormat | None:
+    """Return the format with this name (``webvtt``, ``subrip``, …); None if it can't be parsed here."""
+    return _FORMATS.get(name.lower())
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A run of text shown at `time` (seconds), or with what stands before it where `time` is None."""
-
-    time: float | None
-    text: str
-
-
-Line = tuple[Part, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Cue:
-    """One caption: from `start` to `end` in seconds as written in the file, so perhaps negative or disordered."""
-
-    start: float
-    end: float
-    lines: tuple[Line, ...]
-
-
-@dataclass(frozen=True)
-class CueFile:
-    """All cues of a file in its own order, and the language its header names."""
-
-    cues: tuple[Cue, ...]
-    language: str | None = None
-
-
-def read_cues(text: str, format: Format) -> CueFile:
-    """Take a subtitle file apart; malformed cues are left out.
+def read_cues(text: str, format_: SubtitleFormat) -> CueFile:
+    """Parse a subtitle file; malformed cues are left out.
 
     Raises:
-        SubtitleError: not a file of that format, no cue in it or too many, or chapters, descriptions or metadata.
+        SubtitleError: not a file of that format, no cue or too many, or chapters, descriptions or metadata.
     """
-    if format == "vtt":
+    if format_ == "vtt":
         return _read_vtt(text)
     readers = {"srt": _srt_cues, "json3": _json3_cues, "ass": _ass_cues}
-    cues = _counted(readers[format](text))
+    cues = _take_bounded(readers[format_](text))
     if not cues:
-        raise SubtitleError(f"no {format} cue in it")
+        raise SubtitleError(f"the file has no {format_} cue")
     return CueFile(cues)
 
 
-def plain(line: Line) -> str:
-    """The text of a line, white space collapsed."""
-    return " ".join("".join(part.text for part in line).split())
-
-
-def unroll(cues: Sequence[Cue]) -> list[Cue]:
-    """Each line once: where captions roll up, the lines that a cue repeats from the one before are dropped.
-
-    A track rolls when most cues that follow each other at once begin with the end of the one before, and at least
-    one of them adds a line. Lines that only happen to be equal stay.
-    """
-    if not cues:
-        return []
-    repeats = [0, *(_carried(a, b) for a, b in pairwise(cues))]
-    grows = any(0 < count < len(_shown(cue)) for count, cue in zip(repeats, cues, strict=True))
-    if not grows or 2 * sum(count > 0 for count in repeats) < len(cues) - 1:
-        return list(cues)
-    fresh = (replace(cue, lines=tuple(_shown(cue)[count:])) for count, cue in zip(repeats, cues, strict=True))
-    return [cue for cue in fresh if cue.lines]
-
-
-def _carried(before: Cue, cue: Cue) -> int:
-    """How many of the first lines of `cue` are the last lines of `before`, carried over."""
-    if abs(cue.start - before.end) > _CARRIED_OVER:
-        return 0
-    old, new = [plain(line) for line in _shown(before)], _shown(cue)
-    untimed = next((i for i, line in enumerate(new) if any(p.time is not None for p in line)), len(new))
-    texts = [plain(line) for line in new[:untimed]]
-    return next((n for n in range(min(len(old), len(texts)), 0, -1) if old[-n:] == texts[:n]), 0)
-
-
-def _shown(cue: Cue) -> list[Line]:
-    return [line for line in cue.lines if plain(line)]
-
-
-def _counted(cues: Iterator[Cue]) -> tuple[Cue, ...]:
+def _take_bounded(cues: Iterator[Cue]) -> tuple[Cue, ...]:
     taken = tuple(islice(cues, MAX_CUES + 1))
     if len(taken) > MAX_CUES:
         raise SubtitleError(f"more than {MAX_CUES} cues")
@@ -127,21 +73,21 @@ def _read_vtt(text: str) -> CueFile:
     header = _vtt_header(lines[1:])
     if header.get("kind") in {"chapters", "descriptions", "metadata"}:
         raise SubtitleError(f"a track of {header['kind']}, not captions")
-    cues = _counted(_blocks(lines[1:]))
+    cues = _take_bounded(_blocks(lines[1:]))
     if not cues and any("-->" in line for line in lines):
-        raise SubtitleError("no well-formed WebVTT cue in it")
+        raise SubtitleError("the file has no well-formed WebVTT cue")
     return CueFile(cues, header.get("language") or header.get("lang"))
 
 
 def _vtt_header(lines: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for line in lines[:50]:
         if not line.strip() or "-->" in line:
             break
         name, colon, value = line.partition(":")
         if colon:
-            found[name.strip().lower()] = value.strip().lower()[:40]
-    return found
+            fields[name.strip().lower()] = value.strip().lower()[:40]
+    return fields
 
 
 def _srt_cues(text: str) -> Iterator[Cue]:
@@ -149,7 +95,7 @@ def _srt_cues(text: str) -> Iterator[Cue]:
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[Cue]:
-    """Cues of WebVTT or SubRip: a timing line and the lines that follow, up to an empty one or the next timing."""
+    """Yield the cues of WebVTT or SubRip: a timing line and the lines up to an empty line or the next timing line."""
     times: tuple[float, float] | None = None
     body: list[str] = []
     comment = False
@@ -167,16 +113,16 @@ def _blocks(lines: Sequence[str]) -> Iterator[Cue]:
 
 def _block(times: tuple[float, float], body: Sequence[str]) -> Iterator[Cue]:
     if sum(map(len, body)) <= MAX_CUE_CHARACTERS:
-        lines = tuple(line for line in map(_line, body) if plain(line))
+        lines = tuple(line for line in map(_line, body) if line_text(line))
         if lines:
             yield Cue(*times, lines)
 
 
 def _line(text: str) -> Line:
-    """The parts of a line of text: inline times split it, tags and entities go."""
+    """Split a line of text into parts at its inline times; remove tags and decode entities."""
     pieces = _INLINE.split(text)
     times = [None, *map(_inline_seconds, pieces[1::2])]
-    parts = (Part(time, strip_markup(piece)) for time, piece in zip(times, pieces[::2], strict=True))
+    parts = (CuePart(time, strip_markup(piece)) for time, piece in zip(times, pieces[::2], strict=True))
     return tuple(part for part in parts if part.text)
 
 
@@ -201,7 +147,7 @@ def _json3_cues(text: str) -> Iterator[Cue]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise SubtitleError(f"no JSON: {str(error)[:80]}") from None
+        raise SubtitleError(f"not JSON: {str(error)[:80]}") from None
     events = document.get("events") if isinstance(document, dict) else None
     if not isinstance(events, list):
         raise SubtitleError("JSON without a list of events")
@@ -217,20 +163,20 @@ def _json3_cue(event: dict[str, Any]) -> Iterator[Cue]:
         return
     offsets = [_milliseconds(s.get("tOffsetMs")) for s in segments]
     timed = any(offset is not None for offset in offsets)
-    lines: list[list[Part]] = [[]]
+    lines: list[list[CuePart]] = [[]]
     for segment, offset in zip(segments, offsets, strict=True):
         time = start + (offset or 0.0) if timed and (offset is not None or not any(lines)) else None
         first, *rest = strip_markup(segment["utf8"]).split("\n")
-        lines[-1].append(Part(time, first))
-        lines.extend([Part(None, more)] for more in rest)
+        lines[-1].append(CuePart(time, first))
+        lines.extend([CuePart(None, more)] for more in rest)
     shown = tuple(tuple(part for part in line if part.text) for line in lines)
-    shown = tuple(line for line in shown if plain(line))
+    shown = tuple(line for line in shown if line_text(line))
     if shown:
         yield Cue(start, start + (_milliseconds(event.get("dDurationMs")) or 0.0), shown)
 
 
 def _milliseconds(value: Any) -> float | None:
-    """A count of milliseconds as seconds; None where it is no finite number."""
+    """Convert a number of milliseconds to seconds; None if it is not a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -246,7 +192,7 @@ def _ass_cues(text: str) -> Iterator[Cue]:
     try:
         events = pysubs2.SSAFile.from_string(text, format_="ass").events
     except (pysubs2.Pysubs2Error, ValueError, IndexError, KeyError) as error:
-        raise SubtitleError(f"no SubStation Alpha: {str(error)[:80]}") from None
+        raise SubtitleError(f"not SubStation Alpha: {str(error)[:80]}") from None
     for event in events:
         if event.is_text and not event.is_drawing:
             yield from _block((event.start / 1000, event.end / 1000), event.plaintext.split("\n"))

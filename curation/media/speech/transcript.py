@@ -1,4 +1,4 @@
-"""The units of speech that the media stage passes around: words, sentences, a transcript."""
+"""The units of speech of a video: words, sentences, and a transcript."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Word:
-    """A stretch of speech that no cut may fall into, in seconds of the video.
+    """A unit of speech that no cut may fall into, in seconds of the video.
 
-    One spoken word where word times are known; a whole cue where only cues have times.
+    One spoken word if word times are known; a whole cue if only cues have times.
     """
 
     start: float
@@ -20,42 +20,42 @@ class Word:
 
 @dataclass(frozen=True)
 class Sentence:
-    """Consecutive words that belong together; cuts are made between sentences only."""
+    """Consecutive words that belong together; the video is cut between sentences only."""
 
     words: tuple[Word, ...]
 
     @property
     def start(self) -> float:
-        """Start of the first word, seconds."""
+        """Start of the first word, in seconds."""
         return self.words[0].start
 
     @property
     def end(self) -> float:
-        """End of the last word, seconds."""
+        """End of the last word, in seconds."""
         return self.words[-1].end
 
     @property
     def text(self) -> str:
-        """The words, one space between each."""
-        return joined(self.words)
+        """The words, separated by single spaces."""
+        return join_words(self.words)
 
 
 @dataclass(frozen=True)
 class Transcript:
-    """All speech of one video, monotone: each word starts where the one before ended, or later."""
+    """All speech of one video, monotone: no word starts before the previous one ends."""
 
     words: tuple[Word, ...] = ()
     language: str | None = None
-    """ISO 639-1, where known."""
+    """ISO 639-1 code, if known."""
     origin: str = "none"
     """``manual``, ``auto``, ``asr:<model>`` or ``none``."""
 
 
-def joined(words: Iterable[Word]) -> str:
-    """The text of `words`, one space between each."""
+def join_words(words: Iterable[Word]) -> str:
+    """Return the text of `words`, separated by single spaces."""
     return " ".join(word.text for word in words)
 
 
-def within(words: Sequence[Word], start: float, end: float) -> tuple[Word, ...]:
-    """The words whose middle lies in ``[start, end)``; every word falls in exactly one of adjacent spans."""
+def words_within(words: Sequence[Word], start: float, end: float) -> tuple[Word, ...]:
+    """Return the words whose middle is in ``[start, end)``; each word belongs to exactly one of adjacent spans."""
     return tuple(word for word in words if start <= (word.start + word.end) / 2 < end)

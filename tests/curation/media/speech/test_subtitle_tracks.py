@@ -12,16 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.media.speech.subtitle_tracks import (
-    MAX_BYTES,
-    SubtitleError,
-    Track,
-    choose_track,
-    decode,
-    language_code,
-    parse,
-    read_track,
-)
+from curation.media.speech.cues import SubtitleError
+from curation.media.speech.subtitle_reading import MAX_BYTES, parse_subtitles, read_track
+from curation.media.speech.subtitle_tracks import Track, choose_track, language_code
+from curation.media.speech.text_encoding import decode_text
 
 
 def vtt(*cues, header="WEBVTT"):
@@ -29,7 +23,7 @@ def vtt(*cues, header="WEBVTT"):
 
 
 def srt_texts(text, timing="00:00:01,000 --> 00:00:04,000"):
-    return [word.text for word in parse(f"1\n{timing}\n{text}\n".encode(), "srt").words]
+    return [word.text for word in parse_subtitles(f"1\n{timing}\n{text}\n".encode(), "srt").words]
 
 
 def words_of(path, duration=1e5):
@@ -48,7 +42,7 @@ def subs(shared_fixtures):
 def test_automatic_captions_give_each_word_once_at_its_time(subs, name):
     folder = subs / "youtube_asr"
     expected = json.loads((folder / "DERIVED_asr_en_first300s.expected.json").read_text())["words"]
-    words = parse((folder / name).read_bytes(), name.rpartition(".")[2]).words
+    words = parse_subtitles((folder / name).read_bytes(), name.rpartition(".")[2]).words
     assert len(words) == 607
     assert [(word.text, round(word.start * 1000)) for word in words] == [(word["w"], word["ms"]) for word in expected]
     assert all(a.end <= b.start for a, b in pairwise(words))
@@ -58,7 +52,7 @@ def test_automatic_captions_give_each_word_once_at_its_time(subs, name):
 def test_rolling_captions_without_word_times_give_each_line_once(subs):
     text = (subs / "youtube_asr/DERIVED_asr_en_first300s.rolling.vtt").read_text()
     plain = re.sub(r"<[^>]*>", "", text)
-    told = " ".join(word.text for word in parse(plain.encode(), "vtt").words)
+    told = " ".join(word.text for word in parse_subtitles(plain.encode(), "vtt").words)
     expected = json.loads((subs / "youtube_asr/DERIVED_asr_en_first300s.expected.json").read_text())["text"]
     assert told == expected
 
@@ -71,24 +65,24 @@ def test_a_real_fragment_with_coloured_words_gives_each_word_once(subs):
 
 def test_a_repeated_line_that_is_not_carried_over_stays():
     cues = [("00:01.000 --> 00:02.000", "Oh!"), ("00:02.000 --> 00:03.000", "Oh!"), ("00:03.000 --> 00:04.000", "Oh!")]
-    assert len(parse(vtt(*cues).encode(), "vtt").words) == 3
+    assert len(parse_subtitles(vtt(*cues).encode(), "vtt").words) == 3
 
 
 def test_a_line_that_happens_to_be_carried_once_stays_in_captions_that_do_not_roll():
     texts = ["la la\nOh", "Oh\nyes", "no", "so", "well"]
     cues = [(f"00:0{i}.000 --> 00:0{i + 1}.000", text) for i, text in enumerate(texts)]
-    assert [word.text for word in parse(vtt(*cues).encode(), "vtt").words][:2] == ["la la Oh", "Oh yes"]
+    assert [word.text for word in parse_subtitles(vtt(*cues).encode(), "vtt").words][:2] == ["la la Oh", "Oh yes"]
 
 
 def test_an_automatic_word_ends_with_the_next_one_or_its_cue_or_after_two_seconds():
     cues = [("00:01.000 --> 00:01.900", "a<00:01.400><c> b</c>"), ("00:05.000 --> 00:30.000", "c<00:05.200><c> d</c>")]
-    times = [(word.start, word.end) for word in parse(vtt(*cues).encode(), "vtt").words]
+    times = [(word.start, word.end) for word in parse_subtitles(vtt(*cues).encode(), "vtt").words]
     assert times == [(1.0, 1.4), (1.4, 1.9), (5.0, 5.2), (5.2, 7.2)]
 
 
 def test_json3_written_by_people_gives_one_unit_a_cue():
     events = [{"tStartMs": 1000, "dDurationMs": 2000, "segs": [{"utf8": "Hello there,\nyou "}, {"utf8": "two."}]}]
-    words = parse(json.dumps({"events": events}).encode(), "json3").words
+    words = parse_subtitles(json.dumps({"events": events}).encode(), "json3").words
     assert [(word.start, word.end, word.text) for word in words] == [(1.0, 3.0, "Hello there, you two.")]
 
 
@@ -96,13 +90,13 @@ def test_json3_with_broken_events_keeps_the_others():
     good = {"tStartMs": "1000", "dDurationMs": 500.0, "segs": [{"utf8": "fine"}]}
     bad = [None, 3, {"segs": None}, {"segs": [{}]}, {"tStartMs": None, "segs": [{"utf8": "x"}]}]
     bad += [{"tStartMs": 1e400, "segs": [{"utf8": "x"}]}, {"tStartMs": True, "segs": [{"utf8": "x"}, 7]}]
-    words = parse(json.dumps({"events": [*bad, good]}).encode(), "json3").words
+    words = parse_subtitles(json.dumps({"events": [*bad, good]}).encode(), "json3").words
     assert [word.text for word in words] == ["fine"]
 
 
 def test_syllables_with_times_of_their_own_are_one_word():
     text = vtt(("00:01.000 --> 00:04.000", "un<00:01.300>believ<00:01.600>able<00:02.000> day"))
-    assert [word.text for word in parse(text.encode(), "vtt").words] == ["unbelievable", "day"]
+    assert [word.text for word in parse_subtitles(text.encode(), "vtt").words] == ["unbelievable", "day"]
 
 
 # --- real files of other makers --------------------------------------------------------------------------------------
@@ -159,7 +153,7 @@ def test_chapters_and_descriptions_are_no_captions(subs, kind):
 
 def test_a_header_that_says_chapters_is_believed_whatever_the_name(subs):
     with pytest.raises(SubtitleError, match="chapters"):
-        parse((subs / "ableplayer/frenchsong_chapters_en.vtt").read_bytes(), "vtt")
+        parse_subtitles((subs / "ableplayer/frenchsong_chapters_en.vtt").read_bytes(), "vtt")
 
 
 def test_real_captions_lose_sound_tags_speakers_and_markup(subs):
@@ -226,7 +220,7 @@ def test_only_speech_is_kept(text, expected):
 
 def test_a_sound_tag_over_several_timed_words_leaves_the_others_at_their_times():
     text = vtt(("00:01.000 --> 00:04.000", "so<00:01.300><c> [loud</c><00:01.600><c> music]</c><00:02.000><c> we</c>"))
-    words = parse(text.encode(), "vtt").words
+    words = parse_subtitles(text.encode(), "vtt").words
     assert [(word.start, word.text) for word in words] == [(1.0, "so"), (2.0, "we")]
 
 
@@ -239,17 +233,17 @@ def srt(*cues):
 
 def test_overlapping_cues_are_made_to_follow_each_other():
     data = srt(("00:00:01,000 --> 00:00:05,000", "a"), ("00:00:03,000 --> 00:00:06,000", "b"))
-    assert [(word.start, word.end) for word in parse(data, "srt").words] == [(1.0, 3.0), (3.0, 6.0)]
+    assert [(word.start, word.end) for word in parse_subtitles(data, "srt").words] == [(1.0, 3.0), (3.0, 6.0)]
 
 
 def test_disordered_cues_are_put_in_order():
     data = srt(("00:00:05,000 --> 00:00:06,000", "b"), ("00:00:01,000 --> 00:00:02,000", "a"))
-    assert [word.text for word in parse(data, "srt").words] == ["a", "b"]
+    assert [word.text for word in parse_subtitles(data, "srt").words] == ["a", "b"]
 
 
 def test_cues_that_end_before_they_start_keep_their_text():
     data = srt(("00:00:05,000 --> 00:00:03,000", "two words"), ("00:00:08,000 --> 00:00:09,000", "b"))
-    assert [(word.start, word.end) for word in parse(data, "srt").words] == [(5.0, 5.6), (8.0, 9.0)]
+    assert [(word.start, word.end) for word in parse_subtitles(data, "srt").words] == [(5.0, 5.6), (8.0, 9.0)]
 
 
 def test_cues_below_zero_and_beyond_the_video_are_clipped_or_dropped():
@@ -259,13 +253,13 @@ def test_cues_below_zero_and_beyond_the_video_are_clipped_or_dropped():
         ("00:00:08,000 --> 00:01:00,000", "b"),
         ("00:00:20,000 --> 00:00:21,000", "after"),
     )
-    words = parse(data, "srt", duration=10.0).words
+    words = parse_subtitles(data, "srt", duration=10.0).words
     assert [(word.start, word.end, word.text) for word in words] == [(0.0, 2.0, "a"), (8.0, 10.0, "b")]
 
 
 def test_a_cue_told_twice_is_kept_once():
     data = srt(*[("00:00:01,000 --> 00:00:02,000", "a")] * 3)
-    assert len(parse(data, "srt").words) == 1
+    assert len(parse_subtitles(data, "srt").words) == 1
 
 
 # --- encodings and formats -------------------------------------------------------------------------------------------
@@ -285,19 +279,19 @@ CHINESE = "1\n00:00:01,000 --> 00:00:02,000\n这是一个测试字幕文件，�
     ],
 )
 def test_text_is_read_in_its_encoding(text, encoding):
-    assert decode(text.encode(encoding)) == text
+    assert decode_text(text.encode(encoding)) == text
 
 
 @pytest.mark.parametrize("ending", ["\r\n", "\r", "\r\r\n"])
 def test_any_line_ending_is_understood(ending):
     data = srt(("00:00:01,000 --> 00:00:02,000", "a\nb"), ("00:00:03,000 --> 00:00:04,000", "c"))
-    words = parse(data.decode().replace("\n", ending).encode(), "srt").words
+    words = parse_subtitles(data.decode().replace("\n", ending).encode(), "srt").words
     assert [word.text for word in words] == ["a b", "c"]
 
 
 def test_the_signature_of_a_file_counts_more_than_its_name():
     data = vtt(("00:01.000 --> 00:02.000", "a")).encode()
-    assert len(parse(data, "srt").words) == len(parse(data).words) == 1
+    assert len(parse_subtitles(data, "srt").words) == len(parse_subtitles(data).words) == 1
 
 
 def test_substation_alpha_is_read():
@@ -305,7 +299,7 @@ def test_substation_alpha_is_read():
     head += "Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
     lines = "Dialogue: 0,0:00:01.00,0:00:02.50,Default,,0,0,0,,{\\i1}Hello{\\i0}\\Nyou\n"
     lines += "Comment: 0,0:00:03.00,0:00:04.00,Default,,0,0,0,,not said\n"
-    words = parse((head + lines).encode(), "ass").words
+    words = parse_subtitles((head + lines).encode(), "ass").words
     assert [(word.start, word.end, word.text) for word in words] == [(1.0, 2.5, "Hello you")]
 
 
@@ -324,12 +318,12 @@ def test_substation_alpha_is_read():
 @pytest.mark.parametrize("format", ["vtt", "srt", "json3", "ass", None])
 def test_what_holds_no_cue_is_refused(data, format):
     with pytest.raises(SubtitleError):
-        parse(data, format)
+        parse_subtitles(data, format)
 
 
 def test_an_unknown_format_is_refused():
     with pytest.raises(SubtitleError, match="ttml"):
-        parse(b"<tt/>", "ttml")
+        parse_subtitles(b"<tt/>", "ttml")
 
 
 def test_subtitle_errors_are_value_errors():
@@ -349,9 +343,9 @@ def test_a_file_that_is_too_large_is_refused(tmp_path):
 def test_more_cues_than_any_video_has_are_refused(monkeypatch):
     monkeypatch.setattr("curation.media.speech.subtitle_formats.MAX_CUES", 3)
     cues = [(f"00:0{i}.000 --> 00:0{i}.900", "a") for i in range(4)]
-    assert len(parse(vtt(*cues[:3]).encode(), "vtt").words) == 3
+    assert len(parse_subtitles(vtt(*cues[:3]).encode(), "vtt").words) == 3
     with pytest.raises(SubtitleError, match="cues"):
-        parse(vtt(*cues).encode(), "vtt")
+        parse_subtitles(vtt(*cues).encode(), "vtt")
 
 
 @pytest.mark.parametrize(
@@ -364,8 +358,10 @@ def test_repeated_marks_take_linear_time(unit):
         f"00:{i // 60:02}:{i % 60:02}.000 --> 00:{i // 60:02}:{i % 60:02}.900\n{line}" for i in range(200)
     )
     began = time.thread_time()
-    parse(f"WEBVTT\n\n00:00.000 --> 00:01.000\nhello\n\n{cues}".encode(), "vtt")
-    parse(f"WEBVTT\n\n00:00.000 --> 00:01.000\nhello\n\n00:02.000 --> 00:03.000\n{unit * 100_000}".encode(), "vtt")
+    parse_subtitles(f"WEBVTT\n\n00:00.000 --> 00:01.000\nhello\n\n{cues}".encode(), "vtt")
+    parse_subtitles(
+        f"WEBVTT\n\n00:00.000 --> 00:01.000\nhello\n\n00:02.000 --> 00:03.000\n{unit * 100_000}".encode(), "vtt"
+    )
     assert time.thread_time() - began < 10
 
 
@@ -373,7 +369,7 @@ def test_repeated_marks_take_linear_time(unit):
 @settings(deadline=None, max_examples=300)
 def test_any_text_in_a_cue_gives_clean_words_or_none(text):
     data = f"WEBVTT\n\n00:00:01.000 --> 00:00:09.000\n{text}\n\n00:00:10.000 --> 00:00:11.000\nlast"
-    words = parse(data.encode(), "vtt", duration=20.0).words
+    words = parse_subtitles(data.encode(), "vtt", duration=20.0).words
     assert all(0 <= word.start < word.end <= 20 and word.text.strip() == word.text != "" for word in words)
 
 
@@ -381,7 +377,7 @@ def test_any_text_in_a_cue_gives_clean_words_or_none(text):
 @settings(deadline=None, max_examples=300)
 def test_any_bytes_are_parsed_or_refused(data, format):
     with contextlib.suppress(SubtitleError):
-        parse(b"WEBVTT\n" + data if format == "vtt" else data, format, duration=10.0)
+        parse_subtitles(b"WEBVTT\n" + data if format == "vtt" else data, format, duration=10.0)
 
 
 # --- tracks ----------------------------------------------------------------------------------------------------------

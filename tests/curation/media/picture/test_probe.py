@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 from support.broken_videos import CASES, SECONDS, path_of
 
-from curation.media.picture.probe import Probe, probe
+from curation.media.picture.probe import probe
+from curation.media.picture.video_records import Probe
 from curation.sources.ledger import SourceFailed
 
 REFUSED = [name for name, case in CASES.items() if case.expected_class == "not_video"]
@@ -97,8 +98,8 @@ def test_the_duration_is_found_where_the_container_has_none() -> None:
 
 def test_the_search_for_a_duration_has_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count(0, 100.0)
-    monkeypatch.setattr("curation.media.picture.probe.time", SimpleNamespace(monotonic=lambda: next(clock)))
-    with pytest.raises(SourceFailed, match="no duration is stated, and none found in 60 s"):
+    monkeypatch.setattr("curation.media.picture.timestamps.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    with pytest.raises(SourceFailed, match="the container states no duration, and reading it took over 60 s"):
         _probed("no_duration")
 
 

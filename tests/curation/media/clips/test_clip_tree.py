@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from support.transcripts import spoken_transcript
 
 from curation.media.clips.clip_tree import Clip, SegmentSettings, segment
-from curation.media.speech.sentences import SentenceSettings, monotone, sentences
-from curation.media.speech.subtitle_tracks import parse
-from curation.media.speech.transcript import Sentence, Transcript, Word, within
+from curation.media.speech.sentences import SentenceSettings, split_sentences
+from curation.media.speech.subtitle_reading import parse_subtitles
+from curation.media.speech.transcript import Sentence, Transcript, Word, words_within
+from curation.media.speech.word_times import make_monotone
 from runtime.errors import UserError
 from runtime.settings import build
 from shards.schema import LEVELS
@@ -36,7 +37,7 @@ def speech(draw):
         stops.append(stop)
         at += length
     end = at + draw(st.floats(0.6, 40))
-    made = monotone(words, 0.0, end)
+    made = make_monotone(words, 0.0, end)
     bounds = [0, *(i + 1 for i, stop in enumerate(stops[:-1]) if stop), len(made)]
     spoken = [Sentence(made[a:b]) for a, b in pairwise(bounds) if b > a]
     shots = draw(st.lists(st.floats(-5, 400), max_size=40))
@@ -87,7 +88,7 @@ def test_no_cut_falls_into_a_word(case):
 @settings(deadline=None, max_examples=150)
 def test_no_word_is_lost_or_told_twice(case):
     words = [word for sentence in case[0] for word in sentence.words]
-    told = [word for clip in leaves(roots_of(case)) for word in within(words, clip.start, clip.end)]
+    told = [word for clip in leaves(roots_of(case)) for word in words_within(words, clip.start, clip.end)]
     assert told == words
 
 
@@ -113,7 +114,7 @@ def test_a_root_without_children_has_the_level_whose_target_is_nearest(case):
 def test_silences_longer_than_the_maximum_stand_in_roots_of_their_own(case):
     words = [word for sentence in case[0] for word in sentence.words]
     for root in roots_of(case):
-        inside = within(words, root.start, root.end)
+        inside = words_within(words, root.start, root.end)
         edges = [root.start, *(time for word in inside for time in (word.start, word.end)), root.end]
         if inside:
             assert all(b - a <= SETTINGS.max_gap + 0.001 for a, b in list(pairwise(edges))[::2])
@@ -134,7 +135,7 @@ def test_a_tree_is_walked_parents_first_in_order_of_time():
 
 def spoken_clips(seconds, seeds=range(6), shots=(), punctuated=True):
     for seed in seeds:
-        spoken = sentences(spoken_transcript(seconds, seed, punctuated), SentenceSettings())
+        spoken = split_sentences(spoken_transcript(seconds, seed, punctuated), SentenceSettings())
         yield from (clip for root in segment(spoken, shots, 0.0, seconds, SETTINGS) for clip in root.walk())
 
 
@@ -151,8 +152,8 @@ def test_level_means_are_near_the_papers_on_realistic_speech(punctuated, shots):
 
 
 def test_level_means_are_near_the_papers_on_real_automatic_captions(shared_fixtures):
-    transcript = parse((shared_fixtures / "subs/youtube_asr/asr_en_first300s.json3").read_bytes())
-    roots = segment(sentences(transcript, SentenceSettings()), [], 0.0, 301.0, SETTINGS)
+    transcript = parse_subtitles((shared_fixtures / "subs/youtube_asr/asr_en_first300s.json3").read_bytes())
+    roots = segment(split_sentences(transcript, SentenceSettings()), [], 0.0, 301.0, SETTINGS)
     assert_means_near_the_papers([clip for root in roots for clip in root.walk()])
 
 
@@ -236,13 +237,13 @@ def test_a_span_that_is_too_short_gives_no_clip():
 
 
 def test_a_span_within_a_video_is_tiled_from_its_own_start():
-    spoken = sentences(spoken_transcript(100, start=500.0), SentenceSettings())
+    spoken = split_sentences(spoken_transcript(100, start=500.0), SentenceSettings())
     roots = segment(spoken, [510.0, 20.0, float("nan")], 500.0, 600.0, SETTINGS)
     assert (roots[0].start, roots[-1].end) == (500.0, 600.0)
 
 
 def test_speech_that_reaches_beyond_the_span_ends_with_it():
-    spoken = sentences(spoken_transcript(100), SentenceSettings())
+    spoken = split_sentences(spoken_transcript(100), SentenceSettings())
     assert segment(spoken, [], 0.0, 59.96, SETTINGS)[-1].end == 59.96
 
 
@@ -272,7 +273,7 @@ def test_a_short_long_gap_between_speech_is_one_root():
 
 def test_three_hours_of_speech_are_cut_in_seconds():
     transcript = spoken_transcript(3 * 3600)
-    spoken = sentences(transcript, SentenceSettings())
+    spoken = split_sentences(transcript, SentenceSettings())
     began = time.thread_time()
     roots = segment(spoken, [i * 4.7 for i in range(2300)], 0.0, 3 * 3600.0, SETTINGS)
     assert time.thread_time() - began < 10
@@ -283,7 +284,7 @@ def test_three_hours_of_speech_are_cut_in_seconds():
 def test_three_hours_of_one_unpunctuated_sentence_are_cut_in_seconds():
     words = spoken_transcript(3 * 3600, punctuated=False).words
     began = time.thread_time()
-    spoken = sentences(Transcript(words), SentenceSettings(pause=60.0, silence=60.0))
+    spoken = split_sentences(Transcript(words), SentenceSettings(pause=60.0, silence=60.0))
     assert segment(spoken, [], 0.0, 3 * 3600.0, SETTINGS)
     assert time.thread_time() - began < 10
 

@@ -6,14 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curation.media.picture.encode import Encoded, encode
+from curation.media.picture.encode import encode
 from curation.media.picture.encode_settings import EncodeSettings
+from curation.media.picture.encoded_video import EncodedVideo
 from curation.media.picture.probe import probe
-from curation.media.picture.shot_detection import PictureWatcher
+from curation.media.picture.shot_detection import ShotDetector
+from curation.media.picture.video_records import VideoSpan
 
 
-def _watch(frames: list[np.ndarray], **options: float) -> PictureWatcher:
-    watcher = PictureWatcher(8.0, options.get("min_shot", 1.0), options.get("threshold", 3.0))
+def _watch(frames: list[np.ndarray], **options: float) -> ShotDetector:
+    watcher = ShotDetector(8.0, options.get("min_shot", 1.0), options.get("threshold", 3.0))
     for frame in frames:
         watcher.add(frame)
     return watcher
@@ -23,9 +25,9 @@ def _plain(*colours: tuple[int, int, int], each: int = 16) -> list[np.ndarray]:
     return [np.full((36, 64, 3), colour, np.uint8) for colour in colours for _ in range(each)]
 
 
-def _encode(path: Path, folder: Path) -> Encoded:
+def _encode(path: Path, folder: Path) -> EncodedVideo:
     found = probe(path)
-    return encode(path, found, 0.0, found.duration, [], EncodeSettings(), folder)
+    return encode(VideoSpan(path, found, 0.0, found.duration), [], EncodeSettings(), folder)
 
 
 def test_a_hard_cut_begins_a_shot() -> None:
@@ -62,7 +64,7 @@ def test_one_shot_is_not_divided(shared_fixtures: Path, name: str, tmp_path: Pat
 
 def test_motion_between_leaves_out_the_cut_at_a_clips_beginning(tmp_path: Path) -> None:
     watcher = _watch(_plain((0, 0, 0), (255, 255, 255), each=8))
-    encoded = Encoded(tmp_path, 2, 2, 8.0, 16, 10.0, (0, 8), (11.0,), (), watcher.motion)
+    encoded = EncodedVideo(tmp_path, 2, 2, 8.0, 16, 10.0, (0, 8), (11.0,), (), watcher.motion)
     assert encoded.motion_between(11.0, 12.0) == 0
     assert encoded.motion_between(10.0, 12.0) == pytest.approx(1 / 15)
     assert encoded.motion_between(20.0, 21.0) == 0

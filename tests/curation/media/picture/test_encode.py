@@ -1,6 +1,7 @@
 """One decode gives the stored video, shots, motion and stills; times of frames are those of the source."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,12 +11,15 @@ from support.broken_videos import CASES, CLOCK_ROUND, clock, ffmpeg, path_of, pi
 
 from curation.media.clips.root_cutting import cut_roots
 from curation.media.picture import encode as module
-from curation.media.picture.encode import Encoded, encode
-from curation.media.picture.encode_command import Job, command, size
+from curation.media.picture.encode import encode
+from curation.media.picture.encode_command import EncodeRequest, encode_command, scale_to
 from curation.media.picture.encode_settings import EncodeSettings
+from curation.media.picture.encoded_video import EncodedVideo
 from curation.media.picture.probe import probe
+from curation.media.picture.video_records import VideoSpan
 from curation.sources.ledger import SourceFailed
 from runtime.errors import MachineError
+from runtime.failures import ENCODE_GRACE
 
 SETTINGS = EncodeSettings()
 # What the clock shows in frame 0; odd containers begin their picture a little after their sound.
@@ -41,12 +45,11 @@ def long_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def _encoded(path: Path, folder: Path, start: float = 0.0, end: float = math.inf, **settings: object) -> Encoded:
+def _encoded(path: Path, folder: Path, start: float = 0.0, end: float = math.inf, **settings: object) -> EncodedVideo:
     found = probe(path)
     boundaries = [start + 0.7, start + 1.3]
-    return encode(
-        path, found, start, min(end, found.duration), boundaries, SETTINGS.model_copy(update=settings), folder
-    )
+    span = VideoSpan(path, found, start, min(end, found.duration))
+    return encode(span, boundaries, SETTINGS.model_copy(update=settings), folder)
 
 
 def _clocks(path: Path, edge: str = "bottom") -> list[float]:
@@ -72,8 +75,8 @@ def test_every_odd_video_ends_as_it_should(name: str, tmp_path: Path) -> None:
     assert {(frame.width, frame.height) for frame in frames} == {(encoded.width, encoded.height)}
     assert min(encoded.width, encoded.height) == 256
     assert encoded.width % 2 == encoded.height % 2 == 0
-    assert {5, 10} <= set(encoded.keyframes)
-    assert max(after - before for before, after in pairwise(encoded.keyframes)) <= 8
+    assert {5, 10} <= set(encoded.idr_frames)
+    assert max(after - before for before, after in pairwise(encoded.idr_frames)) <= 8
     assert len(encoded.stills) == math.ceil(encoded.num_frames / 16)
     if name != "rotated":
         assert clock(frames[0]) == pytest.approx(FIRST.get(name, 0.0), abs=0.04)
@@ -146,17 +149,20 @@ def test_stills_are_made_smaller_to_the_side_asked_for(tmp_path: Path) -> None:
 
 def test_thousands_of_boundaries_are_all_idr_frames(long_video: Path, tmp_path: Path) -> None:
     boundaries = [i * 40 / 3000 for i in range(3000)]
-    encoded = encode(long_video, probe(long_video), 0.0, 40.0, boundaries, SETTINGS, tmp_path)
-    assert encoded.keyframes == tuple(range(320))
+    encoded = encode(VideoSpan(long_video, probe(long_video), 0.0, 40.0), boundaries, SETTINGS, tmp_path)
+    assert encoded.idr_frames == tuple(range(320))
 
 
 @pytest.mark.parametrize("number", [3_000, 30_000])
 def test_any_number_of_boundaries_fits_into_the_arguments(number: int) -> None:
-    job = Job.of(Path("/x.mp4"), probe(path_of("good")), 0.0, number * 2.0, range(0, number * 16, 11), SETTINGS)
-    longest = max(len(arg) for arg in command(job, SETTINGS))
+    span = VideoSpan(Path("/x.mp4"), probe(path_of("good")), 0.0, number * 2.0)
+    request = EncodeRequest.of(span, range(0, number * 16, 11), SETTINGS)
+    longest = max(len(arg) for arg in encode_command(request, SETTINGS))
     assert longest < 1 << 17
     if number == 3_000:
-        assert len(job.forced) == sum(arg.count(",") + 1 for arg in command(job, SETTINGS) if arg.startswith("1.375,"))
+        assert len(request.idr_frames) == sum(
+            arg.count(",") + 1 for arg in encode_command(request, SETTINGS) if arg.startswith("1.375,")
+        )
 
 
 @pytest.mark.parametrize("fps", [1.0, 12.5, 29.97])
@@ -175,8 +181,8 @@ def test_sound_is_stored_on_request(tmp_path: Path) -> None:
 
 
 def test_ffmpeg_is_told_the_container_and_may_open_files_only() -> None:
-    job = Job.of(Path("/tmp/-odd%name.mp4"), probe(path_of("good")), 0.0, 4.0, [], SETTINGS)
-    args = command(job, SETTINGS)
+    span = VideoSpan(Path("/tmp/-odd%name.mp4"), probe(path_of("good")), 0.0, 4.0)
+    args = encode_command(EncodeRequest.of(span, [], SETTINGS), SETTINGS)
     before_input = args[: args.index("-i")]
     assert before_input[before_input.index("-f") + 1] == "mov"
     assert before_input[before_input.index("-protocol_whitelist") + 1] == "file,pipe"
@@ -188,7 +194,7 @@ def test_ffmpeg_is_told_the_container_and_may_open_files_only() -> None:
     [((1920, 1080), (456, 256)), ((321, 243), (338, 256)), ((1, 1), (256, 256)), ((100_000, 10), (4096, 2))],
 )
 def test_sizes_are_even_and_limited(shape: tuple[float, float], expected: tuple[int, int]) -> None:
-    got = size(shape, 256)
+    got = scale_to(shape, 256)
     assert (got.width, got.height) == expected
 
 
@@ -199,7 +205,7 @@ def test_a_full_disk_is_the_machines_fault(tmp_path: Path) -> None:
 
 
 def test_encoding_has_a_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_GRACE", 0.0)
+    monkeypatch.setattr(module, "ENCODE_GRACE", replace(ENCODE_GRACE, default=0.0))
     with pytest.raises(SourceFailed, match="took longer than 0 s") as failure:
         _encoded(path_of("good"), tmp_path, time_limit_factor=1e-4)
     assert failure.value.class_ == "internal"

@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.transcripts import spoken_transcript
 
-from curation.media.speech.sentences import SentenceSettings, is_punctuated, monotone, pause_between, sentences
-from curation.media.speech.subtitle_tracks import parse
+from curation.media.speech.punctuated_text import is_punctuated
+from curation.media.speech.sentences import SentenceSettings, split_sentences
+from curation.media.speech.subtitle_reading import parse_subtitles
 from curation.media.speech.transcript import Transcript, Word
+from curation.media.speech.word_times import make_monotone, pause_between
 
 SETTINGS = SentenceSettings()
 
@@ -27,7 +29,7 @@ def at_rate(text, step=0.3, length=0.25):
 
 
 def texts(transcript, punctuate=None, settings=SETTINGS):
-    return [sentence.text for sentence in sentences(transcript, settings, punctuate)]
+    return [sentence.text for sentence in split_sentences(transcript, settings, punctuate)]
 
 
 any_words = st.lists(
@@ -39,7 +41,7 @@ any_words = st.lists(
 @given(any_words)
 @settings(deadline=None, max_examples=300)
 def test_monotone_words_follow_each_other_within_the_span_and_have_length(words):
-    made = monotone(words, 0.0, 100.0)
+    made = make_monotone(words, 0.0, 100.0)
     assert all(0.0 <= word.start < word.end <= 100.0 for word in made)
     assert all(a.end <= b.start for a, b in pairwise(made))
 
@@ -49,60 +51,60 @@ def test_monotone_words_follow_each_other_within_the_span_and_have_length(words)
 def test_monotone_loses_no_word_that_touches_the_span(words):
     inside = [word for word in words if word.start < 99.9 and max(word.start, word.end) > 0.1]
     outside = [word for word in words if word.start > 100.1 or max(word.start, word.end) < -0.1]
-    count = len(monotone(words, 0.0, 100.0))
+    count = len(make_monotone(words, 0.0, 100.0))
     assert len(inside) <= count <= len(words) - len(outside)
 
 
 @given(any_words)
 @settings(deadline=None, max_examples=300)
 def test_monotone_twice_is_monotone_once(words):
-    made = monotone(words, 0.0, 100.0)
-    assert monotone(made, 0.0, 100.0) == made
+    made = make_monotone(words, 0.0, 100.0)
+    assert make_monotone(made, 0.0, 100.0) == made
 
 
 def test_good_times_are_left_as_they_are():
     words = spoken_transcript(300).words
-    assert monotone(words, 0.0, 300.0) == words
+    assert make_monotone(words, 0.0, 300.0) == words
 
 
 def test_disordered_words_are_put_in_order_of_time():
     words = [Word(4, 5, "c"), Word(0, 1, "a"), Word(2, 3, "b")]
-    assert [word.text for word in monotone(words, 0, 10)] == ["a", "b", "c"]
+    assert [word.text for word in make_monotone(words, 0, 10)] == ["a", "b", "c"]
 
 
 def test_an_overlapping_word_ends_where_the_next_one_starts():
-    assert monotone([Word(0, 3, "a"), Word(2, 5, "b")], 0, 10) == (Word(0, 2, "a"), Word(2, 5, "b"))
+    assert make_monotone([Word(0, 3, "a"), Word(2, 5, "b")], 0, 10) == (Word(0, 2, "a"), Word(2, 5, "b"))
 
 
 def test_words_that_start_together_share_their_time_in_order():
-    first, second = monotone([Word(0, 3, "first"), Word(0, 3, "other")], 0, 10)
+    first, second = make_monotone([Word(0, 3, "first"), Word(0, 3, "other")], 0, 10)
     assert (first.start, first.end, second.end) == (0, second.start, 3)
     assert first.end == 1.5
 
 
 def test_words_without_length_get_some():
-    made = monotone([Word(1, 1, "a"), Word(1, 1, "b"), Word(2, 1.5, "c")], 0, 10)
+    made = make_monotone([Word(1, 1, "a"), Word(1, 1, "b"), Word(2, 1.5, "c")], 0, 10)
     assert [(word.start, word.end) for word in made] == [(1.0, 1.01), (1.01, 1.02), (2.0, 2.01)]
 
 
 def test_more_words_than_there_is_room_for_are_all_kept():
-    made = monotone([Word(5, 5, str(i)) for i in range(100)], 4.9, 5.0)
+    made = make_monotone([Word(5, 5, str(i)) for i in range(100)], 4.9, 5.0)
     assert len(made) == 100
     assert made[-1].end == 5.0
 
 
 def test_words_are_clipped_to_an_end_that_may_be_unknown():
     words = [Word(0, 5, "a"), Word(8, 20, "b")]
-    assert monotone(words, 2, 10) == (Word(2, 5, "a"), Word(8, 10, "b"))
-    assert monotone(words, 0, float("inf"))[-1].end == 20
+    assert make_monotone(words, 2, 10) == (Word(2, 5, "a"), Word(8, 10, "b"))
+    assert make_monotone(words, 0, float("inf"))[-1].end == 20
 
 
 def test_times_that_are_no_numbers_are_dropped():
-    assert monotone([Word(float("nan"), 1, "a"), Word(1, float("inf"), "b")], 0, 10) == (Word(1, 1.01, "b"),)
+    assert make_monotone([Word(float("nan"), 1, "a"), Word(1, float("inf"), "b")], 0, 10) == (Word(1, 1.01, "b"),)
 
 
 def test_no_words_make_no_sentence():
-    assert sentences(Transcript(), SETTINGS) == []
+    assert split_sentences(Transcript(), SETTINGS) == []
 
 
 @given(
@@ -111,7 +113,9 @@ def test_no_words_make_no_sentence():
 @settings(deadline=None, max_examples=200)
 def test_every_word_is_in_exactly_one_sentence_in_order(tokens):
     transcript = at_rate(" ".join(tokens))
-    assert tuple(word for sentence in sentences(transcript, SETTINGS) for word in sentence.words) == transcript.words
+    assert (
+        tuple(word for sentence in split_sentences(transcript, SETTINGS) for word in sentence.words) == transcript.words
+    )
 
 
 @pytest.mark.parametrize(
@@ -202,7 +206,7 @@ def test_overlong_sentences_are_split_at_their_longest_pause():
 @pytest.mark.parametrize("punctuated", [True, False])
 def test_no_sentence_is_longer_than_allowed_where_it_can_be_split(punctuated):
     transcript = spoken_transcript(1800, seed=3, punctuated=punctuated)
-    made = sentences(transcript, SentenceSettings(max_words=20, max_seconds=8.0))
+    made = split_sentences(transcript, SentenceSettings(max_words=20, max_seconds=8.0))
     assert max(len(sentence.words) for sentence in made) <= 20
     assert max(sentence.end - sentence.start for sentence in made) <= 8.0
 
@@ -214,15 +218,15 @@ def test_punctuation_is_told_by_its_share():
 
 
 def test_real_automatic_captions_become_sentences_of_speakable_length(shared_fixtures):
-    transcript = parse((shared_fixtures / "subs/youtube_asr/asr_en_first300s.json3").read_bytes())
-    made = sentences(transcript, SETTINGS)
+    transcript = parse_subtitles((shared_fixtures / "subs/youtube_asr/asr_en_first300s.json3").read_bytes())
+    made = split_sentences(transcript, SETTINGS)
     assert sum(len(sentence.words) for sentence in made) == 607
     assert max(sentence.end - sentence.start for sentence in made) <= SETTINGS.max_seconds
     assert 4 <= 300 / len(made) <= 13
 
 
 def test_real_human_captions_end_sentences_at_their_full_stops(shared_fixtures):
-    transcript = parse((shared_fixtures / "subs/sintel/sintel-en.vtt").read_bytes())
+    transcript = parse_subtitles((shared_fixtures / "subs/sintel/sintel-en.vtt").read_bytes())
     assert texts(transcript)[:3] == [
         "This blade has a dark past.",
         "It has shed much innocent blood.",

@@ -1,0 +1,102 @@
+"""The request that the downloader sends to a child process, and the outcome that comes back; both as JSON files.
+
+`curation.media.download.downloader` writes the request; `curation.media.download.fetch_process` writes the outcome.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from curation.media.download.download_errors import Failure
+
+
+@dataclass(frozen=True)
+class FetchRequest:
+    """A URL to fetch, and how."""
+
+    url: str
+    folder: str
+    """Folder for all files that are written."""
+    height: int
+    languages: Sequence[str]
+    format: str
+    options: Mapping[str, Any]
+    """yt-dlp's own options, as the user named them."""
+    socket_timeout: float
+    stall_seconds: float
+    min_bytes_per_second: float
+    max_bytes: int
+    max_duration: float
+    allowed_networks: Sequence[str]
+    allowed_schemes: Sequence[str]
+    ffmpeg: str
+    """Path of the ffmpeg binary."""
+    patient: bool
+    """True if another attempt will follow: then a subtitle with a transient error fails the attempt."""
+
+    @classmethod
+    def take(cls, path: Path) -> Self:
+        """Read a request and delete its file, which may hold secrets."""
+        request = cls(**json.loads(path.read_text(encoding="utf-8")))
+        path.unlink()
+        return request
+
+
+@dataclass(frozen=True)
+class FetchedTrack:
+    """A subtitle file that was fetched with the video."""
+
+    path: str
+    language: str | None
+    kind: Literal["manual", "auto"]
+    format: str
+
+
+@dataclass(frozen=True)
+class FetchOutcome:
+    """The result of one attempt: a video, or one reason why there is none."""
+
+    path: str | None = None
+    """The video, if it was fetched."""
+    tracks: Sequence[FetchedTrack] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """The site's metadata, not cleaned."""
+    warnings: Sequence[str] = ()
+    failure: Failure | None = None
+    """Why the attempt failed."""
+    too_long: str | None = None
+    """Set if the video is longer or larger than the settings allow."""
+    machine: str | None = None
+    """Set if this machine is at fault, for example its disk is full."""
+
+    def write(self, path: Path) -> None:
+        """Write the outcome as JSON, completely or not at all."""
+        draft = path.with_suffix(f".{threading.get_ident()}")
+        draft.write_text(json.dumps(asdict(self), default=str), encoding="utf-8")
+        draft.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what `write` wrote."""
+        values = json.loads(path.read_text(encoding="utf-8"))
+        failure = values.get("failure")
+        return cls(
+            **values
+            | {
+                "tracks": tuple(FetchedTrack(**track) for track in values.get("tracks", ())),
+                "failure": None if failure is None else Failure(**failure),
+            }
+        )
+
+
+class FetchStopped(Exception):
+    """The video is understood and not wanted, or the URL does not name a single video."""
+
+    def __init__(self, outcome: FetchOutcome) -> None:
+        super().__init__()
+        self.outcome = outcome

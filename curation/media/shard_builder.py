@@ -1,0 +1,65 @@
+"""Collect the clips of a shard's videos in scratch, and commit the shard's tars and tables."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from curation.media.media_rows import LedgerRow
+from curation.media.video_to_clips import VideoClips
+from shards.schema import CLIPS, LEDGER
+from shards.storage.store import Store
+from shards.storage.tar import TarWriter
+from shards.writer import Artifact, commit_shard_media
+
+
+@dataclass
+class ShardBuilder:
+    """A shard that is being built: open tars of roots and keyframes, and the rows of its tables."""
+
+    number: int
+    media: TarWriter
+    keyframes: TarWriter
+    clips: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of `shards.schema.CLIPS`."""
+    ledger: list[LedgerRow] = field(default_factory=list)
+    seconds: float = 0.0
+    """Seconds of video that was read."""
+
+    def add(self, video: VideoClips) -> int:
+        """Pack the roots of one video, and return the number of its clips."""
+        before = len(self.clips)
+        for root in video.roots:
+            mp4 = self.media.add(f"{root.facts.key}.mp4", root.mp4)
+            self.media.add(f"{root.facts.key}.json", json.dumps(asdict(root.facts), ensure_ascii=False).encode())
+            for still in root.keyframes:
+                self.keyframes.add(f"{root.facts.key}.{round(still.time * 1000)}.jpg", still.path)
+            self.clips += [row.table_row(mp4.offset, mp4.size) for row in root.rows]
+        self.seconds += video.seconds
+        return len(self.clips) - before
+
+    def commit(self, store: Store, folder: Path, content_hash: str) -> None:
+        """Commit the shard after its tars are closed; the table of clips comes last and is the commit mark.
+
+        Args:
+            store: the DIR.
+            folder: scratch folder of the shard.
+            content_hash: content hash of the media folder.
+        """
+        clips = pa.Table.from_pylist(self.clips, schema=CLIPS)
+        ledger = pa.Table.from_pylist([row.table_row() for row in self.ledger], schema=LEDGER)
+        artifact = Artifact("media", content_hash, counts=self.counts())
+        commit_shard_media(store, folder, self.number, self.media, self.keyframes, ledger, clips, artifact)
+
+    def counts(self) -> dict[str, float]:
+        """Return the numbers of videos, clips and seconds, and of sources by state and by class."""
+        counts: dict[str, float] = {"videos": len(self.ledger), "clips": len(self.clips), "seconds": self.seconds}
+        for row in self.ledger:
+            counts[row.outcome.state] = counts.get(row.outcome.state, 0) + 1
+            for name, value in row.class_count().items():
+                counts[name] = counts.get(name, 0) + value
+        return counts
