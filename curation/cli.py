@@ -1,10 +1,10 @@
-"""The command `curate`: arguments in, one function called, exit status out.
+"""The command `curate`: parses the arguments, calls one function, and returns its exit status.
 
     curate run demo --input talks/ --output out
     curate inspect out --level long
 
-Nothing heavy is imported before a subcommand needs it: `curate --help` answers at once.
-Exit status: 0 done; 1 problems found or the machine gave up; 2 a mistake in what was asked; 130 interrupted.
+Each subcommand imports what it needs when it is called, so `curate --help` answers at once.
+Exit status: 0 done; 1 problems found, or the machine can't go on; 2 a mistake of the user; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -13,19 +13,24 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 _RUN_EXAMPLES = """\
 examples:
   curate run demo --input videos/ --output out
-      every video under videos/, on two CPU cores, without a GPU
+      all videos under videos/, on two CPU cores, without a GPU
   curate run grounded --input urls.txt talk.mp4 --output /data/out --set engines.vlm.model=hf://Qwen/Qwen3-VL-4B-Instruct
-      a list of URLs and a file, another model
+      a list of URLs and a file, with another model
   curate run vidla --input list.parquet --output /data/out --stages media
       download and cut only; run again without --stages for the texts
-  curate run grounded --input urls.txt --output /data/out --layer strict --set rewrite.ground.min_coverage=0.9
-      a second text layer over the same media
+  curate run grounded --output /data/out --layer strict --set rewrite.ground.min_coverage=0.9
+      a second text layer over the same media and sources
   curate run demo --input urls.txt --output out --retry-failed network,rate_limited
-      failed sources of these classes once more
+      try the sources that failed with these classes again
+  curate run demo --input talk.mp4 --output out --address local
+      all stages in this process, without Ray: for a debugger
+  curate run grounded --set caption.max_tokens=48 --print-config
+      the settings that this run would use
 """
 
 _PLAN_EXAMPLES = """\
@@ -33,6 +38,12 @@ examples:
   curate plan grounded --input urls.txt --output /data/out
   curate plan grounded --input urls.txt --output /data/out --probe 2
       runs two shards aside and extrapolates hours, GPU-hours, gigabytes and tokens
+"""
+
+_PIPELINES_EXAMPLES = """\
+examples:
+  curate pipelines
+  curate pipelines --config mine.yaml
 """
 
 _INSPECT_EXAMPLES = """\
@@ -46,13 +57,13 @@ examples:
 _EXPORT_EXAMPLES = """\
 examples:
   curate export out --format webdataset --unit clip --output tars
-      mp4 + txt + jpg + json a clip, for stock webdataset, open_clip and video2dataset readers
+      mp4, txt, jpg and json for each clip, for stock webdataset, open_clip and video2dataset readers
   curate export out --format jsonl --unit root --output rows
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand; the exit status."""
+    """Run one subcommand and return its exit status."""
     arguments = _parser().parse_args(argv)
     from runtime.errors import MachineError, UserError
     from shards.errors import ShardError
@@ -66,14 +77,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"curate: stopped: {fault}", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone (`curate inspect out | head`)
+        sys.stderr.close()  # the reader of the output has ended (`curate inspect out | head`)
         return 0
     except KeyboardInterrupt:
-        print("curate: interrupted; what is committed stays, the same command goes on from there", file=sys.stderr)
+        print("curate: interrupted; finished shards are kept, and the same command resumes from there", file=sys.stderr)
         return 130
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if arguments.print_config:
+        from curation.view.print_config import print_config
+
+        return print_config(arguments)
     from curation.run import run
 
     return run(arguments)
@@ -85,6 +100,12 @@ def _plan(arguments: argparse.Namespace) -> int:
     return show_plan(arguments)
 
 
+def _pipelines(arguments: argparse.Namespace) -> int:
+    from curation.view.pipeline_list import show_pipelines
+
+    return show_pipelines(arguments.config)
+
+
 def _status(arguments: argparse.Namespace) -> int:
     from curation.view.status import show_status
 
@@ -92,10 +113,10 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
-    from curation.view.inspect_clips import Selection, show_clips
+    from curation.view.inspect_clips import ClipQuery, show_clips
 
-    selection = Selection(arguments.layer, arguments.key, arguments.level, arguments.where, arguments.limit)
-    return show_clips(arguments.dir, selection)
+    query = ClipQuery(arguments.layer, arguments.key, arguments.level, arguments.where, arguments.limit)
+    return show_clips(arguments.dir, query)
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -113,6 +134,7 @@ def _export(arguments: argparse.Namespace) -> int:
 _COMMANDS = {
     "run": _run,
     "plan": _plan,
+    "pipelines": _pipelines,
     "status": _status,
     "inspect": _inspect,
     "check": _check,
@@ -123,75 +145,86 @@ _COMMANDS = {
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="curate",
-        description="From raw web video to shards of clips with visually grounded text.",
+        description="Turn raw web video into shards of clips with visually grounded text.",
         epilog="`curate COMMAND --help` has examples. Start with: curate run demo --input VIDEO --output out",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands)
     _add_plan(commands)
-    _add(commands, "status", "what became of every source, and what the clips are like", "")
+    _add_pipelines(commands)
+    _add_for_dir(commands, "status", "show the state of every source, and figures of the clips")
     _add_inspect(commands)
-    check = _add(commands, "check", "integrity of every byte, row and tree; exit status 1 and a list where not", "")
-    check.add_argument("--quick", action="store_true", help="sizes, hashes and trees only; decode nothing")
+    check = _add_for_dir(commands, "check", "check every byte, row and tree; list the problems with exit status 1")
+    check.add_argument("--quick", action="store_true", help="check sizes, hashes and trees only; decode nothing")
     _add_export(commands)
     return parser
 
 
-def _add(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str, examples: str
-) -> argparse.ArgumentParser:
-    """A subcommand that takes a curated DIR."""
-    parser = commands.add_parser(
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def _add(commands: _Commands, name: str, summary: str, examples: str = "") -> argparse.ArgumentParser:
+    """Add a subcommand whose description is its summary."""
+    return commands.add_parser(
         name,
         help=summary,
         description=summary[0].upper() + summary[1:] + ".",
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("dir", metavar="DIR", help="a folder (or object-store URL) that `curate run` wrote")
+
+
+def _add_for_dir(commands: _Commands, name: str, summary: str, examples: str = "") -> argparse.ArgumentParser:
+    """Add a subcommand that reads a curated DIR."""
+    parser = _add(commands, name, summary, examples)
+    parser.add_argument("dir", metavar="DIR", help="folder (or object-store URL) that `curate run` wrote")
     return parser
 
 
-def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "run",
-        help="curate sources into DIR; run again to go on, or to add more",
-        description="Curate sources into DIR. What is done already is not done again.",
-        epilog=_RUN_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def _add_run(commands: _Commands) -> None:
+    parser = _add(
+        commands, "run", "curate sources into DIR; run it again to resume, or to add more sources", _RUN_EXAMPLES
     )
-    _add_job(parser)
-    parser.add_argument("--quiet", action="store_true", help="no live view; warnings and the final summary only")
-
-
-def _add_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "plan",
-        help="validate a run and say what it would do; touches nothing",
-        description="Validate everything a run needs and say what it would do. Touches nothing.",
-        epilog=_PLAN_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    _add_job(parser)
+    _add_request(parser)
+    parser.add_argument("--quiet", action="store_true", help="show no progress; only warnings and the summary")
     parser.add_argument(
-        "--probe", type=_positive, metavar="K", help="run K shards' worth of sources aside and extrapolate"
+        "--print-config", action="store_true", help="print the settings that would be used, with descriptions, and stop"
     )
 
 
-def _add_job(parser: argparse.ArgumentParser) -> None:
-    """The arguments that `run` and `plan` share."""
+def _add_plan(commands: _Commands) -> None:
+    parser = _add(
+        commands,
+        "plan",
+        "check everything that a run needs, and show what it would do; changes nothing",
+        _PLAN_EXAMPLES,
+    )
+    _add_request(parser)
+    parser.add_argument(
+        "--probe", type=_positive, metavar="K", help="run K shards' worth of sources aside, and extrapolate the cost"
+    )
+
+
+def _add_pipelines(commands: _Commands) -> None:
+    parser = _add(commands, "pipelines", "list the pipelines and what each needs", _PIPELINES_EXAMPLES)
+    parser.add_argument("--config", type=Path, metavar="FILE", help="your own pipelines.yaml")
+
+
+def _add_request(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that `run` and `plan` share."""
     parser.add_argument(
         "pipeline", metavar="PIPELINE", help="a name in pipelines.yaml: demo, vidla, grounded, or yours"
     )
     parser.add_argument(
         "--input",
         nargs="+",
-        required=True,
+        default=[],
         metavar="SRC",
-        help="URLs, files, folders, globs, or manifests (.txt, .csv, .jsonl, .parquet with a column `url`)",
+        help="URLs, files, folders, globs, or manifests (.txt, .csv, .jsonl, .parquet with a column `url`); "
+        "may be left out if DIR holds sources already",
     )
-    parser.add_argument("--output", required=True, metavar="DIR", help="folder or object-store URL to write")
+    parser.add_argument("--output", metavar="DIR", help="folder or object-store URL to write")
     parser.add_argument("--config", type=Path, metavar="FILE", help="your own pipelines.yaml")
     parser.add_argument(
         "--set", action="append", default=[], metavar="A.B=C", dest="assignments", help="change one setting; repeatable"
@@ -200,11 +233,13 @@ def _add_job(parser: argparse.ArgumentParser) -> None:
         "--stages",
         type=_names,
         metavar="NAMES",
-        help="only these of media,caption,rewrite; several then take turns instead of streaming",
+        help="run only these stages (such as media,caption); several then take turns instead of streaming",
     )
     parser.add_argument("--layer", metavar="NAME", help="text layer to write (default: the pipeline's name)")
     parser.add_argument(
-        "--replace", action="store_true", help="rebuild the layer with changed settings beside it, swap when complete"
+        "--replace",
+        action="store_true",
+        help="rebuild the layer with changed settings beside it, and swap when complete",
     )
     parser.add_argument("--limit", type=_positive, metavar="N", help="take at most N new sources")
     parser.add_argument("--exclude", metavar="IDS", help="file or comma-separated list of ids or URLs to leave out")
@@ -217,30 +252,32 @@ def _add_job(parser: argparse.ArgumentParser) -> None:
         help="put failed sources (of these classes; default all) into new shards",
     )
     parser.add_argument("--scratch", type=Path, metavar="DIR", help="fast local disk for work in progress")
-    parser.add_argument("--address", metavar="RAY", help="a running Ray cluster (`auto`, or host:port)")
-
-
-def _add_inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add(
-        commands, "inspect", "read curated captions in the terminal, straight from Parquet", _INSPECT_EXAMPLES
+    parser.add_argument(
+        "--address", metavar="RAY", help="a running Ray cluster (`auto`, or host:port), or `local`: run without Ray"
     )
-    parser.add_argument("--key", help="one clip, with its claims and evidence")
+
+
+def _add_inspect(commands: _Commands) -> None:
+    parser = _add_for_dir(commands, "inspect", "show clips with their texts in the terminal", _INSPECT_EXAMPLES)
+    parser.add_argument("--key", help="show one clip, with its claims and evidence")
     parser.add_argument("--level", choices=("short", "medium", "long"))
     parser.add_argument("--layer", help="text layer (default: the only one)")
     parser.add_argument("--where", metavar="SQL", help="condition over the columns, in DuckDB's SQL")
     parser.add_argument("--limit", type=_positive, default=10, metavar="N", help="clips to show (default 10)")
 
 
-def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add(commands, "export", "write self-contained samples for other tools", _EXPORT_EXAMPLES)
+def _add_export(commands: _Commands) -> None:
+    parser = _add_for_dir(commands, "export", "write self-contained samples for other tools", _EXPORT_EXAMPLES)
     parser.add_argument("--format", required=True, choices=("webdataset", "jsonl"))
-    parser.add_argument("--unit", default="clip", choices=("clip", "root"), help="one sample a clip, or one a root")
+    parser.add_argument(
+        "--unit", default="clip", choices=("clip", "root"), help="one sample per clip, or per root clip"
+    )
     parser.add_argument("--output", required=True, type=Path, metavar="OUT")
     parser.add_argument("--layer", help="text layer (default: the only one)")
     parser.add_argument("--where", metavar="SQL", help="condition over the columns, in DuckDB's SQL")
-    parser.add_argument("--all", action="store_true", help="clips that the filters dropped too")
+    parser.add_argument("--all", action="store_true", help="include the clips that the filters dropped")
     parser.add_argument(
-        "--text", default="grounded_text", metavar="COLUMN", help="column for .txt; a caption where it is null"
+        "--text", default="grounded_text", metavar="COLUMN", help="column for .txt; if it is null, the caption"
     )
 
 

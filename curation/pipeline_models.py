@@ -1,33 +1,41 @@
-"""Which models a pipeline uses, and having them on this machine before workers start."""
+"""The models that the stages of a pipeline load, and bringing them to this machine before workers start."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator
 
-from curation.pipeline import PipelineSettings, StageName, services_needed
+from curation import stages
+from curation.pipeline_settings import PipelineSettings
+from curation.stage_definition import StageDefinition
 from runtime.models.model_uri import check, resolve
 
 
-def used_models(settings: PipelineSettings, stages: Sequence[StageName]) -> dict[str, str]:
-    """URI of every model that the given stages load, by what it is for; endpoints load none here."""
+def used_models(settings: PipelineSettings, names: Collection[str]) -> dict[str, str]:
+    """Return the URI of every model that the named stages load on this machine, by purpose or by engine."""
     used: dict[str, str] = {}
-    transcription = settings.media.video.transcribe
-    if "media" in stages and transcription.asr:
-        used["asr"] = transcription.asr.model
-    if "media" in stages and transcription.punctuation:
-        used["punctuation"] = transcription.punctuation.model
-    if "caption" in stages and settings.caption.engine is None:
-        used["caption"] = settings.caption.tagger.model
-    for name in dict.fromkeys(name for stage in stages for name in services_needed(settings)[stage]):
-        if name in settings.engines and (uri := settings.engines[name].local_model):
-            used[name] = uri
-    return used
+    for stage in _named(names):
+        used |= stage.models(settings)
+    return used | {name: uri for name in used_engines(settings, names) if (uri := settings.engines[name].local_model)}
 
 
-def fetch(settings: PipelineSettings, stages: Sequence[StageName]) -> None:
-    """Bring every model of the given stages to this machine, with progress; `UserError` where one can't be had."""
-    used = used_models(settings, stages)
+def used_engines(settings: PipelineSettings, names: Collection[str]) -> list[str]:
+    """Return the names of the engines that the named stages call, each once."""
+    engines = (stage.engine(settings) for stage in _named(names))
+    return list(dict.fromkeys(engine for engine in engines if engine is not None))
+
+
+def fetch_models(settings: PipelineSettings, names: Collection[str]) -> None:
+    """Fetch every model of the named stages, with progress.
+
+    Raises:
+        UserError: a model does not exist or can't be fetched.
+    """
+    used = used_models(settings, names)
     for uri in used.values():
         check(uri)
     for uri in used.values():
         resolve(uri, show=True)
+
+
+def _named(names: Collection[str]) -> Iterator[StageDefinition]:
+    return (stage for stage in stages.STAGES if stage.name in names)

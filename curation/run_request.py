@@ -1,4 +1,4 @@
-"""What a user asked for, validated: the arguments of `curate run` and `curate plan` as one record."""
+"""The arguments of `curate run` and `curate plan`, validated, as one record."""
 
 from __future__ import annotations
 
@@ -8,54 +8,70 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Final
 
-from curation.pipeline import STAGES, PipelineSettings, StageName, load_pipeline
+from curation import stages
+from curation.pipeline import load_pipeline
+from curation.pipeline_settings import PipelineSettings
 from runtime.errors import UserError, nearest
 from runtime.settings import content_hash
 from shards.schema import FAILED_CLASSES
 from shards.storage.store import Store
 
-_LAYER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+LOCAL: Final = "local"
+"""Value of ``--address`` that runs all stages in this process, without Ray."""
+
+_LAYER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True)
-class Job:
-    """One run or plan."""
+class RunRequest:
+    """A run or a plan, as the user asked for it."""
 
     pipeline: str
     settings: PipelineSettings
     inputs: tuple[str, ...]
+    """Empty: only the sources that the DIR holds already."""
     store: Store
     scratch: Path
     layer: str
-    stages: tuple[StageName, ...]
+    stages: tuple[str, ...]
+    """Names of the stages to run, in the order of the pipeline."""
     in_turn: bool
     """The user named several stages: they run one after another."""
     replace: bool
     limit: int | None
     exclude: frozenset[str]
     retry: frozenset[str] | None
-    """Classes of failed sources to try again; none: no retry."""
+    """Classes of failed sources to try again; None: no retry."""
     address: str | None
 
+    @property
+    def is_local(self) -> bool:
+        """True if all stages run in this process, without Ray."""
+        return self.address == LOCAL
+
     @classmethod
-    def of(cls, arguments: argparse.Namespace) -> Job:
-        """Validate the arguments; `UserError` names the first that is wrong."""
+    def of(cls, arguments: argparse.Namespace) -> RunRequest:
+        """Validate the arguments.
+
+        Raises:
+            UserError: names the first argument that is wrong.
+        """
+        settings = load_pipeline(arguments.pipeline, arguments.config, arguments.assignments)
+        if arguments.output is None:
+            raise UserError("--output: must be set; name the folder (or object-store URL) to write")
         store = Store(arguments.output)
-        stages = _stages(arguments.stages)
-        layer = arguments.layer or arguments.pipeline
-        if not _LAYER.fullmatch(layer):
-            raise UserError(f"--layer {layer!r}: use letters, digits, - and _ (at most 64)")
+        names = _stages(arguments.stages)
         return cls(
             pipeline=arguments.pipeline,
-            settings=load_pipeline(arguments.pipeline, arguments.config, arguments.assignments),
+            settings=settings,
             inputs=tuple(arguments.input),
             store=store,
             scratch=_scratch(store, arguments.scratch),
-            layer=layer,
-            stages=stages,
-            in_turn=arguments.stages is not None and len(stages) > 1,
+            layer=_layer(arguments.layer or arguments.pipeline),
+            stages=names,
+            in_turn=arguments.stages is not None and len(names) > 1,
             replace=arguments.replace,
             limit=arguments.limit,
             exclude=_excluded(arguments.exclude),
@@ -64,15 +80,22 @@ class Job:
         )
 
 
-def _stages(names: tuple[str, ...] | None) -> tuple[StageName, ...]:
-    for name in names or ():
-        if name not in get_args(StageName):
-            raise UserError(f"--stages {name}: no such stage{nearest(name, STAGES)}")
-    return tuple(stage for stage in STAGES if names is None or stage in names)
+def _layer(name: str) -> str:
+    if not _LAYER.fullmatch(name):
+        raise UserError(f"--layer {name!r}: use letters, digits, - and _ (at most 64)")
+    return name
+
+
+def _stages(asked: tuple[str, ...] | None) -> tuple[str, ...]:
+    known = [stage.name for stage in stages.STAGES]
+    for name in asked or ():
+        if name not in known:
+            raise UserError(f"--stages {name}: no such stage{nearest(name, known)}")
+    return tuple(name for name in known if asked is None or name in asked)
 
 
 def _scratch(store: Store, wanted: Path | None) -> Path:
-    """Work in progress lies beside the DIR (commits are renames then), or on a local disk for an object store."""
+    """Return the folder for work in progress: inside the DIR (commits are renames then), or on a local disk."""
     if wanted is not None:
         return wanted.absolute() / f"clipgrove-{content_hash(store.root)}"
     if store.is_local:

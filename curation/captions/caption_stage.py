@@ -10,18 +10,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
 
 from curation.captions.caption_rows import caption_row, parse_keyframe_name
 from curation.captions.caption_settings import CaptionSettings
 from curation.captions.vlm_captioner import VlmCaptioner
 from curation.engines.engine_interface import Captioner, CaptionResult, ImageRef
 from curation.engines.engine_settings import EngineSettings
+from curation.pipeline_settings import PipelineSettings
 from curation.shard_table import ShardTable
+from curation.stage_definition import Outputs, ShardStage, StageContext, WorkerBuild
 from runtime.models.model_uri import revision_of
 from runtime.ray_runner.stage import Service, ShardResult
 from runtime.settings import content_hash
 from shards.keys import shard_name
 from shards.reader import read_artifact
+from shards.schema import CAPTIONS
 from shards.storage.tar import members
 
 CAPTION_VERSION = 1
@@ -78,3 +83,36 @@ def _counts(results: Iterable[CaptionResult], keyframes: int) -> dict[str, float
     counts = {"keyframes": float(keyframes), "tokens": float(sum(result.tokens for result in results))}
     failed = sum(result.error is not None for result in results)
     return counts | ({"failed:caption": float(failed)} if failed else {})
+
+
+def _content(settings: PipelineSettings) -> dict[str, Any]:
+    return settings.branch(CaptionSettings).content() | {"engines": settings.engines_content()}
+
+
+def _hash(settings: PipelineSettings, outputs: Outputs) -> str:
+    return caption_hash(settings.branch(CaptionSettings), settings.engines)
+
+
+def _worker(context: StageContext) -> WorkerBuild:
+    return partial(caption_worker, CAPTION.tables(context), context.settings.branch(CaptionSettings))
+
+
+def _models(settings: PipelineSettings) -> Mapping[str, str]:
+    caption = settings.branch(CaptionSettings)
+    return {"caption": caption.tagger.model} if caption.engine is None else {}
+
+
+CAPTION = ShardStage(
+    name="caption",
+    summary="From keyframes to frame captions.",
+    settings=CaptionSettings,
+    reads=("media",),
+    schema=CAPTIONS,
+    path="captions",
+    kind="set",
+    content=_content,
+    hash=_hash,
+    worker=_worker,
+    engine=lambda settings: settings.branch(CaptionSettings).engine,
+    models=_models,
+)

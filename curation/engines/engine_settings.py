@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runtime.models.model_uri import ModelURI, revision_of
+from runtime.models.model_uri import ModelURI, check, revision_of
 from runtime.settings import Settings
 
 
@@ -22,6 +22,11 @@ class EngineSettings(Settings):
         return None
 
     @property
+    def server(self) -> str | None:
+        """Address of the server that holds the model; None if the engine loads it on this machine."""
+        return None
+
+    @property
     def model_name(self) -> str:
         """Short name of the model; stored in every row."""
         return self.model if self.local_model is None else ModelURI.parse(self.local_model).name
@@ -33,3 +38,15 @@ class EngineSettings(Settings):
             UserError: the local model can't be resolved.
         """
         return [self.content(), None if self.local_model is None else revision_of(self.local_model)]
+
+    def check_ready(self, setting: str) -> None:
+        """Refuse an engine that can't work, in a few seconds and without loading or fetching anything.
+
+        Args:
+            setting: name of these settings (``engines.llm``), for messages.
+
+        Raises:
+            UserError: names the setting, its value and the remedy.
+        """
+        if self.local_model is not None:
+            check(self.local_model)

@@ -11,11 +11,15 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from curation.captions.caption_rows import CaptionRow
 from curation.captions.caption_settings import CaptionSettings
 from curation.engines.engine_settings import EngineSettings
+from curation.pipeline_settings import PipelineSettings
 from curation.shard_table import ShardTable
+from curation.stage_definition import Outputs, ShardStage, StageContext, WorkerBuild
 from curation.text.rewrite_settings import RewriteSettings
 from curation.text.rewriter import Rewriter
 from curation.text.text_rows import MediaRow, ModelNames, TextLayer, TextRow, clip_texts, text_row
@@ -25,6 +29,7 @@ from runtime.settings import content_hash
 from shards.errors import ShardError
 from shards.keys import shard_name
 from shards.reader import read_artifact, read_table
+from shards.schema import TEXT
 
 REWRITE_VERSION = 1
 
@@ -118,3 +123,41 @@ class RewriteWorker:
 def _counts(rows: Sequence[TextRow]) -> dict[str, float]:
     dropped = Counter(f"dropped:{row['filter_reason']}" for row in rows if not row["keep"])
     return {"clips": len(rows), "kept": sum(row["keep"] for row in rows), **dropped}
+
+
+def _layer(settings: PipelineSettings) -> TextLayer:
+    names = model_names(settings.branch(CaptionSettings), settings.branch(RewriteSettings), settings.engines)
+    return TextLayer(settings.filters, settings.val_percent, names)
+
+
+def _content(settings: PipelineSettings) -> dict[str, Any]:
+    shared = {"filters": settings.filters.content(), "engines": settings.engines_content()}
+    return settings.branch(RewriteSettings).content() | shared | {"val_percent": settings.val_percent}
+
+
+def _hash(settings: PipelineSettings, outputs: Outputs) -> str:
+    captions = outputs["caption"]
+    name = captions.path.removeprefix("captions/")
+    rewrite = settings.branch(RewriteSettings)
+    return rewrite_hash(rewrite, _layer(settings), settings.engines, name, captions.hash)
+
+
+def _worker(context: StageContext) -> WorkerBuild:
+    captions = context.outputs["caption"].path
+    rewrite = context.settings.branch(RewriteSettings)
+    return partial(rewrite_worker, REWRITE.tables(context), captions, rewrite, _layer(context.settings))
+
+
+REWRITE = ShardStage(
+    name="rewrite",
+    summary="From speech and frame captions to summaries and grounded text.",
+    settings=RewriteSettings,
+    reads=("media", "caption"),
+    schema=TEXT,
+    path="text",
+    kind="layer",
+    content=_content,
+    hash=_hash,
+    worker=_worker,
+    engine=lambda settings: settings.branch(RewriteSettings).engine,
+)

@@ -1,1 +1,1 @@
-"""Reports for people in a terminal: status, inspect, check, export, plan."""
+"""Reports in the terminal: plan, pipelines, settings, status, inspect, check, export."""

@@ -1,4 +1,4 @@
-"""`curate check` and `curate export` for the terminal; the work is done in `shards`."""
+"""`curate check` and `curate export` for the terminal; the package `shards` does the work."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from shards.storage.store import Store
 
 
 def show_check(root: str, *, decode: bool) -> int:
-    """Check a DIR; 0 where all is well, else 1 and the list of problems.
+    """Check a DIR; return 0 if it is intact, otherwise 1 after a list of the problems.
 
     Raises:
-        UserError: there is nothing at `root`.
+        UserError: there is no such folder, or it is empty.
     """
     console = _console()
     store = Store(root)
@@ -36,7 +36,7 @@ def show_check(root: str, *, decode: bool) -> int:
 
 
 def show_export(arguments: argparse.Namespace) -> int:
-    """Export a DIR; 0."""
+    """Export a DIR; return 0."""
     store = Store(arguments.dir)
     layer = pick_layer(store, arguments.layer)
     with bar("exporting") as progress:
@@ -56,5 +56,5 @@ def show_export(arguments: argparse.Namespace) -> int:
 
 
 def _console() -> Console:
-    """Lines as they are: names of files may hold what rich takes for markup."""
+    """Return a console that prints lines unchanged: file names may contain rich's markup."""
     return Console(highlight=False, markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`curate plan`: what a run would do, for people. Touches nothing."""
+"""`curate plan`: shows what a run would do. Changes nothing."""
 
 from __future__ import annotations
 
@@ -10,22 +10,28 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from curation.pipeline import StageName, services_needed, services_of, stages_of
-from curation.pipeline_models import used_models
-from curation.plan import Plan, make_plan
-from curation.run_request import Job
+from curation.pipeline import service_specs, stage_specs
+from curation.pipeline_models import used_engines, used_models
+from curation.plan import RunPlan, make_plan
+from curation.preflight import check_output, check_run
+from curation.run_request import RunRequest
 from runtime.models.model_uri import check
+from runtime.ray_runner.cluster import ClusterSettings, joins_running_cluster, machine_nodes
+from runtime.ray_runner.placement import place
+from runtime.ray_runner.stage import PoolSettings
 
 
 def show_plan(arguments: argparse.Namespace) -> int:
-    """Print the plan, and with ``--probe K`` what the whole run would cost; 0."""
+    """Print the plan, and with ``--probe K`` the cost of the whole run; return 0."""
     console = Console(highlight=False)
-    job = Job.of(arguments)
-    plan = make_plan(job)
+    request = RunRequest.of(arguments)
+    check_output(request.store)
+    plan = make_plan(request)
+    check_run(plan)
     _print_sources(console, plan)
     _print_stages(console, plan)
-    _print_models(console, job)
-    _print_placement(console, plan)
+    _print_models(console, request)
+    _print_workers(console, plan)
     for warning in plan.warnings:
         console.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True)
     if arguments.probe:
@@ -35,62 +41,66 @@ def show_plan(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _print_sources(console: Console, plan: Plan) -> None:
-    known = len(plan.sources) - plan.new_sources
+def _print_sources(console: Console, plan: RunPlan) -> None:
+    request, sources = plan.request, plan.sources
+    known = len(sources.table) - sources.new
+    description = f"pipeline {request.pipeline}: {request.settings.description}".rstrip(": ")
+    console.print(description, markup=False, soft_wrap=True)
     console.print(
-        f"pipeline {plan.job.pipeline}: {plan.job.settings.description}".rstrip(": "), markup=False, soft_wrap=True
-    )
-    console.print(
-        f"sources: {known} known, {plan.new_sources} new; {plan.videos_per_shard} a shard -> {plan.job.store.root}",
+        f"sources: {known} known, {sources.new} new; {sources.videos_per_shard} per shard -> {request.store.root}",
         markup=False,
         soft_wrap=True,
     )
 
 
-def _print_stages(console: Console, plan: Plan) -> None:
+def _print_stages(console: Console, plan: RunPlan) -> None:
     table = Table(title="stages", title_justify="left")
     for name in ("stage", "writes", "done", "to do", "of them stale"):
         table.add_column(name, justify="left" if name in ("stage", "writes") else "right")
     for stage in plan.stages:
-        table.add_row(stage.name, stage.folder, *(str(len(x)) for x in (stage.done, stage.todo, stage.stale)))
+        table.add_row(stage.name, stage.output.path, *map(str, stage.counts))
     console.print(table)
-    if plan.replaces:
-        console.print(f"{plan.places.text} takes the place of {plan.replaces} when it is complete")
+    for output in plan.replaced:
+        console.print(f"{output.path} replaces {output.replaces} when it is complete")
     if plan.is_done:
         console.print("nothing to do: Ray would not be started")
 
 
-def _print_models(console: Console, job: Job) -> None:
+def _print_models(console: Console, request: RunRequest) -> None:
     table = Table(title="models", title_justify="left")
     table.add_column("for")
     table.add_column("model", overflow="fold")
-    for use, uri in used_models(job.settings, job.stages).items():
+    for use, uri in used_models(request.settings, request.stages).items():
         table.add_row(use, Text(check(uri).uri.partition("#")[0]))
-    for name in dict.fromkeys(name for stage in job.stages for name in services_needed(job.settings)[stage]):
-        engine = job.settings.engines.get(name)
-        if engine is not None and engine.kind == "endpoint":
-            table.add_row(name, Text(f"{engine.model} at {engine.base_url}"))
+    for name in used_engines(request.settings, request.stages):
+        engine = request.settings.engines[name]
+        if engine.local_model is None:
+            table.add_row(name, Text(f"{engine.model} at {engine.server}"))
     console.print(table)
 
 
-def _print_placement(console: Console, plan: Plan) -> None:
-    """Workers of each pool, and whether the stages stream through this machine or take turns."""
-    from runtime.ray_runner.cluster import ClusterSettings, joins_running_cluster, machine_nodes
-    from runtime.ray_runner.placement import place
+def _print_workers(console: Console, plan: RunPlan) -> None:
+    """Print the workers of each pool, and whether the stages stream through this machine or take turns."""
+    request = plan.request
+    everything: dict[str, Sequence[int]] = {stage.name: (0,) for stage in plan.stages}
+    specs = stage_specs(plan.context, everything, videos_per_shard=plan.sources.videos_per_shard)
+    services = service_specs(request.settings, specs)
+    if request.is_local:
+        console.print("stages run in this process, one after another, without Ray (--address local)")
+        return
+    _print_pools(console, {spec.name: spec.pool for spec in (*specs, *services)})
+    cluster = ClusterSettings(address=request.address)
+    if joins_running_cluster(cluster):
+        console.print("The Ray cluster that the run joins decides whether its stages stream or take turns.")
+        return
+    placement = place(specs, services, machine_nodes(cluster), in_turn=True if request.in_turn else None)
+    console.print(placement.why, soft_wrap=True)
 
-    everything: dict[StageName, Sequence[int]] = {stage.name: (0,) for stage in plan.stages}
-    stages = stages_of(plan.job.settings, plan.places, plan.hashes, everything, videos_per_shard=plan.videos_per_shard)
-    services = services_of(plan.job.settings, stages)
-    pools = {stage.name: stage.pool for stage in stages} | {service.name: service.pool for service in services}
+
+def _print_pools(console: Console, pools: dict[str, PoolSettings]) -> None:
     table = Table(title="workers", title_justify="left")
     for name in ("pool", "min", "max", "CPUs each", "GPUs each", "at a time"):
         table.add_column(name, justify="left" if name == "pool" else "right")
     for name, pool in pools.items():
         table.add_row(name, str(pool.min), str(pool.max), f"{pool.cpus:g}", f"{pool.gpus:g}", str(pool.in_flight))
     console.print(table)
-    cluster = ClusterSettings(address=plan.job.address)
-    if joins_running_cluster(cluster):
-        console.print("whether stages stream is decided on the Ray cluster that the run joins")
-        return
-    placement = place(stages, services, machine_nodes(cluster), in_turn=True if plan.job.in_turn else None)
-    console.print(placement.why, soft_wrap=True)

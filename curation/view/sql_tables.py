@@ -1,4 +1,4 @@
-"""SQL over the tables of a DIR, straight from Parquet: what `status` and `inspect` stand on."""
+"""SQL over the tables of a DIR, straight from Parquet; used by `status` and `inspect`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shards.storage.store import Store
 
 
 def connect(store: Store) -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection that reads files of `store`, on an object store too; it installs nothing."""
+    """Return a DuckDB connection that can read the files of `store`, on an object store too; it installs nothing."""
     connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
     if not store.is_local:
         import fsspec
@@ -22,12 +22,12 @@ def connect(store: Store) -> duckdb.DuckDBPyConnection:
 
 
 def files(store: Store, folder: str) -> list[str]:
-    """Paths of the committed Parquet files of a folder."""
+    """Return the paths of the committed Parquet files of a folder."""
     return [store.path(f"{folder}/{name}") for name in sorted(store.list(folder)) if name.endswith(".parquet")]
 
 
-def select(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
-    """Rows of a query as dictionaries.
+def select(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[object] = ()) -> list[Any]:
+    """Return the rows of a query, each a dictionary by column.
 
     Raises:
         UserError: DuckDB refuses the query (a misspelt column in ``--where``).
@@ -37,4 +37,4 @@ def select(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequen
         names = [column[0] for column in result.description]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
     except duckdb.Error as error:
-        raise UserError(f"the query was refused: {one_line(error)}") from None
+        raise UserError(f"the query was refused: {one_line(error, limit=300)}") from None

@@ -1,11 +1,11 @@
-"""`curate status`: what became of every source, and what the clips are like beside the paper's Table 1."""
+"""`curate status`: shows the state of every source, and figures of the clips beside the paper's Table 1."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
@@ -14,13 +14,13 @@ from rich.text import Text
 from curation.sources.source_states import SourceState, source_states
 from curation.view.sql_tables import connect, files, select
 from shards.reader import text_layers
-from shards.schema import LEVELS, REWRITE_STATUSES, STATES
+from shards.schema import LEVELS, REWRITE_STATUSES, STATES, Level
 from shards.storage.store import Store
 
 
 @dataclass(frozen=True)
 class PaperLevel:
-    """One row of VidLA's Table 1 (arXiv 2403.14870)."""
+    """Means of one level in VidLA's Table 1 (arXiv 2403.14870)."""
 
     seconds: float
     subtitle_words: float
@@ -29,13 +29,40 @@ class PaperLevel:
     caption_summary_words: float
 
 
-PAPER_TABLE_1: Mapping[str, PaperLevel] = {
+PAPER_TABLE_1: Final[Mapping[Level, PaperLevel]] = {
     "short": PaperLevel(13.2, 31.6, 31.6, 10.9, 10.9),
     "medium": PaperLevel(30.4, 72.1, 19.5, 24.8, 15.2),
     "long": PaperLevel(60.3, 142.1, 22.4, 48.8, 18.8),
 }
 
-_MEANS: Mapping[str, str] = {
+
+@dataclass(frozen=True)
+class LevelFigures:
+    """Figures of the clips of one level; a mean is None if no clip has a value."""
+
+    level: Level
+    clips: int
+    kept: int
+    seconds: float | None
+    subtitle_words: float | None
+    subtitle_summary_words: float | None
+    caption_words: float | None
+    caption_summary_words: float | None
+    grounded_words: float | None
+    score: float | None
+    """Mean share of claims that were supported, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class StatusCount:
+    """Clips of one level with one rewrite status."""
+
+    level: Level
+    rewrite_status: str
+    clips: int
+
+
+_MEANS: Final = {
     "seconds": "seconds",
     "subtitle_words": "words of speech",
     "subtitle_summary_words": "  of their summary",
@@ -43,9 +70,9 @@ _MEANS: Mapping[str, str] = {
     "caption_summary_words": "  of their summary",
     "grounded_words": "words of grounded text",
 }
-"""Columns of `_LEVELS_QUERY`, as people call them."""
+"""Labels of the means in `LevelFigures`."""
 
-_LEVELS_QUERY = """
+_LEVELS_QUERY: Final = """
 select level, count(*) as clips, count(*) filter (keep) as kept, avg("end" - start) as seconds,
        avg(len(regexp_extract_all(subtitle, '\\S+'))) as subtitle_words,
        avg(len(regexp_extract_all(subtitle_summary, '\\S+'))) as subtitle_summary_words,
@@ -55,14 +82,14 @@ select level, count(*) as clips, count(*) filter (keep) as kept, avg("end" - sta
        avg(grounding_score) as score
 from read_parquet(?) group by level
 """
-_STATUS_QUERY = "select level, rewrite_status, count(*) as clips from read_parquet(?) group by all"
-_REASONS_QUERY = (
+_STATUS_QUERY: Final = "select level, rewrite_status, count(*) as clips from read_parquet(?) group by all"
+_REASONS_QUERY: Final = (
     "select filter_reason, count(*) as clips from read_parquet(?) where not keep group by 1 order by 2 desc"
 )
 
 
 def show_status(root: str, console: Console | None = None) -> int:
-    """Print the reconciled ledger and the texts' figures; always 0."""
+    """Print the sources by state, and the figures of each text layer; return 0."""
     console = console or Console(highlight=False)
     store = Store(root)
     _print_sources(console, source_states(store))
@@ -97,41 +124,40 @@ def _print_sources(console: Console, sources: Sequence[SourceState]) -> None:
 
 def _print_layer(console: Console, store: Store, layer: str, paths: list[str]) -> None:
     connection = connect(store)
-    levels = {row["level"]: row for row in select(connection, _LEVELS_QUERY, [paths])}
-    table = Table(title=f"\nlayer {layer}: means a clip (the paper's Table 1 in brackets)", title_justify="left")
+    figures = [LevelFigures(**row) for row in select(connection, _LEVELS_QUERY, [paths])]
+    by_level = {level.level: level for level in figures}
+    table = Table(title=f"\nlayer {layer}: means per clip (the paper's Table 1 in brackets)", title_justify="left")
     table.add_column("")
     for level in LEVELS:
         table.add_column(level, justify="right")
     for name in ("clips", "kept"):
-        table.add_row(name, *(str(levels.get(level, {}).get(name, 0)) for level in LEVELS))
-    for name, words in _MEANS.items():
-        table.add_row(words, *(_beside(levels.get(level, {}).get(name), _paper(level, name)) for level in LEVELS))
+        table.add_row(name, *(str(getattr(by_level[level], name) if level in by_level else 0) for level in LEVELS))
+    for name, label in _MEANS.items():
+        table.add_row(label, *(_beside_paper(by_level.get(level), level, name) for level in LEVELS))
     console.print(table)
-    _print_rewrites(console, select(connection, _STATUS_QUERY, [paths]), levels)
+    _print_rewrites(console, [StatusCount(**row) for row in select(connection, _STATUS_QUERY, [paths])], by_level)
     dropped = select(connection, _REASONS_QUERY, [paths])
     if dropped:
         console.print("dropped by filters: " + ", ".join(f"{row['filter_reason']} {row['clips']}" for row in dropped))
 
 
-def _print_rewrites(console: Console, rows: list[dict[str, Any]], levels: Mapping[str, dict[str, Any]]) -> None:
+def _print_rewrites(console: Console, statuses: Sequence[StatusCount], by_level: Mapping[Level, LevelFigures]) -> None:
     table = Table(title="rewrite_status", title_justify="left")
     table.add_column("level")
     for status in REWRITE_STATUSES:
         table.add_column(status, justify="right")
     table.add_column("claims supported", justify="right")
     for level in LEVELS:
-        counts = {row["rewrite_status"]: row["clips"] for row in rows if row["level"] == level}
-        score = levels.get(level, {}).get("score")
+        counts = {row.rewrite_status: row.clips for row in statuses if row.level == level}
+        score = by_level[level].score if level in by_level else None
         supported = "-" if score is None else f"{score:.0%}"
         table.add_row(level, *(str(counts.get(status, 0)) for status in REWRITE_STATUSES), supported)
     console.print(table)
 
 
-def _paper(level: str, name: str) -> float | None:
-    """The paper's figure; none for what it does not have."""
-    return getattr(PAPER_TABLE_1[level], name, None)
-
-
-def _beside(value: float | None, paper: float | None) -> str:
+def _beside_paper(figures: LevelFigures | None, level: Level, name: str) -> str:
+    """Return a mean with the paper's in brackets, if the paper states one."""
+    value: float | None = getattr(figures, name, None)
+    paper: float | None = getattr(PAPER_TABLE_1[level], name, None)
     ours = "-" if value is None else f"{value:.1f}"
     return ours if paper is None else f"{ours} ({paper:g})"

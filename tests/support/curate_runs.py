@@ -259,7 +259,7 @@ def finished() -> Finished:
     excluded = hashlib.sha256((inputs / "unwanted.mp4").read_bytes()).hexdigest()[:16]
     result = Finished(config_in(root), inputs, root / "out", excluded)
     with FakeLLM(careful) as llm:
-        arguments = [*result.arguments(llm=llm), "--exclude", excluded]
+        arguments = [*result.arguments(llm=llm), "--exclude", excluded, "--address", "local"]
         status = end_of(start_curate(*arguments, log=root / "said"))
     assert status == 0, (root / "said").read_text()
     return result

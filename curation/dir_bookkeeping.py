@@ -1,0 +1,51 @@
+"""The records of a DIR around a run: manifest, sources and ``_stage.json`` before the work, index and swap after it."""
+
+from __future__ import annotations
+
+from curation.pipeline import stage_contents
+from curation.plan import RunPlan
+from curation.stage_definition import ShardStage
+from shards.artifact import Artifact
+from shards.errors import ShardError
+from shards.index import read_index, rebuild_index
+from shards.manifest import Manifest, StageMark, read_manifest, read_stage, write_manifest, write_stage
+from shards.reader import artifacts, committed_media
+from shards.writer import commit_table
+
+
+def begin(plan: RunPlan) -> None:
+    """Write the manifest, the sources, and the hash of each folder before the work begins."""
+    request, store = plan.request, plan.request.store
+    for folder in ("", "keyframes", "ledger", *(stage.folder for stage in plan.stages)):
+        store.sweep(folder)
+    contents = stage_contents(request.settings)
+    if read_manifest(store) is None:
+        settings = contents | {"resources": request.settings.model_dump(mode="json")["resources"]}
+        media = plan.outputs["media"].hash
+        write_manifest(store, Manifest(request.pipeline, settings, plan.sources.videos_per_shard, media))
+    if plan.sources.new:
+        commit_table(store, request.scratch, "sources.parquet", plan.sources.table, Artifact("sources", ""))
+    for stage in plan.stages:
+        mark = StageMark(stage.name, stage.output.hash, contents[stage.name])
+        if isinstance(stage.stage, ShardStage) and read_stage(store, stage.folder) != mark:
+            write_stage(store, stage.folder, mark)
+
+
+def finish(plan: RunPlan) -> None:
+    """Bring the index up to date, and swap in a replaced layer if all of it is there."""
+    store = plan.request.store
+    rebuild_index(store)
+    for output in plan.replaced:
+        assert output.replaces is not None
+        if set(committed_media(store)) <= set(artifacts(store, output.path)):
+            store.replace_folder(output.path, output.replaces)
+
+
+def is_finished(plan: RunPlan) -> bool:
+    """Return True if the index describes the media of the DIR: the last run was not killed before `finish`."""
+    try:
+        index = read_index(plan.request.store)
+    except ShardError:
+        return False
+    digests = {shard: artifact.digest for shard, artifact in plan.media.items()}
+    return dict(zip(index["shard"].to_pylist(), index["digest"].to_pylist(), strict=True)) == digests

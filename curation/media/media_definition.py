@@ -1,0 +1,60 @@
+"""The description of the media stage (`curation.media.media_stage`) for the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from curation.engines.speech_recognizer import Recognizer
+from curation.media.media_stage import MediaSettings, MediaWorkerSpec, media_worker
+from curation.pipeline_settings import PipelineSettings
+from curation.stage_definition import OTHER_DEATHS, Outputs, ShardStage, StageContext, WorkerBuild
+from runtime.attempts import DEATHS_ALLOWED
+from runtime.models.model_uri import revision_of
+from shards.schema import CLIPS
+
+
+def _hash(settings: PipelineSettings, outputs: Outputs) -> str:
+    revisions = {purpose: revision_of(uri) for purpose, uri in _models(settings).items()}
+    return settings.branch(MediaSettings).hash(revisions.get("asr"), revisions.get("punctuation"))
+
+
+def _worker(context: StageContext) -> WorkerBuild:
+    settings = context.settings.branch(MediaSettings)
+    return partial(
+        media_worker, MediaWorkerSpec(context.root, context.scratch, settings, context.outputs[MEDIA.name].hash)
+    )
+
+
+def _services(settings: PipelineSettings) -> Mapping[str, Callable[[], Any]]:
+    asr = settings.branch(MediaSettings).video.transcribe.asr
+    return {} if asr is None else {"asr": partial(Recognizer, asr)}
+
+
+def _models(settings: PipelineSettings) -> Mapping[str, str]:
+    transcribe = settings.branch(MediaSettings).video.transcribe
+    used = {"asr": transcribe.asr, "punctuation": transcribe.punctuation}
+    return {purpose: model.model for purpose, model in used.items() if model is not None}
+
+
+def _deaths(videos_per_shard: int) -> int:
+    """Each video of a shard may end its worker `DEATHS_ALLOWED` times before the worker gives the video up."""
+    return OTHER_DEATHS + DEATHS_ALLOWED * videos_per_shard
+
+
+MEDIA = ShardStage(
+    name="media",
+    summary="From source to clips.",
+    settings=MediaSettings,
+    schema=CLIPS,
+    path="media",
+    kind="only",
+    content=lambda settings: settings.branch(MediaSettings).content(),
+    hash=_hash,
+    worker=_worker,
+    service_names=("asr",),
+    services=_services,
+    models=_models,
+    deaths=_deaths,
+)

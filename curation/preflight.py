@@ -1,0 +1,74 @@
+"""Checks before anything heavy: no model is fetched, Ray is not started and no media is made until all have passed.
+
+`curate plan` and `curate run` both call `check_run`. Each mistake is one line with exit status 2.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from curation.pipeline_models import used_engines, used_models
+from curation.plan import RunPlan
+from curation.run_request import RunRequest
+from runtime.errors import UserError
+from runtime.models.model_uri import check
+from runtime.ray_runner.cluster import ClusterSettings, check_address
+from shards.manifest import MANIFEST
+from shards.storage.store import Store
+
+_SHOWN: Final = 3
+
+
+def check_output(store: Store) -> None:
+    """Refuse a DIR that can't be written, or that holds files of something else.
+
+    Raises:
+        UserError: names the folder and the remedy.
+    """
+    if store.is_local:
+        _check_writable(Path(store.root), "--output")
+    if store.exists(MANIFEST):
+        return
+    others = sorted({*store.list(), *store.folders()})
+    if others:
+        names = ", ".join(others[:_SHOWN]) + (", …" if len(others) > _SHOWN else "")
+        raise UserError(
+            f"--output {store.root}: holds files that `curate run` did not write ({names}); choose a new or empty folder"
+        )
+
+
+def check_run(plan: RunPlan) -> None:
+    """Refuse a run that would fail as soon as its workers start.
+
+    Raises:
+        UserError: an unreachable server, a key variable that is not set, a model that is not there, a dead Ray address,
+            or a scratch folder that can't be written.
+    """
+    request = plan.request
+    _check_writable(request.scratch, "--scratch")
+    names = [name for name, shards in plan.todo.items() if shards]
+    if not names:
+        return
+    if not request.is_local:
+        check_address(ClusterSettings(address=request.address))
+    _check_models(request, names)
+
+
+def _check_models(request: RunRequest, names: list[str]) -> None:
+    for uri in used_models(request.settings, names).values():
+        check(uri)
+    for name in used_engines(request.settings, names):
+        request.settings.engines[name].check_ready(f"engines.{name}")
+
+
+def _check_writable(folder: Path, option: str) -> None:
+    """Refuse a folder that is a file, or whose nearest existing parent can't be written; nothing is created."""
+    existing = folder
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise UserError(f"{option} {folder}: {existing} is a file; name a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(f"{option} {folder}: {existing} can't be written to; choose another folder")

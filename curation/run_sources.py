@@ -1,0 +1,83 @@
+"""The sources of a run: those that the DIR holds already, and those that its inputs add."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Literal
+
+import pyarrow as pa
+
+from curation.media.download.downloader import check_options, javascript_runtime
+from curation.media.download.local_videos import SUBTITLE_SUFFIXES
+from curation.media.media_stage import MediaSettings
+from curation.run_request import RunRequest
+from curation.sources.inputs import read_inputs
+from curation.sources.source_rows import SourceRow
+from curation.sources.source_states import source_states
+from curation.sources.source_table import PlannedSources, plan_sources
+from runtime.errors import UserError
+from runtime.models.model_uri import cache_folder
+from shards.manifest import read_manifest
+from shards.reader import read_table
+
+
+def run_sources(request: RunRequest) -> tuple[PlannedSources, tuple[str, ...]]:
+    """Read the inputs of a run and add the new sources to those of the DIR, which is not changed.
+
+    Returns:
+        All sources, and one warning for each problem that may come up later.
+
+    Raises:
+        UserError: an input is missing or invalid, or there are no sources at all.
+    """
+    ignored: Counter[str] = Counter()
+    store = request.store
+    manifest = read_manifest(store)
+    existing = read_table(store, "sources.parquet") if store.exists("sources.parquet") else None
+    if not request.inputs and existing is None:
+        raise UserError(f"--input: must be set, because {store.root} holds no sources yet")
+    download = request.settings.branch(MediaSettings).download
+    found = read_inputs(
+        request.inputs, allow_schemes=download.allow_schemes, cache=cache_folder() / "hashes", ignored=ignored
+    )
+    if download.yt_dlp or any(source.is_url for source in found):
+        check_options(download)  # imports yt-dlp, which takes a second
+    if not found and existing is None:
+        raise UserError(f"--input {' '.join(request.inputs)}: no video found there")
+    planned = plan_sources(
+        existing,
+        found,
+        videos_per_shard=manifest.videos_per_shard if manifest else _videos_per_shard(request),
+        limit=request.limit,
+        exclude=request.exclude,
+        retry=[] if existing is None else _failed(request),
+    )
+    return planned, _warnings(planned.table, ignored)
+
+
+def _videos_per_shard(request: RunRequest) -> int | Literal["auto"]:
+    size = request.settings.videos_per_shard
+    if size != "auto" and size < 1:
+        raise UserError(f"videos_per_shard={size}: must be auto, or 1 or more")
+    return size
+
+
+def _failed(request: RunRequest) -> list[SourceRow]:
+    """Return the sources that `--retry-failed` names: those whose last attempt failed in one of the classes."""
+    if request.retry is None:
+        return []
+    states = source_states(request.store)
+    return [source.row for source in states if source.state == "failed" and source.class_ in request.retry]
+
+
+def _warnings(sources: pa.Table, ignored: Counter[str]) -> tuple[str, ...]:
+    """Return one line for each problem that may come up later."""
+    warnings = []
+    youtube = any("youtube.com/" in source or "youtu.be/" in source for source in sources["source"].to_pylist())
+    if youtube and javascript_runtime() is None:
+        warnings.append("YouTube needs a JavaScript runtime, and there is none on the PATH: install deno 2 (or node)")
+    left_out = Counter({suffix: count for suffix, count in ignored.items() if suffix not in SUBTITLE_SUFFIXES})
+    if left_out:
+        kinds = ", ".join(f"{count} {suffix or '(no suffix)'}" for suffix, count in left_out.most_common(5))
+        warnings.append(f"files in folders that are not videos were left out: {kinds}")
+    return tuple(warnings)

@@ -1,0 +1,140 @@
+"""The description of a stage: its settings, inputs, output, content hash, worker, and the pools that it calls.
+
+A new stage is one file that ends with a `ShardStage` or a `TableStage`, and one line in `curation.stages`. The plan, the
+run, ``--stages``, ``--print-config`` and the names under `resources` are all made from these descriptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import pyarrow as pa
+
+from curation.pipeline_settings import PipelineSettings
+from curation.shard_table import ShardTable
+from curation.whole_table import WholeTable
+from runtime.failures import OTHER_DEATHS_PER_SHARD
+from runtime.ray_runner.stage import Service, Worker
+from runtime.ray_runner.table_stage import TableWorker
+from runtime.settings import Settings
+
+OTHER_DEATHS: Final = OTHER_DEATHS_PER_SHARD.count
+"""Deaths of a worker on one shard that the runner allows in every stage, for causes other than a video."""
+
+FolderKind = Literal["only", "set", "layer"]
+"""How a stage chooses its folder.
+
+``only``: one folder for the whole DIR, refused if it was made with other settings. ``set``: any folder below `path` that
+was made with the same settings, otherwise a new one named after the text layer. ``layer``: the folder of the text layer;
+``--replace`` builds beside it and swaps.
+"""
+
+
+@dataclass(frozen=True)
+class StageOutput:
+    """The folder (or the table) that a stage writes, and the content hash of today's settings for it."""
+
+    path: str
+    """Folder in the DIR; of a stage over all shards, the name of its table."""
+    hash: str
+    replaces: str | None = None
+    """The finished folder that `path` will replace when it is complete."""
+
+    @property
+    def final_path(self) -> str:
+        """The folder after the swap; inputs are recorded under this name."""
+        return self.replaces or self.path
+
+
+Outputs = Mapping[str, StageOutput]
+"""The output of each stage, by the stage's name."""
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """Everything a worker is built from: the DIR, the settings, and the outputs of all stages."""
+
+    root: str
+    """Path or URL of the DIR."""
+    scratch: str
+    """Folder on a local disk for work in progress."""
+    settings: PipelineSettings
+    outputs: Outputs
+
+
+WorkerBuild = Callable[[Mapping[str, Service]], Worker]
+"""Pickled and called in the worker's process with the services that the stage calls."""
+TableWorkerBuild = Callable[[Mapping[str, Service]], TableWorker]
+
+
+def _no_engine(settings: PipelineSettings) -> str | None:
+    return None
+
+
+def _nothing(settings: PipelineSettings) -> Mapping[str, Any]:
+    return {}
+
+
+def _other_deaths(videos_per_shard: int) -> int:
+    return OTHER_DEATHS
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageDefinition:
+    """The part of a description that both kinds of stage have in common."""
+
+    name: str
+    """Name in ``--stages``, of the branch of settings, of its pool, and in logs."""
+    summary: str
+    """One line for people: the description of its branch of settings."""
+    settings: type[Settings]
+    """Class of its settings; all fields have defaults."""
+    reads: tuple[str, ...] = ()
+    """Names of the stages whose tables it reads."""
+    schema: pa.Schema
+    """Schema of its tables."""
+    content: Callable[[PipelineSettings], dict[str, Any]]
+    """Return the settings that decide what it makes; stored in ``manifest.json`` and ``_stage.json`` for people."""
+    hash: Callable[[PipelineSettings, Outputs], str]
+    """Return the content hash of its output, given the outputs of the stages before it."""
+    engine: Callable[[PipelineSettings], str | None] = _no_engine
+    """Return the name of the engine that it calls, one of `PipelineSettings.engines`."""
+    service_names: tuple[str, ...] = ()
+    """Names of the other pools that it may call; valid names under `resources`."""
+    services: Callable[[PipelineSettings], Mapping[str, Callable[[], Any]]] = _nothing
+    """Return how the other pools that it calls are built, by name; each is pickled."""
+    models: Callable[[PipelineSettings], Mapping[str, str]] = _nothing
+    """Return URIs of the models that it loads besides the engine's, by purpose."""
+    deaths: Callable[[int], int] = _other_deaths
+    """Return how often its worker may die on one shard before the run ends, given the videos in a shard."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardStage(StageDefinition):
+    """A stage that makes one artifact from one shard."""
+
+    path: str
+    """Folder in the DIR: its own (``media``), or the parent of its folders (``text``)."""
+    kind: FolderKind
+    worker: Callable[[StageContext], WorkerBuild]
+
+    def tables(self, context: StageContext) -> ShardTable:
+        """Return the tables that it writes."""
+        output = context.outputs[self.name]
+        return ShardTable(self.name, context.root, output.path, context.scratch, output.hash, self.schema)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableStage(StageDefinition):
+    """A stage that reads tables of all shards and makes one table; it runs after the stages before it have ended."""
+
+    path: str
+    """Name of its table in the DIR (``selections/duplicates.parquet``)."""
+    worker: Callable[[StageContext], TableWorkerBuild]
+
+    def table(self, context: StageContext) -> WholeTable:
+        """Return the table that it writes."""
+        output = context.outputs[self.name]
+        return WholeTable(self.name, context.root, output.path, context.scratch, output.hash, self.schema)

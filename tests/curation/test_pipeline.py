@@ -1,0 +1,72 @@
+"""Pipelines and their registered stages: content hashes that never change by accident, and settings of every stage."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from curation import stages
+from curation.output_folders import stage_outputs
+from curation.pipeline import load_pipeline, stage_contents
+from curation.run_request import RunRequest
+from runtime.errors import UserError
+from shards.storage.store import Store
+
+HASHES = {
+    "demo": ("d62c6ea332f368e4", "1c16076eb089b749", "61b484a979c5fbdd", "e92c56d28d4a8e6a"),
+    "vidla": ("e939e82f10664975", "d02448eeadecf6d6", "cc5f47b64a0d3ba6", "3c7d413a984d0de8"),
+    "grounded": ("e15147a3f8650036", "fa9a4025668c7395", "0350fd82fb2a8314", "e38d2222583a1277"),
+}
+"""Of version 0.1.0: the content hashes of media, captions and texts, and a hash of the settings in ``manifest.json``.
+
+The revision of every model is taken to be ``revision of <its URI>``. A change here makes every DIR stale.
+"""
+
+
+def request_of(pipeline: str, folder: Path) -> RunRequest:
+    """Return a run of a pipeline of the package with all its stages, into a new DIR."""
+    return RunRequest(
+        pipeline=pipeline,
+        settings=load_pipeline(pipeline, None, []),
+        inputs=(),
+        store=Store(folder),
+        scratch=folder / ".scratch",
+        layer=pipeline,
+        stages=tuple(stage.name for stage in stages.STAGES),
+        in_turn=False,
+        replace=False,
+        limit=None,
+        exclude=frozenset(),
+        retry=None,
+        address=None,
+    )
+
+
+@pytest.mark.parametrize("pipeline", HASHES)
+def test_content_hashes_and_manifests_are_those_of_version_0_1_0(
+    pipeline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = ("curation.media.media_definition", "curation.captions.caption_stage", "curation.engines.engine_settings")
+    for module in users:
+        monkeypatch.setattr(f"{module}.revision_of", lambda uri: f"revision of {uri}")
+    request = request_of(pipeline, tmp_path)
+    outputs = stage_outputs(request)
+    contents = stage_contents(request.settings)
+    contents["resources"] = request.settings.model_dump(mode="json")["resources"]
+    manifest = hashlib.sha256(json.dumps(contents, indent=2, ensure_ascii=False).encode()).hexdigest()[:16]
+    assert (*(outputs[name].hash for name in ("media", "caption", "rewrite")), manifest) == HASHES[pipeline]
+    assert [output.path for output in outputs.values()] == ["media", f"captions/{pipeline}", f"text/{pipeline}"]
+
+
+def test_every_stage_has_its_own_branch_of_settings() -> None:
+    settings = load_pipeline("demo", None, ["caption.max_chars=7"])
+    assert [type(settings.branch(stage.settings)) for stage in stages.STAGES] == [s.settings for s in stages.STAGES]
+    assert settings.model_dump()["caption"]["max_chars"] == 7
+
+
+def test_a_pool_that_no_stage_has_is_refused() -> None:
+    with pytest.raises(UserError, match=r"resources\.medai: no such pool \(did you mean 'media'\?\)"):
+        load_pipeline("demo", None, ["resources.medai.cpus=1"])
