@@ -197,7 +197,7 @@ def _add_plan(commands: _Commands) -> None:
     parser = _add(
         commands,
         "plan",
-        "check everything that a run needs, and show what it would do; changes nothing",
+        "check all that a run needs, and show what it would do; changes nothing",
         _PLAN_EXAMPLES,
     )
     _add_request(parser)
@@ -239,7 +239,7 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replace",
         action="store_true",
-        help="rebuild the layer with changed settings beside it, and swap when complete",
+        help="rebuild the layer with changed settings, and swap when complete",
     )
     parser.add_argument("--limit", type=_positive, metavar="N", help="take at most N new sources")
     parser.add_argument("--exclude", metavar="IDS", help="file or comma-separated list of ids or URLs to leave out")
@@ -270,7 +270,7 @@ def _add_export(commands: _Commands) -> None:
     parser = _add_for_dir(commands, "export", "write self-contained samples for other tools", _EXPORT_EXAMPLES)
     parser.add_argument("--format", required=True, choices=("webdataset", "jsonl"))
     parser.add_argument(
-        "--unit", default="clip", choices=("clip", "root"), help="one sample per clip, or per root clip"
+        "--unit", default="clip", choices=("clip", "root"), help="one sample per clip or per root"
     )
     parser.add_argument("--output", required=True, type=Path, metavar="OUT")
     parser.add_argument("--layer", help="text layer (default: the only one)")

@@ -1,4 +1,4 @@
-"""Decides which folder (or table) each stage writes, and refuses to mix artifacts of different settings in one folder."""
+"""Decides which folder each stage writes, and refuses to mix artifacts of different settings in one folder."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Plans a run: which sources are new, which artifacts are missing or stale, and which folders are written.
 
-Everything is decided here before any work starts and before Ray is started; `curation.run` carries it out. An artifact is
-up to date if its folder holds the hash of today's settings and its inputs still have the digests that it was made from.
+Everything is decided here before any work starts and before Ray is started; `curation.run` carries it out. An artifact
+is up to date if its folder holds the hash of today's settings, and its inputs still have the digests that it records.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def check_output(store: Store) -> None:
     if others:
         names = ", ".join(others[:_SHOWN]) + (", …" if len(others) > _SHOWN else "")
         raise UserError(
-            f"--output {store.root}: holds files that `curate run` did not write ({names}); choose a new or empty folder"
+            f"--output {store.root}: holds files that `curate run` did not write ({names}); choose an empty folder"
         )
 
 

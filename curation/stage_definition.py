@@ -1,7 +1,7 @@
 """The description of a stage: its settings, inputs, output, content hash, worker, and the pools that it calls.
 
-A new stage is one file that ends with a `ShardStage` or a `TableStage`, and one line in `curation.stages`. The plan, the
-run, ``--stages``, ``--print-config`` and the names under `resources` are all made from these descriptions.
+A new stage is one file that ends with a `ShardStage` or a `TableStage`, and one line in `curation.stages`. The plan,
+the run, ``--stages``, ``--print-config`` and the names under `resources` are all made from these descriptions.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ OTHER_DEATHS: Final = OTHER_DEATHS_PER_SHARD.count
 FolderKind = Literal["only", "set", "layer"]
 """How a stage chooses its folder.
 
-``only``: one folder for the whole DIR, refused if it was made with other settings. ``set``: any folder below `path` that
-was made with the same settings, otherwise a new one named after the text layer. ``layer``: the folder of the text layer;
-``--replace`` builds beside it and swaps.
+``only``: one folder for the whole DIR, refused if it was made with other settings. ``set``: any folder below `path`
+that was made with the same settings, otherwise a new one named after the text layer. ``layer``: the folder of the text
+layer; ``--replace`` builds beside it and swaps.
 """
 
 
