@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 from shards.artifact import FOOTER_KEY, Artifact
 from shards.errors import ShardError, one_line
 from shards.keys import SHARD_DIGITS, shard_name
-from shards.storage.store import Entry, Store
+from shards.storage.backend import ObjectInfo
+from shards.storage.store import Store
 
 _THREADS = 16
 T = TypeVar("T")
@@ -59,7 +60,7 @@ def num_rows(store: Store, name: str) -> int:
     return int(_with_parquet(store, name, lambda file: file.metadata.num_rows))
 
 
-def shards_in(listing: Mapping[str, Entry], suffix: str = ".parquet") -> list[int]:
+def shards_in(listing: Mapping[str, ObjectInfo], suffix: str = ".parquet") -> list[int]:
     """Shard numbers of the files named ``<seven digits><suffix>`` in a listing, in order."""
     stems = (name.removesuffix(suffix) for name in listing if name.endswith(suffix))
     return sorted(int(stem) for stem in stems if len(stem) >= SHARD_DIGITS and stem.isdecimal())

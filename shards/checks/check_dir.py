@@ -35,7 +35,8 @@ from shards.index import INDEX_NAME, index_row
 from shards.keys import SHARD_DIGITS, shard_name
 from shards.manifest import MANIFEST, STAGE, read_manifest, read_stage
 from shards.reader import caption_sets, feature_sets, read_artifact, read_table, shards_in, text_layers
-from shards.storage.store import Entry, Store
+from shards.storage.backend import ObjectInfo
+from shards.storage.store import Store
 from shards.writer import media_digest, schema_of
 
 _MOST_PER_FILE = 20
@@ -57,7 +58,7 @@ class _Dir:
     """What is known of the DIR as a whole, looked up once."""
 
     store: Store
-    files: Mapping[str, Entry]
+    files: Mapping[str, ObjectInfo]
     """Every file of the contract's folders, by name."""
     hashes: Mapping[str, str]
     """Content hash by folder."""

@@ -17,8 +17,9 @@ from shards.artifact import FileFact
 from shards.checks.check_rows import Row
 from shards.errors import ShardError, one_line
 from shards.keys import ClipKey
-from shards.storage.store import Entry, Store
-from shards.storage.tar import Member, members, read_span, sha256
+from shards.storage.backend import ObjectInfo
+from shards.storage.store import Store
+from shards.storage.tar import Member, members, read_span
 
 _ROOT_MEMBERS = ("mp4", "json")
 _FACTS = ("key", "video_id", "source", "start", "end", "width", "height", "num_frames", "fps", "first_frame")
@@ -26,7 +27,7 @@ _FRAME_RATE_SLACK = 0.01
 
 
 def file_problems(
-    store: Store, files: Mapping[str, FileFact], present: Mapping[str, Entry]
+    store: Store, files: Mapping[str, FileFact], present: Mapping[str, ObjectInfo]
 ) -> Iterator[tuple[str, str]]:
     """Of the files a shard names: those that are missing, or of another size or content; as (name, what).
 
@@ -41,7 +42,7 @@ def file_problems(
             yield name, "is missing"
         elif entry.size != fact.size:
             yield name, f"has {entry.size} bytes, was committed with {fact.size}"
-        elif sha256(store, name) != fact.sha256:
+        elif store.sha256(name) != fact.sha256:
             yield name, "its content has changed since it was committed (SHA-256 differs)"
 
 

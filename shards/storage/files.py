@@ -60,16 +60,25 @@ def new_file(target: Path) -> Iterator[Path]:
     Raises:
         OSError: the disk is full or may not be written.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{LEFTOVER}{uuid.uuid4().hex}-{target.name}")
-    try:
+    with scratch_beside(target) as partial:
         yield partial
         _flush(partial)
         partial.replace(target)
         _flush(target.parent)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+
+
+@contextmanager
+def scratch_beside(target: Path) -> Iterator[Path]:
+    """Yield a path in the folder of `target` for a scratch file, which is removed when the block ends.
+
+    Missing parent folders are made.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = target.with_name(f"{LEFTOVER}{uuid.uuid4().hex}-{target.name}")
+    try:
+        yield scratch
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 @contextmanager

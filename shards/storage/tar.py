@@ -164,12 +164,3 @@ def read_span(store: Store, name: str, offset: int, size: int) -> bytes:
     if len(data) != size:
         raise ShardError(f"{name}: bytes {offset} to {offset + size} are not all there; the tar was cut short")
     return data
-
-
-def sha256(store: Store, name: str) -> str:
-    """SHA-256 of a whole file of the DIR, 64 hex digits."""
-    digest = hashlib.sha256()
-    with store.open(name) as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -24,7 +24,8 @@ from runtime.failures import ABANDONED_SECONDS, STORE_BACKOFF, STORE_READS
 from runtime.log import get_logger
 from runtime.retries import with_retries
 from shards.errors import ShardError
-from shards.storage.store import Entry, Store
+from shards.storage.backend import ObjectInfo
+from shards.storage.store import Store
 from training.data.clip_failure import ClipFailed
 from training.data.clip_tasks import MediaRef
 from training.data.data_settings import DataSettings
@@ -217,7 +218,7 @@ def _passes(error: Exception) -> bool:
     return isinstance(error, OSError) and not isinstance(error, FileNotFoundError) and not is_machine_fault(error)
 
 
-def _entry(url: str) -> Entry:
+def _entry(url: str) -> ObjectInfo:
     """Size and token of a file in a store."""
     folder, _, name = url.rpartition("/")
     found = _asked(url) if url.startswith(_WEB) else _listed(folder).get(name)
@@ -227,14 +228,14 @@ def _entry(url: str) -> Entry:
 
 
 @lru_cache(maxsize=1 << 14)
-def _asked(url: str) -> Entry:
+def _asked(url: str) -> ObjectInfo:
     """One file of a web server, which has no listing worth the name; asked for once a process."""
     store, name = store_of(url)
     return read_with_retries(lambda: store.entry(name))
 
 
 @lru_cache(maxsize=64)
-def _listed(folder: str) -> Mapping[str, Entry]:
+def _listed(folder: str) -> Mapping[str, ObjectInfo]:
     """A store's folder, listed once a process."""
     return read_with_retries(Store(folder).list)
 

@@ -10,7 +10,7 @@ from support.full_disk import files_up_to
 
 from shards.errors import ShardError
 from shards.storage.store import Store
-from shards.storage.tar import TarWriter, members, read_span, sha256
+from shards.storage.tar import TarWriter, members, read_span
 
 _names = st.from_regex(r"[0-9a-f]{16}_[0-9]{9}_[0-9]{9}\.(mp4|json|[0-9]{1,6}\.jpg)", fullmatch=True)
 _contents = st.dictionaries(_names, st.binary(max_size=2000), max_size=8)
@@ -35,7 +35,7 @@ def test_what_is_added_is_found_by_headers_by_span_and_by_tarfile(tmp_path, cont
         assert {m.name: stock.extractfile(m).read() for m in stock} == contents
     data = (tmp_path / "a.tar").read_bytes()
     assert (tar.fact.size, tar.fact.sha256) == (len(data), hashlib.sha256(data).hexdigest())
-    assert sha256(store, "a.tar") == tar.fact.sha256
+    assert store.sha256("a.tar") == tar.fact.sha256
 
 
 def test_the_same_members_give_the_same_bytes(tmp_path):

@@ -11,7 +11,8 @@ import pytest
 from support.shard_factory import build_dir
 
 from runtime.errors import UserError
-from shards.storage.store import Entry, Store
+from shards.storage.backend import ObjectInfo
+from shards.storage.store import Store
 from training.data.clip_failure import ClipFailed
 from training.data.clip_loader import TrainBatches
 from training.data.clip_tasks import MediaRef
@@ -139,7 +140,7 @@ def _lengths(texts):
 
 
 def test_a_file_written_anew_under_its_url_is_fetched_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = Entry(4, "one"), Entry(4, "two")
+    first, second = ObjectInfo(4, "one"), ObjectInfo(4, "two")
     fs = fsspec.filesystem("memory")
     cache = TarCache(tmp_path, 1000)
     for entry, content in ((first, b"aaaa"), (second, b"bbbb")):
@@ -150,7 +151,7 @@ def test_a_file_written_anew_under_its_url_is_fetched_anew(tmp_path: Path, monke
 
 def test_a_download_that_comes_short_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fsspec.filesystem("memory").pipe("/short/0.tar", b"only this")
-    monkeypatch.setattr("training.data.media_cache._entry", lambda url: Entry(100, "t"))
+    monkeypatch.setattr("training.data.media_cache._entry", lambda url: ObjectInfo(100, "t"))
     monkeypatch.setattr("training.data.media_cache.time.sleep", lambda seconds: None)
     with pytest.raises(OSError, match="9 of 100 bytes came"):
         TarCache(tmp_path, 1000).fetch("memory://short/0.tar")

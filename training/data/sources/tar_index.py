@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from runtime.errors import MachineError, UserError, is_machine_fault, one_line
 from runtime.settings import content_hash
 from shards.errors import ShardError
-from shards.storage.store import remote_filesystem
+from shards.storage.object_store import remote_filesystem
 from training.data.media_cache import is_remote, read_with_retries, store_of
 
 Sample = dict[str, Any]

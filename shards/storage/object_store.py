@@ -1,0 +1,156 @@
+"""A DIR in an object store, or whatever else fsspec speaks to: a file is one whole-object upload."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, Final, cast
+
+from shards.errors import ShardError, one_line
+from shards.storage.backend import ObjectInfo
+
+_TOKENS: Final = (
+    "ETag",
+    "etag",
+    "generation",
+    "md5Hash",
+    "content_md5",
+    "LastModified",
+    "Last-Modified",
+    "last_modified",
+    "mtime",
+)
+"""Names that stores have for the mark of a file's state, the best first."""
+_READ_AHEAD: Final = 1 << 16
+"""Bytes. Remote files are read by ranges: headers and footers, not whole files."""
+
+
+def remote_filesystem(url: str) -> tuple[Any, str]:
+    """Return the fsspec file system of a URL, and the path on it.
+
+    Raises:
+        ShardError: the URL's protocol is unknown, or the package that speaks it is not installed.
+    """
+    from fsspec.core import url_to_fs
+
+    try:
+        filesystem, base = url_to_fs(url, use_listings_cache=False)
+    except (ImportError, OSError, ValueError) as error:
+        raise ShardError(f"{url}: {one_line(error, keep='first')}") from None
+    return filesystem, str(base).rstrip("/")
+
+
+class ObjectStore:
+    """The `Backend` of an fsspec URL; errors are those of its file system."""
+
+    def __init__(self, url: str) -> None:
+        """Connect to nothing yet.
+
+        Raises:
+            ShardError: as `remote_filesystem`.
+        """
+        self._fs, self._base = remote_filesystem(url)
+        self.root = url.rstrip("/")
+
+    def list(self, folder: str) -> dict[str, ObjectInfo]:
+        """Return the files directly in `folder` by name; files of unknown size are left out."""
+        facts = (self._with_size(facts) for facts in self._listing(folder) if facts["type"] == "file")
+        named = ((PurePosixPath(known["name"]).name, known) for known in facts if known is not None)
+        return {name: _info(known) for name, known in named if not name.startswith(".")}
+
+    def info(self, name: str) -> ObjectInfo:
+        """Return size and token of a file.
+
+        Raises:
+            OSError: the server does not report the size.
+        """
+        facts = self._fs.info(self._key(name))
+        if facts.get("size") is None:
+            raise OSError(errno.EIO, f"{self.root}/{name}: the server does not report its size")
+        return _info(facts)
+
+    def folders(self, folder: str) -> Sequence[str]:
+        """Return the names of the folders directly in `folder`."""
+        return [PurePosixPath(facts["name"]).name for facts in self._listing(folder) if facts["type"] == "directory"]
+
+    def exists(self, name: str) -> bool:
+        """Return True if the file is there."""
+        return bool(self._fs.isfile(self._key(name)))
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file to read by ranges."""
+        return cast(BinaryIO, self._fs.open(self._key(name), "rb", block_size=_READ_AHEAD))
+
+    def read_bytes(self, name: str, offset: int, size: int | None) -> bytes:
+        """Read a range of a file with one request."""
+        if size == 0:
+            return b""
+        end = None if size is None else offset + size
+        return bytes(self._fs.cat_file(self._key(name), start=offset, end=end))
+
+    def commit(self, local: Path, name: str) -> None:
+        """Upload a scratch file whole, then remove it."""
+        self._fs.put_file(str(local), self._key(name))
+        local.unlink()
+
+    def commit_bytes(self, data: bytes, name: str) -> None:
+        """Upload a file whole."""
+        self._fs.pipe_file(self._key(name), data)
+
+    def create(self, name: str, data: bytes) -> None:
+        """Upload a file that does not exist yet: conditionally if the store can, otherwise after a look."""
+        if self.exists(name):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), f"{self.root}/{name}")
+        try:
+            self._fs.pipe_file(self._key(name), data, mode="create")
+        except (NotImplementedError, TypeError):  # this file system has no conditional upload
+            self._fs.pipe_file(self._key(name), data)
+
+    def delete(self, name: str) -> None:
+        """Remove a file if it is there."""
+        if self.exists(name):
+            self._fs.rm_file(self._key(name))
+
+    def delete_folder(self, folder: str) -> None:
+        """Remove all objects below a prefix."""
+        if self._fs.exists(self._key(folder)):
+            self._fs.rm(self._key(folder), recursive=True)
+
+    def replace_folder(self, new: str, old: str) -> None:
+        """Put one folder in the place of another, by one copy a file."""
+        self.delete_folder(old)
+        for name in self.list(new):
+            self._fs.mv(self._key(f"{new}/{name}"), self._key(f"{old}/{name}"))
+
+    def mend_folders(self, folder: str) -> None:
+        """Do nothing: a store has no renames that could be interrupted."""
+
+    def sweep(self, folder: str) -> int:
+        """Return 0: an upload that was interrupted leaves no object."""
+        return 0
+
+    def _key(self, name: str) -> str:
+        return f"{self._base}/{name}" if name else self._base
+
+    def _listing(self, folder: str) -> Sequence[Mapping[str, Any]]:
+        """Return fsspec's facts of everything directly in `folder`."""
+        try:
+            listing = self._fs.ls(self._key(folder), detail=True)
+        except FileNotFoundError:
+            return []
+        own = PurePosixPath(self._key(folder))  # some stores keep an empty object for the folder itself
+        return [facts for facts in listing if PurePosixPath(facts["name"]) != own]
+
+    def _with_size(self, facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return fsspec's facts of a file with its size; a web server's listing has none, so the file is asked for."""
+        if facts.get("size") is None:
+            facts = self._fs.info(facts["name"])
+        return None if facts.get("size") is None else facts
+
+
+def _info(facts: Mapping[str, Any]) -> ObjectInfo:
+    size = int(facts["size"])
+    token = next((str(facts[name]) for name in _TOKENS if facts.get(name)), f"{facts.get('created')}-{size}")
+    return ObjectInfo(size, token)
