@@ -175,10 +175,8 @@ class ProgressTracker:
 
         A pool that is done keeps the figures that it had at its end.
         """
-        before = self._past[0][1]
         pools = tuple(
-            self._ended.get(name)
-            or self._figures_of(name, self._origins.get(name, before[name]) if whole_run else before[name], now)
+            self._ended.get(name) or self._figures_of(name, self._reference(name, whole_run), now)
             for name in self._pools
         )
         etas = [p.eta for p in pools if p.total is not None and p.state != "done"]
@@ -216,6 +214,12 @@ class ProgressTracker:
                 if shard not in done:
                     _add(counts, live)
         return _Moment(now, sum(busy for busy, _ in times), sum(idle for _, idle in times), counts, len(done))
+
+    def _reference(self, name: str, whole_run: bool) -> _Moment:
+        """Return the moment from which a pool's rates are measured: a minute ago, but not before its work began."""
+        a_minute_ago = self._past[0][1][name]
+        origin = self._origins.get(name, a_minute_ago)
+        return origin if whole_run or origin.time > a_minute_ago.time else a_minute_ago
 
     def _figures_of(self, name: str, since: _Moment, now: float) -> PoolFigures:
         outline, moment = self._pools[name], self._moment(name, now)

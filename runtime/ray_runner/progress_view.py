@@ -183,7 +183,7 @@ def _progress(pool: PoolFigures) -> str:
 def _state(pool: PoolFigures) -> str:
     """Return the pool's state, with the share of its workers' time without work; empty if it just works."""
     state = "" if pool.state == "working" else pool.state
-    if pool.state in ("starting", "waiting for its turn") or pool.waits is None or pool.waits < 0.005:
+    if pool.state not in ("working", "done") or pool.waits is None or pool.waits < 0.005:
         return state
     cause = f"waiting for {pool.waits_for}" if pool.waits_for else "idle"
     return ", ".join(part for part in (state, f"{cause} {100 * pool.waits:.0f} %") if part)

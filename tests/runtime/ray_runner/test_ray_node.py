@@ -3,7 +3,9 @@
 import shutil
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +14,7 @@ from runtime.ray_runner.ray_node import _node_once_it_is_there, small_and_patien
 
 
 @pytest.fixture
-def raylet(tmp_path):
+def raylet(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A child process of this one that is named like Ray's node."""
     program = tmp_path / "raylet"
     shutil.copyfile("/bin/sleep", program)
@@ -22,11 +24,11 @@ def raylet(tmp_path):
         process.kill()
 
 
-def not_yet(times):
+def not_yet(times: int) -> Callable[..., tuple[str, ...]]:
     """A `get_node` that knows of no node the first `times` it is asked."""
     left = [times]
 
-    def get_node(*where):
+    def get_node(*where: str) -> tuple[str, ...]:
         left[0] -= 1
         if left[0] >= 0:
             raise RuntimeError("no node info")
@@ -35,18 +37,20 @@ def not_yet(times):
     return get_node
 
 
-def test_a_node_that_is_coming_up_is_waited_for(raylet):
+def test_a_node_that_is_coming_up_is_waited_for(raylet: subprocess.Popen[bytes]) -> None:
     assert _node_once_it_is_there(not_yet(5), "address", "id") == ("address", "id")
 
 
-def test_a_node_that_has_ended_is_given_up_at_once(raylet):
+def test_a_node_that_has_ended_is_given_up_at_once(raylet: subprocess.Popen[bytes]) -> None:
     raylet.kill()
     raylet.wait()
     with pytest.raises(RuntimeError, match="no node info"):
         _node_once_it_is_there(not_yet(10**9))
 
 
-def test_a_node_that_never_comes_up_is_given_up_when_time_is_up(raylet, monkeypatch):
+def test_a_node_that_never_comes_up_is_given_up_when_time_is_up(
+    raylet: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("runtime.ray_runner.ray_node.RAY_START_SECONDS", replace(RAY_START_SECONDS, default=0.3))
     before = time.monotonic()
     with pytest.raises(RuntimeError, match="no node info"):
@@ -54,7 +58,7 @@ def test_a_node_that_never_comes_up_is_given_up_when_time_is_up(raylet, monkeypa
     assert time.monotonic() - before >= 0.3
 
 
-def test_what_is_exchanged_in_the_installed_ray_is_put_back():
+def test_what_is_exchanged_in_the_installed_ray_is_put_back() -> None:
     import ray._private.services as services
 
     theirs = services.get_node
@@ -63,7 +67,7 @@ def test_what_is_exchanged_in_the_installed_ray_is_put_back():
     assert services.get_node is theirs
 
 
-def test_a_ray_of_another_inside_starts_as_it_would_by_itself(monkeypatch):
+def test_a_ray_of_another_inside_starts_as_it_would_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     import ray._private.services as services
 
     monkeypatch.delattr(services, "start_api_server")

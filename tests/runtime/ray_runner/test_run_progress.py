@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NoReturn
 
 import pytest
 from rich.console import Console
@@ -46,6 +47,10 @@ def drawn(figures: Figures, status: str = "", title: str = "run demo") -> str:
     return screen.getvalue()
 
 
+def _never_built(services: object) -> NoReturn:
+    raise AssertionError("the tracker builds no worker")
+
+
 def test_counts_add_up_over_shards_and_a_shard_counts_once() -> None:
     tracker = running({"media": 3})
     assert tracker.finish(FinishedShard("media", 0, {"clips": 2, "tokens": 10}), 1)
@@ -67,6 +72,16 @@ def test_rates_are_over_the_last_minute() -> None:
         tracker.finish(FinishedShard("media", second, {"clips": 3}), second)
         tracker.tick(second)
     assert pool(tracker, "media", 180).clips_per_second == pytest.approx(3, rel=0.05)
+
+
+def test_rates_are_not_measured_from_before_a_stage_began() -> None:
+    tracker = tracker_of({"media": 10})
+    for second in range(100):
+        tracker.tick(second)
+    tracker.begin(["media"], 100)
+    tracker.set_starting([], 100)
+    tracker.finish(FinishedShard("media", 0, {"clips": 6}), 102)
+    assert pool(tracker, "media", 102).clips_per_second == 3
 
 
 def test_a_stage_that_is_done_keeps_the_rates_of_its_whole_work() -> None:
@@ -157,10 +172,18 @@ def test_every_pool_says_its_state() -> None:
     assert [p.state for p in tracker.figures(2).pools[:2]] == ["working", "working"]
 
 
+def test_no_wait_is_shown_before_work_can_begin() -> None:
+    tracker = tracker_of({"media": 1}, ["llm"])
+    tracker.begin(["media", "llm"], 0)
+    tracker.set_starting(["media"], 1)
+    tracker.add_heartbeat(Heartbeat("llm", "w", busy=0, idle=5))
+    assert line("run", tracker.figures(9), "").startswith("run 0:09 | media 0/1 shard, starting | llm 1 worker, ready")
+
+
 def test_a_table_stage_counts_tables() -> None:
     stages = [
-        StageSpec("media", lambda services: None, PoolSettings(), range(3)),
-        StageSpec("dedup", lambda services: None, PoolSettings(), (-1,), ("llm",), unit="table"),
+        StageSpec("media", _never_built, PoolSettings(), range(3)),
+        StageSpec("dedup", _never_built, PoolSettings(), (-1,), ("llm",), unit="table"),
     ]
     services = [ServiceSpec(name, lambda: None, PoolSettings()) for name in ("llm", "unused")]
     tracker = ProgressTracker(outline_pools(stages, services), 0)
