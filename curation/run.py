@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def execute(request: RunRequest, console: Console, *, quiet: bool) -> RunReport:
     """Plan and run `request`, and finish the DIR however the run ends; the caller holds the lock."""
+    request.store.mend_folders("text")  # a killed run may have been replacing a layer
     plan = make_plan(request)
     check_run(plan)
     for warning in plan.warnings:

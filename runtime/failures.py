@@ -26,7 +26,7 @@ class Bound:
     """Modules that read the row, with commas between them."""
     reason: str
     is_setting: bool = False
-    """A pipeline or run file can set it under `name`."""
+    """A pipeline can set it under `name`; a kind of engine may follow in brackets."""
 
     @property
     def count(self) -> int:
@@ -136,7 +136,7 @@ ENGINE_RESTART_WAIT: Final = _bound(
     "The dead engine's GPU memory is released with a delay.",
 )
 ENGINE_TIMEOUT: Final = _bound(
-    "timeout of a vLLM engine",
+    "engines.NAME.timeout (vllm)",
     1800,
     "s",
     "curation.engines.vllm_settings",
@@ -144,7 +144,7 @@ ENGINE_TIMEOUT: Final = _bound(
     is_setting=True,
 )
 ENDPOINT_TIMEOUT: Final = _bound(
-    "timeout of an endpoint",
+    "engines.NAME.timeout (endpoint)",
     300,
     "s",
     "curation.engines.openai_endpoint",
@@ -159,7 +159,7 @@ ENDPOINT_TIMEOUTS: Final = _bound(
     "A request that timed out twice is too long for the server; more attempts would only add to its queue.",
 )
 ENDPOINT_RETRIES: Final = _bound(
-    "retries of an endpoint",
+    "engines.NAME.retries (endpoint)",
     4,
     "retries",
     "curation.engines.openai_endpoint",
@@ -167,7 +167,7 @@ ENDPOINT_RETRIES: Final = _bound(
     is_setting=True,
 )
 ENDPOINT_BACKOFF: Final = _bound(
-    "backoff of an endpoint",
+    "engines.NAME.backoff (endpoint)",
     1,
     "s",
     "curation.engines.openai_endpoint",
@@ -266,7 +266,7 @@ ENCODE_TIME_FACTOR: Final = _bound(
     is_setting=True,
 )
 ENCODE_GRACE: Final = _bound(
-    "time on top of encode.time_limit_factor",
+    "time on top of time_limit_factor",
     120,
     "s",
     "curation.media.picture.encode",
@@ -383,7 +383,7 @@ def as_markdown() -> str:
     """Return the table as Markdown, one row a bound; the name of a setting is set as code."""
     lines = ["| bound | default | reason | read in |", "|---|---|---|---|"]
     for row in TABLE:
-        name = f"`{row.name}`" if row.is_setting and "." in row.name else row.name
+        name = f"`{row.name}`" if row.is_setting else row.name
         modules = ", ".join(f"`{module.strip()}`" for module in row.where.split(","))
         lines.append(f"| {name} | {row.default:g} {row.unit} | {row.reason} | {modules} |")
     return "\n".join(lines) + "\n"

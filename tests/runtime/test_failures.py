@@ -10,6 +10,7 @@ import pytest
 
 from runtime import failures
 from runtime.failures import TABLE, Bound, as_markdown
+from runtime.settings_page import setting_rows
 
 _ROOT = Path(failures.__file__).parents[1]
 _PACKAGES = ("curation", "training", "runtime", "shards")
@@ -78,4 +79,19 @@ def test_a_number_of_attempts_is_no_time() -> None:
 def test_the_table_is_rendered_with_one_line_a_row() -> None:
     lines = as_markdown().splitlines()
     assert len(lines) == 2 + len(TABLE)
-    assert any(line.startswith("| `download.retries` | 3 retries |") for line in lines)
+    assert any(line.startswith("| `media.download.retries` | 3 retries |") for line in lines)
+
+
+def test_a_setting_has_the_default_of_the_table() -> None:
+    from curation.pipeline import settings_class
+
+    rows = list(setting_rows(settings_class()))
+    for bound in (row for row in TABLE if row.is_setting):
+        name, _, kind = bound.name.partition(" ")
+        of_kind = kind.strip("()")
+        defaults = {
+            row.default
+            for row in rows
+            if row.name == name and row.description.startswith(f"(`{of_kind}`)" * bool(of_kind))
+        }
+        assert {float(default) for default in defaults} == {bound.default}, bound.name
