@@ -1,6 +1,7 @@
-"""What the commands of this package share: how settings are given, how a run is named, how a command ends.
+"""Shared parts of the training commands: settings from arguments, checks before a run, and exit statuses.
 
-Nothing heavy is imported before it is needed: ``--help`` answers at once.
+Nothing heavy is imported at the top: ``--help`` answers at once. Nothing here imports torch: a wrong flag, a wrong
+setting, a folder or model that does not exist is reported before torch is imported.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ S = TypeVar("S", bound="Settings")
 
 
 def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
-    """The ways to give settings: ``--config``, ``--set``, and ``--print-config`` to see them."""
+    """Add the ways to give settings: ``--config`` and ``--set``, and ``--print-config`` to show them."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings in YAML")
     parser.add_argument(
         "--set", action="append", default=[], metavar="A.B=C", dest="assignments", help="change one setting; repeatable"
@@ -27,12 +28,12 @@ def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run_arguments(parser: argparse.ArgumentParser, output: str, rows: str, batch: int, length: str) -> None:
-    """What every training run takes.
+    """Add the arguments of every training run.
 
     Args:
         parser: of the command.
         output: default folder of the run.
-        rows: what a batch is counted in, such as ``clips``.
+        rows: unit of a batch, such as ``clips``.
         batch: default size of the global batch, for the help text.
         length: default length of a run, in words.
     """
@@ -43,12 +44,12 @@ def add_run_arguments(parser: argparse.ArgumentParser, output: str, rows: str, b
     parser.add_argument("--steps", type=int, metavar="N", help=f"optimizer steps (default: {length})")
     parser.add_argument("--batch-size", type=int, metavar="N", help=f"{rows} a step over all ranks (default {batch})")
     parser.add_argument("--seed", type=int, metavar="N", help="default 0")
-    parser.add_argument("--device", metavar="NAME", help="cpu or cuda (default: a GPU where there is one)")
+    parser.add_argument("--device", metavar="NAME", help="cpu or cuda (default: a GPU if there is one)")
     add_settings_arguments(parser)
 
 
 def run_flags(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """What the flags of `add_run_arguments` say, as settings."""
+    """Return the flags of `add_run_arguments` as settings, by branch; None for a flag that was not given."""
     return {
         "loop": {"steps": arguments.steps, "batch_size": arguments.batch_size, "seed": arguments.seed},
         "compute": {"device": arguments.device},
@@ -61,16 +62,16 @@ def settings_of(
     flags: Mapping[str, Any],
     defaults: Mapping[str, Any] | None = None,
 ) -> S:
-    """Defaults, then ``--config``, then flags, then ``--set``: the later wins.
+    """Build settings from defaults, then ``--config``, then flags, then ``--set``; the later wins.
 
     Args:
-        model: the tree of settings.
-        arguments: with `config` and `assignments`.
-        flags: what other flags say; None stands for a flag that was not given.
-        defaults: what takes the place of the classes' own defaults.
+        model: class of the settings.
+        arguments: parsed arguments with `config` and `assignments`.
+        flags: values of other flags; None for a flag that was not given.
+        defaults: values that replace the classes' own defaults.
 
     Raises:
-        UserError: a setting that does not exist or can't be.
+        UserError: a setting does not exist, or its value is not allowed.
     """
     from runtime.settings import build, load_yaml, merged, override
 
@@ -79,10 +80,10 @@ def settings_of(
 
 
 def asked_for(arguments: argparse.Namespace, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """What the user sets, without any defaults; arguments as of `settings_of`.
+    """Return the settings that the user gives, without any defaults; arguments as of `settings_of`.
 
     Raises:
-        UserError: the file can't be read, or an assignment is none.
+        UserError: the file can't be read, or an assignment is malformed.
     """
     from runtime.settings import load_yaml, merged, override
 
@@ -91,17 +92,52 @@ def asked_for(arguments: argparse.Namespace, flags: Mapping[str, Any]) -> dict[s
     return {branch: values for branch, values in asked.items() if isinstance(values, dict)}
 
 
+def check_run_folder(output: Path, resume: str) -> None:
+    """Refuse a run's folder, or a checkpoint, that a run can't use.
+
+    Args:
+        output: the run's folder.
+        resume: ``never``, ``auto`` or the folder of a checkpoint.
+
+    Raises:
+        UserError: the folder holds a run and `resume` is ``never``; or there is no such checkpoint.
+        MachineError: a checkpoint's record can't be read.
+    """
+    from training.engine.run_folder import checkpoint_to_resume
+
+    if resume != "auto":  # the run itself looks for the newest whole checkpoint
+        checkpoint_to_resume(output, resume)
+
+
+def check_model(name: str) -> None:
+    """Refuse a model that does not exist, as far as that is known without a download.
+
+    Args:
+        name: a model URI, or the path of a folder.
+
+    Raises:
+        UserError: the URI is malformed, or there is no such path.
+    """
+    from runtime.errors import UserError
+    from runtime.models import model_uri
+
+    if "://" in name:
+        model_uri.check(name)
+    elif not Path(name).exists():
+        raise UserError(f"model {name}: there is no such folder; name the folder of a trained model, or a model URI")
+
+
 def ended(program: str, action: Callable[[], int], *, resumable: bool = True) -> int:
-    """Run `action`; its exit status, or that of the error it ended with.
+    """Run `action`; return its exit status, or that of the error it raised.
 
     Args:
         program: name for messages.
         action: the work; returns an exit status.
-        resumable: whether an interrupted run is told how to go on.
+        resumable: True if the message of an interrupted run says how to resume.
 
     Returns:
-        What `action` returned; 1 the machine gave up, or a loss is no number; 2 a mistake in what was asked; 130
-        interrupted.
+        The status that `action` returned; 1 for an error of the machine or a loss that is not finite; 2 for a mistake
+        of the user; 130 if interrupted.
     """
     from runtime.errors import MachineError, UserError, is_machine_fault
     from shards.errors import ShardError
@@ -116,7 +152,7 @@ def ended(program: str, action: Callable[[], int], *, resumable: bool = True) ->
         print(f"{program}: stopped: {fault}", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone (`… | head`)
+        sys.stderr.close()  # the reader of our output is gone (`… | head`)
         return 0
     except OSError as fault:
         if not is_machine_fault(fault):
@@ -130,6 +166,6 @@ def ended(program: str, action: Callable[[], int], *, resumable: bool = True) ->
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the values that are None, and the branches that hold nothing else."""
-    found = {name: _given(value) if isinstance(value, Mapping) else value for name, value in values.items()}
-    return {name: value for name, value in found.items() if value is not None and value != {}}
+    """Return the values that are not None, without branches that hold nothing else."""
+    nested = {name: _given(value) if isinstance(value, Mapping) else value for name, value in values.items()}
+    return {name: value for name, value in nested.items() if value is not None and value != {}}

@@ -1,4 +1,4 @@
-"""How every training run begins and ends: ranks meet, the head of the log is printed, the loop runs, ranks part."""
+"""The begin and the end of every training run: ranks connect, the header is printed, the loop runs, ranks part."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from training.engine.training_task import Batches, TrainingTask
 
 
 class RunSettings(Protocol):
-    """What the settings of every run have, whatever is trained."""
+    """The branches that the settings of every run have, whatever is trained."""
 
     @property
     def optim(self) -> OptimSettings:
@@ -36,25 +36,25 @@ class RunSettings(Protocol):
         ...
 
     def model_dump(self, *, mode: str) -> dict[str, Any]:
-        """All of them as plain values."""
+        """Return all settings as plain values."""
         ...
 
 
 @dataclass(frozen=True)
-class Start:
-    """All that a run begins with."""
+class PreparedRun:
+    """Everything that a run starts from."""
 
     settings: RunSettings
     output: Path
     ranks: Ranks
     task: TrainingTask
     batches: Batches
-    head: Mapping[str, str]
-    """Lines for the head of the log, by their first word: what is trained, on what."""
+    header: Mapping[str, str]
+    """Lines for the log's header, by their first word: the model and the data."""
 
 
-def prepare(settings: RunSettings, output: Path) -> Ranks:
-    """Meet the other ranks; seed and threads of this process.
+def prepare_ranks(settings: RunSettings, output: Path) -> Ranks:
+    """Connect to the other ranks; set the seed and the threads of this process.
 
     Raises:
         UserError: the run's folder can't be written.
@@ -68,38 +68,41 @@ def prepare(settings: RunSettings, output: Path) -> Ranks:
     return ranks
 
 
-def begin(start: Start, resume: str) -> int:
-    """Say what is about to happen, run the loop, and part from the other ranks; the exit status.
+def run_loop(prepared: PreparedRun, resume: str) -> int:
+    """Print the header, run the loop, and part from the other ranks; return the exit status.
 
-    After an error the ranks don't part: it may be of one alone, and to wait for the others would keep its message back.
+    After an error the ranks don't part: it may be an error of one rank alone, and waiting for the others would hold
+    its message back.
     """
-    if start.ranks.is_main:
-        print(header(start), flush=True)
-    settings, ranks = start.settings, start.ranks
-    draw_apart(settings.loop.seed, ranks)
+    if prepared.ranks.is_main:
+        print(run_header(prepared), flush=True)
+    settings, ranks = prepared.settings, prepared.ranks
+    seed_dropout(settings.loop.seed, ranks)
     values = settings.model_dump(mode="json")
-    run = TrainingRun(start.task, start.batches, settings.optim, settings.loop, ranks, start.output, values)
+    run = TrainingRun(
+        prepared.task, prepared.batches, settings.optim, settings.loop, ranks, prepared.output, settings=values
+    )
     status = train(run, resume)
     close_ranks(ranks)
     return status
 
 
-def draw_apart(seed: int, ranks: Ranks) -> None:
-    """Let each rank draw dropout of its own from here on; until here all drew alike, to build the same model."""
+def seed_dropout(seed: int, ranks: Ranks) -> None:
+    """Seed each rank differently, for its dropout; before, all ranks drew the same numbers to build the same model."""
     if ranks.rank:
         torch.manual_seed(int(np.random.SeedSequence([seed, ranks.rank]).generate_state(1, np.uint64)[0]))
 
 
-def header(start: Start) -> str:
-    """What a reader wants to know before the first log line."""
-    loop, a_epoch = start.settings.loop, start.batches.steps_per_epoch
-    size = f"{loop.total_steps(a_epoch)} steps of {loop.batch_size} {start.task.unit}, {a_epoch} an epoch"
-    lines = {"device": start.ranks.why, **start.head, "run": f"{size} -> {start.output}"}
+def run_header(prepared: PreparedRun) -> str:
+    """Return the lines that precede the first log line: device, model, data and length of the run."""
+    loop, per_epoch = prepared.settings.loop, prepared.batches.steps_per_epoch
+    size = f"{loop.total_steps(per_epoch)} steps of {loop.batch_size} {prepared.task.unit}, {per_epoch} an epoch"
+    lines = {"device": prepared.ranks.why, **prepared.header, "run": f"{size} -> {prepared.output}"}
     return "\n".join(f"{name:8}{text}" for name, text in lines.items())
 
 
 def _check_writable(output: Path) -> None:
-    """Find out before hours of work."""
+    """Refuse a folder that can't be written, before hours of work."""
     try:
         output.mkdir(parents=True, exist_ok=True)
         probe = output / ".writable"

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 from runtime.errors import UserError, nearest
 from runtime.settings import merged
 from training.evaluation.video.video_views import ONE_VIEW, Sampling, Views
+from training.models.vidla.model_settings import ModelSettings
 
 Kind = Literal["retrieval", "classification"]
 Branches = Mapping[str, Mapping[str, Any]]
@@ -25,10 +26,12 @@ Branches = Mapping[str, Mapping[str, Any]]
 BASE_STEPS: Final = 440
 """Steps of MSVD; those of the other benchmarks are multiples of it."""
 _PAPER_PATCH: Final = 32
+_LENGTHS: Final = ("steps", "epochs", "samples")
+"""Settings of `loop` that give the length of a run; one of them is set."""
 
 
 @dataclass(frozen=True)
-class Recipe:
+class BenchmarkRecipe:
     """How one benchmark is finetuned with a tower of one patch size."""
 
     kind: Kind
@@ -46,9 +49,9 @@ class Recipe:
         return merged(self.ours, self.stated)
 
 
-def _retrieval(steps: float, batch_size: int) -> Recipe:
+def _retrieval(steps: float, batch_size: int) -> BenchmarkRecipe:
     """The paper's finetuning for retrieval: 32 frames, AdamW, center crop; it does not say whether it mirrors."""
-    return Recipe(
+    return BenchmarkRecipe(
         "retrieval",
         stated={
             "model": {"frames": 32},
@@ -69,13 +72,13 @@ class _Schedule:
     batch_size: int
 
 
-def _classification(schedule: _Schedule, sampling: Sampling, views: Views, flip: bool, warmup: int) -> Recipe:
+def _classification(schedule: _Schedule, sampling: Sampling, views: Views, flip: bool, warmup: int) -> BenchmarkRecipe:
     """The paper states frames, epochs, batch, sampling and views; rates, decay and augmentation are ours.
 
     They follow what is usual for CLIP towers on these sets; the head, which starts from nothing, learns ten times as
     fast. Something-Something tells left from right, so nothing is mirrored there.
     """
-    return Recipe(
+    return BenchmarkRecipe(
         "classification",
         stated={
             "model": {"frames": 16},
@@ -90,15 +93,15 @@ def _classification(schedule: _Schedule, sampling: Sampling, views: Views, flip:
     )
 
 
-def _kinetics(epochs: int, batch_size: int) -> Recipe:
+def _kinetics(epochs: int, batch_size: int) -> BenchmarkRecipe:
     return _classification(_Schedule(epochs, batch_size), "dense", Views(5, 3), flip=True, warmup=1000)
 
 
-def _ssv2(epochs: int, batch_size: int) -> Recipe:
+def _ssv2(epochs: int, batch_size: int) -> BenchmarkRecipe:
     return _classification(_Schedule(epochs, batch_size), "uniform", Views(2, 3), flip=False, warmup=500)
 
 
-RECIPES: Final[dict[str, dict[int, Recipe]]] = {
+RECIPES: Final[dict[str, dict[int, BenchmarkRecipe]]] = {
     "msrvtt": {32: _retrieval(2.5, 128), 16: _retrieval(4.0, 196)},
     "didemo": {32: _retrieval(2.5, 128), 16: _retrieval(1.5, 196)},
     "activitynet": {32: _retrieval(2.0, 128), 16: _retrieval(2.0, 196)},
@@ -110,7 +113,7 @@ RECIPES: Final[dict[str, dict[int, Recipe]]] = {
 """By benchmark, then by patch size of the tower."""
 
 
-def recipe_of(benchmark: str, patch: int = 32) -> Recipe:
+def recipe_of(benchmark: str, patch: int = 32) -> BenchmarkRecipe:
     """The recipe of a benchmark; a tower of a patch size that the paper has not takes that of the nearest it has.
 
     Raises:
@@ -133,6 +136,28 @@ def finetune_settings(benchmark: str, patch: int = 32) -> dict[str, dict[str, An
         UserError: no such benchmark.
     """
     return recipe_of(benchmark, patch).settings()
+
+
+def settings_below(benchmark: str, asked: Branches) -> dict[str, dict[str, Any]]:
+    """Return the settings that a finetuning run starts from, before --config and flags.
+
+    Args:
+        benchmark: a name in `RECIPES`.
+        asked: the settings that the user gives. The tower decides the recipe; a length of the user's own replaces the
+            recipe's and bounds the warm-up.
+
+    Raises:
+        UserError: no such benchmark.
+    """
+    model, loop, default = asked.get("model", {}), asked.get("loop", {}), ModelSettings()
+    patch = patch_of(model.get("init", default.init), model.get("architecture", default.architecture))
+    settings = finetune_settings(benchmark, patch)
+    if any(loop.get(name) is not None for name in _LENGTHS):
+        settings["loop"] = {name: value for name, value in settings["loop"].items() if name not in _LENGTHS}
+    if isinstance(steps := loop.get("steps"), int):
+        warmup = min(settings["optim"].get("warmup", 0), max(steps, 0) // 10)
+        settings["optim"] = {**settings["optim"], "warmup": warmup}
+    return settings
 
 
 def patch_of(init: str, architecture: str = "ViT-B-32") -> int:

@@ -1,6 +1,6 @@
-"""Puts a run of ``train-vidla`` together: settings in; model, data, loss and loop joined; exit status out.
+"""A run of ``train-vidla``: settings in; model, data, loss and loop put together; exit status out.
 
-Reads top to bottom as what happens: ranks meet, the model is built, the data is opened, the head of the log is
+Reads top to bottom in the order of events: ranks connect, the model is built, the data is opened, the log's header is
 printed, the loop runs.
 """
 
@@ -13,7 +13,7 @@ from training.data.clip_loader import TrainBatches
 from training.data.clip_source import ClipSource
 from training.data.sources.source_registry import open_clip_source
 from training.engine.distributed import Ranks
-from training.engine.run_setup import Start, begin, prepare
+from training.engine.run_setup import PreparedRun, prepare_ranks, run_loop
 from training.evaluation.video.held_out import HeldOut
 from training.models.vidla.initial_weights import build_model
 from training.models.vidla.two_tower import VidLA
@@ -21,11 +21,11 @@ from training.vidla.contrastive_task import VidlaTask
 from training.vidla.vidla_settings import VidlaSettings
 
 
-def run(settings: VidlaSettings, output: Path, resume: str) -> int:
+def run_pretraining(settings: VidlaSettings, output: Path, resume: str) -> int:
     """Train as `settings` say.
 
     Args:
-        settings: the whole tree.
+        settings: all settings of the run.
         output: the run's folder.
         resume: see `training.engine.training_loop.train`.
 
@@ -33,10 +33,10 @@ def run(settings: VidlaSettings, output: Path, resume: str) -> int:
         Exit status.
 
     Raises:
-        UserError: anything that does not fit, before the first step.
-        NonFiniteLoss: in the middle.
+        UserError: a setting does not fit the model or the data; before the first step.
+        NonFiniteLoss: a loss is infinite or not a number.
     """
-    ranks = prepare(settings, output)
+    ranks = prepare_ranks(settings, output)
     model = build_model(settings.model)
     source = open_source(settings)
     batches = open_batches(settings, source, model, ranks)
@@ -44,22 +44,28 @@ def run(settings: VidlaSettings, output: Path, resume: str) -> int:
     task = VidlaTask(model, settings.loss, settings.compute, ranks, held_out.score if held_out else None)
     scored = f"{len(held_out)} clips held out" if held_out else "nothing held out: no scores while training"
     data = f"{source.num_roots} roots of {' '.join(settings.data.shards)}; {scored}"
-    return begin(Start(settings, output, ranks, task, batches, head(settings, task.header(), data)), resume)
+    header = header_lines(settings, task.header(), data)
+    return run_loop(PreparedRun(settings, output, ranks, task, batches, header), resume)
 
 
-def head(settings: VidlaSettings, trained: str, data: str) -> dict[str, str]:
-    """Lines for the head of the log.
+def header_lines(settings: VidlaSettings, trained: str, data: str) -> dict[str, str]:
+    """Return the lines about model and data for the log's header.
 
     Args:
         settings: of the run.
-        trained: one line on the model.
-        data: what is trained on and what is scored.
+        trained: one line about the model.
+        data: one line about the data that is trained on and scored.
     """
     return {"model": f"{settings.model.init}: {trained}, {settings.model.frames} frames", "data": data}
 
 
 def open_source(settings: VidlaSettings) -> ClipSource:
-    """The training split of what `settings.data` names."""
+    """Open the training split of the data that `settings.data` names.
+
+    Raises:
+        UserError: no data is named, or a setting does not fit it.
+        ShardError: the data can't be read.
+    """
     if not settings.data.shards:
         raise UserError("--shards: name at least one folder that `curate run` wrote")
     terms = {term: settings.loss.columns(term) for term in settings.loss.terms}
@@ -67,7 +73,7 @@ def open_source(settings: VidlaSettings) -> ClipSource:
 
 
 def open_batches(settings: VidlaSettings, source: ClipSource, model: VidLA, ranks: Ranks) -> TrainBatches:
-    """Batches of this rank, in the order of the source."""
+    """Return the batches of this rank, in the order of the source."""
     return TrainBatches(
         source,
         global_batch=settings.loop.batch_size,

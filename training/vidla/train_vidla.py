@@ -1,11 +1,12 @@
-"""The command `train-vidla`: arguments in, one run, exit status out.
+"""The command `train-vidla`: reads the arguments, trains one run, returns an exit status.
 
     train-vidla --shards demo/shards --init random:tiny --batch-size 8 --steps 50 --output demo/vidla
-    torchrun --nproc-per-node 8 -m training.vidla.train_vidla --shards s3://bucket/shards --init ViT-B-16:openai --output run
+    torchrun --nproc-per-node 8 -m training.vidla.train_vidla --shards s3://bucket/shards --output run
 
-Nothing heavy is imported before the arguments are read: `train-vidla --help` answers at once.
-Exit status: 0 done; 1 stopped by the machine or by a loss that is no number; 2 a mistake in what was asked; 143
-stopped by a signal, with a checkpoint written.
+Nothing heavy is imported before the arguments are read: `train-vidla --help` answers at once. Mistakes that need no
+model to be seen are reported before torch is imported.
+Exit status: 0 done; 1 stopped by the machine or by a loss that is not finite; 2 a mistake in the arguments, settings or
+data; 143 stopped by a signal after a checkpoint was written.
 """
 
 from __future__ import annotations
@@ -17,7 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtime.settings_page import print_settings
-from training.command_line import add_run_arguments, ended, run_flags, settings_of
+from training.command_line import (
+    add_run_arguments,
+    asked_for,
+    check_model,
+    check_run_folder,
+    ended,
+    run_flags,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from training.vidla.vidla_settings import VidlaSettings
@@ -40,7 +49,7 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train; the exit status."""
+    """Train one run; return the exit status."""
     given = list(sys.argv[1:] if argv is None else argv)
     finetuning = given[:1] == ["finetune"]
     arguments = _finetune_parser().parse_args(given[1:]) if finetuning else _parser().parse_args(given)
@@ -51,18 +60,37 @@ def _train(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments, {})
     if arguments.print_config:
         return print_settings(settings)
-    from training.vidla.pretraining_run import run
+    _check(settings, arguments)
+    if settings.data.source == "shards":
+        from training.data.sources.shard_tables import open_shards
 
-    return run(settings, arguments.output, arguments.resume)
+        open_shards(settings.data.shards, settings.data.layers)
+    from training.vidla.pretraining_run import run_pretraining
+
+    return run_pretraining(settings, arguments.output, arguments.resume)
 
 
 def _finetune(arguments: argparse.Namespace) -> int:
-    from training.vidla.finetuning_run import recipe, run_finetuning
+    from training.vidla.finetuning_recipes import settings_below
 
-    settings = _settings(arguments, recipe(arguments))
+    asked = asked_for(arguments, {"model": {"init": arguments.init}, "loop": {"steps": arguments.steps}})
+    settings = _settings(arguments, settings_below(arguments.benchmark, asked))
     if arguments.print_config:
         return print_settings(settings)
-    return run_finetuning(settings, arguments)
+    _check(settings, arguments)
+    from training.vidla.finetuning_run import FinetuningRequest, run_finetuning
+
+    request = FinetuningRequest(
+        settings, arguments.benchmark, arguments.annotations, arguments.videos, arguments.output
+    )
+    return run_finetuning(request, arguments.resume)
+
+
+def _check(settings: VidlaSettings, arguments: argparse.Namespace) -> None:
+    """Refuse what a run can't use, before torch is imported."""
+    check_run_folder(arguments.output, arguments.resume)
+    if "://" in settings.model.init:
+        check_model(settings.model.init)
 
 
 def _settings(arguments: argparse.Namespace, defaults: dict[str, Any]) -> VidlaSettings:

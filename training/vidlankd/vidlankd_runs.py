@@ -11,7 +11,7 @@ from runtime.errors import UserError
 from training.corpus.block_batches import TextBatches
 from training.engine.distributed import Ranks
 from training.engine.precision import choose_precision
-from training.engine.run_setup import Start, begin, prepare
+from training.engine.run_setup import PreparedRun, prepare_ranks, run_loop
 from training.models.vidlankd.teacher_model import NoFeatures, build_teacher
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 from training.vidlankd.student.student_task import StudentTask, build_student
@@ -45,7 +45,7 @@ def run_teacher(settings: TeacherSettings, output: Path, resume: str) -> int:
         UserError: anything that does not fit, before the first step.
         NonFiniteLoss: in the middle.
     """
-    ranks = prepare(settings, output)
+    ranks = prepare_ranks(settings, output)
     data, loop = settings.data, settings.loop
     features = open_features(data) if settings.loss.contrastive else None  # the blind control needs none
     source = open_source(data, loop.seed)
@@ -59,12 +59,12 @@ def run_teacher(settings: TeacherSettings, output: Path, resume: str) -> int:
     scored = f"{len(held_out)} held out" if held_out else "nothing held out: no scores while training"
     seen = f"features {features.name}" if features else "no features"
     head = {"model": task.header(), "data": f"{source.num_roots} roots of {' '.join(data.shards)}, {seen}; {scored}"}
-    return begin(Start(settings, output, ranks, task, batches, head), resume)
+    return run_loop(PreparedRun(settings, output, ranks, task, batches, head), resume)
 
 
 def run_student(settings: StudentSettings, output: Path, resume: str) -> int:
     """Train a student on tokenised text, with a teacher's states beside it or without; arguments as `run_teacher`'s."""
-    ranks = prepare(settings, output)
+    ranks = prepare_ranks(settings, output)
     batches = TextBatches(
         settings.data,
         global_batch=settings.loop.batch_size,
@@ -86,7 +86,7 @@ def run_student(settings: StudentSettings, output: Path, resume: str) -> int:
     )
     corpora = " ".join(settings.data.corpus)
     head = {"model": task.header(), "data": f"{batches.blocks} blocks of {batches.length} tokens of {corpora}"}
-    return begin(Start(settings, output, ranks, task, batches, head), resume)
+    return run_loop(PreparedRun(settings, output, ranks, task, batches, head), resume)
 
 
 def _open_states(settings: StudentSettings, batches: TextBatches, ranks: Ranks) -> TeacherStates | None:

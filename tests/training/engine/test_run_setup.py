@@ -3,12 +3,12 @@
 import torch
 
 from training.engine.distributed import Ranks
-from training.engine.run_setup import draw_apart
+from training.engine.run_setup import seed_dropout
 
 
 def drawn(rank: int, seed: int = 0) -> list[float]:
     torch.manual_seed(seed)
-    draw_apart(seed, Ranks(rank=rank, world_size=3))
+    seed_dropout(seed, Ranks(rank=rank, world_size=3))
     return torch.rand(4).tolist()
 
 

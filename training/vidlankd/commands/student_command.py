@@ -6,7 +6,7 @@ import argparse
 from typing import Final
 
 from runtime.settings_page import print_settings
-from training.command_line import add_run_arguments, asked_for, run_flags, settings_of
+from training.command_line import add_run_arguments, asked_for, check_model, check_run_folder, run_flags, settings_of
 from training.vidlankd.commands.subcommand import Subcommand, add_size
 
 _EXAMPLES: Final = """\
@@ -43,6 +43,13 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = settings_of(StudentSettings, arguments, flags, defaults)
     if arguments.print_config:
         return print_settings(settings)
+    check_run_folder(arguments.output, arguments.resume)
+    if settings.teacher.teacher:
+        check_model(settings.teacher.teacher)
+    from training.corpus.token_files import TokenBlocks
+
+    for corpus in filter(None, (*settings.data.corpus, settings.data.valid)):
+        TokenBlocks.open(corpus)
     from training.vidlankd.vidlankd_runs import run_student
 
     return run_student(settings, arguments.output, arguments.resume)

@@ -6,7 +6,7 @@ import argparse
 from typing import Final
 
 from runtime.settings_page import print_settings
-from training.command_line import add_run_arguments, asked_for, run_flags, settings_of
+from training.command_line import add_run_arguments, asked_for, check_model, check_run_folder, run_flags, settings_of
 from training.vidlankd.commands.subcommand import Subcommand, add_shards, add_size
 
 _EXAMPLES: Final = """\
@@ -43,6 +43,11 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = settings_of(TeacherSettings, arguments, flags, defaults)
     if arguments.print_config:
         return print_settings(settings)
+    check_run_folder(arguments.output, arguments.resume)
+    check_model(settings.model.tokenizer)
+    from training.data.sources.shard_tables import open_shards
+
+    open_shards(settings.data.shards, settings.data.layers)
     from training.vidlankd.vidlankd_runs import run_teacher
 
     return run_teacher(settings, arguments.output, arguments.resume)
