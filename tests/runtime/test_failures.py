@@ -16,7 +16,7 @@ _ROOT = Path(failures.__file__).parents[1]
 _PACKAGES = ("curation", "training", "runtime", "shards")
 _DEFINED_BELOW = {"runtime.ray_runner.process_reaper", "shards.storage.dir_lock"}
 """Modules that import nothing of ours: they hold the number, and the table refers to it."""
-_BOUND_NAME = re.compile(r"(RETRIES|RESTARTS|TRIES|PROBES|DEATHS\w*|TIMEOUT\w*|PATIENCE\w*|GRACE|BACKOFF)$")
+_BOUND_NAME = re.compile(r"(RETRIES|RESTARTS|TRIES|PROBES|DEATHS|TIMEOUT|PATIENCE|PATIENCE_SECONDS|GRACE|BACKOFF)$")
 
 _ROWS = {name: value for name, value in vars(failures).items() if isinstance(value, Bound)}
 
