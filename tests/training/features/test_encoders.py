@@ -13,11 +13,12 @@ from torchvision.models import get_model
 
 from runtime.errors import UserError
 from runtime.settings import build
-from training.features.encoder_registry import identity_of, open_encoder
-from training.features.encoder_settings import EncoderName, EncoderSettings
-from training.features.frame_preprocessing import normalised
-from training.features.row_encoders import Joined, PerChunk, PerFrame, centres
-from training.features.torchvision_encoders import ImageNetwork
+from training.features.encoders.encoder_registry import open_encoder, parse_encoder
+from training.features.encoders.encoder_settings import EncoderSettings
+from training.features.encoders.frame_preprocessing import normalised
+from training.features.encoders.row_encoders import JoinedEncoder, PerChunk, PerFrame, centres
+from training.features.encoders.torchvision_encoder import TorchvisionEncoder
+from training.features.encoders.torchvision_networks import ImageNetwork
 from training.models.vidla import vidla_folder
 from training.models.vidla.initial_weights import build_model
 from training.models.vidla.model_settings import ModelSettings
@@ -36,7 +37,7 @@ def frames_of(count, height=48, width=64, seed=0) -> list[np.ndarray]:
 class Mean:
     """A network whose feature is the mean of what it sees, by colour."""
 
-    width, short_side, revision = 3, 48, "mean"
+    width, short_side = 3, 48
 
     def __init__(self):
         self.batches = []
@@ -51,7 +52,7 @@ class Mean:
 
 def joined(encoder="resnet18+r3d_18@8fps", **changes):
     asked = settings(encoder, weights="random", **changes)
-    return Joined(asked, PerFrame(asked, Mean()), PerChunk(asked, Mean()))
+    return JoinedEncoder(asked, PerFrame(asked, Mean()), PerChunk(asked, Mean()))
 
 
 def unit(rows):
@@ -62,15 +63,15 @@ def unit(rows):
 
 
 def test_the_paper_s_name_means_24_frames_a_second_and_another_rate_is_in_the_name():
-    assert EncoderName.parse("resnet152+r2plus1d_18").fps == 24
-    name = EncoderName.parse("resnet152+r2plus1d_18@8fps")
+    assert TorchvisionEncoder.parse("resnet152+r2plus1d_18").fps == 24
+    name = TorchvisionEncoder.parse("resnet152+r2plus1d_18@8fps")
     assert (name.image, name.video, name.fps) == ("resnet152", "r2plus1d_18", 8)
-    assert EncoderName.parse("resnet152+r2plus1d_18").at(8) == name.text
+    assert TorchvisionEncoder.parse("resnet152+r2plus1d_18").at(8) == name.text
 
 
 def test_a_name_becomes_a_folder():
-    assert EncoderName.parse("resnet152+r2plus1d_18@8fps").folder == "resnet152+r2plus1d_18@8fps"
-    assert EncoderName.parse("clip:hf://org/model").folder == "clip-hf-org-model"
+    assert TorchvisionEncoder.parse("resnet152+r2plus1d_18@8fps").folder == "resnet152+r2plus1d_18@8fps"
+    assert parse_encoder("clip:hf://org/model").folder == "clip-hf-org-model"
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,8 @@ def test_a_name_becomes_a_folder():
     [
         ("resnet125", {}, r"no encoder 'resnet125' \(did you mean 'resnet152'\?\)"),
         ("r3d_18+resnet18", {}, "join one network for pictures with one for clips, in this order"),
-        ("resnet18@8fps", {}, "a rate is of a network for clips; for resnet18 set fps"),
+        ("resnet18@8fps", {}, "only a network for clips takes a rate in its name; for resnet18 set fps"),
+        ("slip:openai", {}, r"no encoder 'slip:openai'; its name is one of clip:ARCHITECTURE:TAG, vidla:FOLDER, NET"),
         ("clip:", {}, "name the weights, as in clip:ViT-B-32:openai"),
         ("resnet18+r3d_18", {"fps": 8.0}, r"set encoder=resnet18\+r3d_18@8fps"),
         ("vidla:random:tiny", {"fps": 8.0}, "set seconds_per_row"),
@@ -229,23 +231,16 @@ def test_weights_come_from_a_file_and_their_content_is_in_the_identity(tmp_path)
     ]
     assert np.array_equal(found[0].features_ND, found[1].features_ND)
     asked = settings("resnet18", weights=f"path://{tmp_path}/a.pth")
-    before = identity_of(asked)
-    assert before != identity_of(settings("resnet18", weights="random"))
+    before = asked.identity
+    assert before != settings("resnet18", weights="random").identity
     model.fc.bias.data += 1
     torch.save(model.state_dict(), tmp_path / "a.pth")
-    assert identity_of(asked) != before
+    assert asked.identity != before
 
 
-def test_the_identity_is_known_without_building_and_holds_the_rate():
-    for encoder, changes in (
-        ("clip:random:tiny", {}),
-        ("vidla:random:tiny", {}),
-        ("resnet18", {"weights": "random"}),
-    ):
-        asked = settings(encoder, **changes)
-        assert identity_of(asked) == open_encoder(asked, "cpu").identity
-    assert identity_of(settings("clip:random:tiny", fps=2.0)) != identity_of(settings("clip:random:tiny"))
-    assert identity_of(settings("clip:random:tiny", batch_size=2)) == identity_of(settings("clip:random:tiny"))
+def test_the_identity_has_the_settings_that_decide_the_output():
+    assert settings("clip:random:tiny", fps=2.0).identity != settings("clip:random:tiny").identity
+    assert settings("clip:random:tiny", batch_size=2).identity == settings("clip:random:tiny").identity
 
 
 def test_weights_that_can_not_be_fetched_are_refused_with_the_remedy(monkeypatch, tmp_path):
@@ -280,14 +275,13 @@ def test_a_file_that_is_no_weights_is_refused(tmp_path):
 def test_a_trained_vidla_is_named_by_its_folder(tmp_path):
     model = build_model(ModelSettings(init="random:tiny", frames=4, temporal={"levels": 1}))
     vidla_folder.save(model, tmp_path / "best")
-    by_path = open_encoder(settings(f"vidla:{tmp_path / 'best'}"), "cpu")
-    by_uri = open_encoder(settings(f"vidla:path://{tmp_path / 'best'}"), "cpu")
+    asked = [settings(f"vidla:{tmp_path / 'best'}"), settings(f"vidla:path://{tmp_path / 'best'}")]
     frames = frames_of(4, 64, 64)
     clip = normalised(np.stack(frames), model.mean, model.std, torch.device("cpu"))[None]
     with torch.inference_mode():
         expected = model.eval().encode_video(clip).numpy()
-    assert by_path.identity == by_uri.identity, "wherever it lies"
-    for encoder in (by_path, by_uri):
+    assert asked[0].identity == asked[1].identity, "the same at every address"
+    for encoder in (open_encoder(each, "cpu") for each in asked):
         assert np.allclose(encoder.encode(iter(frames), 4.0).features_ND, expected, atol=1e-5)
 
 

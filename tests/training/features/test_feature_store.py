@@ -18,9 +18,9 @@ from shards.reader import read_table
 from shards.schema import FEATURES
 from shards.storage.store import Store
 from shards.writer import commit_table
+from training.features.encoders.encoder_interface import Rows
 from training.features.feature_store import FeatureStore, rows_of_span
-from training.features.features_worker import FeatureWriter
-from training.features.row_encoders import Rows
+from training.features.feature_writer import FeatureWriter
 
 WIDTH = 5
 

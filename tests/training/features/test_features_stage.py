@@ -12,7 +12,7 @@ from support.vidlankd_runs import command, extraction
 
 from runtime.attempts import Attempts
 from runtime.errors import UserError
-from runtime.ray_runner.runner import RunReport
+from runtime.ray_runner.run_record import RunReport
 from runtime.settings import build
 from shards.checks.check_dir import check
 from shards.errors import ShardError
@@ -20,13 +20,15 @@ from shards.manifest import Manifest, StageMark, write_manifest, write_stage
 from shards.reader import read_artifact, read_table
 from shards.storage.dir_lock import Lock, LockedError
 from shards.storage.store import Store
-from training.features import features_stage
-from training.features.encoder_registry import open_encoder
+from training.features.encoders.encoder_interface import Rows
+from training.features.encoders.encoder_registry import open_encoder
+from training.features.encoders.row_encoders import centres
 from training.features.feature_store import FeatureStore
-from training.features.features_stage import FeaturesSettings, extract
-from training.features.features_worker import FeaturesWorker, Place
+from training.features.features_plan import plan_features
+from training.features.features_settings import FeaturesSettings
+from training.features.features_stage import extract
+from training.features.features_worker import FeaturesJob, FeaturesWorker
 from training.features.original_videos import Originals
-from training.features.row_encoders import Rows, centres
 
 ENCODER = "clip:random:tiny"
 STEM = "features/tiny/0000000"
@@ -52,11 +54,18 @@ def fresh(plain, tmp_path) -> Path:
 def work(root: Path, encoder=None, originals=None, shard: int = 0):
     """Make one shard's features in this process, as a worker does."""
     store = Store(root)
-    place = Place(str(root), "features/tiny", "features/tiny", str(root / "features" / ".scratch"), "hash")
+    job = FeaturesJob(
+        root=str(root),
+        folder="features/tiny",
+        name="features/tiny",
+        scratch=str(root / "features" / ".scratch"),
+        content_hash="hash",
+        encoder=settings(),
+    )
     encoder = encoder or open_encoder(settings(), "cpu")
-    told = {"encoder": ENCODER, "width": encoder.width, "encoder_identity": encoder.identity}
-    write_stage(store, "features/tiny", StageMark("features", "hash", told))
-    return asyncio.run(FeaturesWorker(place, encoder, originals).process(shard))
+    made_with = {"encoder": ENCODER, "width": encoder.width, "encoder_identity": settings().identity}
+    write_stage(store, "features/tiny", StageMark("features", "hash", made_with))
+    return asyncio.run(FeaturesWorker(job, encoder, originals).process(shard))
 
 
 @pytest.fixture
@@ -163,7 +172,7 @@ def test_an_original_is_read_where_the_root_was_cut(fresh, tmp_path):
     seen = []
 
     class Watcher:
-        name, identity, width, fps, frames_per_row, short_side = "w", "w", 1, 8.0, 1, 48
+        name, width, fps, frames_per_row, short_side = "w", 1, 8.0, 1, 48
 
         def frames(self, seconds):
             return round(seconds * 8)
@@ -178,14 +187,14 @@ def test_an_original_is_read_where_the_root_was_cut(fresh, tmp_path):
 
 
 def test_what_changes_with_the_media_is_made_again_and_nothing_else(fresh, monkeypatch):
-    plan = features_stage._plan(Store(fresh), settings(), "identity", False)
+    plan = plan_features(Store(fresh), settings(), "identity", False)
     assert plan.work.todo == (0,)
     result = work(fresh)
     assert result.fatal is None
     write_stage(Store(fresh), "features/tiny", StageMark("features", plan.content_hash, {}))
-    assert features_stage._plan(Store(fresh), settings(), "identity", False).work.stale == (0,), "of another hash"
+    assert plan_features(Store(fresh), settings(), "identity", False).work.stale == (0,), "of another hash"
     (fresh / f"{STEM}.npy").write_bytes(b"cut")
-    assert features_stage._plan(Store(fresh), settings(), "identity", False).work.todo == (0,)
+    assert plan_features(Store(fresh), settings(), "identity", False).work.todo == (0,)
 
 
 def test_changed_settings_are_refused_with_the_remedy(fresh):

@@ -10,10 +10,10 @@ from runtime.settings import build
 from shards.manifest import StageMark, write_stage
 from shards.reader import read_table
 from shards.storage.store import Store
-from training.features import features_stage
-from training.features.encoder_registry import open_encoder
-from training.features.features_stage import FeaturesSettings
-from training.features.features_worker import FeaturesWorker, Place
+from training.features.encoders.encoder_registry import open_encoder
+from training.features.features_plan import plan_features
+from training.features.features_settings import FeaturesSettings
+from training.features.features_worker import FeaturesJob, FeaturesWorker
 from training.features.original_videos import MISSING, Originals
 
 SETTINGS = build(FeaturesSettings, {"encoder": "clip:random:tiny", "name": "tiny"}, "features")
@@ -29,10 +29,17 @@ def roots_in(folder: Path) -> tuple[Store, list[dict[str, Any]]]:
 def made_of(store: Store, originals: Path, scratch: Path, hash_: str = "hash") -> dict[str, dict[str, Any]]:
     """Extract the features of the only shard; its rows by root."""
     encoder = open_encoder(SETTINGS, "cpu")
-    told = {"encoder": SETTINGS.encoder, "width": encoder.width, "encoder_identity": encoder.identity}
-    write_stage(store, "features/tiny", StageMark("features", hash_, told))
-    place = Place(store.root, "features/tiny", "features/tiny", str(scratch), hash_)
-    asyncio.run(FeaturesWorker(place, encoder, Originals(originals)).process(0))
+    made_with = {"encoder": SETTINGS.encoder, "width": encoder.width, "encoder_identity": SETTINGS.identity}
+    write_stage(store, "features/tiny", StageMark("features", hash_, made_with))
+    job = FeaturesJob(
+        root=store.root,
+        folder="features/tiny",
+        name="features/tiny",
+        scratch=str(scratch),
+        content_hash=hash_,
+        encoder=SETTINGS,
+    )
+    asyncio.run(FeaturesWorker(job, encoder, Originals(originals)).process(0))
     return {row["root_key"]: row for row in read_table(store, "features/tiny/0000000.parquet").to_pylist()}
 
 
@@ -50,9 +57,9 @@ def test_a_shard_is_made_again_once_an_original_that_it_lacked_is_there(tmp_path
     downloads = tmp_path / "downloads"
     downloads.mkdir()
     settings = SETTINGS.model_copy(update={"video": "original", "originals": downloads})
-    plan = features_stage._plan(store, settings, "identity", False)
+    plan = plan_features(store, settings, "identity", False)
     made = made_of(store, downloads, tmp_path / "scratch", plan.content_hash)
     assert {row["failed"] for row in made.values()} == {MISSING}
-    assert features_stage._plan(store, settings, "identity", False).work.todo == ()
+    assert plan_features(store, settings, "identity", False).work.todo == ()
     (downloads / f"{whole['video_id']}.mp4").write_bytes(encode_root(80))
-    assert features_stage._plan(store, settings, "identity", False).work.todo == (0,)
+    assert plan_features(store, settings, "identity", False).work.todo == (0,)

@@ -37,7 +37,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from training.features.features_stage import FeaturesSettings
+    from training.features.features_settings import FeaturesSettings
 
     flags = {name: getattr(arguments, name) for name in ("name", "encoder", "video", "originals", "device")}
     settings = settings_of(FeaturesSettings, arguments, flags)

@@ -1,6 +1,6 @@
-"""torchvision's networks as encoders: ImageNet for frames, Kinetics-400 for clips; features before the last layer.
+"""torchvision's networks without their classifiers: ImageNet networks for frames, Kinetics-400 networks for clips.
 
-Weights are torchvision's own (its URL names their hash, which is checked), or a file.
+Weights are torchvision's own (the hash in their URL is checked), or a file.
 
 Shapes: N frames or clips, T frames of a clip, H height, W width, C = 3 colours, D features.
 """
@@ -22,74 +22,79 @@ from torchvision.models import WeightsEnum, get_model, get_model_weights
 
 from runtime.errors import UserError, one_line
 from runtime.models import model_uri
-from training.data.decoding.clip_decoder import Frame
-from training.features.frame_preprocessing import autocast, cropped, normalised, scaled
+from training.features.encoders.encoder_interface import Picture
+from training.features.encoders.frame_preprocessing import center_cropped, half_precision, normalised, scaled
 
 _IMAGE_SIDE = 224
-_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError)  # what it makes of torch.load
+_DAMAGE = (
+    OSError,
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+)  # errors of torch.load on a damaged file
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class ImageNetwork:
-    """An ImageNet network without its classifier: a whole frame, uncropped, to the mean over its last map."""
+    """An ImageNet network without its classifier: a whole frame, uncropped, to the mean over the last feature map."""
 
     short_side = _IMAGE_SIDE
 
     def __init__(self, name: str, weights: str, device: torch.device) -> None:
-        """Build it.
+        """Build the network.
 
         Args:
-            name: torchvision's.
+            name: torchvision's name of the network.
             weights: `default`, `random`, or a model URI of a file.
-            device: where to put it.
+            device: of the network.
 
         Raises:
-            UserError: weights that can't be had or don't fit.
+            UserError: the weights are missing or don't fit.
         """
         self._device = device
-        self._model, self.width = _without_head(name, weights, device)
-        self.revision = weights_revision(name, weights)
+        self._model, self.width = _without_classifier(name, weights, device)
 
-    def fit(self, frame: Frame) -> Frame:
-        """A whole frame of this short side."""
+    def fit(self, frame: Picture) -> Picture:
+        """Return the whole frame, scaled to the short side."""
         return scaled(frame, self.short_side)
 
     def forward(self, pictures: NDArray[np.uint8]) -> torch.Tensor:
-        """Features [N, D] of frames [N, H, W, C]."""
-        with autocast(self._device):
+        """Return features [N, D] of frames [N, H, W, C]."""
+        with half_precision(self._device):
             features_ND: torch.Tensor = self._model(normalised(pictures, _MEAN, _STD, self._device))
         return features_ND
 
 
 class ClipNetwork:
-    """A Kinetics network without its classifier: the middle square of 16 frames."""
+    """A Kinetics network without its classifier: the centre squares of 16 frames to their features."""
 
     def __init__(self, name: str, weights: str, device: torch.device) -> None:
-        """Build it; as for `ImageNetwork`."""
+        """Build the network; arguments and errors are those of `ImageNetwork`."""
         self._device = device
-        self._model, self.width = _without_head(name, weights, device)
-        self.revision = weights_revision(name, weights)
+        self._model, self.width = _without_classifier(name, weights, device)
         taken = _own_weights(name).transforms()
         self.short_side, self._side = int(taken.resize_size[0]), int(taken.crop_size[0])
         self._mean, self._std = taken.mean, taken.std
 
-    def fit(self, frame: Frame) -> Frame:
-        """The middle square."""
-        return cropped(scaled(frame, self.short_side), self._side)
+    def fit(self, frame: Picture) -> Picture:
+        """Return the centre square."""
+        return center_cropped(scaled(frame, self.short_side), self._side)
 
     def forward(self, pictures: NDArray[np.uint8]) -> torch.Tensor:
-        """Features [N, D] of clips [N, T, H, W, C]."""
+        """Return features [N, D] of clips [N, T, H, W, C]."""
         clips_NCTHW = normalised(pictures, self._mean, self._std, self._device).transpose(1, 2)
-        with autocast(self._device):
+        with half_precision(self._device):
             features_ND: torch.Tensor = self._model(clips_NCTHW)
         return features_ND
 
 
 def weights_revision(name: str, weights: str) -> str:
-    """What exactly `weights` are, without fetching them.
+    """Return what identifies `weights` exactly, without fetching them.
 
     Raises:
-        UserError: no such weights.
+        UserError: there are no such weights.
     """
     if weights == "random":
         return "random"
@@ -97,12 +102,12 @@ def weights_revision(name: str, weights: str) -> str:
 
 
 def _own_weights(name: str) -> WeightsEnum:
-    """Torchvision's first weights: those that the paper's time knew."""
+    """Return torchvision's first weights of a network: those that were published when the paper was written."""
     return next(iter(get_model_weights(name)))
 
 
-def _without_head(name: str, weights: str, device: torch.device) -> tuple[nn.Module, int]:
-    """The network up to what its classifier sees, and the width of that."""
+def _without_classifier(name: str, weights: str, device: torch.device) -> tuple[nn.Module, int]:
+    """Return the network up to the input of its classifier, and the width of that input."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # random weights are the same each time
         model: Any = get_model(name, weights=None)
@@ -127,7 +132,7 @@ def _load(model: nn.Module, name: str, weights: str) -> None:
 
 
 def _fetched(name: str) -> dict[str, Any]:
-    """Torchvision's own weights, from its cache or its site; their hash is checked."""
+    """Return torchvision's own weights, from its cache or its site; their hash is checked."""
     own = _own_weights(name)
     try:
         state: dict[str, Any] = own.get_state_dict(
@@ -142,7 +147,7 @@ def _fetched(name: str) -> dict[str, Any]:
 
 
 def _read(name: str, weights: str) -> dict[str, Any]:
-    """A state dict from a file that a model URI names."""
+    """Read a state dict from the file that a model URI names."""
     path = Path(model_uri.resolve(weights).path)
     try:
         if path.suffix == ".safetensors":

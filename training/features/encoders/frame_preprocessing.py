@@ -1,4 +1,4 @@
-"""Frames as networks take them: scaled, cropped to the middle, normalised, in half precision on a GPU."""
+"""Frames as networks take them: scaled, cropped to the centre square, normalised, in half precision on a GPU."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import torch
 from numpy.typing import NDArray
 from torchvision.transforms.functional import resize
 
-from training.data.decoding.clip_decoder import Frame
+from training.features.encoders.encoder_interface import Picture
 
 
-def scaled(frame: Frame, short_side: int) -> Frame:
-    """A frame with a short side of so many pixels."""
+def scaled(frame: Picture, short_side: int) -> Picture:
+    """Scale a frame to a short side of `short_side` pixels."""
     if min(frame.shape[:2]) == short_side:
         return frame
     picture_CHW = torch.from_numpy(frame).permute(2, 0, 1)
     return np.ascontiguousarray(resize(picture_CHW, [short_side], antialias=True).permute(1, 2, 0).numpy())
 
 
-def cropped(frame: Frame, side: int) -> Frame:
-    """The middle square of a frame."""
+def center_cropped(frame: Picture, side: int) -> Picture:
+    """Return the centre square of a frame, `side` pixels wide."""
     top, left = (frame.shape[0] - side) // 2, (frame.shape[1] - side) // 2
     return np.ascontiguousarray(frame[top : top + side, left : left + side])
 
@@ -29,12 +29,12 @@ def cropped(frame: Frame, side: int) -> Frame:
 def normalised(
     pictures: NDArray[np.uint8], mean: Sequence[float], std: Sequence[float], device: torch.device
 ) -> torch.Tensor:
-    """float32 [..., C, H, W] on the device, of uint8 [..., H, W, C]."""
+    """Return uint8 pictures [..., H, W, C] as normalised float32 [..., C, H, W] on the device."""
     on_device = torch.from_numpy(pictures).to(device).movedim(-1, -3).float()
     shift_C, factor_C = (torch.tensor(values, device=device).view(3, 1, 1) * 255 for values in (mean, std))
     return (on_device - shift_C) / factor_C
 
 
-def autocast(device: torch.device) -> torch.autocast:
-    """Half precision on a GPU: what is kept of the features has no more."""
+def half_precision(device: torch.device) -> torch.autocast:
+    """Return a context that computes in half precision on a GPU: features are stored in half precision."""
     return torch.autocast(device.type, torch.float16, enabled=device.type == "cuda")

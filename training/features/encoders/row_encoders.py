@@ -1,15 +1,13 @@
-"""How the frames of a root become rows over time: one for each frame, each clip of 16, each window, or two joined.
+"""Encoders that turn the frames of a root into rows over time: per frame, per clip of 16, per window, or two joined.
 
-Pure but for the network that each is given (`training.features.encoder_registry` puts them together). Frames are taken one by
-one and go through the network in batches.
+Pure apart from the network that each is given. Frames are taken one by one and go through the network in batches.
 
 Shapes: N rows (or frames, or clips) of one root, T frames of a clip, H height, W width, C = 3 colours, D features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -17,68 +15,52 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from runtime.settings import content_hash
-from training.data.decoding.clip_decoder import Frame
-from training.features.encoder_settings import IMAGE_FPS, EncoderSettings
-
-VERSION = 1
-"""Raised when the same weights and settings give other features."""
+from training.features.encoders.encoder_interface import Picture, Rows
+from training.features.encoders.encoder_kind import IMAGE_FPS
+from training.features.encoders.encoder_settings import EncoderSettings
 
 
-@dataclass(frozen=True)
-class Rows:
-    """The features of one root."""
-
-    features_ND: NDArray[np.float32]
-    """Of unit length; each half is where two networks are joined."""
-    times_N: NDArray[np.float32]
-    """Seconds from the root's first frame: the centre of what each row sees; increasing."""
-
-
-class Network(Protocol):
+class FrameNetwork(Protocol):
     """A network with its preprocessing."""
 
     width: int
     """D."""
     short_side: int
-    """Pixels of the short side of what it takes."""
-    revision: str
-    """Of its weights."""
+    """Short side of the frames that the network takes, pixels."""
 
-    def fit(self, frame: Frame) -> Frame:
-        """A frame with a short side of at least `short_side`, scaled and cropped to what `forward` takes."""
+    def fit(self, frame: Picture) -> Picture:
+        """Scale and crop a frame with a short side of at least `short_side` to what `forward` takes."""
         ...
 
     def forward(self, pictures: NDArray[np.uint8]) -> torch.Tensor:
-        """Float features [N, D] of frames [N, H, W, C], or of clips [N, T, H, W, C]."""
+        """Return float features [N, D] of frames [N, H, W, C], or of clips [N, T, H, W, C]."""
         ...
 
 
-class WindowNetwork(Network, Protocol):
-    """A network for clips that says how many frames it takes."""
+class WindowNetwork(FrameNetwork, Protocol):
+    """A network for clips of a fixed length."""
 
     frames: int
     """T."""
 
 
 class PerFrame:
-    """One row a frame: an ImageNet network, a CLIP image tower."""
+    """One row per frame: an ImageNet network, or a CLIP image tower."""
 
     frames_per_row = 1
 
-    def __init__(self, settings: EncoderSettings, network: Network) -> None:
-        """Of `settings`, `encoder`, `fps` and `batch_size` matter."""
+    def __init__(self, settings: EncoderSettings, network: FrameNetwork) -> None:
+        """Use `encoder`, `fps` and `batch_size` of the settings."""
         self.name, self.network = settings.encoder, network
-        self.identity = encoder_identity(settings, [network.revision])
         self.width, self.short_side = network.width, network.short_side
         self.fps = settings.fps or IMAGE_FPS
         self._batch = settings.batch_size
 
     def frames(self, seconds: float) -> int:
-        """One for each row."""
+        """Return the number of rows: one frame for each."""
         return max(1, round(seconds * self.fps))
 
-    def encode(self, frames: Iterator[Frame], seconds: float) -> Rows:
+    def encode(self, frames: Iterator[Picture], seconds: float) -> Rows:
         """See `Encoder.encode`."""
         batcher = Batcher(self.network, self._batch)
         for frame in frames:
@@ -88,23 +70,22 @@ class PerFrame:
 
 
 class PerChunk:
-    """One row for each run of 16 frames without overlap, the last filled up with black frames: a Kinetics network."""
+    """One row per 16 consecutive frames without overlap, the last filled up with black frames: a Kinetics network."""
 
     frames_per_row = 16
 
-    def __init__(self, settings: EncoderSettings, network: Network) -> None:
-        """Of `settings`, `encoder` with its rate and `batch_size` matter."""
-        assert settings.parsed.fps is not None
+    def __init__(self, settings: EncoderSettings, network: FrameNetwork) -> None:
+        """Use `encoder` with its rate, and `batch_size`, of the settings."""
+        assert settings.parsed.fps is not None, "the name of a network for clips has a rate"
         self.name, self.network = settings.encoder, network
-        self.identity = encoder_identity(settings, [network.revision])
         self.width, self.short_side, self.fps = network.width, network.short_side, settings.parsed.fps
         self._batch = max(1, settings.batch_size // self.frames_per_row)
 
     def frames(self, seconds: float) -> int:
-        """All at its rate."""
+        """Return the number of frames at the encoder's rate."""
         return max(1, round(seconds * self.fps))
 
-    def encode(self, frames: Iterator[Frame], seconds: float) -> Rows:
+    def encode(self, frames: Iterator[Picture], seconds: float) -> Rows:
         """See `Encoder.encode`."""
         feed = self.feed()
         for frame in frames:
@@ -112,21 +93,21 @@ class PerChunk:
         return feed.finish(seconds)
 
     def feed(self) -> ChunkFeed:
-        """What frames are put into one by one."""
+        """Return an object that takes the frames of one root one by one."""
         return ChunkFeed(self.network, self.frames_per_row, self._batch)
 
 
 class ChunkFeed:
-    """Collects frames into clips and clips into batches."""
+    """Collects frames into clips, and clips into batches."""
 
-    def __init__(self, network: Network, length: int, batch: int) -> None:
+    def __init__(self, network: FrameNetwork, length: int, batch: int) -> None:
         self._network, self._length = network, length
         self._batcher = Batcher(network, batch)
-        self._clip: list[Frame] = []
+        self._clip: list[Picture] = []
         self._count = 0
 
-    def add(self, frame: Frame) -> None:
-        """Put in the next frame."""
+    def add(self, frame: Picture) -> None:
+        """Add the next frame."""
         self._clip.append(self._network.fit(frame))
         self._count += 1
         if len(self._clip) == self._length:
@@ -134,7 +115,7 @@ class ChunkFeed:
             self._clip = []
 
     def finish(self, seconds: float) -> Rows:
-        """The rows, once all frames of a root of this length are in."""
+        """Return the rows after the last frame of a root of this length."""
         if self._clip:
             black = [np.zeros_like(self._clip[0])] * (self._length - len(self._clip))
             self._batcher.add(np.stack([*self._clip, *black]))
@@ -145,32 +126,31 @@ class ChunkFeed:
         return Rows(features_ND, ((begin_N + end_N) / 2).astype(np.float32))
 
 
-class Joined:
-    """The paper's features: those of single frames, beside those of the clip that is on the screen at their time.
+class JoinedEncoder:
+    """The paper's features: those of single frames, concatenated with those of the clip shown at the same time.
 
-    Both halves have unit length. The paper resamples the clips' rows evenly onto the frames'; where the last clip is
-    not full, the nearest in time is meant here.
+    Both halves have unit length. The paper resamples the clips' rows evenly onto the frames' rows; here a frame takes
+    the clip with the nearest time, which differs if the last clip is not full.
     """
 
     def __init__(self, settings: EncoderSettings, image: PerFrame, video: PerChunk) -> None:
         """Join two encoders of the same settings."""
         self.name, self._image, self._video = settings.encoder, image, video
-        self.identity = encoder_identity(settings, [image.network.revision, video.network.revision])
         self.width = image.width + video.width
         self.short_side = max(image.short_side, video.short_side)
         self.fps, self.frames_per_row = video.fps, video.frames_per_row
 
     def frames(self, seconds: float) -> int:
-        """As many as the clips want: the single frames are among them."""
+        """Return the number of frames for the clips; the single frames are among them."""
         return max(self._video.frames(seconds), self._image.frames(seconds))
 
-    def encode(self, frames: Iterator[Frame], seconds: float) -> Rows:
+    def encode(self, frames: Iterator[Picture], seconds: float) -> Rows:
         """See `Encoder.encode`."""
         count, rows = self.frames(seconds), self._image.frames(seconds)
         single = set(((np.arange(rows) + 0.5) * count / rows).astype(int).tolist())
         feed = self._video.feed()
 
-        def both() -> Iterator[Frame]:
+        def both() -> Iterator[Picture]:
             for number, frame in enumerate(frames):
                 feed.add(frame)
                 if number in single:
@@ -182,12 +162,11 @@ class Joined:
 
 
 class PerWindow:
-    """One row for each of equal windows of about `seconds_per_row`, each seen through a video model's own frames."""
+    """One row per window of about `seconds_per_row`; a video model sees its own number of frames of each window."""
 
     def __init__(self, settings: EncoderSettings, network: WindowNetwork) -> None:
-        """Of `settings`, `encoder`, `seconds_per_row` and `batch_size` matter."""
+        """Use `encoder`, `seconds_per_row` and `batch_size` of the settings."""
         self.name, self.network = settings.encoder, network
-        self.identity = encoder_identity(settings, [network.revision])
         self.width, self.short_side = network.width, network.short_side
         self.frames_per_row = network.frames
         self.fps = self.frames_per_row / settings.seconds_per_row
@@ -195,10 +174,10 @@ class PerWindow:
         self._batch = max(1, settings.batch_size // self.frames_per_row)
 
     def frames(self, seconds: float) -> int:
-        """Those of all windows."""
+        """Return the number of frames of all windows."""
         return max(1, round(seconds / self._seconds)) * self.frames_per_row
 
-    def encode(self, frames: Iterator[Frame], seconds: float) -> Rows:
+    def encode(self, frames: Iterator[Picture], seconds: float) -> Rows:
         """See `Encoder.encode`."""
         feed = ChunkFeed(self.network, self.frames_per_row, self._batch)
         for frame in frames:
@@ -208,22 +187,22 @@ class PerWindow:
 
 
 class Batcher:
-    """Collects what a network takes into batches, and the features that come out."""
+    """Collects frames or clips into batches, and the features that a network returns for them."""
 
-    def __init__(self, network: Network, size: int) -> None:
-        """`size`: frames or clips a batch."""
+    def __init__(self, network: FrameNetwork, size: int) -> None:
+        """Collect `size` frames or clips per batch."""
         self._network, self._size = network, size
         self._waiting: list[NDArray[np.uint8]] = []
         self._done: list[NDArray[np.float32]] = []
 
     def add(self, pictures: NDArray[np.uint8]) -> None:
-        """Put in one frame or clip; a full batch goes through the network."""
+        """Add one frame or clip; a full batch goes through the network."""
         self._waiting.append(pictures)
         if len(self._waiting) == self._size:
             self._run()
 
     def finish(self) -> NDArray[np.float32]:
-        """All features [N, D], of unit length, in order."""
+        """Return all features [N, D], of unit length, in order."""
         if self._waiting:
             self._run()
         return np.concatenate(self._done)
@@ -236,14 +215,5 @@ class Batcher:
 
 
 def centres(rows: int, seconds: float) -> NDArray[np.float32]:
-    """The middles of `rows` equal parts of `seconds`."""
+    """Return the centres of `rows` equal parts of `seconds`."""
     return ((np.arange(rows) + 0.5) * (seconds / rows)).astype(np.float32)
-
-
-def encoder_identity(settings: EncoderSettings, revisions: Sequence[str]) -> str:
-    """Content hash over an encoder's name, the settings that decide what comes out, and its weights' revisions."""
-    name = settings.parsed
-    rate = (settings.fps or IMAGE_FPS) if name.kind == "clip" or name.image else None
-    window = settings.seconds_per_row if name.kind == "vidla" else None
-    which = settings.encoder if name.kind == "torchvision" else name.kind  # not where its weights lie
-    return content_hash("encoder", VERSION, which, rate, window, list(revisions))
