@@ -1,7 +1,7 @@
-"""Where a run's Ray comes from: started in this process, found at ``--address``, or the one this job runs in.
+"""Connects a run to Ray: a cluster at ``--address``, the cluster that this job runs in, or a Ray in this process.
 
-An in-process Ray is quiet, opens no dashboard, and takes all its processes with it when the driver dies, even by
-SIGKILL. Ray is imported here and nowhere at module level.
+An in-process Ray prints nothing and opens no dashboard, and all its processes end with the driver, even if that is
+killed by SIGKILL. Ray is imported inside the functions, never at module level.
 """
 
 from __future__ import annotations
@@ -37,35 +37,35 @@ log = get_logger(__name__)
 LOCAL_ADDRESS: Final = "local"
 """The value of ``--address`` that runs the stages without Ray (`runtime.ray_runner.local`)."""
 _MAX_TEMP_PATH: Final = 40
-"""Ray's sockets lie 60 characters below its folder, and a socket's path holds 107."""
+"""The paths of Ray's sockets are 60 characters longer than its folder, and the limit for a socket is 107."""
 
 _ENVIRONMENT: Final = {
-    # The children of a dead worker (engines above all) are killed with it. Ray's other means to that end, the
-    # subreaper, makes the kernel forget exit statuses in every process that knows Ray: a failed ffmpeg looks well.
+    # Kill the children of a dead worker (engines above all) with it. Ray's alternative, the subreaper, makes the
+    # kernel discard exit statuses in every process that imports Ray: a failed ffmpeg would seem to succeed.
     "RAY_process_group_cleanup_enabled": "true",
-    # Workers use this interpreter as it is; `uv run` must not build them another environment.
+    # Workers use this interpreter and its packages; `uv run` must not build another environment for them.
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    # A worker imports Ray Data first; on a small busy machine that takes longer than the default minute. The others
-    # are for what Ray starts of its own, all at once.
+    # A worker imports Ray Data first; on a small busy machine that takes longer than the default minute. The other
+    # two are limits for Ray's own processes, which start at the same time.
     "RAY_worker_register_timeout_seconds": str(RAY_START_SECONDS.count),
     "RAY_agent_register_timeout_ms": str(1000 * RAY_START_SECONDS.count),
     "RAY_gcs_server_port_wait_time_s": str(RAY_START_SECONDS.count),
-    # A worker that reserves no GPU sees none: the behaviour Ray is moving to, without its warning.
+    # Hide all GPUs from a worker that reserves none: Ray's future default, without its warning.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 _QUIET: Final = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_TQDM": "0"}
-"""Ray's native parts write to the driver's standard error, and a live view stands there."""
+"""Ray's native code must not write to the driver's standard error, where the live view is drawn."""
 
 
 class ClusterSettings(Settings):
-    """The Ray a run uses."""
+    """The Ray cluster of a run."""
 
     address: Runtime[str | None] = None
     """Ray cluster to join (``host:port``, or ``auto`` for the one on this machine); ``local``: run without Ray, in this
     process; none: the cluster that this job was submitted to, otherwise a Ray in this process."""
     num_cpus: Runtime[int | None] = None
-    """Logical CPUs of a Ray in this process; none: as many as the machine lets this process use."""
+    """Logical CPUs of a Ray in this process; none: as many as this process may use."""
     temp_dir: Runtime[Path | None] = None
     """Folder for the sockets and logs of a Ray in this process; none: a new one, removed after a clean end."""
 
@@ -76,15 +76,15 @@ class Cluster:
 
     nodes: tuple[MachineNode, ...]
     logs: Path | None = None
-    """Where an in-process Ray keeps its logs, the last words of dead workers among them."""
+    """Folder with the logs of an in-process Ray, the output of dead workers included."""
     keep_logs: bool = False
-    """Leave them behind: the run did not end well."""
-    warden: subprocess.Popen[bytes] | None = None
-    """Ends what an in-process Ray leaves behind."""
+    """Keep the logs at the end, because the run failed."""
+    reaper: subprocess.Popen[bytes] | None = None
+    """Ends the processes that an in-process Ray leaves behind."""
 
 
 def machine_nodes(settings: ClusterSettings) -> tuple[MachineNode, ...]:
-    """What an in-process Ray would offer, without starting one: for plans."""
+    """Return the resources that an in-process Ray would offer, without starting one: for plans."""
     cpus = settings.num_cpus if settings.num_cpus is not None else len(os.sched_getaffinity(0))
     return (MachineNode(cpus, _gpus(), 0.7 * psutil.virtual_memory().available / _GIB),)
 
@@ -102,16 +102,16 @@ def joins_running_cluster(settings: ClusterSettings) -> bool:
 
 
 def keep_exit_statuses() -> None:
-    """Have the kernel keep exit statuses of children in this process, whatever Ray has set.
+    """Have the kernel keep the exit statuses of this process's children, even if Ray has changed that.
 
-    A cluster started with Ray's subreaper ignores SIGCHLD in every worker: each child would seem to end well.
+    A cluster started with Ray's subreaper ignores SIGCHLD in every worker: each child would seem to succeed.
     """
     ctypes.CDLL(None).signal(signal.SIGCHLD.value, 0)  # signal.signal works in the main thread only
 
 
 @contextlib.contextmanager
 def connected(settings: ClusterSettings) -> Iterator[Cluster]:
-    """Ray for the length of a run; a Ray that the caller has already connected is used and left alone.
+    """Connect to Ray inside the block; a Ray that the caller has connected is used and stays connected.
 
     Raises:
         UserError: nothing answers at the address.
@@ -132,9 +132,9 @@ def connected(settings: ClusterSettings) -> Iterator[Cluster]:
         raise
     finally:
         ray.shutdown()
-        if cluster.warden and cluster.warden.stdin:
-            cluster.warden.stdin.close()
-            cluster.warden.wait()
+        if cluster.reaper and cluster.reaper.stdin:
+            cluster.reaper.stdin.close()
+            cluster.reaper.wait()
         if cluster.logs and not settings.temp_dir and not cluster.keep_logs:
             shutil.rmtree(cluster.logs, ignore_errors=True)
 
@@ -151,7 +151,7 @@ def _debug() -> bool:
 
 
 def _common() -> dict[str, Any]:
-    import ray.data  # sets up its own loggers: quiet them after that
+    import ray.data  # sets up its own loggers, so silence them afterwards
 
     assert ray.data
     level = logging.INFO if _debug() else logging.CRITICAL
@@ -164,18 +164,18 @@ def _start(settings: ClusterSettings) -> Cluster:
     folder = settings.temp_dir or Path(tempfile.mkdtemp(prefix="cg-", dir="/tmp"))
     if len(str(folder.absolute())) > _MAX_TEMP_PATH:
         raise UserError(f"temp_dir={folder}: longer than {_MAX_TEMP_PATH} characters, too long for Ray's sockets")
-    before = _children()
+    before = child_processes()
     for attempt in range(1 + RAY_START_RETRIES.count):
         try:
             _init_local(settings, folder)
             break
-        except Exception as error:  # Ray raises this very class if its node takes longer than half a minute
-            _kill(_children() - before)
+        except Exception as error:  # Ray raises plain Exception if its node takes longer than half a minute
+            kill_processes(child_processes() - before)
             if attempt == RAY_START_RETRIES.count:
                 raise MachineError(f"Ray can't be started in {folder}: {one_line(error, keep='first')}") from error
             log.warning("Ray did not start (%s); trying again", one_line(error, keep="first"))
     keep_exit_statuses()
-    return Cluster(_nodes(), folder, warden=watch(child.pid for child in _children() - before))
+    return Cluster(_nodes(), folder, reaper=watch(child.pid for child in child_processes() - before))
 
 
 def _init_local(settings: ClusterSettings, folder: Path) -> None:
@@ -192,11 +192,13 @@ def _init_local(settings: ClusterSettings, folder: Path) -> None:
         )
 
 
-def _children() -> set[psutil.Process]:
+def child_processes() -> set[psutil.Process]:
+    """Return all descendants of this process."""
     return set(psutil.Process().children(recursive=True))
 
 
-def _kill(processes: Iterable[psutil.Process]) -> None:
+def kill_processes(processes: Iterable[psutil.Process]) -> None:
+    """Kill processes with SIGKILL; those that have ended are skipped."""
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
@@ -204,9 +206,9 @@ def _kill(processes: Iterable[psutil.Process]) -> None:
 
 @contextlib.contextmanager
 def _native_silence() -> Iterator[None]:
-    """Keep Ray's native parts from announcing their log level on standard error; errors come as exceptions.
+    """Keep Ray's native code from printing its log level on standard error; errors are raised as exceptions.
 
-    What Ray pushes to drivers later (each death of a worker) it prints on standard output; the runner tells of it.
+    Also switch off Ray's later messages on standard output (each death of a worker); the runner reports those.
     """
     if _debug():
         yield
@@ -226,7 +228,7 @@ def _native_silence() -> Iterator[None]:
 
 
 def _store_bytes() -> int:
-    """Shared memory for what travels through Ray: rows are small, audio windows are not; touched only when used."""
+    """Return the size of Ray's shared memory: rows are small, audio windows are not. Unused memory costs nothing."""
     return int(max(128 * 1024**2, min(_GIB, 0.2 * psutil.virtual_memory().available)))
 
 

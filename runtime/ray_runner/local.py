@@ -19,10 +19,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import psutil
-
 from runtime.errors import one_line
 from runtime.ray_runner import progress
+from runtime.ray_runner.cluster import child_processes, kill_processes
 from runtime.ray_runner.coordinator import BusyClock, Counts, FinishedShard, Heartbeat
 from runtime.ray_runner.run_record import RunRecord, RunReport, RunStopped
 from runtime.ray_runner.stage import THREADS_PER_SHARD, LocalService, ServiceSpec, ShardResult, StageSpec, Worker
@@ -74,7 +73,7 @@ class _LocalRun:
         return self._record.close(fatal=fatal, interrupted=interrupted, streamed=False)
 
     def _run_all(self) -> None:
-        children = _children()
+        children = child_processes()
         threads = _WorkerThreads()
         with asyncio.Runner() as runner:
             runner.get_loop().set_default_executor(threads)
@@ -85,7 +84,7 @@ class _LocalRun:
             except BaseException:
                 threads.stop()
                 self._close_services(keep=())
-                threads.wait(lambda: _kill(_children() - children))
+                threads.wait(lambda: kill_processes(child_processes() - children))
                 raise
 
     def _run_stage(self, stage: StageSpec, runner: asyncio.Runner) -> None:
@@ -218,16 +217,6 @@ class _WorkerThreads(ThreadPoolExecutor):
         while self._running:
             time.sleep(0.05)
             end_children()
-
-
-def _children() -> set[psutil.Process]:
-    return set(psutil.Process().children(recursive=True))
-
-
-def _kill(processes: Collection[psutil.Process]) -> None:
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
-"""Decides whether all stages of a run fit the machine at once, or have to take turns. Pure.
+"""Decides whether all stages of a run fit the machine at once or take turns. Pure functions.
 
-Logical CPUs, GPUs and memory are what `PoolSettings` reserves; nodes are what Ray says there is. Pools are packed
-worker by worker, for a worker can't be split over nodes, and a share of a GPU can't be split over GPUs.
+`PoolSettings` gives the logical CPUs, GPUs and memory that each worker reserves; Ray gives those of each node. Pools
+are packed worker by worker, because a worker can't be split over nodes, nor a share of a GPU over GPUs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _EPSILON = 1e-6
 
 @dataclass(frozen=True)
 class MachineNode:
-    """What one machine offers: logical CPUs, GPUs, memory in GiB (0: not accounted)."""
+    """The resources of one machine: logical CPUs, GPUs, memory in GiB (0: not accounted)."""
 
     cpus: float
     gpus: float = 0.0
@@ -32,7 +32,7 @@ class StageGroup:
     stages: tuple[str, ...]
     services: tuple[str, ...]
     workers: Mapping[str, int] = field(default_factory=dict)
-    """Workers of each service: at least its minimum, more where there is room for them."""
+    """Workers of each service: at least its minimum, more if there is room for them."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _group(
 
 
 def _grow(pools: Mapping[str, PoolSettings], names: Sequence[str], nodes: Sequence[MachineNode]) -> dict[str, int]:
-    """Workers of each pool when all grow in turn from their minimum until nothing more fits."""
+    """Return the workers of each pool when all grow in turn from their minimum until nothing more fits."""
     counts = {name: pools[name].min for name in names}
     growing = [name for name in names if counts[name] < pools[name].max]
     while growing:
@@ -148,7 +148,7 @@ def _units(pools: Mapping[str, PoolSettings], names: Iterable[str]) -> list[Pool
 
 
 class _Free:
-    """What is left of a node while workers are packed onto it."""
+    """The free resources of a node while workers are packed onto it."""
 
     def __init__(self, node: MachineNode) -> None:
         self.cpus = node.cpus
@@ -156,7 +156,7 @@ class _Free:
         self.memory = node.memory_gb if node.memory_gb > 0 else float("inf")
 
     def take(self, unit: PoolSettings) -> bool:
-        """Reserve one worker here; False, and nothing taken, where there is no room."""
+        """Reserve the resources of one worker; return False and reserve nothing if there is no room."""
         whole = [i for i, free in enumerate(self.gpus) if free >= 1.0 - _EPSILON]
         shared = [i for i, free in enumerate(self.gpus) if free + _EPSILON >= unit.gpus]
         if unit.cpus > self.cpus + _EPSILON or unit.memory_gb > self.memory + _EPSILON:
@@ -176,7 +176,7 @@ class _Free:
 
 
 def _fits(units: Sequence[PoolSettings], nodes: Sequence[MachineNode]) -> bool:
-    """First fit, largest first: workers with GPUs, then by CPUs and memory."""
+    """Return True if all workers fit: first fit, largest first, by GPUs, then CPUs and memory."""
     free = [_Free(node) for node in nodes]
     ordered = sorted(units, key=lambda u: (u.gpus, u.cpus, u.memory_gb), reverse=True)
     return all(any(node.take(unit) for node in free) for unit in ordered)
@@ -203,7 +203,7 @@ def _sums(pools: Mapping[str, PoolSettings], names: Sequence[str], nodes: Sequen
 
 
 def _too_small(what: str, pools: Mapping[str, PoolSettings], names: Sequence[str], nodes: Sequence[MachineNode]) -> str:
-    """The line for a user: the largest pool of the resource that is short, and what to do about it."""
+    """Return the line for a user: the largest pool of the scarce resource, and the remedy."""
     for resource, words in _RESOURCES:
         needs, has = _needs(pools, names, resource), _has(nodes, resource)
         if resource == "memory_gb" and any(node.memory_gb <= 0 for node in nodes):

@@ -1,11 +1,11 @@
-"""Outlives the driver by moments: ends those of Ray's processes that would linger after the driver was killed.
+"""A process that ends Ray's remaining processes shortly after the driver was killed.
 
-    python -S warden.py PID:START …
+    python -S process_reaper.py PID:START …
 
-Reads standard input until the driver's end of the pipe closes, whatever closes it, waits for the processes named on
-the command line to end by themselves, and kills those that have not. Ray's two agents would stay for a minute,
-trying to tell a server that is gone of its end. `START` is the start time that the kernel keeps (field 22 of
-``/proc/PID/stat``), so that a process id used again is left alone. Standard library only.
+It reads standard input until the driver's end of the pipe closes for any reason, waits for the processes named on
+the command line to end by themselves, and kills the rest. Without it Ray's two agents would run for another minute
+and report to a server that has gone. `START` is the start time that the kernel keeps (field 22 of
+``/proc/PID/stat``), so that another process with a reused process id is spared. Standard library only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PATIENCE_SECONDS = 3.0
 
 
 def watch(pids: Iterable[int]) -> subprocess.Popen[bytes]:
-    """Start a warden over processes that run now; it acts when this process ends, or closes the warden's stdin."""
+    """Start a reaper for running processes; it acts when this process ends, or closes the reaper's standard input."""
     named = [f"{pid}:{start}" for pid in pids if (start := start_time(pid))]
     return subprocess.Popen(
         [sys.executable, "-S", __file__, *named],
@@ -35,7 +35,7 @@ def watch(pids: Iterable[int]) -> subprocess.Popen[bytes]:
 
 
 def start_time(pid: int) -> str:
-    """When a process started, in the kernel's ticks; empty where there is none."""
+    """Return the start time of a process in the kernel's ticks; empty if there is no such process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
@@ -43,7 +43,7 @@ def start_time(pid: int) -> str:
 
 
 def main(named: Iterable[str]) -> None:
-    """Wait, then kill; see the top of this file."""
+    """Wait for the driver's end, then for the named processes, and kill the rest; see the top of this file."""
     sys.stdin.buffer.read()
     targets = [(int(pid), start) for pid, _, start in (name.partition(":") for name in named)]
     deadline = time.monotonic() + PATIENCE_SECONDS

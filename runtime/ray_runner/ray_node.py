@@ -1,7 +1,7 @@
-"""The node of an in-process Ray: no more processes than a run needs, and minutes to come up on a busy machine.
+"""Starts the node of an in-process Ray with only the processes that a run needs, and waits minutes for it.
 
-Ray has no arguments for either: names of its private modules are exchanged while `ray.init` runs. A release that lacks
-one of them starts as it would by itself. Imports Ray.
+Ray has no arguments for either, so functions of its private modules are replaced while `ray.init` runs. A release of
+Ray without one of them starts with its defaults. Imports Ray.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ _log = get_logger(__name__)
 
 @contextlib.contextmanager
 def small_and_patient(log_to_driver: bool) -> Iterator[None]:
-    """Have `ray.init` start a node without the helpers of a cluster inside the block, and wait for it.
+    """Inside the block, have `ray.init` start a node without the helper processes of a cluster, and wait for it.
 
-    The dashboard, the autoscaler's monitor and the log monitor would import for seconds, and take the processor from
-    the node's agent, for which the node waits 15 s before it aborts. An agent without the dashboard's services tells
-    the node so at once. Ray itself waits half a minute for the node, whether it is still coming up or not.
+    The dashboard, the autoscaler's monitor and the log monitor take seconds of processor time for their imports. The
+    node's agent needs that time: the node waits 15 s for its agent and then aborts. Without the dashboard's services
+    the agent reports to the node at once. Ray itself waits at most half a minute for the node, even if it is still
+    starting.
 
     Args:
-        log_to_driver: have the log monitor after all, which brings what workers print.
+        log_to_driver: start the log monitor nevertheless, because it passes on the output of workers.
     """
     try:
-        exchanged = _exchanged(log_to_driver)
-        before = [(module, name, getattr(module, name)) for module, name, _ in exchanged]
+        replacements = _replacements(log_to_driver)
+        before = [(module, name, getattr(module, name)) for module, name, _ in replacements]
     except (ImportError, AttributeError) as error:
-        _log.info("this release of Ray is not known from the inside (%s): it starts as it would by itself", error)
+        _log.info("this release of Ray has other internals (%s): it starts with its defaults", error)
         yield
         return
-    for module, name, ours in exchanged:
+    for module, name, ours in replacements:
         setattr(module, name, ours)
     try:
         yield
@@ -48,15 +49,15 @@ def small_and_patient(log_to_driver: bool) -> Iterator[None]:
             setattr(module, name, theirs)
 
 
-def _exchanged(log_to_driver: bool) -> list[tuple[Any, str, Any]]:
-    """Module, name and what takes its place; the name may be missing there."""
+def _replacements(log_to_driver: bool) -> list[tuple[Any, str, Any]]:
+    """Return module, name and replacement; `AttributeError` is left to the caller if the module lacks the name."""
     import ray._private.parameter as parameter
     import ray._private.services as services
     import ray._private.utils as utils
 
     params = functools.partial(parameter.RayParams, no_monitor=True, include_log_monitor=log_to_driver)
     return [
-        (services, "get_node", functools.partial(_node_once_it_is_there, services.get_node)),
+        (services, "get_node", functools.partial(_wait_for_node, services.get_node)),
         (services, "start_api_server", _no_dashboard),
         (parameter, "RayParams", params),
         (utils, "get_dashboard_dependency_error", lambda: ImportError("no dashboard is wanted")),
@@ -64,12 +65,12 @@ def _exchanged(log_to_driver: bool) -> list[tuple[Any, str, Any]]:
 
 
 def _no_dashboard(*_: Any, **__: Any) -> tuple[None, None]:
-    """No address and no process."""
+    """Return no address and no process."""
     return None, None
 
 
-def _node_once_it_is_there(get_node: Any, *where: Any) -> Any:
-    """What the node tells of itself, as soon as it does; `RuntimeError` once it is clear that it won't."""
+def _wait_for_node(get_node: Any, *where: Any) -> Any:
+    """Return the node's information once it has registered; raise `RuntimeError` if its process ended or time is up."""
     deadline = time.monotonic() + RAY_START_SECONDS.seconds
     while True:
         try:
@@ -81,7 +82,7 @@ def _node_once_it_is_there(get_node: Any, *where: Any) -> Any:
 
 
 def _children() -> Iterator[str]:
-    """Names of this process's own children that run."""
+    """Yield the names of this process's own children that are running."""
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.NoSuchProcess):
             if child.status() != psutil.STATUS_ZOMBIE:

@@ -1,4 +1,4 @@
-"""The node of an in-process Ray: waited for as long as it is coming up, and no longer."""
+"""The node of an in-process Ray: it is waited for while it is starting, and no longer."""
 
 import shutil
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runtime.failures import RAY_START_SECONDS
-from runtime.ray_runner.ray_node import _node_once_it_is_there, small_and_patient
+from runtime.ray_runner.ray_node import _wait_for_node, small_and_patient
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def raylet(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def not_yet(times: int) -> Callable[..., tuple[str, ...]]:
-    """A `get_node` that knows of no node the first `times` it is asked."""
+    """A `get_node` that finds no node in its first `times` calls."""
     left = [times]
 
     def get_node(*where: str) -> tuple[str, ...]:
@@ -37,28 +37,28 @@ def not_yet(times: int) -> Callable[..., tuple[str, ...]]:
     return get_node
 
 
-def test_a_node_that_is_coming_up_is_waited_for(raylet: subprocess.Popen[bytes]) -> None:
-    assert _node_once_it_is_there(not_yet(5), "address", "id") == ("address", "id")
+def test_a_node_that_is_starting_is_waited_for(raylet: subprocess.Popen[bytes]) -> None:
+    assert _wait_for_node(not_yet(5), "address", "id") == ("address", "id")
 
 
 def test_a_node_that_has_ended_is_given_up_at_once(raylet: subprocess.Popen[bytes]) -> None:
     raylet.kill()
     raylet.wait()
     with pytest.raises(RuntimeError, match="no node info"):
-        _node_once_it_is_there(not_yet(10**9))
+        _wait_for_node(not_yet(10**9))
 
 
-def test_a_node_that_never_comes_up_is_given_up_when_time_is_up(
+def test_a_node_that_never_starts_is_given_up_when_time_is_up(
     raylet: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.ray_runner.ray_node.RAY_START_SECONDS", replace(RAY_START_SECONDS, default=0.3))
     before = time.monotonic()
     with pytest.raises(RuntimeError, match="no node info"):
-        _node_once_it_is_there(not_yet(10**9))
+        _wait_for_node(not_yet(10**9))
     assert time.monotonic() - before >= 0.3
 
 
-def test_what_is_exchanged_in_the_installed_ray_is_put_back() -> None:
+def test_the_functions_of_the_installed_ray_are_put_back() -> None:
     import ray._private.services as services
 
     theirs = services.get_node
@@ -67,7 +67,7 @@ def test_what_is_exchanged_in_the_installed_ray_is_put_back() -> None:
     assert services.get_node is theirs
 
 
-def test_a_ray_of_another_inside_starts_as_it_would_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ray_with_other_internals_starts_with_its_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     import ray._private.services as services
 
     monkeypatch.delattr(services, "start_api_server")
