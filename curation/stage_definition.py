@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from curation.pipeline_settings import PipelineSettings
 from curation.shard_table import ShardTable
-from curation.whole_table import WholeTable
+from curation.whole_table import InputTables, WholeTable
 from runtime.failures import OTHER_DEATHS_PER_SHARD
 from runtime.ray_runner.stage import Service, Worker
 from runtime.ray_runner.table_stage import TableWorker
@@ -63,6 +63,11 @@ class StageContext:
     settings: PipelineSettings
     outputs: Outputs
 
+    def inputs(self, stage: str) -> InputTables:
+        """Return the tables of a stage, for a stage over all shards that reads them."""
+        output = self.outputs[stage]
+        return InputTables(self.root, output.path, output.final_path)
+
 
 WorkerBuild = Callable[[Mapping[str, Service]], Worker]
 """Pickled and called in the worker's process with the services that the stage calls."""
@@ -92,7 +97,7 @@ class StageDefinition:
     settings: type[Settings]
     """Class of its settings; all fields have defaults."""
     reads: tuple[str, ...] = ()
-    """Names of the stages whose tables it reads."""
+    """Names of the stages whose tables it reads; each of them makes one table per shard."""
     schema: pa.Schema
     """Schema of its tables."""
     content: Callable[[PipelineSettings], dict[str, Any]]

@@ -1,8 +1,8 @@
-"""The table that a stage over all shards makes: its content hash, its inputs, and how it is committed."""
+"""The tables of a stage over all shards: the tables of every shard that it reads, and the one table that it commits."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,8 +10,38 @@ from pathlib import Path
 import pyarrow as pa
 
 from shards.artifact import Artifact
+from shards.keys import shard_name
+from shards.reader import read_artifact, read_table
 from shards.storage.store import Store
 from shards.writer import commit_table
+
+
+@dataclass(frozen=True)
+class InputTables:
+    """The tables of one stage that a stage over all shards reads."""
+
+    root: str
+    """Path or URL of the DIR."""
+    folder: str
+    """Folder in the DIR that holds them now."""
+    final_folder: str
+    """Folder that will hold them after the run; it differs while a layer is being replaced."""
+
+    @cached_property
+    def store(self) -> Store:
+        """The DIR."""
+        return Store(self.root)
+
+    def tables(self, shards: Sequence[int], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the table of each shard, one after another; `columns` are those to read, None for all."""
+        return (read_table(self.store, f"{self.folder}/{shard_name(shard)}.parquet", columns) for shard in shards)
+
+    def digests(self, shards: Sequence[int]) -> dict[str, str]:
+        """Return the digest of each shard's table by its final name, as `WholeTable.commit` records them."""
+        names = [f"{shard_name(shard)}.parquet" for shard in shards]
+        return {
+            f"{self.final_folder}/{name}": read_artifact(self.store, f"{self.folder}/{name}").digest for name in names
+        }
 
 
 @dataclass(frozen=True)
