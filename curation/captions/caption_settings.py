@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from curation.engines.image_tagger import TaggerSettings
+from curation.captions.image_tagger import TaggerSettings
 from curation.prompts import prompt_templates
 from runtime.settings import Runtime, Settings
 

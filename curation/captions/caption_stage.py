@@ -42,9 +42,9 @@ def caption_worker(output: ShardTable, settings: CaptionSettings, services: Mapp
     """Build a caption worker in its own process; the embedded tagger is loaded here if the settings use it."""
     if settings.engine is not None:
         return CaptionWorker(output, VlmCaptioner(services[settings.engine], settings))
-    from curation.engines.image_tagger import Tagger
+    from curation.captions.image_tagger import ImageTagger
 
-    return CaptionWorker(output, Tagger(settings.tagger))
+    return CaptionWorker(output, ImageTagger(settings.tagger))
 
 
 class CaptionWorker:

@@ -1,6 +1,6 @@
 """A captioner that asks a vision-language model: one request for each keyframe.
 
-The other captioner is the embedded tagger (`curation.engines.image_tagger`). `curation.captions.caption_stage` chooses
+The other captioner is the embedded tagger (`curation.captions.image_tagger`). `curation.captions.caption_stage` chooses
 between them and stores the captions.
 """
 

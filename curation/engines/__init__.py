@@ -1,1 +1,1 @@
-"""The models that curation calls, each behind the smallest interface that serves."""
+"""The models that curation calls, each behind a small interface."""

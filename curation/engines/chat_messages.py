@@ -1,6 +1,6 @@
-"""From a `Request` to the messages of a chat, for whichever engine answers.
+"""A `Request` as the messages of a chat, in the form that OpenAI's API and vLLM share, and an answer's text.
 
-Pure but for one look into a model's folder.
+Pure, except for a look into a model's folder.
 """
 
 from __future__ import annotations
@@ -8,54 +8,95 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
 from curation.engines.engine_interface import Request
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 PLAIN_TEMPLATE: Final = (
     "{%- for message in messages -%}{{ message['content'] }}{%- if not loop.last -%}{{ '\\n\\n' }}{%- endif -%}"
     "{%- endfor -%}"
 )
-"""For models without a chat template: the texts, a blank line between them, and nothing else."""
+"""For models without a chat template: only the texts, with a blank line between them."""
 
 _CONTROL: Final = dict.fromkeys(range(32), " ")
 
 
-def chat(request: Request, images: Sequence[dict[str, Any]], *, system_role: bool = True) -> list[dict[str, Any]]:
-    """The messages of `request`, in the form that OpenAI's API and vLLM share.
+class TextPart(TypedDict):
+    """Text in a message."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ImageUrl(TypedDict):
+    """Address of an image."""
+
+    url: str
+
+
+class ImageUrlPart(TypedDict):
+    """An image by its URL, which may be a ``data:`` URL."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+class PilImagePart(TypedDict):
+    """A decoded image; understood by vLLM only."""
+
+    type: Literal["image_pil"]
+    image_pil: Image.Image
+
+
+ContentPart = TextPart | ImageUrlPart | PilImagePart
+
+
+class ChatMessage(TypedDict):
+    """One message of a chat."""
+
+    role: Literal["system", "user"]
+    content: str | list[ContentPart]
+
+
+def chat(request: Request, images: Sequence[ContentPart], *, system_role: bool = True) -> list[ChatMessage]:
+    """Return the messages of `request`.
 
     Args:
-        request: what is asked.
+        request: prompt.
         images: one content part for each of the request's images, in order.
-        system_role: False puts the system text before the user's, for models whose template knows no system role.
+        system_role: False puts the system text before the user's, for models whose template has no system role.
     """
-    user, messages = request.user, []
+    messages: list[ChatMessage] = []
+    user = request.user
     if request.system and system_role:
-        messages.append({"role": "system", "content": request.system})
+        messages.append(ChatMessage(role="system", content=request.system))
     elif request.system:
         user = f"{request.system}\n\n{user}"
-    content: Any = [*images, {"type": "text", "text": user}] if images else user
-    return [*messages, {"role": "user", "content": content}]
+    content: str | list[ContentPart] = [*images, TextPart(type="text", text=user)] if images else user
+    return [*messages, ChatMessage(role="user", content=content)]
 
 
 def answer_text(text: str, *, is_json: bool) -> str:
-    """An answer as it is handed on: without white space around it, and JSON without raw control characters.
+    """Strip white space around an answer, and replace raw control characters in JSON by spaces.
 
-    Grammars let control characters stand inside strings, where JSON forbids them; between its parts they are space.
+    Grammars allow control characters inside strings, which JSON forbids; between JSON's parts they are white space.
     """
     return text.translate(_CONTROL).strip() if is_json else text.strip()
 
 
 def has_chat_template(folder: Path) -> bool:
-    """Whether a model's folder brings a chat template; True where it can't be told, as for Mistral's own format."""
+    """Return True if a model's folder has a chat template, or is of a form that can't be checked (Mistral's own)."""
     if not (folder / "tokenizer_config.json").is_file():
         return True
     if any((folder / name).exists() for name in ("chat_template.jinja", "chat_template.json", "chat_templates")):
         return True
-    return any(_has_key(folder / name) for name in ("tokenizer_config.json", "processor_config.json"))
+    return any(_names_template(folder / name) for name in ("tokenizer_config.json", "processor_config.json"))
 
 
-def _has_key(path: Path) -> bool:
+def _names_template(path: Path) -> bool:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

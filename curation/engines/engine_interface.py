@@ -1,7 +1,7 @@
-"""What the pipeline asks of a language or vision-language model, whichever engine answers.
+"""The interfaces of the models that curation calls, independent of the engine that answers.
 
-Answers are matched to requests by key, never by position. An engine never raises for a single request: its
-`Answer.error` says what went wrong. It raises `runtime.errors.MachineError` when it is dead for good.
+Answers are matched to requests by key, never by position. An engine never raises for a single request: the error is in
+`Answer.error`. It raises `runtime.errors.MachineError` when it is dead for good.
 """
 
 from __future__ import annotations
@@ -14,86 +14,100 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class ImageRef:
-    """Where an image's bytes lie: a span of a file in the store. Bytes are read where the engine runs."""
+    """Reference to an encoded image: a span of a file in the store. Bytes are read where the engine runs."""
 
     url: str
     """Path or fsspec URL of the file (a tar of keyframes)."""
     offset: int
     size: int
+    """Bytes."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One prompt. `images` stand before the text of the last user message."""
+    """One prompt; `images` come before the text of the user message."""
 
     key: str
     system: str
     user: str
     images: tuple[ImageRef, ...] = ()
     schema: Mapping[str, Any] | None = None
-    """JSON schema that the answer must follow (structured output), or none for plain text."""
+    """JSON schema that the answer must follow (structured output); None for plain text."""
     max_tokens: int = 128
     temperature: float = 0.0
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back for one request."""
+    """The answer to one request."""
 
     key: str
     text: str = ""
     error: str | None = None
-    """One line where no usable answer came: ``timeout``, ``length``, ``refused: …``."""
+    """One line if the answer is not usable: ``timeout``, ``length``, ``refused: …``."""
     prompt_tokens: int = 0
     output_tokens: int = 0
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What the speech recogniser heard in one window; times in seconds from the window's start."""
+class RecognizedSpeech:
+    """The words of one window of sound; times in seconds from the window's start."""
 
     words: tuple[tuple[float, float, str], ...] = ()
+    """Start, end and text of each word."""
     language: str | None = None
     language_probability: float = 0.0
     voiced_seconds: float = 0.0
+    """Length of the parts that hold speech."""
 
 
 @dataclass(frozen=True)
 class CaptionResult:
-    """What a captioner says of one keyframe."""
+    """The result of captioning one keyframe."""
 
     caption: str | None
+    """None if the captioner failed or was not sure enough."""
     confidence: float | None = None
     error: str | None = None
+    """One line if the captioner failed."""
     tokens: int = 0
+    """Tokens generated for the caption."""
 
 
 class TextEngine(Protocol):
-    """An LLM or VLM: vLLM in process, or an OpenAI-compatible endpoint."""
+    """A language model, with or without vision: vLLM in process, or an OpenAI-compatible endpoint."""
 
     async def generate(self, requests: Sequence[Request]) -> dict[str, Answer]:
-        """Answer every request; the result has exactly the requests' keys."""
+        """Answer every request; the result has exactly the requests' keys.
+
+        Raises:
+            MachineError: the engine is dead.
+        """
 
 
 class Captioner(Protocol):
-    """Says what a keyframe shows."""
+    """Captions keyframes."""
 
     async def caption(self, images: Mapping[str, ImageRef]) -> dict[str, CaptionResult]:
-        """Caption every image; the result has exactly the same keys."""
+        """Caption every image; the result has exactly the same keys.
+
+        Raises:
+            MachineError: the engine behind the captioner is dead.
+        """
 
 
 @dataclass(frozen=True)
-class Usage:
-    """Tokens spent on a batch of answers."""
+class TokenUsage:
+    """Tokens spent on a batch of answers, and their errors."""
 
     prompt_tokens: int = 0
     output_tokens: int = 0
     errors: Mapping[str, int] = field(default_factory=dict)
-    """Answers with an error, by what stands before its first colon."""
+    """Number of answers with an error, by the text before its first colon."""
 
     @classmethod
-    def of(cls, answers: Iterable[Answer]) -> Usage:
-        """Add up what `answers` cost."""
+    def of(cls, answers: Iterable[Answer]) -> TokenUsage:
+        """Add up the tokens and errors of `answers`."""
         answers = tuple(answers)
         return cls(
             prompt_tokens=sum(answer.prompt_tokens for answer in answers),
@@ -101,8 +115,8 @@ class Usage:
             errors=Counter(answer.error.partition(":")[0] for answer in answers if answer.error),
         )
 
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(
+    def __add__(self, other: TokenUsage) -> TokenUsage:
+        return TokenUsage(
             self.prompt_tokens + other.prompt_tokens,
             self.output_tokens + other.output_tokens,
             Counter(self.errors) + Counter(other.errors),

@@ -1,8 +1,8 @@
 """An event loop in a thread of its own, for engines whose connections belong to one loop.
 
-A caller may await an engine from any event loop, or from a new one each time: the work always runs here. It is the
-standard library's loop whatever the process has as its policy: Ray installs uvloop in its workers, under which a
-connection that the other side resets at once surfaces as an AttributeError instead of a connection's error.
+A caller may await an engine from any event loop, or from a new one each time: the work always runs here. The loop is
+the standard library's, whatever the policy of the process: Ray installs uvloop in its workers, and uvloop raises an
+AttributeError instead of a connection error if the other side resets a connection at once.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class BackgroundLoop:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def close(self, last: Coroutine[Any, Any, None]) -> None:
-        """Cancel what still runs, run `last` to its end, then stop the thread. A second call does nothing."""
+        """Cancel all running work, run `last` to its end, then stop the thread. A second call does nothing."""
         if self._loop.is_closed():
             last.close()
             return

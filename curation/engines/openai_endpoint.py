@@ -1,7 +1,7 @@
-"""Any server that speaks OpenAI's chat completions: ``vllm serve``, Ray Serve LLM, a hosted model.
+"""An engine over any server with OpenAI's chat completions: ``vllm serve``, Ray Serve LLM, a hosted model.
 
-Each request is one HTTP call with its own retries. A server that can't be reached at all, or refuses the key or the
-model, ends the run with one line; everything else is the `Answer.error` of one request.
+Each request is one HTTP call with its own retries. A server that can't be reached, or refuses the key or the model,
+ends the run with one line; any other failure is the `Answer.error` of one request.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
-from time import time
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -18,8 +16,16 @@ import httpx
 from pydantic import Field, field_validator
 
 from curation.engines import request_images
-from curation.engines.chat_messages import answer_text, chat
-from curation.engines.engine_interface import Answer, Request, Usage
+from curation.engines.chat_completions import (
+    LONGEST_MESSAGE,
+    CompletionOptions,
+    completion_body,
+    is_too_long,
+    read_completion,
+    retry_after_seconds,
+)
+from curation.engines.chat_messages import ImageUrlPart
+from curation.engines.engine_interface import Answer, Request, TokenUsage
 from curation.engines.engine_settings import EngineSettings
 from curation.engines.event_loop_thread import BackgroundLoop
 from curation.engines.server_connection import check_connection
@@ -35,7 +41,6 @@ from runtime.failures import (
 from runtime.retries import backoff_seconds
 from runtime.settings import Runtime
 
-_LONGEST_MESSAGE: Final = 200
 _RETRIED: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _REMEDIES: Final = {
     401: "check api_key_env",
@@ -48,19 +53,19 @@ class EndpointSettings(EngineSettings):
     """A model behind an OpenAI-compatible server."""
 
     kind: Literal["endpoint"] = "endpoint"
-    """Which engine: `vllm` runs in process, `endpoint` calls a server."""
+    """Kind of engine: `vllm` runs in process, `endpoint` calls a server."""
     model: str
     """Name of the model, as the server knows it."""
     seed: int | None = 0
-    """Passed on with each request; none: left out, for servers that refuse it."""
+    """Seed that is sent with each request; null: not sent, for servers that refuse it."""
     extra_body: dict[str, Any] = Field(default_factory=dict)
     """More fields for the request's body, such as `chat_template_kwargs`."""
     base_url: Runtime[str]
-    """Address up to and with `/v1`."""
+    """Address of the server, up to and including `/v1`."""
     api_key_env: Runtime[str | None] = None
-    """Name of the environment variable that holds the key; none: no key is sent."""
+    """Name of the environment variable that holds the key; null: no key is sent."""
     max_tokens_field: Runtime[Literal["max_tokens", "max_completion_tokens"]] = "max_tokens"
-    """Name that the server has for the limit of an answer's length."""
+    """Name of the server's field for the longest answer."""
     concurrency: Runtime[int] = Field(default=64, ge=1)
     """Requests in flight at a time."""
     timeout: Runtime[float] = Field(default=ENDPOINT_TIMEOUT.seconds, gt=0)
@@ -91,12 +96,12 @@ class EndpointSettings(EngineSettings):
         Raises:
             UserError: names the setting, its value and the remedy.
         """
-        _key(self, f"{setting}.")
+        _api_key(self, f"{setting}.")
         check_connection(self.base_url, f"{setting}.base_url")
 
 
 class _Unreachable(Exception):
-    """No connection, in all attempts of one request."""
+    """No attempt of one request got a connection."""
 
 
 class EndpointEngine:
@@ -108,8 +113,9 @@ class EndpointEngine:
 
     def __init__(self, settings: EndpointSettings) -> None:
         self._settings = settings
-        self._key = _key(settings)
-        self._usage = Usage()
+        self._key = _api_key(settings)
+        self._options = CompletionOptions(settings.model, settings.max_tokens_field, settings.seed, settings.extra_body)
+        self._usage = TokenUsage()
         self._fatal: MachineError | None = None
         self._signs_of_life = 0
         self._background = BackgroundLoop("endpoint-engine")
@@ -129,8 +135,8 @@ class EndpointEngine:
             raise ValueError("two requests have the same key")
         return await self._background.run(self._generate(requests))
 
-    def stats(self) -> Usage:
-        """Tokens and errors of all answers so far."""
+    def stats(self) -> TokenUsage:
+        """Return the tokens and errors of all answers so far."""
         return self._usage
 
     def close(self) -> None:
@@ -153,16 +159,16 @@ class EndpointEngine:
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         answers = {key: task.result() for key, task in tasks.items()}
-        self._usage += Usage.of(answers.values())
+        self._usage += TokenUsage.of(answers.values())
         return answers
 
     async def _answer(self, request: Request) -> Answer:
         async with self._slots:
             try:
-                parts = [{"type": "image_url", "image_url": {"url": url}} for url in await _data_urls(request)]
+                images = await _image_parts(request)
             except request_images.UnreadableImage as error:
                 return Answer(request.key, error=f"image: {error}")
-            body = request_body(self._settings, request, parts)
+            body = completion_body(self._options, request, images)
             for _ in range(ENDPOINT_PROBES.count):
                 seen = self._signs_of_life
                 try:
@@ -172,7 +178,7 @@ class EndpointEngine:
             return Answer(request.key, error="connection")
 
     async def _ask(self, request: Request, body: Mapping[str, Any]) -> Answer:
-        """One request with its retries; raises `_Unreachable` and `MachineError`."""
+        """Send one request with its retries; raise `_Unreachable` or `MachineError`."""
         timeouts = 0
         for attempt in range(1 + self._settings.retries):
             if self._fatal:
@@ -199,6 +205,7 @@ class EndpointEngine:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _read(self, request: Request, response: httpx.Response) -> Answer:
+        """Return the answer in a response; raise `MachineError` if no request can succeed."""
         if response.status_code in _REMEDIES:
             self._fatal = MachineError(
                 f"{self._settings.base_url}: status {response.status_code} for model {self._settings.model!r}; "
@@ -207,12 +214,12 @@ class EndpointEngine:
             raise self._fatal
         if response.is_success:
             return read_completion(request, response)
-        if _says_too_long(response):
+        if is_too_long(response):
             return Answer(request.key, error="too_long")
         return Answer(request.key, error=f"http {response.status_code}: {self._clean(response.text)}")
 
     async def _probe(self, seen: int) -> None:
-        """Look for a sign of life after `seen`; `MachineError` where three probes find none."""
+        """Wait for a sign of life after the `seen` ones; raise `MachineError` if no probe gets one."""
         async with self._probing:
             for attempt in range(ENDPOINT_PROBES.count):
                 if self._fatal:
@@ -228,73 +235,29 @@ class EndpointEngine:
             if self._signs_of_life > seen:
                 return
             self._fatal = MachineError(
-                f"{self._settings.base_url}: the model's server can't be reached ({cause}, {ENDPOINT_PROBES.count} probes); "
-                "start it again or check base_url, then run again"
+                f"{self._settings.base_url}: the model's server can't be reached ({cause}, {ENDPOINT_PROBES.count} "
+                "probes); start it again or check base_url, then run again"
             )
             raise self._fatal
 
-    def _wait(self, attempt: int, named: str | None) -> float:
+    def _wait(self, attempt: int, retry_after: str | None) -> float:
+        """Return the seconds to wait after an attempt; `retry_after` is the server's header."""
         return backoff_seconds(
             attempt,
             self._settings.backoff,
             jitter=0.25,
             longest=ENDPOINT_LONGEST_WAIT.seconds,
-            asked=_seconds(named),
+            asked=retry_after_seconds(retry_after),
         )
 
     def _clean(self, text: str) -> str:
-        """One short line of a server's answer, without the key."""
+        """Return a server's message as one short line, without the key."""
         if self._key:
             text = text.replace(self._key, "***")
-        return " ".join(text.split())[:_LONGEST_MESSAGE]
+        return " ".join(text.split())[:LONGEST_MESSAGE]
 
 
-def request_body(settings: EndpointSettings, request: Request, parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The JSON body of one chat completion.
-
-    Args:
-        settings: the server's model and what else it wants.
-        request: what is asked.
-        parts: one content part for each image.
-    """
-    body: dict[str, Any] = {
-        "model": settings.model,
-        "messages": chat(request, parts),
-        settings.max_tokens_field: request.max_tokens,
-        "temperature": request.temperature,
-    }
-    if settings.seed is not None:
-        body["seed"] = settings.seed
-    if request.schema is not None:
-        schema = {"name": "answer", "schema": dict(request.schema), "strict": True}
-        body["response_format"] = {"type": "json_schema", "json_schema": schema}
-    return body | settings.extra_body
-
-
-def read_completion(request: Request, response: httpx.Response) -> Answer:
-    """The answer in a successful response; whatever is no chat completion becomes ``garbage: …``."""
-    try:
-        values = response.json()
-        choice = values["choices"][0]
-        message, reason = choice["message"], choice.get("finish_reason")
-        text, refusal = message.get("content"), message.get("refusal")
-        if not isinstance(text, str | None):
-            raise TypeError("content is no text")
-        usage = values.get("usage") or {}
-        tokens = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        return Answer(request.key, error=f"garbage: no chat completion came back ({type(error).__name__})")
-    error_ = None
-    if refusal or reason == "content_filter":
-        error_ = f"refused: {' '.join(str(refusal or reason).split())[:_LONGEST_MESSAGE]}"
-    elif reason == "length" and request.schema is not None:
-        error_ = "length"
-    elif text is None:
-        error_ = "garbage: the completion has no text"
-    return Answer(request.key, answer_text(text or "", is_json=request.schema is not None), error_, *tokens)
-
-
-def _key(settings: EndpointSettings, prefix: str = "") -> str | None:
+def _api_key(settings: EndpointSettings, prefix: str = "") -> str | None:
     if settings.api_key_env is None:
         return None
     key = os.environ.get(settings.api_key_env, "").strip()
@@ -304,22 +267,6 @@ def _key(settings: EndpointSettings, prefix: str = "") -> str | None:
     return key
 
 
-async def _data_urls(request: Request) -> list[str]:
-    return [await asyncio.to_thread(request_images.data_url, image) for image in request.images]
-
-
-def _says_too_long(response: httpx.Response) -> bool:
-    text = response.text.lower()
-    return response.status_code in (400, 413) and ("context_length" in text or "context length" in text)
-
-
-def _seconds(retry_after: str | None) -> float:
-    """Seconds in a Retry-After header: a number, or a date; 0 where it says nothing that can be read."""
-    if retry_after is None:
-        return 0.0
-    try:
-        digits = retry_after.strip().isdecimal()
-        seconds = float(retry_after) if digits else parsedate_to_datetime(retry_after).timestamp() - time()
-    except (ValueError, OverflowError):
-        return 0.0
-    return max(0.0, seconds)
+async def _image_parts(request: Request) -> list[ImageUrlPart]:
+    urls = [await asyncio.to_thread(request_images.data_url, image) for image in request.images]
+    return [ImageUrlPart(type="image_url", image_url={"url": url}) for url in urls]

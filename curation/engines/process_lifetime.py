@@ -1,7 +1,7 @@
-"""Ties every process of a vLLM engine to the one that owns it: none outlives its owner, even one killed with SIGKILL.
+"""Ends every process of a vLLM engine with the process that owns the engine, even if the owner was killed with SIGKILL.
 
 vLLM loads `join_parent` (entry point ``vllm.general_plugins``) in each process that it starts. Without
-`OWNER_VARIABLE` in the environment it does nothing, so vLLM used outside this project is left alone.
+`OWNER_VARIABLE` in the environment it does nothing, so that vLLM outside this project is not affected.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def owner() -> Iterator[None]:
 def join_parent() -> None:
     """Watch the owner from a daemon thread and end this process within two seconds of its death.
 
-    Silent and without effect where no owner is set, where this process is the owner, and from the second call on
-    (vLLM may load a plugin more than once).
+    Do nothing if no owner is set, if this process is the owner, and from the second call on (vLLM may load a plugin
+    more than once).
     """
     named = _named_owner()
     if named is None or named[0] == os.getpid() or os.getpid() in _watched:
         return
     _watched.add(os.getpid())
-    threading.Thread(target=_watch, args=named, name="clipgrove-fate", daemon=True).start()
+    threading.Thread(target=_watch, args=named, name="clipgrove-owner-watch", daemon=True).start()
 
 
 def _named_owner() -> tuple[int, float] | None:
@@ -55,15 +55,15 @@ def _named_owner() -> tuple[int, float] | None:
 
 
 def _watch(pid: int, started: float) -> None:
-    while alive(pid, started):
+    while is_alive(pid, started):
         time.sleep(_POLL_SECONDS)
     os._exit(1)
 
 
-def alive(pid: int, started: float) -> bool:
-    """Whether the process `pid` that began at `started` (seconds since the epoch) still runs; a zombie does not.
+def is_alive(pid: int, started: float) -> bool:
+    """Return True if the process `pid` that began at `started` (seconds since the epoch) runs and is no zombie.
 
-    A process number may be used again: one that began at another time is another process.
+    Process numbers are reused: a process that began at another time is another process.
     """
     try:
         process = psutil.Process(pid)

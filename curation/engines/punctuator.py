@@ -1,9 +1,9 @@
-"""Punctuation for speech that has none: a token classifier says what follows each word.
+"""Punctuation restoration: a token classifier predicts the mark that follows each word.
 
-Called by `curation.media.speech.sentences` for subtitles without punctuation. Understood are the labels of the models in
-use: one mark (``0 . , ? - :``), as ``oliverguhr/fullstop-punctuation-multilang-large`` has them; a mark and a case
-(``OU .O ,U``: ``U`` begins the word with a capital), as ``felflare/bert-restore-punctuation`` has them; and names
-(``PERIOD``, ``COMMA``, ``QUESTION`` …).
+`curation.media.speech.sentences` calls it for subtitles without punctuation. Three kinds of labels are understood: one
+mark (``0 . , ? - :``), as in ``oliverguhr/fullstop-punctuation-multilang-large``; a mark and a case (``OU .O ,U``:
+``U`` begins the word with a capital), as in ``felflare/bert-restore-punctuation``; and names (``PERIOD``, ``COMMA``,
+``QUESTION`` …).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from runtime.errors import UserError
 from runtime.settings import Runtime, Settings
 
 _MARKS: Final[Mapping[str, str]] = {**{mark: mark for mark in ".,?!:;"}, "-": "", "'": "", "O": ""}
-"""What each mark adds to the word; joining words is not this model's business."""
+"""The text that each mark adds to the word; hyphens and apostrophes, which join words, add nothing."""
 _NAMES: Final[Mapping[str, str]] = {
     **{"": "", "0": "", "_": "", "NONE": ""},
     **{"PERIOD": ".", "FULLSTOP": ".", "COMMA": ",", "QUESTION": "?", "QUESTIONMARK": "?", "QMARK": "?"},
@@ -33,22 +33,22 @@ class PunctuationSettings(Settings):
     model: str
     """URI of a token classifier in transformers' format."""
     window_words: int = Field(default=160, ge=20, le=400)
-    """Words that the model sees at once."""
+    """Words in one window of the model."""
     overlap_words: int = Field(default=16, ge=0, le=18)
-    """Words of one window that the next one sees again, so that none is judged at an edge."""
+    """Words that two windows share, so that no word is classified at the edge of one."""
     batch: Runtime[int] = Field(default=8, ge=1)
-    """Windows that are computed together."""
+    """Windows in one forward pass."""
     device: Runtime[str] = "cpu"
-    """Where the model runs: `cpu`, `cuda`."""
+    """Device of the model: `cpu`, `cuda`."""
 
 
-class Label(NamedTuple):
-    """What a label says of a word."""
+class PunctuationLabel(NamedTuple):
+    """The meaning of a label for its word."""
 
     mark: str
-    """What is put behind the word; empty: nothing."""
+    """Text added after the word; may be empty."""
     capital: bool | None
-    """Whether it begins with a capital; None: the model does not say, sentences begin with one."""
+    """True if the word begins with a capital; None if the model does not predict case (sentences begin with one)."""
 
 
 class Punctuator:
@@ -58,7 +58,7 @@ class Punctuator:
         """Load the model.
 
         Raises:
-            UserError: no such model, or its labels are none that are understood here.
+            UserError: no such model, or one of its labels is not understood.
         """
         from transformers import AutoModelForTokenClassification, AutoTokenizer
 
@@ -73,18 +73,18 @@ class Punctuator:
         self._cased = any(label.capital is not None for label in self._labels)
 
     def __call__(self, words: Sequence[str]) -> list[str]:
-        """The same words, in number and order, with punctuation and capitals; marks already there are kept."""
-        labels: list[Label] = []
+        """Return the same words, in number and order, with punctuation and capitals; existing marks are kept."""
+        labels: list[PunctuationLabel] = []
         spans = list(_windows(len(words), self._settings.window_words, self._settings.overlap_words))
         for first in range(0, len(spans), self._settings.batch):
             some = spans[first : first + self._settings.batch]
-            found = self._classify([words[span.start : span.end] for span in some])
-            for span, numbers in zip(some, found, strict=True):
+            rows = self._classify([words[span.start : span.end] for span in some])
+            for span, numbers in zip(some, rows, strict=True):
                 labels += [self._labels[n] for n in numbers[span.keep_start - span.start : span.keep_end - span.start]]
-        return list(_written(words, labels))
+        return list(_apply_labels(words, labels))
 
     def _classify(self, windows: Sequence[Sequence[str]]) -> list[list[int]]:
-        """The label of every word. Cased models speak on a word's first token, the others on its last."""
+        """Return the label of every word: of its first token for models with case, of its last token for the others."""
         import torch
 
         limit = min(self._tokenizer.model_max_length, getattr(self._model.config, "max_position_embeddings", 512))
@@ -110,22 +110,22 @@ class Punctuator:
         return answers
 
 
-def read_label(name: str, model: str) -> Label:
-    """What a model's label means; see the module's docstring.
+def read_label(name: str, model: str) -> PunctuationLabel:
+    """Return the meaning of a model's label; see the module's docstring.
 
     Raises:
-        UserError: it means nothing known here.
+        UserError: the label is not understood.
     """
     if name.upper() in _NAMES:
-        return Label(_NAMES[name.upper()], None)
+        return PunctuationLabel(_NAMES[name.upper()], None)
     if len(name) == 1 and name in _MARKS:
-        return Label(_MARKS[name], None)
+        return PunctuationLabel(_MARKS[name], None)
     if len(name) == 2 and name[0] in _MARKS and name[1] in "OU":
-        return Label(_MARKS[name[0]], name[1] == "U")
+        return PunctuationLabel(_MARKS[name[0]], name[1] == "U")
     raise UserError(f"punctuation model {model!r}: its label {name!r} is not understood; name another model")
 
 
-class _Span(NamedTuple):
+class _LabelWindow(NamedTuple):
     """A window over words, and the part of it whose labels are kept."""
 
     start: int
@@ -134,17 +134,17 @@ class _Span(NamedTuple):
     keep_end: int
 
 
-def _windows(count: int, size: int, overlap: int) -> Iterator[_Span]:
-    """Windows that overlap; the parts that are kept tile the words, edges lie in the middle of overlaps."""
+def _windows(count: int, size: int, overlap: int) -> Iterator[_LabelWindow]:
+    """Yield windows that overlap; the parts that are kept tile the words and meet in the middle of the overlaps."""
     start = kept = 0
     while kept < count:
         end = min(start + size, count)
         keep_end = count if end == count else end - overlap // 2
-        yield _Span(start, end, kept, keep_end)
+        yield _LabelWindow(start, end, kept, keep_end)
         start, kept = end - overlap, keep_end
 
 
-def _written(words: Sequence[str], labels: Sequence[Label]) -> Iterator[str]:
+def _apply_labels(words: Sequence[str], labels: Sequence[PunctuationLabel]) -> Iterator[str]:
     begins = True
     for word, label in zip(words, labels, strict=True):
         capital = begins if label.capital is None else label.capital

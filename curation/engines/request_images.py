@@ -1,4 +1,4 @@
-"""Bytes of the images that a request points at: a span of a local file or of an object in a store."""
+"""Bytes of the images of a request: a span of a local file, or of an object in a store."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _MAX_PIXELS: Final = 64_000_000
 
 
 class UnreadableImage(Exception):
-    """One image can't be used; the message is one line."""
+    """An image that can't be used; the message is one line."""
 
 
 def read_bytes(image: ImageRef) -> bytes:
-    """The encoded image as it is stored.
+    """Read the encoded image.
 
     Raises:
-        UnreadableImage: the file is not there or ends before the image does.
+        UnreadableImage: the file does not exist, or ends before the image does.
         MachineError: the file may not be read, or the disk fails.
     """
     import fsspec
@@ -37,15 +37,15 @@ def read_bytes(image: ImageRef) -> bytes:
             raise MachineError(f"{image.url}: {error}") from error
         raise UnreadableImage(f"{image.url}: {type(error).__name__}") from error
     if len(data) != image.size:
-        raise UnreadableImage(f"{image.url}: {len(data)} bytes at {image.offset} where {image.size} were expected")
+        raise UnreadableImage(f"{image.url}: {len(data)} bytes at {image.offset}, {image.size} were expected")
     return data
 
 
 def load(image: ImageRef) -> Image.Image:
-    """The decoded image, RGB.
+    """Read and decode the image as RGB.
 
     Raises:
-        UnreadableImage: no JPEG, PNG or WebP, cut short, or of more than 64 million pixels.
+        UnreadableImage: not a JPEG, PNG or WebP, cut short, or of more than 64 million pixels.
         MachineError: see `read_bytes`.
     """
     from PIL import Image
@@ -57,15 +57,15 @@ def load(image: ImageRef) -> Image.Image:
                 raise UnreadableImage(f"{image.url}: {picture.width}x{picture.height} pixels are too many")
             return picture.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UnreadableImage(f"{image.url} at {image.offset}: no readable JPEG, PNG or WebP") from error
+        raise UnreadableImage(f"{image.url} at {image.offset}: not a readable JPEG, PNG or WebP") from error
 
 
 def data_url(image: ImageRef) -> str:
-    """The image as a ``data:`` URL, its bytes untouched; raises like `read_bytes`."""
+    """Return the image as a ``data:`` URL with its bytes unchanged; raises as `read_bytes` does."""
     data = read_bytes(image)
     kind = next((kind for kind, magic in _MAGIC.items() if data.startswith(magic)), None)
     if kind is None:
-        raise UnreadableImage(f"{image.url} at {image.offset}: no readable JPEG, PNG or WebP")
+        raise UnreadableImage(f"{image.url} at {image.offset}: not a readable JPEG, PNG or WebP")
     return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 

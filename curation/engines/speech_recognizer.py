@@ -1,7 +1,8 @@
 """Speech recognition: windows of sound in, words with times out (faster-whisper).
 
-A pool of its own in a run: media workers extract and cut the sound (`curation.media.speech.transcribe`), `Recognizer`
-hears it. Nothing is sampled and no window sees the text of another, so that equal sound gives equal words.
+It has a pool of its own in a run: media workers extract and cut the sound (`curation.media.speech.transcribe`), and
+`Recognizer` transcribes it. Decoding is greedy or a beam search without sampling, and no window sees the text of
+another, so that equal sound gives equal words.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from curation.engines.engine_interface import Heard
+from curation.engines.engine_interface import RecognizedSpeech
 from runtime.errors import MachineError, UserError, one_line
 from runtime.settings import Runtime, Settings
 
@@ -32,32 +33,32 @@ class AsrSettings(Settings):
     model: str = WHISPER_BASE
     """URI of a Whisper model in CTranslate2's format."""
     compute_type: str = "int8"
-    """Number format of its arithmetic: `int8` for processors, `float16` or `int8_float16` for GPUs."""
+    """Number format of the arithmetic: `int8` for processors, `float16` or `int8_float16` for GPUs."""
     beam_size: int = Field(default=1, ge=1, le=20)
-    """Hypotheses kept while decoding; 5 is slower and hears somewhat better."""
+    """Hypotheses kept while decoding; 5 is slower and somewhat more accurate."""
     language: str | None = None
-    """ISO 639-1 code of the speech; none: detected for each video."""
+    """ISO 639-1 code of the speech; null: detected for each video."""
     vad_threshold: float = Field(default=0.5, gt=0, lt=1)
     """Probability above which sound counts as speech; the rest is not transcribed."""
     min_silence: float = Field(default=1.0, ge=0)
     """Seconds of silence that separate two stretches of speech."""
     max_compression_ratio: float = Field(default=8.0, gt=1)
-    """Half a minute whose text compresses better than this is the model caught in a loop, and is dropped. People who
-    repeat themselves reach 5, loops are above 15."""
+    """Segments whose text compresses better than this are dropped, as a loop of the model. Speech that repeats itself
+    reaches 5, loops are above 15."""
     device: Runtime[str] = "auto"
-    """`cpu`, `cuda`, or `auto`: a GPU where there is one."""
+    """`cpu`, `cuda`, or `auto`: a GPU if the machine has one."""
     cpu_threads: Runtime[int] = Field(default=0, ge=0)
-    """Threads of the model; 0: its own choice."""
+    """Threads of the model; 0: chosen by the library."""
 
 
 class Recognizer:
     """A loaded speech recogniser."""
 
     def __init__(self, settings: AsrSettings) -> None:
-        """Load the model, fetching it first where it is not on this machine.
+        """Load the model; fetch it first if it is not on this machine.
 
         Raises:
-            UserError: no such model, or the device can't compute in `compute_type`.
+            UserError: no such model, or the device does not support `compute_type`.
         """
         from faster_whisper import WhisperModel
 
@@ -76,19 +77,19 @@ class Recognizer:
                 f"on device={settings.device!r} ({reason})"
             ) from None
 
-    def transcribe(self, audio: np.ndarray[Any, np.dtype[Any]], language: str | None = None) -> Heard:
-        """The words in one window of sound.
+    def transcribe(self, audio: np.ndarray[Any, np.dtype[Any]], language: str | None = None) -> RecognizedSpeech:
+        """Return the words in one window of sound.
 
         Args:
             audio: mono samples at 16 kHz, float32 in -1 to 1, or int16.
-            language: ISO 639-1 code of the speech; None: the setting's, else detected.
+            language: ISO 639-1 code of the speech; None: the setting `language`, or detected.
 
         Raises:
-            MachineError: the device is at fault.
+            MachineError: the device failed.
         """
         sound = _as_float(audio)
         if not sound.size:
-            return Heard()
+            return RecognizedSpeech()
         try:
             segments, info = self._model.transcribe(
                 sound,
@@ -107,7 +108,7 @@ class Recognizer:
         except RuntimeError as error:
             raise MachineError(f"speech recognition: {one_line(error)}") from error
         heard = bool(words)
-        return Heard(
+        return RecognizedSpeech(
             words=words,
             language=info.language if heard else None,
             language_probability=float(info.language_probability) if heard else 0.0,

@@ -1,7 +1,7 @@
-"""vLLM in this process: its asynchronous engine behind `TextEngine`, fed by several shards at once.
+"""vLLM in this process: its asynchronous engine behind `TextEngine`, with requests of several shards at once.
 
-Requests of all callers are batched continuously by vLLM; each answer is filled in by the coroutine that asked, so
-it is matched by key. An engine that dies is started again, and what it had not answered is asked again.
+vLLM batches the requests of all callers continuously; the coroutine of each request stores its answer, so answers are
+matched by key. An engine that dies is started again, and the requests without an answer are sent again.
 """
 
 from __future__ import annotations
@@ -16,8 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curation.engines import process_lifetime, request_images
-from curation.engines.chat_messages import PLAIN_TEMPLATE, answer_text, chat, has_chat_template
-from curation.engines.engine_interface import Answer, Request, Usage
+from curation.engines.chat_messages import (
+    PLAIN_TEMPLATE,
+    ChatMessage,
+    PilImagePart,
+    answer_text,
+    chat,
+    has_chat_template,
+)
+from curation.engines.engine_interface import Answer, Request, TokenUsage
 from curation.engines.event_loop_thread import BackgroundLoop
 from curation.engines.vllm_settings import VllmSettings, check_arguments, engine_arguments, environment
 from runtime.errors import MachineError, UserError, is_machine_fault, one_line
@@ -28,7 +35,6 @@ from runtime.models.model_uri import resolve
 if TYPE_CHECKING:
     from vllm.outputs import RequestOutput
     from vllm.sampling_params import SamplingParams
-
 
 log = get_logger(__name__)
 
@@ -50,7 +56,7 @@ class VllmEngine:
         self._settings = settings
         self._path = str(resolve(settings.model).path)
         self._template = _template(settings, Path(self._path))
-        self._usage = Usage()
+        self._usage = TokenUsage()
         self._numbers = itertools.count()
         self._engine: Any = None
         self._system_role = True
@@ -69,14 +75,14 @@ class VllmEngine:
 
         Raises:
             ValueError: two requests with the same key.
-            MachineError: the engine died and could not be brought back.
+            MachineError: the engine died and could not be started again.
         """
         if len({request.key for request in requests}) < len(requests):
             raise ValueError("two requests have the same key")
         return await self._background.run(self._generate(requests))
 
-    def stats(self) -> Usage:
-        """Tokens and errors of all answers so far."""
+    def stats(self) -> TokenUsage:
+        """Return the tokens and errors of all answers so far."""
         return self._usage
 
     def close(self) -> None:
@@ -103,16 +109,17 @@ class VllmEngine:
             try:
                 engine = await self._running()
                 await self._answer_all(engine, [r for r in requests if r.key not in answers], answers)
-                self._usage += Usage.of(answers.values())
+                self._usage += TokenUsage.of(answers.values())
                 return {request.key: answers[request.key] for request in requests}
             except _EngineLost as lost:
                 reason = str(lost)
         raise MachineError(
-            f"model {self._settings.model}: the engine died {1 + ENGINE_RESTARTS.count} times on the same requests ({reason})"
+            f"model {self._settings.model}: the engine died {1 + ENGINE_RESTARTS.count} times on the same requests "
+            f"({reason})"
         )
 
     async def _running(self) -> Any:
-        """The engine, started again where it has died; one caller does it, the others wait."""
+        """Return the engine; start it again first if it has died (one caller does so, the others wait)."""
         async with self._lock:
             if self._engine.errored:
                 log.warning("model %s: the engine died, starting it again", self._settings.model)
@@ -125,6 +132,8 @@ class VllmEngine:
             return self._engine
 
     async def _answer_all(self, engine: Any, requests: Sequence[Request], answers: dict[str, Answer]) -> None:
+        """Fill `answers`; raise the first error, an error of the machine before a lost engine."""
+
         async def answer_one(request: Request) -> None:
             async with self._slots:
                 answers[request.key] = await self._answer(engine, request)
@@ -135,7 +144,7 @@ class VllmEngine:
             raise error
 
     async def _answer(self, engine: Any, request: Request) -> Answer:
-        """Answer one request; raises for the engine's and the machine's faults only."""
+        """Answer one request; raise only if the engine or the machine failed."""
         from vllm.exceptions import VLLMClientError
         from vllm.v1.engine.exceptions import EngineDeadError
 
@@ -159,23 +168,21 @@ class VllmEngine:
             return Answer(request.key, error=f"refused: {one_line(error)}")
 
     async def _complete(self, engine: Any, request: Request) -> Answer:
-        parts = [
-            {"type": "image_pil", "image_pil": await asyncio.to_thread(request_images.load, image)}
-            for image in request.images
-        ]
+        images = [await asyncio.to_thread(request_images.load, image) for image in request.images]
+        parts = [PilImagePart(type="image_pil", image_pil=image) for image in images]
         prompt = await self._render(engine, chat(request, parts, system_role=self._system_role))
         if len(prompt["prompt_token_ids"]) + request.max_tokens > self._max_len:
             return Answer(request.key, error="too_long", prompt_tokens=len(prompt["prompt_token_ids"]))
         outputs = [
             output async for output in engine.generate(prompt, self._sampling(request), f"r{next(self._numbers)}")
         ]
-        return _answer_of(request, outputs[-1])
+        return _to_answer(request, outputs[-1])
 
-    async def _render(self, engine: Any, messages: list[dict[str, Any]]) -> Any:
-        """Chat template, tokens and processed images, in the form that the engine takes."""
+    async def _render(self, engine: Any, messages: list[ChatMessage]) -> Any:
+        """Apply the chat template, tokenize and process the images; return the engine's own form of a prompt."""
         from vllm.renderers.params import ChatParams
 
-        template, template_brings_specials = self._template
+        template, adds_special_tokens = self._template
         params = ChatParams(
             chat_template=template,
             chat_template_kwargs={
@@ -184,7 +191,7 @@ class VllmEngine:
                 **self._settings.chat_template_kwargs,
             },
         )
-        tokens = engine.renderer.default_chat_tok_params.with_kwargs(add_special_tokens=not template_brings_specials)
+        tokens = engine.renderer.default_chat_tok_params.with_kwargs(add_special_tokens=not adds_special_tokens)
         _, (prompt,) = await engine.renderer.render_chat_async([messages], params, tokens)
         return prompt
 
@@ -200,7 +207,11 @@ class VllmEngine:
         )
 
     async def _takes_system_role(self) -> bool:
-        """Whether the chat template takes a system message (Gemma's raises); `UserError` if it takes none at all."""
+        """Return True if the chat template accepts a system message (Gemma's raises).
+
+        Raises:
+            UserError: the template fails without a system message too.
+        """
         probe = Request("probe", system="a", user="b")
         try:
             await self._render(self._engine, chat(probe, []))
@@ -218,7 +229,11 @@ class VllmEngine:
 
 
 def check_installed() -> None:
-    """Raise `UserError` with the line that installs vLLM where it is missing."""
+    """Refuse to continue without vLLM.
+
+    Raises:
+        UserError: vLLM is not installed; names the command that installs it.
+    """
     if importlib.util.find_spec("vllm") is None:
         raise UserError(
             "kind='vllm': the Python module vllm is not installed; without a GPU run: uv pip install -e '.[cpu]' "
@@ -227,7 +242,12 @@ def check_installed() -> None:
 
 
 def _start(settings: VllmSettings, path: str) -> Any:
-    """Start the engine's processes and load the model; called in the event loop that will use the engine."""
+    """Start the engine's processes and load the model; called in the event loop that will use the engine.
+
+    Raises:
+        UserError: an argument is unknown to vLLM, or it can't serve the model.
+        MachineError: the engine did not start.
+    """
     for name, value in environment(settings, _cpus()).items():
         os.environ.setdefault(name, value)
     from vllm.engine.arg_utils import AsyncEngineArgs
@@ -239,7 +259,7 @@ def _start(settings: VllmSettings, path: str) -> Any:
     arguments = engine_arguments(settings, path, on_cpu=current_platform.is_cpu())
     with process_lifetime.owner():
         try:
-            # As for offline use, vLLM's defaults favour throughput over the time to a first token.
+            # With the defaults of offline use, vLLM favours throughput over the time to a first token.
             return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments), usage_context=UsageContext.LLM_CLASS)
         except (ValueError, TypeError, NotImplementedError) as error:
             raise UserError(f"model={settings.model!r}: vLLM can't serve it: {one_line(error)}") from error
@@ -254,14 +274,14 @@ def _cpus() -> set[int]:
 
 
 def _template(settings: VllmSettings, folder: Path) -> tuple[str | None, bool]:
-    """The chat template to pass on (None: the model's own), and whether it brings special tokens such as BOS."""
+    """Return the chat template to use (None: the model's own), and True if it adds special tokens such as BOS."""
     if settings.chat_template is not None:
         return settings.chat_template, True
     own = has_chat_template(folder)
     return (None, True) if own else (PLAIN_TEMPLATE, False)
 
 
-def _answer_of(request: Request, output: RequestOutput) -> Answer:
+def _to_answer(request: Request, output: RequestOutput) -> Answer:
     first = output.outputs[0]
     text = answer_text(first.text, is_json=request.schema is not None)
     error = None
@@ -273,4 +293,4 @@ def _answer_of(request: Request, output: RequestOutput) -> Answer:
 
 
 async def _nothing() -> None:
-    """The end of an engine that never started."""
+    """Close an engine that never started."""

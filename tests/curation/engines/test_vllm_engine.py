@@ -128,7 +128,7 @@ def test_a_missing_vllm_is_answered_with_the_line_that_installs_it(monkeypatch):
 def test_an_image_cut_short_or_no_image_at_all_is_unreadable(tmp_path, tar):
     with pytest.raises(UnreadableImage, match="were expected"):
         load(ImageRef(tar[2].url, tar[2].offset, tar[2].size + 1))
-    with pytest.raises(UnreadableImage, match="no readable"):
+    with pytest.raises(UnreadableImage, match="not a readable"):
         load(ImageRef(tar[0].url, 5, 50))
 
 
@@ -227,7 +227,7 @@ def test_an_engine_that_dies_is_started_again_and_every_request_is_answered(vlm_
 
 OWNER = """
 import subprocess, sys, time
-from curation.engines import fate
+from curation.engines import process_lifetime
 with process_lifetime.owner():
     child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdout=subprocess.PIPE, text=True)
 print(child.stdout.readline().strip(), flush=True)
@@ -260,8 +260,8 @@ def test_a_process_without_an_owner_is_left_alone(monkeypatch):
 
 def test_a_reused_process_number_is_not_taken_for_the_owner():
     me = psutil.Process()
-    assert process_lifetime.alive(me.pid, me.create_time())
-    assert not process_lifetime.alive(me.pid, me.create_time() - 3600)
+    assert process_lifetime.is_alive(me.pid, me.create_time())
+    assert not process_lifetime.is_alive(me.pid, me.create_time() - 3600)
 
 
 @pytest.mark.engine

@@ -8,15 +8,15 @@ import torch
 from PIL import Image
 from support.waiting import PATIENCE
 
+from curation.captions.image_tagger import ImageTagger, TaggerSettings
 from curation.engines.engine_interface import ImageRef
-from curation.engines.image_tagger import Tagger, TaggerSettings
 from runtime.errors import UserError
 from runtime.processes import ffmpeg_binary, run
 
 
 @cache
-def tagger(**settings) -> Tagger:
-    return Tagger(TaggerSettings(**settings))
+def tagger(**settings) -> ImageTagger:
+    return ImageTagger(TaggerSettings(**settings))
 
 
 def captions(images, **settings):
@@ -97,8 +97,8 @@ def test_nothing_to_caption_is_no_error():
 
 def test_weights_of_another_network_are_the_users_mistake(tmp_path):
     torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pth")
-    with pytest.raises(UserError, match="no weights of EfficientNet-lite0"):
-        Tagger(TaggerSettings(model=f"path://{tmp_path}/other.pth"))
+    with pytest.raises(UserError, match="not weights of EfficientNet-lite0"):
+        ImageTagger(TaggerSettings(model=f"path://{tmp_path}/other.pth"))
 
 
 def test_a_pickle_that_would_run_code_is_not_run(tmp_path):
@@ -110,5 +110,5 @@ def test_a_pickle_that_would_run_code_is_not_run(tmp_path):
 
     (tmp_path / "trap.pth").write_bytes(pickle.dumps(Trap()))
     with pytest.raises(UserError):
-        Tagger(TaggerSettings(model=f"path://{tmp_path}/trap.pth"))
+        ImageTagger(TaggerSettings(model=f"path://{tmp_path}/trap.pth"))
     assert not (tmp_path / "sprung").exists()

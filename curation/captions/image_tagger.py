@@ -1,7 +1,7 @@
-"""The embedded captioner: a small ImageNet classifier that names what it sees, with its confidence, and no more.
+"""The embedded captioner: a small ImageNet classifier that names the objects in a keyframe, each with its confidence.
 
 It runs anywhere and comes from the package registry. Its thousand names are animals, tools, vehicles, food and
-scenes; there are no actions and hardly any people among them. A vision-language model (`curation.engines`) says more.
+scenes, with no actions and hardly any people. A vision-language model (`curation.captions.vlm_captioner`) says more.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ class TaggerSettings(Settings):
     model: str = EFFICIENTNET_LITE0
     """URI of weights of EfficientNet-lite0 over ImageNet's thousand classes."""
     threshold: float = Field(default=0.4, gt=0, lt=1)
-    """Names with less confidence are not said; where none has more, there is no caption."""
+    """Names with less confidence are left out; without a name there is no caption."""
     top: int = Field(default=3, ge=1, le=10)
     """Most names in one caption."""
     batch: Runtime[int] = Field(default=16, ge=1)
-    """Images that are computed together."""
+    """Images in one forward pass."""
     device: Runtime[str] = "cpu"
-    """Where the network runs: `cpu`, `cuda`."""
+    """Device of the network: `cpu`, `cuda`."""
 
 
-class Tagger:
-    """A loaded tagger; a `curation.engines.engine_interface.Captioner`."""
+class ImageTagger:
+    """A loaded image tagger; a `curation.engines.engine_interface.Captioner`."""
 
     def __init__(self, settings: TaggerSettings) -> None:
         """Load the network.
 
         Raises:
-            UserError: no such model, or the file holds something else.
+            UserError: no such model, or the file holds other weights.
         """
         from timm.data import ImageNetInfo
 
@@ -64,37 +64,37 @@ class Tagger:
         self._names = [info.index_to_description(number).split(",")[0] for number in range(info.num_classes())]
 
     async def caption(self, images: Mapping[str, ImageRef]) -> dict[str, CaptionResult]:
-        """Name what each image shows: ``espresso (0.84)``, or ``Egyptian cat (0.36), tabby (0.28)``.
+        """Name the objects in each image: ``espresso (0.84)``, or ``Egyptian cat (0.36), tabby (0.28)``.
 
-        The caption is None where nothing is recognised with enough confidence: doubt is no evidence. `CaptionResult.confidence`
-        is that of the likeliest name in any case. An image that can't be read has `CaptionResult.error`.
+        The caption is None if no name has enough confidence; `CaptionResult.confidence` is always that of the likeliest
+        name. An image that can't be read has `CaptionResult.error`.
         """
-        seen: dict[str, CaptionResult] = {}
+        results: dict[str, CaptionResult] = {}
         keys = list(images)
         for first in range(0, len(keys), self._settings.batch):
             some = {key: images[key] for key in keys[first : first + self._settings.batch]}
-            seen |= await asyncio.to_thread(self._caption, some)
-        return seen
+            results |= await asyncio.to_thread(self._caption, some)
+        return results
 
     def _caption(self, images: Mapping[str, ImageRef]) -> dict[str, CaptionResult]:
         import torch
 
-        seen: dict[str, CaptionResult] = {}
+        results: dict[str, CaptionResult] = {}
         inputs: dict[str, Tensor] = {}
         for key, image in images.items():
             try:
-                inputs[key] = _prepared(load(image))
+                inputs[key] = _to_tensor(load(image))
             except UnreadableImage as error:
-                seen[key] = CaptionResult(None, error=str(error))
+                results[key] = CaptionResult(None, error=str(error))
         if inputs:
             with torch.inference_mode():
                 pixels_BCHW = torch.stack(list(inputs.values())).to(self._settings.device)
                 best = self._network(pixels_BCHW).float().softmax(-1).topk(self._settings.top)
             rows = zip(best.values.tolist(), best.indices.tolist(), strict=True)
-            seen |= {key: self._said(*row) for key, row in zip(inputs, rows, strict=True)}
-        return {key: seen[key] for key in images}
+            results |= {key: self._result(*row) for key, row in zip(inputs, rows, strict=True)}
+        return {key: results[key] for key in images}
 
-    def _said(self, confidences: Sequence[float], numbers: Sequence[int]) -> CaptionResult:
+    def _result(self, confidences: Sequence[float], numbers: Sequence[int]) -> CaptionResult:
         names = [
             f"{self._names[number]} ({confidence:.2f})"
             for confidence, number in zip(confidences, numbers, strict=True)
@@ -113,14 +113,14 @@ def _network(settings: TaggerSettings) -> Any:
     network = EfficientNet.from_name("efficientnet-lite0")
     try:
         network.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
-    except Exception as error:  # whatever unpickling a foreign file may raise
+    except Exception as error:  # unpickling an unknown file may raise anything
         reason = one_line(error)
-        raise UserError(f"tagger model {settings.model!r}: no weights of EfficientNet-lite0 ({reason})") from None
+        raise UserError(f"tagger model {settings.model!r}: not weights of EfficientNet-lite0 ({reason})") from None
     return network.eval().to(settings.device)
 
 
-def _prepared(image: Image.Image) -> Tensor:
-    """The centre of an image as the network takes it: (3, 224, 224), about -1 to 1."""
+def _to_tensor(image: Image.Image) -> Tensor:
+    """Return the centre of an image as an input of the network: (3, 224, 224), about -1 to 1."""
     import numpy as np
     import torch
     from PIL import Image

@@ -1,0 +1,90 @@
+"""OpenAI's chat completions as data: the body of a request, and the answer in a response. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from time import time
+from typing import Any, Final
+
+import httpx
+
+from curation.engines.chat_messages import ContentPart, answer_text, chat
+from curation.engines.engine_interface import Answer, Request
+
+LONGEST_MESSAGE: Final = 200
+"""Most characters of a server's message that are kept."""
+
+
+@dataclass(frozen=True)
+class CompletionOptions:
+    """The parts of a request's body that are the same for all requests to a server."""
+
+    model: str
+    max_tokens_field: str
+    seed: int | None
+    extra_body: Mapping[str, Any]
+
+
+def completion_body(options: CompletionOptions, request: Request, images: Sequence[ContentPart]) -> dict[str, Any]:
+    """Return the JSON body of the request for one chat completion.
+
+    Args:
+        options: the server's model and fields of its own.
+        request: prompt.
+        images: one content part for each image.
+    """
+    body: dict[str, Any] = {
+        "model": options.model,
+        "messages": chat(request, images),
+        options.max_tokens_field: request.max_tokens,
+        "temperature": request.temperature,
+    }
+    if options.seed is not None:
+        body["seed"] = options.seed
+    if request.schema is not None:
+        schema = {"name": "answer", "schema": dict(request.schema), "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return body | dict(options.extra_body)
+
+
+def read_completion(request: Request, response: httpx.Response) -> Answer:
+    """Return the answer in a successful response; its error is ``garbage: …`` if there is no chat completion."""
+    try:
+        values = response.json()
+        choice = values["choices"][0]
+        message, reason = choice["message"], choice.get("finish_reason")
+        text, refusal = message.get("content"), message.get("refusal")
+        if not isinstance(text, str | None):
+            raise TypeError("content is no text")
+        usage = values.get("usage") or {}
+        tokens = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        return Answer(request.key, error=f"garbage: no chat completion came back ({type(error).__name__})")
+    error_ = None
+    if refusal or reason == "content_filter":
+        error_ = f"refused: {' '.join(str(refusal or reason).split())[:LONGEST_MESSAGE]}"
+    elif reason == "length" and request.schema is not None:
+        error_ = "length"
+    elif text is None:
+        error_ = "garbage: the completion has no text"
+    return Answer(request.key, answer_text(text or "", is_json=request.schema is not None), error_, *tokens)
+
+
+def is_too_long(response: httpx.Response) -> bool:
+    """Return True if the server refused the request because it exceeds the model's context length."""
+    text = response.text.lower()
+    return response.status_code in (400, 413) and ("context_length" in text or "context length" in text)
+
+
+def retry_after_seconds(value: str | None) -> float:
+    """Return the seconds to wait that a Retry-After header names, as a number or a date; 0 if it can't be read."""
+    if value is None:
+        return 0.0
+    try:
+        digits = value.strip().isdecimal()
+        seconds = float(value) if digits else parsedate_to_datetime(value).timestamp() - time()
+    except (ValueError, OverflowError):
+        return 0.0
+    return max(0.0, seconds)
