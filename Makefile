@@ -28,11 +28,11 @@ demo: $(VENV)/.installed
 
 demo-train: $(VENV)/.installed
 	@[ -d $(DEMO)/shards ] || { echo "make demo-train: no $(DEMO)/shards; run \`make demo\` first" >&2; exit 2; }
-	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m training.vidla.vidla_demo --shards $(DEMO)/shards --output $(DEMO)/vidla
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m training.demo.vidla_demo --shards $(DEMO)/shards --output $(DEMO)/vidla
 
 demo-kd: $(VENV)/.installed
 	@[ -d $(DEMO)/vidla/best ] || $(MAKE) --no-print-directory demo-train
-	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m training.vidlankd.vidlankd_demo \
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m training.demo.vidlankd_demo \
 		--shards $(DEMO)/shards --vidla $(DEMO)/vidla/best --output $(DEMO)/kd
 
 # ARGS narrows a run: make test ARGS="tests/shards -k tar". Coverage is printed for the whole suite only.

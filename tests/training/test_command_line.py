@@ -1,4 +1,4 @@
-"""Mistakes that need no model to be seen are reported before torch is imported: each command in a process of its own."""
+"""Mistakes that need no model to be seen are reported before torch is imported."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def begun(tmp_path: Path) -> Path:
         (VIDLANKD, ["teacher"]),
         (VIDLANKD, ["student"]),
         (VIDLANKD, ["features", "--shards", "shards", "--encoder", "clip:random:tiny"]),
-        (VIDLANKD, ["tokenize", "--output", "tokens"]),
+        (VIDLANKD, ["tokenize", "--corpus", "text.txt", "--output", "tokens"]),
         (VIDLANKD, ["evaluate", "--model", "bert"]),
     ],
 )

@@ -18,9 +18,8 @@ import torch
 from torch.utils.tensorboard.writer import SummaryWriter
 
 from shards.storage.files import write_file
+from training.engine.run_folder import METRICS
 from training.engine.training_task import StepReport
-
-METRICS_FILE: Final = "metrics.jsonl"
 
 _PEAKS: Final[tuple[tuple[str, float], ...]] = (
     ("B200", 2250e12),
@@ -198,7 +197,7 @@ class MetricsWriter:
             resume_step: steps done when this process starts; 0 begins anew.
             enabled: false on all ranks but the main one: nothing is opened or written.
         """
-        self._path = folder / METRICS_FILE
+        self._path = folder / METRICS
         self._events = None
         if enabled:
             folder.mkdir(parents=True, exist_ok=True)
@@ -235,7 +234,7 @@ class MetricsWriter:
 
 def is_recorded(folder: Path, step: int, kind: str) -> bool:
     """Whether the metrics in `folder` have a line of this step and kind."""
-    path = folder / METRICS_FILE
+    path = folder / METRICS
     if not path.exists():
         return False
     lines = path.read_text(encoding="utf-8").splitlines()

@@ -1,9 +1,9 @@
 """`make demo-kd`: features, teacher, student and one evaluation on the shards of `make demo`, with the real commands.
 
-python -m training.vidlankd.vidlankd_demo --shards demo/shards --vidla demo/vidla/best --output demo/kd
+python -m training.demo.vidlankd_demo --shards demo/shards --vidla demo/vidla/best --output demo/kd
 
-Tiny models: it shows that every part runs, not what the method can do. The corpus is what the packages installed here
-say of themselves; the evaluation's sentences are generated in the format of SST-2.
+Tiny models: it shows that every part runs, not what the method can do. The corpus consists of the descriptions of the
+installed packages; the evaluation's sentences are generated in the format of SST-2.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
+from training.demo.loss_summary import show_losses
 from training.models.vidlankd.text_tokenizer import PACKAGED_TOKENIZER
-from training.vidla.vidla_demo import show_losses
 from training.vidlankd import train_vidlankd
 
 _THIS = "clipgrove"
-"""Left out of the corpus: a change of this project's own README is no change of the demo."""
+"""Name of this project, whose own README is left out of the corpus: a change of it must not change the demo."""
 
 _RECIPE = """\
 features --shards {shards} --encoder vidla:{vidla} --name vidla
@@ -50,8 +50,8 @@ _FRAMES = ("the {} is {}", "what a {1} {0}", "i found the {} quite {}", "this {}
 
 
 def main() -> int:
-    """Run the recipe; the exit status of the first command that failed."""
-    parser = argparse.ArgumentParser(prog="python -m training.vidlankd.vidlankd_demo", description=__doc__)
+    """Run the recipe; return the exit status of the first command that failed."""
+    parser = argparse.ArgumentParser(prog="python -m training.demo.vidlankd_demo", description=__doc__)
     parser.add_argument("--shards", default="demo/shards", metavar="DIR")
     parser.add_argument("--vidla", default="demo/vidla/best", metavar="FOLDER", help="of `make demo-train`")
     parser.add_argument("--output", type=Path, default=Path("demo/kd"), metavar="DIR")
@@ -69,23 +69,22 @@ def main() -> int:
             return status
         if command[0] in ("teacher", "student"):
             show_losses(arguments.output / command[0])
-    print(
-        f"\nDone in {time.monotonic() - started:.0f} s. Which clips the words mean: {arguments.output / 'ground.html'}"
-    )
+    page = arguments.output / "ground.html"
+    print(f"\nDone in {time.monotonic() - started:.0f} s. The clips that each word means: {page}")
     return 0
 
 
 def commands(shards: str, vidla: str, output: Path) -> list[list[str]]:
-    """The arguments of each call of `train-vidlankd`, in order; `output` is its `{out}`."""
+    """Return the arguments of each call of `train-vidlankd`, in order; `output` replaces `{out}`."""
     places = {"shards": shards, "vidla": vidla, "out": str(output), "tokenizer": PACKAGED_TOKENIZER}
     return [[word.format(**places) for word in shlex.split(line)] for line in _RECIPE.splitlines()]
 
 
 def write_corpus(path: Path) -> bool:
-    """One paragraph a line, out of the descriptions of all packages installed but this one, by name.
+    """Write the descriptions of all installed packages but this one, in order of name, one paragraph a line.
 
     Returns:
-        Whether the file is another one than it was: one that is as it was stays tokenised.
+        True if the file has changed; otherwise its tokens can be used again.
     """
     found: dict[str, importlib.metadata.Distribution] = {}
     for package in importlib.metadata.distributions():
@@ -101,7 +100,7 @@ def write_corpus(path: Path) -> bool:
 
 
 def write_task(folder: Path) -> None:
-    """``train.tsv`` and ``dev.tsv`` of SST-2's format; a word of praise stands with other things in the two."""
+    """Write ``train.tsv`` and ``dev.tsv`` in the format of SST-2; the two pair each adjective with different nouns."""
     rows = [
         (frame.format(thing, word), label)
         for label, words in enumerate((_BAD, _GOOD))
@@ -115,13 +114,13 @@ def write_task(folder: Path) -> None:
 
 
 def _description(package: importlib.metadata.Distribution) -> str:
-    """What a package says of itself; newer metadata has it as the body, older as a field."""
+    """Return the description of a package: the body of newer metadata, a field of older."""
     body = package.metadata.get_payload()  # type: ignore[attr-defined]
     return str(body or package.metadata["Description"] or "")
 
 
 def _prose(markup: str) -> Iterator[str]:
-    """The paragraphs of a description that are sentences."""
+    """Yield the paragraphs of a description that are sentences."""
     text = re.sub(r"```.*?```", "", markup, flags=re.DOTALL)
     for paragraph in re.split(r"\n\s*\n", text):
         line = " ".join(re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", paragraph).split())

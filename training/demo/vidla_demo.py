@@ -1,27 +1,26 @@
 """`make demo-train`: train on the shards of `make demo`, score the held-out split, and open the result.
 
-python -m training.vidla.vidla_demo --shards demo/shards --output demo/vidla
+python -m training.demo.vidla_demo --shards demo/shards --output demo/vidla
 
-A tiny model from random weights: it shows that every part runs, not what the method can do.
+A tiny model with random weights: it shows that every part runs, not what the method can do.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
 
-from training.vidla import eval_vidla as eval_vidla
-from training.vidla import train_vidla as train_vidla
+from training.demo.loss_summary import show_losses
+from training.vidla import eval_vidla, train_vidla
 
 _STEPS = 3
 
 
 def main() -> int:
-    """Train, evaluate, load; the exit status of the first step that failed."""
-    parser = argparse.ArgumentParser(prog="python -m training.vidla.vidla_demo", description=__doc__)
+    """Train, evaluate and load a model; return the exit status of the first step that failed."""
+    parser = argparse.ArgumentParser(prog="python -m training.demo.vidla_demo", description=__doc__)
     parser.add_argument("--shards", default="demo/shards", metavar="DIR")
     parser.add_argument("--output", type=Path, default=Path("demo/vidla"), metavar="DIR")
     arguments = parser.parse_args()
@@ -43,14 +42,6 @@ def main() -> int:
     _load(output / "best")
     print(f"\nDone in {time.monotonic() - started:.0f} s. Curves: tensorboard --logdir {output}")
     return 0
-
-
-def show_losses(output: Path) -> None:
-    """First and last of the run's losses, from its own log."""
-    rows = [json.loads(line) for line in (output / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    totals = [(row["step"], row["loss/total"]) for row in rows if "loss/total" in row]
-    (first, begin), (last, end) = totals[0], totals[-1]
-    print(f"loss {begin:.3f} up to step {first}, {end:.3f} up to step {last}")
 
 
 def _load(folder: Path) -> None:
