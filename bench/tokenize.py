@@ -29,7 +29,8 @@ import tokenizers
 from tokenizers import Tokenizer
 
 from runtime.models.model_uri import resolve
-from training.corpus.tokenize_corpus import TokenizeSettings, tokenize
+from training.corpus.tokenize_corpus import tokenize
+from training.corpus.tokenize_settings import TokenizeSettings
 from training.models.vidlankd.text_tokenizer import PACKAGED_TOKENIZER
 
 ASKED_FOR = 0.9

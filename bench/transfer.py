@@ -42,7 +42,8 @@ from bench.transfer_report import CLOZE, PROBE, TOLD, Outcome, report
 from bench.transfer_shards import NAME, write_videos
 from training.corpus.block_batches import TextBatches
 from training.corpus.corpus_settings import MaskSettings, TextSettings
-from training.corpus.tokenize_corpus import TokenizeSettings, tokenize
+from training.corpus.tokenize_corpus import tokenize
+from training.corpus.tokenize_settings import TokenizeSettings
 from training.engine.distributed import Ranks
 from training.engine.engine_settings import ComputeSettings, LoopSettings, OptimSettings
 from training.engine.precision import Precision

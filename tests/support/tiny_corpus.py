@@ -5,7 +5,8 @@ from pathlib import Path
 
 from support.tiny_bert import WORDS, tiny_tokenizer
 
-from training.corpus.tokenize_corpus import Summary, TokenizeSettings, tokenize
+from training.corpus.tokenize_corpus import TokenizeSummary, tokenize
+from training.corpus.tokenize_settings import TokenizeSettings
 
 
 def sentences(count: int, words: int = 12, seed: int = 0) -> str:
@@ -22,7 +23,9 @@ def tiny_corpus(folder: Path, text: str, block: int = 14, words: tuple[str, ...]
     return folder / "tokens"
 
 
-def tokenise(files: list[Path], output: Path, tokenizer: Path, shards: list[str] | None = None, **settings) -> Summary:
+def tokenise(
+    files: list[Path], output: Path, tokenizer: Path, shards: list[str] | None = None, **settings
+) -> TokenizeSummary:
     """Run in this process, unless `workers` says otherwise."""
     chosen = TokenizeSettings(**{"tokenizer": f"path://{tokenizer}", "workers": 0, **settings})
     return tokenize(files, output, chosen, shards=shards or [])

@@ -1,1 +1,1 @@
-"""Text corpora: files to tokens on disk, and tokens to masked batches."""
+"""Text corpora: tokenise files to disk, and read tokens as masked batches."""

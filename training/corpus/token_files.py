@@ -1,13 +1,13 @@
-"""A tokenised corpus on disk: parts that are one stream of tokens, the record of what they are, and its blocks.
+"""A tokenised corpus on disk: one stream of tokens in parts, its record, and its blocks.
 
-    OUTPUT/tokens.json          what was read, with what, and the parts in their order; written last
-    OUTPUT/plan.json            what the run was asked; written first
+    OUTPUT/tokens.json          inputs, settings, and the parts in order; written last
+    OUTPUT/plan.json            inputs and settings of the run; written first
     OUTPUT/tokenizer/           tokenizer.json, tokenizer_config.json
     OUTPUT/parts/00000.bin      uint16 (uint32 from 65,537 entries on), little-endian, no specials
-    OUTPUT/parts/00000.json     what is known of the part; says that it is done
+    OUTPUT/parts/00000.json     record of the part; marks it complete
 
-`training.corpus.tokenize_corpus` writes it; `TokenBlocks` maps it and cuts blocks out of the stream, of which
-`training.corpus.block_batches` makes batches.
+`training.corpus.tokenize_corpus` writes it. `TokenBlocks` maps it into memory and cuts the stream into blocks, which
+`training.corpus.block_batches` turns into batches.
 """
 
 from __future__ import annotations
@@ -30,16 +30,18 @@ PLAN: Final = "plan.json"
 PARTS: Final = "parts"
 TOKENIZER: Final = "tokenizer"
 
-_OPEN_PARTS: Final = 128  # each mapped file holds one file descriptor
+_OPEN_PARTS: Final = 128  # each mapped file takes one file descriptor
 
 TokenType = Literal["uint16", "uint32"]
 
 
-class _Record(BaseModel):
+class _StoredRecord(BaseModel):
+    """Base of the records of this module: frozen, and unknown keys are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PartRecord(_Record):
+class PartRecord(_StoredRecord):
     """One part of the stream."""
 
     name: str
@@ -47,11 +49,11 @@ class PartRecord(_Record):
     tokens: int
     sha256: str
     counts: dict[str, int]
-    """Bytes and lines that were read, and lines left out by reason."""
+    """Bytes and lines read, and lines left out by reason."""
 
 
-class InputRecord(_Record):
-    """One input, as it was when it was read."""
+class InputRecord(_StoredRecord):
+    """One input, described at the time it was read."""
 
     path: str
     kind: str
@@ -59,15 +61,15 @@ class InputRecord(_Record):
     size: int
     """Bytes."""
     mark: str
-    """Changes when the input is written anew."""
+    """Modification mark: it changes when the input is rewritten."""
     wikitext: bool
-    """Whether headings were left out."""
+    """True if headings are left out."""
     column: str | None = None
     layer: str | None = None
 
 
-class Plan(_Record):
-    """What decides the tokens: a folder is gone on with only where it is the same."""
+class TokenizePlan(_StoredRecord):
+    """Everything that decides the tokens; a run resumes in a folder only if its plan is equal."""
 
     tokenizer: str
     """Identity of the tokenizer."""
@@ -75,11 +77,11 @@ class Plan(_Record):
     inputs: tuple[InputRecord, ...]
 
 
-class TokensRecord(_Record):
-    """The whole corpus."""
+class TokensRecord(_StoredRecord):
+    """Record of a complete corpus."""
 
     format: Literal[1] = 1
-    plan: Plan
+    plan: TokenizePlan
     vocab_size: int
     dtype: TokenType
     block: int
@@ -90,23 +92,24 @@ class TokensRecord(_Record):
 
     @property
     def identity(self) -> str:
-        """Hash over the tokens and how they are cut into blocks; not over where they came from."""
+        """Hash of the tokens and of how they are cut into blocks; not of their origin."""
         return content_hash(self.plan.tokenizer, self.block, [part.sha256 for part in self.parts if part.tokens])
 
     @property
     def blocks(self) -> int:
-        """Blocks of the stream; the last one may be filled up with padding."""
+        """Number of blocks in the stream; the last one may be padded."""
         return -(-self.tokens // self.block)
 
 
 class TokenBlocks:
-    """The blocks of one tokenised corpus; cheap to open, can be pickled into other processes."""
+    """Blocks of one tokenised corpus; cheap to open, and can be pickled."""
 
     def __init__(self, folder: Path) -> None:
         """Open a corpus.
 
         Raises:
-            UserError: no finished corpus lies there, a part is cut, or its tokenizer is not the one it was made with.
+            UserError: there is no complete corpus, a part is truncated, or the tokenizer is not the one it was made
+                with.
         """
         self.folder = folder
         self._record = read_record(folder)
@@ -121,7 +124,7 @@ class TokenBlocks:
 
     @classmethod
     def open(cls, folder: str | Path) -> TokenBlocks:
-        """The corpus in `folder`; raises as the constructor does."""
+        """Open the corpus in `folder`; raises as the constructor does."""
         return cls(Path(folder))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -132,7 +135,7 @@ class TokenBlocks:
 
     @property
     def identity(self) -> str:
-        """Hash over the tokenizer, the tokens and the length of a block."""
+        """Hash of the tokenizer, the tokens and the length of a block."""
         return self._record.identity
 
     @property
@@ -141,7 +144,7 @@ class TokenBlocks:
         return self._record.block + 2
 
     def rows(self, numbers: Sequence[int]) -> NDArray[np.int64]:
-        """Blocks by number, int64 [B, L]: [CLS], the tokens, [SEP]; the last block of the corpus is padded.
+        """Return blocks by number, int64 [B, L]: [CLS], the tokens, [SEP]; the last block of the corpus is padded.
 
         Raises:
             IndexError: there is no such block.
@@ -158,15 +161,15 @@ class TokenBlocks:
         return ids_BL
 
     def _span(self, begin: int, end: int) -> NDArray[Any]:
-        """Tokens of the stream, across the borders of parts."""
-        found: list[NDArray[Any]] = []
+        """Return tokens of the stream, across the borders of parts."""
+        pieces: list[NDArray[Any]] = []
         while begin < end:
             part = int(np.searchsorted(self._ends, begin, side="right"))
             first = int(self._ends[part]) - self._record.parts[part].tokens
             stop = min(end, int(self._ends[part]))
-            found.append(self._mapped(part)[begin - first : stop - first])
+            pieces.append(self._mapped(part)[begin - first : stop - first])
             begin = stop
-        return np.concatenate(found)
+        return np.concatenate(pieces)
 
     def _map(self, part: int) -> NDArray[Any]:
         file = self.folder / PARTS / self._record.parts[part].name
@@ -174,33 +177,33 @@ class TokenBlocks:
 
 
 def token_type(vocab_size: int) -> TokenType:
-    """The narrowest type that holds every id."""
+    """Return the narrowest type that holds every id."""
     return "uint16" if vocab_size <= 1 << 16 else "uint32"
 
 
 def to_bytes(ids: NDArray[Any], dtype: TokenType) -> bytes:
-    """Tokens as they lie in a part."""
+    """Encode tokens as they are stored in a part."""
     return np.ascontiguousarray(ids, np.dtype(dtype).newbyteorder("<")).tobytes()
 
 
 def read_record(folder: Path) -> TokensRecord:
-    """The record of a corpus, whose parts are all there and whole.
+    """Return the record of a corpus, after checking that every part exists and has its size.
 
     Raises:
-        UserError: no such corpus, not finished, of another format, or a part is missing or cut.
+        UserError: there is no such corpus, it is incomplete or of another format, or a part is missing or truncated.
     """
     file = folder / RECORD
     try:
         record = TokensRecord.model_validate_json(file.read_bytes())
     except NotADirectoryError:
         raise UserError(
-            f"corpus {folder}: is a file; make a corpus of it with `train-vidlankd tokenize --corpus {folder} --output "
+            f"corpus {folder}: is a file; tokenize it with `train-vidlankd tokenize --corpus {folder} --output "
             "DIR`, and name DIR"
         ) from None
     except FileNotFoundError:
-        begun = "it was not finished; run" if (folder / PARTS).is_dir() else "make it with"
+        remedy = "it was not finished; run" if (folder / PARTS).is_dir() else "make it with"
         raise UserError(
-            f"corpus {folder}: no {RECORD} there; {begun} `train-vidlankd tokenize --output {folder}`"
+            f"corpus {folder}: no {RECORD} there; {remedy} `train-vidlankd tokenize --output {folder}`"
         ) from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
@@ -208,15 +211,15 @@ def read_record(folder: Path) -> TokensRecord:
         raise UserError(
             f"corpus {folder}: {RECORD} can't be used ({where}: {first['msg']}); tokenize into a new folder"
         ) from None
-    if cut := [part.name for part in record.parts if not is_whole(folder, part, record.dtype)]:
+    if broken := [part.name for part in record.parts if not is_whole(folder, part, record.dtype)]:
         raise UserError(
-            f"corpus {folder}: {PARTS}/{cut[0]} is missing or cut; remove {RECORD} there and run "
+            f"corpus {folder}: {PARTS}/{broken[0]} is missing or truncated; remove {RECORD} there and run "
             "`train-vidlankd tokenize` again"
         )
     return record
 
 
 def is_whole(folder: Path, part: PartRecord, dtype: TokenType) -> bool:
-    """Whether a part's file is there and has its size."""
+    """Return True if a part's file exists and has its size."""
     path = folder / PARTS / part.name
     return path.is_file() and path.stat().st_size == part.tokens * np.dtype(dtype).itemsize

@@ -1,8 +1,8 @@
-"""Which tokens a masked language model is to predict, and what it sees in their place. Pure.
+"""Selection of the tokens that a masked language model predicts, and their replacement in its input. Pure.
 
-A row's draw depends on the row's own seed alone: on no other row, no batch, no rank. `training.corpus.block_batches` and
-`training.vidlankd.teacher.clip_text_batches` make the seeds, of the epoch's number for masks drawn anew each time, of the copy's number
-for static ones.
+A row's mask depends only on the row's own seed, not on other rows, the batch or the rank.
+`training.corpus.block_batches` and `training.vidlankd.teacher.clip_text_batches` make the seeds: from the epoch for
+masks that change each epoch, from the number of the copy for static ones.
 
 Shapes: B rows, L tokens.
 """
@@ -19,7 +19,7 @@ from training.corpus.corpus_settings import MaskSettings
 from training.models.vidlankd.text_batch import IGNORED, TextBatch
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 
-_MASKED, _REPLACED = 0.8, 0.9  # below the first: [MASK]; below the second: a random token; else kept (BERT, 3.1)
+_MASKED, _REPLACED = 0.8, 0.9  # below the first: [MASK]; below the second: a random token; otherwise kept (BERT, 3.1)
 
 Ids = NDArray[np.int64]
 
@@ -27,14 +27,14 @@ Ids = NDArray[np.int64]
 def mask_tokens(
     ids_BL: Ids, special_BL: NDArray[np.bool_], seeds: Sequence[int], tokenizer: TextTokenizer, settings: MaskSettings
 ) -> tuple[Ids, Ids]:
-    """Choose tokens and hide them: 80 % become [MASK], 10 % a random token, 10 % stay (BERT, section 3.1).
+    """Choose tokens to predict: 80 % become [MASK], 10 % a random token, 10 % stay (BERT, section 3.1).
 
     Args:
         ids_BL: tokens.
-        special_BL: true where nothing may be chosen.
+        special_BL: true for tokens that must not be chosen.
         seeds: one for each row, 0 to 2⁶⁴ - 1.
-        tokenizer: of the ids; random tokens are drawn from all its entries but the specials.
-        settings: their `probability`; where none of a row's tokens is chosen, the likeliest is.
+        tokenizer: the tokenizer of the ids; random tokens are any of its entries but the specials.
+        settings: its `probability`; if no token of a row is chosen, the one with the lowest draw is.
 
     Returns:
         The tokens a model sees, and the label of each position: the token to predict, or `IGNORED`.
@@ -61,15 +61,15 @@ def text_batch(
     copies: Sequence[int],
     keys: Sequence[str],
 ) -> TextBatch:
-    """A batch with its masks drawn.
+    """Make a batch and draw its masks.
 
     Args:
-        ids_BL: tokens, with [CLS], [SEP] and padding in their places.
-        tokenizer: of the ids.
-        seeds: of the rows' masks.
+        ids_BL: tokens, including [CLS], [SEP] and padding.
+        tokenizer: the tokenizer of the ids.
+        seeds: seeds of the rows' masks.
         settings: see `mask_tokens`.
-        numbers: of the rows in their corpus.
-        copies: number of each row's static mask; 0 where masks are not static.
+        numbers: numbers of the rows in their corpus.
+        copies: number of each row's static mask; 0 if masks are not static.
         keys: a name for each row, for messages.
     """
     valid_BL = ids_BL != tokenizer.pad
@@ -88,7 +88,7 @@ def text_batch(
 
 
 def _uniform(seeds: Sequence[int], length: int) -> NDArray[np.float64]:
-    """Numbers in [0, 1), [3, B, L]; a row's from its seed alone (Philox is keyed, so that a start costs nothing)."""
+    """Draw numbers in [0, 1), [3, B, L], each row from its seed alone (Philox is keyed: starting it is cheap)."""
     drawn_B3L = np.empty((len(seeds), 3, length))
     for row, seed in enumerate(seeds):
         np.random.Generator(np.random.Philox(key=seed)).random(out=drawn_B3L[row])

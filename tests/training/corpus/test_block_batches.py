@@ -14,7 +14,7 @@ from support.tiny_corpus import sentences, tiny_corpus
 from runtime.errors import UserError
 from runtime.settings import build
 from training.corpus.block_batches import TextBatches
-from training.corpus.corpus_mixture import Mixture
+from training.corpus.corpus_mixture import CorpusMixture
 from training.corpus.corpus_settings import TextSettings
 from training.corpus.token_files import TokenBlocks
 from training.engine.distributed import Ranks
@@ -91,7 +91,7 @@ def test_a_cut_or_missing_part_is_refused_when_a_corpus_is_opened(tmp_path: Path
     folder = tiny_corpus(tmp_path, sentences(20), BLOCK)
     part = folder / "parts" / "00000.bin"
     part.write_bytes(part.read_bytes()[:-2])
-    with pytest.raises(UserError, match=r"parts/00000.bin is missing or cut; remove tokens.json"):
+    with pytest.raises(UserError, match=r"parts/00000.bin is missing or truncated; remove tokens.json"):
         TokenBlocks.open(folder)
     (folder / "tokens.json").write_text('{"format": 2}')
     with pytest.raises(UserError, match=r"tokens.json can't be used \(format"):
@@ -102,7 +102,7 @@ def test_a_cut_or_missing_part_is_refused_when_a_corpus_is_opened(tmp_path: Path
 
 def test_a_text_file_in_the_place_of_a_corpus_is_told_what_to_make_of_it(tmp_path: Path) -> None:
     (tmp_path / "wiki.txt").write_text("the cat")
-    with pytest.raises(UserError, match=r"wiki\.txt: is a file; make a corpus of it with `train-vidlankd tokenize"):
+    with pytest.raises(UserError, match=r"wiki\.txt: is a file; tokenize it with `train-vidlankd tokenize"):
         TokenBlocks.open(tmp_path / "wiki.txt")
 
 
@@ -178,11 +178,11 @@ def test_weights_hold_at_every_moment(one: Path, two: Path) -> None:
 
 def test_the_place_of_a_position_agrees_with_counting() -> None:
     blocks, weights = [7, 20, 3], [0.2, 0.5, 0.3]
-    mixture = Mixture(blocks, weights, seed=3)
+    mixture = CorpusMixture(blocks, weights, seed=3)
     counts: Counter[int] = Counter()
     read: dict[tuple[int, int], list[int]] = {}
     for position in range(1000):
-        place = mixture.place(position)
+        place = mixture.block_at(position)
         assert place.epoch == counts[place.corpus] // blocks[place.corpus]
         read.setdefault((place.corpus, place.epoch), []).append(place.number)
         counts[place.corpus] += 1

@@ -23,11 +23,12 @@ from support.tiny_corpus import sentences, tokenise
 from runtime.errors import MachineError, UserError
 from runtime.settings import build
 from shards.dataset import Dataset
-from training.corpus import corpus_files, corpus_format, corpus_lines
-from training.corpus.corpus_files import Part, look_at_files, parts_of
-from training.corpus.part_tokenizer import made_by
+from training.corpus import corpus_parts, format_detection, part_lines
+from training.corpus.corpus_inputs import inspect_files
+from training.corpus.corpus_parts import CorpusPart, split_into_parts
 from training.corpus.token_files import PartRecord, TokenBlocks
-from training.corpus.tokenize_corpus import TokenizeSettings
+from training.corpus.tokenize_settings import TokenizeSettings
+from training.corpus.tokenizer_pool import tokenize_parts
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 
 
@@ -112,7 +113,7 @@ def test_gzip_is_read_as_what_it_holds(tmp_path: Path, vocabulary: Path) -> None
 
 def test_a_cut_gzip_is_refused_by_name(tmp_path: Path, vocabulary: Path) -> None:
     packed = written(tmp_path, gzip.compress(sentences(2000).encode())[:-200], "text.gz")
-    with pytest.raises(UserError, match=r"text.gz: cut or damaged gzip .*; fetch it again"):
+    with pytest.raises(UserError, match=r"text.gz: truncated or damaged gzip .*; fetch it again"):
         tokenise([packed], tmp_path / "out", vocabulary)
 
 
@@ -161,7 +162,7 @@ def test_damaged_parquet_is_refused_with_its_row(tmp_path: Path, vocabulary: Pat
         second.total_compressed_size - 60
     )
     path.write_bytes(data)
-    with pytest.raises(UserError, match=r"t.parquet: from row 100 on: damaged Parquet \(.*\); fetch it again"):
+    with pytest.raises(UserError, match=r"t.parquet: damaged Parquet from row 100 on \(.*\); fetch it again"):
         tokenise([path], tmp_path / "out", vocabulary, part_mb=0.001)
 
 
@@ -170,13 +171,13 @@ def test_parquet_with_a_damaged_name_is_refused(tmp_path: Path, vocabulary: Path
     pq.write_table(pa.table({"text": ["the cat"]}), path, store_schema=False)
     head, _, tail = path.read_bytes().rpartition(b"text")
     path.write_bytes(head + b"te\xe9t" + tail)
-    with pytest.raises(UserError, match=r"t.parquet: no whole Parquet file \(.*\); fetch it again"):
+    with pytest.raises(UserError, match=r"t.parquet: incomplete or damaged Parquet file \(.*\); fetch it again"):
         tokenise([path], tmp_path / "out", vocabulary)
 
 
 def test_a_machine_fault_while_reading_parquet_is_not_the_files() -> None:
     with pytest.raises(OSError, match="no room"):
-        corpus_format.raise_damaged(OSError(errno.ENOSPC, "no room"), "t.parquet", "damaged")
+        format_detection.raise_damaged(OSError(errno.ENOSPC, "no room"), "t.parquet", "damaged")
 
 
 def test_parquet_that_is_not_utf8_is_not_sent_to_another_encoding(tmp_path: Path, vocabulary: Path) -> None:
@@ -211,7 +212,7 @@ def test_bytes_of_another_encoding_are_named_with_their_place(tmp_path: Path, vo
 
 def test_an_unknown_encoding_and_one_without_ascii_are_refused(tmp_path: Path) -> None:
     for name in ("utf8-wrong", "utf-16", "base64"):
-        with pytest.raises(UserError, match=f"encoding='{name}': no encoding that holds ASCII"):
+        with pytest.raises(UserError, match=f"encoding='{name}': unknown, or not a superset of ASCII"):
             build(TokenizeSettings, {"encoding": name}, "")
 
 
@@ -227,8 +228,8 @@ def test_lines_without_end_are_split_between_words(
 ) -> None:
     text = written(tmp_path, "the ball " * 5000)
     tokenise([text], tmp_path / "whole", vocabulary)
-    monkeypatch.setattr(corpus_lines, "MAX_LINE", 1000)
-    monkeypatch.setattr(corpus_files, "_SEARCH", 500)
+    monkeypatch.setattr(part_lines, "MAX_LINE", 1000)
+    monkeypatch.setattr(corpus_parts, "_SEARCH_BYTES", 500)
     summary = tokenise([text], tmp_path / "out", vocabulary, part_mb=0.005)
     assert len(summary.record.parts) > 5
     assert stream(tmp_path / "out") == stream(tmp_path / "whole")
@@ -237,18 +238,18 @@ def test_lines_without_end_are_split_between_words(
 def test_a_part_is_never_cut_within_a_character(
     tmp_path: Path, vocabulary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(corpus_files, "_SEARCH", 50)
+    monkeypatch.setattr(corpus_parts, "_SEARCH_BYTES", 50)
     text = written(tmp_path, "é火" * 3000)
     assert len(tokenise([text], tmp_path / "out", vocabulary, part_mb=0.001).record.parts) > 5
 
 
 def test_what_is_no_text_file_is_refused_by_name(tmp_path: Path, vocabulary: Path) -> None:
     cases = {
-        "is packed with zip; unpack it first": written(tmp_path, b"PK\x03\x04rest", "a"),
+        "is compressed with zip; decompress it first": written(tmp_path, b"PK\x03\x04rest", "a"),
         "looks like UTF-16; convert it first": written(tmp_path, "text".encode("utf-16"), "b"),
         "is a tar archive; unpack it first": archive(tmp_path / "e.tar", "w"),
         "is a tar archive; unpack it": archive(tmp_path / "e.tar.gz", "w:gz"),
-        "no whole Parquet file": written(tmp_path, b"PAR1rest", "c"),
+        "incomplete or damaged Parquet file": written(tmp_path, b"PAR1rest", "c"),
         "there is no such file": tmp_path / "none",
         "is a folder; name its files": tmp_path,
         r"can't be opened \(Not a directory\); name a file": written(tmp_path, "the cat", "d") / "x",
@@ -273,7 +274,7 @@ def archive(path: Path, mode: str) -> Path:
 def test_json_is_not_read_as_text_unless_asked(tmp_path: Path, vocabulary: Path, text: str) -> None:
     for name, data in (("a.jsonl", text.encode()), ("a.json.gz", gzip.compress(text.encode()))):
         path = written(tmp_path, data, name)
-        with pytest.raises(UserError, match=f"--corpus {path}: looks like JSON.* or read it .* --format text"):
+        with pytest.raises(UserError, match=f"--corpus {path}: looks like JSON.* or read the file .* --format text"):
             tokenise([path], tmp_path / "out", vocabulary)
     assert tokenise([tmp_path / "a.jsonl"], tmp_path / "out", vocabulary, format="text").record.tokens
 
@@ -346,14 +347,14 @@ def test_a_killed_run_is_finished_by_the_next(tmp_path: Path, vocabulary: Path) 
     program = f"""
         import os, sys
         from pathlib import Path
-        from training.corpus import part_tokenizer, tokenize_corpus as t
-        make = part_tokenizer.PartMaker.__call__
+        from training.corpus import part_tokenizer, tokenize_corpus as t, tokenize_settings
+        make = part_tokenizer.PartTokenizer.__call__
         def killed(self, number, part):
             if number == 3:
                 os.kill(os.getpid(), 9)
             return make(self, number, part)
-        part_tokenizer.PartMaker.__call__ = killed
-        settings = t.TokenizeSettings(tokenizer="path://{vocabulary}", workers=0, part_mb=0.1)
+        part_tokenizer.PartTokenizer.__call__ = killed
+        settings = tokenize_settings.TokenizeSettings(tokenizer="path://{vocabulary}", workers=0, part_mb=0.1)
         t.tokenize([Path("{text}")], Path("{tmp_path}/out"), settings)
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=False)
@@ -369,14 +370,14 @@ def test_a_killed_run_is_finished_by_the_next(tmp_path: Path, vocabulary: Path) 
 class Dies:
     """Stands for a part that is too much for the machine."""
 
-    def __call__(self, number: int, part: Part) -> PartRecord:
+    def __call__(self, number: int, part: CorpusPart) -> PartRecord:
         os._exit(9)
 
 
 def test_a_worker_that_dies_is_the_machines_fault(tmp_path: Path) -> None:
-    [source] = look_at_files([written(tmp_path, "the cat")], TokenizeSettings())
+    [source] = inspect_files([written(tmp_path, "the cat")], TokenizeSettings())
     with pytest.raises(MachineError, match="a tokenizing process died"):
-        list(made_by(Dies(), enumerate(parts_of(source, 1000)), 1, {}))
+        list(tokenize_parts(Dies(), enumerate(split_into_parts(source, 1000)), 1, {}))
 
 
 def test_two_runs_do_not_write_one_corpus(tmp_path: Path, vocabulary: Path) -> None:
@@ -396,7 +397,7 @@ def test_other_settings_and_changed_inputs_are_refused_with_what_changed(tmp_pat
     with pytest.raises(UserError, match=r"other inputs \(text.txt\)"):
         tokenise([text, written(tmp_path, "the cat", "more")], out, vocabulary)
     written(tmp_path, sentences(11))
-    with pytest.raises(UserError, match=r"text.txt as it was before it changed"):
+    with pytest.raises(UserError, match=r"an earlier version of .*text.txt"):
         tokenise([text], out, vocabulary)
 
 
@@ -404,7 +405,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, vocabulary: Pa
     text = written(tmp_path, "the cat")
     with pytest.raises(UserError, match=r"--output .*: holds text.txt, and no corpus"):
         tokenise([text], tmp_path, vocabulary)
-    with pytest.raises(UserError, match=r"is a file, or lies below one"):
+    with pytest.raises(UserError, match=r"is a file, or is below one"):
         tokenise([text], text / "out", vocabulary)
 
 

@@ -38,7 +38,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from training.corpus.tokenize_corpus import TokenizeSettings
+    from training.corpus.tokenize_settings import TokenizeSettings
 
     flags = {name: getattr(arguments, name) for name in ("tokenizer", "block", "format", "encoding", "column")}
     settings = settings_of(TokenizeSettings, arguments, flags)

@@ -1,7 +1,7 @@
-"""The lines of one part of a corpus (`training.corpus.corpus_files`): read, decoded, cleaned, and chosen among.
+"""Lines of one part of a corpus (`training.corpus.corpus_parts`): read, decode, clean and select.
 
-Control characters become spaces, empty lines and WikiText's headings are left out and counted, lines without end are
-split. Runs in the workers of `training.corpus.tokenize_corpus`.
+Control characters become spaces. Empty lines and WikiText's headings are left out and counted. Overlong lines are
+split. Runs in the workers of `training.corpus.tokenizer_pool`.
 """
 
 from __future__ import annotations
@@ -17,45 +17,46 @@ import pyarrow.parquet as pq
 
 from runtime.errors import UserError
 from shards.dataset import Dataset
-from training.corpus.corpus_files import Part, ReadingSettings
-from training.corpus.corpus_format import DAMAGED_PARQUET, raise_damaged
+from training.corpus.corpus_parts import CorpusPart
+from training.corpus.format_detection import DAMAGED_PARQUET, raise_damaged
 from training.corpus.token_files import InputRecord
+from training.corpus.tokenize_settings import ReadingSettings
 
 MAX_LINE: Final = 1 << 20
-"""Characters; longer lines are split between words, so that memory stays bounded."""
+"""Characters of the longest line; longer ones are split between words, so that memory stays bounded."""
 
 _ROWS: Final = 1024
-_NUL_SHARE: Final = 0.02  # Russian in UTF-16 has 7 %, of its spaces; text has none
-_FEW_NUL: Final = 3  # a last part may be a line of rubbish
+_NUL_SHARE: Final = 0.02  # Russian in UTF-16 has 7 % NUL bytes, from its spaces; text has none
+_FEW_NUL: Final = 3  # the last part may be a line of garbage
 _BOM: Final = b"\xef\xbb\xbf"
-_BLANKED: Final = bytes(32 if (c < 32 and c not in b"\t\n\r") or c == 127 else c for c in range(256))
-"""Control characters become spaces; byte by byte, so that offsets in messages stay true."""
+_CONTROL_TO_SPACE: Final = bytes(32 if (c < 32 and c not in b"\t\n\r") or c == 127 else c for c in range(256))
+"""Table that turns control characters into spaces, byte by byte, so that offsets in messages stay correct."""
 
 
-def read_lines(part: Part, settings: ReadingSettings, counts: Counter[str]) -> Iterator[list[str]]:
-    """The lines of a part that are kept, in lists.
+def read_lines(part: CorpusPart, settings: ReadingSettings, counts: Counter[str]) -> Iterator[list[str]]:
+    """Yield the lines of a part that are kept, in lists.
 
     Args:
-        part: what to read.
-        settings: how.
-        counts: gains `bytes` and `lines` that were read, lines left out (`empty`, `headings`, `short`), and WikiText's
+        part: the part to read.
+        settings: encoding and filters.
+        counts: incremented by `bytes` and `lines` read, lines left out (`empty`, `headings`, `short`), and WikiText
             lines with `<unk>` (`unk`).
 
     Raises:
-        UserError: bytes that are not text in the encoding, or a damaged Parquet file; names the file and the place.
+        UserError: bytes are not text in the encoding, or a Parquet file is damaged; names the file and the position.
         ShardError: a shard's table can't be read.
     """
-    for data, where in _raw_texts(part):
+    for data, position in _raw_texts(part):
         counts["bytes"] += len(data)
         if part.source.kind in ("text", "gzip"):
-            text = _decoded(data, settings.encoding, part.source.path, int(where))
+            text = _decode(data, settings.encoding, part.source.path, int(position))
         else:
-            text = _decoded_column(data, part.source, where)
-        yield _kept(text.removesuffix("\n").split("\n"), part.source.wikitext, settings.min_words, counts)
+            text = _decode_column(data, part.source, position)
+        yield _select(text.removesuffix("\n").split("\n"), part.source.wikitext, settings.min_words, counts)
 
 
-def _raw_texts(part: Part) -> Iterator[tuple[bytes, str]]:
-    """Bytes of texts, and where the first of them lies, for messages: of files a byte offset, else a row or shard."""
+def _raw_texts(part: CorpusPart) -> Iterator[tuple[bytes, str]]:
+    """Yield the bytes of texts, each with its position for messages: a byte offset in files, or a row or shard."""
     source = part.source
     if part.data is not None:
         yield part.data, str(part.begin)
@@ -73,7 +74,7 @@ def _raw_texts(part: Part) -> Iterator[tuple[bytes, str]]:
             yield text or b"", f"shard {part.begin}"
 
 
-def _parquet_texts(part: Part) -> Iterator[tuple[bytes, str]]:
+def _parquet_texts(part: CorpusPart) -> Iterator[tuple[bytes, str]]:
     row = 0
     try:
         with pq.ParquetFile(part.source.path) as file:
@@ -84,28 +85,28 @@ def _parquet_texts(part: Part) -> Iterator[tuple[bytes, str]]:
                     yield text or b"", f"row {row}"
                     row += 1
     except DAMAGED_PARQUET as error:
-        raise_damaged(error, part.source.path, f"from row {row} on: damaged Parquet")
+        raise_damaged(error, part.source.path, f"damaged Parquet from row {row} on")
 
 
-def _decoded_column(data: bytes, source: InputRecord, where: str) -> str:
-    """A text of shards or Parquet, which is UTF-8 as their format says."""
+def _decode_column(data: bytes, source: InputRecord, position: str) -> str:
+    """Decode a text of shards or Parquet, whose formats require UTF-8."""
     try:
-        return data.translate(_BLANKED).decode()
+        return data.translate(_CONTROL_TO_SPACE).decode()
     except UnicodeDecodeError as error:
         option = "--shards" if source.kind == "shards" else "--corpus"
         raise UserError(
-            f"{option} {source.path}: {where}, byte {error.start} (0x{data[error.start]:02x}) is not utf-8, which "
-            f"column {source.column!r} has to hold; write it anew from the text"
+            f"{option} {source.path}: {position}, byte {error.start} (0x{data[error.start]:02x}) is not utf-8, which "
+            f"column {source.column!r} must be; write the column again from the text"
         ) from None
 
 
-def _decoded(data: bytes, encoding: str, path: str, begin: int) -> str:
-    """A piece of a file that begins at byte `begin`."""
+def _decode(data: bytes, encoding: str, path: str, begin: int) -> str:
+    """Decode a piece of a file that begins at byte `begin`."""
     _check_nul(data, path, begin)
     if begin == 0 and data.startswith(_BOM):
         data = b"   " + data[len(_BOM) :]
     try:
-        return data.translate(_BLANKED).decode(encoding)
+        return data.translate(_CONTROL_TO_SPACE).decode(encoding)
     except UnicodeDecodeError as error:
         raise UserError(
             f"--corpus {path}: byte {begin + error.start} (0x{data[error.start]:02x}) is not {encoding}; name the "
@@ -114,7 +115,10 @@ def _decoded(data: bytes, encoding: str, path: str, begin: int) -> str:
 
 
 def _check_nul(data: bytes, path: str, begin: int) -> None:
-    """Refuse UTF-16 without its mark, which is UTF-8 too wherever it holds ASCII or Cyrillic: each letter a word."""
+    """Refuse UTF-16 without a byte order mark.
+
+    ASCII and Cyrillic in UTF-16 are valid UTF-8 too, and each letter would be read as a word.
+    """
     nul = data.count(0)
     if nul <= max(_FEW_NUL, _NUL_SHARE * len(data)):
         return
@@ -126,7 +130,8 @@ def _check_nul(data: bytes, path: str, begin: int) -> None:
     )
 
 
-def _kept(lines: Sequence[str], wikitext: bool, min_words: int, counts: Counter[str]) -> list[str]:
+def _select(lines: Sequence[str], wikitext: bool, min_words: int, counts: Counter[str]) -> list[str]:
+    """Return the lines that are kept, overlong ones split, and count those left out."""
     counts["lines"] += len(lines)
     kept = [line for line in map(str.strip, lines) if line]
     counts["empty"] += len(lines) - len(kept)
@@ -139,11 +144,11 @@ def _kept(lines: Sequence[str], wikitext: bool, min_words: int, counts: Counter[
         long = [line for line in kept if len(line.split(None, min_words)) >= min_words]
         counts["short"] += len(kept) - len(long)
         kept = long
-    return [piece for line in kept for piece in ([line] if len(line) <= MAX_LINE else _bounded(line))]
+    return [piece for line in kept for piece in ([line] if len(line) <= MAX_LINE else _split_line(line))]
 
 
-def _bounded(line: str) -> Iterator[str]:
-    """A line in pieces of at most `MAX_LINE` characters, cut between words where there are any."""
+def _split_line(line: str) -> Iterator[str]:
+    """Yield pieces of a line of at most `MAX_LINE` characters, cut between words if there are any."""
     begin = 0
     while begin < len(line):
         end = min(begin + MAX_LINE, len(line))
