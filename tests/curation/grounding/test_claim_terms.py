@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.grounding.claim_terms import fold, terms
+from curation.grounding.claim_terms import terms
+from curation.grounding.word_folding import fold
 from curation.prompts.wording import tidy
 
 
