@@ -1,0 +1,94 @@
+"""`curate run … --address local`: all stages in one process, without Ray."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support.curate_runs import (
+    CHEAP,
+    all_rows,
+    assert_texts_hold,
+    careful,
+    config_in,
+    curate,
+    latest_states,
+    run_arguments,
+    talks,
+)
+from support.fake_llm import FakeLLM
+
+from shards.storage.store import Store
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """A run that has ended, and its command line."""
+
+    arguments: list[str | Path]
+    dir: Path
+    ended: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FakeLLM]:
+    """A model server."""
+    with FakeLLM(careful) as llm:
+        yield llm
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, server: FakeLLM) -> LocalRun:
+    """Two videos, curated by a process that exits with the names of the heavy modules that it imported."""
+    root = tmp_path_factory.mktemp("local")
+    inputs, output = talks(root / "in", 20, 6), root / "out"
+    arguments = [*run_arguments(CHEAP, config_in(root), inputs, output, server), "--address", "local"]
+    code = (
+        f"import sys\nfrom curation.cli import main\nassert main({[str(a) for a in arguments]!r}) == 0\n"
+        "sys.exit(f'imported {found}' if (found := {'ray', 'torch', 'vllm'} & set(sys.modules)) else 0)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return LocalRun(arguments, output, ended)
+
+
+def test_it_makes_all_texts_and_never_imports_ray(made: LocalRun) -> None:
+    assert made.ended.returncode == 0, made.ended.stderr
+    store = Store(made.dir)
+    assert latest_states(store) == {"written": 2}
+    assert assert_texts_hold(store, CHEAP) == {"ok": len(all_rows(store, "media"))}
+    assert curate("check", made.dir).status == 0
+
+
+def test_the_next_command_that_it_prints_works(made: LocalRun) -> None:
+    *_, last = made.ended.stderr.splitlines()
+    assert last == f"next: curate inspect {made.dir}"
+    assert curate(*last.removeprefix("next: curate ").split()).status == 0
+
+
+def test_the_same_command_again_has_nothing_to_do(made: LocalRun) -> None:
+    ended = curate(*made.arguments)
+    assert (ended.status, ended.err.startswith("nothing to do: ")) == (0, True), ended.err
+
+
+def test_a_run_of_media_alone_ends_with_a_command_that_has_something_to_show(tmp_path: Path) -> None:
+    arguments = run_arguments(CHEAP, config_in(tmp_path), talks(tmp_path / "in", 6), tmp_path / "out")
+    ended = curate(*arguments, "--address", "local", "--stages", "media")
+    assert ended.status == 0, ended.err
+    *_, last = ended.err.splitlines()
+    assert last == f"next: curate status {tmp_path / 'out'}"
+    assert "1 in = 1 written" in curate(*last.removeprefix("next: curate ").split()).out
+
+
+def test_a_layer_over_a_dir_needs_no_input(made: LocalRun, server: FakeLLM) -> None:
+    config = made.arguments[made.arguments.index("--config") + 1]
+    ended = curate(
+        "run", CHEAP, "--config", config, "--output", made.dir, "--layer", "second", "--address", "local",
+        "--set", f"engines.llm.base_url={server.url}", "--set", "rewrite.max_claims=2",
+    )  # fmt: skip
+    assert ended.status == 0, ended.err
+    assert len(all_rows(Store(made.dir), "text/second")) == len(all_rows(Store(made.dir), "media"))
+    assert ended.err.splitlines()[-1] == f"next: curate inspect {made.dir} --layer second"

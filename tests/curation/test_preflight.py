@@ -1,0 +1,142 @@
+"""Mistakes that are found before anything heavy: one line, exit status 2, in `curate plan` and in `curate run`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.curate_runs import CHEAP, TAGGER, Ended, careful, config_in, curate, finished, run_arguments
+from support.fake_llm import FakeLLM
+from support.video_server import free_port
+
+from curation import run as curate_run
+from runtime.ray_runner.run_record import RunReport
+
+COMMANDS = pytest.mark.parametrize("command", ["plan", "run"])
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FakeLLM]:
+    """A model server."""
+    with FakeLLM(careful) as llm:
+        yield llm
+
+
+@pytest.fixture(autouse=True)
+def nothing_heavy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail a test that fetches a model or starts a stage."""
+
+    def heavy(*_: object, **__: object) -> RunReport:
+        raise AssertionError("the run has begun")
+
+    monkeypatch.setattr(curate_run, "fetch_models", heavy)
+    monkeypatch.setattr(curate_run, "run_stages", heavy)
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    """A folder with one file that is named like a video; nothing here opens it."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    (folder / "a.mp4").write_bytes(b"never opened")
+    return folder
+
+
+def refused(command: str, arguments: list[str | Path], *extra: str | Path) -> str:
+    """Return the one line that a command is refused with."""
+    ended: Ended = curate(command, *arguments[1:], *extra)
+    assert ended.status == 2, ended.err
+    assert ended.err.startswith("curate: ") and ended.err.count("\n") == 1, ended.err
+    return ended.err
+
+
+@COMMANDS
+def test_an_output_that_holds_something_else_is_refused(
+    tmp_path: Path, videos: Path, server: FakeLLM, command: str
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("mine")
+    arguments = run_arguments(CHEAP, config_in(tmp_path), videos, tmp_path / "out", server)
+    line = refused(command, arguments)
+    assert f"--output {tmp_path / 'out'}: holds files that `curate run` did not write (thesis.tex)" in line
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.tex"]
+
+
+@COMMANDS
+def test_a_model_server_that_does_not_answer_is_refused(tmp_path: Path, videos: Path, command: str) -> None:
+    url = f"http://127.0.0.1:{free_port()}/v1"
+    arguments = run_arguments(CHEAP, config_in(tmp_path), videos, tmp_path / "out")
+    line = refused(command, arguments, "--set", f"engines.llm.base_url={url}")
+    assert f"engines.llm.base_url={url}: no server answers there (Connection refused)" in line
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+@COMMANDS
+def test_a_key_variable_that_is_not_set_is_refused(
+    tmp_path: Path, videos: Path, server: FakeLLM, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LLM_KEY", raising=False)
+    arguments = run_arguments(CHEAP, config_in(tmp_path), videos, tmp_path / "out", server)
+    line = refused(command, arguments, "--set", "engines.llm.api_key_env=LLM_KEY")
+    assert "engines.llm.api_key_env='LLM_KEY': this environment variable is not set" in line
+
+
+@COMMANDS
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "caption.tagger.model=path:///nowhere/tagger.pth",
+        "engines.llm={kind: vllm, model: 'path:///nowhere/model'}",
+        "media.video.transcribe.asr={model: 'path:///nowhere/whisper'}",
+    ],
+)
+def test_a_model_that_is_not_on_this_machine_is_refused(
+    tmp_path: Path, videos: Path, server: FakeLLM, command: str, setting: str
+) -> None:
+    arguments = run_arguments(TAGGER, config_in(tmp_path), videos, tmp_path / "out", server)
+    assert "there is no /nowhere/" in refused(command, arguments, "--set", setting)
+
+
+@COMMANDS
+def test_an_address_where_no_ray_answers_is_refused_without_importing_ray(
+    tmp_path: Path, videos: Path, server: FakeLLM, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)  # an import would raise
+    address = f"127.0.0.1:{free_port()}"
+    arguments = run_arguments(CHEAP, config_in(tmp_path), videos, tmp_path / "out", server)
+    line = refused(command, arguments, "--address", address)
+    assert f"--address {address}: no Ray cluster answers there" in line and "ray start --head" in line
+
+
+@COMMANDS
+def test_a_scratch_that_is_a_file_is_refused(tmp_path: Path, videos: Path, server: FakeLLM, command: str) -> None:
+    (tmp_path / "file").write_text("")
+    arguments = run_arguments(CHEAP, config_in(tmp_path), videos, tmp_path / "out", server)
+    line = refused(command, arguments, "--scratch", tmp_path / "file")
+    assert f"--scratch {tmp_path / 'file'}" in line and "is a file; name a folder" in line
+
+
+@COMMANDS
+def test_a_new_dir_needs_an_input(tmp_path: Path, server: FakeLLM, command: str) -> None:
+    arguments: list[str | Path] = ["run", CHEAP, "--config", config_in(tmp_path), "--output", tmp_path / "out"]
+    line = refused(command, arguments)
+    assert f"--input: must be set, because {tmp_path / 'out'} holds no sources yet" in line
+
+
+@COMMANDS
+def test_an_output_must_be_named(tmp_path: Path, videos: Path, command: str) -> None:
+    arguments: list[str | Path] = ["run", CHEAP, "--config", config_in(tmp_path), "--input", videos]
+    assert "--output: must be set" in refused(command, arguments)
+
+
+def test_a_finished_dir_needs_no_model_server(tmp_path: Path) -> None:
+    done = finished().copy(tmp_path)
+    ended = curate(*finished().arguments(done))
+    assert (ended.status, ended.err.startswith("nothing to do: ")) == (0, True), ended.err
+
+
+def test_servers_of_stages_that_are_left_out_are_not_asked(tmp_path: Path, videos: Path) -> None:
+    arguments = run_arguments(CHEAP, config_in(tmp_path), videos, tmp_path / "out")
+    assert curate("plan", *arguments[1:], "--stages", "media").status == 0
