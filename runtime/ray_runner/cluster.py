@@ -27,8 +27,8 @@ from runtime.errors import MachineError, UserError, one_line
 from runtime.failures import RAY_CONNECT_SECONDS, RAY_START_RETRIES, RAY_START_SECONDS
 from runtime.log import LEVEL_VARIABLE, get_logger
 from runtime.ray_runner.placement import MachineNode
-from runtime.ray_runner.process_reaper import watch
-from runtime.ray_runner.ray_node import small_and_patient
+from runtime.ray_runner.process_reaper import start_reaper
+from runtime.ray_runner.ray_node import reduced_node_start
 from runtime.settings import Runtime, Settings
 
 _GIB: Final = 1024**3
@@ -175,13 +175,13 @@ def _start(settings: ClusterSettings) -> Cluster:
                 raise MachineError(f"Ray can't be started in {folder}: {one_line(error, keep='first')}") from error
             log.warning("Ray did not start (%s); trying again", one_line(error, keep="first"))
     keep_exit_statuses()
-    return Cluster(_nodes(), folder, reaper=watch(child.pid for child in child_processes() - before))
+    return Cluster(_nodes(), folder, reaper=start_reaper(child.pid for child in child_processes() - before))
 
 
 def _init_local(settings: ClusterSettings, folder: Path) -> None:
     import ray
 
-    with _native_silence(), small_and_patient(log_to_driver=_debug()):
+    with _native_silence(), reduced_node_start(log_to_driver=_debug()):
         ray.init(
             address="local",
             num_cpus=settings.num_cpus if settings.num_cpus is not None else len(os.sched_getaffinity(0)),

@@ -83,8 +83,10 @@ class _LocalRun:
                     self._close_services(keep={name for later in self._stages[number + 1 :] for name in later.services})
             except BaseException:
                 threads.stop()
-                self._close_services(keep=())
-                threads.wait(lambda: kill_processes(child_processes() - children))
+                try:
+                    self._close_services(keep=())
+                finally:
+                    threads.wait(lambda: kill_processes(child_processes() - children))
                 raise
 
     def _run_stage(self, stage: StageSpec, runner: asyncio.Runner) -> None:
@@ -132,7 +134,7 @@ class _LocalRun:
         del stage.live[shard]
 
     async def _tick(self, stage: _StageUnderWay) -> None:
-        """Show progress while the worker waits; not in a thread, so that nothing is printed at a breakpoint."""
+        """Show progress while the worker waits; in its thread, so that nothing is printed while it is at a breakpoint."""
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             self._show(stage)

@@ -22,7 +22,7 @@ from pathlib import Path
 PATIENCE_SECONDS = 3.0
 
 
-def watch(pids: Iterable[int]) -> subprocess.Popen[bytes]:
+def start_reaper(pids: Iterable[int]) -> subprocess.Popen[bytes]:
     """Start a reaper for running processes; it acts when this process ends, or closes the reaper's standard input."""
     named = [f"{pid}:{start}" for pid in pids if (start := start_time(pid))]
     return subprocess.Popen(

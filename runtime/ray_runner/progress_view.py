@@ -64,7 +64,7 @@ class RunDisplay:
 
 
 @contextmanager
-def display(title: str, log_folder: Path | None, quiet: bool, *, redraw: bool = True) -> Iterator[RunDisplay]:
+def open_display(title: str, log_folder: Path | None, quiet: bool, *, redraw: bool = True) -> Iterator[RunDisplay]:
     """Open the display of one run; `log_folder` gets a file named for the time of the start (UTC).
 
     Args:
@@ -103,7 +103,7 @@ class _Terminal:
         self._live.start()
 
     def show(self, figures: Figures, status: str, last: bool) -> None:
-        self._live.update(table(self._title, figures, status), refresh=True)
+        self._live.update(figures_table(self._title, figures, status), refresh=True)
 
     def close(self) -> None:
         self._live.stop()
@@ -120,20 +120,20 @@ class _Lines:
 
     def show(self, figures: Figures, status: str, last: bool) -> None:
         if last:
-            Console(stderr=True, width=120).print(table(self._title, figures, status))
+            Console(stderr=True, width=120).print(figures_table(self._title, figures, status))
             return
         begins = bool(set(figures.starting) - set(self._starting))
         self._starting = figures.starting
         if begins or time.monotonic() >= self._next:
             self._next = time.monotonic() + PLAIN_SECONDS
-            announce(line(self._title, figures, status if status != self._status else ""))
+            announce(figures_line(self._title, figures, status if status != self._status else ""))
             self._status = status
 
     def close(self) -> None:
         pass
 
 
-def table(title: str, figures: Figures, status: str) -> Table:
+def figures_table(title: str, figures: Figures, status: str) -> Table:
     """Return the figures as a table, one row a pool."""
     heading = "  ".join(part for part in (title, duration(figures.elapsed), _outlook(figures)) if part)
     grid = Table(title=escape(heading), caption=escape(status) or None, title_justify="left", caption_justify="left")
@@ -156,7 +156,7 @@ def _cells(pool: PoolFigures) -> tuple[str, ...]:
     )
 
 
-def line(title: str, figures: Figures, status: str) -> str:
+def figures_line(title: str, figures: Figures, status: str) -> str:
     """Return the figures as one line for a log without a terminal."""
     parts = (f"{title} {duration(figures.elapsed)}", *map(_part, figures.pools), _outlook(figures), status)
     return " | ".join(part for part in parts if part)

@@ -22,7 +22,7 @@ _log = get_logger(__name__)
 
 
 @contextlib.contextmanager
-def small_and_patient(log_to_driver: bool) -> Iterator[None]:
+def reduced_node_start(log_to_driver: bool) -> Iterator[None]:
     """Inside the block, have `ray.init` start a node without the helper processes of a cluster, and wait for it.
 
     The dashboard, the autoscaler's monitor and the log monitor take seconds of processor time for their imports. The

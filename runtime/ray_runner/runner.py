@@ -23,7 +23,7 @@ from runtime.ray_runner.cluster import LOCAL_ADDRESS, Cluster, ClusterSettings, 
 from runtime.ray_runner.coordinator import FinishedShard, RunCoordinator, WorkerUpdates
 from runtime.ray_runner.local import run_locally
 from runtime.ray_runner.placement import MachineNode, Placement, StageGroup, place
-from runtime.ray_runner.progress_view import announce, display
+from runtime.ray_runner.progress_view import announce, open_display
 from runtime.ray_runner.run_record import OnResult, RunRecord, RunReport, RunStopped
 from runtime.ray_runner.services import ServicePool
 from runtime.ray_runner.stage import ServiceSpec, StageSpec
@@ -75,13 +75,13 @@ def run_stages(
         return RunReport()
     started = time.monotonic()
     if cluster.address == LOCAL_ADDRESS:
-        with display(title, log_folder, quiet, redraw=False) as shown:
+        with open_display(title, log_folder, quiet, redraw=False) as shown:
             return run_locally(todo, services, RunRecord(todo, services, shown, on_result, started))
     if not quiet:
         announce(f"{title}: starting Ray")
     with connected(cluster) as ray_cluster:
         placement = place(todo, services, ray_cluster.nodes, stages_in_turn)
-        with display(title, log_folder, quiet) as shown:
+        with open_display(title, log_folder, quiet) as shown:
             record = RunRecord(todo, services, shown, on_result, started)
             return _StageRun(todo, services, ray_cluster, placement, record).run()
 

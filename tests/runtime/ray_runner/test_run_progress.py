@@ -14,7 +14,7 @@ from rich.console import Console
 from runtime.ray_runner import progress
 from runtime.ray_runner.coordinator import BusyClock, FinishedShard, Heartbeat
 from runtime.ray_runner.progress import Figures, PoolFigures, PoolOutline, ProgressTracker, outline_pools
-from runtime.ray_runner.progress_view import display, duration, line, table
+from runtime.ray_runner.progress_view import duration, figures_line, figures_table, open_display
 from runtime.ray_runner.stage import PoolSettings, ServiceSpec, StageSpec
 
 
@@ -43,7 +43,7 @@ def pool(tracker: ProgressTracker, name: str, now: float) -> PoolFigures:
 
 def drawn(figures: Figures, status: str = "", title: str = "run demo") -> str:
     screen = io.StringIO()
-    Console(file=screen, width=120).print(table(title, figures, status))
+    Console(file=screen, width=120).print(figures_table(title, figures, status))
     return screen.getvalue()
 
 
@@ -119,9 +119,9 @@ def test_waits_are_the_share_of_idle_time_of_all_workers_in_the_last_minute() ->
 def test_a_stage_waits_for_the_one_before_it_until_that_is_done() -> None:
     tracker = running({"media": 1, "rewrite": 2})
     tracker.add_heartbeat(Heartbeat("rewrite", "w", busy=37, idle=63))
-    assert "rewrite 0/2 shards, waiting for media 63 %" in line("run", tracker.figures(100), "")
+    assert "rewrite 0/2 shards, waiting for media 63 %" in figures_line("run", tracker.figures(100), "")
     tracker.finish(FinishedShard("media", 0, {}), 100)
-    assert "rewrite 0/2 shards, idle 63 %" in line("run", tracker.figures(100), "")
+    assert "rewrite 0/2 shards, idle 63 %" in figures_line("run", tracker.figures(100), "")
 
 
 def test_eta_is_by_the_pace_so_far_and_unknown_before_the_first_shard() -> None:
@@ -146,7 +146,7 @@ def test_there_is_no_eta_while_an_engine_starts_and_its_start_does_not_count_as_
         tracker.set_starting(["llm"], second)
         figures = tracker.figures(second)
         assert figures.eta is None and all(p.eta is None for p in figures.pools)
-        assert line("run", figures, "").endswith("starting llm engine…")
+        assert figures_line("run", figures, "").endswith("starting llm engine…")
         assert "starting llm engine…" in drawn(figures) and "ETA" not in drawn(figures).splitlines()[0]
     tracker.set_starting([], 301)
     tracker.finish(FinishedShard("rewrite", 0, {}), 310)
@@ -165,7 +165,7 @@ def test_every_pool_says_its_state() -> None:
         "rewrite": "waiting for its turn",
         "llm": "waiting for its turn",
     }
-    assert line("run", tracker.figures(1), "").startswith(
+    assert figures_line("run", tracker.figures(1), "").startswith(
         "run 0:01 | media 0/1 shard, ready | caption 0/1 shard, starting | rewrite 0/1 shard, waiting for its turn"
     )
     tracker.set_starting([], 2)
@@ -177,7 +177,9 @@ def test_no_wait_is_shown_before_work_can_begin() -> None:
     tracker.begin(["media", "llm"], 0)
     tracker.set_starting(["media"], 1)
     tracker.add_heartbeat(Heartbeat("llm", "w", busy=0, idle=5))
-    assert line("run", tracker.figures(9), "").startswith("run 0:09 | media 0/1 shard, starting | llm 1 worker, ready")
+    assert figures_line("run", tracker.figures(9), "").startswith(
+        "run 0:09 | media 0/1 shard, starting | llm 1 worker, ready"
+    )
 
 
 def test_a_table_stage_counts_tables() -> None:
@@ -187,7 +189,7 @@ def test_a_table_stage_counts_tables() -> None:
     ]
     services = [ServiceSpec(name, lambda: None, PoolSettings()) for name in ("llm", "unused")]
     tracker = ProgressTracker(outline_pools(stages, services), 0)
-    assert line("run", tracker.figures(0), "") == (
+    assert figures_line("run", tracker.figures(0), "") == (
         "run 0:00 | media 0/3 shards, waiting for its turn | dedup 0/1 table, waiting for its turn"
         " | llm waiting for its turn"
     )
@@ -206,7 +208,7 @@ def test_failures_are_shown_by_class() -> None:
     tracker = running({"media": 1})
     tracker.finish(FinishedShard("media", 0, {"failed:private": 2, "failed:corrupt": 1, "clips": 5}), 1)
     assert pool(tracker, "media", 1).failed == {"private": 2, "corrupt": 1}
-    assert "failed: corrupt 1, private 2" in line("run", tracker.figures(1), "")
+    assert "failed: corrupt 1, private 2" in figures_line("run", tracker.figures(1), "")
 
 
 def test_the_line_and_the_table_say_the_same() -> None:
@@ -215,7 +217,7 @@ def test_the_line_and_the_table_say_the_same() -> None:
     tracker.add_heartbeat(Heartbeat("llm", "a", busy=1, idle=3))
     tracker.tick(30)
     figures = tracker.figures(30)
-    assert line("run demo", figures, "stages stream") == (
+    assert figures_line("run demo", figures, "stages stream") == (
         "run demo 0:30 | media 1/4 shards, 1.00 clips/s | llm 1 worker, idle 75 % | ETA 1:30 | stages stream"
     )
     for words in ("run demo", "1/4 shards", "1.00", "idle 75 %", "1:30", "stages stream"):
@@ -230,7 +232,7 @@ def test_a_title_or_status_in_brackets_is_no_markup() -> None:
 def test_the_log_is_lines_of_json_with_time_and_figures(tmp_path: Path) -> None:
     tracker = running({"media": 2})
     tracker.finish(FinishedShard("media", 1, {"clips": 3}), 1)
-    with display("run", tmp_path / "log", quiet=True) as shown:
+    with open_display("run", tmp_path / "log", quiet=True) as shown:
         shown.show(tracker.figures(1.5))
         shown.end(tracker.figures(2), "done")
     (path,) = (tmp_path / "log").glob("*.jsonl")
@@ -248,7 +250,7 @@ def test_without_a_terminal_plain_lines_and_a_last_table_go_to_standard_error(
     clock = itertools.count(0.0, 2.0)
     monkeypatch.setattr("runtime.ray_runner.progress_view.time", SimpleNamespace(monotonic=lambda: next(clock)))
     figures = running({"media": 2}).figures(2)
-    with display("run", None, quiet=False) as shown:
+    with open_display("run", None, quiet=False) as shown:
         shown.show(figures, "stages stream")
         shown.show(figures, "stages stream")
         shown.end(figures, "all is done")
@@ -266,7 +268,7 @@ def test_a_line_is_printed_at_once_when_an_engine_begins_to_start(
 ) -> None:
     monkeypatch.setattr("runtime.ray_runner.progress_view.time", SimpleNamespace(monotonic=lambda: 0.0))
     tracker = tracker_of({"media": 2}, ["asr"], uses=["asr"])
-    with display("run", None, quiet=False) as shown:
+    with open_display("run", None, quiet=False) as shown:
         shown.show(tracker.figures(0))
         tracker.begin(["media", "asr"], 0)
         shown.show(tracker.figures(0))

@@ -1,7 +1,6 @@
 """The runner on a real Ray: streaming, turns, tables, services, death of workers and of the driver."""
 
 import asyncio
-import errno
 import json
 import os
 import signal
@@ -29,13 +28,12 @@ from support.noop_stages import (
 from support.processes import below, still_running
 from support.waiting import PATIENCE, until
 
-from runtime.errors import MachineError, UserError
+from runtime.errors import UserError
 from runtime.ray_runner.cluster import ClusterSettings, connected
 from runtime.ray_runner.run_record import RunReport
 from runtime.ray_runner.runner import run_stages
 from runtime.ray_runner.services import ServiceHost
 from runtime.ray_runner.stage import ServiceSpec
-from runtime.ray_runner.stage_worker import failed_shard
 from runtime.ray_runner.table_stage import WHOLE_TABLE, AnyStageSpec
 
 TESTS = Path(__file__).parent.parent.parent
@@ -204,17 +202,6 @@ def test_an_exception_nobody_expected_is_fatal_and_its_traceback_is_logged(run: 
     (fatal,) = (line for line in lines if line["event"] == "fatal")
     assert "raise_on" in fatal["trace"] and fatal["shard"] == 1
     assert lines[-1]["event"] == "end" and lines[-1]["status"] == report.fatal
-
-
-def test_what_a_worker_raises_is_told_by_whose_fault_it_is() -> None:
-    assert (
-        failed_shard("media", 3, MachineError("no space on /data")).fatal == "stage media, shard 3: no space on /data"
-    )
-    full = failed_shard("media", 3, OSError(errno.ENOSPC, "No space left on device"))
-    assert full.fatal is not None and "shard 3: this machine can't go on (OSError" in full.fatal
-    assert failed_shard("media", 3, SystemExit(3)).fatal == "stage media, shard 3: unexpected (SystemExit: 3)"
-    users = failed_shard("media", 3, UserError("cookies='x': no such file"))
-    assert (users.fatal, users.blame) == ("cookies='x': no such file", "user")
 
 
 def test_a_users_mistake_found_while_a_worker_starts_comes_back_as_such(run: Run) -> None:
