@@ -118,7 +118,7 @@ def test_an_older_teacher_is_replaced_and_other_files_are_not(folder, tmp_path):
     save_teacher(teacher(seed=1), tokenizer(), folder)
     assert not torch.equal(vectors(load_teacher(folder)[0])[0], vectors(teacher().eval())[0])
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(UserError, match="something else lies there"):
+    with pytest.raises(UserError, match="it holds something else"):
         save_teacher(teacher(), tokenizer(), tmp_path)
 
 
@@ -165,7 +165,7 @@ def test_an_architecture_that_makes_no_sense_is_refused_in_one_line(folder, brok
 @pytest.mark.parametrize("changed", [{"vocab_size": -1}, {"vocab_size": 189}, {"pad": 3}])
 def test_numbers_that_are_not_the_tokenizers_are_refused_in_one_line(folder, changed):
     change(folder, **with_part("tokenizer", **changed))
-    with pytest.raises(UserError, match="the tokenizer beside it is another") as caught:
+    with pytest.raises(UserError, match="its tokenizer files belong to another model") as caught:
         load_teacher(folder)
     assert "\n" not in str(caught.value)
 
@@ -185,15 +185,15 @@ def test_another_kind_or_version_or_nothing_at_all_is_refused(folder, tmp_path):
     with pytest.raises(UserError, match="format version 2, this program reads 1"):
         load_teacher(folder)
     file.write_text(json.dumps({**config, "format": "vidla"}))
-    with pytest.raises(UserError, match="a vidla model lies there, not a vidlankd-teacher"):
+    with pytest.raises(UserError, match="holds a vidla model, not a vidlankd-teacher"):
         load_teacher(folder)
-    with pytest.raises(UserError, match=r"no \S+ model lies there"):
+    with pytest.raises(UserError, match=r"holds no \S+ model"):
         load_teacher(tmp_path / "absent")
 
 
 def test_another_tokenizer_beside_the_weights_is_refused(folder, tmp_path):
     shutil.copy(tiny_tokenizer(tmp_path / "other", words=("red",)) / "tokenizer.json", folder)
-    with pytest.raises(UserError, match="the tokenizer beside it is another"):
+    with pytest.raises(UserError, match="its tokenizer files belong to another model"):
         load_teacher(folder)
 
 

@@ -90,14 +90,14 @@ def test_a_folder_without_a_tokenizer_is_refused_by_name(tmp_path: Path) -> None
 
 def test_another_kind_of_tokenizer_is_refused_by_name(tmp_path: Path) -> None:
     Tokenizer(BPE({"a": 0}, [])).save(str(tmp_path / "tokenizer.json"))
-    with pytest.raises(UserError, match="is of the kind BPE; take a WordPiece tokenizer"):
+    with pytest.raises(UserError, match="is of the kind BPE; use a WordPiece tokenizer"):
         TextTokenizer.from_folder(tmp_path)
 
 
 def test_a_wordpiece_tokenizer_that_splits_otherwise_is_refused(folder: Path, tmp_path: Path) -> None:
     rules = json.loads((folder / "tokenizer.json").read_text())
     (tmp_path / "tokenizer.json").write_text(json.dumps(rules | {"pre_tokenizer": {"type": "WhitespaceSplit"}}))
-    with pytest.raises(UserError, match="finds words by WhitespaceSplit; take"):
+    with pytest.raises(UserError, match="splits words by WhitespaceSplit; use"):
         TextTokenizer.from_folder(tmp_path)
 
 
@@ -118,7 +118,7 @@ def test_a_vocabulary_without_an_entry_for_unknown_words_is_refused(folder: Path
     (tmp_path / "bare").mkdir()
     (tmp_path / "bare" / "vocab.txt").write_text("".join(f"{entry}\n" for entry in saved["model"]["vocab"]))
     for name in ("json", "bare"):
-        with pytest.raises(UserError, match=r"has no \[UNK\] for unknown words; take one of BERT's kind"):
+        with pytest.raises(UserError, match=r"has no \[UNK\] for unknown words; use one of BERT's kind"):
             TextTokenizer.from_folder(tmp_path / name)
 
 

@@ -37,7 +37,7 @@ def bert_config(shape: BertShape, vocab_size: int, pad: int) -> BertConfig:
 
 
 def build_bert(shape: BertShape, vocab_size: int, pad: int) -> BertForMaskedLM:
-    """A BERT with transformers' random weights; the caller seeds them (`torch.manual_seed`).
+    """Build a BERT with transformers' random weights; the caller seeds them (`torch.manual_seed`).
 
     Args:
         shape: its size.
@@ -48,33 +48,33 @@ def build_bert(shape: BertShape, vocab_size: int, pad: int) -> BertForMaskedLM:
 
 
 def hidden_states(model: BertForMaskedLM, ids_BL: torch.Tensor, valid_BL: torch.Tensor) -> torch.Tensor:
-    """Hidden states of the last layer, [B, L, H]; those of padding mean nothing.
+    """Return the hidden states of the last layer, [B, L, H]; those of padding are undefined.
 
     Args:
         model: the language model.
         ids_BL: int64 tokens.
-        valid_BL: bool, false on padding: nothing attends to it. Every row has a true position.
+        valid_BL: bool, false on padding, which no token attends to. Every row has a true position.
     """
     hidden_BLH: torch.Tensor = model.bert(input_ids=ids_BL, attention_mask=valid_BL).last_hidden_state
     return hidden_BLH
 
 
 def mlm_logits(model: BertForMaskedLM, hidden_MH: torch.Tensor) -> torch.Tensor:
-    """Logits [M, V] of masked language modelling, for the hidden states of chosen positions.
+    """Return the logits [M, V] of masked language modelling for the hidden states of chosen positions.
 
-    The head is the larger part of a small BERT's arithmetic; on the masked positions alone it costs 15 % of that.
+    The head is the larger part of a small BERT's arithmetic; computing the masked positions only costs 15 % of it.
     """
     logits_MV: torch.Tensor = model.cls(hidden_MH)
     return logits_MV
 
 
 def encoder_flops(config: BertConfig, rows: int, length: int) -> float:
-    """Floating point operations of an encoder's forward pass: projections, attention, feed-forward."""
+    """Return the floating point operations of an encoder's forward pass: projections, attention, feed-forward."""
     width, inner = config.hidden_size, config.intermediate_size
     a_token = 4 * width * width + 2 * width * inner + 2 * length * width
     return 2.0 * rows * length * config.num_hidden_layers * a_token
 
 
 def prediction_flops(config: BertConfig, positions: int) -> float:
-    """Floating point operations of the head that predicts the vocabulary, forward, at so many positions."""
+    """Return the floating point operations of the prediction head's forward pass at `positions` positions."""
     return 2.0 * positions * config.hidden_size * (config.hidden_size + config.vocab_size)

@@ -1,4 +1,4 @@
-"""Settings of the teacher's and the student's model. Nothing here imports torch."""
+"""Settings of the teacher and student models. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class BertShape(Settings):
     intermediate: int = Field(default=3072, ge=1)
     """Width of the feed-forward layers."""
     positions: int = Field(default=512, ge=1)
-    """Longest input, tokens."""
+    """Tokens of the longest input."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    """Of hidden states and of attention, while training."""
+    """Dropout of hidden states and of attention, in training."""
 
     @classmethod
     def named(cls, preset: str, **others: float) -> BertShape:
-        """A shape of `PRESETS`, with `others` in the place of its numbers."""
+        """Return a shape of `PRESETS`, with some of its numbers replaced by `others`."""
         return cls.model_validate({"preset": preset, **others})
 
     @model_validator(mode="before")
@@ -60,36 +60,36 @@ class BertShape(Settings):
 
 
 class StudentModelSettings(Settings):
-    """The student's size; its vocabulary is the corpus's."""
+    """Size of the student; its vocabulary is the corpus's."""
 
     shape: BertShape = BertShape()
     """Layers and widths, or the name of a preset (tiny, mini, small, base); need not be the teacher's."""
 
 
 class TeacherModelSettings(Settings):
-    """Size of the teacher; the paper's numbers."""
+    """Size of the teacher; the defaults are the paper's."""
 
     shape: BertShape = BertShape()
-    """Of the language model and, but for its depth, of the video tower: `tiny`, `mini`, `small`, `base`, or numbers."""
+    """Layers and widths, or the name of a preset (tiny, mini, small, base). The video tower has the same widths."""
     video_layers: int | None = Field(default=None, ge=1)
-    """Layers of the video tower; None: as many as the language model has."""
+    """Layers of the video tower; unset: as many as the language model has."""
     max_rows: int = Field(default=384, ge=1)
-    """Rows of features of a clip that the video tower sees; of longer clips as many, evenly spread."""
+    """Largest number of feature rows that the video tower sees; longer clips are sampled evenly."""
     projection: int = Field(default=1024, ge=1)
-    """Width between the two linear layers that features go through first."""
+    """Width between the two linear layers that project features."""
     frozen_video: bool = False
-    """Leave the video tower random, as the released code does; nothing of it is trained."""
+    """Keep the video tower at its random weights, as the released code does."""
     tokenizer: str = DEFAULT_TOKENIZER
-    """URI of the vocabulary; corpus and student must have the same."""
+    """Model URI of the tokenizer; corpus and student must use the same."""
     block: int = Field(default=128, ge=3)
-    """Tokens of a clip's text, [CLS] and [SEP] included: as many as a student's blocks have. In the released code 126,
-    which leaves the last two positions of its students' blocks untrained."""
+    """Largest number of tokens of a clip's text, [CLS] and [SEP] included; the same as in a student's blocks. The
+    released code has 126, which leaves the last two positions of its students' blocks untrained."""
 
     @model_validator(mode="after")
     def _block_fits(self) -> TeacherModelSettings:
         if self.block > self.shape.positions:
             raise ValueError(
-                f"block={self.block} is longer than shape.positions={self.shape.positions}; lower the one or raise "
-                "the other"
+                f"block={self.block} is longer than shape.positions={self.shape.positions}; lower the first or raise "
+                "the second"
             )
         return self

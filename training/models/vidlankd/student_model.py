@@ -1,8 +1,8 @@
-"""The student: BERT, with a head for each objective that makes its states comparable with the teacher's.
+"""The student: BERT, with a head for each objective that compares its states with the teacher's.
 
-`training.vidlankd.student.student_task` trains it; `training.vidlankd.bert_export` takes its language model out. The heads
-(Linear-GELU-LayerNorm-Linear, of the student alone, as in the paper's section 3.3) serve training and grounding; only
-those exist whose objective is trained. The queue of CRD lies in the model, so that it is saved with it.
+`training.vidlankd.student.student_task` trains it, and `training.vidlankd.bert_export` exports its language model.
+Heads (Linear-GELU-LayerNorm-Linear, on the student only, as in the paper's section 3.3) serve training and grounding;
+the model has those of the objectives it is trained with. CRD's queue is part of the model, so that it is saved with it.
 
 Shapes: B rows, L tokens, H width of the student, G width of the teacher, M chosen positions, V vocabulary.
 """
@@ -26,39 +26,39 @@ from training.models.vidlankd.objectives.student_loss_weights import OBJECTIVES
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 
 FORMAT: Final = ModelFormat("vidlankd-student", 1, beside=("tokenizer.json", "tokenizer_config.json"))
-"""A folder of a student."""
+"""Format of a student's folder."""
 
 
 @dataclass(frozen=True)
 class Distillation:
-    """What of a student serves distillation."""
+    """Parts of a student that only distillation needs."""
 
     heads: tuple[str, ...]
     """Objectives that have a head, in order."""
     teacher_width: int
-    """G."""
+    """G: width of the teacher's states."""
     queue: int = 0
-    """Teacher vectors that CRD takes its negatives from; 0 without CRD."""
+    """Length of CRD's queue of teacher vectors; 0 without CRD."""
     teacher: str = ""
-    """Identity of the teacher's weights; empty where it was not noted down."""
+    """Identity of the teacher's weights; empty if it was not recorded."""
 
 
 class Student(nn.Module):
-    """A language model and what it is distilled with."""
+    """A language model with heads and a queue for distillation."""
 
     steps: torch.Tensor
-    """int64 scalar: training steps done."""
+    """int64 scalar: number of training steps done."""
 
     def __init__(self, shape: BertShape, tokenizer: TextTokenizer, distillation: Distillation | None = None) -> None:
         """Draw new weights from torch's random state.
 
         Args:
             shape: layers and widths.
-            tokenizer: of the corpus; the model keeps its size and identity, not itself.
+            tokenizer: tokenizer of the corpus; the model keeps its size and identity only.
             distillation: heads and queue; None for a student of text alone.
 
         Raises:
-            ValueError: `distillation` names a head that there is none of.
+            ValueError: `distillation` names an unknown head.
         """
         super().__init__()
         self.text = build_bert(shape, tokenizer.vocab_size, tokenizer.pad)
@@ -71,88 +71,89 @@ class Student(nn.Module):
 
     @property
     def teacher(self) -> str | None:
-        """Identity of the weights of the teacher that it follows; None where it has none or none was noted down."""
+        """Identity of the weights of its teacher; None if it has none or none was recorded."""
         return (self._distillation.teacher or None) if self._distillation else None
 
     @property
     def architecture(self) -> dict[str, Any]:
-        """Plain values that rebuild the model, beside the tokenizer's files."""
-        distilled = self._distillation
+        """Plain values that, with the tokenizer's files, rebuild the model."""
+        distillation = self._distillation
         return {
             "shape": self._shape.content(),
             "tokenizer": self._tokenizer,
-            "distillation": asdict(distilled) | {"heads": list(distilled.heads)} if distilled else None,
+            "distillation": asdict(distillation) | {"heads": list(distillation.heads)} if distillation else None,
         }
 
     def forward(
         self, ids_BL: torch.Tensor, valid_BL: torch.Tensor, selected_M: torch.Tensor | None
     ) -> dict[str, torch.Tensor]:
-        """All that the objectives need, in one pass.
+        """Compute everything that the objectives need, in one pass.
 
         Args:
-            ids_BL: tokens, masked where something is to be predicted.
+            ids_BL: tokens, with those to be predicted masked.
             valid_BL: false on padding.
-            selected_M: positions of the flattened batch at which the vocabulary is predicted; None: nowhere.
+            selected_M: positions of the flattened batch to predict; None: predict nothing.
 
         Returns:
-            ``mlm``: logits [M, V], where positions were given; by the name of each head's objective: [B, L, H or G].
+            Logits [M, V] under ``mlm`` if positions are given, and each head's output [B, L, H or G] under its
+            objective.
         """
         hidden_BLH = hidden_states(self.text, ids_BL, valid_BL)
-        found = {name: head(hidden_BLH) for name, head in self.heads.items()}
+        outputs = {name: head(hidden_BLH) for name, head in self.heads.items()}
         if selected_M is not None:
-            found["mlm"] = mlm_logits(self.text, hidden_BLH.flatten(0, 1)[selected_M])
-        return found
+            outputs["mlm"] = mlm_logits(self.text, hidden_BLH.flatten(0, 1)[selected_M])
+        return outputs
 
     def predict(self, ids_BL: torch.Tensor, valid_BL: torch.Tensor, selected_M: torch.Tensor) -> torch.Tensor:
-        """Logits [M, V] at chosen positions of the flattened batch, without any head."""
+        """Return the logits [M, V] at chosen positions of the flattened batch, without computing heads."""
         return mlm_logits(self.text, hidden_states(self.text, ids_BL, valid_BL).flatten(0, 1)[selected_M])
 
 
 def save_student(
     model: Student, tokenizer: TextTokenizer, folder: Path, extra: Mapping[str, Any] | None = None
 ) -> None:
-    """Write a student with its heads and queue, and the tokenizer's files beside it.
+    """Write a student with its heads and queue, and the tokenizer's files.
 
     Args:
-        model: what to write.
-        tokenizer: the one that it was built for.
-        folder: where; an older student there is replaced.
-        extra: plain JSON to keep beside the architecture (step, scores).
+        model: the student.
+        tokenizer: the tokenizer that it was built for.
+        folder: target; an older student there is replaced.
+        extra: plain JSON to store with the architecture (step, scores).
 
     Raises:
-        UserError: something else lies at `folder`.
+        UserError: `folder` holds something else.
     """
     save_model(model, folder, FORMAT, model.architecture, extra, tokenizer.save)
 
 
 def load_student(folder: str | Path, device: str | torch.device = "cpu") -> tuple[Student, TextTokenizer]:
-    """A student that `save_student` wrote, in evaluation mode, with its tokenizer.
+    """Load a student that `save_student` wrote, in evaluation mode, and its tokenizer.
 
     Args:
         folder: a path, or a model URI.
-        device: where to put it.
+        device: device of the model.
 
     Raises:
-        UserError: no student lies there, it is of another version or cut short, or weights, tokenizer and architecture
-            don't belong together.
+        UserError: there is no student, it has another version or is incomplete, or weights, tokenizer and architecture
+            do not belong together.
     """
     path = local_folder(folder)
     values = read_config(path, FORMAT)["architecture"]
     tokenizer = TextTokenizer.from_folder(path)
     try:
-        model, identity = _built(values, tokenizer), values["tokenizer"]
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # all that a damaged number or name leads to
+        model, identity = _build(values, tokenizer), values["tokenizer"]
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # errors that a damaged number or name causes
         said = one_line(error)
         raise UserError(f"model {path}: its architecture can't be read ({said}); copy the folder again") from None
     if tokenizer.identity != identity:
-        raise UserError(f"model {path}: the tokenizer beside it is not its own; copy the folder again")
+        raise UserError(f"model {path}: its tokenizer files belong to another model; copy the folder again")
     load_weights(model, path)
     return model.to(device).eval(), tokenizer
 
 
-def _built(architecture: Mapping[str, Any], tokenizer: TextTokenizer) -> Student:
-    distilled = architecture["distillation"]
-    distillation = Distillation(**{**distilled, "heads": tuple(distilled["heads"])}) if distilled else None
+def _build(architecture: Mapping[str, Any], tokenizer: TextTokenizer) -> Student:
+    stored = architecture["distillation"]
+    distillation = Distillation(**{**stored, "heads": tuple(stored["heads"])}) if stored else None
     return Student(BertShape.model_validate(architecture["shape"]), tokenizer, distillation)
 
 

@@ -1,12 +1,12 @@
-"""The teacher: a language model from scratch and a video tower whose vectors meet its token vectors.
+"""The teacher: a language model trained from scratch, and a video tower that shares the space of its token vectors.
 
     from training.models.vidlankd.teacher_model import load_teacher
     teacher, tokenizer = load_teacher("runs/teacher/best")
     vectors = teacher.token_vectors(ids_BL, valid_BL)
 
-Trained by `training.vidlankd.teacher.teacher_task` on batches of `training.vidlankd.teacher.clip_text_batches`; the student learns from its
-token vectors, `training.vidlankd.grounding.word_grounding` looks for clips with them. A teacher's folder is flat: `config.json`,
-`model.safetensors` and the tokenizer's files.
+`training.vidlankd.teacher.teacher_task` trains it on batches of `training.vidlankd.teacher.clip_text_batches`. The
+student learns from its token vectors, and `training.vidlankd.grounding.word_grounding` searches clips with them. A
+teacher's folder is flat: `config.json`, `model.safetensors` and the tokenizer's files.
 
 Shapes: B rows (clips), L tokens, T rows of features, D their width, H hidden width.
 """
@@ -33,32 +33,32 @@ from training.models.vidlankd.text_tokenizer import TextTokenizer
 
 TOKENIZER_FILES: Final = ("tokenizer.json", "tokenizer_config.json")
 FORMAT: Final = ModelFormat("vidlankd-teacher", version=1, beside=TOKENIZER_FILES)
-"""What a teacher's folder is told by."""
-_STATED: Final = {"tokenizer": ("identity", "vocab_size", "pad"), "features": ("name", "encoder", "width")}
+"""Format of a teacher's folder."""
+_REQUIRED_FACTS: Final = {"tokenizer": ("identity", "vocab_size", "pad"), "features": ("name", "encoder", "width")}
 
 
 class FeatureFacts(Protocol):
-    """What a teacher must know of the features it sees; `training.features.feature_store.FeatureStore` has it."""
+    """Facts about a feature set that a teacher records; `training.features.feature_store.FeatureStore` has them."""
 
     @property
     def name(self) -> str:
-        """Of the feature set."""
+        """Name of the feature set."""
         ...
 
     @property
     def encoder(self) -> str:
-        """What made them."""
+        """Encoder that made the features."""
         ...
 
     @property
     def width(self) -> int:
-        """Numbers in a row."""
+        """Width of a row."""
         ...
 
 
 @dataclass(frozen=True)
 class NoFeatures:
-    """Stands for the features of a teacher whose video tower is never run (`loss.contrastive=0`)."""
+    """Features of a teacher whose video tower is never run (`loss.contrastive=0`)."""
 
     name: str = "none"
     encoder: str = "none"
@@ -72,11 +72,11 @@ class Teacher(nn.Module):
         """Build with random weights; the caller seeds them.
 
         Args:
-            architecture: as `architecture` gives it.
+            architecture: value of the property `architecture`.
 
         Raises:
-            KeyError: something is missing of it.
-            ValidationError: a number in it can't be.
+            KeyError: an entry is missing.
+            ValidationError: a number is out of range.
         """
         super().__init__()
         self._architecture = copy.deepcopy(dict(architecture))
@@ -88,7 +88,7 @@ class Teacher(nn.Module):
 
     @property
     def architecture(self) -> dict[str, Any]:
-        """All that rebuilds this model, as plain JSON, with the identity of its tokenizer and of its features."""
+        """Plain JSON that rebuilds this model, with the identity of its tokenizer and of its features."""
         return copy.deepcopy(self._architecture)
 
     @property
@@ -98,31 +98,31 @@ class Teacher(nn.Module):
 
     @property
     def block(self) -> int:
-        """Tokens of a clip's text that it was made for, [CLS] and [SEP] included."""
+        """Largest number of tokens of a clip's text, [CLS] and [SEP] included."""
         return int(self._architecture["block"])
 
     @property
     def max_rows(self) -> int:
-        """Longest time series of a clip."""
+        """Rows of the longest time series of a clip."""
         return self.video.max_rows
 
     def token_vectors(self, ids_BL: torch.Tensor, valid_BL: torch.Tensor) -> torch.Tensor:
-        """Last hidden states of unit length, float32 [B, L, H]; those of padding mean nothing."""
+        """Return the last hidden states with unit length, float32 [B, L, H]; those of padding are undefined."""
         return F.normalize(hidden_states(self.text, ids_BL, valid_BL).float(), dim=-1)
 
     def clip_vectors(self, video_BTD: torch.Tensor, frames_BT: torch.Tensor) -> torch.Tensor:
-        """One vector of unit length a clip, float32 [B, H]; see `FeatureTower`."""
+        """Return one vector of unit length per clip, float32 [B, H]; see `FeatureTower`."""
         vectors_BH: torch.Tensor = self.video(video_BTD, frames_BT)
         return vectors_BH
 
 
 def build_teacher(settings: TeacherModelSettings, tokenizer: TextTokenizer, features: FeatureFacts) -> Teacher:
-    """A teacher with random weights; the caller seeds them.
+    """Build a teacher with random weights; the caller seeds them.
 
     Args:
         settings: its size.
-        tokenizer: of its texts.
-        features: what its video tower sees.
+        tokenizer: tokenizer of its texts.
+        features: feature set that its video tower sees.
     """
     architecture = {
         "text": settings.shape.content(),
@@ -133,38 +133,38 @@ def build_teacher(settings: TeacherModelSettings, tokenizer: TextTokenizer, feat
             "frozen": settings.frozen_video,
         },
         "features": {"name": features.name, "encoder": features.encoder, "width": features.width},
-        "tokenizer": _facts(tokenizer),
+        "tokenizer": _tokenizer_facts(tokenizer),
         "block": settings.block,
     }
     return Teacher(architecture)
 
 
 def save_teacher(model: Teacher, tokenizer: TextTokenizer, folder: Path) -> None:
-    """Write a teacher with its tokenizer; an older one at that place is replaced, at once or not at all.
+    """Write a teacher with its tokenizer; an older teacher in the folder is replaced atomically.
 
     Raises:
-        UserError: something else lies at `folder`.
+        UserError: `folder` holds something else.
     """
     save_model(model, folder, FORMAT, model.architecture, write_beside=tokenizer.save)
 
 
 def load_teacher(folder: str | Path, device: str | torch.device = "cpu") -> tuple[Teacher, TextTokenizer]:
-    """A teacher that `save_teacher` wrote, in evaluation mode, and its tokenizer.
+    """Load a teacher that `save_teacher` wrote, in evaluation mode, and its tokenizer.
 
     Args:
         folder: a path, or a model URI.
-        device: where to put it.
+        device: device of the model.
 
     Raises:
-        UserError: no teacher lies there, one of another version, one cut short, weights or a tokenizer that are not
-            those of its architecture; what differs is listed.
+        UserError: there is no teacher, it has another version or is incomplete, or its weights or tokenizer do not
+            match its architecture; the message lists the differences.
     """
     path = local_folder(folder)
     architecture = read_config(path, FORMAT)["architecture"]
     tokenizer = TextTokenizer.from_folder(path)
     try:
-        model = _built(architecture, tokenizer, path)
-    except (KeyError, TypeError, ValueError, RuntimeError, StrictDataclassError) as error:  # what damage leads to
+        model = _build(architecture, tokenizer, path)
+    except (KeyError, TypeError, ValueError, RuntimeError, StrictDataclassError) as error:  # errors that damage causes
         raise UserError(
             f"model {path}: its architecture can't be read ({one_line(error)}); copy the folder again"
         ) from None
@@ -176,32 +176,32 @@ def check_features(model: Teacher, features: FeatureFacts) -> None:
     """Refuse features of another encoder or width than the teacher was trained on.
 
     Raises:
-        UserError: with the differences, or as the teacher never saw any.
+        UserError: features differ (the message lists how), or the teacher was trained without features.
     """
     trained = model.architecture["features"]
     if trained["encoder"] == NoFeatures().encoder:
         raise UserError(
-            f"features={features.name}: the teacher was trained with loss.contrastive=0 and never saw any; "
+            f"features={features.name}: the teacher was trained with loss.contrastive=0, without features; "
             "name a teacher that was trained on features"
         )
-    found = differences(
+    different = differences(
         {"encoder": trained["encoder"], "width": trained["width"]},
         {"encoder": features.encoder, "width": features.width},
     )
-    if found:
+    if different:
         raise UserError(
-            f"features={features.name}: not those of the teacher (teacher, given): {'; '.join(found)}; "
-            f"take features made as {trained['name']!r} was"
+            f"features={features.name}: not those of the teacher (teacher, given): {'; '.join(different)}; "
+            f"use features extracted like {trained['name']!r}"
         )
 
 
-def _built(architecture: Mapping[str, Any], tokenizer: TextTokenizer, folder: Path) -> Teacher:
-    """A teacher of random weights, with the tokenizer that lies beside it; all that will be read of it is there."""
-    made_with, _ = ({name: architecture[part][name] for name in names} for part, names in _STATED.items())
-    if made_with != _facts(tokenizer):
+def _build(architecture: Mapping[str, Any], tokenizer: TextTokenizer, folder: Path) -> Teacher:
+    """Build a teacher with random weights after checking its tokenizer and that every required fact is present."""
+    made_with, _ = ({name: architecture[part][name] for name in names} for part, names in _REQUIRED_FACTS.items())
+    if made_with != _tokenizer_facts(tokenizer):
         raise UserError(
-            f"model {folder}: the tokenizer beside it is another ({tokenizer.vocab_size} entries, it was made with "
-            f"{made_with['vocab_size']}); copy the folder again"
+            f"model {folder}: its tokenizer files belong to another model ({tokenizer.vocab_size} entries; the "
+            f"teacher's has {made_with['vocab_size']}); copy the folder again"
         )
     model = Teacher(architecture)
     if model.block < 3:
@@ -209,6 +209,6 @@ def _built(architecture: Mapping[str, Any], tokenizer: TextTokenizer, folder: Pa
     return model
 
 
-def _facts(tokenizer: TextTokenizer) -> dict[str, Any]:
-    """What an architecture says of its tokenizer."""
+def _tokenizer_facts(tokenizer: TextTokenizer) -> dict[str, Any]:
+    """Return the facts about a tokenizer that an architecture records."""
     return {"identity": tokenizer.identity, "vocab_size": tokenizer.vocab_size, "pad": tokenizer.pad}
