@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from curation.pipeline import stage_contents
 from curation.plan import RunPlan
-from curation.stage_definition import ShardStage
+from curation.stages.stage_definition import ShardStage
 from shards.artifact import Artifact
 from shards.errors import ShardError
 from shards.index import read_index, rebuild_index

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from curation import stages
+from curation import stage_registry
 from curation.run_request import RunRequest
-from curation.stage_definition import ShardStage, StageOutput, TableStage
+from curation.stages.stage_definition import ShardStage, StageOutput, TableStage
 from runtime.errors import UserError
 from shards.manifest import read_stage
 from shards.storage.store import Store
@@ -20,7 +20,7 @@ def stage_outputs(request: RunRequest) -> dict[str, StageOutput]:
         UserError: a stage would write into a folder that was made with other settings, or a model can't be found.
     """
     outputs: dict[str, StageOutput] = {}
-    for stage in stages.STAGES:
+    for stage in stage_registry.STAGES:
         outputs[stage.name] = _output(stage, stage.hash(request.settings, outputs), request)
     return outputs
 
@@ -73,7 +73,7 @@ def _layer_folder(stage: ShardStage, hash_: str, request: RunRequest) -> StageOu
 
 def _users(stage: ShardStage) -> set[str]:
     """Return the names of a stage and of all stages that read its tables."""
-    return {stage.name, *(other.name for other in stages.STAGES if stage.name in other.reads)}
+    return {stage.name, *(other.name for other in stage_registry.STAGES if stage.name in other.reads)}
 
 
 def _changed(folder: str, stage: ShardStage) -> UserError:

@@ -10,10 +10,10 @@ from typing import Any, cast
 
 from pydantic import Field, create_model, model_validator
 
-from curation import stages
+from curation import stage_registry
 from curation.engines.engine_registry import engine_for
-from curation.pipeline_settings import PipelineSettings
-from curation.stage_definition import ShardStage, StageContext, StageDefinition, TableStage
+from curation.stages.pipeline_settings import PipelineSettings
+from curation.stages.stage_definition import ShardStage, StageContext, StageDefinition, TableStage
 from runtime.errors import UserError, nearest
 from runtime.ray_runner.stage import ServiceSpec, StageSpec
 from runtime.ray_runner.table_stage import AnyStageSpec, TableStageSpec
@@ -23,7 +23,8 @@ from runtime.settings import build, load_yaml, override
 def settings_class() -> type[PipelineSettings]:
     """Return the class of a pipeline's settings: those that all stages share, and a branch for each stage."""
     branches = {
-        stage.name: (stage.settings, Field(stage.settings(), description=stage.summary)) for stage in stages.STAGES
+        stage.name: (stage.settings, Field(stage.settings(), description=stage.summary))
+        for stage in stage_registry.STAGES
     }
     return cast(
         type[PipelineSettings],
@@ -38,11 +39,11 @@ def settings_class() -> type[PipelineSettings]:
 
 
 def _check_names(settings: PipelineSettings) -> PipelineSettings:
-    for stage in stages.STAGES:
+    for stage in stage_registry.STAGES:
         engine = stage.engine(settings)
         if engine is not None and engine not in settings.engines:
             raise ValueError(f"{stage.name}.engine={engine!r}: no such engine{nearest(engine, settings.engines)}")
-    names = [name for stage in stages.STAGES for name in (stage.name, *stage.service_names)]
+    names = [name for stage in stage_registry.STAGES for name in (stage.name, *stage.service_names)]
     known = {*names, *settings.engines}
     for name in settings.resources:
         if name not in known:
@@ -78,7 +79,7 @@ def default_config() -> Path:
 
 def stage_contents(settings: PipelineSettings) -> dict[str, dict[str, Any]]:
     """Return, by stage, the settings that decide its content: defaults filled in, without addresses and secrets."""
-    return {stage.name: stage.content(settings) for stage in stages.STAGES}
+    return {stage.name: stage.content(settings) for stage in stage_registry.STAGES}
 
 
 def called_pools(stage: StageDefinition, settings: PipelineSettings) -> tuple[str, ...]:
@@ -93,7 +94,7 @@ def stage_specs(
     """Return what the runner has to run, in order: the stages that have shards in `todo`."""
     return [
         _stage_spec(stage, context, todo[stage.name], videos_per_shard)
-        for stage in stages.STAGES
+        for stage in stage_registry.STAGES
         if todo.get(stage.name)
     ]
 
@@ -111,7 +112,7 @@ def _stage_spec(
 
 def service_specs(settings: PipelineSettings, specs: Sequence[AnyStageSpec]) -> list[ServiceSpec]:
     """Return the pools that the given stages call, each once."""
-    own = {name: start for stage in stages.STAGES for name, start in stage.services(settings).items()}
+    own = {name: start for stage in stage_registry.STAGES for name, start in stage.services(settings).items()}
     names = dict.fromkeys(name for spec in specs for name in spec.services)
     return [
         ServiceSpec(name, own.get(name) or partial(engine_for, settings.engines[name]), settings.pool(name))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from curation import stages
-from curation.pipeline_settings import PipelineSettings
-from curation.stage_definition import StageDefinition
+from curation import stage_registry
+from curation.stages.pipeline_settings import PipelineSettings
+from curation.stages.stage_definition import StageDefinition
 from runtime.models.model_uri import check, resolve
 
 
@@ -38,4 +38,4 @@ def fetch_models(settings: PipelineSettings, names: Collection[str]) -> None:
 
 
 def _named(names: Collection[str]) -> Iterator[StageDefinition]:
-    return (stage for stage in stages.STAGES if stage.name in names)
+    return (stage for stage in stage_registry.STAGES if stage.name in names)

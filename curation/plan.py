@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from curation import stages
+from curation import stage_registry
 from curation.output_folders import stage_outputs
 from curation.run_request import RunRequest
 from curation.run_sources import run_sources
 from curation.sources.source_table import PlannedSources
-from curation.stage_definition import Outputs, ShardStage, StageContext, StageOutput, TableStage
+from curation.stages.stage_definition import Outputs, ShardStage, StageContext, StageOutput, TableStage
 from shards.artifact import Artifact
 from shards.errors import ShardError
 from shards.pending_shards import Work, inputs_of, work_of
@@ -116,7 +116,7 @@ def _plan_stages(
     plans: list[StagePlan] = []
     made: dict[str, Mapping[int, Artifact]] = {}
     redone: set[int] = set()
-    for stage in stages.STAGES:
+    for stage in stage_registry.STAGES:
         output = outputs[stage.name]
         inputs = {outputs[name].final_path: made[name] for name in stage.reads}
         available = _available(shards, [made[name] for name in stage.reads], redone)

@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from curation.media.picture.media_seconds import media_seconds
-from curation.pipeline_settings import PipelineSettings
 from curation.plan import RunPlan
 from curation.run import execute
 from curation.sources.source_rows import SourceRow
+from curation.stages.pipeline_settings import PipelineSettings
 from runtime.errors import MachineError, UserError
 from runtime.ray_runner.run_record import RunReport
 from shards.storage.store import Store

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from curation import stages
+from curation import stage_registry
 from curation.pipeline import load_pipeline
-from curation.pipeline_settings import PipelineSettings
+from curation.stages.pipeline_settings import PipelineSettings
 from runtime.errors import UserError, nearest
 from runtime.settings import content_hash
 from shards.schema import FAILED_CLASSES
@@ -87,7 +87,7 @@ def _layer(name: str) -> str:
 
 
 def _stages(asked: tuple[str, ...] | None) -> tuple[str, ...]:
-    known = [stage.name for stage in stages.STAGES]
+    known = [stage.name for stage in stage_registry.STAGES]
     for name in asked or ():
         if name not in known:
             raise UserError(f"--stages {name}: no such stage{nearest(name, known)}")

@@ -59,7 +59,7 @@ DEATHS_PER_SOURCE: Final = _bound("deaths of workers on one video", 2, "deaths",
     "One death may be chance (memory, a stopped machine); the second is taken for the video's fault, which is "
     "then recorded as failed and skipped.")
 OTHER_DEATHS_PER_SHARD: Final = _bound("other deaths of workers on one shard", 3, "deaths",
-    "runtime.ray_runner.stage, runtime.ray_runner.table_stage, curation.stage_definition, "
+    "runtime.ray_runner.stage, runtime.ray_runner.table_stage, curation.stages.stage_definition, "
     "training.features.features_stage",
     "Deaths that no video is to blame for are the machine's; Ray would repeat the shard for ever.")
 DEATHS_AT_START: Final = _bound("deaths of a worker while it starts", 3, "deaths",

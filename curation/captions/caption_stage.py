@@ -18,9 +18,9 @@ from curation.captions.caption_settings import CaptionSettings
 from curation.captions.vlm_captioner import VlmCaptioner
 from curation.engines.engine_interface import Captioner, CaptionResult, ImageRef
 from curation.engines.engine_settings import EngineSettings
-from curation.pipeline_settings import PipelineSettings
-from curation.shard_table import ShardTable
-from curation.stage_definition import Outputs, ShardStage, StageContext, WorkerBuild
+from curation.stages.pipeline_settings import PipelineSettings
+from curation.stages.shard_table import ShardTable
+from curation.stages.stage_definition import Outputs, ShardStage, StageContext, WorkerBuild
 from runtime.models.model_uri import revision_of
 from runtime.ray_runner.stage import Service, ShardResult
 from runtime.settings import content_hash

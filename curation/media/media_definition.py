@@ -8,8 +8,8 @@ from typing import Any
 
 from curation.engines.speech_recognizer import Recognizer
 from curation.media.media_stage import MediaSettings, MediaWorkerSpec, media_worker
-from curation.pipeline_settings import PipelineSettings
-from curation.stage_definition import OTHER_DEATHS, Outputs, ShardStage, StageContext, WorkerBuild
+from curation.stages.pipeline_settings import PipelineSettings
+from curation.stages.stage_definition import OTHER_DEATHS, Outputs, ShardStage, StageContext, WorkerBuild
 from runtime.attempts import DEATHS_ALLOWED
 from runtime.models.model_uri import revision_of
 from shards.schema import CLIPS

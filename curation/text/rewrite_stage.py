@@ -17,12 +17,12 @@ from typing import Any
 from curation.captions.caption_rows import CaptionRow
 from curation.captions.caption_settings import CaptionSettings
 from curation.engines.engine_settings import EngineSettings
-from curation.pipeline_settings import PipelineSettings
-from curation.shard_table import ShardTable
-from curation.stage_definition import Outputs, ShardStage, StageContext, WorkerBuild
+from curation.stages.pipeline_settings import PipelineSettings
+from curation.stages.shard_table import ShardTable
+from curation.stages.stage_definition import Outputs, ShardStage, StageContext, WorkerBuild
 from curation.text.rewrite_settings import RewriteSettings
 from curation.text.rewriter import Rewriter
-from curation.text.text_rows import MediaRow, ModelNames, TextLayer, TextRow, clip_texts, text_row
+from curation.text.text_rows import ModelNames, TextLayer, TextRow, clip_texts, read_clip_row, text_row
 from runtime.models.model_uri import ModelURI
 from runtime.ray_runner.stage import Service, ShardResult
 from runtime.settings import content_hash
@@ -102,10 +102,10 @@ class RewriteWorker:
             for clip, text, result in zip(clips, texts, rewritten, strict=True)
         ]
         counts = {**figures, **_counts(rows)}
-        await asyncio.to_thread(self._output.commit, shard, rows, inputs, counts)
+        await asyncio.to_thread(self._output.commit, shard, [row.table_row() for row in rows], inputs, counts)
         return counts
 
-    def _read(self, shard: int) -> tuple[dict[str, str], list[MediaRow], list[CaptionRow]]:
+    def _read(self, shard: int) -> tuple[dict[str, str], list[ClipRow], list[CaptionRow]]:
         """Return the digests of the layer's inputs, the clips, and the captions.
 
         Raises:
@@ -117,12 +117,13 @@ class RewriteWorker:
         if artifacts[captions].inputs.get(media) != artifacts[media].digest:
             raise ShardError(f"{captions} was made from an older {media}; run the caption stage again")
         digests = {name: artifact.digest for name, artifact in artifacts.items()}
-        return digests, read_table(store, media).to_pylist(), read_table(store, captions).to_pylist()
+        clips = [read_clip_row(values) for values in read_table(store, media).to_pylist()]
+        return digests, clips, read_table(store, captions).to_pylist()
 
 
 def _counts(rows: Sequence[TextRow]) -> dict[str, float]:
-    dropped = Counter(f"dropped:{row['filter_reason']}" for row in rows if not row["keep"])
-    return {"clips": len(rows), "kept": sum(row["keep"] for row in rows), **dropped}
+    dropped = Counter(f"dropped:{row.filter_reason}" for row in rows if not row.keep)
+    return {"clips": len(rows), "kept": sum(row.keep for row in rows), **dropped}
 
 
 def _layer(settings: PipelineSettings) -> TextLayer:

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from curation import stages
+from curation import stage_registry
 from curation.engines.engine_settings import EngineSettings
 from curation.pipeline import called_pools, load_pipelines
 from curation.pipeline_models import used_engines, used_models
-from curation.pipeline_settings import PipelineSettings
+from curation.stages.pipeline_settings import PipelineSettings
 from runtime.models.model_uri import ModelURI
 
 _ORIGINS: Final[Mapping[str, str]] = {"hf": "model hub", "pypi": "package registry", "path": "this machine"}
@@ -30,7 +30,7 @@ def show_pipelines(config: Path | None, console: Console | None = None) -> int:
     console = console or Console(highlight=False)
     for name, settings in load_pipelines(config).items():
         _print_pipeline(console, name, settings)
-    names = ", ".join(stage.name for stage in stages.STAGES)
+    names = ", ".join(stage.name for stage in stage_registry.STAGES)
     console.print(f"stages, in order: {names}. All settings of one: curate run NAME --print-config", soft_wrap=True)
     return 0
 
@@ -48,7 +48,7 @@ def _print_pipeline(console: Console, name: str, settings: PipelineSettings) -> 
 
 def gpus_needed(settings: PipelineSettings) -> str:
     """Return in words how many GPUs the stages need in turn, and all at once."""
-    in_turn = max(_gpus(settings, {stage.name, *called_pools(stage, settings)}) for stage in stages.STAGES)
+    in_turn = max(_gpus(settings, {stage.name, *called_pools(stage, settings)}) for stage in stage_registry.STAGES)
     at_once = _gpus(settings, settings.resources)
     if at_once == in_turn:
         return f"{in_turn} GPU{'s' * (in_turn != 1)}" if in_turn else "no GPU"
@@ -82,4 +82,4 @@ def _engines(settings: PipelineSettings) -> Mapping[str, EngineSettings]:
 
 
 def _all_stages() -> list[str]:
-    return [stage.name for stage in stages.STAGES]
+    return [stage.name for stage in stage_registry.STAGES]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from curation import stages
+from curation import stage_registry
 from curation.output_folders import stage_outputs
 from curation.pipeline import load_pipeline, stage_contents
 from curation.run_request import RunRequest
@@ -35,7 +35,7 @@ def request_of(pipeline: str, folder: Path) -> RunRequest:
         store=Store(folder),
         scratch=folder / ".scratch",
         layer=pipeline,
-        stages=tuple(stage.name for stage in stages.STAGES),
+        stages=tuple(stage.name for stage in stage_registry.STAGES),
         in_turn=False,
         replace=False,
         limit=None,
@@ -63,7 +63,9 @@ def test_content_hashes_and_manifests_are_those_of_version_0_1_0(
 
 def test_every_stage_has_its_own_branch_of_settings() -> None:
     settings = load_pipeline("demo", None, ["caption.max_chars=7"])
-    assert [type(settings.branch(stage.settings)) for stage in stages.STAGES] == [s.settings for s in stages.STAGES]
+    assert [type(settings.branch(stage.settings)) for stage in stage_registry.STAGES] == [
+        s.settings for s in stage_registry.STAGES
+    ]
     assert settings.model_dump()["caption"]["max_chars"] == 7
 
 

@@ -11,7 +11,7 @@ from support.clips_per_video import CLIPS_PER_VIDEO
 from support.curate_runs import TAGGER, Ended, all_rows, careful, curate, finished, talk
 from support.fake_llm import FakeLLM
 
-from curation import stages
+from curation import stage_registry
 from curation.cli import _parser
 from curation.plan import RunPlan, make_plan
 from curation.run_request import RunRequest
@@ -22,7 +22,7 @@ from shards.storage.store import Store
 @pytest.fixture(autouse=True)
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Register the stage."""
-    monkeypatch.setattr(stages, "STAGES", (*stages.STAGES, CLIPS_PER_VIDEO))
+    monkeypatch.setattr(stage_registry, "STAGES", (*stage_registry.STAGES, CLIPS_PER_VIDEO))
 
 
 @pytest.fixture(scope="module")

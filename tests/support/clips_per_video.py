@@ -10,9 +10,9 @@ from functools import partial
 
 import pyarrow as pa
 
-from curation.pipeline_settings import PipelineSettings
-from curation.stage_definition import Outputs, StageContext, TableStage, TableWorkerBuild
-from curation.whole_table import InputTables, WholeTable
+from curation.stages.pipeline_settings import PipelineSettings
+from curation.stages.stage_definition import Outputs, StageContext, TableStage, TableWorkerBuild
+from curation.stages.whole_table import InputTables, WholeTable
 from runtime.ray_runner.stage import Service, ShardResult
 from runtime.settings import Settings, content_hash
 

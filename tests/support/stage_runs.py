@@ -14,9 +14,9 @@ from curation.engines.engine_interface import Captioner, Request
 from curation.engines.engine_settings import EngineSettings
 from curation.engines.openai_endpoint import EndpointSettings
 from curation.engines.vllm_settings import VllmSettings
-from curation.shard_table import ShardTable
-from curation.text.rewrite_stage import rewrite_worker
+from curation.stages.shard_table import ShardTable
 from curation.text.rewrite_settings import RewriteSettings
+from curation.text.rewrite_stage import rewrite_worker
 from curation.text.text_rows import ModelNames, TextLayer
 from runtime.ray_runner.stage import ShardResult
 from shards.schema import CLIPS, LEDGER

@@ -1,7 +1,7 @@
 """The description of a stage: its settings, inputs, output, content hash, worker, and the pools that it calls.
 
-A new stage is one file that ends with a `ShardStage` or a `TableStage`, and one line in `curation.stages`. The plan,
-the run, ``--stages``, ``--print-config`` and the names under `resources` are all made from these descriptions.
+A new stage is one file that ends with a `ShardStage` or a `TableStage`, and one line in `curation.stage_registry`. The
+plan, the run, ``--stages``, ``--print-config`` and the names under `resources` are all made from these descriptions.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any, Final, Literal
 
 import pyarrow as pa
 
-from curation.pipeline_settings import PipelineSettings
-from curation.shard_table import ShardTable
-from curation.whole_table import InputTables, WholeTable
+from curation.stages.pipeline_settings import PipelineSettings
+from curation.stages.shard_table import ShardTable
+from curation.stages.whole_table import InputTables, WholeTable
 from runtime.failures import OTHER_DEATHS_PER_SHARD
 from runtime.ray_runner.stage import Service, Worker
 from runtime.ray_runner.table_stage import TableWorker

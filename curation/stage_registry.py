@@ -2,14 +2,14 @@
 
     sources -> media -> caption -> rewrite -> DIR
 
-To add a stage, describe it at the end of its file (`curation.stage_definition`) and add it here.
+To add a stage, describe it at the end of its file (`curation.stages.stage_definition`) and add it here.
 """
 
 from __future__ import annotations
 
 from curation.captions.caption_stage import CAPTION
 from curation.media.media_definition import MEDIA
-from curation.stage_definition import ShardStage, TableStage
+from curation.stages.stage_definition import ShardStage, TableStage
 from curation.text.rewrite_stage import REWRITE
 
 STAGES: tuple[ShardStage | TableStage, ...] = (
