@@ -1,1 +1,1 @@
-"""Prompt templates, and the wording helpers that prompts and answers share."""
+"""Prompt templates, and the clean-up of texts that go into prompts or come from models."""

@@ -1,6 +1,6 @@
-"""Prompts: files with a name and a version, filled in so that data can never pass for instructions.
+"""Prompts: files with a name and a version, filled in so that data can't be taken for instructions.
 
-A prompt is a Markdown file, ``prompts/<name>.md`` or one of the user's own::
+A prompt is a Markdown file, ``templates/<name>.md`` of this package or the user's own::
 
     ---
     name: summary
@@ -11,8 +11,9 @@ A prompt is a Markdown file, ``prompts/<name>.md`` or one of the user's own::
     # user
     Summarize in at most $max_words words. $text
 
-`render` puts every piece of data between tags named after its field (``<text>`` ... ``</text>``), on lines of its own,
-and takes from it whatever could close the tag or open a chat template's special token. Numbers are put in as they are.
+`Prompt.render` puts every piece of data between tags named after its field (``<text>`` ... ``</text>``), on separate
+lines, and replaces the brackets that could close the tag or open a special token of a chat template. Numbers are
+inserted without tags.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _LAYOUT = re.compile(
 _ESCAPES = str.maketrans("<>[]＜＞［］", "‹›()‹›()")
 
 Value = str | int | Sequence[str]
-"""One text, a number, or lines: a text or a line never spreads over several lines of the prompt."""
+"""One text, a number, or lines; a text or a line takes exactly one line of the prompt."""
 
 
 @dataclass(frozen=True)
@@ -58,33 +59,33 @@ class Prompt:
 
     @property
     def hash(self) -> str:
-        """Of what the prompt says; part of a stage's content hash."""
+        """Hash of name, version and templates; part of a stage's content hash."""
         return content_hash(self.name, self.version, self.system, self.user)
 
     @property
     def fields(self) -> frozenset[str]:
-        """Names that `render` needs."""
+        """Names of the fields that `render` fills in."""
         return frozenset([*Template(self.system).get_identifiers(), *Template(self.user).get_identifiers()])
 
     def render(self, **fields: Value) -> tuple[str, str]:
-        """The system and the user message; fields that the prompt does not use are ignored.
+        """Return the system and the user message; fields that the prompt does not use are ignored.
 
         Raises:
-            KeyError: a field of the prompt is not given.
+            KeyError: a field of the prompt is missing.
         """
         values = {name: _delimited(name, value) for name, value in fields.items() if name in self.fields}
         return Template(self.system).substitute(values), Template(self.user).substitute(values)
 
 
 def load(name: str, fields: Iterable[str] = ()) -> Prompt:
-    """Read the prompt that comes with the package as `name`, or the file that `name` is the path of (``mine.md``).
+    """Read a built-in prompt by its name, or the user's own by the path of its file (``mine.md``).
 
     Args:
         name: as in the settings.
-        fields: what its place in the pipeline can fill in.
+        fields: names of the fields that the caller can fill in.
 
     Raises:
-        UserError: no such prompt, a file that is none, or one that asks for other fields.
+        UserError: no such prompt, not a prompt file, or a prompt with other fields.
     """
     prompt = _read(name)
     unknown = sorted(prompt.fields - set(fields))
@@ -119,7 +120,7 @@ def _parse(name: str, text: str) -> Prompt:
     except (yaml.YAMLError, KeyError, TypeError, ValueError):
         raise UserError(f"prompt {name}: its front matter must give a name and a whole number as version") from None
     if not (Template(prompt.system).is_valid() and Template(prompt.user).is_valid()):
-        raise UserError(f"prompt {name}: a lone $ is no field; write $$ for the sign itself")
+        raise UserError(f"prompt {name}: a lone $ is not a field; write $$ for the sign itself")
     return prompt
 
 
@@ -131,5 +132,5 @@ def _delimited(name: str, value: Value) -> str:
 
 
 def escape(text: str) -> str:
-    """`text` on one line, without the brackets that tags, ``<|special|>`` tokens and ``[INST]`` are made of."""
+    """Return `text` on one line, with the brackets of tags, ``<|special|>`` tokens and ``[INST]`` replaced."""
     return tidy(text).translate(_ESCAPES)

@@ -1,6 +1,6 @@
-"""Texts brought into shape: on one line, trimmed to a number of words, shortened from the middle, joined.
+"""Clean-up of texts: put on one line, trimmed to a number of words, shortened from the middle, joined.
 
-Used on everything that comes from a model or goes into a prompt; knows nothing of either.
+Applied to all texts that come from a model or go into a prompt.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _QUOTES = "\"'“”„«»`"
 
 
 def tidy(text: str, max_chars: int | None = None) -> str:
-    """`text` on one line, in valid Unicode without control characters, cut at a word where longer than `max_chars`."""
+    """Return `text` on one line, in valid Unicode without control characters, cut at a word to `max_chars`."""
     sound = text.encode("utf-8", "ignore").decode("utf-8")
     if not sound.isprintable():
         sound = "".join(character for character in sound if not _is_hidden(character))
@@ -25,20 +25,20 @@ def tidy(text: str, max_chars: int | None = None) -> str:
 
 
 def unquoted(text: str) -> str:
-    """`text` without the quotation marks around the whole of it."""
+    """Return `text` without quotation marks around all of it."""
     while len(text) > 1 and text[0] in _QUOTES and text[-1] in _QUOTES:
         text = text[1:-1].strip()
     return text
 
 
 def trim_words(text: str, max_words: int) -> str:
-    """The first `max_words` words of `text`; words are what white space parts."""
+    """Return the first `max_words` words of `text`; words are separated by white space."""
     words = text.split()
     return text if len(words) <= max_words else " ".join(words[:max_words]).rstrip(" ,;:-–—")
 
 
 def middle_out(text: str, max_chars: int) -> str:
-    """`text`, with its middle replaced by ``…`` where it is longer than `max_chars`; cut at words."""
+    """Return `text` in at most `max_chars`: replace its middle by ``…`` if it is longer, and cut at words."""
     if len(text) <= max_chars:
         return text
     half = max(max_chars - 3, 2) // 2
@@ -47,7 +47,7 @@ def middle_out(text: str, max_chars: int) -> str:
 
 
 def in_sentences(texts: Iterable[str]) -> str:
-    """`texts` in a row, each closed by a full stop where it has no end of its own; repetitions are left out."""
+    """Join `texts` as sentences: add a full stop if there is no end mark, and leave out repetitions."""
     unique: dict[str, str] = {}
     for text in texts:
         if text:
@@ -56,5 +56,5 @@ def in_sentences(texts: Iterable[str]) -> str:
 
 
 def _is_hidden(character: str) -> bool:
-    """Control and format characters (but not white space), save the two that join and part letters."""
+    """Return True for control and format characters, except white space and the two joiners of letters."""
     return unicodedata.category(character) in ("Cc", "Cf") and character not in "\u200c\u200d\t\n\r\v\f"

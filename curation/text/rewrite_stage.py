@@ -17,6 +17,7 @@ from typing import Any
 from curation.captions.caption_rows import CaptionRow
 from curation.captions.caption_settings import CaptionSettings
 from curation.engines.engine_settings import EngineSettings
+from curation.media.media_rows import ClipRow
 from curation.stages.pipeline_settings import PipelineSettings
 from curation.stages.shard_table import ShardTable
 from curation.stages.stage_definition import Outputs, ShardStage, StageContext, WorkerBuild

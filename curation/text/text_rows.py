@@ -6,99 +6,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypedDict, cast
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Final
 
 from curation.captions.caption_rows import CaptionRow
 from curation.captions.frame_captions import FrameCaption, captions_between
 from curation.filters.clip_filter import ClipFacts
 from curation.filters.filter_registry import FilterSettings, reason_to_drop
+from curation.media.media_rows import ClipRow
 from curation.media.speech.transcript import Word, words_within
 from curation.text.clip_texts import ClipTexts, RewrittenTexts
 from shards.keys import split_of
-from shards.schema import Level, RewriteStatus
+from shards.schema import CLIPS, TEXT
 
-
-class ClipColumns(TypedDict):
-    """The columns that a text layer takes over from the media table."""
-
-    key: str
-    root_key: str
-    parent_key: str | None
-    video_id: str
-    source: str
-    level: Level
-    shard: int
-    start: float
-    end: float
-    offset: float
-    width: int
-    height: int
-    num_frames: int
-    fps: float
-    language: str | None
-    subtitle: str
-    subtitle_origin: str
-
-
-class WordValue(TypedDict):
-    """A word of a transcript as a table holds it; times in seconds of the video."""
-
-    start: float
-    end: float
-    text: str
-
-
-class MediaRow(ClipColumns):
-    """One row of a media table: a clip."""
-
-    words: list[WordValue] | None
-    """Words of a root clip; null for the clips below it."""
-    speech_seconds: float
-    motion: float | None
-    byte_offset: int
-    byte_size: int
-
-
-class CaptionValue(TypedDict):
-    """A frame caption as a text layer holds it."""
-
-    time: float
-    text: str
-
-
-class ClaimValue(TypedDict):
-    """A judged claim as a text layer holds it."""
-
-    text: str
-    verdict: str
-    evidence: list[str]
-
-
-class ModelsValue(TypedDict):
-    """The models and prompts of a row as a text layer holds them."""
-
-    asr: str | None
-    captioner: str | None
-    rewriter: str | None
-    prompt: str | None
-
-
-class TextRow(ClipColumns):
-    """One row of a text layer: a clip with all its texts."""
-
-    subtitle_summary: str | None
-    frame_captions: list[CaptionValue]
-    caption: str | None
-    caption_summary: str | None
-    grounded_text: str | None
-    rewrite_status: RewriteStatus
-    claims: list[ClaimValue]
-    grounding_score: float | None
-    keep: bool
-    filter_reason: str | None
-    split: str
-    models: ModelsValue
+CARRIED_COLUMNS: Final = tuple(name for name in TEXT.names if name in CLIPS.names)
+"""Columns that a text layer takes over from the media table."""
 
 
 @dataclass(frozen=True)
@@ -121,24 +43,70 @@ class TextLayer:
     models: ModelNames = field(default_factory=ModelNames)
 
 
-def clip_texts(clips: Sequence[MediaRow], captions: Iterable[CaptionRow]) -> list[ClipTexts]:
+@dataclass(frozen=True)
+class TextRow:
+    """One row of a text layer (`shards.schema.TEXT`): a clip with all its texts."""
+
+    clip: ClipRow
+    texts: ClipTexts
+    rewritten: RewrittenTexts
+    filter_reason: str | None
+    """Name of the filter that marks the clip as not to be kept."""
+    split: str
+    models: ModelNames
+
+    @property
+    def keep(self) -> bool:
+        """True if no filter marks the clip."""
+        return self.filter_reason is None
+
+    def table_row(self) -> dict[str, Any]:
+        """Return the row as Arrow takes it."""
+        grounded = self.rewritten.grounded
+        return {name: getattr(self.clip, name) for name in CARRIED_COLUMNS} | {
+            "subtitle_summary": self.rewritten.subtitle_summary,
+            "frame_captions": [asdict(frame) for frame in self.texts.frames],
+            "caption": self.rewritten.caption,
+            "caption_summary": self.rewritten.caption_summary,
+            "grounded_text": grounded.text,
+            "rewrite_status": grounded.status,
+            "claims": [
+                {"text": verdict.text, "verdict": verdict.verdict, "evidence": list(verdict.evidence)}
+                for verdict in grounded.verdicts
+            ],
+            "grounding_score": grounded.score,
+            "keep": self.keep,
+            "filter_reason": self.filter_reason,
+            "split": self.split,
+            "models": {"asr": _recognizer(self.clip.subtitle_origin)} | asdict(self.models),
+        }
+
+
+def read_clip_row(values: Mapping[str, Any]) -> ClipRow:
+    """Return a row of a media table as a typed record."""
+    words = values["words"]
+    own = {column.name: values[column.name] for column in fields(ClipRow)}
+    return ClipRow(**own | {"words": None if words is None else tuple(Word(**word) for word in words)})
+
+
+def clip_texts(clips: Sequence[ClipRow], captions: Iterable[CaptionRow]) -> list[ClipTexts]:
     """Give each clip the words of its root and the frame captions of its span.
 
     Args:
         clips: rows of a media table.
         captions: rows of the captions table of the same shard.
     """
-    words = {clip["root_key"]: _words(clip["words"]) for clip in clips if clip["parent_key"] is None}
+    words = {clip.root_key: clip.words or () for clip in clips if clip.parent_key is None}
     frames: dict[str, list[FrameCaption]] = {}
     for row in captions:
         not_sure = row["caption"] is None and row["confidence"] is not None
         if not not_sure:
             frames.setdefault(row["root_key"], []).append(FrameCaption(row["time"], row["caption"] or ""))
-    return [_clip_texts(clip, words.get(clip["root_key"], ()), frames.get(clip["root_key"], [])) for clip in clips]
+    return [_clip_texts(clip, words.get(clip.root_key, ()), frames.get(clip.root_key, [])) for clip in clips]
 
 
-def text_row(clip: MediaRow, texts: ClipTexts, rewritten: RewrittenTexts, layer: TextLayer) -> TextRow:
-    """Return one row of a text layer (`shards.schema.TEXT`).
+def text_row(clip: ClipRow, texts: ClipTexts, rewritten: RewrittenTexts, layer: TextLayer) -> TextRow:
+    """Return one row of a text layer.
 
     Args:
         clip: row of the media table.
@@ -147,55 +115,27 @@ def text_row(clip: MediaRow, texts: ClipTexts, rewritten: RewrittenTexts, layer:
         layer: filters, split and names.
     """
     reason = reason_to_drop(_facts(clip, rewritten.caption), layer.filters)
-    grounded = rewritten.grounded
-    return {
-        **_carried(clip),
-        "subtitle_summary": rewritten.subtitle_summary,
-        "frame_captions": [CaptionValue(time=frame.time, text=frame.text) for frame in texts.frames],
-        "caption": rewritten.caption,
-        "caption_summary": rewritten.caption_summary,
-        "grounded_text": grounded.text,
-        "rewrite_status": grounded.status,
-        "claims": [
-            ClaimValue(text=verdict.text, verdict=verdict.verdict, evidence=list(verdict.evidence))
-            for verdict in grounded.verdicts
-        ],
-        "grounding_score": grounded.score,
-        "keep": reason is None,
-        "filter_reason": reason,
-        "split": split_of(clip["video_id"], layer.val_percent),
-        "models": _models(clip["subtitle_origin"], layer.models),
-    }
+    return TextRow(clip, texts, rewritten, reason, split_of(clip.video_id, layer.val_percent), layer.models)
 
 
-def _carried(clip: MediaRow) -> ClipColumns:
-    values = cast(Mapping[str, object], clip)
-    return cast(ClipColumns, {name: values[name] for name in ClipColumns.__annotations__})
+def _recognizer(subtitle_origin: str) -> str | None:
+    return subtitle_origin.removeprefix("asr:") if subtitle_origin.startswith("asr:") else None
 
 
-def _models(subtitle_origin: str, names: ModelNames) -> ModelsValue:
-    asr = subtitle_origin.removeprefix("asr:") if subtitle_origin.startswith("asr:") else None
-    return ModelsValue(asr=asr, captioner=names.captioner, rewriter=names.rewriter, prompt=names.prompt)
-
-
-def _words(values: Sequence[WordValue] | None) -> tuple[Word, ...]:
-    return tuple(Word(value["start"], value["end"], value["text"]) for value in values or ())
-
-
-def _clip_texts(clip: MediaRow, words: Sequence[Word], frames: Sequence[FrameCaption]) -> ClipTexts:
-    own = captions_between(sorted(frames, key=lambda frame: frame.time), clip["start"], clip["end"])
+def _clip_texts(clip: ClipRow, words: Sequence[Word], frames: Sequence[FrameCaption]) -> ClipTexts:
+    own = captions_between(sorted(frames, key=lambda frame: frame.time), clip.start, clip.end)
     captioned = tuple(frame for frame in own if frame.text)
-    spoken = words_within(words, clip["start"], clip["end"])
-    return ClipTexts(clip["key"], clip["level"], clip["subtitle"], spoken, captioned, len(own) - len(captioned))
+    spoken = words_within(words, clip.start, clip.end)
+    return ClipTexts(clip.key, clip.level, clip.subtitle, spoken, captioned, len(own) - len(captioned))
 
 
-def _facts(clip: MediaRow, caption: str | None) -> ClipFacts:
+def _facts(clip: ClipRow, caption: str | None) -> ClipFacts:
     return ClipFacts(
-        level=clip["level"],
-        seconds=clip["end"] - clip["start"],
-        language=clip["language"],
-        subtitle=clip["subtitle"],
+        level=clip.level,
+        seconds=clip.end - clip.start,
+        language=clip.language,
+        subtitle=clip.subtitle,
         caption=caption,
-        speech_seconds=clip["speech_seconds"],
-        motion=clip["motion"],
+        speech_seconds=clip.speech_seconds,
+        motion=clip.motion,
     )
