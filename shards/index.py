@@ -1,15 +1,15 @@
 """``index.parquet``: one row a shard, so that a trainer can plan an epoch without opening a thousand files.
 
-Derived from the committed media alone; curate rebuilds it at the end of a run, reading only shards that are new or
-were made anew.
+The index is derived from the committed media alone. `curate` rebuilds it at the end of a run and reads only the
+shards that are new or were made again.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,18 +18,19 @@ from shards.artifact import Artifact
 from shards.errors import ShardError
 from shards.keys import shard_name
 from shards.reader import committed_media, in_threads, read_table
-from shards.schema import INDEX, LEVELS
+from shards.schema import INDEX
 from shards.storage.store import Store
+from shards.stored_rows import IndexRow
 from shards.writer import commit_table
 
 INDEX_NAME = "index.parquet"
 
 
 def read_index(store: Store) -> pa.Table:
-    """The index of a DIR, in order of shards.
+    """Return the index of a DIR, in order of shards.
 
     Raises:
-        ShardError: there is none, or it is unreadable.
+        ShardError: the DIR has no index, or it is unreadable.
     """
     try:
         return read_table(store, INDEX_NAME)
@@ -40,44 +41,51 @@ def read_index(store: Store) -> pa.Table:
 def rebuild_index(store: Store) -> pa.Table:
     """Bring ``index.parquet`` up to date with the committed media and return it.
 
-    Shards whose digest stands in the present index are taken from it; where nothing changed nothing is written.
+    A shard whose digest is in the present index is taken from it; without a change nothing is written.
     """
     media = committed_media(store)
-    present = _present(store)
-    stale = [shard for shard, artifact in media.items() if present.get(shard, {}).get("digest") != artifact.digest]
-    fresh = dict(zip(stale, in_threads(lambda shard: _row(store, shard, media[shard]), stale), strict=True))
+    present = _present_rows(store)
+    stale = [shard for shard, artifact in media.items() if not _is_current(present.get(shard), artifact)]
+    fresh = dict(zip(stale, in_threads(lambda shard: _read_row(store, shard, media[shard]), stale), strict=True))
     rows = [fresh.get(shard) or present[shard] for shard in sorted(media)]
-    table = pa.Table.from_pylist(rows, schema=INDEX)
+    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=INDEX)
     if rows != list(present.values()) or not store.exists(INDEX_NAME):
         with tempfile.TemporaryDirectory(prefix="index-") as scratch:
             commit_table(store, Path(scratch), INDEX_NAME, table, Artifact("index", ""))
     return table
 
 
-def index_row(shard: int, clips: pa.Table, artifact: Artifact) -> dict[str, Any]:
-    """One row of the index, from a shard's clips and the record of its media."""
+def index_row(shard: int, clips: pa.Table, artifact: Artifact) -> IndexRow:
+    """Return a shard's row of the index, from its clips and the record of its media."""
     roots = clips.filter(pc.is_null(clips["parent_key"]))
     levels = clips["level"].to_pylist()
     stem = shard_name(shard)
-    return {
-        "shard": shard,
-        "roots": roots.num_rows,
-        **{f"clips_{level}": levels.count(level) for level in LEVELS},
-        "seconds": float(sum(roots["end"].to_pylist()) - sum(roots["start"].to_pylist())),
-        "media_bytes": artifact.files[f"media/{stem}.tar"].size,
-        "keyframes_bytes": artifact.files[f"keyframes/{stem}.tar"].size,
-        "digest": artifact.digest,
-    }
+    return IndexRow(
+        shard=shard,
+        roots=roots.num_rows,
+        clips_short=levels.count("short"),
+        clips_medium=levels.count("medium"),
+        clips_long=levels.count("long"),
+        seconds=float(sum(roots["end"].to_pylist()) - sum(roots["start"].to_pylist())),
+        media_bytes=artifact.files[f"media/{stem}.tar"].size,
+        keyframes_bytes=artifact.files[f"keyframes/{stem}.tar"].size,
+        digest=artifact.digest,
+    )
 
 
-def _row(store: Store, shard: int, artifact: Artifact) -> dict[str, Any]:
+def _read_row(store: Store, shard: int, artifact: Artifact) -> IndexRow:
     clips = read_table(store, f"media/{shard_name(shard)}.parquet", ["level", "parent_key", "start", "end"])
     return index_row(shard, clips, artifact)
 
 
-def _present(store: Store) -> Mapping[int, dict[str, Any]]:
+def _is_current(row: IndexRow | None, artifact: Artifact) -> bool:
+    return row is not None and row.digest == artifact.digest
+
+
+def _present_rows(store: Store) -> Mapping[int, IndexRow]:
+    """Return the rows of the present index by shard; empty if it is missing, unreadable or of another schema."""
     try:
         table = read_table(store, INDEX_NAME)
     except (FileNotFoundError, ShardError):
         return {}
-    return {} if table.schema.names != INDEX.names else {row["shard"]: row for row in table.to_pylist()}
+    return {} if table.schema.names != INDEX.names else {row["shard"]: IndexRow(**row) for row in table.to_pylist()}

@@ -12,7 +12,7 @@ from shards.storage.tar import members, read_span
 
 
 @dataclass(frozen=True)
-class Still:
+class StoredStill:
     """One keyframe of a root."""
 
     time: float
@@ -22,26 +22,26 @@ class Still:
     size: int
 
 
-def stills_of(store: Store, shard: int) -> dict[str, list[Still]]:
+def stills_of(store: Store, shard: int) -> dict[str, list[StoredStill]]:
     """The keyframes of a shard by root, from the headers of its tar.
 
     Raises:
         ShardError: the tar is damaged.
         FileNotFoundError: there is none.
     """
-    stills: dict[str, list[Still]] = defaultdict(list)
+    stills: dict[str, list[StoredStill]] = defaultdict(list)
     for member in members(store, _tar(shard)):
         root, ms, _ = member.name.split(".")
-        stills[root].append(Still(int(ms) / 1000, member.offset, member.size))
+        stills[root].append(StoredStill(int(ms) / 1000, member.offset, member.size))
     return stills
 
 
-def nearest_still(stills: Sequence[Still], start: float, end: float) -> Still | None:
+def nearest_still(stills: Sequence[StoredStill], start: float, end: float) -> StoredStill | None:
     """The still nearest to the middle of a span of the video, in seconds; None without any."""
     return min(stills, key=lambda still: abs(still.time - (start + end) / 2), default=None)
 
 
-def read_still(store: Store, shard: int, still: Still) -> bytes:
+def read_still(store: Store, shard: int, still: StoredStill) -> bytes:
     """The JPEG.
 
     Raises:

@@ -11,6 +11,7 @@ from runtime.errors import UserError
 from runtime.progress_bar import bar
 from shards.checks.check_dir import check
 from shards.export.export_samples import export
+from shards.export.export_selection import ExportSelection
 from shards.storage.store import Store
 
 
@@ -39,18 +40,9 @@ def show_export(arguments: argparse.Namespace) -> int:
     """Export a DIR; return 0."""
     store = Store(arguments.dir)
     layer = pick_layer(store, arguments.layer)
+    selection = ExportSelection(layer, arguments.unit, arguments.where, not arguments.all, arguments.text)
     with bar("exporting") as progress:
-        written = export(
-            store,
-            layer,
-            format=arguments.format,
-            unit=arguments.unit,
-            output=arguments.output,
-            where=arguments.where,
-            keep_only=not arguments.all,
-            text=arguments.text,
-            progress=progress,
-        )
+        written = export(store, selection, format=arguments.format, output=arguments.output, progress=progress)
     _console().print(f"{written} samples of layer {layer} written to {arguments.output}")
     return 0
 

@@ -1,4 +1,4 @@
-"""Whether the visual features of one shard are what their table says: part of `shards.checks.check_dir`."""
+"""Checks of the visual features of one shard against their table. Part of `shards.checks.check_dir`."""
 
 from __future__ import annotations
 
@@ -7,34 +7,36 @@ from itertools import pairwise
 
 import numpy as np
 
-from shards.checks.check_rows import Row
 from shards.storage.store import Store
+from shards.stored_rows import StoredClip, StoredFeatures
 
 
-def feature_problems(store: Store, npy: str, rows: Sequence[Row], roots: Mapping[str, Row]) -> Iterator[str]:
-    """What is wrong with a table of features against its array's head and the root clips of its shard (by key).
+def feature_problems(
+    store: Store, npy: str, rows: Sequence[StoredFeatures], roots: Mapping[str, StoredClip]
+) -> Iterator[str]:
+    """Yield the problems of a table of features against its array's header and the root clips of its shard.
 
     Args:
         store: the DIR.
         npy: name of the array.
         rows: of `shards.schema.FEATURES`.
-        roots: rows of `shards.schema.CLIPS`.
+        roots: the shard's root clips by key.
     """
     keys = [row["root_key"] for row in rows]
     if sorted(keys) != sorted(roots):
         yield f"has rows for {len(set(keys))} roots ({len(keys)} rows), its shard has {len(roots)} roots"
     at = 0
     for row in rows:
-        yield from (f"root {row['root_key']}: {what}" for what in _root_problems(row, at))
+        yield from (f"root {row['root_key']}: {what}" for what in _root_feature_problems(row, at))
         at += row["rows"]
     held = _rows_of(store, npy)
     if held is not None and held != at:
         yield f"counts {at} rows of features, its array holds {held}"
 
 
-def _root_problems(row: Row, at: int) -> Iterator[str]:
+def _root_feature_problems(row: StoredFeatures, at: int) -> Iterator[str]:
     if row["first"] != at or row["rows"] < 0:
-        yield f"its features are rows {row['first']}+{row['rows']}, they should begin at {at}"
+        yield f"its features are rows {row['first']}+{row['rows']}, they should begin at row {at}"
     if len(row["times"]) != row["rows"]:
         yield f"{len(row['times'])} times of {row['rows']} rows"
     if any(later <= earlier for earlier, later in pairwise(row["times"])):
@@ -44,7 +46,7 @@ def _root_problems(row: Row, at: int) -> Iterator[str]:
 
 
 def _rows_of(store: Store, npy: str) -> int | None:
-    """Rows of an array by its head; None where there is no readable one, which its size and hash tell."""
+    """Return the rows of an array by its header; None if it is unreadable, which its size and hash show."""
     try:
         with store.open(npy) as file:
             np.lib.format.read_magic(file)

@@ -1,4 +1,4 @@
-"""Whether the bytes of one shard are what its tables say: tars, byte ranges, videos, stills.
+"""Checks of the bytes of one shard against its tables: tars, byte ranges, videos, stills.
 
 Part of `shards.checks.check_dir`. Reads every byte once for its hash, and with `decode` every frame of every root.
 """
@@ -14,12 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from shards.artifact import FileFact
-from shards.checks.check_rows import Row
+from shards.checks.dir_survey import without_name
 from shards.errors import ShardError, one_line
 from shards.keys import ClipKey
 from shards.storage.backend import ObjectInfo
 from shards.storage.store import Store
 from shards.storage.tar import Member, members, read_span
+from shards.stored_rows import StoredClip
 
 _ROOT_MEMBERS = ("mp4", "json")
 _FACTS = ("key", "video_id", "source", "start", "end", "width", "height", "num_frames", "fps", "first_frame")
@@ -29,11 +30,11 @@ _FRAME_RATE_SLACK = 0.01
 def file_problems(
     store: Store, files: Mapping[str, FileFact], present: Mapping[str, ObjectInfo]
 ) -> Iterator[tuple[str, str]]:
-    """Of the files a shard names: those that are missing, or of another size or content; as (name, what).
+    """Yield (name, problem) for each file of a shard that is missing, or of another size or content.
 
     Args:
         store: the DIR.
-        files: what the shard's record says of them.
+        files: sizes and hashes in the shard's record.
         present: the files of the DIR by name.
     """
     for name, fact in files.items():
@@ -46,12 +47,12 @@ def file_problems(
             yield name, "its content has changed since it was committed (SHA-256 differs)"
 
 
-def root_problems(store: Store, tar: str, roots: Mapping[str, Row]) -> Iterator[str]:
-    """What is wrong with the members of a tar of roots against the root clips of its shard (by key)."""
+def root_problems(store: Store, tar: str, roots: Mapping[str, StoredClip]) -> Iterator[str]:
+    """Yield the problems of a tar of roots against the root clips of its shard (by key)."""
     try:
         found = list(members(store, tar))
     except (ShardError, FileNotFoundError) as error:
-        yield _without_name(error, tar)
+        yield without_name(error, tar)
         return
     groups = _groups(found)
     for key, _ in groups:
@@ -66,7 +67,7 @@ def root_problems(store: Store, tar: str, roots: Mapping[str, Row]) -> Iterator[
 
 
 def _groups(found: Sequence[Member]) -> list[tuple[str, list[Member]]]:
-    """Runs of members with the same key, in order."""
+    """Return runs of members with the same key, in order."""
     groups: list[tuple[str, list[Member]]] = []
     for member in found:
         key = member.name.partition(".")[0]
@@ -76,7 +77,7 @@ def _groups(found: Sequence[Member]) -> list[tuple[str, list[Member]]]:
     return groups
 
 
-def _members_of_root(store: Store, tar: str, row: Row, group: Sequence[Member]) -> Iterator[str]:
+def _members_of_root(store: Store, tar: str, row: StoredClip, group: Sequence[Member]) -> Iterator[str]:
     by_extension = {member.name.partition(".")[2]: member for member in group}
     if sorted(member.name.partition(".")[2] for member in group) != sorted(_ROOT_MEMBERS):
         yield f"has the members {sorted(by_extension)} instead of {sorted(_ROOT_MEMBERS)}"
@@ -88,7 +89,7 @@ def _members_of_root(store: Store, tar: str, row: Row, group: Sequence[Member]) 
         yield from _fact_problems(read_span(store, tar, member.offset, member.size), row)
 
 
-def _fact_problems(data: bytes, row: Row) -> Iterator[str]:
+def _fact_problems(data: bytes, row: StoredClip) -> Iterator[str]:
     try:
         facts = json.loads(data)
     except ValueError:
@@ -96,21 +97,21 @@ def _fact_problems(data: bytes, row: Row) -> Iterator[str]:
     if not isinstance(facts, dict):
         yield "its .json is unreadable"
         return
-    told = {**row, "first_frame": row["start"] - row["offset"]}
+    expected: Mapping[str, Any] = {**row, "first_frame": row["start"] - row["offset"]}
     for name in _FACTS:
-        if not _same(facts.get(name), told[name]):
-            yield f"{name} {told[name]!r} is {facts.get(name)!r} in its .json"
+        if not _same(facts.get(name), expected[name]):
+            yield f"{name} {expected[name]!r} is {facts.get(name)!r} in its .json"
 
 
 def _same(fact: Any, value: Any) -> bool:
-    """Equal, or close where a number went through 32 bits."""
+    """Return True if two values are equal, or close if they are numbers: the table keeps some in 32 bits."""
     if isinstance(fact, int | float) and isinstance(value, int | float):
         return math.isclose(fact, value, rel_tol=1e-6, abs_tol=1e-6)
     return bool(fact == value)
 
 
 def keyframe_times(store: Store, tar: str) -> tuple[dict[str, set[int]], list[str]]:
-    """Times (ms) of the keyframes in a tar by root, and what is wrong with its members."""
+    """Return the times (ms) of the keyframes in a tar by root, and the problems of its members."""
     times: dict[str, set[int]] = {}
     problems = []
     try:
@@ -119,16 +120,12 @@ def keyframe_times(store: Store, tar: str) -> tuple[dict[str, set[int]], list[st
             if ms is None:
                 problems.append(f"{member.name}: is not named <root key>.<ms>.jpg")
             elif ms in times.setdefault(root, set()):
-                problems.append(f"{member.name}: stands twice")
+                problems.append(f"{member.name}: is there twice")
             else:
                 times[root].add(ms)
     except (ShardError, FileNotFoundError) as error:
-        problems.append(_without_name(error, tar))
+        problems.append(without_name(error, tar))
     return times, problems
-
-
-def _without_name(error: Exception, name: str) -> str:
-    return "is missing" if isinstance(error, FileNotFoundError) else str(error).removeprefix(f"{name}: ")
 
 
 def _keyframe_name(name: str) -> tuple[str, int | None]:
@@ -142,9 +139,9 @@ def _keyframe_name(name: str) -> tuple[str, int | None]:
 
 
 def decode_problems(
-    store: Store, tar: str, roots: Mapping[str, Row], pool: ThreadPoolExecutor | None = None
+    store: Store, tar: str, roots: Mapping[str, StoredClip], pool: ThreadPoolExecutor | None = None
 ) -> Iterator[str]:
-    """What is wrong with the stored videos themselves: every frame of every root is decoded.
+    """Decode every frame of every root, and yield the problems of the stored videos.
 
     Args:
         store: the DIR.
@@ -153,21 +150,21 @@ def decode_problems(
         pool: threads to decode in; without one the roots are decoded one after another.
     """
 
-    def check(row: Row) -> list[str]:
+    def check(row: StoredClip) -> list[str]:
         return [f"root {row['key']}: {what}" for what in _root_decode_problems(store, tar, row)]
 
     for found in (pool.map if pool else map)(check, roots.values()):
         yield from found
 
 
-def _root_decode_problems(store: Store, tar: str, row: Row) -> Iterator[str]:
+def _root_decode_problems(store: Store, tar: str, row: StoredClip) -> Iterator[str]:
     import av
 
     try:
         data = read_span(store, tar, row["byte_offset"], row["byte_size"])
         frames, width, height, rate = _decode(data)
     except (ShardError, FileNotFoundError) as error:
-        yield _without_name(error, tar)
+        yield without_name(error, tar)
         return
     except av.FFmpegError as error:
         yield f"its bytes don't decode ({error.strerror})"
@@ -181,7 +178,7 @@ def _root_decode_problems(store: Store, tar: str, row: Row) -> Iterator[str]:
 
 
 def _decode(data: bytes) -> tuple[int, int, int, float]:
-    """Frames that decode, width, height, frames a second."""
+    """Return the number of frames that decode, width, height, and frames a second."""
     import av
 
     with av.open(io.BytesIO(data), format="mp4") as container:
@@ -194,7 +191,7 @@ def _decode(data: bytes) -> tuple[int, int, int, float]:
 
 
 def still_problems(store: Store, tar: str) -> Iterator[str]:
-    """The stills of a tar of keyframes that don't decode."""
+    """Yield a line for each still of a tar of keyframes that does not decode."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -206,4 +203,4 @@ def still_problems(store: Store, tar: str) -> Iterator[str]:
             except (UnidentifiedImageError, OSError, ValueError) as error:
                 yield f"{member.name}: does not decode ({one_line(error)})"
     except (ShardError, FileNotFoundError):
-        return  # the members themselves are `keyframe_times`' to report
+        return  # `keyframe_times` reports damaged members

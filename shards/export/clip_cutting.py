@@ -18,7 +18,7 @@ _ROUNDING = 1e-4  # of a frame: a cut time that falls on a frame means that fram
 
 
 @dataclass(frozen=True)
-class Cut:
+class ClipFile:
     """A clip as a file of its own."""
 
     data: bytes
@@ -39,7 +39,7 @@ def frames_between(start: float, end: float, fps: float, num_frames: int) -> tup
     return first, after
 
 
-def cut_clip(root: bytes, start: float, end: float, fps: float) -> Cut:
+def cut_clip(root: bytes, start: float, end: float, fps: float) -> ClipFile:
     """Copy the span from `start` to `end` out of a stored root, sound included.
 
     Args:
@@ -62,7 +62,7 @@ def cut_clip(root: bytes, start: float, end: float, fps: float) -> Cut:
             order = sorted(range(len(video)), key=lambda index: video[index].pts)
             first, after = frames_between(start, end, fps, len(video))
             begin, stop = _packets_for(video, order, first, after)
-            return Cut(_mux(source, packets, video, begin, stop), order.index(begin), stop - begin)
+            return ClipFile(_mux(source, packets, video, begin, stop), order.index(begin), stop - begin)
     except av.FFmpegError as error:
         raise ValueError(f"a root that can't be read ({error.strerror})") from None
 

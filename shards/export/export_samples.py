@@ -1,52 +1,43 @@
 """`curate export`: samples for other tools, from one text layer of a DIR.
 
 ``webdataset`` writes self-contained tars, ``00000.tar`` and on, each with a Parquet of the same rows and its
-figures beside it, which stock `webdataset`, `open_clip` and `video2dataset` read. ``jsonl`` copies no bytes: a line
-a sample, saying where its video and its still lie in the DIR. Names parse as numbers, and the number of samples
-stands in ``__len__`` (not in a ``sizes.json``: video2dataset takes every ``*.json`` for a shard of its own).
+figures beside it, which stock `webdataset`, `open_clip` and `video2dataset` read. ``jsonl`` copies no bytes: each line
+is a sample with the byte ranges of its video and its still in the DIR. Names parse as numbers, and the number of
+samples is in ``__len__`` (not in a ``sizes.json``: video2dataset takes every ``*.json`` for a shard of its own).
 """
 
 from __future__ import annotations
 
 import json
-import tempfile
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal, TypeVar
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import Final, Literal, TypedDict, TypeVar
 
 from shards.errors import ShardError
 from shards.export.clip_cutting import cut_clip
-from shards.export.export_selection import EXPORT, Picked, Row, Selection, Unit, select_rows
-from shards.keyframes import Still, nearest_still, read_still, stills_of
+from shards.export.export_rows import ExportRow
+from shards.export.export_selection import ExportSelection, SelectedRoot, Unit, select_rows
+from shards.export.export_tars import ExportSample, write_tars
+from shards.keyframes import StoredStill, nearest_still, read_still, stills_of
 from shards.keys import shard_name
 from shards.reader import media_shards, shards_in, text_layers
 from shards.storage.store import Store
-from shards.storage.tar import TarWriter, read_span
+from shards.storage.tar import read_span
 
 Format = Literal["webdataset", "jsonl"]
 Progress = Callable[[int, int], None]
-LENGTH_NAME = "__len__"
-_MAX_BYTES_PER_TAR = 1 << 30
-_THREADS = 4
+LENGTH_NAME: Final = "__len__"
+_THREADS: Final = 4
 
 
 def export(
     store: Store,
-    layer: str,
+    selection: ExportSelection,
     *,
     format: Format,
-    unit: Unit,
     output: str | Path,
-    where: str | None = None,
-    keep_only: bool = True,
-    text: str = "grounded_text",
     max_per_tar: int = 1000,
     progress: Progress | None = None,
 ) -> int:
@@ -54,26 +45,23 @@ def export(
 
     Args:
         store: the DIR.
-        layer: name of the text layer.
-        format: ``webdataset`` (tars with mp4, json, txt, jpg) or ``jsonl`` (lines that point into the DIR).
-        unit: one sample a clip, cut out of its root by copy; or one a root, with its whole tree in the json.
+        selection: the clips. With the unit ``clip`` a sample is cut out of its root by copy; with ``root`` it is the
+            root, with its whole tree in the json.
+        format: ``webdataset`` (tars with mp4, json, txt, jpg) or ``jsonl`` (lines that refer to bytes of the DIR).
         output: an empty or new folder, or fsspec URL.
-        where: a condition over the layer's columns in DuckDB's SQL.
-        keep_only: leave out what the filters dropped.
-        text: column for ``.txt``; where it is empty the next best text stands in, and ``text_column`` says which.
         max_per_tar: samples a tar at most; a tar is also closed at 1 GiB.
         progress: called with (shards done, shards in all).
 
     Returns:
-        Samples written. What could not be cut is counted by reason in each tar's ``_stats.json``.
+        Samples written. Clips that could not be cut are counted by reason in each tar's ``_stats.json``.
 
     Raises:
-        ShardError: no such layer, the output is not empty, or `where` or `text` can't work.
-        OSError: the disk is full or can't be written; only whole tars stand in the output then.
+        ShardError: no such layer, the output is not empty, or the selection can't work.
+        OSError: the disk is full or can't be written; only whole tars are in the output then.
     """
+    layer = selection.layer
     if layer not in text_layers(store):
         raise ShardError(f"--layer {layer}: no such text layer (there are: {', '.join(text_layers(store)) or 'none'})")
-    selection = Selection(layer, unit, where, keep_only, text)
     selection.validate()
     target = Store(output)
     if target.list() or target.folders():
@@ -82,142 +70,72 @@ def export(
     if format == "jsonl":
         written = _write_lines(store, shards, selection, target, progress)
     else:
-        written = _write_tars(_samples(store, shards, selection, progress), target, max_per_tar)
+        written = write_tars(_samples(store, shards, selection, progress), target, max_per_tar)
     target.commit_bytes(f"{written}\n".encode(), LENGTH_NAME)
     return written
 
 
-@dataclass(frozen=True)
-class _Sample:
-    """One sample in memory, or why it could not be made."""
-
-    row: Row
-    mp4: bytes = b""
-    jpg: bytes | None = None
-    error: str | None = None
-
-    @property
-    def size(self) -> int:
-        return len(self.mp4) + len(self.jpg or b"")
-
-
-def _samples(store: Store, shards: Sequence[int], selection: Selection, progress: Progress | None) -> Iterator[_Sample]:
-    """All samples in order; the roots that follow are read and cut while one is written."""
+def _samples(
+    store: Store, shards: Sequence[int], selection: ExportSelection, progress: Progress | None
+) -> Iterator[ExportSample]:
+    """Yield all samples in order; the next roots are read and cut while one sample is written."""
     with ThreadPoolExecutor(_THREADS) as pool:
         for done, shard in enumerate(shards, start=1):
             stills = stills_of(store, shard)
 
             def make(
-                picked: Picked, shard: int = shard, stills: Mapping[str, Sequence[Still]] = stills
-            ) -> list[_Sample]:
-                return _samples_of_root(store, shard, picked, stills.get(picked.root_key, ()), selection.unit)
+                root: SelectedRoot, shard: int = shard, stills: Mapping[str, Sequence[StoredStill]] = stills
+            ) -> list[ExportSample]:
+                return _samples_of_root(store, shard, root, stills.get(root.root_key, ()), selection.unit)
 
-            for samples in _ahead(pool, make, select_rows(store, shard, selection)):
+            for samples in _map_ahead(pool, make, select_rows(store, shard, selection)):
                 yield from samples
             if progress is not None:
                 progress(done, len(shards))
 
 
-def _samples_of_root(store: Store, shard: int, picked: Picked, stills: Sequence[Still], unit: Unit) -> list[_Sample]:
-    name = shard_name(shard)
-    root = read_span(store, f"media/{name}.tar", picked.byte_offset, picked.byte_size)
+def _samples_of_root(
+    store: Store, shard: int, root: SelectedRoot, stills: Sequence[StoredStill], unit: Unit
+) -> list[ExportSample]:
+    mp4 = read_span(store, f"media/{shard_name(shard)}.tar", root.mp4.offset, root.mp4.size)
     samples = []
-    for row in picked.rows:
+    for row in root.rows:
         still = _still_of(row, stills)
         jpg = None if still is None else read_still(store, shard, still)
         try:
-            row, mp4 = (row, root) if unit == "root" else _cut(row, root)
-            samples.append(_Sample(row, mp4, jpg))
+            row, own = (row, mp4) if unit == "root" else _cut_sample(row, mp4)
+            samples.append(ExportSample(row, own, jpg))
         except ValueError as error:
-            samples.append(_Sample(row, error=str(error)))
+            samples.append(ExportSample(row, error=str(error)))
     return samples
 
 
-def _cut(row: Row, root: bytes) -> tuple[Row, bytes]:
-    """One clip's own video, and its row with `offset` and `num_frames` of that video."""
-    cut = cut_clip(root, row["offset"], row["offset"] + row["end"] - row["start"], row["fps"])
-    own = {
-        "offset": row["offset"] - cut.first_frame / row["fps"],
-        "num_frames": cut.num_frames,
-        "root_first_frame": cut.first_frame,
+def _cut_sample(row: ExportRow, root: bytes) -> tuple[ExportRow, bytes]:
+    """Return the row of one clip with `offset` and `num_frames` of the clip's own video, and that video."""
+    clip = cut_clip(root, row["offset"], row["offset"] + row["end"] - row["start"], row["fps"])
+    own: ExportRow = {
+        **row,
+        "offset": row["offset"] - clip.first_frame / row["fps"],
+        "num_frames": clip.num_frames,
+        "root_first_frame": clip.first_frame,
     }
-    return row | own, cut.data
+    return own, clip.data
 
 
-def _still_of(row: Row, stills: Sequence[Still]) -> Still | None:
+def _still_of(row: ExportRow, stills: Sequence[StoredStill]) -> StoredStill | None:
     return nearest_still(stills, row["start"], row["end"])
 
 
-def _write_tars(samples: Iterable[_Sample], target: Store, max_per_tar: int) -> int:
-    written = 0
-    with tempfile.TemporaryDirectory(prefix="export-") as scratch:
-        for number, group in groupby(_numbered(samples, max_per_tar), key=lambda pair: pair[0]):
-            written += _write_tar((sample for _, sample in group), target, f"{number:05d}", Path(scratch))
-    return written
-
-
-def _numbered(samples: Iterable[_Sample], max_per_tar: int) -> Iterator[tuple[int, _Sample]]:
-    """Each sample with the number of its tar."""
-    number = count = size = 0
-    for sample in samples:
-        if sample.error is None:
-            if count and (count == max_per_tar or size + sample.size > _MAX_BYTES_PER_TAR):
-                number, count, size = number + 1, 0, 0
-            count, size = count + 1, size + sample.size
-        yield number, sample
-
-
-def _write_tar(samples: Iterable[_Sample], target: Store, stem: str, scratch: Path) -> int:
-    """Write one tar, then its rows, then its figures, which mark it as complete; the samples written."""
-    rows: list[Row] = []
-    counts: Counter[str] = Counter()
-    with TarWriter(scratch / f"{stem}.tar") as tar:
-        for sample in samples:
-            counts[sample.error or "success"] += 1
-            if sample.error is None:
-                _add(tar, sample)
-                rows.append(sample.row)
-    if rows:
-        target.commit(tar.path, f"{stem}.tar")
-        pq.write_table(pa.Table.from_pylist(rows, schema=EXPORT), scratch / f"{stem}.parquet", compression="zstd")
-        target.commit(scratch / f"{stem}.parquet", f"{stem}.parquet")
-    target.commit_bytes(json.dumps(_stats(rows, counts), indent=2).encode(), f"{stem}_stats.json")
-    return len(rows)
-
-
-def _add(tar: TarWriter, sample: _Sample) -> None:
-    key = sample.row["key"]
-    tar.add(f"{key}.mp4", sample.mp4)
-    tar.add(f"{key}.json", json.dumps(sample.row, ensure_ascii=False).encode())
-    if sample.row["text"]:
-        tar.add(f"{key}.txt", sample.row["text"].encode())
-    if sample.jpg is not None:
-        tar.add(f"{key}.jpg", sample.jpg)
-
-
-def _stats(rows: Sequence[Row], counts: Mapping[str, int]) -> dict[str, Any]:
-    """Figures of one tar, under video2dataset's names where it has one."""
-    return {
-        "count": sum(counts.values()),
-        "successes": len(rows),
-        "failed_to_download": 0,
-        "failed_to_subsample": sum(counts.values()) - len(rows),
-        "duration": sum(row["end"] - row["start"] for row in rows),
-        "without_text": sum(not row["text"] for row in rows),
-        "status_dict": dict(counts),
-    }
-
-
 def _write_lines(
-    store: Store, shards: Sequence[int], selection: Selection, target: Store, progress: Progress | None
+    store: Store, shards: Sequence[int], selection: ExportSelection, target: Store, progress: Progress | None
 ) -> int:
     written = 0
     for done, shard in enumerate(shards, start=1):
         stills = stills_of(store, shard)
         lines = [
-            json.dumps(row | _places(store, shard, picked, _still_of(row, stills.get(picked.root_key, ()))))
-            for picked in select_rows(store, shard, selection)
-            for row in picked.rows
+            json.dumps({**row, **_byte_ranges(store, shard, root, _still_of(row, stills.get(root.root_key, ())))})
+            for root in select_rows(store, shard, selection)
+            for row in root.rows
         ]
         target.commit_bytes("".join(f"{line}\n" for line in lines).encode(), f"{shard_name(shard)}.jsonl")
         written += len(lines)
@@ -226,22 +144,36 @@ def _write_lines(
     return written
 
 
-def _places(store: Store, shard: int, picked: Picked, still: Still | None) -> Row:
-    """Where a sample's video (its root's) and its still lie: path, first byte, number of bytes."""
+class _ByteRange(TypedDict):
+    """A file's bytes inside a tar."""
+
+    path: str
+    offset: int
+    size: int
+
+
+class _SampleBytes(TypedDict):
+    """The byte ranges of a sample's video (its root's) and still."""
+
+    media: _ByteRange
+    keyframe: _ByteRange | None
+
+
+def _byte_ranges(store: Store, shard: int, root: SelectedRoot, still: StoredStill | None) -> _SampleBytes:
     name = shard_name(shard)
-    media = {"path": store.path(f"media/{name}.tar"), "offset": picked.byte_offset, "size": picked.byte_size}
+    media = _ByteRange(path=store.path(f"media/{name}.tar"), offset=root.mp4.offset, size=root.mp4.size)
     if still is None:
-        return {"media": media, "keyframe": None}
-    keyframe = {"path": store.path(f"keyframes/{name}.tar"), "offset": still.offset, "size": still.size}
-    return {"media": media, "keyframe": keyframe}
+        return _SampleBytes(media=media, keyframe=None)
+    keyframe = _ByteRange(path=store.path(f"keyframes/{name}.tar"), offset=still.offset, size=still.size)
+    return _SampleBytes(media=media, keyframe=keyframe)
 
 
 A = TypeVar("A")
 B = TypeVar("B")
 
 
-def _ahead(pool: ThreadPoolExecutor, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
-    """`function` of every item in order, a few items ahead of the reader: memory stays bounded."""
+def _map_ahead(pool: ThreadPoolExecutor, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+    """Yield `function` of every item in order, computed a few items ahead of the reader: memory stays bounded."""
     waiting: deque[Future[B]] = deque()
     for item in items:
         waiting.append(pool.submit(function, item))

@@ -1,68 +1,41 @@
-"""Which clips of a text layer are exported, and what is said of each: the rows behind `shards.export.export_samples`."""
+"""The clips of a text layer that an export takes: filters, a condition in SQL, one sample a clip or one a root."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import pyarrow as pa
 
 from shards.errors import ShardError, one_line
+from shards.export.export_rows import ExportRow, export_row, tree_of
 from shards.keys import shard_name
 from shards.reader import read_table
 from shards.schema import TEXT
 from shards.storage.store import Store
+from shards.storage.tar import ByteSpan
 
-Row = dict[str, Any]
 Unit = Literal["clip", "root"]
-
-_tree = pa.struct(
-    [
-        ("key", pa.string()),
-        ("parent_key", pa.string()),
-        ("level", pa.string()),
-        ("start", pa.float64()),
-        ("end", pa.float64()),
-        ("offset", pa.float64()),  # seconds from the sample's first frame
-        ("text", pa.string()),
-    ]
-)
-
-EXPORT: Final = pa.schema(
-    [
-        *TEXT,
-        pa.field("text", pa.string()),  # what stands in .txt
-        pa.field("text_column", pa.string()),  # the column it was taken from
-        pa.field("root_first_frame", pa.int32()),  # number, in the root, of the sample's first frame
-        pa.field("tree", pa.list_(_tree)),  # all exported clips of a root; null where the sample is one clip
-    ]
-)
-"""Columns of an exported sample: those of the text layer and four more.
-
-`offset` and `num_frames` are those of the sample's own video.
-"""
-
-_FALLBACKS = ("grounded_text", "caption_summary", "caption", "subtitle_summary", "subtitle")
-_STRINGS = tuple(field.name for field in TEXT if pa.types.is_string(field.type))
+_STRINGS: Final = tuple(field.name for field in TEXT if pa.types.is_string(field.type))
 
 
 @dataclass(frozen=True)
-class Selection:
-    """Which clips, and which of their texts."""
+class ExportSelection:
+    """The clips to export, and their text."""
 
     layer: str
     unit: Unit = "clip"
     where: str | None = None
     """A condition over the layer's columns in DuckDB's SQL."""
     keep_only: bool = True
-    """Leave out what the filters dropped."""
+    """Leave out clips that the filters dropped."""
     text: str = "grounded_text"
-    """Column for `.txt`; where it is empty the next best text stands in."""
+    """Column for `.txt`; if it is empty in a row, the next best text is taken."""
 
     def validate(self) -> None:
-        """Refuse what can't work before any work is done.
+        """Refuse a selection that can't work, before any work is done.
 
         Raises:
             ShardError: `text` is no text column, or `where` is no condition over the columns.
@@ -73,18 +46,18 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Picked:
-    """The exported clips of one root, with where its bytes lie."""
+class SelectedRoot:
+    """The exported clips of one root."""
 
     root_key: str
-    byte_offset: int
-    byte_size: int
-    rows: Sequence[Row]
-    """One a sample, with the columns of `EXPORT`; `offset` and `num_frames` are still those of the root."""
+    mp4: ByteSpan
+    """The root's video in the shard's tar."""
+    rows: Sequence[ExportRow]
+    """One row a sample; `offset` and `num_frames` are still those of the root."""
 
 
-def select_rows(store: Store, shard: int, selection: Selection) -> list[Picked]:
-    """The samples to make of one shard, root by root, in the order of its media.
+def select_rows(store: Store, shard: int, selection: ExportSelection) -> list[SelectedRoot]:
+    """Return the samples to make of one shard, root by root, in the order of its media.
 
     Raises:
         ShardError: a table is unreadable.
@@ -92,45 +65,40 @@ def select_rows(store: Store, shard: int, selection: Selection) -> list[Picked]:
     name = f"{shard_name(shard)}.parquet"
     table = read_table(store, f"text/{selection.layer}/{name}")
     wanted = _keys_where(table, selection.where)
-    places = read_table(store, f"media/{name}", ["key", "byte_offset", "byte_size"]).to_pylist()
-    spans = {row["key"]: (row["byte_offset"], row["byte_size"]) for row in places}
-    by_root: dict[str, list[Row]] = defaultdict(list)
+    media = read_table(store, f"media/{name}", ["key", "byte_offset", "byte_size"]).to_pylist()
+    spans = {row["key"]: ByteSpan(row["byte_offset"], row["byte_size"]) for row in media}
+    by_root: dict[str, list[ExportRow]] = defaultdict(list)
     for row in table.to_pylist():
         if row["key"] in wanted and (row["keep"] or not selection.keep_only):
-            by_root[row["root_key"]].append(_with_text(row, selection.text))
-    picked = (
-        Picked(root, *spans[root], rows if selection.unit == "clip" else _whole_tree(root, rows))
+            by_root[row["root_key"]].append(export_row(row, selection.text))
+    selected = (
+        SelectedRoot(root, spans[root], rows if selection.unit == "clip" else _with_tree(root, rows))
         for root, rows in by_root.items()
         if root in spans
     )
-    return [one for one in picked if one.rows]
+    return [one for one in selected if one.rows]
 
 
-def _with_text(row: Row, preferred: str) -> Row:
-    column = next((name for name in (preferred, *_FALLBACKS) if row[name]), None)
-    return row | {
-        "text": row[column] if column else None,
-        "text_column": column,
-        "root_first_frame": 0,
-        "tree": None,
-    }
-
-
-def _whole_tree(root: str, rows: Sequence[Row]) -> list[Row]:
-    """The root's own row with all of its tree in it; none where the root itself is not wanted."""
-    tree: list[Mapping[str, Any]] = [{name: row[name] for name in _tree.names} for row in rows]
-    return [row | {"tree": tree} for row in rows if row["key"] == root]
+def _with_tree(root: str, rows: Sequence[ExportRow]) -> list[ExportRow]:
+    """Return the row of the root with all its exported clips as a tree; empty if the root itself is not exported."""
+    return [{**row, "tree": tree_of(rows)} for row in rows if row["key"] == root]
 
 
 def _keys_where(table: pa.Table, where: str | None) -> set[str]:
+    """Return the keys of the rows that fulfil a condition in SQL.
+
+    Raises:
+        ShardError: DuckDB refuses the condition.
+    """
     if where is None:
         return set(table["key"].to_pylist())
     import duckdb
 
     with duckdb.connect(config={"enable_external_access": "false"}) as connection:
         connection.register("clips", table)
+        query = f"select key from clips where ({where})"  # noqa: S608 - the user's own SQL over one table, shut off from files and network
         try:
-            found = connection.execute(f"select key from clips where ({where})").fetchall()  # noqa: S608 - the user's own SQL over one table, shut off from files and network
+            rows = connection.execute(query).fetchall()
         except duckdb.Error as error:
             raise ShardError(f"--where {where!r}: {one_line(error, keep='first')}") from None
-    return {key for (key,) in found}
+    return {key for (key,) in rows}

@@ -24,7 +24,7 @@ _BLOCK = tarfile.BLOCKSIZE
 
 
 @dataclass(frozen=True)
-class Span:
+class ByteSpan:
     """Where a member's bytes lie in its tar."""
 
     offset: int
@@ -68,7 +68,7 @@ class TarWriter:
         else:
             self.path.unlink(missing_ok=True)
 
-    def add(self, name: str, data: bytes | Path) -> Span:
+    def add(self, name: str, data: bytes | Path) -> ByteSpan:
         """Append a member and say where its bytes lie.
 
         Args:
@@ -84,7 +84,7 @@ class TarWriter:
             info.size = len(data)
             self._tar.addfile(info, io.BytesIO(data))
         padding = -info.size % _BLOCK
-        return Span(self._file.size - padding - info.size, info.size)
+        return ByteSpan(self._file.size - padding - info.size, info.size)
 
     @property
     def fact(self) -> FileFact:

@@ -27,8 +27,8 @@ def test_the_index_counts_roots_clips_seconds_and_bytes(store):
 def test_rebuilding_reads_only_shards_that_changed(store, tmp_path, monkeypatch):
     add_shard(store, tmp_path, 2)
     read = []
-    row = index._row
-    monkeypatch.setattr(index, "_row", lambda store, shard, artifact: read.append(shard) or row(store, shard, artifact))
+    row = index._read_row
+    monkeypatch.setattr(index, "_read_row", lambda store, shard, artifact: read.append(shard) or row(store, shard, artifact))
     assert rebuild_index(store)["shard"].to_pylist() == [0, 1, 2]
     assert read == [2]
 

@@ -131,20 +131,20 @@ _NUMBERS = {"start", "end", "seconds", "elapsed"}
         ("key", "what", 2, MEDIA, "the key is not that of"),
         ("root_key", "what", 2, MEDIA, "is no root of this shard"),
         ("parent_key", "what", 2, MEDIA, "is no clip of its tree"),
-        ("parent_key", None, 2, MEDIA, "its own root exactly when"),
+        ("parent_key", None, 2, MEDIA, "its own root exactly if"),
         ("video_id", "0" * 16, 2, MEDIA, "video_id"),
         ("source", "elsewhere", 0, ROOTS, "source"),
         ("source", "elsewhere", 2, LEDGER_NAME, "the media has"),
         ("level", "huge", 2, MEDIA, "is none of short"),
         ("level", "long", 2, MEDIA, "inside a parent of level"),
-        ("shard", 1, 0, MEDIA, "says shard 1"),
+        ("shard", 1, 0, MEDIA, "has shard 1"),
         ("start", -1.0, 2, MEDIA, "spans"),
         ("start", 1.0, 1, MEDIA, "the key is not that of"),
         ("start", 1.0, 1, MEDIA, "its children leave or share"),
         ("end", 20.0, 1, MEDIA, "leave or share"),
         ("end", 99.0, 4, MEDIA, "is not inside its parent"),
         ("offset", 3.0, 2, MEDIA, "offset"),
-        ("offset", -1.0, 0, MEDIA, "lies outside"),
+        ("offset", -1.0, 0, MEDIA, "is outside"),
         ("width", 65, 0, ROOTS, "width"),
         ("height", 0, 0, MEDIA, "frames of 64x0"),
         ("num_frames", 100, 0, ROOTS, "the table says 100"),
@@ -168,10 +168,10 @@ def test_a_wrong_value_in_the_clips_is_reported(store, tmp_path, column, value, 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda rows: rows.append(dict(rows[1])), "stands 2 times"),
+        (lambda rows: rows.append(dict(rows[1])), "has 2 rows"),
         (lambda rows: rows.pop(2), "leave or share"),
-        (lambda rows: rows.reverse(), "stands before its parent"),
-        (lambda rows: rows.append(rows.pop(1)), "stands apart"),
+        (lambda rows: rows.reverse(), "comes before its parent"),
+        (lambda rows: rows.append(rows.pop(1)), "is apart"),
         (
             lambda rows: rows.__delitem__(slice(2, 4)) or rows.insert(2, rows[1] | {"parent_key": rows[1]["key"]}),
             "single",
@@ -211,7 +211,7 @@ def test_roots_of_one_video_that_overlap_are_reported(store, tmp_path):
         ("grounding_score", 1.5, "grounding_score"),
         ("rewrite_status", "fallback", "grounding_score"),
         ("rewrite_status", "abstained", "although the model abstained"),
-        ("frame_captions", [{"time": 999.0, "text": "x"}], "lies outside the clip"),
+        ("frame_captions", [{"time": 999.0, "text": "x"}], "is outside the clip"),
     ],
 )
 def test_a_wrong_value_in_the_texts_is_reported(store, tmp_path, column, value, words):
@@ -342,8 +342,8 @@ def test_a_key_in_two_shards_is_reported(store, tmp_path):
         rows[0]["key"] = other["key"]
 
     _recommit(store, tmp_path, MEDIA, change)
-    _reported(store, MEDIA, "stands in another shard too", decode=False)
-    _reported(store, "media/0000001.parquet", "stands in another shard too", decode=False)
+    _reported(store, MEDIA, "is in another shard, too", decode=False)
+    _reported(store, "media/0000001.parquet", "is in another shard, too", decode=False)
 
 
 def test_an_index_of_other_media_is_reported(store, tmp_path):
@@ -410,9 +410,9 @@ def test_roots_that_are_not_what_their_rows_say_are_reported(store, tmp_path, ch
     ("change", "words"),
     [
         (lambda found: found.append(("what.jpg", b"x")), "is not named"),
-        (lambda found: found.append(found[0]), "stands twice"),
+        (lambda found: found.append(found[0]), "is there twice"),
         (lambda found: found.__setitem__(0, (found[0][0], b"not a picture")), "does not decode"),
-        (lambda found: found.append((found[0][0].partition(".")[0] + ".999000.jpg", found[0][1])), "lies outside it"),
+        (lambda found: found.append((found[0][0].partition(".")[0] + ".999000.jpg", found[0][1])), "is outside it"),
         (lambda found: found.append(("0" * 16 + "_000000000_000001000.5.jpg", found[0][1])), "no root of this shard"),
         (lambda found: found.clear(), "has no keyframe"),
     ],

@@ -15,6 +15,7 @@ from support.shard_factory import FPS, LAYER, build_dir, luma_of
 
 from shards.errors import ShardError
 from shards.export.export_samples import export
+from shards.export.export_selection import ExportSelection
 from shards.reader import read_table
 from shards.storage.store import Store
 
@@ -36,7 +37,7 @@ def rows(store):
 @pytest.fixture(scope="module")
 def clips(store, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("export") / "clips"
-    export(store, LAYER, format="webdataset", unit="clip", output=folder, max_per_tar=5)
+    export(store, ExportSelection(LAYER, unit="clip"), format="webdataset", output=folder, max_per_tar=5)
     return folder
 
 
@@ -127,7 +128,9 @@ def test_open_clip_trains_from_the_tars_with_its_own_loader(clips, rows, monkeyp
 
 
 def test_a_root_is_written_whole_with_its_tree(store, rows, tmp_path):
-    written = export(store, LAYER, format="webdataset", unit="root", output=tmp_path / "out", keep_only=False)
+    written = export(
+        store, ExportSelection(LAYER, unit="root", keep_only=False), format="webdataset", output=tmp_path / "out"
+    )
     samples = _samples(tmp_path / "out")
     assert written == len(samples) == sum(row["parent_key"] is None for row in rows.values())
     for sample in samples:
@@ -139,7 +142,9 @@ def test_a_root_is_written_whole_with_its_tree(store, rows, tmp_path):
 
 
 def test_a_line_of_jsonl_leads_to_the_bytes_of_its_video_and_still(store, rows, tmp_path):
-    written = export(store, LAYER, format="jsonl", unit="clip", output=tmp_path / "out", keep_only=False)
+    written = export(
+        store, ExportSelection(LAYER, unit="clip", keep_only=False), format="jsonl", output=tmp_path / "out"
+    )
     lines = [json.loads(line) for path in sorted((tmp_path / "out").glob("*.jsonl")) for line in path.open()]
     assert written == len(lines) == len(rows)
     for line in lines:
@@ -153,12 +158,12 @@ def test_a_line_of_jsonl_leads_to_the_bytes_of_its_video_and_still(store, rows, 
 
 def test_a_condition_chooses_clips(store, rows, tmp_path):
     where = "level = 'medium' and \"end\" - start > 11.9"
-    written = export(store, LAYER, format="jsonl", unit="clip", output=tmp_path / "out", where=where)
+    written = export(store, ExportSelection(LAYER, unit="clip", where=where), format="jsonl", output=tmp_path / "out")
     assert written == sum(row["level"] == "medium" and row["end"] - row["start"] > 11.9 for row in rows.values()) > 0
 
 
 def test_the_asked_for_text_is_written_and_where_it_is_empty_the_next_best(store, rows, tmp_path):
-    export(store, LAYER, format="jsonl", unit="clip", output=tmp_path / "out", text="subtitle_summary")
+    export(store, ExportSelection(LAYER, unit="clip", text="subtitle_summary"), format="jsonl", output=tmp_path / "out")
     lines = [json.loads(line) for path in (tmp_path / "out").glob("*.jsonl") for line in path.open()]
     assert {line["text_column"] for line in lines} == {"subtitle_summary", "grounded_text"}
     assert all(line["text"] == rows[line["key"]][line["text_column"]] for line in lines)
@@ -166,15 +171,15 @@ def test_the_asked_for_text_is_written_and_where_it_is_empty_the_next_best(store
 
 def test_export_to_an_object_store(store, tmp_path):
     target = Store(f"memory://{tmp_path.name}")
-    assert export(store, LAYER, format="webdataset", unit="root", output=target.root) == 4
+    assert export(store, ExportSelection(LAYER, unit="root"), format="webdataset", output=target.root) == 4
     assert {"00000.tar", "00000.parquet", "00000_stats.json", "__len__"} == set(target.list())
 
 
 def test_progress_is_told_shard_by_shard(store, tmp_path):
     calls = []
     told = {"progress": lambda done, total: calls.append((done, total))}
-    export(store, LAYER, format="jsonl", unit="root", output=tmp_path / "a", **told)
-    export(store, LAYER, format="webdataset", unit="root", output=tmp_path / "b", **told)
+    export(store, ExportSelection(LAYER, unit="root"), format="jsonl", output=tmp_path / "a", **told)
+    export(store, ExportSelection(LAYER, unit="root"), format="webdataset", output=tmp_path / "b", **told)
     assert calls == [(1, 2), (2, 2)] * 2
 
 
@@ -190,7 +195,7 @@ def test_progress_is_told_shard_by_shard(store, tmp_path):
 def test_what_can_not_work_is_refused_in_one_line_before_anything_is_written(store, tmp_path, options, words):
     layer = options.pop("layer", LAYER)
     with pytest.raises(ShardError, match=words) as refusal:
-        export(store, layer, format="jsonl", unit="clip", output=tmp_path / "out", **options)
+        export(store, ExportSelection(layer, unit="clip", **options), format="jsonl", output=tmp_path / "out")
     assert "\n" not in str(refusal.value)
     assert not (tmp_path / "out").exists()
 
@@ -198,4 +203,4 @@ def test_what_can_not_work_is_refused_in_one_line_before_anything_is_written(sto
 def test_an_output_that_is_not_empty_is_refused(store, tmp_path):
     (tmp_path / "mine.txt").write_text("x")
     with pytest.raises(ShardError, match="is not empty"):
-        export(store, LAYER, format="jsonl", unit="clip", output=tmp_path)
+        export(store, ExportSelection(LAYER, unit="clip"), format="jsonl", output=tmp_path)

@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import Any
 
 import torch
 from PIL import Image, UnidentifiedImageError
@@ -23,11 +22,11 @@ from PIL import Image, UnidentifiedImageError
 from runtime.errors import UserError
 from runtime.log import get_logger
 from runtime.progress_bar import bar
-from shards.keyframes import Still, nearest_still, read_still, stills_of
+from shards.keyframes import StoredStill, nearest_still, read_still, stills_of
 from shards.reader import text_layers
 from shards.storage.store import Store
 from training.data.data_settings import Split
-from training.data.sources.shard_tables import ShardRef, load_shard, open_shards
+from training.data.sources.shard_tables import ClipRow, ShardRef, load_shard, open_shards
 from training.features.feature_store import FeatureStore
 from training.models.vidlankd.teacher_model import Teacher
 from training.vidlankd.teacher.clip_text_collate import Features, stack_features
@@ -139,18 +138,18 @@ def _clips_of(shard: ShardRef, layer: str, split: str) -> Iterator[Clip]:
         rows = loaded.rows(root, layer)
         divided = _above_kept(rows)
         for row in rows:
-            if row["keep"] and row["key"] not in divided:
-                text = next((row[name] for name in _TEXTS if row[name]), "")
-                start, end, offset = row["start"], row["end"], max(row["offset"], 0.0)
-                yield Clip(shard.folder, shard.number, row["key"], root_key, start, end, offset, text)
+            if row.keep and row.key not in divided:
+                text = next((text for name in _TEXTS if (text := row.texts[name])), "")
+                start, end, offset = row.start, row.end, max(row.offset, 0.0)
+                yield Clip(shard.folder, shard.number, row.key, root_key, start, end, offset, text)
 
 
-def _above_kept(rows: Sequence[Mapping[str, Any]]) -> set[str]:
+def _above_kept(rows: Sequence[ClipRow]) -> set[str]:
     """Keys of the clips of one root that have a kept clip within them, at whatever depth."""
-    parents = {row["key"]: row["parent_key"] for row in rows}
+    parents = {row.key: row.parent_key for row in rows}
     found: set[str] = set()
     for row in rows:
-        key = row["parent_key"] if row["keep"] else None
+        key = row.parent_key if row.keep else None
         while key is not None and key not in found:
             found.add(key)
             key = parents.get(key)
@@ -162,7 +161,7 @@ def _features(clip: Clip, store: FeatureStore, limit: int) -> Features | None:
     return store.read(clip.folder, clip.shard, clip.root_key, clip.offset, end, limit)
 
 
-def _stills(folder: str, shard: int) -> Mapping[str, Sequence[Still]]:
+def _stills(folder: str, shard: int) -> Mapping[str, Sequence[StoredStill]]:
     try:
         return stills_of(Store(folder), shard)
     except FileNotFoundError:

@@ -1,0 +1,86 @@
+"""A row of an export: the columns of a text layer and four more, as written to ``.json`` and to the Parquet table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypedDict
+
+import pyarrow as pa
+
+from shards.schema import TEXT
+from shards.stored_rows import StoredText
+
+_node = pa.struct(
+    [
+        ("key", pa.string()),
+        ("parent_key", pa.string()),
+        ("level", pa.string()),
+        ("start", pa.float64()),
+        ("end", pa.float64()),
+        ("offset", pa.float64()),  # seconds from the sample's first frame
+        ("text", pa.string()),
+    ]
+)
+
+EXPORT: Final = pa.schema(
+    [
+        *TEXT,
+        pa.field("text", pa.string()),  # content of .txt
+        pa.field("text_column", pa.string()),  # the column it was taken from
+        pa.field("root_first_frame", pa.int32()),  # number, in the root, of the sample's first frame
+        pa.field("tree", pa.list_(_node)),  # all exported clips of a root; null if the sample is one clip
+    ]
+)
+"""Columns of an exported sample; `offset` and `num_frames` are those of the sample's own video."""
+
+_FALLBACKS: Final = ("grounded_text", "caption_summary", "caption", "subtitle_summary", "subtitle")
+
+
+class TreeNode(TypedDict):
+    """One clip in the tree of an exported root."""
+
+    key: str
+    parent_key: str | None
+    level: str
+    start: float
+    end: float
+    offset: float
+    text: str | None
+
+
+class ExportRow(StoredText):
+    """A row of `EXPORT`."""
+
+    text: str | None
+    text_column: str | None
+    root_first_frame: int
+    tree: list[TreeNode] | None
+
+
+def export_row(row: StoredText, text_column: str) -> ExportRow:
+    """Return the row of one clip with the text that is exported.
+
+    Args:
+        row: of the text layer.
+        text_column: the preferred column; if it is empty, the next best column with a text is taken.
+    """
+    columns: Mapping[str, Any] = row  # a TypedDict is read by literal names only
+    column = next((name for name in (text_column, *_FALLBACKS) if columns[name]), None)
+    text = columns[column] if column else None
+    return ExportRow(**row, text=text, text_column=column, root_first_frame=0, tree=None)
+
+
+def tree_of(rows: Iterable[ExportRow]) -> list[TreeNode]:
+    """Return the clips of one root as the nodes of its tree, in their order."""
+    return [
+        TreeNode(
+            key=row["key"],
+            parent_key=row["parent_key"],
+            level=row["level"],
+            start=row["start"],
+            end=row["end"],
+            offset=row["offset"],
+            text=row["text"],
+        )
+        for row in rows
+    ]

@@ -1,0 +1,144 @@
+"""Rows of the tables of a DIR as plain Python values (`pyarrow.Table.to_pylist`), one type a schema.
+
+`shards.schema` says what each column means. Readers get what is on disk, so a value may break the contract;
+`shards.checks` looks for that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+
+class StoredSource(TypedDict):
+    """A row of ``sources.parquet`` (`shards.schema.SOURCES`)."""
+
+    source: str
+    video_id: str
+    start: float | None
+    end: float | None
+    shard: int
+    attempt: int
+    verdict: str | None
+    carried: str | None
+
+
+# A functional type: `class` is a column and no identifier.
+StoredOutcome = TypedDict(
+    "StoredOutcome",
+    {
+        "source": str,
+        "video_id": str,
+        "start": float | None,
+        "end": float | None,
+        "shard": int,
+        "attempt": int,
+        "state": str,
+        "class": str | None,
+        "message": str | None,
+        "seconds": float | None,
+        "clips": int,
+        "elapsed": float | None,
+    },
+)
+"""A row of ``ledger/<shard>.parquet`` (`shards.schema.LEDGER`)."""
+
+
+class StoredWord(TypedDict):
+    """A word of a root clip."""
+
+    start: float
+    end: float
+    text: str
+
+
+class _ClipColumns(TypedDict):
+    """The columns that every table of clips begins with."""
+
+    key: str
+    root_key: str
+    parent_key: str | None
+    video_id: str
+    source: str
+    level: str
+    shard: int
+    start: float
+    end: float
+    offset: float
+    width: int
+    height: int
+    num_frames: int
+    fps: float
+    language: str | None
+    subtitle: str
+    subtitle_origin: str
+
+
+class StoredClip(_ClipColumns):
+    """A row of ``media/<shard>.parquet`` (`shards.schema.CLIPS`)."""
+
+    words: list[StoredWord] | None
+    speech_seconds: float
+    motion: float | None
+    byte_offset: int
+    byte_size: int
+
+
+class StoredFrameCaption(TypedDict):
+    """A frame caption of a clip in a text layer."""
+
+    time: float
+    text: str
+
+
+class StoredText(_ClipColumns):
+    """A row of ``text/<layer>/<shard>.parquet`` (`shards.schema.TEXT`)."""
+
+    subtitle_summary: str | None
+    frame_captions: list[StoredFrameCaption] | None
+    caption: str | None
+    caption_summary: str | None
+    grounded_text: str | None
+    rewrite_status: str
+    claims: list[dict[str, Any]] | None
+    grounding_score: float | None
+    keep: bool
+    filter_reason: str | None
+    split: str
+    models: dict[str, str | None] | None
+
+
+class StoredCaption(TypedDict):
+    """A row of ``captions/<name>/<shard>.parquet`` (`shards.schema.CAPTIONS`)."""
+
+    root_key: str
+    time: float
+    caption: str | None
+    confidence: float | None
+
+
+class StoredFeatures(TypedDict):
+    """A row of ``features/<name>/<shard>.parquet`` (`shards.schema.FEATURES`)."""
+
+    root_key: str
+    first: int
+    rows: int
+    times: list[float]
+    failed: str | None
+
+
+@dataclass(frozen=True)
+class IndexRow:
+    """A row of ``index.parquet`` (`shards.schema.INDEX`): one committed shard."""
+
+    shard: int
+    roots: int
+    clips_short: int
+    clips_medium: int
+    clips_long: int
+    seconds: float
+    """Sum of the roots' lengths."""
+    media_bytes: int
+    keyframes_bytes: int
+    digest: str
+    """Digest of the media artifact."""
