@@ -18,8 +18,9 @@ from runtime.errors import MachineError, is_machine_fault
 from training.data.clip_batch import ClipBatch
 from training.data.clip_failure import ClipFailed
 from training.data.clip_tasks import ClipTask, RootTask
-from training.data.decoding.clip_decoder import Frame, decode_spans
+from training.data.decoding.clip_decoder import decode_spans
 from training.data.decoding.crop_sampling import crop_window
+from training.data.decoding.frame_sampling import Frame
 from training.data.media_cache import MediaReader
 
 Tokenizer = Callable[[Sequence[str]], torch.Tensor]

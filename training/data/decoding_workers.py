@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from runtime.errors import MachineError, UserError
+from runtime.errors import MachineError, UserError, one_line
 from runtime.log import get_logger
 from training.data.clip_batch import ClipBatch
 from training.data.clip_collate import ClipCollator
@@ -77,7 +77,7 @@ def decoded(
     except (RuntimeError, EOFError, ConnectionError) as error:  # the latter two: it died while sending a tensor
         if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
-        said = (str(error) or type(error).__name__).splitlines()[0]
+        said = one_line(error, keep="first")
         raise MachineError(f"a decoding worker died, most likely because memory ran out ({said})") from None
     finally:
         if workers:

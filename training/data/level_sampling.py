@@ -1,7 +1,7 @@
-"""How the clips drawn from roots come to the proportion of short, medium and long that was asked for; pure.
+"""Draws the levels of training clips so that an epoch has a given proportion of short, medium and long; pure.
 
-For each root levels are drawn by weight among those it has clips of. The weights are fitted once, to what all roots
-hold, so that the proportion holds over an epoch and not only where a root has everything.
+For each root, levels are drawn by weight among those that it has clips of. The weights are fitted once to the stocks
+of all roots, so that the proportion is met over the epoch, although few roots have clips of all levels.
 """
 
 from __future__ import annotations
@@ -16,14 +16,21 @@ from numpy.typing import NDArray
 from shards.schema import LEVELS, Level
 
 _ROUNDS = 50
-_NEAR = 1e-4  # a share that is this near to the one asked for will do
+_NEAR = 1e-4  # largest deviation of a level's share from the target
 
 Stock = tuple[int, ...]
-"""How many usable clips a root has, by level in the order of `LEVELS`."""
+"""Number of usable clips of a root, by level in the order of `LEVELS`."""
 
 
 def draw_levels(rng: random.Random, stock: Stock, weights: Sequence[float], count: int) -> list[int]:
-    """Draw the levels (as numbers) of a root's clips by weight, among those with clips left; all anew once none is."""
+    """Draw the levels (as numbers) of a root's clips by weight, among levels with clips left; restart if none is left.
+
+    Args:
+        rng: of the root.
+        stock: clips of the root by level.
+        weights: by level.
+        count: number of levels to draw.
+    """
     drawn: list[int] = []
     left = list(stock)
     for _ in range(count):
@@ -33,7 +40,7 @@ def draw_levels(rng: random.Random, stock: Stock, weights: Sequence[float], coun
         while point >= chances[level] and level < len(chances) - 1:
             point -= chances[level]
             level += 1
-        while not left[level]:  # rounding at the upper end
+        while not left[level]:  # rounding errors can pass the last level with clips
             level -= 1
         left[level] -= 1
         drawn.append(level)
@@ -41,13 +48,13 @@ def draw_levels(rng: random.Random, stock: Stock, weights: Sequence[float], coun
 
 
 def fit_level_weights(stocks: Mapping[Stock, float], mix: Mapping[Level, float] | None, count: int) -> list[float]:
-    """Weights for `draw_levels` with which the levels of all clips drawn come to the proportion asked for.
+    """Fit the weights for `draw_levels` so that the levels of all drawn clips have the given proportion.
 
-    Roots differ in what they hold: where short roots give short clips only, the others have to give more of the rest.
-    Proportional fitting; where the data can't give the proportion, it ends as near as can be.
+    Roots differ in their stock: if short roots have short clips only, the other roots must give more of the rest.
+    Uses iterative proportional fitting; if the data can't meet the proportion, the result is the nearest one.
 
     Args:
-        stocks: how many roots there are with each stock.
+        stocks: number of roots by stock.
         mix: the proportion; None: the share of each level in the stocks.
         count: clips drawn from a root.
     """
@@ -68,7 +75,13 @@ def fit_level_weights(stocks: Mapping[Stock, float], mix: Mapping[Level, float] 
 
 
 def expected_levels(stocks: Mapping[Stock, float], weights: Sequence[float], count: int) -> NDArray[np.float64]:
-    """Share of each level among the clips that `draw_levels` is expected to draw."""
+    """Return the expected share of each level among the clips that `draw_levels` draws.
+
+    Args:
+        stocks: number of roots by stock.
+        weights: by level.
+        count: clips drawn from a root.
+    """
 
     @cache
     def expected(left: Stock, full: Stock, draws: int) -> tuple[float, ...]:
@@ -90,7 +103,7 @@ def expected_levels(stocks: Mapping[Stock, float], weights: Sequence[float], cou
 
 
 def _capped(stocks: Mapping[Stock, float], count: int) -> dict[Stock, float]:
-    """The same roots; more clips of a level than are drawn from a root make no difference."""
+    """Limit stocks to `count` clips of a level, which gives the same draws and fewer different stocks."""
     capped: dict[Stock, float] = {}
     for stock, roots in stocks.items():
         key = tuple(min(held, count) for held in stock)
@@ -99,6 +112,7 @@ def _capped(stocks: Mapping[Stock, float], count: int) -> dict[Stock, float]:
 
 
 def _chances(left: Stock, weights: tuple[float, ...]) -> list[float]:
+    """Return the probability of each level; equal ones if no level with clips left has a weight."""
     parts = [weight if n else 0.0 for n, weight in zip(left, weights, strict=True)]
     if not sum(parts):
         parts = [float(n > 0) for n in left]

@@ -1,7 +1,8 @@
-"""Brings the bytes of videos to this machine: by byte range, or out of whole tars kept in a folder of bounded size.
+"""Reads the bytes of videos from files or object stores, with a cache of whole tars in a folder of bounded size.
 
-What lies on a file system is read where it lies. Of an object store, roots are fetched by range; with a cache folder
-whole tars are, once for all processes of the machine, and those that were fetched first go when the bound is reached.
+Files on a file system are read in place. From an object store, roots are read by byte range, or whole tars are
+downloaded to the cache folder once for all processes of the machine. The oldest tars are removed when the folder is
+full.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ _log = get_logger(__name__)
 
 _BLOCK = 1 << 20
 _WEB = ("http://", "https://")
-_WINDOWS = 3  # that the cache holds: the one to come, the one in use, and the one whose last clips are being decoded
+_WINDOWS = 3  # in the cache at once: the next one, the current one, and the one whose last clips are being decoded
 
 
 def is_remote(url: str) -> bool:
-    """Whether `url` lies in an object store and not on a file system."""
+    """Return True if `url` names a file in an object store, not on a file system."""
     return "://" in url and not url.startswith("file://")
 
 
@@ -51,13 +52,13 @@ class TarCache:
     max_bytes: int
 
     def fetch(self, url: str) -> Path:
-        """Bring a file to the folder, unless it is there; others wait for the first who does.
+        """Download a file to the folder unless it is there; other processes wait for the first one that does.
 
         Raises:
             FileNotFoundError: there is no such file in the store.
-            OSError: the store, or this disk, fails.
+            OSError: the store or the local disk failed.
         """
-        path, size = self._place(url)
+        path, size = self._target(url)
         self.folder.mkdir(parents=True, exist_ok=True)
         if _touch(path):
             return path
@@ -67,43 +68,44 @@ class TarCache:
         return path
 
     def prefetch(self, url: str) -> None:
-        """As `fetch`, ahead of need: what the store fails to give is left to the worker that will ask for it.
+        """Fetch a file before it is needed; if the store fails, the worker that needs the file tries again.
 
         Raises:
-            MachineError: this machine can't hold it.
+            MachineError: this machine can't store it.
         """
         try:
             self.fetch(url)
         except OSError as error:
             if is_machine_fault(error):
                 raise MachineError(f"{self.folder}: {error}") from None
-            _log.warning("%s: not fetched ahead (%s)", url, error)
+            _log.warning("%s: not fetched in advance (%s)", url, error)
 
     def read(self, url: str, offset: int, size: int | None) -> bytes:
-        """Read a span of a file in the store, through the folder.
+        """Read a byte range of a file in the store through the folder.
 
-        It is no use that makes a tar stay: those of the window to come would go before those of the one that ends.
+        Reading does not renew a tar's time: otherwise the tars of the next window would be removed before those of
+        the finished one.
 
         Raises:
             OSError: as for `fetch`.
         """
         for _ in range(STORE_READS.count):
             try:
-                path = self._place(url)[0]
+                path = self._target(url)[0]
                 return _read_local(path if path.exists() else self.fetch(url), offset, size)
-            except FileNotFoundError as error:  # gone again between the two: another process needed the room
+            except FileNotFoundError as error:  # another process has just removed it to make room
                 missing = error
         raise missing
 
     def bytes_held(self) -> int:
-        """Bytes of all tars in the folder."""
+        """Return the size of all tars in the folder, bytes."""
         return sum(size for _, size, _ in self._held())
 
-    def _place(self, url: str) -> tuple[Path, int]:
-        """Where a file of the store lies in the folder, or would, and its size."""
-        entry = _entry(url)  # its token in the name: what is written anew under the same URL is another file
-        name = hashlib.sha256(f"{url} {entry.size} {entry.token}".encode()).hexdigest()[:32]
-        return self.folder / f"{name}.tar", entry.size
+    def _target(self, url: str) -> tuple[Path, int]:
+        """Return the path in the folder for a file of the store, and its size."""
+        info = _object_info(url)  # the token is part of the name: a rewritten file under the same URL is another file
+        name = hashlib.sha256(f"{url} {info.size} {info.token}".encode()).hexdigest()[:32]
+        return self.folder / f"{name}.tar", info.size
 
     def _download(self, url: str, size: int, path: Path) -> None:
         store, name = store_of(url)
@@ -111,13 +113,13 @@ class TarCache:
             self._make_room(size)
             part = path.with_name(f".part-{uuid.uuid4().hex}")
             part.touch()
-            os.truncate(part, size)  # counted from now on, by whoever looks for room next
+            os.truncate(part, size)  # reserves the room: other processes count this size from now on
         try:
             with store.open(name) as source, part.open("r+b") as target:
                 while block := source.read(_BLOCK):
                     target.write(block)
                 if target.tell() != size:
-                    raise OSError(errno.EIO, f"{url}: {target.tell()} of {size} bytes came")
+                    raise OSError(errno.EIO, f"{url}: received {target.tell()} of {size} bytes")
             _touch(part)
             part.replace(path)
         finally:
@@ -134,27 +136,27 @@ class TarCache:
                 total -= freed
 
     def _held(self) -> list[tuple[int, int, Path]]:
-        """When it was last fetched or asked for (ns), size and path of each tar, those under way included."""
-        found = []
+        """Return the time of the last fetch (ns), size and path of each tar, unfinished downloads included."""
+        held = []
         for pattern in ("*.tar", ".part-*"):
             for path in self.folder.glob(pattern):
                 try:
                     stat = path.stat()
                 except FileNotFoundError:
                     continue
-                found.append((stat.st_mtime_ns, stat.st_size, path))
-        return found
+                held.append((stat.st_mtime_ns, stat.st_size, path))
+        return held
 
 
-def cache_of(settings: DataSettings, tars: Iterable[tuple[str, int]]) -> TarCache | None:
-    """The cache that the settings ask for; None where they don't, or where no tar lies in an object store.
+def open_cache(settings: DataSettings, tars: Iterable[tuple[str, int]]) -> TarCache | None:
+    """Return the cache that the settings name; None if they name none, or if no tar is in an object store.
 
     Args:
-        settings: of the data path.
-        tars: URL and bytes of each tar that will be read.
+        settings: of the data.
+        tars: URL and size in bytes of each tar that will be read.
 
     Raises:
-        UserError: its bound is too small for the windows of shards that are needed at once.
+        UserError: `cache_gb` is too small for the windows of shards that are needed at once.
     """
     remote = sorted((size for url, size in tars if is_remote(url)), reverse=True)
     if settings.cache is None or not remote:
@@ -169,16 +171,16 @@ def cache_of(settings: DataSettings, tars: Iterable[tuple[str, int]]) -> TarCach
 
 
 class MediaReader:
-    """Reads what a `MediaRef` names; can be pickled into worker processes."""
+    """Reads the bytes that a `MediaRef` names; can be pickled into worker processes."""
 
     def __init__(self, cache: TarCache | None = None) -> None:
         self._cache = cache
 
     def read(self, media: MediaRef) -> bytes | Path:
-        """The bytes of a video, or its path where it is a whole file of this machine.
+        """Return the bytes of a video, or its path if it is a whole local file.
 
         Raises:
-            ClipFailed: the bytes are not (all) there, or the store fails again and again.
+            ClipFailed: the file is missing or too short, or the store failed at every attempt.
         """
         try:
             if media.size is None and not media.offset and not is_remote(media.url):
@@ -200,7 +202,7 @@ class MediaReader:
         store, name = store_of(media.url)
         data = read_with_retries(lambda: store.read_bytes(name, media.offset, media.size))
         if media.size is not None and len(data) > media.size:
-            raise ShardError(f"{media.url}: this server gives whole files and no parts of them; set data.cache")
+            raise ShardError(f"{media.url}: this server sends whole files, not byte ranges of them; set data.cache")
         return data
 
 
@@ -218,30 +220,30 @@ def _passes(error: Exception) -> bool:
     return isinstance(error, OSError) and not isinstance(error, FileNotFoundError) and not is_machine_fault(error)
 
 
-def _entry(url: str) -> ObjectInfo:
-    """Size and token of a file in a store."""
+def _object_info(url: str) -> ObjectInfo:
+    """Return size and token of a file in a store."""
     folder, _, name = url.rpartition("/")
-    found = _asked(url) if url.startswith(_WEB) else _listed(folder).get(name)
-    if found is None:
+    info = _web_file_info(url) if url.startswith(_WEB) else _folder_listing(folder).get(name)
+    if info is None:
         raise FileNotFoundError(f"{url}: no such file")
-    return found
+    return info
 
 
 @lru_cache(maxsize=1 << 14)
-def _asked(url: str) -> ObjectInfo:
-    """One file of a web server, which has no listing worth the name; asked for once a process."""
+def _web_file_info(url: str) -> ObjectInfo:
+    """Request one file's size and token from a web server, which can't list a folder; once per process."""
     store, name = store_of(url)
     return read_with_retries(lambda: store.entry(name))
 
 
 @lru_cache(maxsize=64)
-def _listed(folder: str) -> Mapping[str, ObjectInfo]:
-    """A store's folder, listed once a process."""
+def _folder_listing(folder: str) -> Mapping[str, ObjectInfo]:
+    """List a folder of a store; once per process."""
     return read_with_retries(Store(folder).list)
 
 
 def store_of(url: str) -> tuple[Store, str]:
-    """The folder or prefix that a file lies in, and its name there."""
+    """Split a URL into the store of its folder or prefix, and the file's name there."""
     folder, _, name = url.rpartition("/")
     return Store(folder), name
 
@@ -253,7 +255,7 @@ def _read_local(path: Path, offset: int, size: int | None) -> bytes:
 
 
 def _touch(path: Path) -> bool:
-    """Note the use of a file; whether it is there."""
+    """Set a file's time to now; return True if the file exists."""
     try:
         os.utime(path, ns=(time.time_ns(), time.time_ns()))
     except FileNotFoundError:

@@ -145,14 +145,14 @@ def test_a_file_written_anew_under_its_url_is_fetched_anew(tmp_path: Path, monke
     cache = TarCache(tmp_path, 1000)
     for entry, content in ((first, b"aaaa"), (second, b"bbbb")):
         fs.pipe("/anew/0.tar", content)
-        monkeypatch.setattr("training.data.media_cache._entry", lambda url, entry=entry: entry)
+        monkeypatch.setattr("training.data.media_cache._object_info", lambda url, entry=entry: entry)
         assert cache.fetch("memory://anew/0.tar").read_bytes() == content
 
 
 def test_a_download_that_comes_short_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fsspec.filesystem("memory").pipe("/short/0.tar", b"only this")
-    monkeypatch.setattr("training.data.media_cache._entry", lambda url: ObjectInfo(100, "t"))
+    monkeypatch.setattr("training.data.media_cache._object_info", lambda url: ObjectInfo(100, "t"))
     monkeypatch.setattr("training.data.media_cache.time.sleep", lambda seconds: None)
-    with pytest.raises(OSError, match="9 of 100 bytes came"):
+    with pytest.raises(OSError, match="received 9 of 100 bytes"):
         TarCache(tmp_path, 1000).fetch("memory://short/0.tar")
     assert not list(tmp_path.glob("*.tar"))

@@ -24,7 +24,7 @@ from training.data.clip_loader import TrainBatches
 from training.data.data_settings import DataSettings
 from training.data.media_cache import MediaReader, TarCache
 from training.data.sources.shard_source import ShardSource
-from training.data.sources.tar_index import expand
+from training.data.sources.tar_patterns import expand_tars
 from training.data.sources.webdataset_source import WebdatasetSource
 
 
@@ -94,7 +94,7 @@ def test_a_folder_and_a_glob_mean_its_tars_wherever_they_lie(tars: Path, bucket:
     for place in (str(tars), f"file://{tars}", bucket):
         names = [f"{number:03d}.tar" for number in range(5)]
         for pattern in (place, f"{place}/*.tar", f"{place}/{{000..004}}.tar"):
-            assert [Path(url).name for url in expand(pattern)] == names, pattern
+            assert [Path(url).name for url in expand_tars(pattern)] == names, pattern
 
 
 @pytest.mark.parametrize("url", ["nosuch://bucket/{000..001}.tar", "nosuch://bucket/*.tar", "nosuch://bucket/a"])

@@ -19,7 +19,7 @@ from shards.errors import ShardError
 from training.data.data_settings import DataSettings
 from training.data.decoding.clip_decoder import decode_clips
 from training.data.sources.file_source import FileItem, FileSource
-from training.data.sources.tar_index import expand
+from training.data.sources.tar_patterns import expand_tars
 from training.data.sources.webdataset_source import WebdatasetSource
 
 
@@ -55,7 +55,7 @@ def source(*patterns: object, terms: object = None, **changes: object) -> Webdat
 def test_braces_globs_and_folders_mean_the_same_tars(tars: Path) -> None:
     expected = [str(tars / f"{n:03d}.tar") for n in range(3)]
     for pattern in ("{000..002}.tar", "{000,001,002}.tar", "*.tar", "00?.tar", ""):
-        assert sorted(expand(f"{tars}/{pattern}")) == expected
+        assert sorted(expand_tars(f"{tars}/{pattern}")) == expected
 
 
 def test_every_sample_comes_once_with_its_text_and_its_video(tars: Path) -> None:
@@ -173,6 +173,6 @@ def test_patterns_with_dots_name_the_folder_they_say(tars: Path, monkeypatch: py
     elsewhere = tars.parent / "work"
     (elsewhere / "tars").mkdir(parents=True)
     monkeypatch.chdir(elsewhere)
-    assert len(expand("../tars/*.tar")) == 3
+    assert len(expand_tars("../tars/*.tar")) == 3
     monkeypatch.chdir(tars)
-    assert len(expand("./*.tar")) == 3
+    assert len(expand_tars("./*.tar")) == 3

@@ -1,7 +1,8 @@
-"""From the bytes of a video to the frames of its clips: one open container, one thread, no frame decoded in vain.
+"""Decodes the frames of clips from the bytes of a video with PyAV: one open container, one thread.
 
-PyAV decodes; `training.data.decoding.packet_index` says which packets a frame needs, `training.data.decoding.frame_sampling` which frames a clip
-needs. Frames are uint8 RGB, H x W x 3, as a player shows them: square pixels, rotated.
+`training.data.decoding.frame_sampling` chooses the frames of a clip, `training.data.decoding.packet_index` the packets
+of a frame; no other packet is decoded. Frames are uint8 RGB, H x W x 3, as a player shows them: square pixels,
+rotated.
 """
 
 from __future__ import annotations
@@ -19,12 +20,10 @@ from numpy.typing import NDArray
 from runtime.errors import is_machine_fault, one_line
 from runtime.untrusted_media import MAX_PIXELS
 from training.data.clip_failure import ClipFailed
-from training.data.decoding.frame_sampling import frames_of_clip
+from training.data.decoding.frame_sampling import Frame, frames_of_clip
 from training.data.decoding.packet_index import Video, open_video
 
-Frame = NDArray[np.uint8]
-
-_MISSING_SECONDS = 1.0  # at the end of a video may be missing without its being called truncated
+_MISSING_SECONDS = 1.0  # a video may lack this much at its end before it counts as truncated
 
 
 def decode_clips(
@@ -35,57 +34,57 @@ def decode_clips(
     Args:
         data: the video's bytes, or a local file.
         spans: start and end in seconds from the first frame, clipped to the video; `math.inf` is its end.
-        frames: frames a clip; repeated where a span has fewer.
-        size: pixels of the short side to scale to; None: as stored.
-        snap: take keyframes where every segment of a clip holds one: much faster, at most half a segment off.
+        frames: frames per clip; repeated if a span has fewer.
+        size: short side to scale to, pixels; None: as stored.
+        snap: take keyframes if every segment of a clip has one: much faster, at most half a segment off.
 
     Returns:
         uint8 RGB [frames, H, W, 3] for each span.
 
     Raises:
-        ClipFailed: the video can't be used, or one of the spans.
+        ClipFailed: the video or one of the spans can't be used.
     """
     clips: list[Frame] = []
-    for found in decode_spans(data, spans, frames, size=size, snap=snap):
-        if isinstance(found, ClipFailed):
-            raise found
-        clips.append(np.stack(found))
+    for clip in decode_spans(data, spans, frames, size=size, snap=snap):
+        if isinstance(clip, ClipFailed):
+            raise clip
+        clips.append(np.stack(clip))
     return clips
 
 
 def decode_spans(
     data: bytes | Path, spans: Sequence[tuple[float, float]], frames: int, *, size: int | None = None, snap: bool = True
 ) -> list[list[Frame] | ClipFailed]:
-    """As `decode_clips`, but a span that fails is a value, and a frame that spans share is one array.
+    """Decode like `decode_clips`, but return a failed span as a value, and a frame that spans share as one array.
 
     Raises:
-        ClipFailed: nothing of the video can be used.
+        ClipFailed: the whole video can't be used.
     """
     with damage_as_clip_failure(), open_video(data) as video:
         chosen = [_choose(video, start, end, frames, snap) for start, end in spans]
         wanted = sorted({int(number) for clip in chosen if not isinstance(clip, ClipFailed) for number in clip})
-        found = dict(_decode(video, wanted, size))
-    return [clip if isinstance(clip, ClipFailed) else _collect(found, clip) for clip in chosen]
+        decoded = dict(_decode(video, wanted, size))
+    return [clip if isinstance(clip, ClipFailed) else _collect(decoded, clip) for clip in chosen]
 
 
 def stream_span(
     video: Video, start: float, end: float, frames: int, *, size: int | None = None, snap: bool = True
 ) -> Iterator[Frame]:
-    """As `decode_clips` for one span of a video that is open, but frame by frame: only one is held at a time.
+    """Decode one span of an open video frame by frame; only one frame is in memory at a time.
 
     Args:
-        video: as `training.data.decoding.packet_index.open_video` gives it.
+        video: from `training.data.decoding.packet_index.open_video`.
         start: seconds from the first frame.
         end: seconds from the first frame.
-        frames: how many, evenly spaced; repeated where the span has fewer.
-        size: pixels of the short side to scale to; None: as stored.
-        snap: take keyframes where every segment of the span holds one.
+        frames: number of evenly spaced frames; repeated if the span has fewer.
+        size: short side to scale to, pixels; None: as stored.
+        snap: take keyframes if every segment of the span has one.
 
     Yields:
         `frames` pictures, uint8 RGB [H, W, 3], all of one size.
 
     Raises:
-        ClipFailed: the span, or a frame of it, can't be had.
+        ClipFailed: the span, or a frame of it, can't be decoded.
     """
     with damage_as_clip_failure():
         numbers = _choose(video, start, end, frames, snap)
@@ -94,8 +93,8 @@ def stream_span(
         wanted, times_shown = np.unique(numbers, return_counts=True)
         decoded = _decode(video, [int(number) for number in wanted], size, merge=video.in_one_go)
         for count, (number, repeats) in enumerate(zip(wanted, times_shown, strict=True)):
-            found, frame = next(decoded, (-1, None))
-            if found != number or frame is None:
+            decoded_number, frame = next(decoded, (-1, None))
+            if decoded_number != number or frame is None:
                 raise ClipFailed("undecodable", f"{len(wanted) - count} of {len(wanted)} frames can't be decoded")
             for _ in range(repeats):
                 yield frame
@@ -103,7 +102,7 @@ def stream_span(
 
 @contextmanager
 def damage_as_clip_failure() -> Iterator[None]:
-    """What damage in a file makes of PyAV becomes `ClipFailed`; what tells of the machine passes."""
+    """Convert PyAV errors about the file to `ClipFailed`; let machine errors propagate."""
     try:
         yield
     except (av.FFmpegError, ValueError, IndexError, TypeError, ArithmeticError) as error:
@@ -113,10 +112,10 @@ def damage_as_clip_failure() -> Iterator[None]:
 
 
 def _choose(video: Video, start: float, end: float, frames: int, snap: bool) -> NDArray[np.int64] | ClipFailed:
-    """Numbers of a clip's frames."""
-    there = video.timeline.end
-    if video.stated_end > there + _MISSING_SECONDS and min(end, video.stated_end) > there + _MISSING_SECONDS:
-        return ClipFailed("truncated", f"the video ends at {there:.1f} of {video.stated_end:.1f} s")
+    """Return the numbers of a clip's frames, or why the clip can't be decoded."""
+    last = video.timeline.end
+    if video.stated_end > last + _MISSING_SECONDS and min(end, video.stated_end) > last + _MISSING_SECONDS:
+        return ClipFailed("truncated", f"the video ends at {last:.1f} of {video.stated_end:.1f} s")
     try:
         return frames_of_clip(video.timeline, start, end, frames, snap)
     except ValueError as error:
@@ -124,7 +123,7 @@ def _choose(video: Video, start: float, end: float, frames: int, snap: bool) -> 
 
 
 def _decode(video: Video, wanted: Sequence[int], size: int | None, merge: bool = False) -> Iterator[tuple[int, Frame]]:
-    """Decode the frames wanted, in order, run by run; those that can't be decoded are left out."""
+    """Yield number and picture of the wanted frames, in order; leave out frames that can't be decoded."""
     pictures = _Pictures(size, float(video.stream.sample_aspect_ratio or 1))
     for start, numbers in _runs(video, wanted, merge):
         after = max(int(video.packet_of[number]) for number in numbers) + 1
@@ -134,24 +133,27 @@ def _decode(video: Video, wanted: Sequence[int], size: int | None, merge: bool =
 
 
 def _runs(video: Video, wanted: Sequence[int], merge: bool) -> list[tuple[int, list[int]]]:
-    """Where to begin decoding and the frames to take from there, group by group; `merge`: neighbours in one run."""
+    """Return runs of decoding: the packet to begin at, and the frames to take.
+
+    A run is one group of pictures; with `merge`, neighbouring groups are one run.
+    """
     groups: dict[int, list[int]] = {}
     for number in wanted:
         groups.setdefault(int(video.start_of[number]), []).append(number)
-    place = {int(start): at for at, start in enumerate(np.unique(video.start_of))}
+    group_of = {int(start): group for group, start in enumerate(np.unique(video.start_of))}
     runs: list[tuple[int, list[int]]] = []
     last = -2
     for start, numbers in sorted(groups.items()):
-        if merge and place[start] == last + 1:
+        if merge and group_of[start] == last + 1:
             runs[-1][1].extend(numbers)
         else:
             runs.append((start, numbers))
-        last = place[start]
+        last = group_of[start]
     return runs
 
 
 def _decoded(context: Any, packets: Iterator[Any]) -> Iterator[Any]:
-    """The frames of a run of packets, in the order of showing; what can't be decoded is left out."""
+    """Yield the frames of a run of packets in display order; skip packets that can't be decoded."""
     context.flush_buffers()
     for packet in packets:
         try:
@@ -167,7 +169,7 @@ def _decoded(context: Any, packets: Iterator[Any]) -> Iterator[Any]:
 def _pick(
     frames: Iterator[tuple[int | None, Any]], wanted: Mapping[int, int], pictures: _Pictures
 ) -> Iterator[tuple[int, Frame]]:
-    """The frames with the stamps wanted; for one that does not come out, the one that stays on the screen instead."""
+    """Yield the frames with the wanted time stamps; a frame that is not decoded is replaced by the one before it."""
     pending = sorted(wanted)
     before: Any = None
     for stamp, frame in frames:
@@ -183,15 +185,15 @@ def _pick(
             yield wanted[stamp], pictures.of(before)
 
 
-def _collect(found: Mapping[int, Frame], numbers: NDArray[np.int64]) -> list[Frame] | ClipFailed:
-    missing = sum(int(number) not in found for number in numbers)
+def _collect(decoded: Mapping[int, Frame], numbers: NDArray[np.int64]) -> list[Frame] | ClipFailed:
+    missing = sum(int(number) not in decoded for number in numbers)
     if missing:
         return ClipFailed("undecodable", f"{missing} of {len(numbers)} frames of a clip can't be decoded")
-    return [found[int(number)] for number in numbers]
+    return [decoded[int(number)] for number in numbers]
 
 
 class _Pictures:
-    """Turns decoded frames into RGB as a player shows them; keeps the scaler between frames."""
+    """Converts decoded frames to RGB as a player shows them; reuses the scaler between frames."""
 
     def __init__(self, size: int | None, aspect: float) -> None:
         self._size = size
@@ -200,7 +202,7 @@ class _Pictures:
         self._first: tuple[int, int] | None = None
 
     def of(self, frame: Any) -> Frame:
-        """uint8 [H, W, 3]."""
+        """Return a frame as uint8 [H, W, 3]."""
         width, height = self._target(frame)
         shrinks = width < frame.width or height < frame.height
         method = Interpolation.AREA if shrinks else Interpolation.BILINEAR
@@ -210,7 +212,7 @@ class _Pictures:
         return np.ascontiguousarray(np.rot90(array, turns)) if turns else array
 
     def _target(self, frame: Any) -> tuple[int, int]:
-        """Width and height, before rotation; all frames get those of the first, should sizes change."""
+        """Return width and height before rotation; if sizes change, all frames get the size of the first."""
         if self._first is not None:
             return self._first
         width, height = frame.width * self._aspect, float(frame.height)

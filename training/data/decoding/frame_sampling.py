@@ -1,8 +1,8 @@
-"""Which frames of a video stand for a clip: pure arithmetic on frame times, without any decoder.
+"""Chooses the frames that represent a clip: pure arithmetic on frame times, without a decoder.
 
-A clip is seen through `count` frames, the middles of as many equal segments. A frame is on the screen from its own
-time to the next one's. Where every segment holds a keyframe (they do once they are a group of pictures long), the one
-nearest to the middle is taken: nothing but keyframes is decoded then.
+A clip is divided into `count` equal segments, and the frame shown at the middle of each is taken. A frame is shown
+from its own time to that of the next frame. If every segment has a keyframe (that is, once segments are as long as a
+group of pictures), the keyframe nearest to the middle is taken, so that only keyframes are decoded.
 """
 
 from __future__ import annotations
@@ -13,23 +13,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-_ROUNDING = 1e-6  # of a second: a time that falls on a frame means that frame
+Frame = NDArray[np.uint8]
+"""RGB picture [H, W, 3]."""
+
+_ROUNDING = 1e-6  # seconds; a time that is equal to a frame's time up to this means that frame
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """The frames of a video in the order of showing."""
+    """The frames of a video in display order."""
 
     times: NDArray[np.float64]
     """Seconds from the first frame, increasing."""
     keyframes: NDArray[np.int64]
-    """Numbers of the frames that decoding can begin at, increasing; the first frame is always one of them."""
+    """Numbers of the frames at which decoding can begin, increasing; the first frame is always one of them."""
     end: float
-    """Second at which the last frame leaves the screen."""
+    """Seconds at which the last frame ends."""
 
     @classmethod
     def of(cls, times: ArrayLike, keyframes: ArrayLike) -> Timeline:
-        """Build from frame times; the last frame lasts as long as frames usually do here.
+        """Build from frame times; the last frame gets the median duration.
 
         Args:
             times: increasing, any origin.
@@ -42,27 +45,27 @@ class Timeline:
 
     @classmethod
     def even(cls, count: int, fps: float, gop: int) -> Timeline:
-        """The timeline of a constant-rate video with a keyframe every `gop` frames."""
+        """Build the timeline of a constant-rate video with a keyframe every `gop` frames."""
         return cls(np.arange(count) / fps, np.arange(0, count, gop), count / fps)
 
 
 def segment_midpoints(start: float, end: float, count: int) -> NDArray[np.float64]:
-    """The middles of `count` equal segments of [start, end), seconds."""
+    """Return the middles of `count` equal segments of [start, end), seconds."""
     return np.asarray(start + (np.arange(count) + 0.5) * ((end - start) / count), np.float64)
 
 
 def frames_of_clip(timeline: Timeline, start: float, end: float, count: int, snap: bool = True) -> NDArray[np.int64]:
-    """Numbers of the `count` frames that stand for a clip, in order; repeated where it has fewer.
+    """Return the numbers of the `count` frames that represent a clip, in order; repeated if the clip has fewer.
 
     Args:
         timeline: of the whole video.
         start: seconds from the first frame; clipped to the video.
         end: seconds from the first frame, `math.inf` for the end of the video; clipped to it.
-        count: frames wanted.
-        snap: take keyframes where every segment holds one.
+        count: number of frames.
+        snap: take keyframes if every segment has one.
 
     Raises:
-        ValueError: the clip is empty or lies wholly outside the video.
+        ValueError: the clip is empty or entirely outside the video.
     """
     first, last = max(start, 0.0), min(end, timeline.end)
     if not (math.isfinite(first) and first < last):
@@ -77,7 +80,7 @@ def frames_of_clip(timeline: Timeline, start: float, end: float, count: int, sna
 def _keyframe_of_each_segment(
     timeline: Timeline, middles: NDArray[np.float64], half: float
 ) -> NDArray[np.int64] | None:
-    """The keyframe nearest to each segment's middle, or None where some segment holds none."""
+    """Return the keyframe nearest to each segment's middle; None if a segment has no keyframe."""
     times = timeline.times[timeline.keyframes]
     right = np.searchsorted(times, middles)
     before, after = np.clip(right - 1, 0, None), np.clip(right, None, len(times) - 1)

@@ -1,8 +1,8 @@
-"""What lies in a video file, packet by packet, and which frame each packet shows: what decoding is planned by.
+"""An index of the packets of a video file and the frames they contain; decoding is planned with it.
 
-Stored roots (constant rate, no B-frames) have in their mp4 index all that is needed: packets are cut out of the bytes
-by it, and nothing else is demuxed, sound included. Any other file (variable rate, B-frames, no index, unknown
-duration) is gone through once, so that frames are found by their own times and never by an estimate.
+For stored roots (constant rate, no B-frames) the mp4 index suffices: packets are cut out of the bytes by its offsets,
+and nothing is demuxed. Any other file (variable rate, B-frames, no index, unknown duration) is demuxed once, so that
+frames have their own times and never estimated ones.
 """
 
 from __future__ import annotations
@@ -24,37 +24,37 @@ from training.data.clip_failure import ClipFailed
 from training.data.decoding.frame_sampling import Timeline
 
 _NOT_THE_VIDEO = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
-_HELD_BYTES = 64 << 20  # of files up to this size the packets stay in memory; of others they are read again
+_HELD_BYTES = 64 << 20  # packets of files up to this size stay in memory; those of larger files are read again
 
 
 @dataclass(frozen=True)
 class Video:
-    """The packets of a video stream, and its frames in the order of showing."""
+    """The packets of a video stream, and its frames in display order."""
 
     stream: Any
     timeline: Timeline
     stamps: NDArray[np.int64]
-    """By frame: its time stamp, in the stream's units."""
+    """Time stamp of each frame, in the stream's units."""
     packet_of: NDArray[np.int64]
-    """By frame: the number of the packet that holds it."""
+    """Number of the packet that contains each frame."""
     start_of: NDArray[np.int64]
-    """By frame: the number of the packet that decoding has to begin at."""
+    """Number of the packet at which decoding must begin, for each frame."""
     packets: Callable[[int, int], Iterator[Any]]
-    """The packets from one number up to another."""
+    """Returns the packets from one number up to another."""
     stated_end: float
-    """Second at which the container says the video ends; 0 where it doesn't say."""
+    """End of the video according to the container, seconds; 0 if it states none."""
     stamped: bool = True
-    """Whether decoded frames carry these time stamps; else they are told by counting."""
+    """True if decoded frames carry these time stamps; otherwise frames are identified by counting."""
     in_one_go: bool = False
-    """Whether packets are read from the file's beginning each time: frames side by side are best taken in one pass."""
+    """True if every read of packets starts at the beginning of the file: neighbouring frames are read in one pass."""
 
 
 @contextmanager
 def open_video(data: bytes | Path) -> Iterator[Video]:
-    """Open a video and find its frames; decoding is set to this thread alone.
+    """Open a video and index its frames; decoding uses only the calling thread.
 
     Raises:
-        ClipFailed: it is no video, or nothing is in it.
+        ClipFailed: the data is not a video, or has no frame.
     """
     source = local_only(data) if isinstance(data, Path) else io.BytesIO(data)
     try:
@@ -72,7 +72,7 @@ def open_video(data: bytes | Path) -> Iterator[Video]:
 
 
 def video_stream(container: Any) -> Any:
-    """The stream that is the video: no cover picture; the default one, else the largest.
+    """Return the video stream of a container: not a cover picture; the default stream, otherwise the largest.
 
     Raises:
         ClipFailed: there is none.
@@ -84,7 +84,7 @@ def video_stream(container: Any) -> Any:
 
 
 def _by_index(data: bytes, container: Any, stream: Any) -> Video | None:
-    """Take the packets from the mp4's index; None where it does not tell the order of showing, or data is missing."""
+    """Take the packets from the mp4's index; return None if it does not give the display order, or data is missing."""
     if "mp4" not in container.format.name or stream.codec_context.has_b_frames:
         return None
     entries = list(stream.index_entries)
@@ -110,7 +110,7 @@ def _by_index(data: bytes, container: Any, stream: Any) -> Video | None:
 
 
 class _Stamp(NamedTuple):
-    """What planning needs of a packet."""
+    """The facts of a packet that planning needs."""
 
     pts: int | None
     keyframe: bool
@@ -118,7 +118,7 @@ class _Stamp(NamedTuple):
 
 
 def _by_packets(container: Any, stream: Any) -> Video:
-    """Go through the file for the time stamps of its packets."""
+    """Demux the file to get the time stamps of its packets."""
     held: list[Any] | None = [] if 0 < (container.size or 0) <= _HELD_BYTES else None
     stamps: list[_Stamp] = []
     for packet in readable_packets(container, stream):
@@ -148,26 +148,26 @@ def _by_packets(container: Any, stream: Any) -> Video:
 def _ordered(
     stream: Any, stamps: Sequence[_Stamp], packets: Callable[[int, int], Iterator[Any]], stated: float
 ) -> Video:
-    """Put frames into the order of showing by their time stamps."""
+    """Put frames into display order by their time stamps."""
     pts = np.array([stamp.pts for stamp in stamps], np.int64)
     starts = np.flatnonzero([stamp.keyframe for stamp in stamps])
     starts = starts if len(starts) else np.array([0])
     numbers = np.flatnonzero([stamp.shown for stamp in stamps])
-    numbers = numbers[pts[numbers] >= pts[starts[0]]]  # what is shown before the first keyframe can't be decoded
+    numbers = numbers[pts[numbers] >= pts[starts[0]]]  # frames before the first keyframe can't be decoded
     numbers = numbers[numbers >= starts[0]]
     if not len(numbers):
         raise ClipFailed("undecodable", "no picture that decoding can begin at")
     shown, at = np.unique(pts[numbers], return_index=True)
     packet_of = numbers[at]
-    which = np.searchsorted(starts, packet_of, side="right") - 1
-    leads = (pts[starts[which]] > shown) & (which > 0)  # refers to the group before the one it is stored in
-    start_of = starts[which - leads]
+    group = np.searchsorted(starts, packet_of, side="right") - 1
+    leading = (pts[starts[group]] > shown) & (group > 0)  # refers to the group before the one that it is stored in
+    start_of = starts[group - leading]
     timeline = Timeline.of(shown * float(stream.time_base), np.flatnonzero(np.isin(packet_of, starts)))
     return Video(stream, timeline, shown, packet_of, start_of, packets, stated)
 
 
 def _counted(stream: Any, count: int, packets: Callable[[int, int], Iterator[Any]], stated: float) -> Video:
-    """Without time stamps frames are taken for evenly spaced, and decoded from the first on."""
+    """Index frames without time stamps: they are assumed to be evenly spaced, and decoded from the first one on."""
     rate = float(stream.average_rate or stream.base_rate or 25)
     timeline = Timeline.even(count, rate, count)
     last, first = np.full(count, count - 1), np.zeros(count, np.int64)

@@ -1,6 +1,6 @@
-"""Training clips from plain video files: how benchmarks are finetuned on.
+"""A source of training clips over plain video files, used to finetune on benchmarks.
 
-An epoch visits every item once, in an order of its own; of an item's captions one is drawn each time.
+An epoch visits every item once in a shuffled order; one of an item's captions is drawn each time.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from training.data.epoch_order import rng_of
 
 @dataclass(frozen=True)
 class FileItem:
-    """A video file, or a span of it, with its captions."""
+    """A video file, or a time span of one, with its captions."""
 
     path: Path
     video_id: str
     texts: Sequence[str]
-    """One or more; one is drawn each epoch."""
+    """One or more captions; one is drawn in each epoch."""
     start: float | None = None
     """Seconds from the first frame; None: the beginning."""
     end: float | None = None
@@ -46,17 +46,17 @@ class FileSource:
         augment: AugmentSettings | None = None,
         clips_per_root: int = 1,
     ) -> None:
-        """Name the items.
+        """Check the items.
 
         Args:
             items: of the training split.
-            terms: terms of the loss; each gets the caption drawn.
-            seed: of the run.
+            terms: terms of the loss; each gets the drawn caption.
+            seed: seed of the run.
             augment: random crop and mirror; None: the centre crop.
-            clips_per_root: times that an item is in a batch, with captions and crops of their own.
+            clips_per_root: clips of an item in a batch, each with its own caption and crop.
 
         Raises:
-            UserError: no items, or one without a caption.
+            UserError: there are no items, or an item has no caption.
         """
         if not items:
             raise UserError("no video to train on; check --annotations and --videos")
@@ -77,12 +77,12 @@ class FileSource:
 
     @property
     def identity(self) -> str:
-        """Hash over the items (their names and captions, not where they lie) and what decides the draws."""
+        """Hash over the items (names and captions, not folders) and all settings that decide the draws."""
         items = [[i.path.name, i.video_id, list(i.texts), i.start, i.end] for i in self._items]
         return content_hash(items, self._terms, self._seed, self._augment, self._clips)
 
     def epoch(self, epoch: int, skip: int = 0, only: Callable[[int], bool] | None = None) -> Iterator[RootTask]:
-        """The items of an epoch in their order (see `Source`)."""
+        """Yield the items of an epoch in order; see `ClipSource.epoch`."""
         order = np.random.default_rng([self._seed, epoch]).permutation(len(self._items)).tolist()
         for position in range(skip, len(order)):
             if only is None or only(position):

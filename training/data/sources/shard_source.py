@@ -1,7 +1,8 @@
-"""Training clips from the DIRs that `curate run` writes: which roots in which order, and what is taken of each.
+"""A source of training clips over the DIRs that `curate run` writes.
 
-Tables are read a window of shards at a time, the next one in a thread; videos are not touched here, only named.
-The order depends on the media alone, what is drawn for a root on its own seed (`training.data.epoch_order`).
+Tables are read one window of shards at a time, the next window in a thread; the videos themselves are read by the
+workers. The order depends on the media alone; the draws for a root depend on its own seed
+(`training.data.epoch_order`).
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from training.data.data_settings import AugmentSettings, DataSettings, RootSetti
 from training.data.decoding.crop_sampling import draw_crop
 from training.data.epoch_order import rng_of, round_robin, seed_of, shuffled_windows
 from training.data.level_sampling import draw_levels, fit_level_weights
-from training.data.media_cache import cache_of, is_remote
+from training.data.media_cache import is_remote, open_cache
 from training.data.prefetch_thread import prefetch_in_thread
-from training.data.sources.shard_tables import LoadedShard, Row, check_column, count_roots, load_shard, open_shards
+from training.data.sources.shard_tables import ClipRow, LoadedShard, check_column, count_roots, load_shard, open_shards
 
 _THREADS = 8
 
@@ -45,16 +46,17 @@ class ShardSource:
         """Open the DIRs and count the split's roots in every shard.
 
         Args:
-            settings: of the data path; crops are drawn and tars fetched for `DataSettings` only.
+            settings: of the data; crops are drawn and tars fetched only for `DataSettings`.
             terms: text columns by term of the loss.
-            seed: of the run.
-            split: the side of the held-out split to read.
-            every_clip: draw nothing: give each root with all usable clips that have no clips within them, in order.
-            columns_of: name of the setting that says a term's columns, for messages.
+            seed: seed of the run.
+            split: `train` or `val`.
+            every_clip: draw no clips; yield each root with all usable leaves of its clip tree, in order of time.
+            columns_of: name of the setting with a term's columns, for messages.
 
         Raises:
-            UserError: no shards, no such column, the text layer is not clear, an empty split, a cache too small.
-            ShardError: a DIR that can't be read; the message names it.
+            UserError: no shards, an unknown column, several text layers and none named, an empty split, or a cache
+                that is too small.
+            ShardError: a DIR can't be read; the message names it.
         """
         self._settings, self._seed, self._split, self._every_clip = settings, seed, split, every_clip
         decoding = settings if isinstance(settings, DataSettings) else None
@@ -62,7 +64,7 @@ class ShardSource:
         self._preferred = {term: _preferred(columns_of.format(term=term), columns) for term, columns in terms.items()}
         self._open = open_shards(settings.shards, settings.layers)
         tars = [(shard.tar, shard.media_bytes) for shard in self._open.shards]
-        self._cache = cache_of(decoding, tars) if decoding else None
+        self._cache = open_cache(decoding, tars) if decoding else None
         self._roots, stocks = count_roots(self._open.shards, split, settings.only_kept)
         if not self.num_roots:
             raise UserError(f"--shards {' '.join(settings.shards)}: no root in the split {split!r}")
@@ -70,17 +72,17 @@ class ShardSource:
 
     @property
     def terms(self) -> tuple[str, ...]:
-        """Names of the terms that every clip has a text, or none, for."""
+        """Names of the loss terms; every clip has a text or None for each."""
         return tuple(self._preferred)
 
     @property
     def num_roots(self) -> int:
-        """Roots of the split: an epoch visits each once."""
+        """Number of roots in the split; an epoch visits each once."""
         return sum(self._roots)
 
     @property
     def identity(self) -> str:
-        """Hash over the media, the text layers and every setting that decides what is drawn; not over paths."""
+        """Hash over the media, the text layers and all settings that decide the draws; not over paths."""
         settings = {name: value for name, value in self._settings.content().items() if name != "shards"}
         media = [[shard.number, shard.digest] for shard in self._open.shards]
         texts = [self._open.layers, self._open.marks, self._preferred]
@@ -88,7 +90,7 @@ class ShardSource:
         return content_hash(settings, media, texts, self._seed, self._split, *every)
 
     def epoch(self, epoch: int, skip: int = 0, only: Callable[[int], bool] | None = None) -> Iterator[RootTask]:
-        """The roots of an epoch in their order (see `Source`); windows that are passed over are not read."""
+        """Yield the roots of an epoch in order; see `ClipSource.epoch`. Skipped windows are not read."""
         windows = shuffled_windows(len(self._roots), self._settings.window_shards, self._seed, epoch)
         ends = list(accumulate(sum(self._roots[shard] for shard in window) for window in windows))
         wanted = [number for number, end in enumerate(ends) if end > skip]
@@ -104,7 +106,7 @@ class ShardSource:
                     yield self._task(shard, root, epoch)
 
     def _load(self, window: Sequence[int]) -> list[LoadedShard]:
-        """Read a window's tables, sorted so that the order of reading makes no difference; fetch its tars."""
+        """Read the tables of a window in the order of shard numbers, and fetch its tars."""
         shards = [self._open.shards[number] for number in sorted(window)]
         columns = sorted({column for columns in self._preferred.values() for column in columns})
         with ThreadPoolExecutor(_THREADS) as pool:
@@ -115,16 +117,16 @@ class ShardSource:
         return loaded
 
     def _task(self, shard: LoadedShard, root: int, epoch: int) -> RootTask:
-        """Draw a root's text layer, clips and crops."""
+        """Draw the text layer, clips and crops of a root."""
         rng = rng_of(self._seed, epoch, shard.keys[root])
         rows = shard.rows(root, _weighted(rng, self._open.layers))
         texts = [self._texts(row) for row in rows]
-        kept = [n for n, row in enumerate(rows) if (row["keep"] or not self._settings.only_kept)]
+        kept = [n for n, row in enumerate(rows) if (row.keep or not self._settings.only_kept)]
         usable = [n for n in kept if not texts[n] or any(texts[n].values())]
         count = 1 if self._every_clip else self._settings.clips_per_root
         drawn = _leaves(rows, usable) if self._every_clip else _draw(rng, rows, usable, self._level_weights, count)
         clips = [(rows[n], texts[n]) for n in drawn]
-        if not clips:  # nothing to learn from: the place is kept, without texts
+        if not clips:  # no usable clip: the root keeps its place, without texts
             clips = [(shard.rows(root, next(iter(shard.layers)))[0], dict.fromkeys(self._preferred))] * count
         return RootTask(
             shard.keys[root],
@@ -137,8 +139,11 @@ class ShardSource:
             kept=bool(kept),
         )
 
-    def _texts(self, row: Row) -> dict[str, str | None]:
-        return {term: next((row[c] for c in columns if row[c]), None) for term, columns in self._preferred.items()}
+    def _texts(self, row: ClipRow) -> dict[str, str | None]:
+        return {
+            term: next((row.texts[c] for c in columns if row.texts[c]), None)
+            for term, columns in self._preferred.items()
+        }
 
 
 def _preferred(setting: str, columns: str | Sequence[str]) -> list[str]:
@@ -147,7 +152,7 @@ def _preferred(setting: str, columns: str | Sequence[str]) -> list[str]:
 
 
 def _weighted(rng: random.Random, weights: Mapping[str, float]) -> str:
-    """A name, drawn by weight."""
+    """Draw a name by weight."""
     point = rng.random() * sum(weights.values())
     for name, weight in weights.items():
         point -= weight
@@ -157,10 +162,10 @@ def _weighted(rng: random.Random, weights: Mapping[str, float]) -> str:
 
 
 def _draw(
-    rng: random.Random, rows: Sequence[Row], usable: Sequence[int], weights: Sequence[float], count: int
+    rng: random.Random, rows: Sequence[ClipRow], usable: Sequence[int], weights: Sequence[float], count: int
 ) -> list[int]:
-    """Numbers of the clips drawn: a level by weight, then one of its clips not drawn yet."""
-    by_level = [[n for n in usable if rows[n]["level"] == level] for level in LEVELS]
+    """Draw clips, and return their row numbers: a level by weight, then one of its clips that is not drawn yet."""
+    by_level = [[n for n in usable if rows[n].level == level] for level in LEVELS]
     if not usable:
         return []
     left = [list(numbers) for numbers in by_level]
@@ -172,16 +177,16 @@ def _draw(
     return drawn
 
 
-def _leaves(rows: Sequence[Row], usable: Sequence[int]) -> list[int]:
-    """Numbers of the usable clips that no other usable clip lies within, in order of time."""
-    parents = {rows[n]["parent_key"] for n in usable}
-    return sorted((n for n in usable if rows[n]["key"] not in parents), key=lambda n: rows[n]["start"])
+def _leaves(rows: Sequence[ClipRow], usable: Sequence[int]) -> list[int]:
+    """Return the row numbers of the usable clips that contain no other usable clip, in order of time."""
+    parents = {rows[n].parent_key for n in usable}
+    return sorted((n for n in usable if rows[n].key not in parents), key=lambda n: rows[n].start)
 
 
 def _crop(rng: random.Random, augment: AugmentSettings | None) -> Crop:
     return CENTER if augment is None else draw_crop(rng, augment)
 
 
-def _clip(row: Row, texts: Mapping[str, str | None], crop: Crop) -> ClipTask:
-    start, end, offset = row["start"], row["end"], max(row["offset"], 0.0)
-    return ClipTask(row["key"], offset, offset + end - start, start, end, texts, crop)
+def _clip(row: ClipRow, texts: Mapping[str, str | None], crop: Crop) -> ClipTask:
+    start, end, offset = row.start, row.end, max(row.offset, 0.0)
+    return ClipTask(row.key, offset, offset + end - start, start, end, texts, crop)

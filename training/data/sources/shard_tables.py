@@ -1,7 +1,7 @@
-"""Reads what training needs of the tables of DIRs: which shards there are, how many roots they hold, a window's rows.
+"""Reads the tables of DIRs for training: the list of shards, the number of roots in each, and the rows of a window.
 
-Everything wrong with a DIR, a layer or a column is said here, when a run starts. Rows become Python values only for
-the roots that are asked for: every rank reads a window's tables, but draws from its own roots alone.
+Errors in a DIR, a text layer or a column are reported here, when a run starts. Rows are converted to Python values
+only for the roots that are used: every rank reads a window's tables, but draws only its own roots.
 """
 
 from __future__ import annotations
@@ -25,23 +25,43 @@ from shards.errors import ShardError
 from shards.keys import shard_name
 from shards.manifest import read_stage
 from shards.reader import text_layers
-from shards.schema import LEVELS, TEXT
+from shards.schema import LEVELS, TEXT, Level
 from shards.storage.store import Store
 from training.data.clip_tasks import MediaRef
 from training.data.level_sampling import Stock
 
 _THREADS = 8
 _COUNT_COLUMNS = ("root_key", "parent_key", "level", "keep", "split")
-_ROW_COLUMNS = ("key", "root_key", "parent_key", "video_id", "level", "start", "end", "offset", "keep", "split")
-_MAX_STOCK = 64  # clips of a level in one root that are counted
+
+_CLIP_COLUMNS = ("key", "parent_key", "level", "start", "end", "offset", "keep")
+_ROW_COLUMNS = (*_CLIP_COLUMNS, "root_key", "video_id", "split")
+_MAX_STOCK = 64  # largest number of clips of a level in one root that is counted
 _LOG = get_logger(__name__)
 
-Row = Mapping[str, Any]
+
+@dataclass(frozen=True)
+class ClipRow:
+    """One clip of a text table."""
+
+    key: str
+    parent_key: str | None
+    """Key of the clip that contains this one; None for a root."""
+    level: Level
+    start: float
+    """Seconds of the original video."""
+    end: float
+    """Seconds of the original video."""
+    offset: float
+    """Seconds from the root's first frame."""
+    keep: bool
+    """False if curation marked the clip as not to keep."""
+    texts: Mapping[str, str | None]
+    """Text by column, for the columns that were asked for."""
 
 
 @dataclass(frozen=True)
 class ShardRef:
-    """One shard of a DIR, as all text layers asked for see it."""
+    """One shard of a DIR that has all of the chosen text layers."""
 
     datasets: Mapping[str, Dataset]
     """By text layer."""
@@ -49,7 +69,7 @@ class ShardRef:
     digest: str
     media_bytes: int
     folder: str
-    """The DIR, as it was named."""
+    """The DIR, as the user named it."""
 
     @property
     def tar(self) -> str:
@@ -58,7 +78,7 @@ class ShardRef:
 
     @property
     def dataset(self) -> Dataset:
-        """The DIR through any of the layers: for what does not depend on texts."""
+        """The DIR with any of the layers: for data that does not depend on texts."""
         return next(iter(self.datasets.values()))
 
 
@@ -70,19 +90,23 @@ class OpenShards:
     layers: Mapping[str, float]
     """Weight by layer."""
     marks: tuple[str, ...]
-    """Hash of the settings that each text layer was made with."""
+    """Content hash of each text layer in each DIR."""
 
 
 def open_shards(roots: Sequence[str], layers: Mapping[str, float] | None) -> OpenShards:
     """Open DIRs with their text layers.
 
+    Args:
+        roots: paths or URLs of DIRs.
+        layers: weight by text layer; None: the only layer of the DIRs.
+
     Raises:
-        UserError: no DIR given, no layer given where there are several, or nothing in a DIR to train on.
-        ShardError: no DIR, another schema version, or no such layer.
+        UserError: no DIR given, several layers and none named, or a DIR without a usable shard.
+        ShardError: not a DIR, another schema version, or no such layer.
     """
     if not roots:
         raise UserError("--shards: name at least one folder that `curate run` wrote")
-    chosen = dict(sorted(layers.items())) if layers else {_only_layer(roots): 1.0}  # the order decides what is drawn
+    chosen = dict(sorted(layers.items())) if layers else {_only_layer(roots): 1.0}  # draws depend on the order
     shards: list[ShardRef] = []
     marks: list[str] = []
     for root in roots:
@@ -94,14 +118,14 @@ def open_shards(roots: Sequence[str], layers: Mapping[str, float] | None) -> Ope
 
 
 def check_column(setting: str, column: str) -> str:
-    """A column of texts, checked to be one.
+    """Return the name of a text column after checking that there is one of that name.
 
     Args:
-        setting: name of the setting that asks for it.
-        column: its name.
+        setting: name of the setting, for messages.
+        column: name of the column.
 
     Raises:
-        UserError: no such column, or it holds no texts; those that do are named.
+        UserError: there is no such column, or it has no texts; the message lists the text columns.
     """
     texts = [field.name for field in TEXT if pa.types.is_string(field.type)]
     if column not in texts:
@@ -110,7 +134,12 @@ def check_column(setting: str, column: str) -> str:
 
 
 def count_roots(shards: Sequence[ShardRef], split: str, only_kept: bool) -> tuple[list[int], Counter[Stock]]:
-    """Roots of a split in each shard, and how many roots there are with each stock of clips.
+    """Count the roots of a split in each shard, and the roots with each stock of clips.
+
+    Args:
+        shards: to count in.
+        split: `train` or `val`.
+        only_kept: leave clips that are not kept out of the stocks.
 
     Raises:
         ShardError: a table is missing or unreadable.
@@ -126,20 +155,20 @@ def count_roots(shards: Sequence[ShardRef], split: str, only_kept: bool) -> tupl
 
 
 def load_shard(shard: ShardRef, split: str, columns: Sequence[str]) -> LoadedShard:
-    """Read the rows of a shard's split, with the text columns given.
+    """Read the rows of a shard's split with the given text columns.
 
     Raises:
-        ShardError: a table is missing or unreadable, or media and texts don't belong together.
+        ShardError: a table is missing or unreadable, or a root of the texts has no media.
     """
-    wanted = [*_ROW_COLUMNS, *(column for column in columns if column not in _ROW_COLUMNS)]
-    layers = {layer: _LayerRows(_of_split(_read(shard, layer, wanted), split)) for layer in shard.datasets}
+    wanted = sorted({*_ROW_COLUMNS, *columns})
+    layers = {layer: _LayerRows(_of_split(_read(shard, layer, wanted), split), columns) for layer in shard.datasets}
     media = _read(shard, None, ["key", "parent_key", "byte_offset", "byte_size"])
     media = media.filter(pc.is_null(media["parent_key"]))
     keys, offsets, sizes = _columns(media, "key", "byte_offset", "byte_size")
     spans = dict(zip(keys, zip(offsets, sizes, strict=True), strict=True))
     first = next(iter(layers.values())).table
-    heads = first.filter(pc.is_null(first["parent_key"])).sort_by("root_key")
-    keys, videos = _columns(heads, "root_key", "video_id")
+    roots = first.filter(pc.is_null(first["parent_key"])).sort_by("root_key")
+    keys, videos = _columns(roots, "root_key", "video_id")
     if missing := [key for key in keys if key not in spans]:
         raise ShardError(f"{shard.tar}: no media for the root {missing[0]} of its texts; run `curate check`")
     return LoadedShard(shard, keys, videos, [spans[key] for key in keys], layers)
@@ -157,33 +186,38 @@ class LoadedShard:
     layers: Mapping[str, _LayerRows]
 
     def media(self, root: int) -> MediaRef:
-        """Where a root's video lies."""
+        """Return the address of a root's video."""
         offset, size = self.spans[root]
         return MediaRef(self.ref.tar, offset, size)
 
-    def rows(self, root: int, layer: str) -> list[Row]:
-        """The clips of a root in a text layer, the root itself first."""
+    def rows(self, root: int, layer: str) -> list[ClipRow]:
+        """Return the clips of a root in a text layer, the root itself first."""
         return self.layers[layer].of(self.keys[root])
 
 
 class _LayerRows:
-    """The rows of one text layer of a shard, to be found by root."""
+    """The rows of one text layer of a shard, indexed by root."""
 
-    def __init__(self, table: pa.Table) -> None:
-        self.table = table
+    def __init__(self, table: pa.Table, columns: Sequence[str]) -> None:
+        self.table, self._columns = table, columns
         roots = table["root_key"].to_numpy(zero_copy_only=False).astype(str)
-        names, which = np.unique(roots, return_inverse=True)
-        self._order: NDArray[np.intp] = np.argsort(which, kind="stable")
-        self._ends = np.cumsum(np.bincount(which, minlength=len(names)))
-        self._place = {str(name): number for number, name in enumerate(names)}
+        names, numbers = np.unique(roots, return_inverse=True)
+        self._order: NDArray[np.intp] = np.argsort(numbers, kind="stable")
+        self._ends = np.cumsum(np.bincount(numbers, minlength=len(names)))
+        self._number_of = {str(name): number for number, name in enumerate(names)}
 
-    def of(self, root_key: str) -> list[Row]:
-        place = self._place.get(root_key)
-        if place is None:
+    def of(self, root_key: str) -> list[ClipRow]:
+        """Return the rows of a root, the root itself first; none if the layer lacks the root."""
+        number = self._number_of.get(root_key)
+        if number is None:
             return []
-        rows = self._order[self._ends[place - 1] if place else 0 : self._ends[place]]
-        found: list[Row] = self.table.take(pa.array(rows)).to_pylist()
-        return sorted(found, key=lambda row: row["parent_key"] is not None)
+        numbers = self._order[self._ends[number - 1] if number else 0 : self._ends[number]]
+        rows = [self._clip(row) for row in self.table.take(pa.array(numbers)).to_pylist()]
+        return sorted(rows, key=lambda row: row.parent_key is not None)
+
+    def _clip(self, row: Mapping[str, Any]) -> ClipRow:
+        texts = {column: row[column] for column in self._columns}
+        return ClipRow(**{name: row[name] for name in _CLIP_COLUMNS}, texts=texts)
 
 
 def _only_layer(roots: Sequence[str]) -> str:
@@ -191,28 +225,28 @@ def _only_layer(roots: Sequence[str]) -> str:
     if len(layers) > 1:
         raise UserError(f"--shards {' '.join(roots)}: several text layers ({', '.join(layers)}); set data.layers")
     if not layers:
-        Dataset(roots[0], "")  # says what is wrong with the DIR itself, if anything is
+        Dataset(roots[0], "")  # raises an error if the DIR itself is unusable
         raise UserError(f"--shards {' '.join(roots)}: no text layer yet; run `curate` with the stage rewrite")
     return layers[0]
 
 
 def _shards_of(root: str, datasets: Mapping[str, Dataset]) -> list[ShardRef]:
     common = set.intersection(*(set(dataset.shards) for dataset in datasets.values()))
-    every = next(iter(datasets.values())).index.to_pylist()
-    found = [
+    index = next(iter(datasets.values())).index.to_pylist()
+    refs = [
         ShardRef(datasets, row["shard"], row["digest"], row["media_bytes"], root)
-        for row in every
+        for row in index
         if row["shard"] in common
     ]
-    if not found:
+    if not refs:
         raise UserError(f"--shards {root}: no shard has both media and the text layers {', '.join(datasets)}")
     if left := len({shard for dataset in datasets.values() for shard in dataset.shards} - common):
         _LOG.warning("%s: %d shards lack one of the text layers %s and are left out", root, left, ", ".join(datasets))
-    return found
+    return refs
 
 
 def _stocks(shard: ShardRef, split: str, only_kept: bool) -> list[Stock]:
-    """How many clips of each level the roots of a split hold, root by root."""
+    """Return the stock of every root of a split: its number of clips of each level."""
     table = _of_split(_read(shard, next(iter(shard.datasets)), _COUNT_COLUMNS), split)
     roots, parents, levels, keep = _columns(table, "root_key", "parent_key", "level", "keep")
     held = {root: [0] * len(LEVELS) for root, parent in zip(roots, parents, strict=True) if parent is None}
@@ -228,7 +262,7 @@ def _of_split(table: pa.Table, split: str) -> pa.Table:
 
 
 def _read(shard: ShardRef, layer: str | None, columns: Sequence[str]) -> pa.Table:
-    """Columns of a shard's text layer, or of its media without one."""
+    """Read columns of a shard's text layer, or of its media if `layer` is None."""
     dataset = shard.dataset if layer is None else shard.datasets[layer]
     try:
         return dataset.clips(shard.number, columns) if layer is None else dataset.texts(shard.number, columns)

@@ -1,21 +1,18 @@
-"""What lies where in other people's webdataset tars: one pass over each, kept as a Parquet file beside other caches.
+"""Indexes of other people's webdataset tars: each tar is read once, and its index kept as a Parquet file in a cache.
 
-`webdataset` itself reads tars from front to back; to shuffle, to share among ranks and to resume exactly, samples have
-to be found by number. A sample is a run of members whose names agree up to the first dot.
+`webdataset` reads tars from front to back. To shuffle, to share samples among ranks and to resume exactly, samples
+must be addressable by number. A sample is a run of members with equal names up to the first dot.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import tarfile
-import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from glob import glob
 from itertools import groupby
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, cast
+from typing import IO, Any, Final, Self, TypedDict, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,16 +20,15 @@ import pyarrow.parquet as pq
 from runtime.errors import MachineError, UserError, is_machine_fault, one_line
 from runtime.settings import content_hash
 from shards.errors import ShardError
+from shards.storage.files import new_file
 from shards.storage.object_store import remote_filesystem
 from training.data.media_cache import is_remote, read_with_retries, store_of
 
-Sample = dict[str, Any]
-"""A row of an index."""
-TXT = "txt"
-"""Name under which the text of a sample's ``.txt`` is found."""
+TXT: Final = "txt"
+"""Name of the text in a sample's ``.txt``."""
 
 _VIDEO = ("mp4", "webm", "mkv", "mov", "avi")
-_LAYOUT = 2  # raised when the files kept would look different
+_INDEX_VERSION = 2  # increase it when the format of the index files changes
 _INDEX = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),
@@ -43,106 +39,85 @@ _INDEX = pa.schema(
     ]
 )
 _DIGEST = b"digest"
-_GLOB = re.compile(r"[*?\[]")
-_BRACES = re.compile(r"\{([^{}]*)\}")
+
+
+class _IndexRow(TypedDict):
+    """One row of an index file; the columns are those of `_INDEX`."""
+
+    key: str
+    offset: int
+    size: int
+    texts: str
+    numbers: str
 
 
 @dataclass(frozen=True)
-class TarFacts:
+class TarSample:
+    """One sample of a tar that has a video."""
+
+    key: str
+    offset: int
+    """First byte of the video in the tar."""
+    size: int
+    """Bytes of the video."""
+    texts: Mapping[str, str]
+    """The ``.txt``, and the fields of the json that are text, by name."""
+    numbers: Mapping[str, float]
+    """Fields of the json that are numbers, by name."""
+
+    @classmethod
+    def of(cls, row: _IndexRow) -> Self:
+        """Parse a row of an index file."""
+        return cls(row["key"], row["offset"], row["size"], json.loads(row["texts"]), json.loads(row["numbers"]))
+
+
+@dataclass(frozen=True)
+class IndexedTar:
     """A tar with its index."""
 
     url: str
     index: Path
     digest: str
-    """Of its name, its size, its members and their texts."""
+    """Hash over the tar's name, size, members and texts."""
     size: int
     """Bytes."""
 
 
-def expand(pattern: str) -> list[str]:
-    """The tars that a path or URL with braces (``{000..127}``, ``{a,b}``) and globs means; a folder means its tars.
-
-    Raises:
-        UserError: none.
-        ShardError: the URL's protocol is unknown, or the package that speaks it is not installed.
-    """
-    found: list[str] = []
-    for name in _braces(pattern.removeprefix("file://")):
-        if is_remote(name):
-            found += _expand_remote(name)
-        elif Path(name).is_dir():
-            found += sorted(str(path) for path in Path(name).glob("*.tar"))
-        elif _GLOB.search(name):
-            found += sorted(glob(name))  # noqa: PTH207  pathlib's takes neither absolute patterns nor `..`
-        else:
-            found.append(name)
-    if not found:
-        raise UserError(f"--shards {pattern}: no tar of that name")
-    return found
-
-
-def index_tar(url: str, folder: Path) -> TarFacts:
-    """Index a tar, or find the index made before.
+def index_tar(url: str, folder: Path) -> IndexedTar:
+    """Index a tar, or find the index that was made before.
 
     Args:
         url: path or fsspec URL.
-        folder: where indexes are kept.
+        folder: cache of indexes.
 
     Raises:
-        UserError: there is no such tar.
-        ShardError: it is compressed, damaged or cut short, or behind a protocol that is not spoken here.
+        UserError: there is no such tar, or it can't be read.
+        ShardError: the tar is compressed, damaged or cut short, or its protocol is not supported.
+        MachineError: this machine is at fault.
     """
     try:
         with _open(url) as file:
             size = int(file.seek(0, 2))
-            index = folder / f"{content_hash(url, size, _token(url), _LAYOUT)}.parquet"
+            index = folder / f"{content_hash(url, size, _token(url), _INDEX_VERSION)}.parquet"
             if not index.is_file():
                 file.seek(0)
-                _keep(list(_samples(file, size, url)), index)
+                _write_index(list(_index_rows(file, size, url)), index)
     except FileNotFoundError:
         raise UserError(f"--shards {url}: no such tar") from None
     except ShardError:
         raise
-    except (OSError, ValueError) as error:  # the latter: a web server that gives no parts of files
+    except (OSError, ValueError) as error:  # ValueError: a web server that does not send byte ranges
         if is_machine_fault(error):
             raise MachineError(f"--shards {url}: {error}") from None
         said = one_line(error).partition(". ")[0]
         raise UserError(f"--shards {url}: can't be read ({said}); copy it to a folder or another store") from None
     members = pq.read_schema(index).metadata[_DIGEST].decode()
-    return TarFacts(url, index, content_hash(PurePosixPath(url).name, size, members), size)
+    return IndexedTar(url, index, content_hash(PurePosixPath(url).name, size, members), size)
 
 
-def read_samples(tar: TarFacts) -> list[Sample]:
-    """The samples of an indexed tar in their order: key, offset, size, texts (by name), numbers (by name)."""
-    rows: list[dict[str, Any]] = pq.read_table(tar.index).to_pylist()
-    return [row | {name: json.loads(row[name]) for name in ("texts", "numbers")} for row in rows]
-
-
-def _braces(pattern: str) -> Iterator[str]:
-    """Written here: the package that webdataset takes for it is not kept any more."""
-    match = _BRACES.search(pattern)
-    if match is None:
-        yield pattern
-        return
-    span = re.fullmatch(r"(\d+)\.\.(\d+)", match[1])
-    if span:
-        first, last = int(span[1]), int(span[2])
-        choices = [f"{number:0{len(span[1])}d}" for number in range(first, last + 1)]
-    else:
-        choices = match[1].split(",")
-    for choice in choices:
-        yield from _braces(pattern[: match.start()] + choice + pattern[match.end() :])
-
-
-def _expand_remote(name: str) -> list[str]:
-    filesystem, path = remote_filesystem(name)
-    if _GLOB.search(name):
-        hits = filesystem.glob(path)
-    elif not PurePosixPath(path).suffix and filesystem.isdir(path):
-        hits = filesystem.glob(f"{path}/*.tar")
-    else:
-        hits = [path]
-    return [str(filesystem.unstrip_protocol(hit)) for hit in hits]
+def read_samples(tar: IndexedTar) -> list[TarSample]:
+    """Return the samples of an indexed tar in the order of the tar."""
+    return [TarSample.of(row) for row in pq.read_table(tar.index).to_pylist()]
 
 
 def _open(url: str) -> IO[bytes]:
@@ -153,38 +128,42 @@ def _open(url: str) -> IO[bytes]:
 
 
 def _token(url: str) -> str:
-    """What changes when a tar is written anew under its name: padded as tars are, often to the size it had."""
+    """Return a token that changes when a tar is rewritten; its size may stay equal, because tars are padded."""
     store, name = store_of(url)
     return read_with_retries(lambda: store.entry(name)).token
 
 
-def _keep(samples: list[Sample], index: Path) -> None:
-    table = pa.Table.from_pylist(samples, schema=_INDEX)
-    table = table.replace_schema_metadata({_DIGEST: content_hash(samples)})
-    index.parent.mkdir(parents=True, exist_ok=True)
-    part = index.with_name(f".{uuid.uuid4().hex}.part")
-    pq.write_table(table, part)
-    part.replace(index)
+def _write_index(rows: list[_IndexRow], index: Path) -> None:
+    table = pa.Table.from_pylist(rows, schema=_INDEX)
+    table = table.replace_schema_metadata({_DIGEST: content_hash(rows)})
+    with new_file(index) as partial:
+        pq.write_table(table, partial)
 
 
-def _samples(file: IO[bytes], size: int, url: str) -> Iterator[Sample]:
-    """One row a sample that has a video."""
-    members = ((_split(member.name), member) for member in _members(file, size, url))
+def _index_rows(file: IO[bytes], size: int, url: str) -> Iterator[_IndexRow]:
+    """Yield one row for each sample that has a video."""
+    members = ((_sample_and_extension(member.name), member) for member in _members(file, size, url))
     for key, group in groupby(members, key=lambda item: item[0][0]):
         parts = {extension: member for (_, extension), member in group}
         video = next((parts[extension] for extension in _VIDEO if extension in parts), None)
         if video is None:
             continue
         texts = {TXT: _read(file, parts[TXT]).decode("utf-8", "replace")} if TXT in parts else {}
-        fields = _json(_read(file, parts["json"]), f"{url}: {key}.json") if "json" in parts else {}
+        fields = _json_fields(_read(file, parts["json"]), f"{url}: {key}.json") if "json" in parts else {}
         texts = {name: value for name, value in fields.items() if isinstance(value, str)} | texts
         stripped = {name: text.strip() for name, text in texts.items()}
         numbers = {name: value for name, value in fields.items() if type(value) in (int, float)}
-        row = {"key": key, "offset": video.offset_data, "size": video.size}
-        yield row | {"texts": json.dumps(stripped), "numbers": json.dumps(numbers)}
+        yield _IndexRow(
+            key=key,
+            offset=video.offset_data,
+            size=video.size,
+            texts=json.dumps(stripped),
+            numbers=json.dumps(numbers),
+        )
 
 
 def _members(file: IO[bytes], size: int, url: str) -> Iterator[tarfile.TarInfo]:
+    """Yield the files of a tar; refuse a tar that is cut short."""
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
@@ -198,8 +177,8 @@ def _members(file: IO[bytes], size: int, url: str) -> Iterator[tarfile.TarInfo]:
         raise ShardError(f"{url}: damaged, cut short or compressed ({error}); a plain tar is needed") from None
 
 
-def _split(name: str) -> tuple[str, str]:
-    """A member's sample and what it is of it."""
+def _sample_and_extension(name: str) -> tuple[str, str]:
+    """Split the name of a member into the key of its sample and its extension."""
     path = PurePosixPath(name)
     stem, _, extension = path.name.partition(".")
     return str(path.with_name(stem)) if stem else name, extension.lower()
@@ -213,9 +192,10 @@ def _read(file: IO[bytes], member: tarfile.TarInfo) -> bytes:
     return data
 
 
-def _json(data: bytes, where: str) -> dict[str, Any]:
+def _json_fields(data: bytes, name: str) -> dict[str, Any]:
+    """Return the fields of a JSON object; none if the JSON is something else."""
     try:
         fields = json.loads(data)
     except ValueError as error:
-        raise ShardError(f"{where}: no readable JSON ({error})") from None
+        raise ShardError(f"{name}: no readable JSON ({error})") from None
     return fields if isinstance(fields, dict) else {}

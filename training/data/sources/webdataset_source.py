@@ -1,7 +1,7 @@
-"""Training clips from other people's webdataset tars (``.mp4`` with ``.txt`` and ``.json``).
+"""A source of training clips over other people's webdataset tars (``.mp4`` with ``.txt`` and ``.json``).
 
-Every sample is a root with one clip, the whole of its video. Order, draws and resuming are those of our own shards;
-the tars' indexes (`training.data.sources.tar_index`) take the place of our tables.
+Every sample is a root with one clip, which is its whole video. Order, draws and resuming are those of our own shards;
+the tars' indexes (`training.data.sources.tar_index`) replace our tables.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from training.data.clip_tasks import ClipTask, MediaRef, RootTask
 from training.data.data_settings import DataSettings, Split
 from training.data.decoding.crop_sampling import draw_crop
 from training.data.epoch_order import rng_of, round_robin, shuffled_windows
-from training.data.media_cache import cache_of, is_remote
+from training.data.media_cache import is_remote, open_cache
 from training.data.prefetch_thread import prefetch_in_thread
-from training.data.sources.tar_index import Sample, TarFacts, expand, index_tar, read_samples
+from training.data.sources.tar_index import IndexedTar, TarSample, index_tar, read_samples
+from training.data.sources.tar_patterns import expand_tars
 
 _THREADS = 8
-_LOOK = 1000  # samples that are looked at for a field before it is called missing
+_CHECKED_SAMPLES = 1000  # samples that are read before a field is reported as missing
 
 
 class WebdatasetSource:
@@ -38,107 +39,108 @@ class WebdatasetSource:
         """Index the tars, once for all runs.
 
         Args:
-            settings: of the data path.
+            settings: of the data.
             terms: by term of the loss: ``txt``, or fields of the samples' json, in order of preference.
-            seed: of the run.
+            seed: seed of the run.
             split: by hash of the video id, 1 in 100 held out, as for our own shards.
 
         Raises:
-            UserError: no tars, no samples, no sample has a text for a term or the field asked for, a cache too small.
+            UserError: no tars, no samples, a term or field that no sample has, or a cache that is too small.
             ShardError: a tar is compressed, damaged or cut short; the message names it.
         """
         self._settings, self._seed, self._split = settings, seed, split
         self._preferred = {term: [names] if isinstance(names, str) else list(names) for term, names in terms.items()}
-        urls = [url for pattern in settings.shards for url in expand(pattern)]
+        urls = [url for pattern in settings.shards for url in expand_tars(pattern)]
         if not urls:
             raise UserError("--shards: name at least one tar")
         folder = cache_folder() / "webdataset"
-        self._tars: list[TarFacts] = []
+        self._tars: list[IndexedTar] = []
         self._samples: list[int] = []
         with bar("indexing tars") as advance, ThreadPoolExecutor(_THREADS) as pool:
             for tar in pool.map(lambda url: index_tar(url, folder), urls):
                 self._tars.append(tar)
-                self._samples.append(len(self._rows(tar)))
+                self._samples.append(len(self._samples_of(tar)))
                 advance(len(self._tars), len(urls))
         if not self.num_roots:
             raise UserError(f"--shards {' '.join(settings.shards)}: no sample with a video in the split {split!r}")
         self._check_names()
-        self._cache = cache_of(settings, [(tar.url, tar.size) for tar in self._tars])
+        self._cache = open_cache(settings, [(tar.url, tar.size) for tar in self._tars])
 
     @property
     def terms(self) -> tuple[str, ...]:
-        """Names of the terms that every clip has a text, or none, for."""
+        """Names of the loss terms; every clip has a text or None for each."""
         return tuple(self._preferred)
 
     @property
     def num_roots(self) -> int:
-        """Samples in an epoch."""
+        """Number of samples in an epoch."""
         return sum(self._samples)
 
     @property
     def identity(self) -> str:
-        """Hash over the tars' members and every setting that decides what is drawn; not over where they lie."""
+        """Hash over the tars' members and all settings that decide the draws; not over folders."""
         settings = {name: value for name, value in self._settings.content().items() if name != "shards"}
         tars = [tar.digest for tar in self._tars]
         return content_hash(settings, tars, self._preferred, self._seed, self._split)
 
     def epoch(self, epoch: int, skip: int = 0, only: Callable[[int], bool] | None = None) -> Iterator[RootTask]:
-        """The samples of an epoch in their order (see `Source`); windows that are passed over are not read."""
+        """Yield the samples of an epoch in order; see `ClipSource.epoch`. Skipped windows are not read."""
         windows = shuffled_windows(len(self._tars), self._settings.window_shards, self._seed, epoch)
         ends = list(accumulate(sum(self._samples[tar] for tar in window) for window in windows))
         wanted = [number for number, end in enumerate(ends) if end > skip]
-        for number, samples in zip(
-            wanted, prefetch_in_thread(self._load(windows[number]) for number in wanted), strict=True
-        ):
-            order = round_robin([self._video(tar, row) for tar, row in samples], self._seed, epoch, number)
+        loaded = prefetch_in_thread(self._load(windows[number]) for number in wanted)
+        for number, samples in zip(wanted, loaded, strict=True):
+            order = round_robin([self._video(tar, sample) for tar, sample in samples], self._seed, epoch, number)
             first = ends[number] - len(samples)
             for position in range(max(skip, first), ends[number]):
                 if only is None or only(position):
-                    tar, row = samples[order[position - first]]
-                    yield self._task(tar, row, epoch)
+                    tar, sample = samples[order[position - first]]
+                    yield self._task(tar, sample, epoch)
 
-    def _rows(self, tar: TarFacts) -> list[Sample]:
-        """The samples of a tar that belong to the split."""
-        return [row for row in read_samples(tar) if split_of(self._video(tar, row)) == self._split]
+    def _samples_of(self, tar: IndexedTar) -> list[TarSample]:
+        """Return the samples of a tar that belong to the split."""
+        return [sample for sample in read_samples(tar) if split_of(self._video(tar, sample)) == self._split]
 
-    def _video(self, tar: TarFacts, row: Sample) -> str:
-        """What the sample's json says of it, a text or a number; else the sample is a video of its own."""
+    def _video(self, tar: IndexedTar, sample: TarSample) -> str:
+        """Return the video that the sample's json names, by text or number; otherwise the sample's own key."""
         field = self._settings.video_field
-        named = row["texts"].get(field) or row["numbers"].get(field)
-        return _key(tar, row) if named is None else str(named)
+        named = sample.texts.get(field) or sample.numbers.get(field)
+        return _key(tar, sample) if named is None else str(named)
 
-    def _load(self, window: Sequence[int]) -> list[tuple[TarFacts, Sample]]:
-        """A window's samples, sorted so that the order of reading makes no difference; its tars are fetched."""
+    def _load(self, window: Sequence[int]) -> list[tuple[IndexedTar, TarSample]]:
+        """Read the samples of a window in the order of the tars' numbers, and fetch its tars."""
         tars = [self._tars[number] for number in sorted(window)]
         if self._cache is not None:
             with ThreadPoolExecutor(_THREADS) as pool:
                 list(pool.map(self._cache.prefetch, [tar.url for tar in tars if is_remote(tar.url)]))
-        return [(tar, row) for tar in tars for row in self._rows(tar)]
+        return [(tar, sample) for tar in tars for sample in self._samples_of(tar)]
 
-    def _task(self, tar: TarFacts, row: Sample, epoch: int) -> RootTask:
-        key = _key(tar, row)
+    def _task(self, tar: IndexedTar, sample: TarSample, epoch: int) -> RootTask:
+        """Draw the crop of a sample."""
+        key = _key(tar, sample)
         rng = rng_of(self._seed, epoch, key)
         texts = {
-            term: next((row["texts"][name] for name in names if row["texts"].get(name)), None)
+            term: next((text for name in names if (text := sample.texts.get(name))), None)
             for term, names in self._preferred.items()
         }
-        start, end = (float(row["numbers"].get(name, default)) for name, default in (("start", 0.0), ("end", math.inf)))
+        start, end = float(sample.numbers.get("start", 0.0)), float(sample.numbers.get("end", math.inf))
         crop = draw_crop(rng, self._settings.augment)
         clip = ClipTask(key, 0.0, math.inf, start, end, texts, crop)
-        return RootTask(key, self._video(tar, row), MediaRef(tar.url, row["offset"], row["size"]), (clip,))
+        return RootTask(key, self._video(tar, sample), MediaRef(tar.url, sample.offset, sample.size), (clip,))
 
     def _check_names(self) -> None:
-        """Refuse a term that no sample has a text for, and a field of one's own for the video that none has."""
-        rows = list(islice((row for tar in self._tars for row in self._rows(tar)), _LOOK))
-        known = {name for row in rows for name in row["texts"]}
+        """Refuse a term without any text, and a `video_field` set by the user that no sample has."""
+        samples = (sample for tar in self._tars for sample in self._samples_of(tar))
+        checked = list(islice(samples, _CHECKED_SAMPLES))
+        known = {name for sample in checked for name in sample.texts}
         for term, names in self._preferred.items():
             if not known & set(names):
                 raise UserError(f"loss.terms.{term}={names!r}: no sample has such a text{nearest(names[0], known)}")
-        field, fields = self._settings.video_field, known | {name for row in rows for name in row["numbers"]}
+        field, fields = self._settings.video_field, known | {name for sample in checked for name in sample.numbers}
         if field != DataSettings().video_field and field not in fields:
             raise UserError(f"data.video_field={field!r}: no sample has such a field{nearest(field, fields)}")
 
 
-def _key(tar: TarFacts, row: Sample) -> str:
-    """A sample's name among those of all tars; within theirs many tools count from 0 again."""
-    return f"{Path(tar.url).stem}/{row['key']}"
+def _key(tar: IndexedTar, sample: TarSample) -> str:
+    """Return a key that is unique among all tars: many tools count samples from 0 in every tar."""
+    return f"{Path(tar.url).stem}/{sample.key}"

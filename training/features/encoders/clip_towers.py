@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from runtime.settings import build
-from training.features.encoders.encoder_interface import Picture
+from training.data.decoding.frame_sampling import Frame
 from training.features.encoders.frame_preprocessing import center_cropped, half_precision, normalised, scaled
 from training.models.vidla import vidla_folder
 from training.models.vidla.initial_weights import build_image_tower, build_model
@@ -44,7 +44,7 @@ class ClipImageTower:
         self.width = int(architecture["embed_dim"])
         self.short_side = int(side if isinstance(side, int) else min(side))
 
-    def fit(self, frame: Picture) -> Picture:
+    def fit(self, frame: Frame) -> Frame:
         """Return the centre square."""
         return center_cropped(scaled(frame, self.short_side), self.short_side)
 
@@ -72,7 +72,7 @@ class VidlaTower:
         self._model, self._device = model.to(device).eval().requires_grad_(False), device
         self.width, self.short_side, self.frames = model.embed_dim, model.image_size, model.video.frames
 
-    def fit(self, frame: Picture) -> Picture:
+    def fit(self, frame: Frame) -> Frame:
         """Return the centre square."""
         return center_cropped(scaled(frame, self.short_side), self.short_side)
 

@@ -15,8 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
-"""RGB [H, W, C]."""
+from training.data.decoding.frame_sampling import Frame
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Encoder(Protocol):
         """Return the number of evenly spaced frames to take from a root of this length."""
         ...
 
-    def encode(self, frames: Iterator[Picture], seconds: float) -> Rows:
+    def encode(self, frames: Iterator[Frame], seconds: float) -> Rows:
         """Encode one root.
 
         Args:

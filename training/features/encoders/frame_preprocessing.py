@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torchvision.transforms.functional import resize
 
-from training.features.encoders.encoder_interface import Picture
+from training.data.decoding.frame_sampling import Frame
 
 
-def scaled(frame: Picture, short_side: int) -> Picture:
+def scaled(frame: Frame, short_side: int) -> Frame:
     """Scale a frame to a short side of `short_side` pixels."""
     if min(frame.shape[:2]) == short_side:
         return frame
@@ -20,7 +20,7 @@ def scaled(frame: Picture, short_side: int) -> Picture:
     return np.ascontiguousarray(resize(picture_CHW, [short_side], antialias=True).permute(1, 2, 0).numpy())
 
 
-def center_cropped(frame: Picture, side: int) -> Picture:
+def center_cropped(frame: Frame, side: int) -> Frame:
     """Return the centre square of a frame, `side` pixels wide."""
     top, left = (frame.shape[0] - side) // 2, (frame.shape[1] - side) // 2
     return np.ascontiguousarray(frame[top : top + side, left : left + side])

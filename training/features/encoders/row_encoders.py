@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from training.features.encoders.encoder_interface import Picture, Rows
+from training.data.decoding.frame_sampling import Frame
+from training.features.encoders.encoder_interface import Rows
 from training.features.encoders.encoder_kind import IMAGE_FPS
 from training.features.encoders.encoder_settings import EncoderSettings
 
@@ -28,7 +29,7 @@ class FrameNetwork(Protocol):
     short_side: int
     """Short side of the frames that the network takes, pixels."""
 
-    def fit(self, frame: Picture) -> Picture:
+    def fit(self, frame: Frame) -> Frame:
         """Scale and crop a frame with a short side of at least `short_side` to what `forward` takes."""
         ...
 
@@ -60,7 +61,7 @@ class PerFrame:
         """Return the number of rows: one frame for each."""
         return max(1, round(seconds * self.fps))
 
-    def encode(self, frames: Iterator[Picture], seconds: float) -> Rows:
+    def encode(self, frames: Iterator[Frame], seconds: float) -> Rows:
         """See `Encoder.encode`."""
         batcher = Batcher(self.network, self._batch)
         for frame in frames:
@@ -85,7 +86,7 @@ class PerChunk:
         """Return the number of frames at the encoder's rate."""
         return max(1, round(seconds * self.fps))
 
-    def encode(self, frames: Iterator[Picture], seconds: float) -> Rows:
+    def encode(self, frames: Iterator[Frame], seconds: float) -> Rows:
         """See `Encoder.encode`."""
         feed = self.feed()
         for frame in frames:
@@ -103,10 +104,10 @@ class ChunkFeed:
     def __init__(self, network: FrameNetwork, length: int, batch: int) -> None:
         self._network, self._length = network, length
         self._batcher = Batcher(network, batch)
-        self._clip: list[Picture] = []
+        self._clip: list[Frame] = []
         self._count = 0
 
-    def add(self, frame: Picture) -> None:
+    def add(self, frame: Frame) -> None:
         """Add the next frame."""
         self._clip.append(self._network.fit(frame))
         self._count += 1
@@ -144,13 +145,13 @@ class JoinedEncoder:
         """Return the number of frames for the clips; the single frames are among them."""
         return max(self._video.frames(seconds), self._image.frames(seconds))
 
-    def encode(self, frames: Iterator[Picture], seconds: float) -> Rows:
+    def encode(self, frames: Iterator[Frame], seconds: float) -> Rows:
         """See `Encoder.encode`."""
         count, rows = self.frames(seconds), self._image.frames(seconds)
         single = set(((np.arange(rows) + 0.5) * count / rows).astype(int).tolist())
         feed = self._video.feed()
 
-        def both() -> Iterator[Picture]:
+        def both() -> Iterator[Frame]:
             for number, frame in enumerate(frames):
                 feed.add(frame)
                 if number in single:
@@ -177,7 +178,7 @@ class PerWindow:
         """Return the number of frames of all windows."""
         return max(1, round(seconds / self._seconds)) * self.frames_per_row
 
-    def encode(self, frames: Iterator[Picture], seconds: float) -> Rows:
+    def encode(self, frames: Iterator[Frame], seconds: float) -> Rows:
         """See `Encoder.encode`."""
         feed = ChunkFeed(self.network, self.frames_per_row, self._batch)
         for frame in frames:

@@ -22,7 +22,7 @@ from torchvision.models import WeightsEnum, get_model, get_model_weights
 
 from runtime.errors import UserError, one_line
 from runtime.models import model_uri
-from training.features.encoders.encoder_interface import Picture
+from training.data.decoding.frame_sampling import Frame
 from training.features.encoders.frame_preprocessing import center_cropped, half_precision, normalised, scaled
 
 _IMAGE_SIDE = 224
@@ -56,7 +56,7 @@ class ImageNetwork:
         self._device = device
         self._model, self.width = _without_classifier(name, weights, device)
 
-    def fit(self, frame: Picture) -> Picture:
+    def fit(self, frame: Frame) -> Frame:
         """Return the whole frame, scaled to the short side."""
         return scaled(frame, self.short_side)
 
@@ -78,7 +78,7 @@ class ClipNetwork:
         self.short_side, self._side = int(taken.resize_size[0]), int(taken.crop_size[0])
         self._mean, self._std = taken.mean, taken.std
 
-    def fit(self, frame: Picture) -> Picture:
+    def fit(self, frame: Frame) -> Frame:
         """Return the centre square."""
         return center_cropped(scaled(frame, self.short_side), self._side)
 
