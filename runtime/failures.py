@@ -170,7 +170,7 @@ HUB_SECONDS: Final = _bound("question to the model hub", 20, "s",
     "runtime.models.hub",
     "After it the local cache is used, so that offline machines work.")
 HASH_CACHE_SECONDS: Final = _bound("lock of the cache of file hashes", 10, "s",
-    "curation.sources.identity",
+    "curation.sources.file_hashes",
     "After it the file is hashed again, which costs time and nothing else.")
 
 # Training

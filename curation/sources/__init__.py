@@ -1,1 +1,1 @@
-"""What is to be curated: inputs, manifests, identity, and the ledger of outcomes."""
+"""The sources to curate: inputs, manifests, identities, the append-only table of sources, and their states."""

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from curation.sources.identity import hash_files, url_id
+from curation.sources.file_hashes import hash_files
 from curation.sources.manifests import MANIFEST_SUFFIXES, ManifestEntry, read_manifest
+from curation.sources.url_identity import url_id
 from runtime.errors import UserError
 from shards.keys import video_id
 

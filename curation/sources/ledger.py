@@ -1,4 +1,4 @@
-"""What became of each source: one state, one class, one line for people.
+"""The outcomes of a source that can't be curated, or is not wanted: one class and one line for people.
 
 Always: sources in = written + filtered + failed + pending. A source's state is that of its last attempt.
 """
@@ -9,7 +9,7 @@ from shards.schema import FailedClass, FilteredClass
 
 
 class SourceFailed(Exception):
-    """One source can't be curated, and trying may help later or never: booked as ``failed``."""
+    """A source can't be curated now, or ever: its state is ``failed``."""
 
     def __init__(self, class_: FailedClass, message: str) -> None:
         super().__init__(class_, message)
@@ -21,7 +21,7 @@ class SourceFailed(Exception):
 
 
 class SourceFiltered(Exception):
-    """One source is understood and not wanted: booked as ``filtered``."""
+    """A source was read and is not wanted: its state is ``filtered``."""
 
     def __init__(self, class_: FilteredClass, message: str) -> None:
         super().__init__(class_, message)

@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from curation.text.text_rows import TextRow
 from curation.view.sql_tables import connect, files, select
 from runtime.errors import UserError, nearest
 from shards.reader import text_layers
 from shards.storage.store import Store
+from shards.stored_rows import StoredText
 
 _LEVEL_STYLE: Final = {"short": "cyan", "medium": "green", "long": "magenta"}
 _VERDICT_STYLE: Final = {"supported": "green", "unsupported": "red"}
@@ -37,7 +37,7 @@ class QueriedClips:
     """The clips that match a query, in order of time."""
 
     layer: str
-    rows: list[TextRow]
+    rows: list[StoredText]
     """At most as many as the query's limit."""
     total: int
     """Clips that match."""
@@ -105,7 +105,7 @@ def pick_layer(store: Store, wanted: str | None) -> str:
     return wanted
 
 
-def _print_clip(console: Console, row: TextRow, *, full: bool) -> None:
+def _print_clip(console: Console, row: StoredText, *, full: bool) -> None:
     title = Text.assemble(
         (f"{row['level']:<6}", f"bold {_LEVEL_STYLE[row['level']]}"),
         f" {_clock(row['start'])}-{_clock(row['end'])} ({row['end'] - row['start']:.1f} s)  ",
@@ -126,7 +126,7 @@ def _print_clip(console: Console, row: TextRow, *, full: bool) -> None:
     console.print()
 
 
-def _print_evidence(console: Console, row: TextRow) -> None:
+def _print_evidence(console: Console, row: StoredText) -> None:
     for claim in row["claims"] or []:
         verdict = Text(f"{claim['verdict']:>12}", _VERDICT_STYLE.get(claim["verdict"], "yellow"))
         cited = ", ".join(claim["evidence"] or []) or "-"
