@@ -1,1 +1,1 @@
-"""The training loop and what it stands on; knows nothing of any one model."""
+"""Training, whatever the model: loop, optimizer, checkpoints, ranks, precision, metrics. It knows no model."""

@@ -1,8 +1,7 @@
-"""The ranks of a run: who this process is, on which device it works and why, and what it exchanges with the others.
+"""The ranks of a run: the number of this process, its device, and the exchanges between ranks.
 
-`init_ranks` reads what torchrun (or Ray Train) puts into the environment. Every exchange works with one process too,
-where it costs nothing, so the code above never asks how many there are. All of them are collective: each rank calls
-them, in the same order.
+`init_ranks` reads the variables that torchrun (or Ray Train) sets. Every exchange also works with one process, at no
+cost, so callers never ask how many there are. All exchanges are collective: each rank calls them, in the same order.
 
 Shapes: B rows of this rank, W ranks, D features; `...` any further dimensions.
 """
@@ -22,14 +21,12 @@ from runtime.errors import MachineError, UserError, one_line
 from runtime.failures import RANKS_SECONDS
 from training.engine.device import choose_device
 
-"""How long a rank waits for the others; evaluation and checkpoints on rank 0 lie within it."""
-
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those of the run."""
+    """One process of a run, and its number among them."""
 
     rank: int = 0
     world_size: int = 1
@@ -37,22 +34,22 @@ class Ranks:
     """Its number on this machine."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     why: str = "one process on the processor"
-    """Device and why it was chosen, for the head of the run's log."""
+    """The device and why it was chosen, for the log's header."""
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the rank that writes and prints."""
+        """True on the rank that writes and prints."""
         return self.rank == 0
 
 
 def init_ranks(device: str | None = None) -> Ranks:
-    """Find out which rank this is, choose its device, and meet the others where there are others.
+    """Read the number of this rank, choose its device, and connect to the other ranks if there are any.
 
     Args:
-        device: `cpu`, `cuda` or `cuda:N`; None takes CUDA where it can be used.
+        device: `cpu`, `cuda` or `cuda:N`; None takes CUDA if it can be used.
 
     Raises:
-        UserError: the environment names ranks by halves, or the device asked for is not there.
+        UserError: the environment is incomplete, or the requested device does not exist.
         MachineError: the other ranks can't be reached.
     """
     rank, world_size, local_rank = _from_environment(os.environ)
@@ -60,22 +57,22 @@ def init_ranks(device: str | None = None) -> Ranks:
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
     if world_size > 1:
-        _meet(chosen)
+        _connect(chosen)
         why += f", rank {rank} of {world_size}"
     return Ranks(rank, world_size, local_rank, chosen, why)
 
 
 def close_ranks(ranks: Ranks) -> None:
-    """Leave the process group, where there is one."""
+    """Leave the process group, if there is one."""
     if ranks.world_size > 1 and dist.is_initialized():
         dist.destroy_process_group()
 
 
 def gather_rows(x_BD: torch.Tensor, ranks: Ranks) -> torch.Tensor:
-    """The rows of all ranks, [W·B, D], in the order of ranks; B is equal on all of them.
+    """Return the rows of all ranks, [W·B, D], in the order of ranks; B is equal on all of them.
 
-    Differentiable: a row's gradient is the sum of what all ranks computed for it. Where each rank differentiates its
-    share of a loss and the shares add up to the whole, the gradient that arrives here is that of the whole loss.
+    Differentiable: a row's gradient is the sum of the gradients that all ranks computed for it. If each rank
+    differentiates its share of a loss and the shares add up to the whole, it is the gradient of the whole loss.
     """
     if ranks.world_size == 1:
         return x_BD
@@ -84,7 +81,7 @@ def gather_rows(x_BD: torch.Tensor, ranks: Ranks) -> torch.Tensor:
 
 
 def gather_plain(x: torch.Tensor, ranks: Ranks) -> torch.Tensor:
-    """The rows of all ranks, [W·B, ...], of any type and without gradients; B is equal on all of them."""
+    """Return the rows of all ranks, [W·B, ...], of any type and without gradients; B is equal on all of them."""
     x = x.detach()
     if ranks.world_size == 1:
         return x
@@ -94,7 +91,7 @@ def gather_plain(x: torch.Tensor, ranks: Ranks) -> torch.Tensor:
 
 
 def sum_over(x: torch.Tensor, ranks: Ranks) -> torch.Tensor:
-    """The sum of `x` over all ranks, without gradients; `x` itself stays as it is."""
+    """Return the sum of `x` over all ranks, without gradients; `x` is not changed."""
     total = x.detach().clone()
     if ranks.world_size > 1:
         dist.all_reduce(total)
@@ -102,12 +99,12 @@ def sum_over(x: torch.Tensor, ranks: Ranks) -> torch.Tensor:
 
 
 def mean_over(x: torch.Tensor, ranks: Ranks) -> torch.Tensor:
-    """The mean of a floating point `x` over all ranks, without gradients."""
+    """Return the mean of a floating point `x` over all ranks, without gradients."""
     return sum_over(x, ranks) / ranks.world_size
 
 
 def gather_objects(value: T, ranks: Ranks) -> list[T]:
-    """The values of all ranks, in their order. They are pickled: for small things that trusted code made."""
+    """Return the values of all ranks, in their order. They are pickled: only for small values of trusted code."""
     if ranks.world_size == 1:
         return [value]
     values: list[Any] = [None] * ranks.world_size
@@ -122,7 +119,7 @@ def barrier(ranks: Ranks) -> None:
 
 
 def any_rank(flag: bool, ranks: Ranks) -> bool:
-    """Whether `flag` is true on any rank; every rank gets the same answer."""
+    """Return True if `flag` is true on any rank; every rank gets the same answer."""
     if ranks.world_size == 1:
         return flag
     raised = torch.tensor(int(flag), device=ranks.device)
@@ -131,7 +128,7 @@ def any_rank(flag: bool, ranks: Ranks) -> bool:
 
 
 class _GatherRows(torch.autograd.Function):
-    """All-gather whose backward is a reduce-scatter on every backend; `torch.distributed.nn` holds W copies on gloo."""
+    """All-gather whose backward is a reduce-scatter on every backend; `torch.distributed.nn` keeps W copies on gloo."""
 
     @staticmethod
     def forward(ctx: Any, x_BD: torch.Tensor, ranks: Ranks) -> torch.Tensor:
@@ -147,7 +144,7 @@ class _GatherRows(torch.autograd.Function):
 
 
 def _from_environment(environment: Mapping[str, str]) -> tuple[int, int, int]:
-    """Rank, world size and local rank; (0, 1, 0) where the environment names none."""
+    """Return rank, world size and local rank; (0, 1, 0) if the environment names none."""
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
     given = {name: environment[name] for name in names if name in environment}
     if "WORLD_SIZE" not in given and "RANK" not in given:
@@ -158,11 +155,11 @@ def _from_environment(environment: Mapping[str, str]) -> tuple[int, int, int]:
         shown = " ".join(f"{name}={given.get(name, '(unset)')}" for name in names)
         raise UserError(f"{shown}: all three must be numbers; start the ranks with torchrun, or unset them") from None
     if not 0 <= rank < world_size:
-        raise UserError(f"RANK={rank} WORLD_SIZE={world_size}: the rank must lie between 0 and the world size less 1")
+        raise UserError(f"RANK={rank} WORLD_SIZE={world_size}: the rank must be between 0 and the world size less 1")
     return rank, world_size, local_rank
 
 
-def _meet(device: torch.device) -> None:
+def _connect(device: torch.device) -> None:
     backend = "nccl" if device.type == "cuda" else "gloo"
     bound = device if device.type == "cuda" else None
     try:

@@ -1,7 +1,7 @@
-"""A model as a folder: `config.json` (what it is, its architecture) and `model.safetensors`, and what may lie beside.
+"""A model as a folder: `config.json` (kind and architecture), `model.safetensors`, and further files of its kind.
 
-Every kind of model that is trained here is kept in such a folder; the modules that know a model
-(`training.models.vidla.vidla_folder`, `training.models.vidlankd.teacher_model`, `training.models.vidlankd.student_model`) add what its architecture means.
+Every kind of model that is trained here is kept in such a folder. The modules that know a model build it from its
+architecture: `training.models.vidla.vidla_folder`, `training.models.vidlankd.teacher_model` and `student_model`.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _ABSENT: Final = "absent"
 
 @dataclass(frozen=True)
 class ModelFormat:
-    """A kind of model, and the layout of its folders."""
+    """A kind of model and the layout of its folder."""
 
     name: str
-    """Stands in `config.json` as `format`, and tells kinds apart."""
+    """Value of `format` in `config.json`."""
     version: int
-    """Raised when an older program could not read what is written."""
+    """Increased when an older program could not read the folder."""
     beside: tuple[str, ...] = ()
-    """Names of the other files that belong to such a folder."""
+    """Names of further files in such a folder."""
 
 
 def save_model(
@@ -47,23 +47,23 @@ def save_model(
     extra: Mapping[str, Any] | None = None,
     write_beside: Callable[[Path], None] | None = None,
 ) -> None:
-    """Write a model; a folder of the same name that holds an older one is replaced, at once or not at all.
+    """Write a model; a folder of the same name with an older model is replaced, at once or not at all.
 
     Args:
-        module: whose parameters and buffers are written; what is tied is written once, under its first name.
-        folder: where; its parents are made.
-        kind: of the model.
+        module: its parameters and buffers are written; tied ones once, under the first name.
+        folder: to write; its parents are made.
+        kind: kind of the model.
         architecture: plain JSON that rebuilds the module.
         extra: plain JSON to keep beside the architecture (step, scores).
-        write_beside: writes further files, of `kind.beside`, into the folder that it is given.
+        write_beside: writes the files of `kind.beside` into the folder that it is given.
 
     Raises:
-        UserError: something else lies at `folder`.
+        UserError: `folder` holds something else.
     """
     own = {CONFIG, WEIGHTS, *kind.beside}
     foreign = [p.name for p in folder.iterdir() if p.name not in own] if folder.is_dir() else []
     if foreign or folder.is_file():
-        raise UserError(f"export to {folder}: something else lies there ({', '.join(foreign) or 'a file'})")
+        raise UserError(f"export to {folder}: it holds something else ({', '.join(foreign) or 'a file'})")
     config = {"format": kind.name, "version": kind.version, "architecture": architecture, "extra": dict(extra or {})}
     with empty_or_new_folder(folder) as partial:  # a checkpoint passes the empty folder that it replaces as a whole
         save_file({name: value.cpu().contiguous() for name, value in _untied(module).items()}, partial / WEIGHTS)
@@ -74,7 +74,7 @@ def save_model(
 
 
 def local_folder(name: str | Path) -> Path:
-    """The folder that a path or a model URI (`hf://org/name`, `path:///folder`) means, fetched where it must be.
+    """Return the folder of a path or a model URI (`hf://org/name`, `path:///folder`), fetched if necessary.
 
     Raises:
         UserError: no such model.
@@ -83,7 +83,7 @@ def local_folder(name: str | Path) -> Path:
 
 
 def format_of(folder: Path) -> str | None:
-    """Name of the kind of model that lies in `folder`; None where none of ours does."""
+    """Return the kind of the model in `folder`; None if it holds no model of ours."""
     try:
         values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -93,14 +93,14 @@ def format_of(folder: Path) -> str | None:
 
 
 def read_config(folder: Path, kind: ModelFormat) -> dict[str, Any]:
-    """What `save_model` wrote beside the weights: `architecture` and `extra`.
+    """Return the contents of `config.json`: `architecture` and `extra`.
 
     Raises:
-        UserError: no model of that kind lies there, or it is of another version.
+        UserError: the folder holds no model of that kind, or one of another version.
     """
     found = format_of(folder)
     if found != kind.name:
-        what = f"a {found} model lies there, not a {kind.name}" if found else f"no {kind.name} model lies there"
+        what = f"holds a {found} model, not a {kind.name}" if found else f"holds no {kind.name} model"
         inside = f"; {folder / 'best'} is one" if format_of(folder / "best") == kind.name else ""
         raise UserError(f"model {folder}: {what} (name the folder that holds its {CONFIG} and {WEIGHTS}){inside}")
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
@@ -125,11 +125,11 @@ def load_weights(module: nn.Module, folder: Path) -> None:
     found = differences(_shapes(state), _shapes(_untied(module)))
     if found:
         raise UserError(f"model {folder}: weights are of another architecture (file, model): {'; '.join(found)}")
-    module.load_state_dict(state, strict=False)  # all names were compared; what is missing is tied to one of them
+    module.load_state_dict(state, strict=False)  # all names were compared: a missing one is tied to another
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
-    """Where two nested descriptions differ, as `name first, second`; at most eight, then how many more."""
+    """List where two nested descriptions differ, as `name first, second`; at most eight, then the number of others."""
     a, b = dict(_flat(first)), dict(_flat(second))
     names = [name for name in sorted(a.keys() | b.keys()) if a.get(name, _ABSENT) != b.get(name, _ABSENT)]
     shown = [f"{name} {a.get(name, _ABSENT)}, {b.get(name, _ABSENT)}" for name in names[:_SHOWN]]
@@ -145,14 +145,14 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _untied(module: nn.Module) -> dict[str, torch.Tensor]:
-    """The state of a module; of tensors that are one and the same only the first."""
+    """Return the state of a module; tied tensors once, under the first name."""
     found: dict[str, torch.Tensor] = {}
     seen: set[tuple[int, int, torch.Size]] = set()
     for name, value in module.state_dict().items():
-        place = (value.untyped_storage().data_ptr(), value.storage_offset(), value.shape)
-        if value.numel() and place in seen:
+        identity = (value.untyped_storage().data_ptr(), value.storage_offset(), value.shape)
+        if value.numel() and identity in seen:
             continue
-        seen.add(place)
+        seen.add(identity)
         found[name] = value.detach()
     return found
 

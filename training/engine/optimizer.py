@@ -1,7 +1,7 @@
-"""AdamW and its learning rate: which parameters decay, which are new, and how the rate falls.
+"""AdamW and its learning rate: groups of parameters that decay or are new, and the schedule of the rate.
 
-The loop asks `learning_rate` before each step and hands the answer to `set_learning_rate`; nothing of the schedule has
-state, so a resumed run needs the step alone.
+The loop passes `learning_rate` of each step to `set_learning_rate`. The schedule has no state, so a resumed run needs
+only the number of the step.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from runtime.errors import UserError
 from training.engine.engine_settings import OptimSettings
 
 _EMBEDDING: Final = "embedding"
-"""Part of the name of every parameter that is an embedding without being an `nn.Embedding`."""
+"""Part of the name of every embedding that is a plain parameter and not an `nn.Embedding`."""
 
 
 def build_optimizer(
     module: nn.Module, settings: OptimSettings, is_new: Callable[[str], bool] = lambda name: False
 ) -> torch.optim.AdamW:
-    """AdamW over the parameters of `module` that are trained; fused where all of them lie on a GPU.
+    """Return AdamW over the trained parameters of `module`; fused if all of them are on a GPU.
 
-    Up to four groups: new or not, decaying or not. Each carries `lr_ratio`, its rate over `settings.lr`, and the names
-    of its parameters.
+    There are up to four groups: new or not, decaying or not. Each has `lr_ratio`, its rate over `settings.lr`, and the
+    names of its parameters.
 
     Args:
-        module: what is trained.
+        module: the model that is trained.
         settings: rates and decay.
-        is_new: whether the parameter of that name was not in the initial weights: it gets `lr_new`.
+        is_new: returns True for the name of a parameter that was not in the initial weights: it gets `lr_new`.
     """
     exempt = _without_decay(module) if settings.decay_exempt else set()
     groups: dict[tuple[bool, bool], list[tuple[str, nn.Parameter]]] = {}
@@ -53,10 +53,10 @@ def build_optimizer(
 
 
 def learning_rate(step: int, total: int, settings: OptimSettings) -> float:
-    """The rate of step `step` of `total`, counted from 0.
+    """Return the rate of step `step` of `total`, counted from 0.
 
     Linear from `lr / warmup` to `lr` over the warm-up; then, with ``x = (step - warmup) / (total - warmup)``,
-    ``lr_end + (lr - lr_end) * (1 + cos(pi * x)) / 2``, or ``lr_end + (lr - lr_end) * (1 - x)`` where `schedule` is
+    ``lr_end + (lr - lr_end) * (1 + cos(pi * x)) / 2``, or ``lr_end + (lr - lr_end) * (1 - x)`` if `schedule` is
     linear; `lr_end` from `total` on.
 
     Raises:
@@ -73,13 +73,13 @@ def learning_rate(step: int, total: int, settings: OptimSettings) -> float:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Give every group `rate` times its own `lr_ratio`."""
+    """Set the rate of every group to `rate` times its own `lr_ratio`."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["lr_ratio"]
 
 
 def _without_decay(module: nn.Module) -> set[str]:
-    """Names of gains, biases, scalars and embeddings: vectors, weights of `nn.Embedding`, parameters named so."""
+    """Return the names of gains, biases, scalars and embeddings (`nn.Embedding`, or by name), which don't decay."""
     names = set()
     for prefix, owner in module.named_modules():
         for own, parameter in owner.named_parameters(recurse=False):

@@ -1,7 +1,7 @@
-"""What a run says of itself: how fast it is, what it waits for, what it had to leave out.
+"""The metrics of a run: losses, speed, share of time that is spent waiting for data, skipped rows.
 
-The loop hands each step to a `ThroughputMeter`; every few steps it takes a `Reading` from it, prints its `text` and has a
-`MetricsWriter` keep its `record`.
+The loop adds each step to a `ThroughputMeter`. Every few steps it takes a `Reading`, prints its `text` and passes its
+`record` to a `MetricsWriter`.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ _PEAKS: Final[tuple[tuple[str, float], ...]] = (
     ("V100", 125e12),
     ("T4", 65e12),
 )
-"""Dense tensor-core peaks in bfloat16 (float16 where there is none) with float32 sums, from the makers' data sheets;
-the first name that the device's own contains counts."""
+"""Dense tensor-core peaks in bfloat16 (float16 for GPUs without it) with float32 sums, from the makers' data sheets.
+The first name that is part of the device's name counts."""
 
 
 def peak_flops(device: torch.device) -> tuple[float | None, str]:
-    """Peak floating point operations per second of `device`, and where the number is from.
+    """Return the peak floating point operations per second of `device`, and the source of the number.
 
     Returns:
-        The dense bfloat16 peak of a GPU that is in the table and its name there; else None and why, never a guess.
+        The dense bfloat16 peak of a GPU in the table, with its name there; None and the reason for any other device.
     """
     if device.type != "cuda":
         return None, f"unknown for {device.type}"
@@ -61,7 +61,7 @@ def peak_flops(device: torch.device) -> tuple[float | None, str]:
 
 @dataclass(frozen=True)
 class StepMetrics:
-    """What the loop knows of one training step."""
+    """The measurements of one training step."""
 
     report: StepReport
     """Losses and facts, equal on all ranks."""
@@ -70,7 +70,7 @@ class StepMetrics:
     seconds: float
     """Wall time from the end of the step before to the end of this one."""
     wait_seconds: float
-    """Part of it that this rank waited for data."""
+    """The part of `seconds` that this rank waited for data."""
     flops: float
     """Floating point operations of this rank's model, recomputation not counted."""
     learning_rate: float
@@ -82,7 +82,7 @@ class StepMetrics:
 
 @dataclass(frozen=True)
 class Reading:
-    """Means over the steps since the reading before; counts of skips since the start of the process."""
+    """Means over the steps since the previous reading; counts of skips since the start of the process."""
 
     step: int
     """Training steps done."""
@@ -91,23 +91,23 @@ class Reading:
     losses: Mapping[str, float]
     facts: Mapping[str, float]
     learning_rate: float
-    """Of the last step."""
+    """Learning rate of the last step."""
     gradient_norm: float
     unit: str
-    """What batches are counted in: ``clips``, ``blocks``."""
+    """Unit of a batch's rows: ``clips`` or ``blocks``."""
     per_second: float
-    """Of those, over all ranks."""
+    """Rows per second, over all ranks."""
     seconds_per_step: float
     wait_share: float
     """Share of the time that this rank waited for data, 0 to 1."""
     tflops: float
     """Achieved tera floating point operations per second of this rank."""
     mfu: float | None
-    """Those over the device's peak, 0 to 1; none where the peak is unknown."""
+    """`tflops` over the device's peak, 0 to 1; None if the peak is unknown."""
     skips: Mapping[str, int]
 
     def record(self) -> dict[str, float]:
-        """Flat names and numbers, as they are kept: ``loss/caption``, ``skips/corrupt``, ``clips_per_second``."""
+        """Return the numbers under flat names, such as ``loss/caption``, ``skips/corrupt``, ``clips_per_second``."""
         values = {f"loss/{name}": value for name, value in self.losses.items()}
         values |= {
             "learning_rate": self.learning_rate,
@@ -122,7 +122,7 @@ class Reading:
         return values | dict(self.facts) | {f"skips/{reason}": float(n) for reason, n in self.skips.items()}
 
     def text(self) -> str:
-        """One line for people."""
+        """Return the log line."""
         speed = f"{self.tflops:.3g} TFLOP/s" if self.mfu is None else f"MFU {self.mfu:.1%}"
         skipped = ", ".join(f"{reason} {n}" for reason, n in sorted(self.skips.items())) or "none"
         parts = [
@@ -140,14 +140,14 @@ class Reading:
 
 
 class ThroughputMeter:
-    """Collects steps until they are read."""
+    """Collects steps and averages them."""
 
     def __init__(self, peak: float | None, unit: str = "clips") -> None:
-        """Start empty.
+        """Start without steps.
 
         Args:
-            peak: floating point operations per second that the device can do; None where that is unknown.
-            unit: what batches are counted in.
+            peak: peak floating point operations per second of the device; None if it is unknown.
+            unit: unit of a batch's rows.
         """
         self._peak = peak
         self._unit = unit
@@ -155,15 +155,15 @@ class ThroughputMeter:
         self._skips: Counter[str] = Counter()
 
     def add(self, step: StepMetrics) -> None:
-        """Take in one step."""
+        """Add one step."""
         self._steps.append(step)
         self._skips.update(step.skips)
 
     def read(self, step: int) -> Reading:
-        """The means since the last reading, of which at least one step must have been added.
+        """Return the means over the steps since the last reading, of which there must be at least one.
 
         Args:
-            step: training steps done so far, in this run and those it goes on from.
+            step: training steps done so far, those before the resume included.
         """
         steps, self._steps = self._steps, []
         assert steps, "nothing was added since the last reading"
@@ -187,15 +187,15 @@ class ThroughputMeter:
 
 
 class MetricsWriter:
-    """Keeps a run's numbers as JSON lines and as TensorBoard events; use it as a context or call `close`."""
+    """Writes a run's metrics as JSON lines and as TensorBoard events; use it as a context or call `close`."""
 
     def __init__(self, folder: Path, resume_step: int = 0, enabled: bool = True) -> None:
-        """Open `folder`; what an earlier process wrote of steps after `resume_step` is taken out.
+        """Open the files; lines that an earlier process wrote for steps after `resume_step` are removed.
 
         Args:
-            folder: where `metrics.jsonl` and the event files lie.
-            resume_step: steps done when this process starts; 0 begins anew.
-            enabled: false on all ranks but the main one: nothing is opened or written.
+            folder: the run's folder, for `metrics.jsonl` and the event files.
+            resume_step: steps done when this process starts; 0 for a new run.
+            enabled: False on all ranks but the main one: nothing is opened or written.
         """
         self._path = folder / METRICS
         self._events = None
@@ -208,7 +208,7 @@ class MetricsWriter:
     def write(self, step: int, values: Mapping[str, float], kind: str = "train") -> None:
         """Add one line ``{"step": …, "kind": …, name: value, …}`` and one event for each value, named ``kind/name``.
 
-        What is no finite number is null in JSON, which has no other word for it.
+        A number that is not finite is null in JSON.
         """
         if self._events is None:
             return
@@ -219,7 +219,7 @@ class MetricsWriter:
             self._events.add_scalar(f"{kind}/{name}", value, step)
 
     def close(self) -> None:
-        """Write out what is held back."""
+        """Flush and close both files."""
         if self._events is not None:
             self._lines.close()
             self._events.close()
@@ -233,7 +233,7 @@ class MetricsWriter:
 
 
 def is_recorded(folder: Path, step: int, kind: str) -> bool:
-    """Whether the metrics in `folder` have a line of this step and kind."""
+    """Return True if the metrics in `folder` have a line of this step and kind."""
     path = folder / METRICS
     if not path.exists():
         return False
@@ -250,7 +250,7 @@ def _peak_by_name(device_name: str) -> tuple[float | None, str]:
 
 
 def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean by name, over the rows that have it."""
+    """Return the mean by name, over the rows that have it."""
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: _mean([row[name] for row in rows if name in row]) for name in names}
 
@@ -260,7 +260,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _cut_after(path: Path, step: int) -> None:
-    """Leave only whole lines up to `step` in the file, at once or not at all."""
+    """Keep only whole lines up to `step` in the file; it is replaced at once or not at all."""
     if not path.exists():
         return
     kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
@@ -268,7 +268,7 @@ def _cut_after(path: Path, step: int) -> None:
 
 
 def _step_of(line: str) -> float:
-    """The step of a line; infinite for one that a crash cut short."""
+    """Return the step of a line; infinity for a line that a crash cut short."""
     try:
         return float(json.loads(line)["step"])
     except ValueError:

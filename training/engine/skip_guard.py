@@ -1,4 +1,4 @@
-"""Stops a run that can no longer use its data."""
+"""Stops a run when too much of its recent data can't be used."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from runtime.errors import UserError
 
 
 class SkipGuard:
-    """Stops the run when too much of the newest data could not be used: that is no longer an accident."""
+    """Watches the share of unusable clips in the newest batches."""
 
     def __init__(self, share: float = 0.5, window: int = 200, least: int = 20) -> None:
         """Set the limits.
 
         Args:
-            share: highest share of unusable clips, 0 to 1.
-            window: how many of the newest clips are looked at (whole batches: at least so many, once there are).
-            least: unusable clips below which nothing is concluded.
+            share: highest share of unusable clips that is allowed, 0 to 1.
+            window: number of the newest clips that the share is taken over (whole batches, at least so many clips).
+            least: the run is not stopped for fewer unusable clips.
         """
         self._share, self._window, self._least = share, window, least
         self._batches: deque[tuple[int, Counter[str], tuple[str, ...]]] = deque()
 
     def add(self, clips: int, skips: Mapping[str, int], examples: Sequence[str] = ()) -> None:
-        """Take in one batch.
+        """Add one batch.
 
         Args:
-            clips: clips it was to have.
-            skips: those that could not be used, by reason.
-            examples: some of those, and what was said of them.
+            clips: number of its clips, usable or not.
+            skips: number of unusable clips by reason.
+            examples: some of them, each with its error message.
 
         Raises:
-            UserError: more than the share could not be used; names reasons and two examples.
+            UserError: more than the share is unusable; the message names reasons and two examples.
         """
         self._batches.append((clips, Counter(skips), tuple(examples[:2])))
         while sum(n for n, _, _ in self._batches) - self._batches[0][0] >= self._window:

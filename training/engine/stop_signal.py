@@ -1,4 +1,4 @@
-"""How a run learns that it has to end: signals are remembered, and the loop looks for them after each step."""
+"""The signals that ask a run to stop: they are stored, and the loop checks for them after each step."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from types import FrameType
 
 
 class StopSignal:
-    """Remembers that SIGTERM (or Ctrl-C, once) asked the run to stop; the loop saves after the step at hand."""
+    """Stores that SIGTERM (or a first Ctrl-C) asked the run to stop; the loop then saves after the current step."""
 
     def __init__(self) -> None:
         self.asked = False
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Catch the signals as long as the block runs."""
+        """Catch the signals while the block runs; a second Ctrl-C interrupts it."""
         before = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             yield

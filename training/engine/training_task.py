@@ -1,7 +1,6 @@
-"""What the loop asks of a model and its loss: one training step, and a score on held-out data.
+"""The interface between the loop and a model with its loss: one training step, and a score on held-out data.
 
-The loop knows optimizers, checkpoints, ranks and clocks; a task knows batches, towers and losses. Losses and report
-come apart: the first are differentiated, the second only logged.
+The loop knows optimizers, checkpoints, ranks and clocks; a task knows batches, towers and losses.
 """
 
 from __future__ import annotations
@@ -17,94 +16,94 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StepReport:
-    """What one training step says of itself; equal on all ranks."""
+    """The losses and further numbers of one training step; equal on all ranks."""
 
     losses: Mapping[str, float]
-    """Each term, as the mean over the global batch; `total` is what was differentiated."""
+    """Each term as its mean over the global batch; `total` is the weighted sum that was differentiated."""
     facts: Mapping[str, float]
-    """What else is worth a column: temperature, share of present texts."""
+    """Other numbers to log, such as temperature or the share of present texts."""
 
 
 class TrainingTask(Protocol):
-    """One kind of training."""
+    """One kind of training: a model with its loss and its scores."""
 
     @property
     def module(self) -> nn.Module:
-        """Everything that is trained."""
+        """The module with everything that is trained."""
         ...
 
     @property
     def best_by(self) -> str:
-        """The score of `evaluate` that tells the best checkpoint; higher is better."""
+        """Name of the score of `evaluate` by which the best checkpoint is chosen; higher is better."""
         ...
 
     @property
     def unit(self) -> str:
-        """What a batch is counted in, for people: ``clips`` or ``blocks``."""
+        """Unit of a batch's rows in the log: ``clips`` or ``blocks``."""
         ...
 
     @property
     def architecture(self) -> Mapping[str, Any]:
-        """Plain values that rebuild the model: a run is not resumed with others."""
+        """Plain values that rebuild the model; a run can't be resumed with others."""
         ...
 
     def is_new(self, parameter: str) -> bool:
-        """Whether a parameter was not there in the weights the model started from."""
+        """Return True if the parameter is not among the weights that the model started from."""
         ...
 
     def step(self, batch: Any) -> StepReport:
-        """Forward and backward of one global step: after it every parameter's `.grad` is that of the global loss.
+        """Run forward and backward of one global step; afterwards every `.grad` is that of the global loss.
 
         Raises:
-            NonFiniteLoss: a loss is no number.
+            NonFiniteLoss: a loss is infinite or not a number.
         """
         ...
 
     def after_step(self) -> None:
-        """What follows each step of the optimizer, such as the bound of the temperature."""
+        """Update after each step of the optimizer, such as bounding the temperature."""
         ...
 
     def flops(self, batch: Any) -> float:
-        """Floating point operations of forward and backward of this rank's batch, recomputation not counted."""
+        """Return the floating point operations of a step on this rank's batch, recomputation not counted."""
         ...
 
     def evaluate(self) -> Mapping[str, float]:
-        """Scores on held-out data, equal on all ranks; empty where there is none."""
+        """Return scores on held-out data, equal on all ranks; empty if nothing is held out."""
         ...
 
     def save(self, folder: Path) -> None:
-        """Write what is trained into an existing, empty folder."""
+        """Write the model into an existing, empty folder."""
         ...
 
     def restore(self, folder: Path) -> None:
-        """Read back what `save` wrote."""
+        """Read the weights that `save` wrote."""
         ...
 
 
 class Batches(Protocol):
-    """Batches in their order, with a position that can be returned to.
+    """Batches in a fixed order, which can be started at any step.
 
-    A batch has a length (clips of this rank), `usable` (how many of them could be read), `keys`, and of those that
-    could not `skips` (a count by reason) and `examples` (one of each); the rest is between source and task.
+    The loop reads a batch's length (rows of this rank), `usable` (rows that could be read), `keys`, `skips` (unusable
+    rows by reason) and `examples` (one of each reason); all else is between source and task.
     """
 
     @property
     def identity(self) -> str:
-        """Hash over what a resumed run must find unchanged."""
+        """Hash of everything that must be the same when a run is resumed."""
         ...
 
     @property
     def steps_per_epoch(self) -> int:
-        """Global steps in an epoch; the last batch is filled up with clips of weight 0."""
+        """Global steps in an epoch; the last batch is padded with rows of weight 0."""
         ...
 
     def start(self, step: int) -> Iterator[Any]:
-        """This rank's batches from global step `step` on, epoch after epoch without end."""
+        """Yield this rank's batches from global step `step` on, epoch after epoch without end."""
         ...
 
 
 class NonFiniteLoss(Exception):
-    """A loss is infinite or no number; carries the keys of the batch."""
+    """A loss that is infinite or not a number; carries the keys of the batch."""
 
     def __init__(self, losses: Mapping[str, float], keys: list[str]) -> None:
         shown = ", ".join(f"{name} {value:g}" for name, value in losses.items())

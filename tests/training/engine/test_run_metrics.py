@@ -9,8 +9,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from runtime.errors import UserError
+from training.engine.run_folder import METRICS
 from training.engine.run_metrics import (
-    METRICS_FILE,
     MetricsWriter,
     StepMetrics,
     ThroughputMeter,
@@ -27,7 +27,7 @@ def a_step(loss: float = 2.0, seconds: float = 0.5, wait: float = 0.1, skips: di
 
 
 def lines_of(folder: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / METRICS_FILE).read_text().splitlines()]
+    return [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
 
 
 def test_a_reading_is_the_mean_since_the_one_before() -> None:
@@ -118,7 +118,7 @@ def test_a_resumed_run_counts_no_step_twice(tmp_path: Path) -> None:
     with MetricsWriter(tmp_path) as writer:
         for step in range(1, 6):
             writer.write(step, {"x": float(step)})
-    with (tmp_path / METRICS_FILE).open("a") as file:
+    with (tmp_path / METRICS).open("a") as file:
         file.write('{"step": 6, "ki')  # the process died while writing
     with MetricsWriter(tmp_path, resume_step=3) as writer:
         writer.write(4, {"x": 40.0})

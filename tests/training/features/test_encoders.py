@@ -294,7 +294,7 @@ def test_a_vidla_of_a_relative_folder_is_found_from_elsewhere(tmp_path, monkeypa
 
 
 def test_a_folder_without_a_vidla_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"no \S+ model lies there"):
+    with pytest.raises(UserError, match=r"holds no \S+ model"):
         open_encoder(settings(f"vidla:{tmp_path}"), "cpu")
     with pytest.raises(UserError, match="there is no such folder"):
         open_encoder(settings("vidla:nowhere/best"), "cpu")

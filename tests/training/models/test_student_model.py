@@ -80,7 +80,7 @@ def test_a_folder_gives_back_heads_queue_and_tokenizer(tmp_path):
 
 def test_another_kind_of_folder_is_refused(tmp_path):
     tokenizer = tokenizer_in(tmp_path)
-    with pytest.raises(UserError, match="vidlankd-teacher model lies there"):
+    with pytest.raises(UserError, match="holds a vidlankd-teacher model"):
         load_student(teacher_in(tmp_path / "teacher", tokenizer))
 
 

@@ -81,7 +81,7 @@ def test_an_export_that_fails_leaves_the_older_one(model: VidLA, folder: Path, m
 
 def test_other_peoples_files_are_not_replaced(model: VidLA, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(UserError, match=r"something else lies there \(notes\.txt\)"):
+    with pytest.raises(UserError, match=r"it holds something else \(notes\.txt\)"):
         vidla_folder.save(model, tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
@@ -123,9 +123,9 @@ def test_weights_cut_short_are_refused_in_one_line(folder: Path) -> None:
 
 
 def test_a_folder_without_an_export_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no \S+ model lies there"):
+    with pytest.raises(UserError, match=r"holds no \S+ model"):
         vidla_folder.load(tmp_path)
-    with pytest.raises(UserError, match=r"no \S+ model lies there"):
+    with pytest.raises(UserError, match=r"holds no \S+ model"):
         vidla_folder.load(tmp_path / "absent")
 
 

@@ -1,5 +1,6 @@
 """A teacher's states: computed or read from disk they are the same numbers, and nothing that does not fit is begun."""
 
+import dataclasses
 import logging
 import os
 import shutil
@@ -55,8 +56,8 @@ def test_the_identity_is_of_the_weights_and_not_of_where_they_lie(made, tmp_path
 
 def test_an_unmasked_input_is_the_text_as_it_was_read(made):
     states, batch = states_of(*made, input="unmasked"), blocks(made[1], [1, 2])
-    batch.masked_BL = batch.ids_BL
-    assert torch.equal(states.states(batch), states_of(*made).states(batch))
+    unmasked = dataclasses.replace(batch, masked_BL=batch.ids_BL)
+    assert torch.equal(states.states(batch), states_of(*made).states(unmasked))
 
 
 def test_logits_are_the_teachers_predictions(made):
@@ -111,7 +112,7 @@ def test_prefill_computes_what_is_missing_and_no_more(made, tmp_path):
     assert cached.prefill(batches, seen.append) == 38
     assert sum(seen) == 40
     assert cached.prefill(batches) == 0
-    assert "40 of 40 rows there" in cached.header()
+    assert "40 of 40 rows stored" in cached.header()
 
 
 def test_rows_are_marked_only_after_they_were_flushed(tmp_path):
@@ -119,9 +120,9 @@ def test_rows_are_marked_only_after_they_were_flushed(tmp_path):
     writer, reader = (StateCache(tmp_path, shape, {"teacher": "a"}) for _ in range(2))
     rows, values = np.array([2, 0]), np.arange(12, dtype=np.float16).reshape(2, 2, 3)
     writer.write(rows, values)
-    assert writer.there(rows).all() and not reader.there(rows).any()
+    assert writer.is_stored(rows).all() and not reader.is_stored(rows).any()
     writer.flush()
-    assert reader.there(np.arange(4)).tolist() == [True, False, True, False]
+    assert reader.is_stored(np.arange(4)).tolist() == [True, False, True, False]
     assert np.array_equal(reader.read(rows), values)
 
 
@@ -154,7 +155,7 @@ def test_what_is_filled_already_needs_no_room(tmp_path, monkeypatch):
     cache.write(np.arange(8), np.ones((8, 64, 64), np.float16))
     cache.close()
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**6, 10**6, 0))
-    assert StateCache(tmp_path, shape, {}).there(np.arange(8)).all()
+    assert StateCache(tmp_path, shape, {}).is_stored(np.arange(8)).all()
     with pytest.raises(UserError, match="0 GB are free"):
         StateCache(tmp_path / "other", shape, {})
 
@@ -177,7 +178,7 @@ def test_a_full_disk_is_the_machines_fault(tmp_path):
 def test_a_cache_that_was_cut_short_is_refused(tmp_path):
     cache = StateCache(tmp_path, CacheShape(4, 2, 3), {})
     os.truncate(cache.folder / "states.f16", 10)
-    with pytest.raises(UserError, match="10 bytes where 48 belong"):
+    with pytest.raises(UserError, match="has 10 bytes instead of 48"):
         StateCache(tmp_path, CacheShape(4, 2, 3), {})
 
 
@@ -194,7 +195,7 @@ def test_a_teacher_of_shorter_texts_is_refused(made):
 
 
 def test_a_cache_without_a_teacher_is_refused(made, tmp_path):
-    with pytest.raises(UserError, match=r"nothing to keep without teacher\.teacher"):
+    with pytest.raises(UserError, match=r"nothing to cache without teacher\.teacher"):
         open_states(StatesSettings(cache=tmp_path), corpus(), made[1], EXACT, CPU)
     assert open_states(StatesSettings(), corpus(), made[1], EXACT, CPU) is None
 
@@ -211,5 +212,5 @@ def test_blocks_longer_than_the_texts_a_teacher_saw_are_warned_of(made, tmp_path
 
 def test_where_a_run_is_named_for_its_teacher_the_teacher_in_it_is_pointed_at(made, tmp_path):
     shutil.copytree(made[0], tmp_path / "run" / "best")
-    with pytest.raises(UserError, match=r"no \S+ model lies there .*; .*run/best is one"):
+    with pytest.raises(UserError, match=r"holds no \S+ model .*; .*run/best is one"):
         opened((str(tmp_path / "run"), made[1]), corpus())

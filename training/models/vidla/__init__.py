@@ -1,1 +1,1 @@
-"""The VidLA model: attention, towers, loss, folder."""
+"""The VidLA model: attention over time, towers, contrastive loss, classification head, initial weights, folder."""

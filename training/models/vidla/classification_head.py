@@ -1,8 +1,8 @@
-"""A linear classifier on the video tower, and the folder it is kept in.
+"""A linear classifier on the video tower, and its files in a model's folder.
 
 The head reads the [CLS] token of the last layer after `ln_post`, before the projection into the space shared with
-text: the projection is trained for matching sentences and would only narrow what the head sees. (The paper says
-"head on video encoder" and no more.)
+text: the projection is trained to match sentences and would remove information. (The paper only says "head on video
+encoder".)
 
 Shapes: B clips, T frames, C colours, H, W pixels, D width of the tower, K classes.
 """
@@ -40,12 +40,12 @@ class ClassificationHead(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, features_BD: torch.Tensor) -> torch.Tensor:
-        """Logits [B, K]."""
+        """Return logits [B, K]."""
         return cast(torch.Tensor, self.linear(self.dropout(features_BD)))
 
 
 class VideoClassifier(nn.Module):
-    """A video tower and its head; the tower's projection takes no part and is not trained."""
+    """A video tower and its head; the tower's projection is unused and not trained."""
 
     def __init__(self, video: VideoTower, head: ClassificationHead) -> None:
         super().__init__()
@@ -54,24 +54,24 @@ class VideoClassifier(nn.Module):
         video.proj.requires_grad_(False)
 
     def forward(self, video_BTCHW: torch.Tensor) -> torch.Tensor:
-        """Logits [B, K] of normalised clips, in float32 whatever the tower runs in."""
+        """Return logits [B, K] of normalised clips, in float32 whatever the precision of the tower."""
         features_BD = self.video.features(video_BTCHW)
         with torch.autocast(video_BTCHW.device.type, enabled=False):
             return cast(torch.Tensor, self.head(features_BD.float()))
 
 
 def width_of(video: VideoTower) -> int:
-    """Length D of the features that a head reads."""
+    """Return D, the length of the features that a head reads."""
     return int(video.proj.shape[0])
 
 
 def save_head(head: ClassificationHead, folder: Path, extra: Mapping[str, Any] | None = None) -> None:
-    """Write `head.json` and `head.safetensors` into a folder, beside what `training.models.vidla.vidla_folder.save` puts there.
+    """Write `head.json` and `head.safetensors` into the folder of a model.
 
     Args:
-        head: its classes are kept with it, in their order.
-        folder: made where it does not exist.
-        extra: plain values for the record: benchmark, sampling, frames.
+        head: its classes are saved with it, in their order.
+        folder: made if it does not exist.
+        extra: plain values for `head.json`: benchmark, sampling, frames.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.detach().cpu().contiguous() for name, value in head.linear.state_dict().items()}
@@ -82,10 +82,10 @@ def save_head(head: ClassificationHead, folder: Path, extra: Mapping[str, Any] |
 
 
 def head_facts(folder: Path) -> dict[str, Any]:
-    """What is known of a head beside its weights: classes, width, and the plain values given to `save_head`.
+    """Return the contents of `head.json`: classes, width, and the `extra` values of `save_head`.
 
     Raises:
-        UserError: no head there, one of another format, or a file that is cut short.
+        UserError: the folder holds no head, one of another format, or a damaged file.
     """
     try:
         record = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
@@ -103,7 +103,7 @@ def load_head(folder: Path, width: int) -> ClassificationHead:
     """Read a head for a tower of `width`.
 
     Raises:
-        UserError: no head there, one of another format or width, or files that are cut short.
+        UserError: the folder holds no head, one of another format or width, or damaged files.
     """
     facts = head_facts(folder)
     try:

@@ -1,20 +1,20 @@
-"""The contrastive loss: video against each of its texts, both directions, over the global batch.
+"""The contrastive loss between clips and each of their texts, in both directions, over the global batch.
 
 For every term t (subtitle, caption, …) and its P present rows of the global batch (VidLA, section 3)::
 
     L_t = 1/P * sum_i [ -log softmax_j(scale * v_i . t_j)[i] - log softmax_j(scale * t_i . v_j)[i] ]
 
-and the terms are added without weights. A row without that text is in no sum. Pairs of one video are no negatives:
-they leave the denominators, a row's own pair never does.
+and the terms are added without weights. A row without that text is in no sum. Pairs of one video are not negatives:
+they are left out of the denominators, except for a row's own pair.
 
-Each rank computes its *share*: the rows of L_t that it holds, against the columns of all ranks. **The shares of all
-ranks add up to the loss**, and so do the gradients: after `backward` of the shares' sum, `.grad` of this rank's
-embeddings is that of the global loss, while `.grad` of anything all ranks have in common (the logit scale, weights of a
-tower) is this rank's part, to be *summed* over ranks. DistributedDataParallel averages, so under it the caller
-differentiates `world_size * sum(shares)`; to log the loss it adds the shares with `distributed.sum_over`.
+Each rank computes its *share*: its own rows of L_t, against the columns of all ranks. **The shares of all ranks add up
+to the loss**, and so do the gradients: after `backward` of the sum of shares, `.grad` of this rank's embeddings is that
+of the global loss. `.grad` of anything that all ranks have in common (the logit scale, weights of a tower) is this
+rank's part, to be *summed* over ranks. DistributedDataParallel averages, so `training.engine.global_step`
+differentiates `world_size * sum(shares)`, and reports the sum of the shares.
 
-The logits exist one chunk of rows at a time and are computed again in the backward pass, in float32 (or in the
-embeddings' type where that is finer), whatever autocast says.
+The logits exist for one chunk of rows at a time and are computed again in the backward pass, in float32 (or in the
+embeddings' type if that is finer), even under autocast.
 
 Shapes: B rows of this rank, P present rows of the global batch, Q those of this rank, c rows of a chunk, D features.
 """
@@ -43,27 +43,27 @@ def contrastive_loss(
     settings: LossSettings,
     ranks: Ranks,
 ) -> dict[str, torch.Tensor]:
-    """This rank's share of each term; the shares of all ranks add up to the loss over the global batch.
+    """Return this rank's share of each term; the shares of all ranks add up to the loss over the global batch.
 
     Collective: every rank calls it, with equal B and the same terms, and differentiates the sum of all terms in one
-    `backward`. Any tensors will do, leaves without a graph included.
+    `backward`. The embeddings may be leaves.
 
     Args:
         video_BD: video embeddings of this rank, L2-normalised.
-        texts: text embeddings [B, D] by term, L2-normalised; what stands in absent rows does not matter.
-        present: bool [B] by term: which rows have that text (and a video).
+        texts: text embeddings [B, D] by term, L2-normalised; absent rows may hold anything.
+        present: bool [B] by term: True for rows with that text (and a video).
         logit_scale: scalar, the inverse of the temperature: already exponentiated.
         video_id_B: int64; rows with equal numbers are of one video, across ranks too.
         span_B2: start and end of each clip in its video, seconds.
-        settings: which pairs count and how many rows a chunk has.
-        ranks: who holds the other rows.
+        settings: which pairs are negatives, and the rows of a chunk.
+        ranks: the processes that hold the other rows.
 
     Returns:
-        By term a scalar; 0 with zero gradients where no row of the global batch has that text.
+        A scalar by term; 0 with zero gradients if no row of the global batch has that text.
     """
     assert texts.keys() == present.keys(), "each term needs its embeddings and its presence"
     terms = sorted(texts)
-    everyone = _Everyone(
+    batch = _GlobalBatch(
         rows=gather_rows(_fine(video_BD), ranks),
         present=gather_plain(torch.stack([present[term] for term in terms], dim=1), ranks),
         video_id=gather_plain(video_id_B, ranks),
@@ -73,20 +73,20 @@ def contrastive_loss(
     shares = {}
     for number, term in enumerate(terms):
         text_GD = gather_rows(_fine(texts[term]), ranks)
-        pairs = everyone.pairs(text_GD, number)
+        pairs = batch.pairs(text_GD, number)
         shares[term] = _share(pairs, logit_scale, settings)
     return shares
 
 
 def clamp_logit_scale_(log_scale: torch.nn.Parameter, highest: float) -> None:
-    """Hold the learnt logarithm of the logit scale between 0 and ``log(highest)``, in place; call it after a step."""
+    """Clamp the learnt logarithm of the logit scale to 0 … ``log(highest)``, in place; call it after a step."""
     with torch.no_grad():
         log_scale.clamp_(0.0, math.log(highest))
 
 
 @dataclass(frozen=True)
 class _Pairs:
-    """The present pairs of one term over the global batch; those of this rank are Q in a row, from `first` on."""
+    """The present pairs of one term in the global batch; this rank's are `count` consecutive ones from `first` on."""
 
     video_PD: torch.Tensor
     text_PD: torch.Tensor
@@ -97,8 +97,8 @@ class _Pairs:
 
 
 @dataclass(frozen=True)
-class _Everyone:
-    """The global batch, its rows in the order of ranks."""
+class _GlobalBatch:
+    """The global batch, with its rows in the order of ranks."""
 
     rows: torch.Tensor
     present: torch.Tensor
@@ -107,7 +107,7 @@ class _Everyone:
     mine: slice
 
     def pairs(self, text_GD: torch.Tensor, term: int) -> _Pairs:
-        """What is left of the batch when rows without the text of term number `term` are gone."""
+        """Return the rows that have a text of term number `term`."""
         present_G = self.present[:, term]
         index_P = present_G.nonzero().squeeze(1)
         return _Pairs(
@@ -121,12 +121,12 @@ class _Everyone:
 
 
 def _fine(x: torch.Tensor) -> torch.Tensor:
-    """At least float32."""
+    """Convert to float32, unless the type is finer."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _share(pairs: _Pairs, logit_scale: torch.Tensor, settings: LossSettings) -> torch.Tensor:
-    """Both directions of this rank's rows, over the number of pairs of the global batch."""
+    """Return both directions of this rank's rows, divided by the number of pairs in the global batch."""
     total = max(1, len(pairs.video_PD))
     there = _one_direction(pairs.video_PD, pairs.text_PD, pairs, logit_scale, settings)
     back = _one_direction(pairs.text_PD, pairs.video_PD, pairs, logit_scale, settings)
@@ -136,7 +136,7 @@ def _share(pairs: _Pairs, logit_scale: torch.Tensor, settings: LossSettings) -> 
 def _one_direction(
     from_PD: torch.Tensor, to_PD: torch.Tensor, pairs: _Pairs, logit_scale: torch.Tensor, settings: LossSettings
 ) -> torch.Tensor:
-    """Sum over this rank's rows of the negative log-likelihood of their own column."""
+    """Sum the negative log-likelihood of their own column over this rank's rows."""
     query_QD = from_PD.narrow(0, pairs.first, pairs.count)
     sums = []
     at = pairs.first
@@ -150,7 +150,7 @@ def _one_direction(
 def _chunk(
     query_cD: torch.Tensor, to_PD: torch.Tensor, scale: torch.Tensor, at: int, pairs: _Pairs, same_video: str
 ) -> torch.Tensor:
-    """Summed cross entropy of rows `at`, `at` + 1, … of the pairs against all columns."""
+    """Return the summed cross-entropy of rows `at`, `at` + 1, … of the pairs against all columns."""
     with torch.autocast(query_cD.device.type, enabled=False):
         own_c = torch.arange(at, at + len(query_cD), device=query_cD.device)
         logits_cP = (query_cD * scale.to(query_cD.dtype)) @ to_PD.T
@@ -160,7 +160,7 @@ def _chunk(
 
 
 def _not_negatives(own_c: torch.Tensor, pairs: _Pairs, only_overlapping: bool) -> torch.Tensor:
-    """Columns of the same video as the row, without the row's own; bool [c, P]."""
+    """Return True for columns of the same video as the row, except for the row's own; bool [c, P]."""
     same_cP = pairs.video_id_P[own_c, None] == pairs.video_id_P
     if only_overlapping:
         start_P, end_P = pairs.span_P2.unbind(1)

@@ -1,22 +1,23 @@
 """A VidLA model to start from: CLIP weights by tag or URI, one of our own exports, or random weights.
 
     openai                      an open_clip tag, of `architecture`
-    ViT-B-16:openai             the same in one word
-    hf://org/name               a hub's repository: open_clip_config.json and weights, or an export of ours
-    path:///folder              a folder of this machine, likewise
+    ViT-B-16:openai             architecture and tag in one word
+    hf://org/name               a repository of the hub: open_clip_config.json and weights, or an export of ours
+    path:///folder              a folder of this machine, with the same files
     random:ViT-B-32             an architecture of open_clip without weights; also a configuration FILE.json, and
     random:tiny                 a model for two CPU cores, 64-pixel frames
 
-QuickGELU follows the weights: open_clip only warns where activation and weights don't belong together.
+QuickGELU follows the weights: open_clip only warns if activation and weights don't belong together.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, Final
 
 import open_clip
 from open_clip import pretrained as tags
@@ -31,6 +32,7 @@ from training.models.vidla.model_settings import ModelSettings
 from training.models.vidla.two_tower import (
     CLIP_MEAN,
     CLIP_STD,
+    Architecture,
     VidLA,
     build,
     build_clip,
@@ -38,15 +40,30 @@ from training.models.vidla.two_tower import (
 )
 from training.models.vidla.video_tower import check_supported
 
-_QUICK = "-quickgelu"
-_TINY = Path(__file__).parent / "tiny.json"
+_QUICK: Final = "-quickgelu"
+_TINY: Final = Path(__file__).parent / "tiny.json"
+
+OpenClipConfig = Mapping[str, Any]
+"""A configuration in open_clip's own format, or an entry of its table of pretrained weights."""
+
+WeightsFile = Callable[[], str]
+"""Returns the path of a file with weights; fetches it if necessary."""
+
+
+@dataclass(frozen=True)
+class _ClipStart:
+    """A CLIP to start from."""
+
+    architecture: Architecture
+    weights: WeightsFile | None
+    """None: random weights."""
 
 
 def build_model(settings: ModelSettings) -> VidLA:
-    """The model that `settings` ask for, on the CPU, in float32.
+    """Build the model of `settings`, on the CPU, in float32.
 
     Raises:
-        UserError: no such weights, or they can't be had from here; a tower that can't become a video tower; an export
+        UserError: the weights do not exist or can't be fetched; the tower can't become a video tower; or an export is
             of another architecture.
     """
     model = _build(settings)
@@ -56,61 +73,59 @@ def build_model(settings: ModelSettings) -> VidLA:
     return model
 
 
-def build_image_tower(settings: ModelSettings) -> tuple[nn.Module, dict[str, Any]]:
-    """The image tower of a CLIP as it is, of whatever kind: for frames one by one.
+def build_image_tower(settings: ModelSettings) -> tuple[nn.Module, Architecture]:
+    """Build the unchanged image tower of a CLIP, of any kind, for single frames.
 
     Args:
-        settings: `init` and `architecture` matter.
+        settings: only `init` and `architecture` are read.
 
     Returns:
-        open_clip's tower, and the architecture as `VidLA.architecture` has it (`mean` and `std` of its pictures).
+        open_clip's tower, and the architecture (`mean` and `std` normalise the colours).
 
     Raises:
-        UserError: no such weights, they can't be had from here, or they are not of a CLIP.
+        UserError: the weights do not exist, can't be fetched, or are not of a CLIP.
     """
-    architecture, weights = _described(settings)
-    clip = build_clip(architecture)
-    if weights is not None:
-        _load(clip, weights, settings.init)
-    return clip.visual, architecture
-
-
-Weights = Callable[[], str]
-"""The file with weights, fetched where it is not here yet."""
+    start = _clip_start(settings)
+    clip = build_clip(start.architecture)
+    if start.weights is not None:
+        _load(clip, start.weights, settings.init)
+    return clip.visual, start.architecture
 
 
 def _build(settings: ModelSettings) -> VidLA:
     folder = Path(model_uri.resolve(settings.init).path) if "://" in settings.init else None
     if folder is not None and vidla_folder.is_export(folder):
         return _from_export(folder, settings)
-    architecture, weights = _described(settings)
-    return _random(architecture, settings) if weights is None else _with_weights(architecture, settings, weights)
+    start = _clip_start(settings)
+    if start.weights is None:
+        return _random(start.architecture, settings)
+    return _with_weights(start.architecture, settings, start.weights)
 
 
-def _described(settings: ModelSettings) -> tuple[dict[str, Any], Weights | None]:
-    """The architecture that `init` names, and its weights; None: random ones."""
+def _clip_start(settings: ModelSettings) -> _ClipStart:
+    """Return the architecture and the weights that `init` names."""
     init = settings.init
     if init.startswith("random:"):
         name = init.removeprefix("random:")
         file = _TINY if name == "tiny" else Path(name)
         config = _read_json(file) if file.suffix == ".json" else _known_config(name)
-        return _architecture(config, settings, CLIP_MEAN, CLIP_STD), None
+        return _ClipStart(_architecture(config, settings, CLIP_MEAN, CLIP_STD), None)
     if "://" in init:
         return _in_folder(init, settings)
     architecture, _, tag = init.rpartition(":")
     return _tagged(architecture or settings.architecture, tag, settings)
 
 
-def _random(architecture: dict[str, Any], settings: ModelSettings) -> VidLA:
-    """An architecture without weights."""
+def _random(architecture: Architecture, settings: ModelSettings) -> VidLA:
+    """Build a model with random weights."""
     model = build(architecture)
     if settings.temperature != "keep":
         set_temperature(model, settings.temperature)
     return model
 
 
-def _tagged(architecture: str, tag: str, settings: ModelSettings) -> tuple[dict[str, Any], Weights]:
-    """open_clip's weights of that tag, with the activation that they were trained with."""
+def _tagged(architecture: str, tag: str, settings: ModelSettings) -> _ClipStart:
+    """Return open_clip's weights of a tag, with the activation that they were trained with."""
     name = architecture.removesuffix(_QUICK)
     config = _known_config(name)
     entry = tags.get_pretrained_cfg(name, tag)
@@ -123,43 +138,45 @@ def _tagged(architecture: str, tag: str, settings: ModelSettings) -> tuple[dict[
             f"init={settings.init!r}: {name} has QuickGELU but {tag!r} was trained without; take another tag"
         )
     described = _architecture({**config, "quick_gelu": quick}, settings, entry["mean"], entry["std"])
-    return described, lambda: _download(settings.init, entry)
+    return _ClipStart(described, lambda: _download(settings.init, entry))
 
 
-def _in_folder(uri: str, settings: ModelSettings) -> tuple[dict[str, Any], Weights]:
-    """A folder with open_clip's configuration and weights."""
+def _in_folder(uri: str, settings: ModelSettings) -> _ClipStart:
+    """Return the configuration and the weights in a folder of open_clip's format."""
     folder = Path(model_uri.resolve(uri).path)
     file = folder / "open_clip_config.json"
     if not file.is_file():
         raise UserError(
-            f"init={uri!r}: neither an export ({vidla_folder.CONFIG}) nor open_clip weights ({file.name}) lie there; "
-            "take a repository or folder that holds one of them"
+            f"init={uri!r}: holds neither an export ({vidla_folder.CONFIG}) nor open_clip weights ({file.name}); name "
+            "a repository or folder that holds one of them"
         )
     described = _read_json(file)
     config, pictures = described.get("model_cfg", described), described.get("preprocess_cfg", {})
     weights = open_clip.factory._find_checkpoint_in_dir(folder)
     if weights is None:
         raise UserError(f"init={uri!r}: there is {file.name} but no weights beside it (open_clip_model.safetensors)")
-    found = str(weights)
+    path = str(weights)
     mean, std = pictures.get("mean", CLIP_MEAN), pictures.get("std", CLIP_STD)
-    return _architecture(config, settings, mean, std), lambda: found
+    return _ClipStart(_architecture(config, settings, mean, std), lambda: path)
 
 
 def _from_export(folder: Path, settings: ModelSettings) -> VidLA:
-    """One of our own models; what is asked for expressly must agree with it, but for the number of frames."""
+    """Load one of our own models; temporal settings that are given must agree with it, frames are interpolated."""
     model = vidla_folder.load(folder)
     if "temporal" in settings.model_fields_set:
-        found = differences(model.architecture["temporal"], settings.temporal.model_dump(mode="json"))
-        if found:
-            raise UserError(f"init={settings.init!r}: temporal settings differ (export, asked for): {'; '.join(found)}")
+        differing = differences(model.architecture["temporal"], settings.temporal.model_dump(mode="json"))
+        if differing:
+            raise UserError(
+                f"init={settings.init!r}: temporal settings differ (export, asked for): {'; '.join(differing)}"
+            )
     model.video.resize(settings.frames)
     return model
 
 
-def _with_weights(architecture: dict[str, Any], settings: ModelSettings, weights: Weights) -> VidLA:
-    """CLIP of this architecture with the weights at `weights()`, made into a VidLA.
+def _with_weights(architecture: Architecture, settings: ModelSettings, weights: WeightsFile) -> VidLA:
+    """Load a CLIP of this architecture and make a VidLA from it.
 
-    Weights are asked for last: what can't become a video tower is refused before anything is fetched.
+    The weights are fetched last, so that a tower that can't become a video tower is refused before a download.
     """
     clip = build_clip(architecture)
     check_supported(clip.visual)
@@ -172,18 +189,18 @@ def _with_weights(architecture: dict[str, Any], settings: ModelSettings, weights
     return model
 
 
-def _load(clip: nn.Module, weights: Weights, init: str) -> None:
+def _load(clip: nn.Module, weights: WeightsFile, init: str) -> None:
     try:
         open_clip.load_checkpoint(clip, weights(), strict=True, weights_only=True)
     except (RuntimeError, SafetensorError, UnpicklingError, EOFError) as error:
         raise UserError(f"init={init!r}: weights can't be read: {one_line(error, keep='first')}") from None
 
 
-def _download(init: str, entry: Mapping[str, Any]) -> str:
-    """The file with a tag's weights, fetched where the cache lacks it.
+def _download(init: str, entry: OpenClipConfig) -> str:
+    """Return the file with a tag's weights, fetched if the cache does not hold it.
 
     Raises:
-        UserError: it can't be had from here.
+        UserError: it can't be fetched from here.
     """
     try:
         return str(tags.download_pretrained(dict(entry)))
@@ -194,25 +211,25 @@ def _download(init: str, entry: Mapping[str, Any]) -> str:
         ) from None
 
 
-def _known_config(name: str) -> dict[str, Any]:
-    """open_clip's configuration of an architecture.
+def _known_config(name: str) -> OpenClipConfig:
+    """Return open_clip's configuration of an architecture.
 
     Raises:
-        UserError: there is none of this name.
+        UserError: open_clip has no architecture of this name.
     """
-    config = open_clip.get_model_config(name)
+    config: OpenClipConfig | None = open_clip.get_model_config(name)
     if config is None:
         raise UserError(f"architecture {name!r}: unknown to open_clip{nearest(name, open_clip.list_models())}")
-    return dict(config)
+    return config
 
 
 def _architecture(
-    config: Mapping[str, Any], settings: ModelSettings, mean: Sequence[float], std: Sequence[float]
-) -> dict[str, Any]:
-    """What rebuilds the model, as `VidLA.architecture` has it.
+    config: OpenClipConfig, settings: ModelSettings, mean: Sequence[float], std: Sequence[float]
+) -> Architecture:
+    """Return the values that rebuild the model.
 
     Raises:
-        UserError: the configuration is not of a two-tower CLIP.
+        UserError: the configuration is not of a CLIP with two towers.
     """
     missing = [part for part in ("embed_dim", "vision_cfg", "text_cfg") if part not in config]
     if missing or "multimodal_cfg" in config:
@@ -230,7 +247,7 @@ def _architecture(
     }
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def _read_json(file: Path) -> OpenClipConfig:
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -1,6 +1,6 @@
-"""How VidLA's towers take a batch: its clips as model input, without the temperature.
+"""The input of VidLA's towers from a batch, and the towers without the temperature.
 
-Shared by contrastive training (`training.vidla.contrastive_task`) and by finetuning with a head.
+Contrastive training (`training.vidla.contrastive_task`) and finetuning with a head share it.
 
 Shapes: B clips, T frames, C colours, H height, W width.
 """
@@ -19,7 +19,7 @@ from training.models.vidla.two_tower import VidLA
 
 
 def clips_of(batch: ClipBatch, model: VidLA, device: torch.device) -> torch.Tensor:
-    """A batch's clips as `model` takes them, on `device`: cropped, mirrored, scaled, normalised; [B, T, C, H, W]."""
+    """Return a batch's clips as model input on `device`: cropped, mirrored, scaled, normalised; [B, T, C, H, W]."""
     return to_model_input(
         to_device(batch.video_BTSSC, device),
         to_device(batch.crop_B4, device),
@@ -30,10 +30,10 @@ def clips_of(batch: ClipBatch, model: VidLA, device: torch.device) -> torch.Tens
 
 
 class Towers(nn.Module):
-    """A model without its temperature, which no tower uses.
+    """A model without its temperature, for DistributedDataParallel.
 
-    The temperature's gradient comes with the loss: in micro-batches before any tower's, where ranks don't exchange
-    gradients yet. `training.engine.sync_gradients.average_gradients` sees to it.
+    No tower uses the temperature: its gradient comes with the loss, before any tower's. It is averaged over the ranks
+    by `training.engine.sync_gradients.average_gradients`.
     """
 
     def __init__(self, model: VidLA) -> None:
@@ -44,6 +44,6 @@ class Towers(nn.Module):
     def forward(
         self, video_BTCHW: torch.Tensor, tokens: Mapping[str, torch.Tensor]
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """As the model's."""
-        found: tuple[torch.Tensor, dict[str, torch.Tensor]] = self._model[0](video_BTCHW, tokens)
-        return found
+        """Return the embeddings of `VidLA.forward`."""
+        embeddings: tuple[torch.Tensor, dict[str, torch.Tensor]] = self._model[0](video_BTCHW, tokens)
+        return embeddings

@@ -1,8 +1,8 @@
 """The video tower: a CLIP image tower with hierarchical temporal attention in every layer.
 
-`VideoTower.from_clip` takes the layers of open_clip's `VisionTransformer`, under their names, and adds what is new:
-[MST] tokens, temporal position embeddings and spatially local temporal attention. At the start it is close to CLIP.
-`training.models.vidla.two_tower` puts the text tower beside it.
+`VideoTower.from_clip` takes the layers of open_clip's `VisionTransformer`, under their names, and adds [MST] tokens,
+temporal position embeddings and spatially local temporal attention. At the start it is close to CLIP.
+`training.models.vidla.two_tower` adds the text tower.
 
 Shapes: B clips, T frames, C colours, H height, W width, N patches a frame, D width, S summary tokens ([CLS] and [MST]).
 """
@@ -34,14 +34,14 @@ _NEW = ("mst_embedding", "temporal_embedding", ".temporal.")
 
 
 def is_new(name: str) -> bool:
-    """Whether the parameter of this name has no counterpart in CLIP: it may learn at a rate of its own."""
+    """Return True if the parameter of this name has no counterpart in CLIP: it may have a learning rate of its own."""
     return any(part in f".{name}" for part in _NEW)
 
 
 class VideoLayer(nn.Module):
     """One layer: attention over time for the patches, global attention for all tokens, MLP.
 
-    Submodules but `temporal` are those of open_clip's `ResidualAttentionBlock`, under the same names.
+    All submodules except `temporal` are those of open_clip's `ResidualAttentionBlock`, under the same names.
     """
 
     def __init__(self, block: ResidualAttentionBlock, settings: TemporalSettings) -> None:
@@ -54,36 +54,36 @@ class VideoLayer(nn.Module):
     def forward(
         self, summary_BSD: torch.Tensor, patches_BTND: torch.Tensor, mask_SK: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Both kinds of token after this layer, in the shapes they came; `mask_SK` is of `summary_mask`."""
+        """Return both kinds of token after this layer, in the same shapes; `mask_SK` is of `summary_mask`."""
         if self.temporal is not None:
             patches_BTND = patches_BTND + self.temporal(patches_BTND)
-        found_BSD, found_BTND = global_attention(
+        attended_BSD, attended_BTND = global_attention(
             self._project(summary_BSD), self._project(patches_BTND), self.attn.num_heads, mask_SK, self.patch_sees_cls
         )
-        return self._finish(summary_BSD, found_BSD), self._finish(patches_BTND, found_BTND)
+        return self._finish(summary_BSD, attended_BSD), self._finish(patches_BTND, attended_BTND)
 
     def _project(self, x: torch.Tensor) -> QKV:
-        """Queries, keys and values, each a tensor of its own: keys and values need not outlive their joining."""
+        """Return queries, keys and values as separate tensors, so that keys and values are freed once concatenated."""
         hidden, weights, biases = self.ln_1(x), self.attn.in_proj_weight.chunk(3), self.attn.in_proj_bias.chunk(3)
         q, k, v = (F.linear(hidden, weight, bias) for weight, bias in zip(weights, biases, strict=True))
         return q, k, v
 
-    def _finish(self, x: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
-        """Output projection, MLP and their residuals: what happens to each token alone."""
-        x = x + self.ls_1(self.attn.out_proj(found))
+    def _finish(self, x: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
+        """Apply output projection, MLP and their residuals to each token."""
+        x = x + self.ls_1(self.attn.out_proj(attended))
         return x + self.ls_2(self.mlp(self.ln_2(x)))
 
 
 class VideoTower(nn.Module):
-    """Clips to embeddings: the projection of [CLS] after the last layer."""
+    """Turns clips into embeddings: the projection of [CLS] after the last layer."""
 
     def __init__(self, visual: VisionTransformer, temporal: TemporalSettings, frames: int) -> None:
-        """Take over the modules of `visual`, which is used up by it; see `from_clip`."""
+        """Take over the modules of `visual`, which must not be used afterwards; see `from_clip`."""
         super().__init__()
         width = int(visual.conv1.out_channels)
         self.settings = temporal
         self.checkpointing = False
-        """Compute each layer again in the backward pass instead of keeping what is inside it."""
+        """True: recompute each layer in the backward pass instead of storing its activations."""
         self.image_size = int(visual.image_size[0])
         """Side of a frame, pixels."""
         self.conv1 = visual.conv1
@@ -99,15 +99,15 @@ class VideoTower(nn.Module):
 
     @classmethod
     def from_clip(cls, visual: nn.Module, temporal: TemporalSettings, frames: int) -> VideoTower:
-        """Make a video tower of an image tower, which stays as it is.
+        """Make a video tower from an image tower, which is copied.
 
         Args:
             visual: open_clip's `VisionTransformer` with a class token.
-            temporal: what is added.
+            temporal: the attention that is added.
             frames: temporal position embeddings; clips of other lengths interpolate them.
 
         Raises:
-            UserError: another kind of tower, or a number of frames that the levels don't allow.
+            UserError: the tower is of another kind, or the levels don't allow that number of frames.
         """
         temporal.check_frames(frames)
         check_supported(visual)
@@ -115,22 +115,22 @@ class VideoTower(nn.Module):
 
     @property
     def frames(self) -> int:
-        """Frames that the temporal position embeddings are for."""
+        """Number of temporal position embeddings."""
         return self.temporal_embedding.shape[0]
 
     @property
     def layers(self) -> list[VideoLayer]:
-        """The layers in their order."""
+        """The layers, in order."""
         return list(cast(nn.ModuleList, self.transformer.resblocks))  # type: ignore[arg-type]
 
     def forward(self, video_BTCHW: torch.Tensor) -> torch.Tensor:
-        """Embeddings [B, E] of normalised clips; projected, not of unit length. See `features`."""
+        """Return the embeddings [B, E] of normalised clips; projected, not of unit length. See `features`."""
         return self.features(video_BTCHW) @ self.proj
 
     def features(self, video_BTCHW: torch.Tensor) -> torch.Tensor:
-        """The last layer's [CLS] after `ln_post`, [B, D]: what the projection reads, and a classification head.
+        """Return the last layer's [CLS] after `ln_post`, [B, D], the input of the projection or a classification head.
 
-        Any T that the levels allow will do: temporal position embeddings are interpolated, ends aligned.
+        Any T that the levels allow is possible: temporal position embeddings are interpolated, with aligned ends.
 
         Raises:
             UserError: T frames are too few for the levels.
@@ -146,7 +146,7 @@ class VideoTower(nn.Module):
         return cast(torch.Tensor, self.ln_post(summary_BSD[:, 0]))
 
     def flops(self, frames: int) -> float:
-        """Forward FLOPs of one clip (two a multiply-add) in convolution, projections, attention and MLP."""
+        """Return the forward FLOPs of one clip (two a multiply-add) in convolution, projections, attention and MLP."""
         width, patches = self.conv1.out_channels, self.positional_embedding.shape[0] - 1
         tokens = self.settings.summary_tokens + frames * patches
         hidden = self.layers[0].mlp[0].out_features
@@ -158,7 +158,7 @@ class VideoTower(nn.Module):
         return embed + len(self.layers) * (projections + attention) + 2.0 * self.proj.numel()
 
     def resize(self, frames: int) -> None:
-        """Interpolate the temporal position embeddings to another number of frames, for good.
+        """Replace the temporal position embeddings by interpolated ones for another number of frames.
 
         Raises:
             UserError: the levels don't allow so few frames.
@@ -169,7 +169,7 @@ class VideoTower(nn.Module):
             self.temporal_embedding = nn.Parameter(interpolate(self.temporal_embedding.detach(), frames))
 
     def _embed(self, video_BTCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Summary tokens and patches before the first layer."""
+        """Return the summary tokens and the patches before the first layer."""
         b, t = video_BTCHW.shape[:2]
         grid = self.conv1(video_BTCHW.flatten(0, 1))
         patches_BTND = grid.flatten(2).transpose(1, 2).unflatten(0, (b, t))
@@ -181,17 +181,17 @@ class VideoTower(nn.Module):
 
 
 def interpolate(embedding_TD: torch.Tensor, frames: int) -> torch.Tensor:
-    """Embeddings for another number of frames, linear in time, the first and the last kept."""
+    """Interpolate embeddings linearly in time to another number of frames; the first and the last are kept."""
     if embedding_TD.shape[0] == frames:
         return embedding_TD
     return F.interpolate(embedding_TD.T[None], size=frames, mode="linear", align_corners=True)[0].T.contiguous()
 
 
 def check_supported(visual: nn.Module) -> None:
-    """Refuse, by name, image towers that can't become video towers.
+    """Refuse image towers that can't become video towers.
 
     Raises:
-        UserError: `visual` is not open_clip's `VisionTransformer`, or one without a pooled class token.
+        UserError: `visual` is not open_clip's `VisionTransformer`, or has no pooled class token.
     """
     reason = _unsupported(visual)
     if reason:

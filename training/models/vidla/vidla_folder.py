@@ -1,10 +1,10 @@
-"""A trained model as a folder: `config.json` (architecture, format version) and `model.safetensors`.
+"""The folder of a trained VidLA model: `config.json` (architecture, format version) and `model.safetensors`.
 
     from training.models.vidla.vidla_folder import load
     model = load("runs/first/export")
     embeddings = model.encode_text(model.tokenizer(["a dog jumps over a log"]))
 
-Such a folder is also what `init` takes (`path:///folder`), and `eval-vidla`.
+`init` (`path:///folder`) and `eval-vidla` read such folders too.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ FORMAT: Final = ModelFormat("vidla", version=1)
 
 
 def save(model: VidLA, folder: Path, extra: Mapping[str, Any] | None = None) -> None:
-    """Write a model; a folder of the same name that holds an older export is replaced, at once or not at all.
+    """Write a model; a folder of the same name with an older export is replaced, at once or not at all.
 
     Args:
-        model: what to write.
-        folder: where; its parents are made.
+        model: to write.
+        folder: to write into; its parents are made.
         extra: plain JSON to keep beside the architecture (step, scores).
 
     Raises:
-        UserError: something else lies at `folder`.
+        UserError: `folder` holds something else.
     """
     model_folder.save_model(model, folder, FORMAT, model.architecture, extra)
 
 
 def load(folder: str | Path, device: str | torch.device = "cpu") -> VidLA:
-    """A model that `save` wrote, ready to encode.
+    """Load a model that `save` wrote, ready to encode.
 
     Args:
         folder: a path, or a model URI (`hf://org/name`, `path:///folder`).
-        device: where to put it.
+        device: device of the model.
 
     Raises:
-        UserError: no export lies there, it is of another version or cut short, or weights and architecture differ; the
-            differences are listed.
+        UserError: the folder holds no export, one of another version, or a damaged one; or weights and architecture
+            differ (the differences are listed).
     """
     path = model_folder.local_folder(folder)
     model = build(read_config(path)["architecture"])
@@ -56,14 +56,14 @@ def load(folder: str | Path, device: str | torch.device = "cpu") -> VidLA:
 
 
 def is_export(folder: Path) -> bool:
-    """Whether `folder` holds a model that `save` wrote, of whatever version."""
+    """Return True if `folder` holds a model that `save` wrote, of any version."""
     return model_folder.format_of(folder) == FORMAT.name
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """What `save` wrote beside the weights: `architecture` and `extra`.
+    """Return the contents of `config.json`: `architecture` and `extra`.
 
     Raises:
-        UserError: no export lies there, or it is of another version.
+        UserError: the folder holds no export, or one of another version.
     """
     return model_folder.read_config(folder, FORMAT)
