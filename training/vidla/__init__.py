@@ -19,7 +19,7 @@ __all__ = ["load", "save"]
 
 
 def __getattr__(name: str) -> Any:
-    """`load` and `save`, imported when they are asked for: the command line must answer without torch."""
+    """Import `load` and `save` on first use: the commands must answer without importing torch."""
     if name in __all__:
         from training.models.vidla import vidla_folder
 

@@ -1,8 +1,8 @@
 """Finetuning with a classification head as a training task: frames and class indices in, cross-entropy out.
 
-Classes travel through the data path as texts: the loader's tokenizer is a `LabelTokenizer`, so a batch's tokens of the
-term `label` are the indices of its classes, and `present["label"]` tells which rows count. The loss is the mean over
-the present rows of the global batch.
+Classes pass through the data path as texts: the loader's tokenizer is a `LabelTokenizer`, so a batch's tokens of the
+term `label` are the indices of its classes, and `present["label"]` is True for rows with a class. The loss is the mean
+over these rows of the global batch.
 
 Shapes: B clips, P clips of a micro-batch, T frames, S pixels, C colours, K classes.
 """
@@ -44,16 +44,16 @@ _ACCURACY: Final = "train_top1"
 
 
 class LabelTokenizer:
-    """Takes the place of the text tokenizer: class names → int64 [B, 1] indices, -1 where there is no text."""
+    """Replaces the text tokenizer: class names → int64 [B, 1] indices, -1 for an empty text."""
 
     def __init__(self, classes: Sequence[str]) -> None:
         self._indices = {name: index for index, name in enumerate(classes)}
 
     def __call__(self, texts: Sequence[str]) -> torch.Tensor:
-        """Indices [B, 1].
+        """Return indices [B, 1].
 
         Raises:
-            UserError: a text is no class.
+            UserError: a text is not a class.
         """
         return torch.tensor([[self._index(text)] for text in texts], dtype=torch.int64).reshape(-1, 1)
 
@@ -84,13 +84,13 @@ class ClassificationTask:
         """Put a new head on the model's video tower, on this rank's device.
 
         Args:
-            model: its text tower stays as it is and is saved along.
+            model: its text tower is not trained, and saved with the rest.
             classes: names in the order of their indices.
-            settings: head and loss.
+            settings: of head and loss.
             compute: precision, micro-batches, compilation.
-            ranks: who takes part.
-            evaluate: scores on held-out videos, `top1` among them.
-            facts: plain values kept with the head (benchmark, sampling, frames).
+            ranks: the processes that take part.
+            evaluate: returns scores on held-out videos, `top1` among them.
+            facts: plain values saved with the head (benchmark, sampling, frames).
         """
         self._model = model.to(ranks.device)
         head = ClassificationHead(width_of(model.video), classes, settings.dropout)
@@ -108,15 +108,15 @@ class ClassificationTask:
 
     @property
     def architecture(self) -> Mapping[str, Any]:
-        """The model's, and the classes."""
+        """Plain values that rebuild the model, and the classes."""
         return {**self._model.architecture, "classes": list(self.module.head.classes)}
 
     def is_new(self, parameter: str) -> bool:
-        """Whether the parameter is the head's: finetuning starts from a trained VidLA, where all else was learnt."""
+        """Return True for the head's parameters: finetuning starts from a trained VidLA with everything else."""
         return parameter.startswith("head.")
 
     def step(self, batch: ClipBatch) -> StepReport:
-        """Forward and backward of the global batch; see `training.engine.training_task.TrainingTask.step`."""
+        """Run forward and backward of the global batch; see `training.engine.training_task.TrainingTask.step`."""
         parts = list(batch.split(self._micro_batch or len(batch)))
         rows = batch.present[TERM].sum()
         counts = self._global_step.counts({TERM: rows, _ACCURACY: rows})
@@ -126,35 +126,35 @@ class ClassificationTask:
         """Nothing follows a step."""
 
     def flops(self, batch: ClipBatch) -> float:
-        """Three times the forward pass of the video tower, for this rank's batch."""
+        """Return three times the forward pass of the video tower, for this rank's batch."""
         return 3 * len(batch) * self.module.video.flops(batch.video_BTSSC.shape[1])
 
     def evaluate(self) -> Mapping[str, float]:
-        """Accuracy on held-out videos; empty where there are none."""
+        """Return the accuracy on held-out videos; empty if there are none."""
         if self._evaluate is None:
             return {}
         with evaluation_mode(self.module, self._precision, self._ranks.device):
             return self._evaluate(self.module)
 
     def save(self, folder: Path) -> None:
-        """Write the export and, beside it, the head."""
+        """Write the export and the head beside it."""
         save(self._model, folder)
         save_head(self.module.head, folder, self._facts)
 
     def restore(self, folder: Path) -> None:
-        """Read both back."""
+        """Read both."""
         load_weights(self._model, folder)
         head = load_head(folder, width_of(self._model.video))
         self.module.head.load_state_dict(head.state_dict())
 
     def header(self) -> str:
-        """One line for the run's header."""
+        """Return one line about the model for the log's header."""
         parameters = sum(parameter.numel() for parameter in self.module.parameters() if parameter.requires_grad)
         classes = len(self.module.head.classes)
         return f"{parameters / 1e6:.1f} M parameters trained, {classes} classes, {self._precision}"
 
     def _terms(self, part: ClipBatch) -> dict[str, torch.Tensor]:
-        """Return the cross-entropy summed over the present rows, and the number of them that are right."""
+        """Return the cross-entropy summed over the present rows, and the number of correct ones."""
         device = self._ranks.device
         video_PTCHW = clips_of(part, self._model, device)
         label_P = to_device(part.tokens[TERM], device)[:, 0].clamp(min=0)
@@ -162,5 +162,5 @@ class ClassificationTask:
         with self._precision.autocast(device):
             logits_PK = self._wrapped(video_PTCHW)
         losses_P = F.cross_entropy(logits_PK.float(), label_P, reduction="none", label_smoothing=self._smoothing)
-        right_P = (logits_PK.detach().argmax(1) == label_P) & present_P
-        return {TERM: torch.where(present_P, losses_P, 0).sum(), _ACCURACY: right_P.sum().float()}
+        correct_P = (logits_PK.detach().argmax(1) == label_P) & present_P
+        return {TERM: torch.where(present_P, losses_P, 0).sum(), _ACCURACY: correct_P.sum().float()}

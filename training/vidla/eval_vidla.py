@@ -1,10 +1,10 @@
-"""The command `eval-vidla`: a trained model in, scores beside the paper's out.
+"""The command `eval-vidla`: score a trained model on a benchmark, and show the paper's scores beside it.
 
     eval-vidla retrieval --checkpoint run/best --benchmark msrvtt --annotations anno/MSRVTT --videos videos/
     eval-vidla classify --checkpoint run/best --benchmark kinetics400 --annotations anno/k400 --videos videos/
 
 Nothing heavy is imported before a subcommand needs it: `eval-vidla --help` answers at once.
-Exit status: 0 done; 1 the machine gave up; 2 a mistake in what was asked; 130 interrupted.
+Exit status: 0 done; 1 stopped by the machine; 2 a mistake in the arguments or the data; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _COMMANDS = {"retrieval": retrieval_command.run, "classify": classify_command.ru
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand; the exit status."""
+    """Run one subcommand; return the exit status."""
     arguments = _parser().parse_args(argv)
     return ended("eval-vidla", lambda: _run(arguments), resumable=False)
 
@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str, examples: str
 ) -> argparse.ArgumentParser:
-    """A subcommand that takes a model."""
+    """Add a subcommand that takes a model."""
     parser = commands.add_parser(
         name,
         help=summary,
@@ -62,7 +62,7 @@ def _add(
         "--checkpoint",
         required=True,
         metavar="MODEL",
-        help="folder of a trained model (RUN/best), or for a zero-shot baseline what `train-vidla --init` takes: "
+        help="folder of a trained model (RUN/best), or for a zero-shot baseline the weights of `train-vidla --init`: "
         "openai, ViT-B-16:openai, hf://…, random:tiny",
     )
     return parser

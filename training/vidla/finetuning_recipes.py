@@ -1,8 +1,8 @@
-"""The settings that each benchmark is finetuned with: what the paper states, and what we add where it is silent.
+"""Finetuning settings of each benchmark: those that the paper states, and ours for what it leaves open.
 
 `train-vidla finetune --benchmark NAME` starts from these instead of the defaults of pretraining; --config, flags and
---set still win. Steps of retrieval are multiples of MSVD's 440, as in the paper's supplement; its row for B/16 is
-garbled, so that base being 440 as well is our reading.
+--set take precedence. Steps of retrieval are multiples of MSVD's 440, as in the paper's supplement; its row for B/16
+is garbled, so 440 as its base too is our reading.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ _LENGTHS: Final = ("steps", "epochs", "samples")
 
 @dataclass(frozen=True)
 class BenchmarkRecipe:
-    """How one benchmark is finetuned with a tower of one patch size."""
+    """Settings for finetuning on one benchmark with a tower of one patch size."""
 
     kind: Kind
     stated: Branches
     """Settings that the paper states."""
     ours: Branches
-    """Settings that it leaves open, with our choice."""
+    """Our choice for settings that it leaves open."""
     sampling: Sampling = "uniform"
-    """How frames of a clip are taken."""
+    """Sampling of a clip's frames."""
     views: Views = ONE_VIEW
     """Views averaged in the paper's evaluation."""
 
     def settings(self) -> dict[str, dict[str, Any]]:
-        """Both together, by branch."""
+        """Return both together, by branch."""
         return merged(self.ours, self.stated)
 
 
 def _retrieval(steps: float, batch_size: int) -> BenchmarkRecipe:
-    """The paper's finetuning for retrieval: 32 frames, AdamW, center crop; it does not say whether it mirrors."""
+    """Return the paper's recipe for retrieval: 32 frames, AdamW, center crop; it does not mention mirroring."""
     return BenchmarkRecipe(
         "retrieval",
         stated={
@@ -73,10 +73,10 @@ class _Schedule:
 
 
 def _classification(schedule: _Schedule, sampling: Sampling, views: Views, flip: bool, warmup: int) -> BenchmarkRecipe:
-    """The paper states frames, epochs, batch, sampling and views; rates, decay and augmentation are ours.
+    """Return a recipe for classification: frames, epochs, batch, sampling and views are the paper's, the rest is ours.
 
-    They follow what is usual for CLIP towers on these sets; the head, which starts from nothing, learns ten times as
-    fast. Something-Something tells left from right, so nothing is mirrored there.
+    Rates, decay and augmentation are usual ones for CLIP towers on these sets. The new head has ten times the learning
+    rate. Classes of Something-Something depend on left and right, so clips are not mirrored there.
     """
     return BenchmarkRecipe(
         "classification",
@@ -110,11 +110,11 @@ RECIPES: Final[dict[str, dict[int, BenchmarkRecipe]]] = {
     "kinetics400": {32: _kinetics(100, 512), 16: _kinetics(75, 512)},
     "ssv2": {32: _ssv2(40, 1024), 16: _ssv2(40, 512)},
 }
-"""By benchmark, then by patch size of the tower."""
+"""Recipes by benchmark, then by patch size of the tower."""
 
 
 def recipe_of(benchmark: str, patch: int = 32) -> BenchmarkRecipe:
-    """The recipe of a benchmark; a tower of a patch size that the paper has not takes that of the nearest it has.
+    """Return the recipe of a benchmark: that of the patch size, or of the nearest one that the paper has.
 
     Raises:
         UserError: no such benchmark.
@@ -126,7 +126,7 @@ def recipe_of(benchmark: str, patch: int = 32) -> BenchmarkRecipe:
 
 
 def finetune_settings(benchmark: str, patch: int = 32) -> dict[str, dict[str, Any]]:
-    """Overrides of `VidlaSettings` for a benchmark, by branch.
+    """Return the values that replace defaults of `VidlaSettings` for a benchmark, by branch.
 
     Args:
         benchmark: a name in `RECIPES`.
@@ -161,21 +161,21 @@ def settings_below(benchmark: str, asked: Branches) -> dict[str, dict[str, Any]]
 
 
 def patch_of(init: str, architecture: str = "ViT-B-32") -> int:
-    """Side of a patch, pixels, of the tower that `ModelSettings.init` names; 32 where that can't be told beforehand.
+    """Return the side of a patch, pixels, of the tower that `ModelSettings.init` names; 32 if it is not known yet.
 
     Args:
-        init: as in `training.models.vidla.initial_weights`; an export's folder is asked for its configuration.
-        architecture: what a bare tag is for.
+        init: as in `training.models.vidla.initial_weights`; the configuration of an export's folder is read.
+        architecture: architecture of a bare tag.
     """
     if init.startswith("path://"):
         return _patch_of_folder(Path(init.removeprefix("path://")))
     name = init.removeprefix("random:") if init.startswith("random:") else init.rpartition(":")[0] or architecture
-    found = re.search(r"-(\d+)(?:-|$)", name)
-    return int(found[1]) if found else _PAPER_PATCH
+    match = re.search(r"-(\d+)(?:-|$)", name)
+    return int(match[1]) if match else _PAPER_PATCH
 
 
 def _patch_of_folder(folder: Path) -> int:
-    """From the configuration of an export or of open_clip; one that is missing or damaged is refused when opened."""
+    """Read the patch size from the configuration of an export or of open_clip; loading refuses a damaged one later."""
     for name, branch in (("config.json", "architecture"), ("open_clip_config.json", "model_cfg")):
         try:
             return int(json.loads((folder / name).read_text(encoding="utf-8"))[branch]["vision_cfg"]["patch_size"])

@@ -1,7 +1,7 @@
-"""Training clips from a labelled benchmark: one clip a video and epoch, its class in the place of a text.
+"""Training clips from a labelled benchmark: one clip per video and epoch, with its class instead of a text.
 
-Stands beside the sources of `training.data`; the span of a clip is drawn as the benchmark's recipe has it (a dense
-window, or all of the video with an offset), its crop as everywhere.
+A source like those of `training.data.sources`. The span of a clip is drawn as the benchmark's recipe says (a dense
+window, or the whole video with an offset), its crop as in pretraining.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ class LabelledSource:
     def __init__(
         self, videos: ClassificationSet, sampling: Sampling, frames: int, augment: AugmentSettings, seed: int
     ) -> None:
-        """Take the videos that were found; those that were not are named in a warning.
+        """Take the videos that have a file; the number of the others is logged as a warning.
 
         Args:
             videos: the training split.
-            sampling: how a clip's span is drawn.
+            sampling: of the span of a clip.
             frames: frames a clip.
-            augment: how its crop is drawn.
+            augment: of the crop.
             seed: of the order and of all draws.
 
         Raises:
-            UserError: no video of the set was found.
+            UserError: no video of the set has a file.
         """
         self._set = videos
         self._items = tuple(item for item in videos.items if item.path is not None)
@@ -65,7 +65,7 @@ class LabelledSource:
 
     @property
     def identity(self) -> str:
-        """Hash over the videos, their classes, and what is drawn."""
+        """Hash over the videos, their classes, and the settings of the draws."""
         rows = [[item.id, item.label, item.start, item.end] for item in self._items]
         return content_hash(
             self._set.name, self._set.classes, rows, self._sampling, self._frames, self._augment, self._seed
@@ -73,18 +73,18 @@ class LabelledSource:
 
     @property
     def terms(self) -> tuple[str, ...]:
-        """The class is the only one."""
+        """The only term: the class."""
         return (TERM,)
 
     @property
     def num_roots(self) -> int:
-        """Videos in an epoch."""
+        """Number of videos in an epoch."""
         return len(self._items)
 
     def epoch(self, epoch: int, skip: int = 0, only: Callable[[int], bool] | None = None) -> Iterator[RootTask]:
-        """The videos of an epoch in their order; see `training.data.clip_source.ClipSource.epoch`.
+        """Yield the videos of an epoch in order; see `training.data.clip_source.ClipSource.epoch`.
 
-        Their lengths are looked up some way ahead, in threads.
+        The lengths of the next videos are read ahead, in threads.
         """
         order = np.random.default_rng([self._seed, epoch]).permutation(len(self._items))
         todo = (self._items[order[at]] for at in range(skip, len(order)) if only is None or only(at))
@@ -104,7 +104,7 @@ class LabelledSource:
             begin, end = span_of(item, video_seconds(item.path)) if item.path else (0.0, 0.0)
             start, stop = drawn_span(self._sampling, begin, end, self._frames, u)
         except ClipFailed:
-            # decoding the span as annotated fails for the same reason, and is counted there
+            # decoding the annotated span fails for the same reason and is counted there
             start, stop = item.start or 0.0, item.end or math.inf
         clip = ClipTask(item.id, start, stop, start, stop, {TERM: self._set.classes[item.label]}, crop)
         return RootTask(item.id, item.id, MediaRef(str(item.path)), (clip,))

@@ -1,4 +1,4 @@
-"""`eval-vidla retrieval`: a model and a benchmark in, scores beside the paper's out."""
+"""`eval-vidla retrieval`: score a model on a retrieval benchmark, and show the paper's scores beside it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from training.engine.distributed import Ranks
     from training.evaluation.benchmarks.retrieval_set import RetrievalSet
 
 BENCHMARKS = ("msrvtt", "didemo", "activitynet", "msvd", "vatex", "shards")
@@ -18,27 +19,29 @@ examples:
   eval-vidla retrieval --checkpoint run/best --benchmark msrvtt --annotations anno/MSRVTT --videos videos/
       a finetuned model, with the frames it was trained with (32 in the paper)
   eval-vidla retrieval --checkpoint openai --frame-mean --benchmark didemo --annotations anno/didemo --videos videos/
-      CLIP itself, each frame by itself: the zero-shot baseline
+      CLIP itself, on single frames: the zero-shot baseline
   eval-vidla retrieval --checkpoint run/best --benchmark shards --shards demo/shards --text grounded_text
       clips held out of training
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `retrieval`."""
+    """Add the flags of `eval-vidla retrieval`."""
     parser.add_argument("--benchmark", required=True, choices=BENCHMARKS)
     parser.add_argument("--annotations", type=Path, metavar="DIR", help="the benchmark's published files, or one file")
-    parser.add_argument("--videos", type=Path, metavar="DIR", help="video files, found by their ids, nested or not")
+    parser.add_argument("--videos", type=Path, metavar="DIR", help="video files, named by their ids, nested or not")
     parser.add_argument("--split", help="default: the test split (shards: val)")
-    parser.add_argument("--shards", nargs="+", metavar="DIR", help="with --benchmark shards: what `curate run` wrote")
+    parser.add_argument(
+        "--shards", nargs="+", metavar="DIR", help="with --benchmark shards: folders that `curate run` wrote"
+    )
     parser.add_argument("--layer", metavar="NAME", help="with --benchmark shards: text layer (default: the only one)")
     parser.add_argument(
         "--text",
         nargs="+",
         default=["grounded_text", "caption_summary"],
         metavar="COLUMN",
-        help="with --benchmark shards: columns that ask, the first that holds something (default: "
-        "grounded_text, else caption_summary)",
+        help="with --benchmark shards: text columns of the queries, the first that is not empty (default: "
+        "grounded_text, otherwise caption_summary)",
     )
     parser.add_argument(
         "--clips",
@@ -50,33 +53,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--frames",
         type=_positive,
         metavar="N",
-        help="frames a clip (default: as the model was trained; 12 for weights to start from, since the paper does not "
-        "say how many it takes zero-shot; its finetuned models see 32)",
+        help="frames a clip (default: as the model was trained; 12 for CLIP weights, since the paper does not state "
+        "the number for zero-shot; its finetuned models take 32)",
     )
     parser.add_argument(
-        "--frame-mean", action="store_true", help="embed each frame by itself and average: CLIP without sense of time"
+        "--frame-mean", action="store_true", help="embed single frames and average them: CLIP without a sense of time"
     )
     parser.add_argument("--dsl", choices=tuple(_DUAL), default="both", help="dual softmax (default: without and with)")
     parser.add_argument(
         "--missing",
         choices=("drop", "miss"),
         default="drop",
-        help="videos that are not there: leave them out together with their texts (default), or count them as misses; "
+        help="missing videos: leave them out together with their texts (default), or count them as misses; "
         "the scores are marked as not comparable either way",
     )
     parser.add_argument("--batch-size", type=_positive, default=16, metavar="N", help="clips at once (default 16)")
     parser.add_argument("--workers", type=_positive, metavar="N", help="decoding threads (default: cores)")
-    parser.add_argument("--device", help="cpu, cuda (default: a GPU where there is one)")
+    parser.add_argument("--device", help="cpu, cuda (default: a GPU if there is one)")
     parser.add_argument("--precision", choices=("auto", "bf16", "fp32"), default="auto")
     parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N videos with their texts")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write everything as JSON too")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Evaluate; under torchrun each rank embeds its share and the first one reports.
+    """Score a model; under torchrun each rank embeds its share and the first one reports. Return the exit status.
 
     Raises:
-        UserError: arguments that don't fit, files that are not as published, a model that can't be had.
+        UserError: arguments don't fit, files are not as published, or the model can't be loaded.
     """
     from training.engine.distributed import close_ranks, init_ranks
 
@@ -89,15 +92,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def read_benchmark(arguments: argparse.Namespace) -> RetrievalSet:
-    """The benchmark that the arguments name.
+    """Read the benchmark that the arguments name.
 
     Raises:
-        UserError: an argument it needs is missing, or its files are not as published.
+        UserError: a required argument is missing, or the benchmark's files are not as published.
     """
     from runtime.errors import UserError
 
     if arguments.benchmark == "shards":
-        return _shards(arguments)
+        return _read_shards(arguments)
     for name in ("annotations", "videos"):
         if getattr(arguments, name) is None:
             raise UserError(f"--benchmark {arguments.benchmark}: --{name} must be given")
@@ -109,7 +112,7 @@ def read_benchmark(arguments: argparse.Namespace) -> RetrievalSet:
     return benchmark.first(arguments.limit) if arguments.limit else benchmark
 
 
-def _evaluate(arguments: argparse.Namespace, benchmark: RetrievalSet, ranks: Any) -> int:
+def _evaluate(arguments: argparse.Namespace, benchmark: RetrievalSet, ranks: Ranks) -> int:
     import os
 
     from rich.console import Console
@@ -144,7 +147,7 @@ def _evaluate(arguments: argparse.Namespace, benchmark: RetrievalSet, ranks: Any
     return 0
 
 
-def _shards(arguments: argparse.Namespace) -> RetrievalSet:
+def _read_shards(arguments: argparse.Namespace) -> RetrievalSet:
     from runtime.errors import UserError
     from training.evaluation.benchmarks import shards_split
 

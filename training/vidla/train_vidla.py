@@ -40,7 +40,7 @@ examples:
   torchrun --nproc-per-node 8 -m training.vidla.train_vidla --shards /data/out --init ViT-B-16:openai --output run
       eight GPUs
   train-vidla --shards /data/out --output run --resume auto
-      go on where the run stopped
+      continue a run that was stopped
   train-vidla finetune --benchmark msrvtt --annotations anno/ --videos videos/ --init path:///run/best --output ft
       the paper's settings for a benchmark (`train-vidla finetune --help`)
 
@@ -133,7 +133,7 @@ def _finetune_parser() -> argparse.ArgumentParser:
     names = ("msrvtt", "didemo", "activitynet", "msvd", "vatex", "kinetics400", "ssv2")
     parser.add_argument("--benchmark", required=True, choices=names)
     parser.add_argument("--annotations", required=True, type=Path, metavar="DIR", help="the benchmark's own files")
-    parser.add_argument("--videos", required=True, type=Path, metavar="DIR", help="video files, found by their ids")
+    parser.add_argument("--videos", required=True, type=Path, metavar="DIR", help="video files, named by their ids")
     _add_common(parser)
     return parser
 
@@ -142,7 +142,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--init",
         metavar="WEIGHTS",
-        help="where to start: an open_clip tag, ARCHITECTURE:TAG, hf://…, path:///…, random:tiny (default openai)",
+        help="initial weights: an open_clip tag, ARCHITECTURE:TAG, hf://…, path:///…, random:tiny (default openai)",
     )
     parser.add_argument("--frames", type=int, metavar="T", help="frames a clip (default 12)")
     add_run_arguments(parser, "vidla-run", "clips", 4096, "three epochs")

@@ -1,4 +1,4 @@
-"""All settings of ``train-vidla``: one tree, each branch beside the code that reads it."""
+"""All settings of ``train-vidla``, as one tree. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from training.models.vidla.model_settings import HeadSettings, LossSettings, Mod
 
 
 class VidlaSettings(Settings):
-    """The whole of a run."""
+    """Settings of a run."""
 
     model: ModelSettings = ModelSettings()
     data: DataSettings = DataSettings()
@@ -20,4 +20,4 @@ class VidlaSettings(Settings):
     compute: ComputeSettings = ComputeSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     head: HeadSettings = HeadSettings()
-    """Of `train-vidla finetune` on classes; nothing else reads it."""
+    """Classification head; only `train-vidla finetune` on classes reads it."""
