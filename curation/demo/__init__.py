@@ -1,1 +1,1 @@
-"""The demo: input made from packages alone, and the main job run on it."""
+"""The demo: videos made from packages alone, and the commands of `curate` run on them."""

