@@ -1,4 +1,4 @@
-"""Fixtures of the curation tests; the one vLLM engine of the whole pytest run among them."""
+"""Fixtures of the curation tests, with the vLLM engine that all tests of a pytest run share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def vlm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def vlm_settings(vlm_folder: Path) -> VllmSettings:
-    """Settings that start it quickly on two cores."""
+    """Settings that start the tiny model quickly on two cores."""
     return VllmSettings(
         model=f"path://{vlm_folder}",
         dtype="float32",

@@ -1,4 +1,4 @@
-"""A language model for tests, at the service's edge: answers with what the test says, and keeps what it was asked."""
+"""A language model for tests, in place of a service: it gives the test's answers and records the requests."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from curation.engines.engine_interface import Answer, Request
 from runtime.ray_runner.stage import LocalService
 
-Reply = Callable[[Request], str | Answer]
+ReplyTo = Callable[[Request], str | Answer]
 
 
 class Answering:
     """Answers every request with `reply`; texts count one token a word."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: ReplyTo) -> None:
         self._reply = reply
         self.batches: list[list[Request]] = []
 
@@ -27,11 +27,11 @@ class Answering:
 
     @property
     def service(self) -> LocalService:
-        """The model as workers get it."""
+        """The model as the service that workers call."""
         return LocalService(self)
 
     async def generate(self, requests: Sequence[Request]) -> dict[str, Answer]:
-        """Answer out of order, as engines do."""
+        """Answer in reverse order: callers must match answers by key."""
         self.batches.append(list(requests))
         await asyncio.sleep(0)
         return {request.key: self._answer(request) for request in reversed(requests)}
@@ -44,16 +44,16 @@ class Answering:
 
 
 def claims_json(*claims: tuple[str, Sequence[str]], abstain: bool = False) -> str:
-    """An answer to the grounded prompt."""
+    """Return an answer to the grounded prompt."""
     listed = [{"text": text, "evidence": list(cited)} for text, cited in claims]
     return json.dumps({"abstain": abstain, "claims": listed})
 
 
 def labels_in(request: Request) -> list[str]:
-    """The evidence labels that a prompt shows."""
+    """Return the evidence labels in a prompt."""
     return re.findall(r"^([FW]\d+) \(", request.user, re.MULTILINE)
 
 
 def asks_for_claims(request: Request) -> bool:
-    """Whether a request is for grounded text."""
+    """Return True if a request asks for the claims of a grounded text."""
     return request.key.endswith("/grounded")

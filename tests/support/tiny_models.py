@@ -1,7 +1,7 @@
 """Tiny, randomly initialised models that vLLM serves: real architectures, real files, nothing to download.
 
-What they say is nonsense; that it comes back under the right key, within the schema and after looking at the image
-is what the tests want to know.
+Their answers are nonsense; tests check that an answer has the right key, follows the schema and depends
+on the image.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SPECIAL = ("<|end|>", "<pad>", "<unk>", "<image>", "<|system|>", "<|user|>", "<
 
 
 def tiny_tokenizer(chat_template: str | None = CHAT_TEMPLATE) -> Any:
-    """A byte-level BPE tokenizer of 512 tokens, trained here; ids 0 to 6 are the special tokens."""
+    """Train a byte-level BPE tokenizer of 512 tokens; ids 0 to 6 are the special tokens."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -116,7 +116,7 @@ def tiny_vlm(folder: Path) -> Path:
 
 
 def _name_as_published(weights: Path) -> None:
-    """Rename CLIP's parameters as published LLaVA checkpoints have them, which is what vLLM reads."""
+    """Rename CLIP's parameters to the names in published LLaVA checkpoints, which vLLM expects."""
     from safetensors.torch import load_file, save_file
 
     old, new = "vision_tower.", "vision_tower.vision_model."

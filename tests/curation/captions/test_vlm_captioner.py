@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -10,19 +11,20 @@ from hypothesis import strategies as st
 from support.answering import Answering
 
 from curation.captions.caption_settings import CaptionSettings
+from curation.captions.image_tagger import TaggerSettings
 from curation.captions.vlm_captioner import VlmCaptioner, clean_caption
-from curation.engines.engine_interface import Answer, ImageRef
+from curation.engines.engine_interface import Answer, CaptionResult, ImageRef, Request
 from runtime.ray_runner.stage import LocalService
 
 SETTINGS = CaptionSettings(engine="vlm", max_tokens=40)
 IMAGES = {f"k{i}": ImageRef("keyframes/0.tar", 512 * i, 100) for i in range(3)}
 
 
-def captioned(model: Answering, settings: CaptionSettings = SETTINGS):
+def captioned(model: Answering, settings: CaptionSettings = SETTINGS) -> dict[str, CaptionResult]:
     return asyncio.run(VlmCaptioner(model.service, settings).caption(IMAGES))
 
 
-def test_each_keyframe_is_one_request_and_answers_are_matched_by_key():
+def test_each_keyframe_is_one_request_and_answers_are_matched_by_key() -> None:
     model = Answering(lambda request: f"picture {request.images[0].offset}")
     seen = captioned(model)
     assert {key: each.caption for key, each in seen.items()} == {
@@ -34,32 +36,32 @@ def test_each_keyframe_is_one_request_and_answers_are_matched_by_key():
     assert {request.max_tokens for request in model.requests} == {40}
 
 
-def test_the_prompt_is_the_one_that_the_settings_name():
+def test_the_prompt_is_the_one_that_the_settings_name() -> None:
     model = Answering(lambda request: "a dog")
     captioned(model, CaptionSettings(engine="vlm", prompt="caption_photo_of"))
     assert {(request.system, request.user) for request in model.requests} == {("", "a photo of")}
 
 
-def test_a_failed_request_leaves_no_caption_and_says_why():
+def test_a_failed_request_leaves_no_caption_and_says_why() -> None:
     model = Answering(lambda request: Answer("", error="timeout") if request.key == "k1" else "a dog")
     seen = captioned(model)
     assert (seen["k1"].caption, seen["k1"].error) == (None, "timeout")
     assert (seen["k0"].caption, seen["k0"].error) == ("a dog", None)
 
 
-def test_a_caption_that_ran_into_the_token_limit_is_kept():
+def test_a_caption_that_ran_into_the_token_limit_is_kept() -> None:
     seen = captioned(Answering(lambda request: Answer("", "a dog on a", "length", 3, 4)))
     assert (seen["k0"].caption, seen["k0"].error, seen["k0"].tokens) == ("a dog on a", None, 4)
 
 
 @pytest.mark.parametrize("text", ["", " \n ", "\x00\u202e", '""'])
-def test_an_answer_without_words_is_a_failure(text):
+def test_an_answer_without_words_is_a_failure(text: str) -> None:
     assert captioned(Answering(lambda request: text))["k0"].error == "empty"
 
 
-def test_an_engine_that_forgets_a_key_costs_that_caption_only():
+def test_an_engine_that_forgets_a_key_costs_that_caption_only() -> None:
     class Forgetful(Answering):
-        async def generate(self, requests):
+        async def generate(self, requests: Sequence[Request]) -> dict[str, Answer]:
             answers = await super().generate(requests)
             return {key: answer for key, answer in answers.items() if key != "k2"}
 
@@ -68,7 +70,7 @@ def test_an_engine_that_forgets_a_key_costs_that_caption_only():
     assert (seen["k2"].caption, seen["k2"].error) == (None, "no answer")
 
 
-def test_no_keyframes_are_no_request():
+def test_no_keyframes_are_no_request() -> None:
     model = Answering(lambda request: "x")
     assert asyncio.run(VlmCaptioner(model.service, SETTINGS).caption({})) == {}
     assert model.batches == []
@@ -83,19 +85,19 @@ def test_no_keyframes_are_no_request():
         ("bad\ud800half", "badhalf"),
     ],
 )
-def test_captions_are_tidied(raw, clean):
+def test_captions_are_tidied(raw: str, clean: str) -> None:
     assert clean_caption(raw, 9 if raw.startswith("one") else 100) == clean
 
 
 @settings(deadline=None)
 @given(st.text(), st.integers(1, 50))
-def test_a_caption_is_one_line_within_the_limit_or_none(text, limit):
+def test_a_caption_is_one_line_within_the_limit_or_none(text: str, limit: int) -> None:
     caption = clean_caption(text, limit)
     assert caption is None or (caption.strip() and len(caption) <= limit and len(caption.splitlines()) == 1)
 
 
-def test_the_hash_of_a_vlm_covers_the_prompt_and_not_the_tagger():
+def test_the_hash_of_a_vlm_covers_the_prompt_and_not_the_tagger() -> None:
     one = CaptionSettings(engine="a").content()
-    assert one == CaptionSettings(engine="b", tagger={"top": 1}).content()
+    assert one == CaptionSettings(engine="b", tagger=TaggerSettings(top=1)).content()
     assert one != CaptionSettings(engine="a", prompt="caption_empty").content()
     assert "tagger" in CaptionSettings().content()

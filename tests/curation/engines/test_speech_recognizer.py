@@ -1,3 +1,10 @@
+"""The speech recogniser over real speech, a synthetic voice, noise and silence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from support.speech import letters, recognizer, samples
@@ -7,19 +14,21 @@ from curation.engines.engine_interface import RecognizedSpeech
 from curation.engines.speech_recognizer import AsrSettings, Recognizer
 from runtime.errors import UserError
 
+Sound = np.ndarray[Any, np.dtype[Any]]
+
 
 def said(heard: RecognizedSpeech) -> str:
     return letters(" ".join(text for _, _, text in heard.words))
 
 
 @pytest.fixture(scope="module")
-def voice(tmp_path_factory):
+def voice(tmp_path_factory: pytest.TempPathFactory) -> Sound:
     path = tmp_path_factory.mktemp("voice") / "voice.wav"
     speak("Lions sleep for about twenty hours every day.", path)
     return samples(path)
 
 
-def test_a_famous_sentence_is_heard_with_the_times_of_its_words(shared_fixtures):
+def test_a_famous_sentence_is_heard_with_the_times_of_its_words(shared_fixtures: Path) -> None:
     heard = recognizer().transcribe(samples(shared_fixtures / "audio" / "faster-whisper__jfk.flac"))
     assert "ask not what your country can do for you ask what you can do for your country" in said(heard)
     times = [time for start, end, _ in heard.words for time in (start, end)]
@@ -31,54 +40,54 @@ def test_a_famous_sentence_is_heard_with_the_times_of_its_words(shared_fixtures)
     assert 8 < heard.voiced_seconds <= 11
 
 
-def test_a_synthetic_voice_is_understood(voice):
+def test_a_synthetic_voice_is_understood(voice: Sound) -> None:
     heard = recognizer().transcribe(voice)
     assert "lions sleep for about" in said(heard)
 
 
-def test_equal_sound_gives_equal_words_in_integer_and_float_samples(voice):
+def test_equal_sound_gives_equal_words_in_integer_and_float_samples(voice: Sound) -> None:
     assert recognizer().transcribe(voice.astype(np.float32) / 32768) == recognizer().transcribe(voice)
 
 
-def test_a_stretch_of_silence_before_speech_shifts_the_words(voice):
+def test_a_stretch_of_silence_before_speech_shifts_the_words(voice: Sound) -> None:
     before, after = (recognizer().transcribe(np.pad(voice, (pad, 0))).words for pad in (0, 5 * 16000))
     assert after[-1][1] - before[-1][1] == pytest.approx(5.0, abs=0.4)
 
 
 @pytest.mark.parametrize("level", [0, 300, 3000])
-def test_silence_and_noise_hold_no_words(level):
+def test_silence_and_noise_hold_no_words(level: int) -> None:
     noise = np.random.default_rng(1).normal(size=16000 * 12) * level
     assert recognizer().transcribe(noise.astype(np.int16)) == RecognizedSpeech()
 
 
 @pytest.mark.parametrize("length", [0, 1, 100, 8000])
-def test_very_short_sound_holds_no_words(length):
+def test_very_short_sound_holds_no_words(length: int) -> None:
     assert recognizer().transcribe(np.zeros(length, np.int16)).words == ()
 
 
-def test_a_named_language_is_not_detected_again(voice):
+def test_a_named_language_is_not_detected_again(voice: Sound) -> None:
     heard = recognizer().transcribe(voice[: 16000 * 3], "de")
     assert heard.language == "de"
 
 
-def test_text_that_repeats_itself_too_much_is_dropped(voice):
+def test_text_that_repeats_itself_too_much_is_dropped(voice: Sound) -> None:
     assert not Recognizer(AsrSettings(max_compression_ratio=1.01)).transcribe(np.tile(voice, 2)).words
 
 
-def test_stereo_sound_is_refused():
+def test_stereo_sound_is_refused() -> None:
     with pytest.raises(ValueError, match="mono"):
         recognizer().transcribe(np.zeros((16000, 2), np.int16))
 
 
-def test_a_model_that_is_not_there_is_the_users_mistake(tmp_path):
+def test_a_model_that_is_not_there_is_the_users_mistake(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no"):
         Recognizer(AsrSettings(model=f"path://{tmp_path}/absent"))
 
 
-def test_a_folder_that_is_no_whisper_model_is_the_users_mistake(tmp_path):
+def test_a_folder_that_is_no_whisper_model_is_the_users_mistake(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"asr: path://.* can't be loaded"):
         Recognizer(AsrSettings(model=f"path://{tmp_path}"))
 
 
-def test_the_content_hash_is_blind_to_where_the_recogniser_runs():
+def test_the_content_hash_is_blind_to_where_the_recogniser_runs() -> None:
     assert AsrSettings(device="cuda", cpu_threads=4).content() == AsrSettings().content()

@@ -1,10 +1,13 @@
 """The vLLM engine: its arguments as pure functions, then one real engine with a tiny random vision-language model."""
 
+from __future__ import annotations
+
 import asyncio
 import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -13,11 +16,11 @@ from support.processes import still_running
 from support.tiny_models import tiny_tokenizer
 
 from curation.engines import process_lifetime
-from curation.engines.chat_messages import PLAIN_TEMPLATE, answer_text, chat, has_chat_template
-from curation.engines.engine_interface import ImageRef, Request
+from curation.engines.chat_messages import PLAIN_TEMPLATE, ImageUrlPart, answer_text, chat, has_chat_template
+from curation.engines.engine_interface import Answer, ImageRef, Request
 from curation.engines.engine_registry import engine_for
 from curation.engines.request_images import UnreadableImage, load
-from curation.engines.vllm_engine import check_installed
+from curation.engines.vllm_engine import VllmEngine, check_installed
 from curation.engines.vllm_settings import VllmSettings, check_arguments, engine_arguments, environment
 from runtime.errors import MachineError, UserError
 from runtime.settings import build, content_hash
@@ -34,28 +37,29 @@ SCHEMA = {
 
 
 @pytest.fixture
-def tar(tmp_path):
-    """Three pictures in one file, and where each lies."""
-    path, data, images = tmp_path / "keyframes.tar", b"", []
+def tar(tmp_path: Path) -> tuple[ImageRef, ...]:
+    """Write three pictures into one file; return their positions."""
+    path, data = tmp_path / "keyframes.tar", b""
+    images: list[ImageRef] = []
     for colour in ("red", "blue", "white"):
         encoded = io.BytesIO()
         Image.new("RGB", (96, 80), colour).save(encoded, "JPEG")
         images.append(ImageRef(str(path), len(data), encoded.tell()))
         data += encoded.getvalue()
     path.write_bytes(data)
-    return images
+    return tuple(images)
 
 
 # Settings and prompts: pure.
 
 
-def test_a_vllm_argument_passes_through_and_wins_over_ours():
+def test_a_vllm_argument_passes_through_and_wins_over_ours() -> None:
     settings = VllmSettings(model="path:///m", engine={"mm_processor_cache_gb": 2, "quantization": "awq"})
     arguments = engine_arguments(settings, "/m", on_cpu=True)
     assert (arguments["mm_processor_cache_gb"], arguments["quantization"]) == (2, "awq")
 
 
-def test_a_processor_gets_a_bounded_cache_and_a_gpu_its_share_of_memory():
+def test_a_processor_gets_a_bounded_cache_and_a_gpu_its_share_of_memory() -> None:
     settings = VllmSettings(model="path:///m")
     assert engine_arguments(settings, "/m", on_cpu=True)["kv_cache_memory_bytes"] == 2 << 30
     on_gpu = engine_arguments(settings, "/m", on_cpu=False)
@@ -63,42 +67,42 @@ def test_a_processor_gets_a_bounded_cache_and_a_gpu_its_share_of_memory():
     assert "kv_cache_memory_bytes" not in on_gpu
 
 
-def test_an_argument_with_a_setting_of_its_own_is_refused_in_engine():
+def test_an_argument_with_a_setting_of_its_own_is_refused_in_engine() -> None:
     with pytest.raises(UserError, match="set tensor_parallel instead"):
         build(VllmSettings, {"model": "path:///m", "engine": {"tensor_parallel_size": 2}}, "engines.llm")
 
 
-def test_an_argument_that_vllm_does_not_know_is_named_with_its_nearest_neighbour():
+def test_an_argument_that_vllm_does_not_know_is_named_with_its_nearest_neighbour() -> None:
     with pytest.raises(UserError, match="did you mean 'quantization'"):
         check_arguments({"quantisation": "awq"}, ["quantization", "revision"])
 
 
-def test_two_cores_are_both_used_and_a_large_machine_is_left_to_vllm():
+def test_two_cores_are_both_used_and_a_large_machine_is_left_to_vllm() -> None:
     settings = VllmSettings(model="path:///m")
     assert environment(settings, {1, 0})["VLLM_CPU_OMP_THREADS_BIND"] == "0,1"
     assert "VLLM_CPU_OMP_THREADS_BIND" not in environment(settings, range(64))
 
 
-def test_resources_are_no_part_of_what_is_hashed_but_the_model_and_its_arguments_are():
+def test_resources_are_no_part_of_what_is_hashed_but_the_model_and_its_arguments_are() -> None:
     plain = VllmSettings(model="path:///m")
     assert content_hash(plain) == content_hash(VllmSettings(model="path:///m", tensor_parallel=4, kv_cache_gb=9))
     assert content_hash(plain) != content_hash(VllmSettings(model="path:///m", engine={"quantization": "fp8"}))
 
 
-def test_a_system_text_goes_in_front_of_the_users_where_the_template_has_no_such_role():
+def test_a_system_text_goes_in_front_of_the_users_where_the_template_has_no_such_role() -> None:
     messages = chat(Request("k", "rules", "question"), [], system_role=False)
     assert messages == [{"role": "user", "content": "rules\n\nquestion"}]
 
 
-def test_images_stand_before_the_text_of_the_user_message():
-    part = {"type": "image_pil", "image_pil": None}
+def test_images_stand_before_the_text_of_the_user_message() -> None:
+    part: ImageUrlPart = {"type": "image_url", "image_url": {"url": "data:,"}}
     assert chat(Request("k", "", "what is it?"), [part])[0]["content"] == [
         part,
         {"type": "text", "text": "what is it?"},
     ]
 
 
-def test_a_model_without_a_chat_template_such_as_blip2_gets_the_bare_texts(tmp_path):
+def test_a_model_without_a_chat_template_such_as_blip2_gets_the_bare_texts(tmp_path: Path) -> None:
     tokenizer = tiny_tokenizer(chat_template=None)
     tokenizer.save_pretrained(tmp_path)
     assert not has_chat_template(tmp_path)
@@ -109,23 +113,23 @@ def test_a_model_without_a_chat_template_such_as_blip2_gets_the_bare_texts(tmp_p
     assert rendered == ["a photo of", "Look closely.\n\nQuestion: what? Answer:"]
 
 
-def test_control_characters_inside_a_json_answer_become_spaces():
+def test_control_characters_inside_a_json_answer_become_spaces() -> None:
     assert json.loads(answer_text(' {"text":"a\x0eb\n"}\n', is_json=True)) == {"text": "a b "}
     assert answer_text(" two\nlines\n", is_json=False) == "two\nlines"
 
 
-def test_a_model_with_a_chat_template_keeps_it(tmp_path):
+def test_a_model_with_a_chat_template_keeps_it(tmp_path: Path) -> None:
     tiny_tokenizer().save_pretrained(tmp_path)
     assert has_chat_template(tmp_path)
 
 
-def test_a_missing_vllm_is_answered_with_the_line_that_installs_it(monkeypatch):
+def test_a_missing_vllm_is_answered_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"uv pip install -e '\.\[cpu\]'"):
         check_installed()
 
 
-def test_an_image_cut_short_or_no_image_at_all_is_unreadable(tmp_path, tar):
+def test_an_image_cut_short_or_no_image_at_all_is_unreadable(tmp_path: Path, tar: tuple[ImageRef, ...]) -> None:
     with pytest.raises(UnreadableImage, match="were expected"):
         load(ImageRef(tar[2].url, tar[2].offset, tar[2].size + 1))
     with pytest.raises(UnreadableImage, match="not a readable"):
@@ -135,13 +139,13 @@ def test_an_image_cut_short_or_no_image_at_all_is_unreadable(tmp_path, tar):
 # The real engine.
 
 
-def answer(engine, *requests):
+def answer(engine: VllmEngine, *requests: Request) -> dict[str, Answer]:
     return asyncio.run(engine.generate(requests))
 
 
 @pytest.mark.engine
-def test_answers_of_several_callers_come_back_under_their_own_keys(vlm_engine):
-    async def shards():
+def test_answers_of_several_callers_come_back_under_their_own_keys(vlm_engine: VllmEngine) -> None:
+    async def shards() -> list[dict[str, Answer]]:
         calls = [
             vlm_engine.generate([Request(f"{shard}-{i}", "be brief", f"say {i}", max_tokens=8) for i in range(20)])
             for shard in range(3)
@@ -158,7 +162,9 @@ def test_answers_of_several_callers_come_back_under_their_own_keys(vlm_engine):
 
 
 @pytest.mark.engine
-def test_the_model_looks_at_the_image_that_is_stored_at_the_place_named(vlm_engine, tar):
+def test_the_model_looks_at_the_image_that_is_stored_at_the_place_named(
+    vlm_engine: VllmEngine, tar: tuple[ImageRef, ...]
+) -> None:
     requests = [Request(str(i), "", "What do you see?", images=(tar[i],), max_tokens=12) for i in range(3)]
     answers = answer(vlm_engine, *requests)
     assert all(a.error is None and a.text for a in answers.values())
@@ -168,7 +174,9 @@ def test_the_model_looks_at_the_image_that_is_stored_at_the_place_named(vlm_engi
 
 
 @pytest.mark.engine
-def test_an_answer_follows_its_schema_without_white_space_with_and_without_an_image(vlm_engine, tar):
+def test_an_answer_follows_its_schema_without_white_space_with_and_without_an_image(
+    vlm_engine: VllmEngine, tar: tuple[ImageRef, ...]
+) -> None:
     requests = [
         Request(str(i), "", f"Answer {i}", images=tar[: i % 2], schema=SCHEMA, max_tokens=160) for i in range(12)
     ]
@@ -181,7 +189,7 @@ def test_an_answer_follows_its_schema_without_white_space_with_and_without_an_im
 
 
 @pytest.mark.engine
-def test_what_one_request_can_not_have_is_its_own_error(vlm_engine, tar):
+def test_what_one_request_can_not_have_is_its_own_error(vlm_engine: VllmEngine, tar: tuple[ImageRef, ...]) -> None:
     missing = ImageRef("/no/such/keyframes.tar", 0, 10)
     answers = answer(
         vlm_engine,
@@ -189,7 +197,7 @@ def test_what_one_request_can_not_have_is_its_own_error(vlm_engine, tar):
         Request("no room", "", "word " * 180, max_tokens=1000),
         Request("cut", "", "say", schema=SCHEMA, max_tokens=3),
         Request("no image", "", "say", images=(missing,)),
-        Request("many images", "", "say", images=tuple(tar)),
+        Request("many images", "", "say", images=tar),
         Request("bad schema", "", "say", schema={"type": "nonsense"}),
         Request("fine", "", "say", max_tokens=4),
     )
@@ -206,10 +214,10 @@ def test_what_one_request_can_not_have_is_its_own_error(vlm_engine, tar):
 
 
 @pytest.mark.engine
-def test_an_engine_that_dies_is_started_again_and_every_request_is_answered(vlm_engine):
+def test_an_engine_that_dies_is_started_again_and_every_request_is_answered(vlm_engine: VllmEngine) -> None:
     requests = [Request(str(i), "", f"count to {i}", schema=SCHEMA, max_tokens=160) for i in range(40)]
 
-    async def kill_in_the_middle():
+    async def kill_in_the_middle() -> dict[str, Answer]:
         [core] = [p for p in psutil.Process().children(recursive=True) if "EngineCore" in p.name()]
         core.suspend()  # so that it can't have answered them all before it is killed
         asked = asyncio.create_task(vlm_engine.generate(requests))
@@ -242,30 +250,31 @@ time.sleep(600)
 """
 
 
-def test_a_process_that_loads_vllms_plugins_ends_when_its_owner_is_killed():
+def test_a_process_that_loads_vllms_plugins_ends_when_its_owner_is_killed() -> None:
     pytest.importorskip("vllm")
     owner = subprocess.Popen([sys.executable, "-c", OWNER, LIKE_VLLM], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
     child = psutil.Process(int(owner.stdout.readline()))
     owner.kill()
     owner.wait()
     assert still_running([child]) == []
 
 
-def test_a_process_without_an_owner_is_left_alone(monkeypatch):
+def test_a_process_without_an_owner_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(process_lifetime.OWNER_VARIABLE, raising=False)
     process_lifetime.join_parent()
     monkeypatch.setenv(process_lifetime.OWNER_VARIABLE, "nonsense")
     process_lifetime.join_parent()
 
 
-def test_a_reused_process_number_is_not_taken_for_the_owner():
+def test_a_reused_process_number_is_not_taken_for_the_owner() -> None:
     me = psutil.Process()
     assert process_lifetime.is_alive(me.pid, me.create_time())
     assert not process_lifetime.is_alive(me.pid, me.create_time() - 3600)
 
 
 @pytest.mark.engine
-def test_a_folder_that_is_no_model_is_the_users_mistake(tmp_path):
+def test_a_folder_that_is_no_model_is_the_users_mistake(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises((UserError, MachineError), match="model"):
         engine_for(VllmSettings(model=f"path://{tmp_path}"))
