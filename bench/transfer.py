@@ -54,7 +54,7 @@ from training.models.vidlankd.objectives.student_loss_weights import StudentLoss
 from training.models.vidlankd.teacher_model import build_teacher
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 from training.vidlankd.student.student_task import StudentTask, build_student
-from training.vidlankd.student.teacher_states import Corpus, TeacherStates, open_states
+from training.vidlankd.student.teacher_states import StateCorpus, TeacherStates, open_states
 from training.vidlankd.teacher.clip_text_batches import (
     ClipTextBatches,
     open_features,
@@ -234,7 +234,7 @@ def _told(runs: Sequence[Future[Outcome]]) -> Iterator[Outcome]:
 
 
 def _open_states(folder: Path, batches: TextBatches, text: TextSettings) -> TeacherStates:
-    corpus = Corpus(batches.corpus_identity, batches.blocks, batches.length, text.masking.content(), None)
+    corpus = StateCorpus(batches.corpus_identity, batches.blocks, batches.length, text.masking.content(), None)
     device, settings = torch.device("cpu"), StatesSettings(teacher=str(folder))
     states = open_states(settings, corpus, batches.tokenizer, Precision(torch.float32, "as set"), device)
     assert states is not None

@@ -13,7 +13,7 @@ from training.models.vidlankd.kd_model_settings import BertShape, TeacherModelSe
 from training.models.vidlankd.teacher_model import build_teacher, save_teacher
 from training.models.vidlankd.text_batch import IGNORED, TextBatch
 from training.models.vidlankd.text_tokenizer import TextTokenizer
-from training.vidlankd.student.teacher_states import Corpus, TeacherStates, open_states
+from training.vidlankd.student.teacher_states import StateCorpus, TeacherStates, open_states
 from training.vidlankd.vidlankd_settings import StatesSettings
 
 LENGTH, BLOCKS = 12, 40
@@ -46,8 +46,8 @@ def teacher_in(folder: Path, tokenizer: TextTokenizer, hidden: int = 32, seed: i
     return str(folder)
 
 
-def corpus(static_copies: int | None = None, blocks: int = BLOCKS, identity: str = "toy corpus") -> Corpus:
-    return Corpus(identity, blocks, LENGTH, {"probability": 0.15, "static_copies": static_copies}, static_copies)
+def corpus(static_copies: int | None = None, blocks: int = BLOCKS, identity: str = "toy corpus") -> StateCorpus:
+    return StateCorpus(identity, blocks, LENGTH, {"probability": 0.15, "static_copies": static_copies}, static_copies)
 
 
 def states_of(

@@ -15,7 +15,7 @@ from training.engine.run_setup import PreparedRun, prepare_ranks, run_loop
 from training.models.vidlankd.teacher_model import NoFeatures, build_teacher
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 from training.vidlankd.student.student_task import StudentTask, build_student
-from training.vidlankd.student.teacher_states import Corpus, TeacherStates, open_states
+from training.vidlankd.student.teacher_states import StateCorpus, TeacherStates, open_states
 from training.vidlankd.teacher.clip_text_batches import (
     ClipTextBatches,
     HeldOutClips,
@@ -90,6 +90,6 @@ def run_student(settings: StudentSettings, output: Path, resume: str) -> int:
 
 
 def _open_states(settings: StudentSettings, batches: TextBatches, ranks: Ranks) -> TeacherStates | None:
-    corpus = Corpus.of(batches, settings.data.masking)
+    corpus = StateCorpus.of(batches, settings.data.masking)
     precision = choose_precision(settings.compute.precision, ranks.device)
     return open_states(settings.teacher, corpus, batches.tokenizer, precision, ranks.device)

@@ -25,9 +25,9 @@ from training.models.vidlankd.objectives.student_loss_weights import StudentLoss
 from training.models.vidlankd.student_model import load_student
 from training.models.vidlankd.text_batch import IGNORED
 from training.models.vidlankd.text_tokenizer import TextTokenizer
-from training.vidlankd.student.queue_updates import QueueFeed
+from training.vidlankd.student.queue_sampling import QueueSampler
 from training.vidlankd.student.student_task import StudentTask, build_student
-from training.vidlankd.student.teacher_states import Corpus, open_states, weights_identity
+from training.vidlankd.student.teacher_states import StateCorpus, open_states, weights_identity
 from training.vidlankd.vidlankd_settings import StatesSettings
 
 ROWS, QUEUE, TEACHER_WIDTH = 4, 64, 24
@@ -189,13 +189,13 @@ def test_the_token_of_a_block_is_drawn_anew_in_each_step_from_the_seed_and_its_n
     special_BL[1, LENGTH // 2 :] = True
     states_BLG = torch.eye(ROWS * LENGTH).reshape(ROWS, LENGTH, -1)  # a vector says where it was
     queue = TokenQueue(ROWS, ROWS * LENGTH)
-    feed = QueueFeed(queue, ONE, seed=5)
+    sampler = QueueSampler(queue, ONE, seed=5)
     seen = set()
     for step in range(6):
-        feed.begin(step, ROWS, filling=False)
+        sampler.begin(step, ROWS, filling=False)
         for part in (slice(0, 1), slice(1, ROWS)):
-            feed.take(states_BLG[part], special_BL[part])
-        feed.push()
+            sampler.collect(states_BLG[part], special_BL[part])
+        sampler.push()
         ordinary = [(~special_BL[row]).nonzero().flatten().tolist() for row in range(ROWS)]
         draws = np.random.default_rng([5, step]).random(ROWS)
         expected = [places[int(draw * len(places))] for places, draw in zip(ordinary, draws, strict=True)]
@@ -254,7 +254,7 @@ def test_a_tokenised_corpus_trains_a_student_whose_cache_serves_from_the_second_
     batches = TextBatches(data, global_batch=ROWS, ranks=ONE, seed=0)
     teacher = teacher_in(tmp_path / "teacher", batches.tokenizer, hidden=TEACHER_WIDTH)
     settings = StatesSettings(teacher=teacher, cache=tmp_path / "cache")
-    corpus = Corpus.of(batches, data.masking)
+    corpus = StateCorpus.of(batches, data.masking)
     states = open_states(settings, corpus, batches.tokenizer, EXACT, ONE.device)
     model = build_student(StudentModelSettings(shape=shape()), BOTH, batches.tokenizer, states)
     compute = ComputeSettings(device="cpu")
@@ -272,7 +272,7 @@ def test_a_tokenised_corpus_trains_a_student_whose_cache_serves_from_the_second_
     stream.close()
     assert scores[2]["mlm_loss"] < scores[0]["mlm_loss"]
     trained = corpus.blocks - sum(len(batch) for batch in batches.held_out(ROWS))
-    assert f"({trained} of {corpus.blocks} rows there" in task.header().replace("'", "")
+    assert f"({trained} of {corpus.blocks} rows stored" in task.header().replace("'", "")
 
 
 def test_bfloat16_comes_near_float32(home):

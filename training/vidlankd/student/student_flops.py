@@ -1,8 +1,8 @@
-"""Floating point operations of a student's step, by formula: what MFU is measured against.
+"""Floating point operations of a student's training step, by formula, for MFU.
 
-Counted are products of matrices: the encoder, the heads, the prediction of masked tokens (forward and backward: three
-times the forward pass), the teacher's forward pass where it runs, and CRD's two products with its queue. NST's, a
-hundredth of an encoder's at the paper's size, are left out.
+Only matrix products count: the encoder, the heads and the prediction of masked tokens (forward and backward: three
+times the forward pass), the teacher's forward pass if it runs, and CRD's two products with its queue. NST's products, a
+hundredth of the encoder's at the paper's size, are left out.
 
 Shapes: B rows, L tokens, H width, G width of the teacher, Q vectors of the queue, M masked positions, V vocabulary.
 """
@@ -21,19 +21,19 @@ from training.models.vidlankd.text_batch import IGNORED, TextBatch
 def step_flops(
     model: Student, batch: TextBatch, loss: StudentLossSettings, teacher: BertForMaskedLM | None = None
 ) -> float:
-    """Of one training step over a rank's batch.
+    """Return the floating point operations of one training step over a rank's batch.
 
     Args:
         model: the student.
-        batch: its rows and their length; padding is computed too, and counted.
-        loss: which objectives take part.
-        teacher: the teacher's language tower, where it runs in the step.
+        batch: its rows and their length; padding is computed, and so is counted.
+        loss: weights of the objectives.
+        teacher: the teacher's language tower, if it runs in the step.
     """
     rows, length = batch.ids_BL.shape
     masked = int((batch.labels_BL != IGNORED).sum()) if loss.predicts else 0
-    own = model.text.config
+    config = model.text.config
     heads = sum(layer.weight.numel() for layer in model.heads.modules() if isinstance(layer, nn.Linear))
-    forward = encoder_flops(own, rows, length) + prediction_flops(own, masked) + 2.0 * rows * length * heads
+    forward = encoder_flops(config, rows, length) + prediction_flops(config, masked) + 2.0 * rows * length * heads
     total = 3 * forward
     if teacher is not None:
         total += encoder_flops(teacher.config, rows, length)

@@ -34,7 +34,7 @@ from training.models.vidlankd.objectives.student_loss_weights import OBJECTIVES,
 from training.models.vidlankd.student_model import Distillation, Student, save_student
 from training.models.vidlankd.text_batch import IGNORED, TextBatch
 from training.models.vidlankd.text_tokenizer import TextTokenizer
-from training.vidlankd.student.queue_updates import QueueFeed
+from training.vidlankd.student.queue_sampling import QueueSampler
 from training.vidlankd.student.student_flops import step_flops
 from training.vidlankd.student.teacher_states import TeacherStates
 
@@ -117,7 +117,7 @@ class StudentTask:
             _log.warning("%s.mlm=0: no token is predicted and nothing scored; take the last checkpoint", SETTING)
         self._trained = wrap_ddp(_Trained(self.module), ranks)
         self._global_step = GlobalStep(self.module, ranks, loss.weights, self._trained)
-        self._feed = QueueFeed(self.module.queue, ranks, seed) if self.module.queue is not None else None
+        self._queue_sampler = QueueSampler(self.module.queue, ranks, seed) if self.module.queue is not None else None
         self._fixed: torch.Tensor | None = None  # Z on the processor, once it is known
 
     @property
@@ -145,15 +145,15 @@ class StudentTask:
             )
         counts = self._counts(batch)
         normaliser = self._normaliser(parts)
-        if self._feed is not None:
-            self._feed.begin(int(self.module.steps), len(batch), filling=normaliser is None)
+        if self._queue_sampler is not None:
+            self._queue_sampler.begin(int(self.module.steps), len(batch), filling=normaliser is None)
         return self._global_step.run(parts, lambda part: self._terms(part, normaliser), counts, batch.keys)
 
     def after_step(self) -> None:
         """Count the step, and put the teacher's vectors of it into the queue."""
         self.module.steps += 1
-        if self._feed is not None:
-            self._feed.push()
+        if self._queue_sampler is not None:
+            self._queue_sampler.push()
 
     def flops(self, batch: TextBatch) -> float:
         """Of this rank's batch: the student forward and backward, the teacher's forward pass, CRD's products."""
@@ -182,7 +182,7 @@ class StudentTask:
         return {"mlm_loss": loss / count, "mlm_accuracy": correct / count, "perplexity": float(np.exp(loss / count))}
 
     def save(self, folder: Path) -> None:
-        """Write what `training.models.vidlankd.student_model.load_student` opens; cached states go to the disk first."""
+        """Write cached states to the disk, then a folder for `training.models.vidlankd.student_model.load_student`."""
         if self._states is not None:
             self._states.flush()
         save_student(self.module, self._tokenizer, folder)
@@ -205,8 +205,8 @@ class StudentTask:
         selected_M, labels_M = (to_device(found, device) for found in part.labelled())
         masked_BL, valid_BL = to_device(part.masked_BL, device), to_device(part.valid_BL, device)
         states_BLG, logits_MV = self._taught(part, selected_M)
-        if self._feed is not None and states_BLG is not None:
-            self._feed.take(states_BLG, part.special_BL)
+        if self._queue_sampler is not None and states_BLG is not None:
+            self._queue_sampler.collect(states_BLG, part.special_BL)
         queue_QG = queue.vectors_MH if queue is not None and normaliser is not None else None
         target = Target(labels_M, valid_BL, states_BLG, logits_MV, queue_QG, normaliser)
         with self._precision.autocast(device):

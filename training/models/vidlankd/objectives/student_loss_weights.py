@@ -3,13 +3,12 @@
 A new objective is one file in this folder and one line here: its settings class among the bases of
 `StudentLossSettings`. `training.vidlankd.student.student_task` computes states and predictions and asks
 `objective_sums` for the terms of a part of the batch. They are sums: divided by the counts of the global batch
-(`Counts`) they add up over parts and ranks to the means over that batch.
+(`Objective.mean_over`) they add up over parts and ranks to the means over that batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pydantic import model_validator
@@ -85,22 +84,8 @@ OBJECTIVES: Final[Mapping[str, Objective]] = {
 """All objectives by name, in the order of reports."""
 
 
-@dataclass(frozen=True)
-class Counts:
-    """Numbers that means are taken over, of a part or of the global batch; scalars on the model's device."""
-
-    labels: torch.Tensor
-    rows: torch.Tensor
-    tokens: torch.Tensor
-
-    def of(self, objective: str) -> torch.Tensor:
-        """Return the count that the mean of an objective is taken over; at least 1."""
-        count: torch.Tensor = getattr(self, OBJECTIVES[objective].mean_over)
-        return count.clamp(min=1)
-
-
 def objective_sums(outputs: StudentOutputs, target: Target, settings: StudentLossSettings) -> dict[str, torch.Tensor]:
-    """Compute the active objectives of some rows, each summed over what `Counts.of` counts.
+    """Compute the active objectives of some rows, each summed over what its `mean_over` names.
 
     Args:
         outputs: of `training.models.vidlankd.student_model.Student.forward`.
