@@ -5,6 +5,7 @@ import multiprocessing
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -111,7 +112,7 @@ def test_documentation_addresses_are_not_public() -> None:
 
 def _try_everything(answers: Any) -> None:
     guard_connections([])
-    ways = {
+    ways: dict[str, Callable[[], object]] = {
         "connect": lambda: socket.create_connection(("127.0.0.1", 9), timeout=1),
         "by name": lambda: socket.socket().connect(("localhost", 9)),
         "udp": lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b"", ("127.0.0.1", 9)),

