@@ -134,7 +134,7 @@ class _LocalRun:
         del stage.live[shard]
 
     async def _tick(self, stage: _StageUnderWay) -> None:
-        """Show progress while the worker waits; in its thread, so that nothing is printed while it is at a breakpoint."""
+        """Show progress while the worker waits; in its thread, so nothing is printed while a breakpoint holds it."""
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             self._show(stage)

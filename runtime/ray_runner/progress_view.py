@@ -27,9 +27,13 @@ PLAIN_SECONDS: Final = 10.0
 
 
 class _View(Protocol):
-    def show(self, figures: Figures, status: str, last: bool) -> None: ...
+    """A way to draw the figures of a run."""
 
-    def close(self) -> None: ...
+    def show(self, figures: Figures, status: str, last: bool) -> None:
+        """Draw the figures; `last`: they are final."""
+
+    def close(self) -> None:
+        """Leave the screen as it is; may be called twice."""
 
 
 class RunDisplay:
@@ -97,6 +101,8 @@ def announce(message: str) -> None:
 
 
 class _Terminal:
+    """A table that redraws itself."""
+
     def __init__(self, title: str, console: Console) -> None:
         self._title = title
         self._live = Live(console=console, auto_refresh=False, transient=False)

@@ -1,4 +1,4 @@
-"""Placement: what fits streams, what does not takes turns, and what never fits is refused with the setting named."""
+"""Placement: stages that fit stream, others take turns, and one that never fits is refused with its setting."""
 
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -59,7 +59,7 @@ def test_a_stage_that_does_not_fit_alone_is_refused_with_its_largest_pool() -> N
         place([stage("rewrite", ("llm",))], [service("llm", gpus=2)], [MachineNode(cpus=8, gpus=1)])
 
 
-def test_memory_counts_where_the_node_tells_it() -> None:
+def test_memory_counts_if_the_node_reports_it() -> None:
     with pytest.raises(UserError, match=r"resources\.media\.memory_gb=32"):
         place([stage("media", memory_gb=32)], [], [MachineNode(cpus=8, memory_gb=16)])
     assert place([stage("media", memory_gb=32)], [], [MachineNode(cpus=8)]).streams
@@ -78,7 +78,7 @@ def test_shares_of_a_gpu_are_not_put_together_from_two() -> None:
     assert place(one, services, [MachineNode(8, gpus=3)]).streams
 
 
-def test_services_nobody_names_are_left_out() -> None:
+def test_services_that_no_stage_names_are_left_out() -> None:
     placement = place([stage("media", ("asr",))], [service("asr"), service("llm", gpus=8)], [MachineNode(cpus=2)])
     assert placement.groups[0].services == ("asr",)
 

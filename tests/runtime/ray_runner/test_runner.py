@@ -114,7 +114,7 @@ def test_stages_stream_and_each_takes_only_the_shards_it_lists(run: Run, tmp_pat
         assert seen["media"][shard][0] < seen["caption"][shard][0] < seen["rewrite"][shard][0]
 
 
-def test_stages_take_turns_where_together_they_are_too_large(run: Run, tmp_path: Path) -> None:
+def test_stages_take_turns_if_together_they_are_too_large(run: Run, tmp_path: Path) -> None:
     stages = [stage(name, partial(mark, tmp_path, name), range(5), cpus=3) for name in ("media", "rewrite")]
     report = run(stages)
     assert not report.streamed
@@ -169,7 +169,7 @@ def test_a_pool_grows_to_its_maximum_when_there_is_room(run: Run, tmp_path: Path
     assert len(noop_stages.workers(tmp_path, "media")) == 2
 
 
-def test_a_workers_child_processes_tell_their_exit_status(run: Run) -> None:
+def test_a_workers_child_processes_report_their_exit_status(run: Run) -> None:
     assert run([stage("media", noop_stages.exit_status, range(1))]).counts == {"media": {"status": 3}}
 
 
@@ -193,7 +193,7 @@ def test_a_shard_that_always_kills_its_worker_ends_the_run_with_one_line(run: Ru
     assert report.fatal.startswith("stage media: its worker died 2 times on shard 2")
 
 
-def test_an_exception_nobody_expected_is_fatal_and_its_traceback_is_logged(run: Run, tmp_path: Path) -> None:
+def test_an_unexpected_exception_is_fatal_and_its_traceback_is_logged(run: Run, tmp_path: Path) -> None:
     work = partial(noop_stages.raise_on, 1, KeyError("surprise"))
     report = run([stage("media", work, range(3))], log_folder=tmp_path)
     assert report.fatal == "stage media, shard 1: unexpected (KeyError: 'surprise')"
@@ -204,7 +204,7 @@ def test_an_exception_nobody_expected_is_fatal_and_its_traceback_is_logged(run: 
     assert lines[-1]["event"] == "end" and lines[-1]["status"] == report.fatal
 
 
-def test_a_users_mistake_found_while_a_worker_starts_comes_back_as_such(run: Run) -> None:
+def test_a_users_mistake_seen_while_a_worker_starts_is_raised_as_such(run: Run) -> None:
     stages = [stage("media", nothing, range(3)), broken_stage("rewrite", UserError("model='x': no such"), range(3))]
     with pytest.raises(UserError, match="model='x': no such"):
         run(stages)
@@ -234,7 +234,7 @@ def test_an_engine_that_dies_for_ever_ends_the_run_with_one_line(run: Run, tmp_p
     assert "service doubler: its process died 4 times" in report.fatal
 
 
-def test_errors_cross_from_a_service_to_its_caller_as_they_were_raised(run: Run) -> None:
+def test_errors_of_a_service_reach_its_caller_with_their_own_type(run: Run) -> None:
     report = run([stage("rewrite", noop_stages.ask_badly, range(1), ("doubler",))], [service("doubler", Doubler)])
     assert report.counts == {"rewrite": {"value_error": 1, "machine_error": 1}}
 
