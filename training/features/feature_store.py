@@ -1,7 +1,7 @@
-"""Reads visual features of curated DIRs: the rows of any span of a root, by time.
+"""Reads visual features of curated DIRs: the rows of any time span of a root.
 
-`training.features.features_stage` wrote them: ``features/<name>/<shard>.npy`` holds all rows of a shard, the table beside it
-says which are a root's. In a folder the arrays are memory-mapped, in an object store read by byte ranges.
+`training.features.features_stage` writes them: ``features/<name>/<shard>.npy`` has all rows of a shard, and the table
+beside it the rows of each root. In a folder the arrays are memory-mapped, in an object store read by byte ranges.
 
 Shapes: N rows of a span, D features.
 """
@@ -12,7 +12,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,33 +26,60 @@ from shards.reader import feature_sets, read_table, shards_in
 from shards.storage.store import Store
 
 _SHARDS_HELD = 64
-_HEADER_BYTES = 4096  # more than the header of any .npy that is written here
-_ROUNDING = 1e-4  # of a second: times are float32
+_HEADER_BYTES = 4096  # more than the header of any .npy file that `FeatureWriter` writes
+_ROUNDING = 1e-4  # seconds; times are float32
 
 
 @dataclass(frozen=True)
 class RootRows:
-    """Where the features of one root lie."""
+    """The position of a root's features in the array of its shard."""
 
     first: int
-    """Row of the shard's array."""
+    """First row in the shard's array."""
     times_N: NDArray[np.float32]
-    """Seconds from the root's first frame, increasing; none where the root failed."""
+    """Seconds from the root's first frame, increasing; empty if the root failed."""
+
+
+@dataclass(frozen=True)
+class FeatureSetRecord:
+    """The record of a feature set in one DIR: its encoder, and the hash of its settings."""
+
+    encoder: str
+    """The extraction's setting `encoder`."""
+    width: int
+    """D."""
+    encoder_identity: str
+    """Hash over the encoder and its weights."""
+    content_hash: str
+
+    @classmethod
+    def of(cls, mark: StageMark) -> Self | None:
+        """Read a stage's record; return None if it is not that of a feature set."""
+        made = mark.settings
+        if not {"encoder", "width", "encoder_identity"} <= set(made):
+            return None
+        return cls(made["encoder"], made["width"], made["encoder_identity"], mark.content_hash)
+
+    def fits(self, other: FeatureSetRecord) -> bool:
+        """Return True if both sets have the same encoder and width; the encoder's name may differ."""
+        return (self.width, self.encoder_identity) == (other.width, other.encoder_identity)
 
 
 class FeatureStore:
     """One set of visual features over several DIRs; can be pickled into worker processes."""
 
-    def __init__(self, dirs: Sequence[str], name: str, marks: Sequence[StageMark], shards: Sequence[list[int]]) -> None:
+    def __init__(
+        self, dirs: Sequence[str], name: str, records: Sequence[FeatureSetRecord], shards: Sequence[list[int]]
+    ) -> None:
         """Use `open`."""
         self.name = name
-        self.encoder: str = marks[0].settings["encoder"]
-        """As the extraction's `encoder` setting had it."""
-        self.width: int = marks[0].settings["width"]
+        self.encoder: str = records[0].encoder
+        """The extraction's setting `encoder`."""
+        self.width: int = records[0].width
         """D."""
-        self._dirs, self._marks, self._shards = list(dirs), list(marks), [list(numbers) for numbers in shards]
+        self._dirs, self._records, self._shards = list(dirs), list(records), [list(numbers) for numbers in shards]
         self._stores = {directory: Store(directory) for directory in dirs}
-        self._root_of = dict(zip(dirs, map(frozenset, shards), strict=True))
+        self._shards_of = dict(zip(dirs, map(frozenset, shards), strict=True))
         self._loaded = lru_cache(maxsize=_SHARDS_HELD)(self._load)
 
     @classmethod
@@ -60,37 +87,38 @@ class FeatureStore:
         """Open the set `name` of each of `dirs`.
 
         Raises:
-            UserError: no such set in a DIR (the message lists those there are), the DIRs' sets are of different
-                encoders or widths, or no shard has features.
-            ShardError: no DIR, or a damaged record.
+            UserError: a DIR has no such set (the message lists its sets), the sets have different encoders or widths,
+                or no shard has features.
+            ShardError: not a DIR, or a damaged record.
         """
-        marks = [_mark(directory, name) for directory in dirs]
-        for directory, mark in zip(dirs, marks, strict=True):
-            found, first = _kind(mark), _kind(marks[0])
-            if found[1:] != first[1:]:  # not how the encoder was named
+        records = [_record(directory, name) for directory in dirs]
+        first = records[0]
+        for directory, record in zip(dirs, records, strict=True):
+            if not record.fits(first):
                 raise UserError(
-                    f"features {name!r}: {directory} has {found[0]} ({found[1]} wide, {found[2]}), {dirs[0]} has "
-                    f"{first[0]} ({first[1]} wide, {first[2]}); extract both with the same settings, or train on one"
+                    f"features {name!r}: {directory} has {record.encoder} ({record.width} wide, "
+                    f"{record.encoder_identity}), {dirs[0]} has {first.encoder} ({first.width} wide, "
+                    f"{first.encoder_identity}); extract both with the same settings, or train on one"
                 )
         shards = [shards_in(Store(directory).list(f"features/{name}")) for directory in dirs]
         if not any(shards):
             raise UserError(
                 f"features {name!r}: no shard of {', '.join(dirs)} has any; run `train-vidlankd features` to its end"
             )
-        return cls(dirs, name, marks, shards)
+        return cls(dirs, name, records, shards)
 
     @staticmethod
     def feature_sets(directory: str) -> list[str]:
-        """Names of the sets of features of a DIR, sorted."""
+        """Return the names of a DIR's feature sets, sorted."""
         return feature_sets(Store(directory))
 
     @property
     def identity(self) -> str:
-        """Hash over the encoder with its weights, the settings, and which shards have features; not over paths."""
-        return content_hash(self.width, [mark.content_hash for mark in self._marks], self._shards)
+        """Hash over the encoder with its weights, the settings, and the shards with features; not over paths."""
+        return content_hash(self.width, [record.content_hash for record in self._records], self._shards)
 
     def holds_rows(self) -> bool:
-        """Whether any root has features; tables are read until one is found.
+        """Return True if any root has features; tables are read up to the first such root.
 
         Raises:
             ShardError: features are damaged.
@@ -101,11 +129,11 @@ class FeatureStore:
         return any(len(root.times_N) for shard in shards for root in self._loaded(*shard).roots.values())
 
     def has(self, directory: str, shard: int) -> bool:
-        """Whether features of a shard were committed."""
-        return shard in self._root_of[directory]
+        """Return True if the features of a shard were committed."""
+        return shard in self._shards_of[directory]
 
     def seconds(self, directory: str, shard: int, root_key: str) -> NDArray[np.float32] | None:
-        """Times of all rows of a root, seconds from its first frame; None where it has none.
+        """Return the times of all rows of a root, seconds from its first frame; None if it has no features.
 
         Raises:
             ShardError: the shard's features are damaged.
@@ -116,18 +144,18 @@ class FeatureStore:
     def read(
         self, directory: str, shard: int, root_key: str, start: float, end: float, limit: int
     ) -> NDArray[np.float16] | None:
-        """The rows whose time lies in a span, or the one nearest to its middle where none does.
+        """Return the rows with times within a span; if there are none, the row nearest to the middle of the span.
 
         Args:
-            directory: one of the DIRs it was opened over, by the same name.
+            directory: one of the opened DIRs, with the same name.
             shard: number of the shard in that DIR.
-            root_key: of the root.
+            root_key: key of the root.
             start: seconds from the root's first frame.
             end: seconds from the root's first frame.
-            limit: rows at most, 1 or more; evenly spaced ones of more.
+            limit: largest number of rows, 1 or more; of more rows, evenly spaced ones are returned.
 
         Returns:
-            [N, D], 1 <= N <= `limit`; None where the root has no features.
+            [N, D], 1 <= N <= `limit`; None if the root has no features.
 
         Raises:
             ShardError: the shard's features are damaged.
@@ -142,18 +170,18 @@ class FeatureStore:
         root = self._loaded(directory, shard).roots.get(root_key) if self.has(directory, shard) else None
         return root if root is not None and len(root.times_N) else None
 
-    def _load(self, directory: str, shard: int) -> _Shard:
-        return _Shard.open(self._stores[directory], f"features/{self.name}/{shard_name(shard)}", self.width)
+    def _load(self, directory: str, shard: int) -> _ShardFeatures:
+        return _ShardFeatures.open(self._stores[directory], f"features/{self.name}/{shard_name(shard)}", self.width)
 
     def __reduce__(self) -> tuple[type[FeatureStore], tuple[Any, ...]]:
-        return FeatureStore, (self._dirs, self.name, self._marks, self._shards)
+        return FeatureStore, (self._dirs, self.name, self._records, self._shards)
 
 
 def rows_of_span(times_N: NDArray[np.float32], start: float, end: float, limit: int) -> NDArray[np.int64]:
-    """Numbers of the rows with times in [start, end), at most `limit`, evenly spaced; at least the nearest one.
+    """Return the numbers of at most `limit` evenly spaced rows with times in [start, end); at least the nearest row.
 
     Args:
-        times_N: seconds, increasing; one or more.
+        times_N: seconds, increasing; at least one.
         start: seconds.
         end: seconds.
         limit: 1 or more.
@@ -166,38 +194,40 @@ def rows_of_span(times_N: NDArray[np.float32], start: float, end: float, limit: 
 
 
 @dataclass(frozen=True)
-class _Shard:
+class _ShardFeatures:
     """The features of one shard."""
 
     roots: Mapping[str, RootRows]
     store: Store
     npy: str
     mapped: NDArray[np.float16] | None
-    """In a folder: the whole array, on disk."""
+    """The whole array on disk, if the DIR is a folder."""
     offset: int
-    """In an object store: the byte at which rows begin."""
+    """First byte of the rows, if the DIR is in an object store."""
     width: int
 
     @classmethod
-    def open(cls, store: Store, stem: str, width: int) -> _Shard:
-        """Read a shard's table and the head of its array."""
+    def open(cls, store: Store, stem: str, width: int) -> _ShardFeatures:
+        """Read a shard's table and the header of its array."""
         table, npy = f"{stem}.parquet", f"{stem}.npy"
         try:
             rows = read_table(store, table).to_pylist()
             mapped = np.load(store.path(npy), mmap_mode="r", allow_pickle=False) if store.is_local else None
-            shape, offset = (mapped.shape, 0) if mapped is not None else _head(store, npy)
+            shape, offset = (mapped.shape, 0) if mapped is not None else _read_header(store, npy)
         except FileNotFoundError:
-            raise ShardError(f"{store.path(stem)}: features that were there are gone; extract them again") from None
+            raise ShardError(f"{store.path(stem)}: its features are gone; extract them again") from None
         except ValueError as error:
             raise ShardError(f"{store.path(npy)}: no readable array of features ({error}); extract it again") from None
         held = sum(row["rows"] for row in rows)
         if shape != (held, width) or (mapped is not None and mapped.dtype != np.float16):
-            raise ShardError(f"{store.path(npy)}: shape {shape} where its table has {(held, width)}; extract it again")
+            raise ShardError(
+                f"{store.path(npy)}: has the shape {shape}, but its table {(held, width)}; extract it again"
+            )
         roots = {row["root_key"]: RootRows(row["first"], np.array(row["times"], np.float32)) for row in rows}
         return cls(roots, store, npy, mapped, offset, width)
 
     def rows(self, rows_N: NDArray[np.int64]) -> NDArray[np.float16]:
-        """These rows, in memory; from an object store the range that holds them in one request."""
+        """Return rows in memory; from an object store, the range that contains them is read in one request."""
         if self.mapped is not None:
             return np.array(self.mapped[rows_N])
         first, count, row = int(rows_N[0]), int(rows_N[-1] - rows_N[0]) + 1, 2 * self.width
@@ -207,31 +237,27 @@ class _Shard:
         return np.frombuffer(data, np.float16).reshape(count, self.width)[rows_N - first]
 
 
-def _head(store: Store, npy: str) -> tuple[tuple[int, ...], int]:
-    """Shape of an array in an object store, and the byte at which its values begin."""
-    head = io.BytesIO(store.read_bytes(npy, 0, _HEADER_BYTES))
-    version = np.lib.format.read_magic(head)
+def _read_header(store: Store, npy: str) -> tuple[tuple[int, ...], int]:
+    """Return the shape of an array in an object store, and the first byte of its values."""
+    header = io.BytesIO(store.read_bytes(npy, 0, _HEADER_BYTES))
+    version = np.lib.format.read_magic(header)
     if version != (1, 0):
         raise ValueError(f"format version {version}")
-    shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(head)
+    shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(header)
     if is_fortran or dtype != np.float16:
         raise ValueError(f"values of type {dtype}")
-    return shape, head.tell()
+    return shape, header.tell()
 
 
-def _mark(directory: str, name: str) -> StageMark:
-    """What a DIR's set was made with."""
+def _record(directory: str, name: str) -> FeatureSetRecord:
+    """Read the record of a DIR's feature set."""
     store = Store(directory)
     if read_manifest(store) is None:
         raise ShardError(f"{store.root}: no {MANIFEST}; this is no folder that `curate run` wrote")
     sets = feature_sets(store)
     mark = read_stage(store, f"features/{name}") if name in sets else None
-    if mark is None or not {"encoder", "width", "encoder_identity"} <= set(mark.settings):
+    record = FeatureSetRecord.of(mark) if mark is not None else None
+    if record is None:
         known = nearest(name, sets) if sets else f"; make one: train-vidlankd features --shards {directory}"
         raise UserError(f"features {name!r}: {directory} has no such set{known}")
-    return mark
-
-
-def _kind(mark: StageMark) -> tuple[str, int, str]:
-    """Encoder, width and what identifies the encoder with its weights."""
-    return mark.settings["encoder"], mark.settings["width"], mark.settings["encoder_identity"]
+    return record

@@ -19,7 +19,7 @@ from shards.pending_shards import Work, inputs_of, work_of
 from shards.reader import artifacts, committed_media, read_table
 from shards.storage.store import Store
 from training.features.features_settings import FeaturesSettings
-from training.features.original_videos import found_since
+from training.features.original_videos import with_new_originals
 
 STAGE_VERSION = 1
 _RATE_SLACK = 0.99
@@ -84,7 +84,7 @@ def plan_features(store: Store, settings: FeaturesSettings, identity: str, repla
         building = f"features/.{settings.set_name}-{hash_[:8]}"
     made = _complete_artifacts(store, building)
     inputs = {shard: inputs_of({"media": media}, shard) for shard in media}
-    redone = found_since(store, building, made, settings.originals) if settings.video == "original" else set()
+    redone = with_new_originals(store, building, made, settings.originals) if settings.video == "original" else set()
     work = work_of(sorted(media), made, hash_, inputs, redone)
     return FeaturesPlan(store, manifest, folder, building, hash_, identity, work, made)
 

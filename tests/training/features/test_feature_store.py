@@ -162,7 +162,7 @@ def test_an_array_that_does_not_fit_its_table_is_told(made, tmp_path):
     shutil.copytree(made, tmp_path / "dir")
     np.save(tmp_path / "dir/features/small/0000000.npy", np.zeros((3, WIDTH), np.float16))
     features = FeatureStore.open([str(tmp_path / "dir")], "small")
-    with pytest.raises(ShardError, match=r"shape \(3, 5\) where its table has \(27, 5\); extract it again"):
+    with pytest.raises(ShardError, match=r"has the shape \(3, 5\), but its table \(27, 5\); extract it again"):
         features.read(str(tmp_path / "dir"), 0, "a", 0.0, 1.0, 4)
 
 
