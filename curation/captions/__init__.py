@@ -1,1 +1,1 @@
-"""Keyframes to frame captions."""
+"""Captions: from the keyframes of a shard to its frame captions."""

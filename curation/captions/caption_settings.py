@@ -12,7 +12,7 @@ from runtime.settings import Runtime, Settings
 
 
 class CaptionSettings(Settings):
-    """How keyframes are captioned."""
+    """Captioner of the keyframes, its prompt and its limits."""
 
     engine: Runtime[str | None] = None
     """Vision-language model, by its name under `engines`; null: the embedded tagger."""

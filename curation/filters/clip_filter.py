@@ -1,4 +1,4 @@
-"""The form of a filter: a name, its settings, and a pure function that says whether a clip is kept.
+"""The form of a filter: a name, its settings, and a pure function that decides on one clip.
 
 A filter is one file of this folder and one line of `curation.filters.filter_registry`.
 """

@@ -39,7 +39,7 @@ else:
         "FilterSettings",
         __base__=tuple(kind.settings for kind in reversed(FILTERS)),
         __module__=__name__,
-        __doc__="Which clips are marked as not to be kept: the settings of all filters.",
+        __doc__="Filters that mark clips as not to be kept: the settings of all of them.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The grounded text of a clip: composed of the supported claims, or of the frame captions if there are none."""
+"""The grounded text of a clip: composed of its supported claims, or of its frame captions without one."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ else:
         "GroundSettings",
         __base__=tuple(kind.settings for kind in reversed(JUDGE_KINDS)),
         __module__=__name__,
-        __doc__="How strict the judges are: the settings of all of them.",
+        __doc__="Strictness of the judges of claims: the settings of all of them.",
     )
 
 

@@ -4,9 +4,9 @@ It supports a claim when all of this holds:
 
 1. The claim cites a frame caption. Speech alone does not prove that something can be seen (`speech_alone` allows it).
 2. Each number is in the evidence, in digits or words, before the thing that it counts; so is each name.
-3. The evidence denies what the claim denies, and nothing else of it: ``a man without a hat`` supports no hat.
+3. The evidence denies a word exactly if the claim denies it: ``a man without a hat`` does not support a hat.
 4. The content words are in the evidence: a share of `min_coverage`, all of them by default.
-5. At most `spoken_words` of the terms rest on speech only; the others are in cited frame captions. The default is none,
+5. At most `spoken_words` of the terms rest on speech only; the others are in cited frame captions. The default is 0,
    so that nobody who writes a subtitle can put a word into the grounded text, whatever the model obeys.
 
 Words are compared as terms (`curation.grounding.claim_terms`). Who does what to whom is not checked.

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def first_json_object(text: str) -> dict[str, Any] | None:
-    """Return the first JSON object in `text`, which may have fences and words around it; None if there is none."""
+    """Return the first JSON object in `text`, which may have fences and words around it; None without an object."""
     start = text.find("{")
     if start < 0:
         return None

@@ -1,1 +1,1 @@
-"""One shard's texts: captions, summaries, grounded text and the verdict on each claim."""
+"""Text: from speech and frame captions to the summaries and the grounded text of each clip."""

@@ -15,7 +15,7 @@ from shards.schema import LEVELS, Level
 
 
 class RewriteSettings(Settings):
-    """How speech and captions become summaries and grounded text."""
+    """Summaries and grounded text: engine, prompts, limits, and strictness."""
 
     engine: Runtime[str | None] = None
     """Language model, by its name under `engines`; null: no summaries, and the captions are the grounded text."""
@@ -48,7 +48,7 @@ class RewriteSettings(Settings):
     input_chars: int = Field(default=6000, ge=200)
     """Most characters of data in a prompt; longer texts lose their middle."""
     ground: GroundSettings = GroundSettings()
-    """How strict the judges of claims are."""
+    """Strictness of the judges of claims."""
 
     @model_validator(mode="after")
     def _within_limit(self) -> RewriteSettings:
