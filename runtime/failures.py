@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from runtime.ray_runner.process_reaper import PATIENCE_SECONDS
 from shards.storage.dir_lock import HEARTBEAT_SECONDS, STALE_SECONDS
 
 
@@ -188,10 +187,10 @@ RANKS_SECONDS: Final = _bound("one collective operation between ranks", 1800, "s
     "training.engine.distributed",
     "The other ranks wait while one evaluates or saves; beyond half an hour one of them is lost.")
 
-# Left behind processes and the lock of a DIR
+# Processes of a killed run, and the lock of a DIR
 
-REAPER_SECONDS: Final = _bound("end of Ray's processes after a killed run", PATIENCE_SECONDS, "s",
-    "runtime.ray_runner.process_reaper",
+REAPER_SECONDS: Final = _bound("end of Ray's processes after a killed run", 3, "s",
+    "runtime.ray_runner.cluster",
     "Processes that end by themselves may clean up; what is left is killed.")
 
 LOCK_HEARTBEAT: Final = _bound("pause between heartbeats of DIR/.lock", HEARTBEAT_SECONDS, "s",

@@ -24,7 +24,7 @@ from typing import Any, Final
 import psutil
 
 from runtime.errors import MachineError, UserError, one_line
-from runtime.failures import RAY_CONNECT_SECONDS, RAY_START_RETRIES, RAY_START_SECONDS
+from runtime.failures import RAY_CONNECT_SECONDS, RAY_START_RETRIES, RAY_START_SECONDS, REAPER_SECONDS
 from runtime.log import LEVEL_VARIABLE, get_logger
 from runtime.ray_runner.placement import MachineNode
 from runtime.ray_runner.process_reaper import start_reaper
@@ -175,7 +175,8 @@ def _start(settings: ClusterSettings) -> Cluster:
                 raise MachineError(f"Ray can't be started in {folder}: {one_line(error, keep='first')}") from error
             log.warning("Ray did not start (%s); trying again", one_line(error, keep="first"))
     keep_exit_statuses()
-    return Cluster(_nodes(), folder, reaper=start_reaper(child.pid for child in child_processes() - before))
+    left_behind = (child.pid for child in child_processes() - before)
+    return Cluster(_nodes(), folder, reaper=start_reaper(left_behind, REAPER_SECONDS.seconds))
 
 
 def _init_local(settings: ClusterSettings, folder: Path) -> None:

@@ -1,10 +1,10 @@
 """A process that ends Ray's remaining processes shortly after the driver was killed.
 
-    python -S process_reaper.py PID:START …
+    python -S process_reaper.py SECONDS PID:START …
 
-It reads standard input until the driver's end of the pipe closes for any reason, waits for the processes named on
-the command line to end by themselves, and kills the rest. Without it Ray's two agents would run for another minute
-and report to a server that has gone. `START` is the start time that the kernel keeps (field 22 of
+It reads standard input until the driver's end of the pipe closes for any reason, waits at most SECONDS for the
+processes named on the command line to end by themselves, and kills the rest. Without it Ray's two agents would run for
+another minute and report to a server that has gone. `START` is the start time that the kernel keeps (field 22 of
 ``/proc/PID/stat``), so that another process with a reused process id is spared. Standard library only.
 """
 
@@ -19,14 +19,17 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-PATIENCE_SECONDS = 3.0
 
+def start_reaper(pids: Iterable[int], seconds: float) -> subprocess.Popen[bytes]:
+    """Start a reaper for running processes; it acts when this process ends, or closes the reaper's standard input.
 
-def start_reaper(pids: Iterable[int]) -> subprocess.Popen[bytes]:
-    """Start a reaper for running processes; it acts when this process ends, or closes the reaper's standard input."""
+    Args:
+        pids: the processes to end.
+        seconds: time that they get to end by themselves.
+    """
     named = [f"{pid}:{start}" for pid in pids if (start := start_time(pid))]
     return subprocess.Popen(
-        [sys.executable, "-S", __file__, *named],
+        [sys.executable, "-S", __file__, str(seconds), *named],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -42,11 +45,11 @@ def start_time(pid: int) -> str:
         return ""
 
 
-def main(named: Iterable[str]) -> None:
+def main(seconds: float, named: Iterable[str]) -> None:
     """Wait for the driver's end, then for the named processes, and kill the rest; see the top of this file."""
     sys.stdin.buffer.read()
     targets = [(int(pid), start) for pid, _, start in (name.partition(":") for name in named)]
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and any(start_time(pid) == start for pid, start in targets):
         time.sleep(0.2)
     for pid, start in targets:
@@ -56,4 +59,4 @@ def main(named: Iterable[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(float(sys.argv[1]), sys.argv[2:])

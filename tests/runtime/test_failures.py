@@ -14,7 +14,7 @@ from runtime.settings_page import setting_rows
 
 _ROOT = Path(failures.__file__).parents[1]
 _PACKAGES = ("curation", "training", "runtime", "shards")
-_DEFINED_BELOW = {"runtime.ray_runner.process_reaper", "shards.storage.dir_lock"}
+_DEFINED_BELOW = {"shards.storage.dir_lock"}
 """Modules that import nothing of ours: they hold the number, and the table refers to it."""
 _BOUND_NAME = re.compile(r"(RETRIES|RESTARTS|TRIES|PROBES|DEATHS|TIMEOUT|PATIENCE|PATIENCE_SECONDS|GRACE|BACKOFF)$")
 
@@ -52,10 +52,8 @@ def test_a_row_is_read_by_the_modules_that_it_names(name: str) -> None:
 
 
 def test_a_bound_that_is_defined_below_the_table_is_the_one_in_use() -> None:
-    from runtime.ray_runner.process_reaper import PATIENCE_SECONDS
     from shards.storage.dir_lock import HEARTBEAT_SECONDS, STALE_SECONDS
 
-    assert failures.REAPER_SECONDS.seconds == PATIENCE_SECONDS
     assert failures.LOCK_HEARTBEAT.seconds == HEARTBEAT_SECONDS
     assert failures.LOCK_STALE.seconds == STALE_SECONDS
 
@@ -68,7 +66,7 @@ def test_no_module_has_a_bound_of_its_own() -> None:
         for name in _numbers(path)
         if _BOUND_NAME.search(name)
     }
-    assert own <= {"runtime/ray_runner/process_reaper.py: PATIENCE_SECONDS"}
+    assert not own
 
 
 def test_a_number_of_attempts_is_no_time() -> None:

@@ -21,7 +21,7 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_a_named_process_is_killed_when_the_driver_has_gone(sleeper: subprocess.Popen[bytes]) -> None:
-    reaper = start_reaper([sleeper.pid])
+    reaper = start_reaper([sleeper.pid], seconds=0.1)
     assert reaper.stdin is not None
     reaper.stdin.close()
     assert sleeper.wait() < 0
@@ -32,7 +32,7 @@ def test_a_process_with_a_reused_id_is_spared(
     sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process_reaper, "start_time", lambda pid: "1")  # as kept of an older process
-    reaper = start_reaper([sleeper.pid])
+    reaper = start_reaper([sleeper.pid], seconds=0.1)
     assert reaper.stdin is not None
     reaper.stdin.close()
     assert reaper.wait() == 0
