@@ -1,8 +1,8 @@
-"""One factory of odd and broken videos for all suites: small, made by ffmpeg on demand, each once a session.
+"""Odd and broken videos for all tests: small, made by ffmpeg on demand, each once a session.
 
-Every picture carries a clock: the brightness of its bottom strip is `CLOCK_AT_ZERO` at second 0, grows by
-`CLOCK_PER_SECOND` a second and begins anew every `CLOCK_ROUND` seconds, so that a test can read from any frame
-which second of the source it shows.
+Every picture has a clock: the brightness of its bottom strip is `CLOCK_AT_ZERO` at second 0, grows by
+`CLOCK_PER_SECOND` a second and restarts every `CLOCK_ROUND` seconds, so that a test can read from any frame the
+second of the source that it shows.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Make = Callable[[Path], Path]
 
 @dataclass(frozen=True)
 class Case:
-    """A video, how to make it in a folder, and how it must end."""
+    """A video: how to make it in a folder, and the state in which it must end."""
 
     make: Make
     expected_state: State = "written"
@@ -40,7 +40,7 @@ class Case:
 
 
 def path_of(name: str) -> Path:
-    """The file of `CASES[name]`, made at the first call of the session."""
+    """Return the file of `CASES[name]`, made at the first call of the session."""
     return _made(name)
 
 
@@ -64,7 +64,7 @@ def ffmpeg(*args: str | Path, timeout: float = PATIENCE) -> None:
 
 
 def clock(frame: Any, edge: str = "bottom") -> float:
-    """The second of the source, modulo `CLOCK_ROUND`, that a decoded PyAV frame shows; `edge`: where the strip is."""
+    """Return the second of the source, modulo `CLOCK_ROUND`, that a PyAV frame shows; `edge`: side of the strip."""
     luma = frame.to_ndarray(format="yuv420p")[: frame.height].astype(float)
     height, width = luma.shape
     strip = {
@@ -76,7 +76,7 @@ def clock(frame: Any, edge: str = "bottom") -> float:
 
 
 def picture(seconds: float = SECONDS, size: tuple[int, int] = (WIDTH, HEIGHT), fps: int = FPS, first: float = 0) -> str:
-    """A lavfi graph of a moving picture with the clock, which says `first` at its beginning."""
+    """Return a lavfi graph of a moving picture with the clock, which shows `first` at its start."""
     width, height = size
     strip = max(2, height // 6)
     luma = f"{CLOCK_AT_ZERO}+{CLOCK_PER_SECOND}*mod(T+{first}\\,{CLOCK_ROUND})"
@@ -95,7 +95,7 @@ def _video(
     source: str | None = None,
     before: Sequence[str] = (),
 ) -> Make:
-    """A way to make one video: lavfi picture, sine tones, the given encoder's options."""
+    """Return a function that makes a video: lavfi picture, sine tones, the given encoder options."""
 
     def make(folder: Path) -> Path:
         path = folder / name
@@ -124,7 +124,7 @@ def _bytes(name: str, data: bytes) -> Make:
 
 
 def _playlist(name: str, text: str) -> Make:
-    """A playlist named like a video, with a secret beside it that nothing may read."""
+    """Return a function that makes a playlist named like a video, beside a secret file that nothing may read."""
 
     def make(folder: Path) -> Path:
         secret = folder / "secret.mp4"
@@ -138,8 +138,8 @@ def _playlist(name: str, text: str) -> Make:
     return make
 
 
-def _remade(base: str, name: str, *args: str, before: Sequence[str] = ()) -> Make:
-    """Another case's file once more through ffmpeg, by copy."""
+def _remuxed(base: str, name: str, *args: str, before: Sequence[str] = ()) -> Make:
+    """Return a function that remuxes the file of another case by copying its packets."""
 
     def make(folder: Path) -> Path:
         path = folder / name
@@ -160,7 +160,7 @@ def _cut_off(base: str, share: float) -> Make:
 
 
 def _damaged(base: str, first: float, last: float) -> Make:
-    """Noise over a share of the file."""
+    """Return a function that overwrites a share of the file with noise."""
 
     def make(folder: Path) -> Path:
         data = bytearray(path_of(base).read_bytes())
@@ -173,16 +173,16 @@ def _damaged(base: str, first: float, last: float) -> Make:
     return make
 
 
-def _joined(*parts: Make) -> Make:
-    """Transport streams end to end, as a recorder leaves them: clocks and sizes jump where they meet."""
+def _concatenated(*parts: Make) -> Make:
+    """Return a function that concatenates transport streams, as a recorder does: clocks and sizes jump in between."""
 
     def make(folder: Path) -> Path:
         path = folder / "joined.ts"
         data = b""
         for number, part in enumerate(parts):
-            place = folder / str(number)
-            place.mkdir()
-            data += part(place).read_bytes()
+            part_folder = folder / str(number)
+            part_folder.mkdir()
+            data += part(part_folder).read_bytes()
         path.write_bytes(data)
         return path
 
@@ -192,21 +192,46 @@ def _joined(*parts: Make) -> Make:
 def _with_cover(folder: Path) -> Path:
     cover, path = folder / "cover.png", folder / "cover.mp4"
     ffmpeg("-f", "lavfi", "-i", "color=red:s=600x600", "-frames:v", "1", cover)
-    args = ["-i", path_of("good"), "-i", cover, "-map", "1", "-map", "0", "-c", "copy", "-c:v:0", "png"]
+    args: list[str | Path] = [
+        "-i",
+        path_of("good"),
+        "-i",
+        cover,
+        "-map",
+        "1",
+        "-map",
+        "0",
+        "-c",
+        "copy",
+        "-c:v:0",
+        "png",
+    ]
     ffmpeg(*args, "-disposition:v:0", "attached_pic", path)
     return path
 
 
 def _without_duration(folder: Path) -> Path:
-    """Matroska written to a pipe: the header can't be completed."""
+    """Write Matroska to a pipe, so that the header can't be completed."""
     path = folder / "live.mkv"
-    args = [ffmpeg_binary(), "-v", "error", "-nostdin", "-i", path_of("good"), "-c", "copy", "-f", "matroska", "-"]
+    args: list[str | Path] = [
+        ffmpeg_binary(),
+        "-v",
+        "error",
+        "-nostdin",
+        "-i",
+        path_of("good"),
+        "-c",
+        "copy",
+        "-f",
+        "matroska",
+        "-",
+    ]
     path.write_bytes(run(args, timeout=60, max_output=1 << 24).stdout)
     return path
 
 
 def _uneven(folder: Path) -> Path:
-    """Frames at 24, then at 4, then at 12 a second."""
+    """Make a video with 24, then 4, then 12 frames a second."""
     select = "select='lt(t,1)+between(t,1,2.5)*not(mod(n,6))+gt(t,2.5)*not(mod(n,2))'"
     path = folder / "uneven.mkv"
     ffmpeg("-f", "lavfi", "-i", picture(), "-vf", select, "-fps_mode", "vfr", *_X264, path)
@@ -219,8 +244,8 @@ _TS_PARTS = (
     _video("c.ts", *_X264, source=picture(2.0, (480, 270), first=2.0), audio=()),
 )
 _BELOW_ZERO = ("-output_ts_offset", "-1", "-avoid_negative_ts", "disabled")
-_NOT_VIDEO = ("failed", "not_video")
-_CORRUPT = ("failed", "corrupt")
+_NOT_VIDEO: tuple[State, str] = ("failed", "not_video")
+_CORRUPT: tuple[State, str] = ("failed", "corrupt")
 
 CASES: Mapping[str, Case] = {
     "good": Case(_video("good.mp4", *_X264, "-movflags", "+faststart")),
@@ -249,29 +274,29 @@ CASES: Mapping[str, Case] = {
         ),
         *_CORRUPT,
     ),
-    # odd, and fine
+    # odd, but usable
     "index_at_end": Case(_video("end.mp4", *_X264)),
     "video_only": Case(_video("silent.mp4", *_X264, audio=())),
     "variable_rate": Case(_uneven),
-    "rotated": Case(_remade("good", "rotated.mp4", before=("-display_rotation", "90"))),
+    "rotated": Case(_remuxed("good", "rotated.mp4", before=("-display_rotation", "90"))),
     "odd_size": Case(_video("odd.mp4", *_X264, pixels="yuv444p", source=picture(size=(321, 243)))),
     "wide_pixels": Case(_video("sar.mp4", *_X264, "-aspect", "16:9")),
     "ten_bit": Case(_video("ten.mp4", *_X264, pixels="yuv420p10le")),
     "several_audio": Case(_video("audio.mkv", *_X264, audio=("aac", "libmp3lame", "libopus"))),
     "attached_picture": Case(_with_cover),
     "no_duration": Case(_without_duration),
-    "below_zero_ts": Case(_remade("good", "below.ts", "-muxdelay", "0", *_BELOW_ZERO)),
-    "below_zero_mkv": Case(_remade("good", "below.mkv", *_BELOW_ZERO)),
-    "below_zero_flv": Case(_remade("good", "below.flv", *_BELOW_ZERO)),
-    "edited_mp4": Case(_remade("good", "edited.mp4", *_BELOW_ZERO)),
-    "late_start": Case(_remade("good", "late.ts", "-output_ts_offset", "100")),
-    "jump_forwards": Case(_joined(_TS_PARTS[0], _TS_PARTS[1])),
-    "jump_backwards": Case(_joined(_TS_PARTS[0], _TS_PARTS[0])),
-    "size_changes": Case(_joined(_TS_PARTS[0], _TS_PARTS[2])),
+    "below_zero_ts": Case(_remuxed("good", "below.ts", "-muxdelay", "0", *_BELOW_ZERO)),
+    "below_zero_mkv": Case(_remuxed("good", "below.mkv", *_BELOW_ZERO)),
+    "below_zero_flv": Case(_remuxed("good", "below.flv", *_BELOW_ZERO)),
+    "edited_mp4": Case(_remuxed("good", "edited.mp4", *_BELOW_ZERO)),
+    "late_start": Case(_remuxed("good", "late.ts", "-output_ts_offset", "100")),
+    "jump_forwards": Case(_concatenated(_TS_PARTS[0], _TS_PARTS[1])),
+    "jump_backwards": Case(_concatenated(_TS_PARTS[0], _TS_PARTS[0])),
+    "size_changes": Case(_concatenated(_TS_PARTS[0], _TS_PARTS[2])),
     "picture_ends_early": Case(
         _video("early.mp4", *_X264, source=picture(2.0)),
     ),
-    "gap": Case(_remade("video_only", "gap.mkv", "-bsf:v", "setts=ts=TS+gte(N\\,48)*3/TB")),
+    "gap": Case(_remuxed("video_only", "gap.mkv", "-bsf:v", "setts=ts=TS+gte(N\\,48)*3/TB")),
     # codecs and containers
     "vp8_webm": Case(_video("vp8.webm", "-c:v", "libvpx", "-deadline", "realtime", audio=("libvorbis",))),
     "vp9_webm": Case(

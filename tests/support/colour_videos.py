@@ -1,4 +1,6 @@
-"""Small real videos of plain colours, so that a test can tell what a classifier was shown."""
+"""Small real videos of plain colours, so that a test knows what a classifier is shown."""
+
+from __future__ import annotations
 
 from pathlib import Path
 
@@ -8,8 +10,10 @@ import numpy as np
 RED, GREEN, BLUE = (220, 20, 20), (20, 220, 20), (20, 20, 220)
 
 
-def colour_video(path: Path, *colours, seconds: float = 2.0, fps: int = 8, size: tuple[int, int] = (64, 48)) -> Path:
-    """An H.264 video of `size` (width, height) with upright bands of `colours`, from left to right."""
+def colour_video(
+    path: Path, *colours: tuple[int, int, int], seconds: float = 2.0, fps: int = 8, size: tuple[int, int] = (64, 48)
+) -> Path:
+    """Write an H.264 video of `size` (width, height) with vertical bands of `colours`, from left to right."""
     width, height = size
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = np.zeros((height, width, 3), np.uint8)

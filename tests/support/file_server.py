@@ -1,4 +1,4 @@
-"""A web server on loopback that serves a folder: listings of folders, and parts of files where it is asked to."""
+"""A web server on loopback that serves a folder: listings of folders, files, and byte ranges of files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def file_server(folder: Path, *, ranges: bool = True) -> Iterator[str]:
-    """The address of a server of `folder`; without `ranges` it gives whole files whatever is asked for."""
+    """Serve `folder` and return the server's address; without `ranges` it always sends whole files."""
     handler = _Ranged if ranges else _Whole
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(folder)))
     server.daemon_threads = True
@@ -31,7 +31,7 @@ class _Whole(http.server.SimpleHTTPRequestHandler):
             super().handle()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
+        """Log nothing."""
 
 
 class _Ranged(_Whole):

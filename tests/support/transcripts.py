@@ -1,4 +1,4 @@
-"""Generated transcripts that look like speech: sentence lengths, rates and pauses as in spoken web video."""
+"""Generated transcripts with the sentence lengths, rates and pauses of spoken web video."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _VOCABULARY = (
 
 
 def spoken_transcript(seconds: float, seed: int = 0, punctuated: bool = True, start: float = 0.0) -> Transcript:
-    """Speech of about 2.1 sentences and 31.6 words in 13.2 s (the means of short clips in the paper's Table 1)."""
+    """Return speech of about 2.1 sentences and 31.6 words in 13.2 s, the means of short clips in Table 1 of VidLA."""
     draw = random.Random(seed)
     words: list[Word] = []
     at = start + draw.uniform(0.0, 1.0)

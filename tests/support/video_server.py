@@ -1,8 +1,9 @@
-"""A real HTTP server on loopback that serves videos well and badly: what the downloader is tested against.
+"""A real HTTP server on loopback that serves videos, well and badly, to the downloader under test.
 
-Paths say what happens: ``/plain.mp4``, ``/page.html`` (a page with ``<video>`` and ``<track>``), ``/hls/index.m3u8``,
-``/status/404``, ``/busy/2/plain.mp4`` (429 twice, then the file), ``/stall.mp4``, ``/drip.mp4``, ``/truncated.mp4``,
-``/cut/plain.mp4`` (breaks off once, then goes on), ``/nothing.html``, ``/to?url=…`` (a redirect), …
+The path decides what happens: ``/plain.mp4``, ``/page.html`` (a page with ``<video>`` and ``<track>``),
+``/hls/index.m3u8``, ``/status/404``, ``/busy/2/plain.mp4`` (429 twice, then the file), ``/stall.mp4``, ``/drip.mp4``,
+``/truncated.mp4``, ``/cut/plain.mp4`` (closes the connection once in the middle), ``/nothing.html``,
+``/to?url=…`` (a redirect), …
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ TYPES = {".mp4": "video/mp4", ".m3u8": "application/vnd.apple.mpegurl", ".ts": "
 
 
 class VideoServer:
-    """The running server: its address, what it was asked for, and when."""
+    """A running server, and the requests that it received."""
 
     def __init__(self, folder: Path, *, listening: bool = True) -> None:
         self.folder = folder
         self.requests: list[tuple[float, str, dict[str, str]]] = []
+        """Unix time, path and headers of each request."""
         self.visits: Counter[str] = Counter()
         self.closing = threading.Event()
         self._http = Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"site": self}), bind_and_activate=False)
@@ -42,21 +44,25 @@ class VideoServer:
             self.listen()
 
     def listen(self) -> None:
-        """Take connections from now on; before, they are refused."""
+        """Accept connections from now on; earlier ones are refused."""
         self._http.server_activate()
         self._thread.start()
 
     @property
     def host(self) -> str:
+        """Address and port."""
         return f"127.0.0.1:{self._http.server_port}"
 
     def url(self, path: str) -> str:
+        """Return the URL of a path."""
         return f"http://{self.host}/{path.lstrip('/')}"
 
     def paths(self) -> list[str]:
+        """Return the paths of all requests, in order."""
         return [path for _, path, _ in self.requests]
 
     def close(self) -> None:
+        """Stop the server."""
         self.closing.set()
         if self._thread.is_alive():
             self._http.shutdown()
@@ -65,7 +71,7 @@ class VideoServer:
 
 @contextlib.contextmanager
 def video_server(folder: Path, *, listening: bool = True) -> Iterator[VideoServer]:
-    """Serve `folder` (see `make_videos`) at a loopback port until the block ends; without `listening` not yet."""
+    """Serve `folder` (see `make_videos`) until the block ends; without `listening` connections are refused at first."""
     server = VideoServer(folder, listening=listening)
     try:
         yield server
@@ -74,7 +80,7 @@ def video_server(folder: Path, *, listening: bool = True) -> Iterator[VideoServe
 
 
 def make_videos(folder: Path) -> Path:
-    """Write the files that the server serves: two seconds of moving picture with a tone."""
+    """Write the files to serve: two seconds of moving picture with a tone, in several forms."""
     folder.mkdir(parents=True, exist_ok=True)
     plain = folder / "plain.mp4"
     picture = ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=15:duration=2"]
@@ -93,9 +99,9 @@ def make_videos(folder: Path) -> Path:
 
 
 def free_port() -> int:
-    """A loopback port that nothing listens on, for a process that takes no other way to be told of one.
+    """Return a free loopback port, for a process that can't choose one itself.
 
-    Another process may take it first: who binds it must be ready to try again.
+    Another process may take it first, so the caller must be ready to try again.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -104,7 +110,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def closed_port() -> Iterator[int]:
-    """A loopback port that refuses connections as long as the block runs: it is taken, and nobody listens."""
+    """Hold a loopback port that refuses connections until the block ends: it is bound, and nobody listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield int(taken.getsockname()[1])
@@ -123,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
             super().handle()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Tests look at `VideoServer.requests` instead."""
+        """Log nothing; tests read `VideoServer.requests`."""
 
     def do_HEAD(self) -> None:
         self._answer(head=True)
@@ -181,7 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(206, body[first : last + 1], kind, head, Content_Range=span)
 
     def _busy(self, path: str, head: bool) -> None:
-        """``/busy/<times>/<file>``: 429 that many times, then the file."""
+        """Answer ``/busy/<times>/<file>`` with 429 that many times, then with the file."""
         times, _, name = path.removeprefix("/busy/").partition("/")
         if self.site.visits[self.path] <= int(times):
             self._send(429, b"slow", "text/plain", head, Retry_After="1")
@@ -209,7 +215,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _cut(self, path: Path, head: bool) -> None:
-        """Break off in the middle of the first whole answer; ranges are served."""
+        """Send half of a file; answer requests for a range normally."""
         body = path.read_bytes()
         if head or "Range" in self.headers:
             self._file(path, head)
@@ -218,7 +224,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body[: len(body) // 2])
 
     def _stall(self, head: bool) -> None:
-        """Some bytes, then silence."""
+        """Send some bytes, then nothing."""
         self._begin(1_000_000)
         if not head:
             self.wfile.write((self.site.folder / "plain.mp4").read_bytes()[:4000])
@@ -226,7 +232,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.site.closing.wait(60)
 
     def _drip(self, head: bool) -> None:
-        """A few bytes again and again, so that no socket ever times out."""
+        """Send a few bytes again and again, so that no socket times out."""
         self._begin(1_000_000)
         if not head:
             self.wfile.write((self.site.folder / "plain.mp4").read_bytes()[:4000])
@@ -235,7 +241,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.flush()
 
     def _endless(self, head: bool) -> None:
-        """A video of no known length that never ends."""
+        """Send a video of unknown length that never ends."""
         self.send_response(200)
         self.send_header("Content-Type", "video/mp4")
         self.send_header("Connection", "close")
