@@ -24,9 +24,9 @@ from training.models.vidlankd.bert_model import hidden_states
 from training.models.vidlankd.student_model import Distillation, Student, load_student, save_student
 from training.models.vidlankd.teacher_model import load_teacher, save_teacher
 from training.models.vidlankd.text_tokenizer import TextTokenizer
-from training.vidlankd.grounding.clip_gallery import Clip, Stills, embed_clips, find_clips
-from training.vidlankd.grounding.grounding_page import Grounded, Hit, Page, Word, clock, render
-from training.vidlankd.grounding.word_grounding import ground, nearest, word_vectors, words_of
+from training.vidlankd.grounding.clip_gallery import GalleryClip, Stills, embed_clips, find_clips
+from training.vidlankd.grounding.grounding_page import GroundingPage, Hit, QueryWord, SentenceGrounding, clock, render
+from training.vidlankd.grounding.word_grounding import ground, join_pieces, nearest, word_vectors
 from training.vidlankd.student.teacher_states import weights_identity
 from training.vidlankd.train_vidlankd import main
 
@@ -122,7 +122,7 @@ def test_the_students_words_come_into_the_teachers_space_by_its_head_for_crd(mad
 
 
 def test_a_student_without_head_is_compared_as_it_is_where_widths_agree(made: dict, tmp_path: Path) -> None:
-    assert "without a head" in run(made, tmp_path / "page.html", student=made["plain"])
+    assert "as it has no head" in run(made, tmp_path / "page.html", student=made["plain"])
 
 
 def test_the_teacher_can_stand_alone(made: dict, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_nearest_are_the_greatest_cosines_in_their_order() -> None:
 
 
 def test_pieces_make_one_word_with_the_mean_of_their_vectors() -> None:
-    words, groups = words_of(["un", "##to", "##ld", "red", "."])
+    words, groups = join_pieces(["un", "##to", "##ld", "red", "."])
     assert words == ["untold", "red", "."]
     vectors_LH = F.normalize(torch.randn(5, 4), dim=1)
     expected = F.normalize(vectors_LH[:3].mean(0), dim=0)
@@ -173,8 +173,8 @@ def test_a_kept_clip_stands_for_those_within_it_that_were_not_kept(tmp_path: Pat
 
 def test_what_comes_from_sentences_and_shards_is_escaped() -> None:
     bad = "<script>alert('x')</script>"
-    clip = Clip("dir", 0, "key", "root", 0.0, 5.0, 0.0, bad + '" onload="')
-    page = Page([Grounded(bad, [Word(bad, [[Hit(clip, 0.5, None)]])])], ["teacher"], [bad])
+    clip = GalleryClip("dir", 0, "key", "root", 0.0, 5.0, 0.0, bad + '" onload="')
+    page = GroundingPage([SentenceGrounding(bad, [QueryWord(bad, [[Hit(clip, 0.5, None)]])])], ["teacher"], [bad])
     text = render(page)
     assert "<script" not in text
     assert Found(text).outside == []
@@ -184,14 +184,14 @@ def test_what_comes_from_sentences_and_shards_is_escaped() -> None:
 def test_a_clip_without_a_readable_still_is_shown_without_a_picture(tmp_path: Path) -> None:
     build_dir(tmp_path, shards=1, videos_per_shard=1)
     (clip, *_) = find_clips([str(tmp_path)], 10)
-    assert Stills().shown(clip) is not None
+    assert Stills().picture(clip) is not None
     tar = Path(Store(tmp_path).path("keyframes/0000000.tar"))
     data = tar.read_bytes()
     tar.write_bytes(data.replace(b"\xff\xd8\xff", b"\x00\x00\x00"))
-    assert Stills().shown(clip) is None
+    assert Stills().picture(clip) is None
     tar.unlink()
-    assert Stills().shown(clip) is None
-    text = render(Page([Grounded("a", [Word("a", [[Hit(clip, 0.5, None)]])])], ["teacher"], []))
+    assert Stills().picture(clip) is None
+    text = render(GroundingPage([SentenceGrounding("a", [QueryWord("a", [[Hit(clip, 0.5, None)]])])], ["teacher"], []))
     assert "no still" in text
 
 
@@ -236,7 +236,7 @@ def test_a_student_of_another_vocabulary_or_space_is_refused(made: dict, tmp_pat
     student_in(tmp_path / "student", 32, None, other)
     with pytest.raises(UserError, match="is not the teacher's"):
         run(made, tmp_path / "page.html", student=tmp_path / "student")
-    with pytest.raises(UserError, match="no head leads from the one to the other"):
+    with pytest.raises(UserError, match="no head maps between them"):
         run(made, tmp_path / "page.html", student=made["narrow"])
 
 

@@ -1,6 +1,6 @@
-"""The clips among which words look for theirs: found in shards, embedded once by the teacher, shown by a still.
+"""The gallery of clips that words are matched against: read from shards, embedded by the teacher, shown by a still.
 
-Of each clip tree those kept clips are taken that have no kept clip within them, so that no moment comes twice.
+The gallery has the kept clips of each clip tree that contain no other kept clip, so that no moment appears twice.
 
 Shapes: N clips, H width of the teacher.
 """
@@ -21,7 +21,7 @@ from PIL import Image, UnidentifiedImageError
 
 from runtime.errors import UserError
 from runtime.log import get_logger
-from runtime.progress_bar import bar
+from runtime.progress_bar import progress_bar
 from shards.keyframes import StoredStill, nearest_still, read_still, stills_of
 from shards.reader import text_layers
 from shards.storage.store import Store
@@ -40,11 +40,11 @@ _log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Clip:
-    """One clip, by where its features and its still lie."""
+class GalleryClip:
+    """A clip of the gallery, with the location of its features and its still."""
 
     folder: str
-    """The DIR, as it was named."""
+    """The DIR, as the user names it."""
     shard: int
     key: str
     root_key: str
@@ -55,19 +55,19 @@ class Clip:
     offset: float
     """Seconds from the root's first frame."""
     text: str
-    """What its shards say of it; may be empty."""
+    """Text of the clip in its shards; may be empty."""
 
 
-def find_clips(shards: Sequence[str], limit: int, split: Split | None = None) -> list[Clip]:
-    """At most `limit` clips that were kept, from shards in an order that is random and always the same.
+def find_clips(shards: Sequence[str], limit: int, split: Split | None = None) -> list[GalleryClip]:
+    """Return at most `limit` kept clips, from shards in a random order that is always the same.
 
     Args:
         shards: DIRs.
         limit: 1 or more.
-        split: only clips of this one; None: of both.
+        split: split of the clips; None: both.
 
     Raises:
-        UserError: no DIR given, or there is no clip.
+        UserError: no DIR is given, or there is no clip.
         ShardError: a DIR can't be read.
     """
     common = set.intersection(*(set(text_layers(Store(root))) for root in shards)) if shards else set()
@@ -76,87 +76,90 @@ def find_clips(shards: Sequence[str], limit: int, split: Split | None = None) ->
     order = random.Random(0).sample(opened.shards, len(opened.shards))
     splits: tuple[Split, ...] = (split,) if split else ("train", "val")
     every = (clip for shard in order for name in splits for clip in _clips_of(shard, layer, name))
-    found = list(islice(every, limit))
-    if not found:
+    clips = list(islice(every, limit))
+    if not clips:
         raise UserError(f"--shards {' '.join(shards)}: no clip was kept{f' in the split {split}' if split else ''}")
-    return found
+    return clips
 
 
-def embed_clips(clips: Sequence[Clip], teacher: Teacher, store: FeatureStore) -> tuple[list[Clip], torch.Tensor]:
-    """The clips that have features, and the teacher's vector of each, [N, H] on the teacher's device.
+def embed_clips(
+    clips: Sequence[GalleryClip], teacher: Teacher, store: FeatureStore
+) -> tuple[list[GalleryClip], torch.Tensor]:
+    """Return the clips that have features, and the teacher's vector of each, [N, H] on the teacher's device.
 
     Raises:
-        UserError: none has features.
+        UserError: no clip has features.
         ShardError: features are damaged.
     """
     device = next(teacher.parameters()).device
-    kept: list[Clip] = []
+    kept: list[GalleryClip] = []
     vectors = []
-    with bar("embedding clips") as advance, ThreadPoolExecutor(_READERS) as pool, torch.inference_mode():
+    with progress_bar("embedding clips") as advance, ThreadPoolExecutor(_READERS) as pool, torch.inference_mode():
         for begin in range(0, len(clips), _BATCH):
             part = clips[begin : begin + _BATCH]
             rows = list(pool.map(lambda clip: _features(clip, store, teacher.max_rows), part))
-            held = [(clip, row) for clip, row in zip(part, rows, strict=True) if row is not None]
-            if held:
-                video_BTD, frames_BT = stack_features([row for _, row in held], store.width, teacher.max_rows)
+            with_features = [(clip, row) for clip, row in zip(part, rows, strict=True) if row is not None]
+            if with_features:
+                video_BTD, frames_BT = stack_features([row for _, row in with_features], store.width, teacher.max_rows)
                 vectors.append(teacher.clip_vectors(video_BTD.to(device), frames_BT.to(device)))
-                kept += [clip for clip, _ in held]
+                kept += [clip for clip, _ in with_features]
             advance(begin + len(part), len(clips))
     if not kept:
         raise UserError(
             f"--features {store.name}: none of {len(clips)} clips has any; run `train-vidlankd features` to its end"
         )
     if len(kept) < len(clips):
-        _log.warning("%d of %d clips have no features and can't be found", len(clips) - len(kept), len(clips))
+        _log.warning("%d of %d clips have no features and are left out", len(clips) - len(kept), len(clips))
     return kept, torch.cat(vectors)
 
 
 class Stills:
-    """Pictures of clips as `data:` URLs, small enough to stand on a page by the hundred."""
+    """Pictures of clips as `data:` URLs, small enough for hundreds on one page."""
 
     def __init__(self) -> None:
         self._of_shard = lru_cache(maxsize=64)(_stills)
-        self.shown = lru_cache(maxsize=4096)(self._shown)
-        """The keyframe nearest to a clip's middle as a JPEG at most 240 pixels wide and high; None: no readable one."""
+        self.picture = lru_cache(maxsize=4096)(self._picture)
+        """Return the keyframe nearest to a clip's middle as a JPEG of at most 240x240 pixels; None if none is
+        readable."""
 
-    def _shown(self, clip: Clip) -> str | None:
+    def _picture(self, clip: GalleryClip) -> str | None:
         stills = self._of_shard(clip.folder, clip.shard).get(clip.root_key, ())
         still = nearest_still(stills, clip.start, clip.end)
         if still is None:
             return None
         try:
-            data = _small(read_still(Store(clip.folder), clip.shard, still))
+            data = _thumbnail(read_still(Store(clip.folder), clip.shard, still))
         except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
             _log.warning("%s: its still can't be read (%s)", clip.key, error)
             return None
         return f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def _clips_of(shard: ShardRef, layer: str, split: str) -> Iterator[Clip]:
+def _clips_of(shard: ShardRef, layer: str, split: str) -> Iterator[GalleryClip]:
     loaded = load_shard(shard, split, _TEXTS)
     for root, root_key in enumerate(loaded.keys):
         rows = loaded.rows(root, layer)
-        divided = _above_kept(rows)
+        ancestors = _ancestors_of_kept(rows)
         for row in rows:
-            if row.keep and row.key not in divided:
+            if row.keep and row.key not in ancestors:
                 text = next((text for name in _TEXTS if (text := row.texts[name])), "")
                 start, end, offset = row.start, row.end, max(row.offset, 0.0)
-                yield Clip(shard.folder, shard.number, row.key, root_key, start, end, offset, text)
+                yield GalleryClip(shard.folder, shard.number, row.key, root_key, start, end, offset, text)
 
 
-def _above_kept(rows: Sequence[ClipRow]) -> set[str]:
-    """Keys of the clips of one root that have a kept clip within them, at whatever depth."""
+def _ancestors_of_kept(rows: Sequence[ClipRow]) -> set[str]:
+    """Return the keys of a root's clips that contain a kept clip at any depth."""
     parents = {row.key: row.parent_key for row in rows}
-    found: set[str] = set()
+    ancestors: set[str] = set()
     for row in rows:
         key = row.parent_key if row.keep else None
-        while key is not None and key not in found:
-            found.add(key)
+        while key is not None and key not in ancestors:
+            ancestors.add(key)
             key = parents.get(key)
-    return found
+    return ancestors
 
 
-def _features(clip: Clip, store: FeatureStore, limit: int) -> Features | None:
+def _features(clip: GalleryClip, store: FeatureStore, limit: int) -> Features | None:
     end = clip.offset + clip.end - clip.start
     return store.read(clip.folder, clip.shard, clip.root_key, clip.offset, end, limit)
 
@@ -169,7 +172,7 @@ def _stills(folder: str, shard: int) -> Mapping[str, Sequence[StoredStill]]:
         return {}
 
 
-def _small(data: bytes) -> bytes:
+def _thumbnail(data: bytes) -> bytes:
     with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
         image.draft("RGB", (_STILL_PIXELS, _STILL_PIXELS))
         image.thumbnail((_STILL_PIXELS, _STILL_PIXELS))

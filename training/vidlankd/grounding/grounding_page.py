@@ -1,4 +1,4 @@
-"""The page of `training.vidlankd.grounding.word_grounding`: one HTML file that holds its pictures and fetches nothing."""
+"""The grounding page: one HTML file that embeds its pictures and loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -8,52 +8,52 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-from training.vidlankd.grounding.clip_gallery import Clip
+from training.vidlankd.grounding.clip_gallery import GalleryClip
 
 _TEMPLATE = "grounding_page.html.jinja"
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A clip that a word found."""
+    """A clip of the gallery that matches a word."""
 
-    clip: Clip
+    clip: GalleryClip
     score: float
-    """Cosine, -1 to 1."""
+    """Cosine similarity, -1 to 1."""
     picture: str | None
-    """`data:` URL of a still; None where there is none."""
+    """`data:` URL of a still; None if there is no readable one."""
 
 
 @dataclass(frozen=True)
-class Word:
-    """A word with what each model found for it, nearest first."""
+class QueryWord:
+    """A word with the nearest clips for each model."""
 
     text: str
     hits: Sequence[Sequence[Hit]]
-    """By model, in the order of the page's."""
+    """For each model of the page, the clips, nearest first."""
 
 
 @dataclass(frozen=True)
-class Grounded:
-    """One sentence."""
+class SentenceGrounding:
+    """A sentence with its words."""
 
     sentence: str
-    words: Sequence[Word]
+    words: Sequence[QueryWord]
 
 
 @dataclass(frozen=True)
-class Page:
-    """All that is shown."""
+class GroundingPage:
+    """Content of the page."""
 
-    sentences: Sequence[Grounded]
+    sentences: Sequence[SentenceGrounding]
     models: Sequence[str]
-    """Names of the models, in the order of their hits."""
+    """Names of the models, in the order of each word's hits."""
     facts: Sequence[str]
-    """What stands below the title."""
+    """Facts shown below the title."""
 
 
-def render(page: Page) -> str:
-    """The page as HTML; whatever comes from sentences and shards is escaped."""
+def render(page: GroundingPage) -> str:
+    """Render the page as HTML; texts from sentences and shards are escaped."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["clock"] = clock
     source = Path(__file__).with_name(_TEMPLATE).read_text(encoding="utf-8")
@@ -61,7 +61,7 @@ def render(page: Page) -> str:
 
 
 def clock(seconds: float) -> str:
-    """A time of a video: ``1:02:03`` or ``2:03``."""
+    """Format a time of a video: ``1:02:03`` or ``2:03``."""
     whole = int(seconds)
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

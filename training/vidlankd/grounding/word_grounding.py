@@ -1,11 +1,11 @@
-r"""Text-to-video grounding: the clips that lie nearest to each word of a sentence, for teacher and student, as a page.
+r"""Text-to-video grounding: the clips nearest to each word of a sentence, for teacher and student, as a page.
 
     train-vidlankd ground --teacher teacher/best --student student/best --shards DIR --features NAME \
         --sentence "a man pours water into a glass" --output ground.html
 
-As in the paper's visualisations: a word's vector is compared with the teacher's vectors of clips. The teacher's word
-vectors are trained to lie near those of their clips; the student's come into that space by the head it was distilled
-with. Pieces of a word count as one, by the mean of their vectors.
+As in the paper's visualisations, a word's vector is compared with the teacher's vectors of clips. The teacher's word
+vectors are trained to be near those of their clips; the head that the student was distilled with maps its vectors into
+that space. A word of several pieces is represented by the mean of their vectors.
 
 Shapes: L tokens, W words of a sentence, N clips, H width of the teacher.
 """
@@ -31,8 +31,8 @@ from training.models.vidlankd.objectives.student_loss_weights import heads_of_ki
 from training.models.vidlankd.student_model import load_student
 from training.models.vidlankd.teacher_model import Teacher, check_features, load_teacher
 from training.models.vidlankd.text_tokenizer import TextTokenizer
-from training.vidlankd.grounding.clip_gallery import Clip, Stills, embed_clips, find_clips
-from training.vidlankd.grounding.grounding_page import Grounded, Hit, Page, Word, render
+from training.vidlankd.grounding.clip_gallery import GalleryClip, Stills, embed_clips, find_clips
+from training.vidlankd.grounding.grounding_page import GroundingPage, Hit, QueryWord, SentenceGrounding, render
 from training.vidlankd.student.teacher_states import weights_identity
 
 _PIECE = "##"
@@ -51,23 +51,23 @@ def ground(
     split: Split | None = None,
     device: str | None = None,
 ) -> None:
-    """Write the page.
+    """Write the grounding page.
 
     Args:
-        sentences: each with a word at least.
+        sentences: sentences of at least one word.
         teacher: folder of a trained teacher.
         student: folder of a student that was distilled from it; None: the teacher alone.
         shards: DIRs with the clips.
         features: name of the feature set that the teacher was trained on.
         output: the HTML file; an older one is replaced.
-        top: clips for each word.
-        limit: clips that are looked at.
-        split: only clips of this one; None: of both.
-        device: where the models go; None: a GPU where there is one.
+        top: number of clips for each word.
+        limit: largest number of clips in the gallery.
+        split: split of the clips; None: both.
+        device: device of the models; None: a GPU if there is one.
 
     Raises:
-        UserError: a sentence without words or too long for a model, features that are missing or not the teacher's,
-            models with different vocabularies or spaces, a student of another teacher, or an output that can't be
+        UserError: a sentence has no words or is too long for a model, features are missing or not the teacher's, the
+            models have different vocabularies or spaces, the student has another teacher, or the output can't be
             written.
         ShardError: a DIR can't be read.
     """
@@ -77,34 +77,44 @@ def ground(
     if not sentences:
         raise UserError("--sentence: write at least one")
     check_writable(output)
-    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    model, tokenizer = load_teacher(teacher, place)
-    speakers = [_Speaker("teacher", tokenizer, model.text, None)]
+    chosen_device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    model, tokenizer = load_teacher(teacher, chosen_device)
+    models = [_WordModel("teacher", tokenizer, model.text, None)]
     if student is not None:
         identity = weights_identity(local_folder(teacher))
-        speakers.append(_student(student, model, identity, tokenizer, place))
-    texts = [_pieces(sentence, tokenizer, speakers) for sentence in sentences]
+        models.append(_open_student(student, model, identity, tokenizer, chosen_device))
+    texts = [_encode(sentence, tokenizer, models) for sentence in sentences]
     store = FeatureStore.open(shards, features)
     check_features(model, store)
     clips, clips_NH = embed_clips(find_clips(shards, limit, split), model, store)
-    stills = Stills()
-    found = [_grounded(s, ids, speakers, clips, clips_NH, top, stills) for s, ids in zip(sentences, texts, strict=True)]
-    facts = (f"{len(clips):,} clips", f"features {features} ({store.encoder})", *(who.said for who in speakers[1:]))
-    output.write_text(render(Page(found, [who.name for who in speakers], facts)), encoding="utf-8")
+    gallery = _Gallery(clips, clips_NH, Stills())
+    groundings = [_ground_sentence(s, ids, models, gallery, top) for s, ids in zip(sentences, texts, strict=True)]
+    facts = (f"{len(clips):,} clips", f"features {features} ({store.encoder})", *(each.note for each in models[1:]))
+    output.write_text(render(GroundingPage(groundings, [each.name for each in models], facts)), encoding="utf-8")
 
 
 @dataclass(frozen=True)
-class _Speaker:
-    """A model whose word vectors lie in the teacher's space."""
+class _Gallery:
+    """Clips with the teacher's vectors and their pictures."""
+
+    clips: Sequence[GalleryClip]
+    vectors_NH: torch.Tensor
+    stills: Stills
+
+
+@dataclass(frozen=True)
+class _WordModel:
+    """A model that gives vectors of words in the teacher's space."""
 
     name: str
     tokenizer: TextTokenizer
     text: BertForMaskedLM
     head: nn.Module | None
-    said: str = ""
+    note: str = ""
+    """Phrase for the facts of the page."""
 
     def vectors(self, ids: Sequence[int]) -> torch.Tensor:
-        """Of the tokens, without specials, of length 1; [L, H]."""
+        """Return the vectors of tokens, specials excluded, of length 1; [L, H]."""
         device = next(self.text.parameters()).device
         row = [self.tokenizer.cls, *ids, self.tokenizer.sep]
         ids_BL = torch.tensor([row], device=device)
@@ -112,8 +122,10 @@ class _Speaker:
         return F.normalize((self.head(hidden_LH) if self.head else hidden_LH).float(), dim=-1)
 
 
-def _student(folder: str | Path, teacher: Teacher, identity: str, tokenizer: TextTokenizer, device: str) -> _Speaker:
-    """The student, with the first of its heads that leads into the teacher's space."""
+def _open_student(
+    folder: str | Path, teacher: Teacher, identity: str, tokenizer: TextTokenizer, device: str
+) -> _WordModel:
+    """Load the student with the first of its heads that maps into the teacher's space."""
     model, own = load_student(folder, device)
     if own.identity != tokenizer.identity:
         raise UserError(
@@ -123,57 +135,55 @@ def _student(folder: str | Path, teacher: Teacher, identity: str, tokenizer: Tex
     if model.teacher not in (None, identity):
         raise UserError(
             f"--student {folder}: was distilled from another teacher (weights {model.teacher}, --teacher has "
-            f"{identity}), whose space is not this one's; name the teacher that it was distilled from"
+            f"{identity}), which has another space; name the teacher that it was distilled from"
         )
     name = next((name for name in heads_of_kind("teacher_space") if name in model.heads), None)
     head = model.heads[name] if name else None
     width = model.architecture["distillation"]["teacher_width"] if head else model.text.config.hidden_size
     if width != teacher.hidden:
         raise UserError(
-            f"--student {folder}: its vectors are {width} wide, the teacher's {teacher.hidden}, and no head leads from "
-            "the one to the other; name a student that was distilled with CRD from this teacher"
+            f"--student {folder}: its vectors are {width} wide, the teacher's {teacher.hidden}, and no head maps "
+            "between them; name a student that was distilled with CRD from this teacher"
         )
-    how = f"student through its head for {name}" if name else "student without a head: its last hidden states"
-    return _Speaker("student", own, model.text, head, how)
+    note = f"student: output of its head for {name}" if name else "student: last hidden states, as it has no head"
+    return _WordModel("student", own, model.text, head, note)
 
 
-def _pieces(sentence: str, tokenizer: TextTokenizer, speakers: Sequence[_Speaker]) -> list[int]:
-    """The sentence's tokens, checked to be some and not too many."""
+def _encode(sentence: str, tokenizer: TextTokenizer, models: Sequence[_WordModel]) -> list[int]:
+    """Return the sentence's tokens; refuse a sentence without words, or one too long for a model."""
     (ids,) = tokenizer.encode([sentence])
     if not ids:
         raise UserError(f"--sentence {sentence!r}: has no word; write one")
-    for who in speakers:
-        room = int(who.text.config.max_position_embeddings) - 2
+    for each in models:
+        room = int(each.text.config.max_position_embeddings) - 2
         if len(ids) > room:
-            raise UserError(f"--sentence {sentence[:40]!r}: {len(ids)} tokens, the {who.name} takes {room}; shorten it")
+            raise UserError(
+                f"--sentence {sentence[:40]!r}: {len(ids)} tokens, the {each.name} takes {room}; shorten it"
+            )
     return ids
 
 
-def _grounded(
-    sentence: str,
-    ids: Sequence[int],
-    speakers: Sequence[_Speaker],
-    clips: Sequence[Clip],
-    clips_NH: torch.Tensor,
-    top: int,
-    stills: Stills,
-) -> Grounded:
-    """One sentence: for each word and model the nearest clips."""
-    words, groups = words_of(speakers[0].tokenizer.tokens(ids))
+def _ground_sentence(
+    sentence: str, ids: Sequence[int], models: Sequence[_WordModel], gallery: _Gallery, top: int
+) -> SentenceGrounding:
+    """Find the nearest clips of a sentence for each word and model."""
+    words, groups = join_pieces(models[0].tokenizer.tokens(ids))
     with torch.inference_mode():
-        found = [nearest(word_vectors(who.vectors(ids), groups), clips_NH, top) for who in speakers]
+        matches = [nearest(word_vectors(each.vectors(ids), groups), gallery.vectors_NH, top) for each in models]
     rows = []
     for number, word in enumerate(words):
-        hits = [
-            [Hit(clips[place], score, stills.shown(clips[place])) for place, score in of_model[number]]
-            for of_model in found
-        ]
-        rows.append(Word(word, hits))
-    return Grounded(sentence, rows)
+        hits = [[_hit(gallery, index, score) for index, score in of_model[number]] for of_model in matches]
+        rows.append(QueryWord(word, hits))
+    return SentenceGrounding(sentence, rows)
 
 
-def words_of(pieces: Sequence[str]) -> tuple[list[str], list[list[int]]]:
-    """Word pieces as words, and which pieces make each: ``un ##told`` is one word."""
+def _hit(gallery: _Gallery, index: int, score: float) -> Hit:
+    clip = gallery.clips[index]
+    return Hit(clip, score, gallery.stills.picture(clip))
+
+
+def join_pieces(pieces: Sequence[str]) -> tuple[list[str], list[list[int]]]:
+    """Join word pieces into words; also return the numbers of the pieces of each: ``un ##told`` is one word."""
     words: list[str] = []
     groups: list[list[int]] = []
     for number, piece in enumerate(pieces):
@@ -187,15 +197,15 @@ def words_of(pieces: Sequence[str]) -> tuple[list[str], list[list[int]]]:
 
 
 def word_vectors(vectors_LH: torch.Tensor, groups: Sequence[Sequence[int]]) -> torch.Tensor:
-    """The mean of each word's pieces, of length 1; [W, H]."""
+    """Return the normalised mean of each word's pieces; [W, H]."""
     return F.normalize(torch.stack([vectors_LH[list(group)].mean(0) for group in groups]), dim=1)
 
 
 def nearest(words_WH: torch.Tensor, clips_NH: torch.Tensor, top: int) -> list[list[tuple[int, float]]]:
-    """For each word the places and cosines of the `top` clips (all, where there are fewer), nearest first."""
+    """Return for each word the indices and cosines of the `top` clips (or of all, if fewer), nearest first."""
     scores_WN = words_WH @ clips_NH.T
     best = scores_WN.topk(min(top, scores_WN.shape[1]), dim=1)
     return [
-        list(zip(places, scores, strict=True))
-        for places, scores in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        list(zip(indices, scores, strict=True))
+        for indices, scores in zip(best.indices.tolist(), best.values.tolist(), strict=True)
     ]
