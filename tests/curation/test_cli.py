@@ -1,4 +1,6 @@
-"""The command line without any run: help that answers at once, and mistakes that end with one line and status 2."""
+"""The command line without any run: help that imports little, and mistakes that end with one line and status 2."""
+
+from __future__ import annotations
 
 import subprocess
 import sys
@@ -6,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.curate_runs import CHEAP, careful, config_in, curate, run_arguments
+from support.curate_runs import CHEAP, Ended, careful, config_in, curate, run_arguments
 from support.fake_llm import FakeLLM
 from support.shard_factory import LAYER, build_dir
 
@@ -16,7 +18,7 @@ HEAVY = ("pyarrow", "ray", "torch", "pydantic", "numpy", "duckdb", "rich", "yaml
 
 
 @pytest.fixture
-def videos(tmp_path):
+def videos(tmp_path: Path) -> Path:
     """A folder with one file that is named like a video; nothing here ever opens it."""
     folder = tmp_path / "videos"
     folder.mkdir()
@@ -37,8 +39,8 @@ def arguments(tmp_path: Path, videos: Path, server: FakeLLM) -> list[str | Path]
     return run_arguments(CHEAP, config_in(tmp_path), videos, tmp_path / "out", server)
 
 
-def refused(ended) -> str:
-    """The one line that a user's mistake ends with."""
+def refused(ended: Ended) -> str:
+    """Return the one line that a user's mistake ends with."""
     assert ended.status == 2
     assert "Traceback" not in ended.err
     assert ended.err.startswith("curate: ") and ended.err.count("\n") == 1, ended.err
@@ -46,14 +48,17 @@ def refused(ended) -> str:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small DIR."""
     folder = tmp_path_factory.mktemp("built") / "dir"
     build_dir(folder, shards=1)
     return folder
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["plan"], ["status"], ["inspect"], ["check"], ["export"]])
-def test_help_is_printed_without_importing_anything_heavy(command):
+@pytest.mark.parametrize(
+    "command", [[], ["run"], ["plan"], ["pipelines"], ["status"], ["inspect"], ["check"], ["export"]]
+)
+def test_help_is_printed_without_importing_anything_heavy(command: list[str]) -> None:
     code = (
         "import sys\nfrom curation.cli import main\n"
         f"try: main({[*command, '--help']!r})\nexcept SystemExit as end: assert end.code == 0\n"
@@ -65,8 +70,8 @@ def test_help_is_printed_without_importing_anything_heavy(command):
     assert f"usage: curate {' '.join(command)}".rstrip() in ended.stdout
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "inspect", "export"])
-def test_the_help_of_a_subcommand_has_examples(command):
+@pytest.mark.parametrize("command", ["run", "plan", "pipelines", "inspect", "export"])
+def test_the_help_of_a_subcommand_has_examples(command: str) -> None:
     assert f"\n  curate {command} " in curate(command, "--help").out
 
 
@@ -92,14 +97,16 @@ def test_the_help_of_a_subcommand_has_examples(command):
     ],
     ids=lambda value: " ".join(value) if value and value[0].startswith("--") else "",
 )
-def test_a_wrong_option_is_named_with_its_remedy(arguments, tmp_path, extra, words):
+def test_a_wrong_option_is_named_with_its_remedy(
+    arguments: list[str | Path], tmp_path: Path, extra: list[str], words: list[str]
+) -> None:
     line = refused(curate(*arguments, *extra))
     for word in words:
         assert word in line
     assert "\n" not in line.strip()
 
 
-def test_an_address_where_no_ray_answers_is_named_with_its_remedy(arguments):
+def test_an_address_where_no_ray_answers_is_named_with_its_remedy(arguments: list[str | Path]) -> None:
     ended = curate(*arguments, "--address", "127.0.0.1:9")
     last = ended.err.splitlines()[-1]
     assert ended.status == 2
@@ -107,70 +114,70 @@ def test_an_address_where_no_ray_answers_is_named_with_its_remedy(arguments):
     assert "Traceback" not in ended.err
 
 
-def test_an_unknown_pipeline_is_named_with_the_nearest(arguments):
+def test_an_unknown_pipeline_is_named_with_the_nearest(arguments: list[str | Path]) -> None:
     line = refused(curate("run", "chaep", *arguments[2:]))
     assert "chaep" in line and "did you mean 'cheap'" in line
 
 
-def test_an_unknown_pipeline_of_the_package_is_named_with_the_nearest(videos, tmp_path):
+def test_an_unknown_pipeline_of_the_package_is_named_with_the_nearest(videos: Path, tmp_path: Path) -> None:
     line = refused(curate("run", "dmeo", "--input", videos, "--output", tmp_path / "out"))
     assert "did you mean 'demo'" in line
 
 
 @pytest.mark.parametrize("text", ["- a\n- list\n", "a: [unclosed\n", "\tno: yaml\n"])
-def test_a_config_that_is_no_yaml_mapping_is_refused(arguments, tmp_path, text):
+def test_a_config_that_is_not_a_yaml_mapping_is_refused(arguments: list[str | Path], tmp_path: Path, text: str) -> None:
     (tmp_path / "pipelines.yaml").write_text(text)
     assert f"--config {tmp_path / 'pipelines.yaml'}" in refused(curate(*arguments))
 
 
-def test_a_config_that_is_not_there_is_refused(videos, tmp_path):
+def test_a_config_that_does_not_exist_is_refused(videos: Path, tmp_path: Path) -> None:
     line = refused(curate(*run_arguments(CHEAP, tmp_path / "none.yaml", videos, tmp_path / "out")))
     assert "--config" in line and "none.yaml" in line
 
 
 @pytest.mark.parametrize("source", ["no/such/file.mp4", "no-such-*.mp4", "ftp://host/a.mp4"])
-def test_an_input_that_is_not_there_is_named(tmp_path, source):
+def test_an_input_that_does_not_exist_is_named(tmp_path: Path, source: str) -> None:
     line = refused(curate(*run_arguments(CHEAP, config_in(tmp_path), source, tmp_path / "out")))
     assert f"--input {source}" in line
 
 
-def test_a_folder_without_videos_is_refused(tmp_path):
+def test_a_folder_without_videos_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     line = refused(curate(*run_arguments(CHEAP, config_in(tmp_path), tmp_path / "empty", tmp_path / "out")))
     assert "no video found" in line
 
 
 @pytest.mark.parametrize("place", ["file", "file/below", "/proc/nowhere/out"])
-def test_an_output_that_cannot_be_written_is_refused(tmp_path, videos, place):
+def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path, videos: Path, place: str) -> None:
     (tmp_path / "file").write_text("a file, not a folder")
     line = refused(curate(*run_arguments(CHEAP, config_in(tmp_path), videos, tmp_path / place)))
     assert "--output" in line and "folder" in line
 
 
-def test_a_refused_run_leaves_no_folder_behind(arguments, tmp_path):
+def test_a_refused_run_leaves_no_folder_behind(arguments: list[str | Path], tmp_path: Path) -> None:
     refused(curate(*run_arguments(CHEAP, tmp_path / "pipelines.yaml", tmp_path / "missing", tmp_path / "out")))
     assert not (tmp_path / "out").exists()
 
 
-def test_a_refused_run_leaves_a_folder_of_the_users_as_it_was(arguments, tmp_path):
+def test_a_refused_run_leaves_an_existing_folder_empty(arguments: list[str | Path], tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     refused(curate(*run_arguments(CHEAP, tmp_path / "pipelines.yaml", tmp_path / "missing", tmp_path / "out")))
     assert list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.mark.parametrize("number", ["0", "-3", "many", "1.5"])
-def test_a_limit_must_be_a_whole_number_above_zero(arguments, number):
+def test_a_limit_must_be_a_whole_number_above_zero(arguments: list[str | Path], number: str) -> None:
     ended = curate(*arguments, f"--limit={number}")
     assert ended.status == 2
     assert f"argument --limit: '{number}': must be a whole number of 1 or more" in ended.err
 
 
-def test_ids_to_exclude_may_be_more_than_fit_a_file_name(arguments):
+def test_ids_to_exclude_may_be_more_than_fit_a_file_name(arguments: list[str | Path]) -> None:
     ids = ",".join(f"{i:016x}" for i in range(1000))
     assert curate("plan", *arguments[1:], "--exclude", ids).status == 0
 
 
-def test_a_file_of_ids_may_have_comments_and_must_be_text(arguments, tmp_path):
+def test_a_file_of_ids_may_have_comments_and_must_be_text(arguments: list[str | Path], tmp_path: Path) -> None:
     (tmp_path / "ids.txt").write_bytes(b"\xef\xbb\xbf# not these\n0123456789abcdef\n")
     assert curate("plan", *arguments[1:], "--exclude", tmp_path / "ids.txt").status == 0
     (tmp_path / "ids.txt").write_bytes(b"\xff\xfe\x00")
@@ -183,7 +190,7 @@ def test_a_file_of_ids_may_have_comments_and_must_be_text(arguments, tmp_path):
     ids=lambda command: command[0],
 )
 @pytest.mark.parametrize("there", [True, False], ids=["empty", "missing"])
-def test_a_dir_that_holds_nothing_is_refused(tmp_path, command, there):
+def test_a_dir_that_holds_nothing_is_refused(tmp_path: Path, command: list[str], there: bool) -> None:
     folder = tmp_path / "nothing"
     if there:
         folder.mkdir()
@@ -203,7 +210,9 @@ def test_a_dir_that_holds_nothing_is_refused(tmp_path, command, there):
     ],
     ids=lambda value: " ".join(value[:3]) if value[0] in ("inspect", "export") else "",
 )
-def test_a_wrong_layer_or_condition_is_named(built, tmp_path, monkeypatch, command, words):
+def test_a_wrong_layer_or_condition_is_named(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str], words: list[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     name, *options = command
     line = refused(curate(name, built, *options))
@@ -211,20 +220,20 @@ def test_a_wrong_layer_or_condition_is_named(built, tmp_path, monkeypatch, comma
         assert word in line
 
 
-def test_an_output_of_an_export_that_is_not_empty_is_refused(built, tmp_path):
+def test_an_output_of_an_export_that_is_not_empty_is_refused(built: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep me")
     line = refused(curate("export", built, "--format", "jsonl", "--output", tmp_path))
     assert "--output" in line and "not empty" in line
     assert (tmp_path / "mine.txt").read_text() == "keep me"
 
 
-def test_nothing_that_matches_is_told_with_status_1(built):
+def test_a_query_that_matches_nothing_ends_with_status_1(built: Path) -> None:
     ended = curate("inspect", built, "--where", "language = 'xx'")
     assert ended.status == 1
     assert "no clip of layer" in ended.out
 
 
-def test_a_reader_that_goes_away_is_no_error(built):
+def test_a_reader_that_ends_early_is_not_an_error(built: Path) -> None:
     code = f"from curation.cli import main; import sys; sys.exit(main(['inspect', {str(built)!r}, '--limit', '1000']))"
     command = f'{sys.executable} -c "{code}" | head -n 1'
     ended = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
@@ -232,7 +241,7 @@ def test_a_reader_that_goes_away_is_no_error(built):
     assert "Exception ignored" not in ended.stderr
 
 
-def test_an_unknown_subcommand_is_refused(capsys):
+def test_an_unknown_subcommand_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["rnu"])
     assert "invalid choice: 'rnu'" in capsys.readouterr().err

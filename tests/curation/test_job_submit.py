@@ -1,6 +1,8 @@
 """On a cluster, with a real head node on loopback: `curate` and `train-vidla` as jobs of `ray job submit`, and
 `curate` joining with ``--address``; together, because a head node takes long to start."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import shutil
@@ -84,7 +86,7 @@ def _start_head(folder: Path, environment: dict[str, str]) -> tuple[subprocess.P
     folder.mkdir()
     names = ("port", "dashboard-port", "dashboard-agent-listen-port", "ray-client-server-port", "metrics-export-port")
     ports = {name: free_port() for name in names}
-    command = [BIN / "ray", "start", "--head", "--block", "--num-cpus=2", "--node-ip-address=127.0.0.1"]
+    command = [str(BIN / "ray"), "start", "--head", "--block", "--num-cpus=2", "--node-ip-address=127.0.0.1"]
     command += ["--dashboard-host=127.0.0.1", f"--temp-dir={folder}", "--object-store-memory=200000000"]
     command += [f"--{name}={port}" for name, port in ports.items()]
     with (folder / "said").open("wb") as said:
@@ -93,7 +95,7 @@ def _start_head(folder: Path, environment: dict[str, str]) -> tuple[subprocess.P
 
 
 def _takes_jobs(head: Head, process: subprocess.Popen[bytes], folder: Path) -> bool:
-    """Wait until the head node takes jobs; False where it has ended: Ray gives up where the machine is too busy."""
+    """Wait until the head node takes jobs; return False if it ended, because Ray gives up on a busy machine."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         up = b"Ray runtime started" in (folder / "said").read_bytes()
@@ -124,9 +126,17 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+@dataclass(frozen=True)
+class Submitted:
+    """A DIR that a submitted job made."""
+
+    store: Store
+    ended: subprocess.CompletedProcess[str]
+
+
 @pytest.fixture(scope="module")
-def submitted(head, tmp_path_factory):
-    """A DIR made by `ray job submit --working-dir FOLDER -- curate run …`, and what the command said."""
+def submitted(head: Head, tmp_path_factory: pytest.TempPathFactory) -> Submitted:
+    """A DIR made by `ray job submit --working-dir FOLDER -- curate run …`."""
     root = tmp_path_factory.mktemp("submitted")
     work, inputs = root / "work", talks(root / "in", 9, 40)
     work.mkdir()
@@ -134,13 +144,13 @@ def submitted(head, tmp_path_factory):
     with FakeLLM(careful) as llm:
         arguments = run_arguments(CHEAP, Path(config.name), inputs, root / "out", llm)
         arguments += ["--set", "videos_per_shard=1"]
-        submit = ["job", "submit", "--address", head.dashboard, "--working-dir", work, "--", "curate"]
+        submit: list[str | Path] = ["job", "submit", "--address", head.dashboard, "--working-dir", work, "--", "curate"]
         ended = _ray(head, *submit, *arguments, cwd=root)
-    return Store(root / "out"), ended
+    return Submitted(Store(root / "out"), ended)
 
 
-def test_a_submitted_job_makes_the_shards(submitted):
-    store, ended = submitted
+def test_a_submitted_job_makes_the_shards(submitted: Submitted) -> None:
+    store, ended = submitted.store, submitted.ended
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "succeeded" in ended.stdout
     assert curate("check", store.root).status == 0
@@ -149,11 +159,11 @@ def test_a_submitted_job_makes_the_shards(submitted):
     assert {row["shard"] for row in all_rows(store, "media")} == {0, 1}
 
 
-def test_a_run_joins_the_cluster_at_an_address(head, submitted, tmp_path):
-    store, _ = submitted
+def test_a_run_joins_the_cluster_at_an_address(head: Head, submitted: Submitted, tmp_path: Path) -> None:
+    store = submitted.store
     sources = {row["source"] for row in all_rows(store, "ledger")}
     with FakeLLM(careful) as llm:
-        arguments = run_arguments(CHEAP, config_in(tmp_path), sorted(sources), store.root, llm)
+        arguments = run_arguments(CHEAP, config_in(tmp_path), sorted(sources), Path(store.root), llm)
         arguments += ["--layer", "joined", "--address", head.address]
         process = start_curate(*arguments, log=tmp_path / "said", env=head.environment)
         assert end_of(process) == 0, (tmp_path / "said").read_text()
@@ -161,19 +171,31 @@ def test_a_run_joins_the_cluster_at_an_address(head, submitted, tmp_path):
     assert curate("check", store.root, "--quick").status == 0
 
 
-def test_a_plan_leaves_the_layout_to_the_cluster_it_would_join(head, submitted, tmp_path):
-    store, _ = submitted
-    arguments = run_arguments(CHEAP, config_in(tmp_path), Path(store.root).parent / "in", tmp_path / "out")[1:]
-    ended = curate("plan", *arguments, "--address", head.address)
-    assert ended.status == 0
-    assert "decided on the Ray cluster" in ended.out
+def test_a_plan_leaves_the_layout_to_the_cluster_it_would_join(
+    head: Head, submitted: Submitted, tmp_path: Path
+) -> None:
+    inputs = Path(submitted.store.root).parent / "in"
+    with FakeLLM(careful) as llm:
+        arguments = run_arguments(CHEAP, config_in(tmp_path), inputs, tmp_path / "out", llm)
+        ended = curate("plan", *arguments[1:], "--address", head.address)
+    assert ended.status == 0, ended.err
+    assert "The Ray cluster that the run joins decides" in ended.out
 
 
-def test_a_submitted_training_leaves_a_model(head, tmp_path):
+def test_a_submitted_training_leaves_a_model(head: Head, tmp_path: Path) -> None:
     build_dir(tmp_path / "shards")
     arguments = train_arguments(tmp_path / "shards", tmp_path / "run", steps=2)
     (tmp_path / "work").mkdir()
-    submit = ["job", "submit", "--address", head.dashboard, "--working-dir", tmp_path / "work", "--", "train-vidla"]
+    submit: list[str | Path] = [
+        "job",
+        "submit",
+        "--address",
+        head.dashboard,
+        "--working-dir",
+        tmp_path / "work",
+        "--",
+        "train-vidla",
+    ]
     ended = _ray(head, *submit, *arguments, cwd=tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "step 2 " in ended.stdout

@@ -1,4 +1,6 @@
-"""Runs that are stopped, killed and crowded, as processes of their own: nothing is lost, doubled, or left running."""
+"""Runs that are stopped or killed, as processes of their own: nothing is lost, doubled, or left running."""
+
+from __future__ import annotations
 
 import os
 import shutil
@@ -28,7 +30,7 @@ from support.curate_runs import (
     start_curate,
     wait_until,
 )
-from support.fake_llm import FakeLLM
+from support.fake_llm import Body, FakeLLM, Reply
 from support.processes import below, still_running
 
 from runtime.processes import ffmpeg_binary
@@ -39,7 +41,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]  # one fixture has sev
 
 
 def ffmpeg_that(root: Path, script: str) -> dict[str, str]:
-    """An environment whose ffmpeg runs lines of a shell before it is the real one; `{root}` in them is the folder."""
+    """Return an environment whose ffmpeg first runs shell lines; `{root}` in them is the folder."""
     (root / "bin").mkdir()
     path = root / "bin" / "ffmpeg"
     path.write_text(f'#!/bin/sh\n{script.format(root=root)}\nexec "{ffmpeg_binary()}" "$@"\n')
@@ -52,7 +54,7 @@ def ffmpeg_that(root: Path, script: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Survivor:
-    """A DIR whose run was killed, then interrupted, then went through; what was seen on the way."""
+    """A DIR whose run was killed, then interrupted, then finished, with observations after each step."""
 
     dir: Path
     committed_when_killed: list[str]
@@ -71,12 +73,12 @@ _HOLDS_THE_LAST_SHARD = 'case "$*" in *variable_rate*) exec sleep 600 ;; esac'
 
 
 @pytest.fixture(scope="module")
-def survivor(tmp_path_factory) -> Survivor:
-    """SIGKILL when the first shard's media stand; then Ctrl-C while texts are made; then undisturbed."""
+def survivor(tmp_path_factory: pytest.TempPathFactory) -> Survivor:
+    """SIGKILL when the first shard's media are committed; then Ctrl-C while texts are made; then undisturbed."""
     root = tmp_path_factory.mktemp("survivor")
     gate = threading.Event()
 
-    def held(body):
+    def held(body: Body) -> Reply:
         if not has_image(body):
             gate.wait(RUN_SECONDS)
         return careful(body)
@@ -121,29 +123,29 @@ def survivor(tmp_path_factory) -> Survivor:
         )
 
 
-def test_a_driver_that_is_killed_outright_leaves_no_process_behind(survivor):
+def test_a_driver_that_is_killed_outright_leaves_no_process_behind(survivor: Survivor) -> None:
     assert "media/0000000.parquet" in survivor.committed_when_killed
     assert "media/0000002.parquet" not in survivor.committed_when_killed, "it was killed too late to be of use"
     assert survivor.lock_pid == 0, "its lock is still there, with its process id"
     assert survivor.orphans_of_killed == []
 
 
-def test_a_second_run_on_the_same_dir_is_refused_and_told_who_holds_it(survivor):
+def test_a_second_run_on_the_same_dir_is_refused_with_the_holder(survivor: Survivor) -> None:
     assert survivor.refused.status == 2
     assert survivor.refused.err.count("\n") == 1
     assert "another run holds this folder (process " in survivor.refused.err
 
 
-def test_ctrl_c_ends_a_run_cleanly_with_status_130(survivor):
+def test_ctrl_c_ends_a_run_cleanly_with_status_130(survivor: Survivor) -> None:
     assert survivor.status_when_interrupted == 130
     assert "Traceback" not in survivor.said_when_interrupted
-    assert "curate: interrupted; what is committed stays" in survivor.said_when_interrupted
+    assert "curate: interrupted; finished shards are kept" in survivor.said_when_interrupted
     assert survivor.orphans_of_interrupted == []
     assert not (survivor.dir / ".lock").exists()
     assert survivor.checked_when_interrupted.status == 0, survivor.checked_when_interrupted.out
 
 
-def test_what_was_committed_before_is_not_made_again(survivor):
+def test_committed_artifacts_are_not_made_again(survivor: Survivor) -> None:
     assert survivor.final_status == 0
     before, after = survivor.committed_when_interrupted, snapshot(survivor.dir)
     kept = [name for name in before if name.endswith((".tar", ".parquet")) and name != "index.parquet"]
@@ -151,12 +153,12 @@ def test_what_was_committed_before_is_not_made_again(survivor):
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
 
 
-def test_keys_members_and_columns_are_those_of_an_undisturbed_run(survivor):
+def test_keys_members_and_columns_are_those_of_an_undisturbed_run(survivor: Survivor) -> None:
     undisturbed = shape(finished().store, "small")
     assert shape(Store(survivor.dir), CHEAP) == undisturbed
 
 
-def test_sources_end_in_the_same_states_as_in_an_undisturbed_run(survivor):
+def test_sources_end_in_the_same_states_as_in_an_undisturbed_run(survivor: Survivor) -> None:
     states = [
         [(row["source"], row["state"], row["class"], row["attempt"], row["clips"]) for row in all_rows(store, "ledger")]
         for store in (Store(survivor.dir), finished().store)
@@ -165,7 +167,7 @@ def test_sources_end_in_the_same_states_as_in_an_undisturbed_run(survivor):
     assert latest_states(Store(survivor.dir)) == latest_states(finished().store)
 
 
-def test_a_dir_that_went_through_all_this_passes_its_check(survivor):
+def test_the_dir_passes_its_check_after_all_this(survivor: Survivor) -> None:
     ended = curate("check", survivor.dir)
     assert ended.status == 0, ended.out
     assert assert_texts_hold(Store(survivor.dir), CHEAP).keys() == {"ok"}
@@ -182,8 +184,17 @@ esac
 """
 
 
+@dataclass(frozen=True)
+class Crashed:
+    """A run whose videos killed its workers."""
+
+    root: Path
+    """Folder with the DIR ``out`` and the command's output ``said``."""
+    status: int
+
+
 @pytest.fixture(scope="module")
-def crashed(tmp_path_factory):
+def crashed(tmp_path_factory: pytest.TempPathFactory) -> Crashed:
     """A run over one shard of four videos: one kills its worker always, another the first time, two are good."""
     root = tmp_path_factory.mktemp("crashed")
     (root / "in").mkdir()
@@ -193,18 +204,19 @@ def crashed(tmp_path_factory):
         with target.open("ab") as file:
             file.write(bytes([number]))  # other bytes, so another video
     arguments = [*run_arguments(CHEAP, config_in(root), root / "in", root / "out"), "--stages", "media"]
-    return root, end_of(start_curate(*arguments, log=root / "said", env=ffmpeg_that(root, _ENDS_ITS_PARENT)))
+    process = start_curate(*arguments, log=root / "said", env=ffmpeg_that(root, _ENDS_ITS_PARENT))
+    return Crashed(root, end_of(process))
 
 
-def test_a_run_outlives_videos_that_kill_their_worker(crashed):
-    root, status = crashed
-    assert status == 0, (root / "said").read_text()
+def test_a_run_survives_videos_that_kill_their_worker(crashed: Crashed) -> None:
+    root = crashed.root
+    assert crashed.status == 0, (root / "said").read_text()
     assert "Traceback" not in (root / "said").read_text()
     assert (root / "once").exists()
 
 
-def test_a_video_that_killed_its_worker_twice_is_internal_and_all_others_are_written_once(crashed):
-    root, _ = crashed
+def test_a_video_that_killed_its_worker_twice_is_internal_and_all_others_are_written_once(crashed: Crashed) -> None:
+    root = crashed.root
     outcomes = {Path(row["source"]).stem: row for row in all_rows(Store(root / "out"), "ledger")}
     assert {name: (row["state"], row["class"]) for name, row in outcomes.items()} == {
         "a-good": ("written", None),

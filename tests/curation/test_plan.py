@@ -1,70 +1,77 @@
 """What a run would do, decided on finished DIRs without running anything: `make_plan`, and `curate plan` for people."""
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 from support.broken_videos import ffmpeg
 from support.curate_runs import CHEAP, TAGGER, careful, config_in, curate, finished, run_arguments, snapshot, talk
 from support.fake_llm import FakeLLM
 
 from curation.cli import _parser
-from curation.plan import make_plan
+from curation.plan import RunPlan, make_plan
 from curation.run_request import RunRequest
 from runtime.errors import UserError
 from runtime.ray_runner.run_record import RunReport
 from shards.artifact import FOOTER_KEY
 from shards.reader import read_artifact, read_table
-from shards.storage.dir_lock import LOCK, Lock, Owner
+from shards.storage.dir_lock import LOCK, DirLock, LockOwner
 from shards.storage.store import Store
 
 
 @pytest.fixture
-def done(tmp_path):
-    """A finished DIR of one's own."""
+def done(tmp_path: Path) -> Path:
+    """A copy of a finished DIR."""
     return finished().copy(tmp_path)
 
 
 @pytest.fixture(scope="module")
-def server():
+def server() -> Iterator[FakeLLM]:
     """A model server: a plan that has texts to make is refused without one."""
     with FakeLLM(careful) as llm:
         yield llm
 
 
-def plan(output, *extra, inputs=()):
-    """The plan of the finished run's command on `output`, with more arguments."""
+def plan(output: Path, *extra: str, inputs: Sequence[Path] = ()) -> RunPlan:
+    """Return the plan of the finished run's command on `output`, with more arguments."""
     arguments = run_arguments(TAGGER, finished().config, [finished().inputs, *inputs], output)
     return make_plan(RunRequest.of(_parser().parse_args([str(argument) for argument in [*arguments, *extra]])))
 
 
-def todo(found):
+def todo(found: RunPlan) -> dict[str, list[int]]:
+    """Return the shards that each stage has to make."""
     return {stage.name: list(stage.todo) for stage in found.stages}
 
 
-def folders(found):
+def folders(found: RunPlan) -> list[str]:
+    """Return the folder that each stage writes."""
     return [output.path for output in found.outputs.values()]
 
 
-NOTHING = {"media": [], "caption": [], "rewrite": []}
+NOTHING: dict[str, list[int]] = {"media": [], "caption": [], "rewrite": []}
 
 
-# What is to be done
+# Shards to make
 
 
-def test_nothing_is_to_be_done_in_a_finished_dir(done):
+def test_nothing_is_to_be_done_in_a_finished_dir(done: Path) -> None:
     found = plan(done)
     assert found.is_done
     assert todo(found) == NOTHING
 
 
-def test_a_run_over_a_finished_dir_says_so_and_does_not_even_import_ray(done):
+def test_a_run_over_a_finished_dir_says_so_and_does_not_even_import_ray(done: Path) -> None:
     arguments = [str(argument) for argument in finished().arguments(done)]
     code = (
         f"import sys\nfrom curation.cli import main\nassert main({arguments!r}) == 0\n"
@@ -77,13 +84,13 @@ def test_a_run_over_a_finished_dir_says_so_and_does_not_even_import_ray(done):
     assert snapshot(done) == before
 
 
-def test_a_run_that_was_killed_before_it_wrote_the_index_has_it_made_up_for(done):
+def test_an_index_that_a_killed_run_did_not_write_is_written_by_the_next_run(done: Path) -> None:
     (done / "index.parquet").unlink()
     assert curate(*finished().arguments(done)).status == 0
     assert read_table(Store(done), "index.parquet").equals(read_table(finished().store, "index.parquet"))
 
 
-def test_a_new_file_goes_into_a_new_shard_at_the_end(done, tmp_path):
+def test_a_new_file_goes_into_a_new_shard_at_the_end(done: Path, tmp_path: Path) -> None:
     new = talk(tmp_path / "new.mp4", 5)
     found = plan(done, inputs=[new])
     assert found.sources.new == 1
@@ -92,21 +99,21 @@ def test_a_new_file_goes_into_a_new_shard_at_the_end(done, tmp_path):
     assert found.sources.rows[-1].source == str(new)
 
 
-def test_no_more_new_sources_are_taken_than_the_limit_says(tmp_path):
+def test_no_more_new_sources_are_taken_than_the_limit_says(tmp_path: Path) -> None:
     assert plan(tmp_path / "out", "--limit", "3").sources.new == 3
 
 
-def test_captions_that_are_gone_are_made_again_and_their_texts_too(done):
+def test_missing_captions_are_made_again_and_their_texts_too(done: Path) -> None:
     (done / "captions" / TAGGER / "0000001.parquet").unlink()
     assert todo(plan(done)) == {"media": [], "caption": [1], "rewrite": [1]}
 
 
-def test_texts_that_are_gone_are_made_again_alone(done):
+def test_missing_texts_are_made_again_alone(done: Path) -> None:
     (done / "text" / TAGGER / "0000002.parquet").unlink()
     assert todo(plan(done)) == {"media": [], "caption": [], "rewrite": [2]}
 
 
-def test_media_that_were_made_anew_make_captions_and_texts_stale(done):
+def test_media_that_were_made_anew_make_captions_and_texts_stale(done: Path) -> None:
     store, name = Store(done), "media/0000000.parquet"
     made = replace(read_artifact(store, name), digest="0123456789abcdef")
     pq.write_table(read_table(store, name).replace_schema_metadata({FOOTER_KEY: made.to_json()}), done / name)
@@ -115,48 +122,48 @@ def test_media_that_were_made_anew_make_captions_and_texts_stale(done):
     assert [stage.work.stale for stage in found.stages] == [(), (0,), (0,)]
 
 
-def test_media_that_are_gone_are_made_again_with_all_that_was_made_from_them(done):
+def test_missing_media_are_made_again_with_everything_made_from_them(done: Path) -> None:
     (done / "media" / "0000001.parquet").unlink()
     assert todo(plan(done)) == {"media": [1], "caption": [1], "rewrite": [1]}
 
 
-def test_only_the_stages_that_are_named_are_planned(tmp_path):
+def test_only_the_stages_that_are_named_are_planned(tmp_path: Path) -> None:
     found = plan(tmp_path / "out", "--stages", "media")
     assert todo(found) == {"media": [0, 1, 2]}
     assert not found.request.in_turn
     assert plan(tmp_path / "out", "--stages", "rewrite,media").request.in_turn
 
 
-def test_stages_that_have_no_input_yet_have_nothing_to_do(tmp_path):
+def test_stages_that_have_no_input_yet_have_nothing_to_do(tmp_path: Path) -> None:
     assert todo(plan(tmp_path / "out", "--stages", "caption,rewrite")) == {"caption": [], "rewrite": []}
 
 
 @pytest.mark.parametrize("setting", ["media.downloads_ahead=5", "engines.llm.base_url=http://elsewhere/v1"])
-def test_settings_that_change_no_content_leave_everything_up_to_date(done, setting):
+def test_settings_that_change_no_content_leave_everything_up_to_date(done: Path, setting: str) -> None:
     assert plan(done, "--set", setting, "--set", "resources.media.max=3").is_done
 
 
 # One run at a time
 
 
-def test_a_dir_that_another_run_holds_is_refused_and_left_as_it_is(done):
+def test_a_dir_that_another_run_holds_is_refused_and_left_as_it_is(done: Path) -> None:
     before = snapshot(done)
-    with Lock(Store(done)):
+    with DirLock(Store(done)):
         ended = curate(*finished().arguments(done))
     assert ended.status == 2 and ended.err.count("\n") == 1
     assert f"another run holds this folder (process {os.getpid()} on " in ended.err
     assert snapshot(done) == before
 
 
-def test_a_run_whose_dir_is_taken_over_stops_with_one_line(done, monkeypatch):
-    def outlast(request, console, *, quiet):
-        other = json.dumps(asdict(Owner.here())).encode()
+def test_a_run_whose_dir_is_taken_over_stops_with_one_line(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def outlast(request: RunRequest, console: Console, *, quiet: bool) -> RunReport:
+        other = json.dumps(asdict(LockOwner.here())).encode()
         for _ in range(150):  # again and again: a heartbeat that was on its way may have gone over it
             Store(done).commit_bytes(other, LOCK)
             time.sleep(0.2)
         return RunReport()
 
-    monkeypatch.setattr("runtime.run_lock.Lock", partial(Lock, beat_seconds=0.05))
+    monkeypatch.setattr("runtime.run_lock.DirLock", partial(DirLock, beat_seconds=0.05))
     monkeypatch.setattr("curation.run.execute", outlast)
     ended = curate(*finished().arguments(done))
     assert ended.status == 1
@@ -167,7 +174,7 @@ def test_a_run_whose_dir_is_taken_over_stops_with_one_line(done, monkeypatch):
 # Changed settings
 
 
-def test_media_of_other_settings_are_refused_with_the_setting_and_the_remedy(done):
+def test_media_of_other_settings_are_refused_with_the_setting_and_the_remedy(done: Path) -> None:
     before = snapshot(done)
     ended = curate(*finished().arguments(done), "--set", "media.video.encode.fps=4")
     assert ended.status == 2 and ended.err.count("\n") == 1 and "Traceback" not in ended.err
@@ -176,7 +183,7 @@ def test_media_of_other_settings_are_refused_with_the_setting_and_the_remedy(don
     assert snapshot(done) == before
 
 
-def test_captions_of_other_settings_are_refused_unless_a_layer_or_a_replacement_is_asked_for(done):
+def test_captions_of_other_settings_are_refused_unless_a_layer_or_a_replacement_is_asked_for(done: Path) -> None:
     with pytest.raises(UserError, match=r"captions/small was made with other caption settings.*--layer.*--replace"):
         plan(done, "--set", "caption.tagger.top=2")
     beside = plan(done, "--set", "caption.tagger.top=2", "--layer", "two")
@@ -186,7 +193,7 @@ def test_captions_of_other_settings_are_refused_unless_a_layer_or_a_replacement_
     assert [output.replaces for output in instead.replaced] == ["text/small"]
 
 
-def test_texts_of_other_settings_are_refused_unless_a_layer_or_a_replacement_is_asked_for(done):
+def test_texts_of_other_settings_are_refused_unless_a_layer_or_a_replacement_is_asked_for(done: Path) -> None:
     changed = ("--set", "rewrite.max_claims=2")
     with pytest.raises(UserError, match=r"text/small was made with other rewrite settings.*--layer.*--replace"):
         plan(done, *changed)
@@ -201,11 +208,11 @@ def test_texts_of_other_settings_are_refused_unless_a_layer_or_a_replacement_is_
 
 
 @pytest.mark.parametrize("setting", ["rewrite.max_claims=2", "caption.tagger.top=2"])
-def test_settings_of_stages_that_are_left_out_do_not_matter(done, setting):
+def test_settings_of_stages_that_are_left_out_do_not_matter(done: Path, setting: str) -> None:
     assert todo(plan(done, "--stages", "media", "--set", setting)) == {"media": []}
 
 
-def test_a_video_may_end_its_worker_twice_before_deaths_count_against_the_run(tmp_path):
+def test_a_video_may_end_its_worker_twice_before_deaths_count_against_the_run(tmp_path: Path) -> None:
     from curation.pipeline import stage_specs
 
     found = plan(tmp_path / "out")
@@ -213,10 +220,10 @@ def test_a_video_may_end_its_worker_twice_before_deaths_count_against_the_run(tm
     assert {spec.name: spec.deaths for spec in specs} == {"media": 3 + 2 * 4, "caption": 3, "rewrite": 3}
 
 
-# What may go wrong later
+# Warnings
 
 
-def test_files_that_are_no_videos_are_named_and_subtitles_are_not(tmp_path):
+def test_files_that_are_not_videos_are_named_and_subtitles_are_not(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     ffmpeg("-f", "lavfi", "-i", "color=s=64x64:d=3", folder / "a.mp4")
@@ -227,7 +234,7 @@ def test_files_that_are_no_videos_are_named_and_subtitles_are_not(tmp_path):
     assert found.warnings == ("files in folders that are not videos were left out: 1 .docx",)
 
 
-def test_youtube_without_a_javascript_runtime_is_warned_of(tmp_path, monkeypatch):
+def test_youtube_without_a_javascript_runtime_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = "https://www.youtube.com/watch?v=dQw4w9WgXcQ"
     arguments = [str(argument) for argument in run_arguments(CHEAP, config_in(tmp_path), url, tmp_path / "out")]
     monkeypatch.setattr("curation.run_sources.javascript_runtime", lambda: None)
@@ -237,10 +244,10 @@ def test_youtube_without_a_javascript_runtime_is_warned_of(tmp_path, monkeypatch
     assert make_plan(RunRequest.of(_parser().parse_args(arguments))).warnings == ()
 
 
-# For people
+# The printed plan
 
 
-def test_a_plan_prints_stages_models_workers_and_how_they_are_laid_out(tmp_path, server):
+def test_a_plan_prints_stages_models_workers_and_how_they_are_laid_out(tmp_path: Path, server: FakeLLM) -> None:
     arguments = run_arguments(TAGGER, finished().config, finished().inputs, tmp_path / "out", server)
     ended = curate("plan", *arguments[1:])
     assert ended.status == 0, ended.err
@@ -260,13 +267,13 @@ def test_a_plan_prints_stages_models_workers_and_how_they_are_laid_out(tmp_path,
     assert too_large.status == 2 and "resources.media.cpus=1000" in too_large.err
 
 
-def test_a_plan_for_a_run_without_ray_says_so(tmp_path, server):
+def test_a_plan_for_a_run_without_ray_says_so(tmp_path: Path, server: FakeLLM) -> None:
     arguments = run_arguments(TAGGER, finished().config, finished().inputs, tmp_path / "out", server)
     ended = curate("plan", *arguments[1:], "--address", "local")
     assert "stages run in this process" in ended.out
 
 
-def test_a_plan_touches_nothing(done, tmp_path, server):
+def test_a_plan_touches_nothing(done: Path, tmp_path: Path, server: FakeLLM) -> None:
     assert curate("plan", *finished().arguments(tmp_path / "new", server)[1:]).status == 0
     assert not (tmp_path / "new").exists()
     before = {path: path.stat() for path in [done, *done.rglob("*")]}
@@ -280,7 +287,7 @@ def test_a_plan_touches_nothing(done, tmp_path, server):
     }
 
 
-def test_a_probe_of_a_finished_dir_has_nothing_to_run(done):
+def test_a_probe_of_a_finished_dir_has_nothing_to_run(done: Path) -> None:
     ended = curate("plan", *finished().arguments(done)[1:], "--probe", "1")
     assert ended.status == 2
     assert "--probe: there is no source left to do" in ended.err
