@@ -121,3 +121,13 @@ class TokenUsage:
             self.output_tokens + other.output_tokens,
             Counter(self.errors) + Counter(other.errors),
         )
+
+
+def refuse_shared_keys(requests: Sequence[Request]) -> None:
+    """Refuse requests that could not be told apart by their keys.
+
+    Raises:
+        ValueError: two requests have the same key.
+    """
+    if len({request.key for request in requests}) < len(requests):
+        raise ValueError("two requests have the same key")

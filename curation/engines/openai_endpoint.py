@@ -25,7 +25,7 @@ from curation.engines.chat_completions import (
     retry_after_seconds,
 )
 from curation.engines.chat_messages import ImageUrlPart
-from curation.engines.engine_interface import Answer, Request, TokenUsage
+from curation.engines.engine_interface import Answer, Request, TokenUsage, refuse_shared_keys
 from curation.engines.engine_settings import EngineSettings
 from curation.engines.event_loop_thread import BackgroundLoop
 from curation.engines.server_connection import check_connection
@@ -131,8 +131,7 @@ class EndpointEngine:
             ValueError: two requests with the same key.
             MachineError: the server can't be reached, or refuses the key or the model.
         """
-        if len({request.key for request in requests}) < len(requests):
-            raise ValueError("two requests have the same key")
+        refuse_shared_keys(requests)
         return await self._background.run(self._generate(requests))
 
     def stats(self) -> TokenUsage:

@@ -24,7 +24,7 @@ from curation.engines.chat_messages import (
     chat,
     has_chat_template,
 )
-from curation.engines.engine_interface import Answer, Request, TokenUsage
+from curation.engines.engine_interface import Answer, Request, TokenUsage, refuse_shared_keys
 from curation.engines.event_loop_thread import BackgroundLoop
 from curation.engines.vllm_settings import VllmSettings, check_arguments, engine_arguments, environment
 from runtime.errors import MachineError, UserError, is_machine_fault, one_line
@@ -77,8 +77,7 @@ class VllmEngine:
             ValueError: two requests with the same key.
             MachineError: the engine died and could not be started again.
         """
-        if len({request.key for request in requests}) < len(requests):
-            raise ValueError("two requests have the same key")
+        refuse_shared_keys(requests)
         return await self._background.run(self._generate(requests))
 
     def stats(self) -> TokenUsage:

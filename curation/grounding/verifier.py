@@ -1,7 +1,7 @@
 """The verifier: it asks the judges one after the other and keeps the claims that none of them objects to.
 
 It never trusts the model that wrote the claims. A claim that cites nothing is rejected without a judge, and a judge can
-only take claims away from those that passed the ones before it. `curation.text.rewriter` calls this module.
+only take claims away from those that passed the ones before it. `curation.text.grounded_rewrite` calls this module.
 """
 
 from __future__ import annotations

@@ -1,53 +1,87 @@
-"""The grounded rewrite of a clip: the request for claims, and the answer as claims with their evidence.
-
-The judges decide on the claims afterwards (`curation.grounding.verifier`). An answer that is not in the requested form
-yields no claims and never raises; limits on number and length are enforced even if the engine ignored the schema.
-"""
+"""The grounded rewrite: ask a model for claims about each clip, have them judged, and compose the grounded text."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
 
 from curation.engines.engine_interface import Answer, Request
-from curation.grounding.claims import Claim
-from curation.grounding.evidence import Evidence, fit_evidence
-from curation.prompts.model_json import first_json_object
-from curation.prompts.prompt_templates import Prompt
-from curation.prompts.wording import tidy
+from curation.grounding.claims import CitedClaim, cite
+from curation.grounding.evidence import Evidence, fit_evidence, gather_evidence
+from curation.grounding.grounded_text import GroundedText, compose
+from curation.grounding.judge import JudgeResources
+from curation.grounding.judge_registry import build_judges
+from curation.grounding.verifier import verify
+from curation.text.claim_proposals import Proposal, parse_proposal, proposal_schema
+from curation.text.clip_texts import ClipTexts
 from curation.text.rewrite_settings import RewriteSettings
+from runtime.ray_runner.stage import Service
 
-_MAX_CITED: Final = 4
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A model's answer to the grounded prompt, as parsed."""
-
-    abstains: bool
-    """The model said that nothing can be seen; its claims are ignored."""
-    claims: tuple[Claim, ...]
+ClipEvidence = Mapping[str, Sequence[Evidence]]
+"""Evidence of each clip by the clip's key."""
 
 
-class ClaimRequester:
-    """Asks a model for the claims of a clip and reads its answer."""
+class GroundedRewriter:
+    """Asks for claims, has them judged, and composes the grounded text of each clip."""
 
-    def __init__(self, prompt: Prompt, settings: RewriteSettings) -> None:
-        self._prompt = prompt
+    def __init__(self, engine: Service | None, settings: RewriteSettings) -> None:
+        prompts = settings.prompts()
         self._settings = settings
+        self._prompt = prompts.get("grounded")  # None: no claims are asked for
         self._schema = proposal_schema(settings.max_claims, settings.claim_chars)
+        self._judges = build_judges(settings.ground, JudgeResources(engine, prompts))
 
-    def request(self, clip: str, evidence: Sequence[Evidence], counts: Counter[str]) -> Request:
-        """Return the request for the claims of the clip with the key `clip`."""
+    def evidence(self, clips: Sequence[ClipTexts]) -> ClipEvidence:
+        """Number the evidence of each clip."""
+        span_seconds = self._settings.span_seconds
+        return {clip.key: gather_evidence(clip.frames, clip.words, span_seconds) for clip in clips}
+
+    def requests(self, clip: str, evidence: Sequence[Evidence], counts: Counter[str]) -> Iterator[Request]:
+        """Yield the request for the claims of the clip with the key `clip`; none if no claim could pass the judges."""
+        if self._prompt is None or not self._can_ground(evidence):
+            return
         shown = fit_evidence(evidence, self._settings.input_chars)
         counts["inputs_truncated"] += len(shown) < len(evidence)
         lines = [item.line for item in shown]
         system, user = self._prompt.render(evidence=lines, max_claims=self._settings.max_claims)
-        return Request(answer_key(clip), system, user, schema=self._schema, max_tokens=self._settings.grounded_tokens)
+        yield Request(_key(clip), system, user, schema=self._schema, max_tokens=self._settings.grounded_tokens)
 
-    def read(self, answer: Answer, counts: Counter[str]) -> Proposal | None:
+    async def texts(
+        self, clips: Sequence[ClipTexts], evidence: ClipEvidence, answers: Mapping[str, Answer], counts: Counter[str]
+    ) -> dict[str, GroundedText]:
+        """Return the grounded text of each clip by its key.
+
+        Args:
+            clips: all clips of a shard.
+            evidence: of all clips, as `evidence` returned it.
+            answers: to `requests`, by the keys of the requests.
+            counts: figures of the shard to add to.
+
+        Raises:
+            MachineError: the engine of a judge is dead.
+        """
+        cited: dict[str, list[CitedClaim]] = {}
+        abstained: set[str] = set()
+        for clip in clips:
+            answer = answers.get(_key(clip.key))
+            if answer is None:
+                if not self._can_ground(evidence[clip.key]) and not clip.failed_frames:
+                    abstained.add(clip.key)
+            elif proposal := self._read(answer, counts):
+                cited[clip.key] = [] if proposal.abstains else cite(proposal.claims, evidence[clip.key])
+                if proposal.abstains:
+                    abstained.add(clip.key)
+        verdicts = await verify(cited, self._judges, counts)
+        return {
+            clip.key: compose(verdicts.get(clip.key), evidence[clip.key], abstained=clip.key in abstained)
+            for clip in clips
+        }
+
+    def _can_ground(self, evidence: Sequence[Evidence]) -> bool:
+        """Return True if a claim could pass all judges."""
+        return bool(evidence) and all(judge.can_support(evidence) for judge in self._judges)
+
+    def _read(self, answer: Answer, counts: Counter[str]) -> Proposal | None:
         """Return the proposal in an answer, or None if the answer is unusable."""
         settings = self._settings
         proposal = None if answer.error else parse_proposal(answer.text, settings.max_claims, settings.claim_chars)
@@ -56,57 +90,5 @@ class ClaimRequester:
         return proposal
 
 
-def answer_key(clip: str) -> str:
-    """Return the key of the request for the claims of the clip with the key `clip`."""
+def _key(clip: str) -> str:
     return f"{clip}/grounded"
-
-
-def proposal_schema(max_claims: int, claim_chars: int) -> dict[str, Any]:
-    """Return the JSON schema of a proposal; one for all clips, so that an engine compiles it once."""
-    claim = {
-        "type": "object",
-        "properties": {
-            "text": {"type": "string", "maxLength": claim_chars},
-            "evidence": {
-                "type": "array",
-                "items": {"type": "string", "pattern": "^[FW][0-9]{1,3}$"},
-                "minItems": 1,
-                "maxItems": _MAX_CITED,
-            },
-        },
-        "required": ["text", "evidence"],
-        "additionalProperties": False,
-    }
-    return {
-        "type": "object",
-        "properties": {
-            "abstain": {"type": "boolean"},
-            "claims": {"type": "array", "items": claim, "maxItems": max_claims},
-        },
-        "required": ["abstain", "claims"],
-        "additionalProperties": False,
-    }
-
-
-def parse_proposal(text: str, max_claims: int, claim_chars: int) -> Proposal | None:
-    """Read a model's answer to the grounded prompt; None if it holds no such JSON object.
-
-    Malformed claims are left out; limits on number and length are enforced.
-    """
-    values = first_json_object(text)
-    if values is None:
-        return None
-    listed = values.get("claims")
-    abstains = values.get("abstain") is True
-    if not abstains and not isinstance(listed, list):
-        return None
-    claims = [_claim(item, claim_chars) for item in listed] if isinstance(listed, list) else []
-    return Proposal(abstains, tuple(claim for claim in claims if claim)[:max_claims])
-
-
-def _claim(item: object, max_chars: int) -> Claim | None:
-    if not isinstance(item, dict) or not isinstance(item.get("text"), str):
-        return None
-    cited = item.get("evidence")
-    names = [name for name in cited if isinstance(name, str)] if isinstance(cited, list) else []
-    return Claim(tidy(item["text"], max_chars), tuple(names[:_MAX_CITED]))

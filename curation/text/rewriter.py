@@ -1,43 +1,30 @@
 """From speech and frame captions to summaries and grounded text: all clips of a shard in one batch of requests.
 
-Answers are never trusted: summaries are trimmed and checked (`curation.text.summaries`), and claims go through the
-verifier (`curation.grounding.verifier`). `curation.text.rewrite_stage` reads the clips and writes the results.
+Answers are never trusted: summaries are trimmed and checked (`curation.text.summaries`), and claims are judged
+(`curation.text.grounded_rewrite`). `curation.text.rewrite_stage` reads the clips and writes the results.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from curation.captions.frame_captions import join_captions
-from curation.engines.engine_interface import Answer, Request
 from curation.engines.shared_requests import ask
-from curation.grounding.claims import CitedClaim, cite
-from curation.grounding.evidence import Evidence, gather_evidence
-from curation.grounding.grounded_text import GroundedText, compose
-from curation.grounding.judge import JudgeResources
-from curation.grounding.judge_registry import build_judges
-from curation.grounding.verifier import verify
 from curation.text.clip_texts import ClipTexts, RewrittenTexts
-from curation.text.grounded_rewrite import ClaimRequester, answer_key
+from curation.text.grounded_rewrite import GroundedRewriter
 from curation.text.rewrite_settings import RewriteSettings
 from curation.text.summaries import Summarizer
 from runtime.ray_runner.stage import Service
-
-ClipEvidence = Mapping[str, Sequence[Evidence]]
-"""Evidence of each clip by the clip's key."""
 
 
 class Rewriter:
     """Rewrites clips with an LLM behind a service; no answer of that LLM makes it raise."""
 
     def __init__(self, engine: Service | None, settings: RewriteSettings) -> None:
-        prompts = settings.prompts()
         self._engine = engine
-        self._span_seconds = settings.span_seconds
-        self._summarizer = Summarizer(prompts["summary"], settings)
-        self._claims = ClaimRequester(prompts["grounded"], settings) if "grounded" in prompts else None
-        self._judges = build_judges(settings.ground, JudgeResources(engine, prompts))
+        self._summarizer = Summarizer(settings.prompts()["summary"], settings)
+        self._grounded = GroundedRewriter(engine, settings)
 
     async def rewrite(self, clips: Sequence[ClipTexts]) -> tuple[list[RewrittenTexts], Counter[str]]:
         """Return summaries and grounded text of each clip, in order, and figures to add up.
@@ -46,10 +33,17 @@ class Rewriter:
             MachineError: the engine is dead.
         """
         counts: Counter[str] = Counter()
-        evidence = {clip.key: gather_evidence(clip.frames, clip.words, self._span_seconds) for clip in clips}
-        requests = [request for clip in clips for request in self._requests(clip, evidence[clip.key], counts)]
+        evidence = self._grounded.evidence(clips)
+        requests = [
+            request
+            for clip in clips
+            for request in (
+                *self._summarizer.requests(clip, counts),
+                *self._grounded.requests(clip.key, evidence[clip.key], counts),
+            )
+        ]
         answers = await ask(self._engine, requests, counts)
-        grounded = await self._grounded(clips, evidence, answers, counts)
+        grounded = await self._grounded.texts(clips, evidence, answers, counts)
         results = [
             RewrittenTexts(
                 caption=join_captions(clip.frames),
@@ -61,37 +55,6 @@ class Rewriter:
         ]
         counts.update(_outcomes(results))
         return results, counts
-
-    def _requests(self, clip: ClipTexts, evidence: Sequence[Evidence], counts: Counter[str]) -> Iterator[Request]:
-        """Yield the requests for the summaries and the claims of one clip."""
-        yield from self._summarizer.requests(clip, counts)
-        if self._claims and self._can_ground(evidence):
-            yield self._claims.request(clip.key, evidence, counts)
-
-    def _can_ground(self, evidence: Sequence[Evidence]) -> bool:
-        """Return True if a claim could pass all judges."""
-        return bool(evidence) and all(judge.can_support(evidence) for judge in self._judges)
-
-    async def _grounded(
-        self, clips: Sequence[ClipTexts], evidence: ClipEvidence, answers: Mapping[str, Answer], counts: Counter[str]
-    ) -> dict[str, GroundedText]:
-        """Return the grounded text of each clip: read the claims, ask the judges, compose the text."""
-        cited: dict[str, list[CitedClaim]] = {}
-        abstained: set[str] = set()
-        for clip in clips:
-            answer = answers.get(answer_key(clip.key))
-            if answer is None or self._claims is None:
-                if not self._can_ground(evidence[clip.key]) and not clip.failed_frames:
-                    abstained.add(clip.key)
-            elif proposal := self._claims.read(answer, counts):
-                cited[clip.key] = [] if proposal.abstains else cite(proposal.claims, evidence[clip.key])
-                if proposal.abstains:
-                    abstained.add(clip.key)
-        verdicts = await verify(cited, self._judges, counts)
-        return {
-            clip.key: compose(verdicts.get(clip.key), evidence[clip.key], abstained=clip.key in abstained)
-            for clip in clips
-        }
 
 
 def _outcomes(results: Iterable[RewrittenTexts]) -> Iterator[str]:

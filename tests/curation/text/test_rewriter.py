@@ -18,8 +18,8 @@ from curation.grounding.judge_registry import GroundSettings
 from curation.grounding.second_opinion import agrees
 from curation.media.speech.transcript import Word
 from curation.prompts.wording import in_sentences
+from curation.text.claim_proposals import parse_proposal, proposal_schema
 from curation.text.clip_texts import ClipTexts, RewrittenTexts
-from curation.text.grounded_rewrite import parse_proposal, proposal_schema
 from curation.text.rewrite_settings import RewriteSettings
 from curation.text.rewriter import Rewriter
 from curation.text.summaries import clean_summary

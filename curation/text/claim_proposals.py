@@ -1,0 +1,76 @@
+"""A model's answer to the grounded prompt: its JSON schema, and the claims in it.
+
+An answer that is not in the requested form yields no claims and never raises; limits on number and length are enforced
+even if the engine ignored the schema.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from curation.grounding.claims import Claim
+from curation.prompts.model_json import first_json_object
+from curation.prompts.wording import tidy
+
+_MAX_CITED: Final = 4
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A model's answer to the grounded prompt, as parsed."""
+
+    abstains: bool
+    """The model said that nothing can be seen; its claims are ignored."""
+    claims: tuple[Claim, ...]
+
+
+def proposal_schema(max_claims: int, claim_chars: int) -> dict[str, Any]:
+    """Return the JSON schema of a proposal; one for all clips, so that an engine compiles it once."""
+    claim = {
+        "type": "object",
+        "properties": {
+            "text": {"type": "string", "maxLength": claim_chars},
+            "evidence": {
+                "type": "array",
+                "items": {"type": "string", "pattern": "^[FW][0-9]{1,3}$"},
+                "minItems": 1,
+                "maxItems": _MAX_CITED,
+            },
+        },
+        "required": ["text", "evidence"],
+        "additionalProperties": False,
+    }
+    return {
+        "type": "object",
+        "properties": {
+            "abstain": {"type": "boolean"},
+            "claims": {"type": "array", "items": claim, "maxItems": max_claims},
+        },
+        "required": ["abstain", "claims"],
+        "additionalProperties": False,
+    }
+
+
+def parse_proposal(text: str, max_claims: int, claim_chars: int) -> Proposal | None:
+    """Read a model's answer to the grounded prompt; None if it holds no such JSON object.
+
+    Malformed claims are left out; limits on number and length are enforced.
+    """
+    values = first_json_object(text)
+    if values is None:
+        return None
+    listed = values.get("claims")
+    abstains = values.get("abstain") is True
+    if not abstains and not isinstance(listed, list):
+        return None
+    claims = [_claim(item, claim_chars) for item in listed] if isinstance(listed, list) else []
+    return Proposal(abstains, tuple(claim for claim in claims if claim)[:max_claims])
+
+
+def _claim(item: object, max_chars: int) -> Claim | None:
+    if not isinstance(item, dict) or not isinstance(item.get("text"), str):
+        return None
+    cited = item.get("evidence")
+    names = [name for name in cited if isinstance(name, str)] if isinstance(cited, list) else []
+    return Claim(tidy(item["text"], max_chars), tuple(names[:_MAX_CITED]))
