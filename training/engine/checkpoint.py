@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 from runtime.errors import MachineError, UserError, one_line
 from runtime.log import get_logger
 from shards.storage.files import file_sha256, new_folder
-from training.engine.random_state import set_random_state
+from training.engine.random_state import RandomState, set_random_state
 from training.engine.run_folder import (
     BEST,
     RECORD,
@@ -46,7 +46,7 @@ def save_checkpoint(
     run: Path,
     task: TrainingTask,
     optimizer: torch.optim.Optimizer,
-    random_states: Sequence[Mapping[str, Any]],
+    random_states: Sequence[RandomState],
     record: CheckpointRecord,
     keep: int,
 ) -> Path:

@@ -17,13 +17,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import nn
 
 from training.engine.distributed import Ranks, sum_over
-from training.engine.random_state import random_state, replay_random_state
+from training.engine.random_state import RandomState, random_state, replay_random_state
 from training.engine.sync_gradients import average_gradients, synced_if
 from training.engine.training_task import NonFiniteLoss, StepReport
 
@@ -166,7 +166,7 @@ class _Pending(Generic[P]):
     """Embeddings between forward and backward."""
 
     parts: Sequence[P]
-    states: Sequence[Mapping[str, Any]]
+    states: Sequence[RandomState]
     """torch's random state before each part."""
     outputs: Sequence[tuple[torch.Tensor, ...]]
     """Embeddings of each part; with their graph if there is only one."""

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import torch
 from safetensors import SafetensorError
@@ -37,6 +37,18 @@ class ModelFormat:
     """Increased when an older program could not read the folder."""
     beside: tuple[str, ...] = ()
     """Names of further files in such a folder."""
+
+
+class ModelConfig(TypedDict):
+    """The contents of `config.json`."""
+
+    format: str
+    """`ModelFormat.name`."""
+    version: int
+    architecture: dict[str, Any]
+    """Plain JSON that rebuilds the model."""
+    extra: dict[str, Any]
+    """Plain JSON that the writer added."""
 
 
 def save_model(
@@ -92,7 +104,7 @@ def format_of(folder: Path) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def read_config(folder: Path, kind: ModelFormat) -> dict[str, Any]:
+def read_config(folder: Path, kind: ModelFormat) -> ModelConfig:
     """Return the contents of `config.json`: `architecture` and `extra`.
 
     Raises:
@@ -103,13 +115,13 @@ def read_config(folder: Path, kind: ModelFormat) -> dict[str, Any]:
         what = f"holds a {found} model, not a {kind.name}" if found else f"holds no {kind.name} model"
         inside = f"; {folder / 'best'} is one" if format_of(folder / "best") == kind.name else ""
         raise UserError(f"model {folder}: {what} (name the folder that holds its {CONFIG} and {WEIGHTS}){inside}")
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    config: ModelConfig = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     if config.get("version") != kind.version:
         raise UserError(
             f"model {folder}: format version {config.get('version')}, this program reads {kind.version}; "
             "use the program that wrote it, or export again"
         )
-    return dict(config)
+    return config
 
 
 def load_weights(module: nn.Module, folder: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import torch
 from torch import nn
@@ -18,6 +18,16 @@ from training.engine.engine_settings import OptimSettings
 
 _EMBEDDING: Final = "embedding"
 """Part of the name of every embedding that is a plain parameter and not an `nn.Embedding`."""
+
+
+class _ParameterGroup(TypedDict):
+    """Parameters with one learning rate and one weight decay."""
+
+    params: list[tuple[str, nn.Parameter]]
+    lr: float
+    lr_ratio: float
+    """The group's rate over `OptimSettings.lr`."""
+    weight_decay: float
 
 
 def build_optimizer(
@@ -39,7 +49,7 @@ def build_optimizer(
         if parameter.requires_grad:
             groups.setdefault((is_new(name), name not in exempt), []).append((name, parameter))
     ratio = (settings.lr_new or settings.lr) / settings.lr
-    described: list[dict[str, Any]] = [
+    described: list[_ParameterGroup] = [
         {
             "params": members,
             "lr": settings.lr * (ratio if new else 1.0),
@@ -48,8 +58,11 @@ def build_optimizer(
         }
         for (new, decays), members in sorted(groups.items())
     ]
+    parameter_groups: list[dict[str, Any]] = [dict(group) for group in described]
     on_gpu = all(parameter.is_cuda for members in groups.values() for _, parameter in members)
-    return torch.optim.AdamW(described, lr=settings.lr, betas=settings.betas, eps=settings.eps, fused=on_gpu or None)
+    return torch.optim.AdamW(
+        parameter_groups, lr=settings.lr, betas=settings.betas, eps=settings.eps, fused=on_gpu or None
+    )
 
 
 def learning_rate(step: int, total: int, settings: OptimSettings) -> float:

@@ -19,7 +19,7 @@ import torch
 import yaml
 
 from runtime.errors import UserError
-from runtime.file_lock import alone
+from runtime.file_lock import exclusive_lock
 from runtime.log import get_logger
 from training.engine.checkpoint import drop_after, restore, save_best, save_checkpoint
 from training.engine.distributed import Ranks, any_rank, barrier, gather_objects, sum_over
@@ -86,7 +86,7 @@ def train(run: TrainingRun, resume: str = "never") -> int:
         return _train(run, resume)
     run.folder.mkdir(parents=True, exist_ok=True)
     taken = f"--output {run.folder}: another run is writing there; wait until it ends, or name another folder"
-    with alone(run.folder / LOCK, taken):
+    with exclusive_lock(run.folder / LOCK, taken):
         return _train(run, resume)
 
 

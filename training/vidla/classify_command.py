@@ -118,9 +118,9 @@ def _score(arguments: argparse.Namespace, videos: ClassificationSet, ranks: Rank
     from training.engine.precision import choose_precision
     from training.evaluation.video.classification import Picture, score
     from training.evaluation.video.open_model import open_model
-    from training.models.vidla.classification_head import head_facts
+    from training.models.vidla.classification_head import read_head_config
 
-    look = _look(arguments, head_facts(arguments.head) if arguments.head else {})
+    look = _look(arguments, read_head_config(arguments.head) if arguments.head else {})
     model, _ = open_model(arguments.checkpoint, look.frames, ranks.device, without_time=arguments.frame_mean)
     with choose_precision(arguments.precision, ranks.device).autocast(ranks.device):
         classify, videos = _classifier(arguments, model, videos)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, NotRequired, TypedDict, cast
 
 import torch
 from safetensors import SafetensorError
@@ -26,6 +26,21 @@ from training.models.vidla.video_tower import VideoTower
 _CONFIG: Final = "head.json"
 _WEIGHTS: Final = "head.safetensors"
 _FORMAT: Final = 1
+
+
+class HeadConfig(TypedDict):
+    """The contents of `head.json`."""
+
+    format: int
+    classes: list[str]
+    """Names, in the order of the logits."""
+    width: int
+    """D of the tower."""
+    benchmark: NotRequired[str]
+    sampling: NotRequired[str]
+    """Sampling of the frames in training."""
+    frames: NotRequired[int]
+    """Frames of a clip in training."""
 
 
 class ClassificationHead(nn.Module):
@@ -81,7 +96,7 @@ def save_head(head: ClassificationHead, folder: Path, extra: Mapping[str, Any] |
     write_file(folder / _CONFIG, json.dumps(record | dict(extra or {}), indent=2, ensure_ascii=False).encode())
 
 
-def head_facts(folder: Path) -> dict[str, Any]:
+def read_head_config(folder: Path) -> HeadConfig:
     """Return the contents of `head.json`: classes, width, and the `extra` values of `save_head`.
 
     Raises:
@@ -96,7 +111,7 @@ def head_facts(folder: Path) -> dict[str, Any]:
     found = record.get("format") if isinstance(record, dict) else None
     if found != _FORMAT:
         raise UserError(f"--head {folder}: format {found}, this version reads {_FORMAT}; train it again")
-    return dict(record)
+    return cast(HeadConfig, record)
 
 
 def load_head(folder: Path, width: int) -> ClassificationHead:
@@ -105,16 +120,16 @@ def load_head(folder: Path, width: int) -> ClassificationHead:
     Raises:
         UserError: the folder holds no head, one of another format or width, or damaged files.
     """
-    facts = head_facts(folder)
+    config = read_head_config(folder)
     try:
         state = load_file(str(folder / _WEIGHTS))
     except (OSError, SafetensorError) as error:
         raise UserError(f"--head {folder}: {_WEIGHTS} can't be read ({error}); copy it again") from None
     shape = tuple(state["weight"].shape) if "weight" in state else None
-    if shape != (len(facts["classes"]), width):
+    if shape != (len(config["classes"]), width):
         raise UserError(
-            f"--head {folder}: made for a tower of width {facts.get('width')}, --checkpoint has {width}; take the pair"
+            f"--head {folder}: made for a tower of width {config['width']}, --checkpoint has {width}; take the pair"
         )
-    head = ClassificationHead(width, facts["classes"])
+    head = ClassificationHead(width, config["classes"])
     head.linear.load_state_dict(state)
     return head.eval()

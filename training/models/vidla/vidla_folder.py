@@ -11,15 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import torch
 
 from training.engine import model_folder
 from training.engine.model_folder import CONFIG as CONFIG
-from training.engine.model_folder import ModelFormat
+from training.engine.model_folder import ModelConfig, ModelFormat
 from training.engine.model_folder import load_weights as load_weights
-from training.models.vidla.two_tower import VidLA, build
+from training.models.vidla.two_tower import Architecture, VidLA, build
 
 FORMAT: Final = ModelFormat("vidla", version=1)
 
@@ -50,7 +50,7 @@ def load(folder: str | Path, device: str | torch.device = "cpu") -> VidLA:
             differ (the differences are listed).
     """
     path = model_folder.local_folder(folder)
-    model = build(read_config(path)["architecture"])
+    model = build(cast(Architecture, read_config(path)["architecture"]))
     load_weights(model, path)
     return model.to(device).eval()
 
@@ -60,7 +60,7 @@ def is_export(folder: Path) -> bool:
     return model_folder.format_of(folder) == FORMAT.name
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> ModelConfig:
     """Return the contents of `config.json`: `architecture` and `extra`.
 
     Raises:
