@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.curate_runs import CHEAP, Ended, careful, config_in, curate, run_arguments
+from support.curate_runs import CHEAP, Ended, config_in, curate, run_arguments
 from support.fake_llm import FakeLLM
+from support.model_replies import careful
 from support.shard_factory import LAYER, build_dir
 
 from curation.cli import main

@@ -16,21 +16,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.curate_runs import (
-    CHEAP,
-    RUN_SECONDS,
-    all_rows,
-    assert_texts_hold,
-    careful,
-    config_in,
-    curate,
-    end_of,
-    latest_states,
-    run_arguments,
-    start_curate,
-    talks,
-)
+from support.curate_runs import CHEAP, RUN_SECONDS, config_in, curate, end_of, run_arguments, start_curate, talks
+from support.dir_contents import all_rows, assert_texts_hold, latest_states
 from support.fake_llm import FakeLLM
+from support.model_replies import careful
 from support.processes import below
 from support.shard_factory import build_dir
 from support.video_server import free_port

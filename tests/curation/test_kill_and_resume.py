@@ -15,22 +15,17 @@ from support.curate_runs import (
     CHEAP,
     RUN_SECONDS,
     Ended,
-    all_rows,
-    assert_texts_hold,
-    careful,
     config_in,
     curate,
     end_of,
     finished,
-    has_image,
-    latest_states,
     run_arguments,
-    shape,
-    snapshot,
     start_curate,
     wait_until,
 )
+from support.dir_contents import all_rows, assert_texts_hold, latest_states, shape, snapshot
 from support.fake_llm import Body, FakeLLM, Reply
+from support.model_replies import careful, has_image
 from support.processes import below, still_running
 
 from runtime.processes import ffmpeg_binary

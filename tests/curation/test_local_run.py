@@ -9,18 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.curate_runs import (
-    CHEAP,
-    all_rows,
-    assert_texts_hold,
-    careful,
-    config_in,
-    curate,
-    latest_states,
-    run_arguments,
-    talks,
-)
+from support.curate_runs import CHEAP, config_in, curate, run_arguments, talks
+from support.dir_contents import all_rows, assert_texts_hold, latest_states
 from support.fake_llm import FakeLLM
+from support.model_replies import careful
 
 from shards.storage.store import Store
 

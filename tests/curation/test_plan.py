@@ -16,8 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 from support.broken_videos import ffmpeg
-from support.curate_runs import CHEAP, TAGGER, careful, config_in, curate, finished, run_arguments, snapshot, talk
+from support.curate_runs import CHEAP, TAGGER, config_in, curate, finished, run_arguments, talk
+from support.dir_contents import snapshot
 from support.fake_llm import FakeLLM
+from support.model_replies import careful
 
 from curation.cli import _parser
 from curation.plan import RunPlan, make_plan

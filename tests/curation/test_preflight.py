@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.curate_runs import CHEAP, TAGGER, Ended, careful, config_in, curate, finished, run_arguments
+from support.curate_runs import CHEAP, TAGGER, Ended, config_in, curate, finished, run_arguments
 from support.fake_llm import FakeLLM
+from support.model_replies import careful
 from support.video_server import free_port
 
 from curation import run as curate_run

@@ -17,28 +17,18 @@ from pathlib import Path
 
 import pytest
 from support.broken_videos import path_of
-from support.curate_runs import (
-    CHEAP,
-    INJECTED,
-    INVENTED,
-    SEEN,
-    Ended,
+from support.curate_runs import CHEAP, Ended, config_in, curate, run_arguments, talk
+from support.dir_contents import (
+    Snapshot,
     all_rows,
     assert_texts_hold,
     assert_trees_nest,
-    careful,
-    config_in,
-    curate,
-    garbage,
-    has_image,
     latest_states,
-    obedient,
-    run_arguments,
     shape,
     snapshot,
-    talk,
 )
 from support.fake_llm import Body, FakeLLM, Reply
+from support.model_replies import INJECTED, INVENTED, SEEN, careful, garbage, has_image, obedient
 from support.video_server import video_server
 
 from runtime.ray_runner.cluster import ClusterSettings, connected
@@ -46,8 +36,6 @@ from shards.reader import read_artifact, read_table
 from shards.storage.store import Store
 
 pytestmark = pytest.mark.ray
-
-Snapshot = dict[str, tuple[str, int]]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from support.clips_per_video import CLIPS_PER_VIDEO
-from support.curate_runs import TAGGER, Ended, all_rows, careful, curate, finished, talk
+from support.curate_runs import TAGGER, Ended, curate, finished, talk
+from support.dir_contents import all_rows
 from support.fake_llm import FakeLLM
+from support.model_replies import careful
 
 from curation import stage_registry
 from curation.cli import _parser

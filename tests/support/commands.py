@@ -1,4 +1,4 @@
-"""Commands of this project as tests run them: in this process, in another one, or under torchrun."""
+"""Runs commands of this project in tests: in this process, in another one, or under torchrun."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def here(main: Callable[[Sequence[str]], int], given: Sequence[str]) -> int:
-    """Run a command in this process; torch's number of threads is put back."""
+    """Run a command in this process, and restore torch's number of threads."""
     import torch
 
     threads = torch.get_num_threads()
@@ -35,7 +35,7 @@ def apart(module: str, given: Sequence[str], ranks: int = 1) -> subprocess.Popen
 
 
 def losses(output: Path) -> dict[int, dict[str, float]]:
-    """The loss terms by step, of a training run's log; a step that is there twice fails."""
+    """Return the loss terms by step from a training run's log; fail if a step is logged twice."""
     found: dict[int, dict[str, float]] = {}
     for line in (output / "metrics.jsonl").read_text().splitlines():
         row: dict[str, Any] = json.loads(line)

@@ -1,4 +1,4 @@
-"""What runs below a process, and what of it is left when it has ended."""
+"""The processes below a process, and those that are left after it has ended."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterable
 import psutil
 
 LINGER = 45.0
-"""Seconds in which the last process of a run must be gone. A busy machine needs some; Ray's agents, left to
-themselves, would stay for a minute, and what tests start to be ended sleeps for ten minutes."""
+"""Seconds until the last process of a run must have ended. A busy machine needs some of them; Ray's agents would stay
+for a minute if nobody ended them, and the processes that tests start sleep for ten minutes."""
 
 
 def below(pid: int) -> list[psutil.Process]:
-    """All processes below one that runs, or ran until now."""
+    """Return all processes below one that runs; none if it has just ended."""
     try:
         return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
@@ -21,7 +21,7 @@ def below(pid: int) -> list[psutil.Process]:
 
 
 def still_running(processes: Iterable[psutil.Process], seconds: float = LINGER) -> list[str]:
-    """The commands of those of `processes` that have not ended in time; one that nobody has reaped yet has ended."""
+    """Return the commands of the processes that have not ended in time; a zombie has ended."""
     end = time.monotonic() + seconds
     left = [process for process in processes if _runs(process)]
     while left and time.monotonic() < end:

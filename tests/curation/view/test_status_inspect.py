@@ -11,17 +11,9 @@ import duckdb
 import pandas
 import pytest
 import webdataset
-from support.curate_runs import (
-    EXPECTED,
-    INVENTED,
-    TAGGER,
-    all_rows,
-    assert_texts_hold,
-    assert_trees_nest,
-    curate,
-    finished,
-    latest_states,
-)
+from support.curate_runs import EXPECTED, TAGGER, curate, finished
+from support.dir_contents import all_rows, assert_texts_hold, assert_trees_nest, latest_states
+from support.model_replies import INVENTED
 
 from shards.manifest import read_manifest, read_stage
 from shards.reader import read_table
