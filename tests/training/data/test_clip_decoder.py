@@ -39,22 +39,22 @@ def clock(frame: NDArray[np.uint8]) -> float:
 # --- which frames ---
 
 
-def test_frames_are_the_middles_of_equal_segments() -> None:
+def test_frames_are_at_the_middles_of_equal_segments() -> None:
     assert segment_midpoints(2.0, 6.0, 4).tolist() == [2.5, 3.5, 4.5, 5.5]
 
 
-def test_a_time_between_two_frames_means_the_one_on_the_screen() -> None:
+def test_a_time_between_two_frames_means_the_frame_that_is_shown() -> None:
     timeline = Timeline.of([0.0, 1.0, 1.5, 4.0], [0])
     assert frames_of_clip(timeline, 0.0, 4.0, 8).tolist() == [0, 0, 1, 2, 2, 2, 2, 2]
 
 
-def test_frames_snap_to_keyframes_where_every_segment_holds_one() -> None:
+def test_frames_snap_to_keyframes_if_every_segment_has_one() -> None:
     timeline = Timeline.even(96, fps=8, gop=8)
     assert frames_of_clip(timeline, 0.0, 12.0, 12).tolist() == [8 * n for n in range(12)]
     assert not set(frames_of_clip(timeline, 0.0, 12.0, 12, snap=False)) & set(timeline.keyframes)
 
 
-def test_frames_closer_than_keyframes_stay_where_they_are() -> None:
+def test_frames_closer_than_keyframes_do_not_snap() -> None:
     timeline = Timeline.even(96, fps=8, gop=8)
     plain = frames_of_clip(timeline, 0.0, 6.0, 12, snap=False)
     assert frames_of_clip(timeline, 0.0, 6.0, 12).tolist() == plain.tolist()
@@ -101,7 +101,7 @@ def test_bytes_and_file_give_the_same_frames(tmp_path: Path) -> None:
         np.testing.assert_array_equal(a, b)
 
 
-def test_only_what_is_needed_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_needed_packets_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     fed = 0
     made = av.Packet
 
@@ -115,7 +115,7 @@ def test_only_what_is_needed_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None
     assert fed == 12
 
 
-def test_a_span_out_of_the_video_fails_alone_and_one_that_sticks_out_is_clipped() -> None:
+def test_a_span_outside_the_video_fails_and_an_overlapping_one_is_clipped() -> None:
     out, clipped, whole = decode_spans(encode_root(48), [(7.0, 9.0), (4.0, 99.0), (0.0, math.inf)], 6)
     assert isinstance(out, ClipFailed) and out.reason == "out_of_range"
     assert not isinstance(clipped, ClipFailed) and not isinstance(whole, ClipFailed)
@@ -124,11 +124,11 @@ def test_a_span_out_of_the_video_fails_alone_and_one_that_sticks_out_is_clipped(
         decode_clips(encode_root(48), [(7.0, 9.0)], 6)
 
 
-def test_frames_are_scaled_to_the_short_side_asked_for() -> None:
+def test_frames_are_scaled_to_the_given_short_side() -> None:
     assert decode_clips(encode_root(16), [(0.0, 2.0)], 2, size=96)[0].shape == (2, 96, 128, 3)
 
 
-def test_a_root_cut_short_gives_what_is_there_and_says_truncated_for_the_rest() -> None:
+def test_a_truncated_root_gives_its_frames_and_fails_for_the_missing_ones() -> None:
     data = encode_root(192)
     early, late = decode_spans(data[: len(data) * 2 // 3], [(0.0, 4.0), (20.0, 24.0)], 4)
     assert not isinstance(early, ClipFailed)
@@ -152,7 +152,7 @@ CLOCKED = [
 
 
 @pytest.mark.parametrize("name", CLOCKED)
-def test_any_file_gives_the_frames_on_the_screen_at_the_times_asked(name: str) -> None:
+def test_any_file_gives_the_frames_shown_at_the_given_times(name: str) -> None:
     (clip,) = decode_clips(path_of(name), [(1.0, 3.0)], 5, snap=False)
     (start,) = decode_clips(path_of(name), [(0.0, 0.05)], 1, snap=False)
     shown = np.array([clock(frame) for frame in clip]) - clock(start[0])
@@ -172,7 +172,7 @@ def test_seeking_gives_the_same_frames_as_decoding_everything(name: str) -> None
         assert np.abs(frame.astype(int) - every[number][1]).max() <= 3
 
 
-def test_a_large_file_whose_packets_are_not_held_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_file_whose_packets_are_not_kept_gives_the_same_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     held = decode_clips(path_of("good"), [(1.0, 3.0), (0.0, 4.0)], 4)
     monkeypatch.setattr(packet_index, "_HELD_BYTES", 0)
     for a, b in zip(held, decode_clips(path_of("good"), [(1.0, 3.0), (0.0, 4.0)], 4), strict=True):
@@ -181,7 +181,7 @@ def test_a_large_file_whose_packets_are_not_held_gives_the_same(monkeypatch: pyt
 
 @pytest.mark.parametrize("held", [64 << 20, 0])
 @pytest.mark.parametrize(("frames", "snap"), [(4, True), (24, True), (200, False)])
-def test_frames_that_are_streamed_are_those_of_a_clip(
+def test_streamed_frames_are_those_of_a_clip(
     held: int, frames: int, snap: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (clip,) = decode_clips(path_of("good"), [(0.5, 3.5)], frames, size=48, snap=snap)
@@ -191,7 +191,7 @@ def test_frames_that_are_streamed_are_those_of_a_clip(
     np.testing.assert_array_equal(np.stack(streamed), clip)
 
 
-def test_a_large_file_is_gone_through_once_for_frames_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_file_is_read_once_for_neighbouring_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packet_index, "_HELD_BYTES", 0)
     with open_video(path_of("good")) as video:
         asked: list[int] = []
@@ -206,7 +206,7 @@ def test_a_span_outside_the_video_ends_the_stream_with_the_reason() -> None:
     assert failed.value.reason == "out_of_range"
 
 
-def test_a_video_without_time_stamps_is_counted_through(tmp_path: Path) -> None:
+def test_frames_of_a_video_without_time_stamps_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "raw.avi"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=FPS)
@@ -247,7 +247,7 @@ def test_a_video_whose_size_changes_gives_frames_of_one_size() -> None:
         ("huge_picture", "undecodable"),
     ],
 )
-def test_what_is_no_video_is_refused_with_a_reason(name: str, reason: str) -> None:
+def test_data_that_is_not_a_video_is_refused_with_a_reason(name: str, reason: str) -> None:
     path = path_of(name)
     for data in (path, path.read_bytes()):
         with pytest.raises(ClipFailed) as failed:
@@ -255,7 +255,7 @@ def test_what_is_no_video_is_refused_with_a_reason(name: str, reason: str) -> No
         assert failed.value.reason == reason
 
 
-def test_a_file_that_is_not_there_is_missing(tmp_path: Path) -> None:
+def test_a_file_that_does_not_exist_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ClipFailed) as failed:
         decode_clips(tmp_path / "none.mp4", [(0.0, 1.0)], 1)
     assert failed.value.reason == "missing"
@@ -266,7 +266,7 @@ def test_damage_in_the_middle_leaves_the_rest_usable() -> None:
     assert clip.shape[0] == 4
 
 
-def test_a_failure_survives_the_way_out_of_a_worker() -> None:
+def test_a_failure_can_be_pickled() -> None:
     failure = pickle.loads(pickle.dumps(ClipFailed("truncated", "why")))
     assert (failure.reason, str(failure)) == ("truncated", "why")
 

@@ -78,7 +78,7 @@ def same(a: ClipBatch, b: ClipBatch) -> bool:
     return tensors and by_term and a.keys == b.keys and a.skips == b.skips
 
 
-def test_a_batch_has_the_shapes_the_records_promise(root: Path) -> None:
+def test_a_batch_has_the_documented_shapes(root: Path) -> None:
     batch = next(batches(root).start(0))
     assert batch.video_BTSSC.shape == (8, FRAMES, SIZE, SIZE, 3)
     assert batch.video_BTSSC.dtype == torch.uint8
@@ -98,7 +98,7 @@ def test_clips_of_one_video_share_a_number_and_keep_their_times(root: Path) -> N
         assert (batch.video_id_B == number).tolist() == same_video
 
 
-def test_workers_make_the_same_batches_as_none_do(root: Path) -> None:
+def test_batches_do_not_depend_on_the_number_of_workers(root: Path) -> None:
     alone = list(islice(batches(root).start(0), 3))
     for workers in (1, 2):
         stream = batches(root, workers=workers).start(0)
@@ -114,7 +114,7 @@ def test_two_ranks_split_the_batch_of_one_in_order(root: Path) -> None:
         assert torch.equal(one.video_BTSSC, torch.cat([first.video_BTSSC, second.video_BTSSC]))
 
 
-def test_a_start_in_mid_epoch_goes_on_exactly(root: Path) -> None:
+def test_a_start_within_an_epoch_continues_exactly(root: Path) -> None:
     plan = batches(root)
     undisturbed = list(islice(plan.start(0), plan.steps_per_epoch + 2))
     for step in (1, plan.steps_per_epoch - 1, plan.steps_per_epoch):
@@ -166,7 +166,7 @@ def test_fewer_roots_than_a_batch_are_refused_with_the_number_there_is(root: Pat
         batches(root, batch=400)
 
 
-def test_a_batch_that_ranks_can_not_share_is_refused(root: Path) -> None:
+def test_a_batch_that_ranks_can_not_divide_is_refused(root: Path) -> None:
     with pytest.raises(UserError, match=r"--batch-size 6: must be a multiple of data.clips_per_root=2 times 2 ranks"):
         batches(root, Ranks(0, 2), batch=6)
 
@@ -179,7 +179,7 @@ def test_identity_ignores_workers_and_ranks_but_not_the_batch(root: Path) -> Non
     assert plain != batches(root, size=SIZE + 16).identity
 
 
-def test_a_dead_worker_is_a_fault_of_the_machine(root: Path) -> None:
+def test_a_dead_worker_is_a_machine_fault(root: Path) -> None:
     before = set(multiprocessing.active_children())
     stream = batches(root, workers=1).start(0)
     next(stream)
@@ -190,7 +190,7 @@ def test_a_dead_worker_is_a_fault_of_the_machine(root: Path) -> None:
             next(stream)
 
 
-def test_workers_end_with_a_process_that_is_killed(root: Path) -> None:
+def test_workers_end_when_the_main_process_is_killed(root: Path) -> None:
     code = "from test_clip_loader import batches, Path; import os, sys, psutil; "
     code += "stream = batches(Path(sys.argv[1]), workers=1).start(0); next(stream); "
     code += "print(*(c.pid for c in psutil.Process().children(True))); sys.stdout.flush(); os.kill(os.getpid(), 9)"

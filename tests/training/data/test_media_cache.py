@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import fsspec
 import pytest
+import torch
 from support.shard_factory import build_dir
 
 from runtime.errors import UserError
@@ -76,7 +78,7 @@ def test_processes_share_the_folder_and_keep_the_bound(tmp_path: Path) -> None:
     assert TarCache(tmp_path / "cache", 2_500).bytes_held() <= 2_500
 
 
-def test_a_local_file_is_read_where_it_lies(tmp_path: Path) -> None:
+def test_a_local_file_is_read_in_place(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(b"0123456789")
     reader = MediaReader(TarCache(tmp_path / "cache", 10))
     assert reader.read(MediaRef(str(tmp_path / "a.tar"), 2, 3)) == b"234"
@@ -84,7 +86,7 @@ def test_a_local_file_is_read_where_it_lies(tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_span_past_the_end_is_truncated_and_no_file_is_missing(tmp_path: Path) -> None:
+def test_a_range_past_the_end_is_truncated_and_a_file_that_does_not_exist_is_missing(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(b"0123")
     for ref, reason in (
         (MediaRef(str(tmp_path / "a.tar"), 2, 9), "truncated"),
@@ -133,13 +135,11 @@ class _One:
     rank, world_size = 0, 1
 
 
-def _lengths(texts):
-    import torch
-
+def _lengths(texts: Sequence[str]) -> torch.Tensor:
     return torch.tensor([[len(text)] for text in texts])
 
 
-def test_a_file_written_anew_under_its_url_is_fetched_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rewritten_file_under_the_same_url_is_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = ObjectInfo(4, "one"), ObjectInfo(4, "two")
     fs = fsspec.filesystem("memory")
     cache = TarCache(tmp_path, 1000)
@@ -149,7 +149,7 @@ def test_a_file_written_anew_under_its_url_is_fetched_anew(tmp_path: Path, monke
         assert cache.fetch("memory://anew/0.tar").read_bytes() == content
 
 
-def test_a_download_that_comes_short_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_incomplete_download_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fsspec.filesystem("memory").pipe("/short/0.tar", b"only this")
     monkeypatch.setattr("training.data.media_cache._object_info", lambda url: ObjectInfo(100, "t"))
     monkeypatch.setattr("training.data.media_cache.time.sleep", lambda seconds: None)

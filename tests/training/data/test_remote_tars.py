@@ -89,7 +89,7 @@ def first_batch(settings: DataSettings) -> ClipBatch:
     return next(plan.start(0))
 
 
-def test_a_folder_and_a_glob_mean_its_tars_wherever_they_lie(tars: Path, bucket: str) -> None:
+def test_a_folder_and_a_glob_name_the_same_tars_in_every_store(tars: Path, bucket: str) -> None:
     (tars / "notes").write_text("no tar")
     for place in (str(tars), f"file://{tars}", bucket):
         names = [f"{number:03d}.tar" for number in range(5)]
@@ -98,12 +98,12 @@ def test_a_folder_and_a_glob_mean_its_tars_wherever_they_lie(tars: Path, bucket:
 
 
 @pytest.mark.parametrize("url", ["nosuch://bucket/{000..001}.tar", "nosuch://bucket/*.tar", "nosuch://bucket/a"])
-def test_a_protocol_that_is_not_spoken_is_named_in_one_line(url: str) -> None:
+def test_an_unsupported_protocol_is_named_in_one_line(url: str) -> None:
     with pytest.raises(ShardError, match=r"^nosuch://bucket/.*: Protocol not known: nosuch$"):
         source(url)
 
 
-def test_a_large_tar_behind_a_server_without_parts_of_files_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_a_large_tar_on_a_server_without_byte_ranges_is_refused_in_one_line(tmp_path: Path) -> None:
     with webdataset.TarWriter(str(tmp_path / "a.tar")) as sink:
         for number in range(12):
             sink.write({"__key__": f"{number}", "mp4": bytes(1 << 20), "txt": "text"})
@@ -111,7 +111,7 @@ def test_a_large_tar_behind_a_server_without_parts_of_files_is_refused_in_one_li
         source(f"{url}/a.tar")
 
 
-def test_a_tar_written_anew_in_its_size_is_indexed_anew(tars: Path, bucket: str) -> None:
+def test_a_rewritten_tar_of_equal_size_is_indexed_again(tars: Path, bucket: str) -> None:
     before = source(f"{bucket}/000.tar")
     size = (tars / "000.tar").stat().st_size
     write_tar(tars / "000.tar", "TEXT of 0")
@@ -135,7 +135,7 @@ def test_equal_keys_in_two_tars_are_two_videos(tars: Path) -> None:
     assert len({task.video_id for task in data.epoch(0)}) == data.num_roots == len({t.key for t in data.epoch(0)})
 
 
-def test_a_text_of_spaces_is_none(tmp_path: Path) -> None:
+def test_a_text_of_spaces_counts_as_missing(tmp_path: Path) -> None:
     with webdataset.TarWriter(str(tmp_path / "a.tar")) as sink:
         for number, caption in enumerate((" \n", "a dog")):
             said = json.dumps({"txt": caption}).encode()
@@ -144,18 +144,18 @@ def test_a_text_of_spaces_is_none(tmp_path: Path) -> None:
     assert found == {"a/0": None, "a/1": "a dog"}
 
 
-def test_a_cache_too_small_for_other_peoples_tars_is_refused(bucket: str, tmp_path: Path) -> None:
+def test_a_cache_too_small_for_webdataset_tars_is_refused(bucket: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data.cache_gb=1e-05: less than 3 windows of 1 shards"):
         source(bucket, cache=tmp_path / "cache", cache_gb=1e-5)
 
 
-def test_the_tars_of_the_next_window_come_while_this_one_is_read(bucket: str, tmp_path: Path) -> None:
+def test_the_tars_of_the_next_window_are_fetched_while_this_one_is_read(bucket: str, tmp_path: Path) -> None:
     stream = source(bucket, cache=tmp_path / "cache").epoch(0)
     next(stream)
     until(lambda: len(list((tmp_path / "cache").glob("*.tar"))) == 2, "the tar of the next window")
 
 
-def test_reading_does_not_keep_a_tar_before_one_that_is_yet_to_be_read(bucket: str, tars: Path, tmp_path: Path) -> None:
+def test_reading_a_tar_does_not_renew_its_time(bucket: str, tars: Path, tmp_path: Path) -> None:
     urls = [f"{bucket}/{number:03d}.tar" for number in range(3)]
     cache = TarCache(tmp_path / "cache", int(2.5 * (tars / "000.tar").stat().st_size))
     for url in urls[:2]:
@@ -167,7 +167,7 @@ def test_reading_does_not_keep_a_tar_before_one_that_is_yet_to_be_read(bucket: s
 
 
 @pytest.mark.parametrize("cached", [True, False])
-def test_tars_behind_a_web_server_train(tars: Path, tmp_path: Path, cached: bool) -> None:
+def test_training_reads_tars_on_a_web_server(tars: Path, tmp_path: Path, cached: bool) -> None:
     changes = {"cache": tmp_path / "cache"} if cached else {}
     with file_server(tars) as url:
         batch = first_batch(settings_of(f"{url}/{{000..004}}.tar", **changes))
@@ -175,14 +175,14 @@ def test_tars_behind_a_web_server_train(tars: Path, tmp_path: Path, cached: bool
     assert batch.video_BTSSC.equal(first_batch(settings_of(tars)).video_BTSSC)
 
 
-def test_a_server_without_parts_of_files_is_said_to_be_one(tars: Path) -> None:
+def test_a_server_without_byte_ranges_is_named_in_the_error(tars: Path) -> None:
     (task, *_) = source(tars / "000.tar").epoch(0)
     with file_server(tars, ranges=False) as url, pytest.raises(ClipFailed, match=r"set data\.cache") as failed:
         MediaReader().read(replace(task.media, url=f"{url}/000.tar"))
     assert failed.value.reason == "unreadable"
 
 
-def test_a_dir_behind_a_web_server_with_listings_trains(tmp_path: Path) -> None:
+def test_training_reads_a_dir_on_a_web_server_with_listings(tmp_path: Path) -> None:
     build_dir(tmp_path / "dir", shards=2, videos_per_shard=2)
     with file_server(tmp_path) as url:
         found = [

@@ -59,16 +59,14 @@ def test_an_epoch_yields_every_root_of_the_split_once(root: Path) -> None:
     assert sorted(keys(tasks)) == expected and len(tasks) == data.num_roots
 
 
-def test_the_order_differs_by_epoch_and_seed_and_is_the_same_when_asked_again(root: Path) -> None:
+def test_the_order_differs_by_epoch_and_seed_and_is_reproducible(root: Path) -> None:
     first = keys(list(source(root).epoch(0)))
     assert first == keys(list(source(root).epoch(0)))
     assert first != keys(list(source(root).epoch(1)))
     assert first != keys(list(source(root, seed=2).epoch(0)))
 
 
-def test_skipping_gives_the_rest_and_reads_no_window_that_is_passed_over(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_skipping_gives_the_rest_and_reads_no_skipped_window(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = source(root)
     whole = list(data.epoch(0))
     read: list[str] = []
@@ -78,12 +76,12 @@ def test_skipping_gives_the_rest_and_reads_no_window_that_is_passed_over(
     assert len(read) == 2
 
 
-def test_positions_chosen_are_those_of_the_whole_epoch(root: Path) -> None:
+def test_chosen_positions_are_those_of_the_whole_epoch(root: Path) -> None:
     whole = list(source(root).epoch(0))
     assert list(source(root).epoch(0, skip=3, only=lambda n: n % 4 == 1)) == whole[5::4]
 
 
-def test_roots_of_one_video_do_not_follow_each_other_while_others_are_left(root: Path) -> None:
+def test_roots_of_one_video_are_not_consecutive_while_others_are_left(root: Path) -> None:
     tasks = list(source(root, window_shards=4).epoch(0))
     videos = len({task.video_id for task in tasks})
     assert len({task.video_id for task in tasks[:videos]}) == videos
@@ -117,14 +115,14 @@ def test_a_root_without_a_kept_clip_keeps_its_place_without_texts(root: Path) ->
     assert all(any(task.clips[0].texts.values()) for task in source(root, only_kept=False).epoch(0))
 
 
-def test_the_next_column_serves_where_the_preferred_one_is_empty(root: Path) -> None:
+def test_the_next_column_is_used_if_the_preferred_one_is_empty(root: Path) -> None:
     wanted = {"caption": ["subtitle_summary", "grounded_text"]}
     texts = [clip.texts["caption"] for task in source(root, terms=wanted).epoch(0) for clip in task.clips]
     spoken = [text for text in texts if text and text.startswith("word")]
     assert spoken and len(spoken) < len([text for text in texts if text])
 
 
-def test_layers_are_mixed_by_weight_one_for_a_root(root: Path, tmp_path: Path) -> None:
+def test_one_layer_is_drawn_by_weight_for_each_root(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root, tmp_path / "dir")
     second_layer(tmp_path / "dir", "other")
     data = source(tmp_path / "dir", layers={"grounded": 1.0, "other": 3.0})
@@ -137,7 +135,7 @@ def test_layers_are_mixed_by_weight_one_for_a_root(root: Path, tmp_path: Path) -
     assert 0.65 < drawn[True] / drawn.total() < 0.85
 
 
-def test_the_order_in_which_layers_are_named_changes_nothing(root: Path, tmp_path: Path) -> None:
+def test_the_order_of_layers_in_the_settings_changes_nothing(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root, tmp_path / "dir")
     second_layer(tmp_path / "dir", "other")
     one, two = (source(tmp_path / "dir", layers=dict(order)) for order in (LAYERS, reversed(LAYERS)))
@@ -145,7 +143,7 @@ def test_the_order_in_which_layers_are_named_changes_nothing(root: Path, tmp_pat
     assert list(one.epoch(0)) == list(two.epoch(0))
 
 
-def test_levels_come_in_the_proportion_asked_for(root: Path) -> None:
+def test_levels_have_the_given_proportion(root: Path) -> None:
     data = source(root, level_mix={"medium": 1.0}, clips_per_root=2)
     lengths = {
         round(clip.end - clip.start, 2) for task in data.epoch(0) for clip in task.clips if any(clip.texts.values())
@@ -160,7 +158,7 @@ def test_several_dirs_are_joined(root: Path, tmp_path: Path) -> None:
     assert len({task.media.url.split("/media/")[0] for task in both.epoch(0)}) == 2
 
 
-def test_identity_follows_data_and_draws_but_neither_place_nor_machine(root: Path, tmp_path: Path) -> None:
+def test_identity_depends_on_data_and_draws_but_not_on_paths_or_the_machine(root: Path, tmp_path: Path) -> None:
     plain = source(root).identity
     shutil.copytree(root, tmp_path / "moved")
     assert plain == source(tmp_path / "moved", workers=3, prefetch=2, cache="x", cache_gb=1).identity
@@ -183,12 +181,12 @@ def test_a_changed_layer_of_the_same_name_is_another_identity(root: Path, tmp_pa
     assert source(tmp_path / "dir").identity != source(root).identity
 
 
-def test_a_missing_layer_is_named_with_those_that_exist(root: Path) -> None:
+def test_a_missing_layer_is_refused_with_the_existing_ones(root: Path) -> None:
     with pytest.raises(ShardError, match=r"no text layer 'grond' \(there are: grounded\)"):
         source(root, layers={"grond": 1.0})
 
 
-def test_several_layers_without_a_choice_are_listed(root: Path, tmp_path: Path) -> None:
+def test_several_layers_without_a_setting_are_listed(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root, tmp_path / "dir")
     second_layer(tmp_path / "dir", "other")
     with pytest.raises(UserError, match=r"several text layers \(grounded, other\); set data.layers"):
@@ -230,7 +228,7 @@ def test_a_dir_without_shards_is_refused(tmp_path: Path) -> None:
         source(tmp_path / "dir")
 
 
-def test_a_table_that_is_gone_is_named(root: Path, tmp_path: Path) -> None:
+def test_a_missing_table_is_named(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root, tmp_path / "dir")
     data = source(tmp_path / "dir")
     (tmp_path / "dir" / "media" / "0000001.parquet").unlink()

@@ -52,7 +52,7 @@ def source(*patterns: object, terms: object = None, **changes: object) -> Webdat
     return WebdatasetSource(settings, terms or {"caption": ["txt", "title"]}, seed=1)  # type: ignore[arg-type]
 
 
-def test_braces_globs_and_folders_mean_the_same_tars(tars: Path) -> None:
+def test_braces_globs_and_folders_name_the_same_tars(tars: Path) -> None:
     expected = [str(tars / f"{n:03d}.tar") for n in range(3)]
     for pattern in ("{000..002}.tar", "{000,001,002}.tar", "*.tar", "00?.tar", ""):
         assert sorted(expand_tars(f"{tars}/{pattern}")) == expected
@@ -81,7 +81,7 @@ def test_order_and_resuming_are_those_of_our_own_shards(tars: Path) -> None:
     assert list(data.epoch(0, skip=7, only=lambda n: n % 2 == 0)) == whole[8::2]
 
 
-def test_identity_is_that_of_the_samples_wherever_they_lie(tars: Path, tmp_path: Path) -> None:
+def test_identity_depends_on_the_samples_and_not_on_their_folder(tars: Path, tmp_path: Path) -> None:
     plain = source(tars).identity
     tars.rename(tmp_path / "moved")
     assert source(tmp_path / "moved").identity == plain
@@ -105,7 +105,7 @@ def test_a_compressed_tar_is_refused_with_the_reason(tars: Path) -> None:
         source(tars)
 
 
-def test_a_text_that_no_sample_has_is_named_with_those_that_exist(tars: Path) -> None:
+def test_a_text_that_no_sample_has_is_refused_with_the_existing_ones(tars: Path) -> None:
     with pytest.raises(UserError, match=r"loss.terms.caption=\['titel'\]: no sample has such a text.*'title'"):
         source(tars, terms={"caption": "titel"})
 
@@ -123,7 +123,7 @@ def test_no_tars_and_tars_without_videos_are_refused(tmp_path: Path) -> None:
         source(tmp_path / "pictures.tar")
 
 
-def test_a_json_that_is_none_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_json_is_named(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         for name, data in (("s.mp4", b"x"), ("s.json", json.dumps({"a": 1}).encode()[:-1])):
             info = tarfile.TarInfo(name)
@@ -133,7 +133,7 @@ def test_a_json_that_is_none_is_named(tmp_path: Path) -> None:
         source(tmp_path / "a.tar")
 
 
-def test_tars_written_by_webdataset_itself_are_understood(shared_fixtures: Path) -> None:
+def test_tars_written_by_webdataset_are_read(shared_fixtures: Path) -> None:
     with pytest.raises(UserError, match="no sample with a video"):
         source(shared_fixtures / "wds" / "tendata.tar")
 
@@ -145,7 +145,7 @@ def items(count: int = 6) -> list[FileItem]:
     return [FileItem(Path(f"/videos/{n}.mp4"), f"v{n}", [f"a{n}", f"b{n}"]) for n in range(count)]
 
 
-def test_files_come_once_an_epoch_with_one_of_their_captions() -> None:
+def test_each_file_is_visited_once_per_epoch_with_one_of_its_captions() -> None:
     data = FileSource(items(), ["caption", "subtitle"], seed=0)
     drawn = [list(data.epoch(epoch)) for epoch in range(8)]
     assert all(sorted(task.key for task in tasks) == [f"v{n}" for n in range(6)] for tasks in drawn)
@@ -155,7 +155,7 @@ def test_files_come_once_an_epoch_with_one_of_their_captions() -> None:
     assert list(data.epoch(2, skip=4)) == drawn[2][4:]
 
 
-def test_a_files_span_and_crop_are_as_given() -> None:
+def test_a_file_has_the_given_span_and_crop() -> None:
     item = FileItem(Path("/v.mp4"), "v", ["t"], start=2.0, end=9.0)
     (task,) = FileSource([item], ["caption"], seed=0).epoch(0)
     (clip,) = task.clips
@@ -169,7 +169,7 @@ def test_no_files_and_a_file_without_caption_are_refused() -> None:
         FileSource([FileItem(Path("v"), "v", [])], ["caption"], seed=0)
 
 
-def test_patterns_with_dots_name_the_folder_they_say(tars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patterns_with_dots_name_the_right_folder(tars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     elsewhere = tars.parent / "work"
     (elsewhere / "tars").mkdir(parents=True)
     monkeypatch.chdir(elsewhere)

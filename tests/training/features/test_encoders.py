@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from open_clip.model import CustomTextCLIP
 from safetensors.torch import save_file
 from support.tiny_clip import TEXT, VISION
@@ -13,6 +16,7 @@ from torchvision.models import get_model
 
 from runtime.errors import UserError
 from runtime.settings import build
+from training.data.decoding.frame_sampling import Frame
 from training.features.encoders.encoder_registry import open_encoder, parse_encoder
 from training.features.encoders.encoder_settings import EncoderSettings
 from training.features.encoders.frame_preprocessing import normalised
@@ -25,11 +29,11 @@ from training.models.vidla.model_settings import ModelSettings
 from training.models.vidla.two_tower import CLIP_MEAN, CLIP_STD
 
 
-def settings(encoder, **changes):
+def settings(encoder: str, **changes: Any) -> EncoderSettings:
     return build(EncoderSettings, {"encoder": encoder, **changes}, "features")
 
 
-def frames_of(count, height=48, width=64, seed=0) -> list[np.ndarray]:
+def frames_of(count: int, height: int = 48, width: int = 64, seed: int = 0) -> list[Frame]:
     rng = np.random.default_rng(seed)
     return [rng.integers(0, 255, (height, width, 3), dtype=np.uint8) for _ in range(count)]
 
@@ -39,37 +43,37 @@ class Mean:
 
     width, short_side = 3, 48
 
-    def __init__(self):
-        self.batches = []
+    def __init__(self) -> None:
+        self.batches: list[int] = []
 
-    def fit(self, frame):
+    def fit(self, frame: Frame) -> Frame:
         return frame
 
-    def forward(self, pictures):
+    def forward(self, pictures: NDArray[np.uint8]) -> torch.Tensor:
         self.batches.append(len(pictures))
         return torch.from_numpy(pictures.astype(np.float32)).flatten(1, -2).mean(1)
 
 
-def joined(encoder="resnet18+r3d_18@8fps", **changes):
+def joined(encoder: str = "resnet18+r3d_18@8fps", **changes: Any) -> JoinedEncoder:
     asked = settings(encoder, weights="random", **changes)
     return JoinedEncoder(asked, PerFrame(asked, Mean()), PerChunk(asked, Mean()))
 
 
-def unit(rows):
+def unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
 # Names
 
 
-def test_the_paper_s_name_means_24_frames_a_second_and_another_rate_is_in_the_name():
+def test_the_paper_s_encoder_takes_24_frames_per_second_and_a_name_may_give_another_rate() -> None:
     assert TorchvisionEncoder.parse("resnet152+r2plus1d_18").fps == 24
     name = TorchvisionEncoder.parse("resnet152+r2plus1d_18@8fps")
     assert (name.image, name.video, name.fps) == ("resnet152", "r2plus1d_18", 8)
     assert TorchvisionEncoder.parse("resnet152+r2plus1d_18").at(8) == name.text
 
 
-def test_a_name_becomes_a_folder():
+def test_a_name_becomes_a_folder() -> None:
     assert TorchvisionEncoder.parse("resnet152+r2plus1d_18@8fps").folder == "resnet152+r2plus1d_18@8fps"
     assert parse_encoder("clip:hf://org/model").folder == "clip-hf-org-model"
 
@@ -88,7 +92,7 @@ def test_a_name_becomes_a_folder():
         ("resnet18", {"weights": {"r3d_18": "random"}}, "has no such network"),
     ],
 )
-def test_what_can_not_be_meant_is_refused_in_one_line(encoder, changes, line):
+def test_impossible_settings_are_refused_in_one_line(encoder: str, changes: dict[str, Any], line: str) -> None:
     with pytest.raises(UserError, match=line) as error:
         settings(encoder, **changes)
     assert "\n" not in str(error.value)
@@ -97,7 +101,7 @@ def test_what_can_not_be_meant_is_refused_in_one_line(encoder, changes, line):
 # Rows and times
 
 
-def test_a_frame_encoder_gives_a_row_a_second_at_the_seconds_middles():
+def test_a_frame_encoder_gives_one_row_per_second_at_its_middle() -> None:
     encoder = joined()._image
     assert encoder.frames(5.2) == 5 and encoder.frames(0.2) == 1
     rows = encoder.encode(iter(frames_of(5)), 5.0)
@@ -105,7 +109,7 @@ def test_a_frame_encoder_gives_a_row_a_second_at_the_seconds_middles():
     assert np.allclose(rows.features_ND, unit(np.stack([f.reshape(-1, 3).mean(0) for f in frames_of(5)])), atol=1e-5)
 
 
-def test_a_chunk_encoder_sees_16_frames_without_overlap_and_fills_the_last_with_black():
+def test_a_chunk_encoder_sees_16_frames_without_overlap_and_fills_the_last_with_black() -> None:
     encoder = joined()._video
     frames = frames_of(40)
     rows = encoder.encode(iter(frames), 5.0)
@@ -115,7 +119,7 @@ def test_a_chunk_encoder_sees_16_frames_without_overlap_and_fills_the_last_with_
     assert np.allclose(rows.features_ND, unit(np.array(expected)), atol=1e-5)
 
 
-def test_the_join_puts_the_clip_on_the_screen_beside_each_frame():
+def test_the_join_puts_the_clip_shown_at_its_time_beside_each_frame() -> None:
     encoder, frames = joined(), frames_of(40)
     rows = encoder.encode(iter(frames), 5.0)
     image, video = encoder._image, encoder._video
@@ -127,17 +131,17 @@ def test_the_join_puts_the_clip_on_the_screen_beside_each_frame():
     assert encoder.width == 6 and encoder.frames(5.0) == 40
 
 
-def test_both_halves_of_the_join_have_unit_length():
+def test_both_halves_of_the_join_have_unit_length() -> None:
     features = joined().encode(iter(frames_of(20)), 2.5).features_ND
     assert np.allclose(np.linalg.norm(features[:, :3], axis=1), 1)
     assert np.allclose(np.linalg.norm(features[:, 3:], axis=1), 1)
 
 
-def test_frames_are_taken_one_by_one_and_never_more_than_a_batch_is_held():
+def test_at_most_one_batch_of_frames_is_in_memory() -> None:
     encoder = joined(batch_size=4)._image
     taken = 0
 
-    def watched() -> Iterator[np.ndarray]:
+    def watched() -> Iterator[Frame]:
         nonlocal taken
         for frame in frames_of(10):
             assert taken - 4 * len(encoder.network.batches) <= 4
@@ -148,7 +152,7 @@ def test_frames_are_taken_one_by_one_and_never_more_than_a_batch_is_held():
     assert encoder.network.batches == [4, 4, 2]
 
 
-def test_a_vidla_encoder_gives_a_row_for_each_equal_window():
+def test_a_vidla_encoder_gives_a_row_for_each_equal_window() -> None:
     encoder = open_encoder(settings("vidla:random:tiny", seconds_per_row=4), "cpu")
     assert encoder.frames_per_row == 12 and encoder.fps == 3
     assert encoder.frames(10.5) == 3 * 12 and encoder.frames(1.0) == 12
@@ -159,7 +163,7 @@ def test_a_vidla_encoder_gives_a_row_for_each_equal_window():
 # Networks
 
 
-def test_an_image_network_gives_what_torchvision_gives_before_its_classifier():
+def test_an_image_network_gives_the_input_of_torchvision_s_classifier() -> None:
     frames = frames_of(2, 224, 230)
     network = ImageNetwork("resnet18", "random", torch.device("cpu"))
     with torch.random.fork_rng():
@@ -175,20 +179,20 @@ def test_an_image_network_gives_what_torchvision_gives_before_its_classifier():
     assert network.width == 512 and torch.allclose(found, seen[0], atol=1e-4)
 
 
-def test_a_video_network_is_cut_before_its_classifier():
+def test_a_video_network_is_cut_before_its_classifier() -> None:
     encoder = open_encoder(settings("s3d@8fps", weights="random"), "cpu")
     frames = frames_of(3, encoder.short_side, encoder.short_side + 20)
     rows = encoder.encode(iter(frames), 3 / 8)
     assert rows.features_ND.shape == (1, 1024) and np.isfinite(rows.features_ND).all()
 
 
-def test_a_joined_encoder_decodes_at_the_larger_size_and_scales_down_for_the_other():
+def test_a_joined_encoder_decodes_at_the_larger_size_and_scales_down_for_the_other() -> None:
     encoder = open_encoder(settings("resnet18+r3d_18@8fps", weights="random"), "cpu")
     assert encoder.short_side == 224 and encoder.width == 1024
     assert encoder.encode(iter(frames_of(8, 224, 260)), 1.0).features_ND.shape == (1, 1024)
 
 
-def test_a_clip_encoder_gives_the_embeddings_of_open_clip(tmp_path):
+def test_a_clip_encoder_gives_the_embeddings_of_open_clip(tmp_path: Path) -> None:
     torch.manual_seed(1)
     clip = CustomTextCLIP(24, dict(VISION), dict(TEXT)).eval()
     save_file(clip.state_dict(), tmp_path / "open_clip_model.safetensors")
@@ -202,7 +206,7 @@ def test_a_clip_encoder_gives_the_embeddings_of_open_clip(tmp_path):
     assert np.allclose(encoder.encode(iter(frames), 3.0).features_ND, expected, atol=1e-5)
 
 
-def test_a_clip_tower_that_is_no_vision_transformer_encodes_frames_too(tmp_path):
+def test_a_clip_tower_that_is_a_resnet_encodes_frames_too(tmp_path: Path) -> None:
     vision = {"image_size": 32, "layers": [1, 1, 1, 1], "width": 32}
     config = {"embed_dim": 24, "vision_cfg": vision, "text_cfg": TEXT}
     (tmp_path / "resnet.json").write_text(json.dumps(config))
@@ -210,7 +214,7 @@ def test_a_clip_tower_that_is_no_vision_transformer_encodes_frames_too(tmp_path)
     assert encoder.encode(iter(frames_of(2, 32, 40)), 2.0).features_ND.shape == (2, 24)
 
 
-def test_random_weights_are_the_same_each_time():
+def test_random_weights_are_the_same_each_time() -> None:
     frames = frames_of(1, 64, 64)
     first, second = (open_encoder(settings("clip:random:tiny"), "cpu").encode(iter(frames), 1.0) for _ in range(2))
     assert np.array_equal(first.features_ND, second.features_ND)
@@ -219,7 +223,7 @@ def test_random_weights_are_the_same_each_time():
 # Weights
 
 
-def test_weights_come_from_a_file_and_their_content_is_in_the_identity(tmp_path):
+def test_weights_come_from_a_file_and_their_content_is_in_the_identity(tmp_path: Path) -> None:
     torch.manual_seed(3)
     model = get_model("resnet18", weights=None)
     torch.save(model.state_dict(), tmp_path / "a.pth")
@@ -238,12 +242,14 @@ def test_weights_come_from_a_file_and_their_content_is_in_the_identity(tmp_path)
     assert asked.identity != before
 
 
-def test_the_identity_has_the_settings_that_decide_the_output():
+def test_the_identity_has_the_settings_that_decide_the_output() -> None:
     assert settings("clip:random:tiny", fps=2.0).identity != settings("clip:random:tiny").identity
     assert settings("clip:random:tiny", batch_size=2).identity == settings("clip:random:tiny").identity
 
 
-def test_weights_that_can_not_be_fetched_are_refused_with_the_remedy(monkeypatch, tmp_path):
+def test_weights_that_can_not_be_fetched_are_refused_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     with pytest.raises(
@@ -253,26 +259,26 @@ def test_weights_that_can_not_be_fetched_are_refused_with_the_remedy(monkeypatch
     assert "\n" not in str(error.value)
 
 
-def test_weights_of_another_network_are_refused(tmp_path):
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     torch.save({"conv.weight": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(UserError, match=r"weights\.resnet18=.* not weights of resnet18"):
         open_encoder(settings("resnet18", weights=f"path://{tmp_path}/other.pth"), "cpu")
 
 
 @pytest.mark.parametrize("content", [{0: torch.zeros(1)}, {"state_dict": [1]}, [1]])
-def test_a_file_that_holds_something_else_is_refused(tmp_path, content):
+def test_a_file_with_other_content_is_refused(tmp_path: Path, content: Any) -> None:
     torch.save(content, tmp_path / "other.pth")
     with pytest.raises(UserError, match=r"weights\.resnet18=.*(can't be read as|not) weights"):
         open_encoder(settings("resnet18", weights=f"path://{tmp_path}/other.pth"), "cpu")
 
 
-def test_a_file_that_is_no_weights_is_refused(tmp_path):
+def test_a_file_that_is_not_a_state_dict_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.pth").write_text("hello")
     with pytest.raises(UserError, match="can't be read as weights"):
         open_encoder(settings("resnet18", weights=f"path://{tmp_path}/text.pth"), "cpu")
 
 
-def test_a_trained_vidla_is_named_by_its_folder(tmp_path):
+def test_a_trained_vidla_is_opened_by_its_folder(tmp_path: Path) -> None:
     model = build_model(ModelSettings(init="random:tiny", frames=4, temporal={"levels": 1}))
     vidla_folder.save(model, tmp_path / "best")
     asked = [settings(f"vidla:{tmp_path / 'best'}"), settings(f"vidla:path://{tmp_path / 'best'}")]
@@ -285,7 +291,7 @@ def test_a_trained_vidla_is_named_by_its_folder(tmp_path):
         assert np.allclose(encoder.encode(iter(frames), 4.0).features_ND, expected, atol=1e-5)
 
 
-def test_a_vidla_of_a_relative_folder_is_found_from_elsewhere(tmp_path, monkeypatch):
+def test_a_relative_folder_is_resolved_before_workers_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     vidla_folder.save(build_model(ModelSettings(init="random:tiny")), tmp_path / "a b%20" / "best")
     monkeypatch.chdir(tmp_path)
     located = settings("vidla:a b%20/best").located()
@@ -293,7 +299,7 @@ def test_a_vidla_of_a_relative_folder_is_found_from_elsewhere(tmp_path, monkeypa
     assert open_encoder(located, "cpu").frames_per_row == 12
 
 
-def test_a_folder_without_a_vidla_is_refused(tmp_path):
+def test_a_folder_without_a_vidla_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"holds no \S+ model"):
         open_encoder(settings(f"vidla:{tmp_path}"), "cpu")
     with pytest.raises(UserError, match="there is no such folder"):

@@ -43,7 +43,7 @@ def made_of(store: Store, originals: Path, scratch: Path, hash_: str = "hash") -
     return {row["root_key"]: row for row in read_table(store, "features/tiny/0000000.parquet").to_pylist()}
 
 
-def test_an_original_that_ends_before_a_root_is_counted_and_not_stretched_over_it(tmp_path: Path) -> None:
+def test_an_original_that_ends_before_a_root_is_counted_as_truncated(tmp_path: Path) -> None:
     store, (whole, rest) = roots_in(tmp_path / "dir")
     seconds = whole["end"] + 1  # all of the first root and a second of the next
     (tmp_path / f"{whole['video_id']}.mp4").write_bytes(encode_root(round(seconds * 8)))
@@ -52,7 +52,7 @@ def test_an_original_that_ends_before_a_root_is_counted_and_not_stretched_over_i
     assert (made[rest["key"]]["rows"], made[rest["key"]]["failed"]) == (0, "truncated")
 
 
-def test_a_shard_is_made_again_once_an_original_that_it_lacked_is_there(tmp_path: Path) -> None:
+def test_a_shard_is_made_again_when_a_missing_original_appears(tmp_path: Path) -> None:
     store, (whole, _) = roots_in(tmp_path / "dir")
     downloads = tmp_path / "downloads"
     downloads.mkdir()
