@@ -13,7 +13,7 @@ from shards.schema import FailedClass, FilteredClass, Level, State
 
 
 @dataclass(frozen=True)
-class ClipRow:
+class MediaClipRow:
     """One row of ``media/<shard>.parquet`` (`shards.schema.CLIPS`), without the position of its root in the tar."""
 
     key: str

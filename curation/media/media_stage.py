@@ -46,11 +46,11 @@ class MediaSettings(Settings):
     """All settings of the media stage."""
 
     download: DownloadSettings = DownloadSettings()
-    """How sources are downloaded."""
+    """Settings of the download."""
     video: VideoSettings = VideoSettings()
-    """How each video is cut into clips."""
+    """Settings of cutting each video into clips."""
     downloads_ahead: Runtime[int] = 2
-    """Downloads in progress while a video is encoded."""
+    """Number of downloads in progress while a video is encoded."""
 
     def hash(self, asr_revision: str | None, punctuation_revision: str | None) -> str:
         """Return the content hash of the media folder."""
@@ -59,7 +59,7 @@ class MediaSettings(Settings):
 
 @dataclass(frozen=True)
 class MediaWorkerSpec:
-    """What a media worker is built from."""
+    """Everything that a media worker is built from."""
 
     root: str
     """Path or URL of the DIR."""

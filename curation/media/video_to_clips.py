@@ -14,7 +14,7 @@ from curation.media.clips.clip_tree import Clip, SegmentSettings, segment, sente
 from curation.media.clips.keyframe_choice import choose_keyframes
 from curation.media.clips.root_cutting import RootFile, cut_roots
 from curation.media.download.downloaded_video import DownloadedVideo, VideoMetadata
-from curation.media.media_rows import ClipRow, RootFacts
+from curation.media.media_rows import MediaClipRow, RootFacts
 from curation.media.picture.encode import encode
 from curation.media.picture.encode_settings import EncodeSettings
 from curation.media.picture.encoded_video import CandidateStill, EncodedVideo
@@ -31,7 +31,7 @@ from shards.keys import clip_key
 
 
 class VideoSettings(Settings):
-    """How one video is cut into clips."""
+    """Settings of cutting one video into clips."""
 
     min_seconds: float = 3.0
     """Videos (or spans) shorter than this are filtered as `too_short`."""
@@ -42,18 +42,18 @@ class VideoSettings(Settings):
     keyframes_per_second: float = 0.1
     """Keyframes for the captioner a second of video; each short clip has at least one."""
     transcribe: TranscribeSettings = TranscribeSettings()
-    """Where words come from."""
+    """Settings of transcription."""
     sentences: SentenceSettings = SentenceSettings()
-    """How words are grouped into sentences."""
+    """Settings of grouping words into sentences."""
     encode: EncodeSettings = EncodeSettings()
-    """How the video is stored."""
+    """Settings of the stored video and its stills."""
     segment: SegmentSettings = SegmentSettings()
-    """How the video is divided into clip trees."""
+    """Settings of dividing the video into clip trees."""
 
 
 @dataclass(frozen=True)
 class VideoTools:
-    """What a worker uses for all videos."""
+    """Settings and models that a worker uses for all videos."""
 
     settings: VideoSettings
     asr: Service | None = None
@@ -69,7 +69,7 @@ class RootClip:
     facts: RootFacts
     mp4: Path
     keyframes: Sequence[CandidateStill]
-    rows: Sequence[ClipRow]
+    rows: Sequence[MediaClipRow]
     """The clips of its tree, a parent before its children; the first is the root itself."""
 
 
@@ -143,6 +143,7 @@ class _SegmentedVideo:
     encoded: EncodedVideo
 
     def key(self, clip: Clip) -> str:
+        """Return the key of a clip of this video."""
         return clip_key(self.row.video_id, clip.start, clip.end)
 
     def root_facts(self, tree: Clip, file: RootFile) -> RootFacts:
@@ -165,13 +166,13 @@ class _SegmentedVideo:
             carried=json.loads(self.row.carried) if self.row.carried else {},
         )
 
-    def clip_rows(self, tree: Clip, file: RootFile) -> Iterator[ClipRow]:
+    def clip_rows(self, tree: Clip, file: RootFile) -> Iterator[MediaClipRow]:
         """Yield the rows of a tree, a parent before its children."""
         root_key = self.key(tree)
         root_words = words_within(self.words, tree.start, tree.end)
         for clip, parent in _with_parents(tree):
             spoken = words_within(root_words, clip.start, clip.end)
-            yield ClipRow(
+            yield MediaClipRow(
                 key=self.key(clip),
                 root_key=root_key,
                 parent_key=None if parent is None else self.key(parent),

@@ -17,7 +17,7 @@ from typing import Any
 from curation.captions.caption_rows import CaptionRow
 from curation.captions.caption_settings import CaptionSettings
 from curation.engines.engine_settings import EngineSettings
-from curation.media.media_rows import ClipRow
+from curation.media.media_rows import MediaClipRow
 from curation.stages.pipeline_settings import PipelineSettings
 from curation.stages.shard_table import ShardTable
 from curation.stages.stage_definition import Outputs, ShardStage, StageContext, WorkerBuild
@@ -106,7 +106,7 @@ class RewriteWorker:
         await asyncio.to_thread(self._output.commit, shard, [row.table_row() for row in rows], inputs, counts)
         return counts
 
-    def _read(self, shard: int) -> tuple[dict[str, str], list[ClipRow], list[CaptionRow]]:
+    def _read(self, shard: int) -> tuple[dict[str, str], list[MediaClipRow], list[CaptionRow]]:
         """Return the digests of the layer's inputs, the clips, and the captions.
 
         Raises:

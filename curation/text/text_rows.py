@@ -13,7 +13,7 @@ from curation.captions.caption_rows import CaptionRow
 from curation.captions.frame_captions import FrameCaption, captions_between
 from curation.filters.clip_filter import ClipFacts
 from curation.filters.filter_registry import FilterSettings, reason_to_drop
-from curation.media.media_rows import ClipRow
+from curation.media.media_rows import MediaClipRow
 from curation.media.speech.transcript import Word, words_within
 from curation.text.clip_texts import ClipTexts, RewrittenTexts
 from shards.keys import split_of
@@ -47,7 +47,7 @@ class TextLayer:
 class TextRow:
     """One row of a text layer (`shards.schema.TEXT`): a clip with all its texts."""
 
-    clip: ClipRow
+    clip: MediaClipRow
     texts: ClipTexts
     rewritten: RewrittenTexts
     filter_reason: str | None
@@ -82,14 +82,14 @@ class TextRow:
         }
 
 
-def read_clip_row(values: Mapping[str, Any]) -> ClipRow:
+def read_clip_row(values: Mapping[str, Any]) -> MediaClipRow:
     """Return a row of a media table as a typed record."""
     words = values["words"]
-    own = {column.name: values[column.name] for column in fields(ClipRow)}
-    return ClipRow(**own | {"words": None if words is None else tuple(Word(**word) for word in words)})
+    own = {column.name: values[column.name] for column in fields(MediaClipRow)}
+    return MediaClipRow(**own | {"words": None if words is None else tuple(Word(**word) for word in words)})
 
 
-def clip_texts(clips: Sequence[ClipRow], captions: Iterable[CaptionRow]) -> list[ClipTexts]:
+def clip_texts(clips: Sequence[MediaClipRow], captions: Iterable[CaptionRow]) -> list[ClipTexts]:
     """Give each clip the words of its root and the frame captions of its span.
 
     Args:
@@ -105,7 +105,7 @@ def clip_texts(clips: Sequence[ClipRow], captions: Iterable[CaptionRow]) -> list
     return [_clip_texts(clip, words.get(clip.root_key, ()), frames.get(clip.root_key, [])) for clip in clips]
 
 
-def text_row(clip: ClipRow, texts: ClipTexts, rewritten: RewrittenTexts, layer: TextLayer) -> TextRow:
+def text_row(clip: MediaClipRow, texts: ClipTexts, rewritten: RewrittenTexts, layer: TextLayer) -> TextRow:
     """Return one row of a text layer.
 
     Args:
@@ -122,14 +122,14 @@ def _recognizer(subtitle_origin: str) -> str | None:
     return subtitle_origin.removeprefix("asr:") if subtitle_origin.startswith("asr:") else None
 
 
-def _clip_texts(clip: ClipRow, words: Sequence[Word], frames: Sequence[FrameCaption]) -> ClipTexts:
+def _clip_texts(clip: MediaClipRow, words: Sequence[Word], frames: Sequence[FrameCaption]) -> ClipTexts:
     own = captions_between(sorted(frames, key=lambda frame: frame.time), clip.start, clip.end)
     captioned = tuple(frame for frame in own if frame.text)
     spoken = words_within(words, clip.start, clip.end)
     return ClipTexts(clip.key, clip.level, clip.subtitle, spoken, captioned, len(own) - len(captioned))
 
 
-def _facts(clip: ClipRow, caption: str | None) -> ClipFacts:
+def _facts(clip: MediaClipRow, caption: str | None) -> ClipFacts:
     return ClipFacts(
         level=clip.level,
         seconds=clip.end - clip.start,

@@ -27,7 +27,7 @@ _LONG_PAUSE: Final = 1.0  # seconds; a longer pause makes no better cut
 
 
 class SegmentSettings(Settings):
-    """How a video is divided into clip trees."""
+    """Settings of dividing a video into clip trees."""
 
     short: LevelSettings = LevelSettings(target=13.0, minimum=4.0, maximum=26.0)
     """Lengths of short clips: a couple of sentences."""
@@ -42,9 +42,9 @@ class SegmentSettings(Settings):
     max_gap: float = Field(default=10.0, gt=0)
     """Longest silence inside a clip, in seconds; a longer one gets root clips of its own."""
     pause_weight: float = Field(default=0.1, ge=0)
-    """How strongly a cut in a pause of a second or more is preferred to a cut without a pause."""
+    """Preference for a cut in a pause of a second or more over a cut without a pause."""
     shot_weight: float = Field(default=0.1, ge=0)
-    """How strongly a cut at a shot boundary is preferred to a cut far from any."""
+    """Preference for a cut at a shot boundary over a cut far from any."""
     shot_distance: float = Field(default=0.5, gt=0)
     """A shot boundary more than this many seconds from a cut counts as far."""
 
@@ -114,11 +114,11 @@ def segment(
 
 
 @dataclass(frozen=True)
-class _TreeNode(MillisecondSpan):
+class _ClipNode(MillisecondSpan):
     """A clip whose level is not decided yet: it may be the only clip of several levels."""
 
     levels: tuple[Level, ...]
-    children: tuple[_TreeNode, ...] = ()
+    children: tuple[_ClipNode, ...] = ()
 
 
 def _build_trees(stretch: Stretch, shots: Sequence[int], settings: SegmentSettings) -> list[Clip]:
@@ -126,7 +126,7 @@ def _build_trees(stretch: Stretch, shots: Sequence[int], settings: SegmentSettin
     inner = shots[bisect_right(shots, stretch.start) : bisect_left(shots, stretch.end)]
     cuts = _speech_cuts(stretch, inner, settings) if stretch.atoms else _silent_cuts(stretch, inner, settings)
     cuts = [CutPoint(stretch.start, 0.0), *_ascending_inside(cuts, stretch), CutPoint(stretch.end, 0.0)]
-    nodes = [_TreeNode(a.time, b.time, ()) for a, b in pairwise(cuts)]
+    nodes = [_ClipNode(a.time, b.time, ()) for a, b in pairwise(cuts)]
     for level in LEVELS:
         chosen = partition(cuts, settings.level(level), settings.smallest)
         nodes = [_merge_nodes(nodes[a:b], level) for a, b in pairwise(chosen)]
@@ -187,15 +187,15 @@ def _ascending_inside(cuts: Sequence[CutPoint], stretch: Stretch) -> list[CutPoi
     return kept
 
 
-def _merge_nodes(nodes: Sequence[_TreeNode], level: Level) -> _TreeNode:
+def _merge_nodes(nodes: Sequence[_ClipNode], level: Level) -> _ClipNode:
     """Return the clip of `level` made of `nodes`; a single node is that clip itself."""
     if len(nodes) == 1:
         return replace(nodes[0], levels=(*nodes[0].levels, level))
     children = tuple(node for node in nodes if node.levels)
-    return _TreeNode(nodes[0].start, nodes[-1].end, (level,), children)
+    return _ClipNode(nodes[0].start, nodes[-1].end, (level,), children)
 
 
-def _to_clip(node: _TreeNode, settings: SegmentSettings) -> Clip:
+def _to_clip(node: _ClipNode, settings: SegmentSettings) -> Clip:
     """Decide the level of a node and of all nodes below it, and convert milliseconds to seconds."""
     seconds = (node.end - node.start) / 1000
     level = min(node.levels, key=lambda name: abs(math.log(seconds / settings.level(name).target)))

@@ -53,7 +53,7 @@ _USERINFO: Final = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
 class DownloadSettings(Settings):
-    """How sources are downloaded."""
+    """Settings of the download."""
 
     height: int = Field(default=480, ge=64)
     """Short side of the format to download: the largest up to this, otherwise the smallest above it."""

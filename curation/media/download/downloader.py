@@ -45,7 +45,7 @@ def download(source: str, settings: DownloadSettings, scratch: Path) -> Download
 
     Raises:
         SourceFailed: the video can't be downloaded; the class gives the reason.
-        SourceFiltered: `too_long`, if that is known before all of it has arrived.
+        SourceFiltered: `too_long`, if that becomes known before the whole video has arrived.
         MachineError: the disk is full, or ffmpeg can't be started.
     """
     if not is_url(source):

@@ -1,9 +1,10 @@
 """Make one download attempt with yt-dlp, in a child process.
 
 Run as ``python -m curation.media.download.fetch_process REQUEST.json OUTCOME.json``.
-A child process makes three promises simple to keep: whatever hangs can be killed; the guard against private addresses
-(`curation.media.download.address_guard`) covers every library and can't be undone; yt-dlp's memory returns to the
-system. `curation.media.download.downloader` writes the request, starts this process and reads the outcome.
+
+A child process makes three promises simple to keep: a download that hangs can be killed; the guard against private
+addresses (`curation.media.download.address_guard`) covers every library and can't be undone; yt-dlp's memory returns
+to the system. `curation.media.download.downloader` writes the request, starts this process and reads the outcome.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from curation.media.download.download_errors import Failure
 
 @dataclass(frozen=True)
 class FetchRequest:
-    """A URL to fetch, and how."""
+    """A URL to fetch, and the settings that apply."""
 
     url: str
     folder: str

@@ -46,7 +46,7 @@ class PictureSize:
 
 @dataclass(frozen=True)
 class EncodeRequest:
-    """What to encode of one video, in frames and pixels."""
+    """A span of a video to encode, in frames and pixels."""
 
     path: Path
     probe: Probe

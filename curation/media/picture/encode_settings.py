@@ -13,7 +13,7 @@ Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium
 
 
 class EncodeSettings(Settings):
-    """How a video is stored, how stills are taken, and how shots are detected."""
+    """Settings of the stored video, its stills, and shot detection."""
 
     short_side: int = Field(default=256, ge=16, le=2160)
     """Short side of the stored video in pixels; the long side keeps the aspect ratio, with square pixels."""

@@ -75,7 +75,7 @@ def _choose_video(container: Any) -> Any:
 
 
 class _FirstPackets(NamedTuple):
-    """What the first packets show."""
+    """Facts from the first packets."""
 
     video: VideoStream
     faults: tuple[str, ...]

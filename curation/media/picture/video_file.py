@@ -1,4 +1,4 @@
-"""Open a video file from outside safely: local files only, whitelisted containers, recognised by content.
+"""Open a video file from outside safely: local files only, whitelisted containers, recognized by content.
 
 A playlist named ``.mp4`` can't make libav read another file, because neither its protocol nor its format is allowed.
 """

@@ -81,7 +81,7 @@ class VideoSpan:
 
     path: Path
     probe: Probe
-    """What `curation.media.picture.probe.probe` found in the file."""
+    """The result of `curation.media.picture.probe.probe`."""
     start: float
     end: float
 

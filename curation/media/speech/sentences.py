@@ -25,7 +25,7 @@ Punctuate = Callable[[Sequence[str]], list[str]]
 
 
 class SentenceSettings(Settings):
-    """How words are grouped into sentences."""
+    """Settings of grouping words into sentences."""
 
     pause: float = Field(default=0.5, gt=0)
     """A silence of this many seconds ends a sentence in text without punctuation."""

@@ -53,7 +53,7 @@ _log = get_logger(__name__)
 
 
 class TranscribeSettings(Settings):
-    """Where words come from."""
+    """Settings of transcription: subtitles first, then speech recognition."""
 
     languages: tuple[str, ...] = ()
     """Language tags of subtitles to prefer, best first; empty: any."""

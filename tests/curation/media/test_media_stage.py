@@ -1,25 +1,26 @@
-"""The media stage on whole shards of real files: every source ends in the state it should, nothing is lost."""
+"""The media stage on whole shards of real files: every source has one row of the ledger, with the right state."""
 
 import asyncio
 import errno
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
-import pyarrow as pa
 import pytest
 from support.broken_videos import CASES, path_of
 
 from curation.media.media_stage import MediaSettings, MediaWorker, MediaWorkerSpec
 from curation.media.speech.transcribe import TranscribeSettings
 from curation.media.video_to_clips import VideoSettings, VideoTools
+from curation.sources.source_rows import SourceRow, source_table
 from runtime.attempts import Attempts
 from runtime.ray_runner.stage import ShardResult
 from shards.checks.check_dir import check
 from shards.keys import video_id
 from shards.manifest import StageMark, write_stage
 from shards.reader import read_table
-from shards.schema import SOURCES
 from shards.storage.store import Store
 from shards.storage.tar import members, read_span
 from shards.writer import Artifact, commit_table
@@ -36,21 +37,20 @@ It moves again.
 """
 
 
-def source_row(path: Path, **values) -> dict:
-    row = {"source": str(path), "video_id": video_id(str(path)), "shard": 0, "attempt": 1}
-    return row | {"start": None, "end": None, "verdict": None, "carried": None} | values
+def source_row(path: Path, **values: Any) -> SourceRow:
+    return replace(SourceRow(str(path), video_id(str(path)), None, None, 0, 1, None, None), **values)
 
 
-def curate(folder: Path, rows: list[dict], settings: MediaSettings = SETTINGS) -> tuple[Store, ShardResult]:
+def curate(folder: Path, rows: list[SourceRow], settings: MediaSettings = SETTINGS) -> tuple[Store, ShardResult]:
     store, scratch = Store(folder / "dir"), folder / "scratch"
     scratch.mkdir(exist_ok=True)
-    commit_table(store, scratch, "sources.parquet", pa.Table.from_pylist(rows, schema=SOURCES), Artifact("sources", ""))
+    commit_table(store, scratch, "sources.parquet", source_table(rows), Artifact("sources", ""))
     write_stage(store, "media", StageMark("media", "hash"))
     worker = MediaWorker(MediaWorkerSpec(store.root, str(scratch), settings, "hash"), VideoTools(settings.video))
     return store, asyncio.run(worker.process(0))
 
 
-def ledger(store: Store) -> dict[str, dict]:
+def ledger(store: Store) -> dict[str, dict[str, Any]]:
     return {row["source"]: row for row in read_table(store, "ledger/0000000.parquet").to_pylist()}
 
 
@@ -62,26 +62,26 @@ def spoken(folder: Path) -> Path:
     return video
 
 
-def test_every_odd_and_broken_video_of_one_shard_ends_in_its_state(tmp_path):
+def test_every_odd_and_broken_video_of_one_shard_ends_in_its_state(tmp_path: Path) -> None:
     paths = {name: path_of(name) for name in CASES}
     store, result = curate(tmp_path, [source_row(path) for path in paths.values()])
     outcomes = ledger(store)
-    found = {name: (outcomes[str(path)]["state"], outcomes[str(path)]["class"]) for name, path in paths.items()}
-    assert found == {name: (case.expected_state, case.expected_class) for name, case in CASES.items()}
+    states = {name: (outcomes[str(path)]["state"], outcomes[str(path)]["class"]) for name, path in paths.items()}
+    assert states == {name: (case.expected_state, case.expected_class) for name, case in CASES.items()}
     assert result.fatal is None
     assert result.counts["written"] + result.counts["failed"] == len(CASES)
     problems = [p for p in check(store) if p.where.startswith(("media", "keyframes", "ledger"))]
     assert problems == []
 
 
-def test_no_byte_of_a_file_beside_a_playlist_is_read(tmp_path):
+def test_a_playlist_does_not_make_another_file_readable(tmp_path: Path) -> None:
     names = ("hls_playlist", "concat_playlist")
     store, _ = curate(tmp_path, [source_row(path_of(name)) for name in names])
     assert {row["class"] for row in ledger(store).values()} == {"not_video"}
     assert read_table(store, "media/0000000.parquet").num_rows == 0
 
 
-def test_a_root_carries_its_words_facts_and_keyframes(tmp_path):
+def test_a_root_carries_its_words_facts_and_keyframes(tmp_path: Path) -> None:
     store, _ = curate(tmp_path, [source_row(spoken(tmp_path), carried='{"topic": "patterns"}')])
     (row,) = read_table(store, "media/0000000.parquet").to_pylist()
     assert row["subtitle"] == "A bright pattern moves. It moves again."
@@ -95,7 +95,7 @@ def test_a_root_carries_its_words_facts_and_keyframes(tmp_path):
     assert all(name.startswith(f"{row['key']}.") and name.endswith(".jpg") for name in stills)
 
 
-def test_a_span_of_a_video_keeps_the_times_of_the_whole(tmp_path):
+def test_a_span_of_a_video_keeps_the_times_of_the_whole(tmp_path: Path) -> None:
     store, _ = curate(tmp_path, [source_row(path_of("good"), start=0.5, end=3.75)])
     (row,) = read_table(store, "media/0000000.parquet").to_pylist()
     assert (row["start"], row["end"], row["num_frames"]) == (0.5, 3.75, 26)
@@ -110,37 +110,37 @@ def test_a_span_of_a_video_keeps_the_times_of_the_whole(tmp_path):
     [
         ({"start": 1.0, "end": 2.0}, "too_short"),
         ({"start": 50.0}, "too_short"),
-        ({"verdict": "duplicate"}, "duplicate"),
-        ({"verdict": "excluded"}, "excluded"),
+        ({"planned_state": "duplicate"}, "duplicate"),
+        ({"planned_state": "excluded"}, "excluded"),
     ],
 )
-def test_what_is_not_wanted_is_filtered_by_class(tmp_path, values, class_):
+def test_an_unwanted_source_is_filtered_by_class(tmp_path: Path, values: dict[str, Any], class_: str) -> None:
     store, _ = curate(tmp_path, [source_row(path_of("good"), **values)])
     (row,) = ledger(store).values()
     assert (row["state"], row["class"]) == ("filtered", class_)
 
 
-def test_a_video_in_another_language_is_filtered(tmp_path):
+def test_a_video_in_another_language_is_filtered(tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"video": SETTINGS.video.model_copy(update={"languages": ("de",)})})
     store, _ = curate(tmp_path, [source_row(spoken(tmp_path))], settings)
     (row,) = ledger(store).values()
     assert (row["state"], row["class"]) == ("filtered", "language")
 
 
-def test_a_video_that_ended_its_worker_twice_is_skipped_and_the_rest_goes_on(tmp_path):
+def test_a_video_that_ended_its_worker_twice_is_skipped_and_the_others_are_curated(tmp_path: Path) -> None:
     bad, good = source_row(path_of("good")), source_row(path_of("index_at_end"))
     notes = tmp_path / "scratch" / "attempts" / "0000000"
     notes.mkdir(parents=True)
-    (notes / f"{bad['video_id']}_0").write_bytes(b"..")
+    (notes / f"{bad.video_id}_0").write_bytes(b"..")
     store, result = curate(tmp_path, [bad, good])
     outcomes = ledger(store)
-    assert (outcomes[bad["source"]]["state"], outcomes[bad["source"]]["class"]) == ("failed", "internal")
-    assert outcomes[good["source"]]["state"] == "written"
+    assert (outcomes[bad.source]["state"], outcomes[bad.source]["class"]) == ("failed", "internal")
+    assert outcomes[good.source]["state"] == "written"
     assert result.fatal is None
     assert not notes.exists()
 
 
-def test_a_mark_stays_only_where_the_process_dies(tmp_path):
+def test_an_attempt_mark_stays_only_if_the_process_dies(tmp_path: Path) -> None:
     attempts = Attempts(tmp_path)
     with attempts.alive("v"):
         assert attempts.deaths("v") == 1
@@ -150,14 +150,14 @@ def test_a_mark_stays_only_where_the_process_dies(tmp_path):
     assert attempts.deaths("v") == 0
 
 
-def test_a_full_disk_stops_the_run_and_books_no_source(tmp_path, monkeypatch):
-    def full(self, local, name):
+def test_a_full_disk_stops_the_run_and_records_no_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Store, local: object, name: str) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     store, scratch = Store(tmp_path / "dir"), tmp_path / "scratch"
     scratch.mkdir()
-    rows = pa.Table.from_pylist([source_row(path_of("good"))], schema=SOURCES)
-    commit_table(store, scratch, "sources.parquet", rows, Artifact("sources", ""))
+    table = source_table([source_row(path_of("good"))])
+    commit_table(store, scratch, "sources.parquet", table, Artifact("sources", ""))
     monkeypatch.setattr(Store, "commit", full)
     worker = MediaWorker(MediaWorkerSpec(store.root, str(scratch), SETTINGS, "hash"), VideoTools(SETTINGS.video))
     result = asyncio.run(worker.process(0))
@@ -168,7 +168,7 @@ def test_a_full_disk_stops_the_run_and_books_no_source(tmp_path, monkeypatch):
     assert list(scratch.glob("media-*")) == []
 
 
-def test_the_same_source_gives_the_same_keys_members_and_rows_twice(tmp_path):
+def test_the_same_source_gives_the_same_keys_members_and_rows_twice(tmp_path: Path) -> None:
     tables = []
     for number in ("first", "second"):
         folder = tmp_path / number

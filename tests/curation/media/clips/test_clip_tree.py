@@ -1,4 +1,4 @@
-"""The clip tree: a pure function, checked by its properties over any input and by examples."""
+"""The clip tree is a pure function: its properties hold for any input, and examples show its choices."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -27,7 +27,7 @@ Case = tuple[list[Sentence], list[float], float]
 
 @st.composite
 def speech(draw: st.DrawFn) -> Case:
-    """Words at any times (long gaps, overlaps, no length, long cues), grouped into sentences anyhow."""
+    """Draw words at any times (long gaps, overlaps, no duration, long cues), in arbitrary sentences."""
     steps = st.tuples(
         st.one_of(st.just(0.0), st.floats(0, 1), st.floats(0, 40)),
         st.one_of(st.floats(0.05, 0.6), st.just(0.0), st.floats(0, 70)),
@@ -90,10 +90,10 @@ def test_no_cut_falls_into_a_word(case: Case) -> None:
 
 @given(speech())
 @settings(deadline=None, max_examples=150)
-def test_no_word_is_lost_or_told_twice(case: Case) -> None:
+def test_every_word_is_in_exactly_one_smallest_clip(case: Case) -> None:
     words = [word for sentence in case[0] for word in sentence.words]
-    told = [word for clip in leaves(roots_of(case)) for word in words_within(words, clip.start, clip.end)]
-    assert told == words
+    assigned = [word for clip in leaves(roots_of(case)) for word in words_within(words, clip.start, clip.end)]
+    assert assigned == words
 
 
 @given(speech())
@@ -115,7 +115,7 @@ def test_a_root_without_children_has_the_level_whose_target_is_nearest(case: Cas
 
 @given(speech())
 @settings(deadline=None, max_examples=150)
-def test_silences_longer_than_the_maximum_stand_in_roots_of_their_own(case: Case) -> None:
+def test_silences_longer_than_the_maximum_have_roots_of_their_own(case: Case) -> None:
     words = [word for sentence in case[0] for word in sentence.words]
     for root in roots_of(case):
         inside = words_within(words, root.start, root.end)
@@ -179,7 +179,7 @@ def test_shot_boundaries_attract_cuts() -> None:
     assert mean(start in shots for start in blind) < 0.5
 
 
-def test_a_cut_in_a_pause_is_at_the_shot_boundary_in_it_else_in_its_middle() -> None:
+def test_a_cut_in_a_pause_is_at_its_shot_boundary_or_in_its_middle() -> None:
     spoken = [Sentence((Word(0, 13, "one cue"),)), Sentence((Word(15, 28, "another cue"),))]
     assert leaves(segment(spoken, [13.4], 0.0, 28.0, SETTINGS))[0].end == 13.4
     assert leaves(segment(spoken, [], 0.0, 28.0, SETTINGS))[0].end == 14.0
@@ -259,7 +259,7 @@ def test_a_cue_longer_than_the_maximum_stays_whole() -> None:
     assert any(clip.start <= 12 and clip.end >= 160 for clip in clips)
 
 
-def test_slivers_on_both_sides_of_an_overlong_cue_join_it() -> None:
+def test_slivers_on_both_sides_of_an_overlong_cue_are_merged_into_it() -> None:
     cues = [Word(0, 1, "oh"), Word(1, 101, "an endless cue"), Word(101, 102, "oh")]
     assert segment([Sentence((cue,)) for cue in cues], [], 0.0, 102.0, SETTINGS) == [Clip(0.0, 102.0, "long")]
 
@@ -294,15 +294,13 @@ def test_three_hours_of_one_unpunctuated_sentence_are_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ({"short": {"target": 13, "minimum": 20, "maximum": 26}}, "segment.short"),
         ({"short": {"target": 40, "minimum": 20, "maximum": 50}}, "short.target < medium.target"),
         ({"max_gap": 1.0}, "max_gap"),
     ],
 )
-def test_settings_that_contradict_each_other_are_refused_with_the_setting_named(
-    values: dict[str, object], told: str
-) -> None:
-    with pytest.raises(UserError, match=told):
+def test_inconsistent_settings_are_refused_and_the_setting_is_named(values: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         build(SegmentSettings, values, "segment")

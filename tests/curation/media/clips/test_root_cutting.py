@@ -102,7 +102,7 @@ def test_sound_is_cut_with_the_picture(tmp_path: Path) -> None:
             assert sum(1 for _ in container.decode(sound)) > 0
 
 
-def test_a_full_disk_is_the_machines_fault(encoded: EncodedVideo, tmp_path: Path) -> None:
+def test_a_full_disk_is_a_fault_of_the_machine(encoded: EncodedVideo, tmp_path: Path) -> None:
     (tmp_path / "root_000000.mp4").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left") as failure:
         cut_roots(encoded, [(0.0, 4.0)], tmp_path)

@@ -151,7 +151,9 @@ def test_a_playlist_that_names_local_files_is_not_read_as_audio(
     assert fetch.failure(site.url("hls/evil-master.m3u8")).class_ == "corrupt"
 
 
-def test_a_full_disk_is_the_machines_fault(site: VideoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_a_fault_of_the_machine(
+    site: VideoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         "curation.media.download.downloader.run", lambda *_, **__: _outcome(tmp_path, machine="disk full")
     )

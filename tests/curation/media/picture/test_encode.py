@@ -147,7 +147,7 @@ def test_stills_are_made_smaller_to_the_side_asked_for(tmp_path: Path) -> None:
         assert (frame.width, frame.height) == (160, 120)
 
 
-def test_thousands_of_boundaries_are_all_idr_frames(long_video: Path, tmp_path: Path) -> None:
+def test_thousands_of_boundaries_all_become_idr_frames(long_video: Path, tmp_path: Path) -> None:
     boundaries = [i * 40 / 3000 for i in range(3000)]
     encoded = encode(VideoSpan(long_video, probe(long_video), 0.0, 40.0), boundaries, SETTINGS, tmp_path)
     assert encoded.idr_frames == tuple(range(320))
@@ -180,7 +180,7 @@ def test_sound_is_stored_on_request(tmp_path: Path) -> None:
         assert float(sound.duration * sound.time_base) == pytest.approx(4.0, abs=0.05)
 
 
-def test_ffmpeg_is_told_the_container_and_may_open_files_only() -> None:
+def test_ffmpeg_gets_the_container_format_and_may_open_files_only() -> None:
     span = VideoSpan(Path("/tmp/-odd%name.mp4"), probe(path_of("good")), 0.0, 4.0)
     args = encode_command(EncodeRequest.of(span, [], SETTINGS), SETTINGS)
     before_input = args[: args.index("-i")]
@@ -198,7 +198,7 @@ def test_sizes_are_even_and_limited(shape: tuple[float, float], expected: tuple[
     assert (got.width, got.height) == expected
 
 
-def test_a_full_disk_is_the_machines_fault(tmp_path: Path) -> None:
+def test_a_full_disk_is_a_fault_of_the_machine(tmp_path: Path) -> None:
     (tmp_path / "encoded.mp4").symlink_to("/dev/full")
     with pytest.raises(MachineError, match="No space left on device"):
         _encoded(path_of("good"), tmp_path)

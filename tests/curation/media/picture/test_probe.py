@@ -1,4 +1,4 @@
-"""A video file is known by its content: what is in it, and why it is none."""
+"""A file is probed by its content: its streams, or the reason why it is not a video."""
 
 import itertools
 from pathlib import Path
@@ -19,19 +19,19 @@ def _probed(name: str) -> Probe:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_video_is_refused(name: str) -> None:
+def test_a_file_that_is_not_a_video_is_refused(name: str) -> None:
     with pytest.raises(SourceFailed) as refusal:
         _probed(name)
     assert refusal.value.class_ == "not_video"
 
 
-def test_a_file_without_its_index_is_corrupt_and_not_something_else() -> None:
+def test_a_file_without_its_index_is_corrupt() -> None:
     with pytest.raises(SourceFailed, match="a MP4 file that can't be opened") as refusal:
         _probed("truncated_without_index")
     assert refusal.value.class_ == "corrupt"
 
 
-def test_a_file_that_is_not_there_is_no_verdict_on_a_video(tmp_path: Path) -> None:
+def test_a_missing_file_is_not_a_failure_of_the_source(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         probe(tmp_path / "missing.mp4")
 
@@ -78,7 +78,7 @@ def test_wide_pixels_widen_the_displayed_size() -> None:
     assert width / height == pytest.approx(16 / 9)
 
 
-def test_variable_rate_is_noticed() -> None:
+def test_a_variable_rate_is_detected() -> None:
     assert _probed("variable_rate").video.variable_rate
 
 
@@ -90,7 +90,7 @@ def test_all_sound_tracks_are_listed() -> None:
     assert [stream.codec for stream in _probed("several_audio").audio] == ["aac", "mp3", "opus"]
 
 
-def test_the_duration_is_found_where_the_container_has_none() -> None:
+def test_the_duration_is_measured_if_the_container_states_none() -> None:
     found = _probed("no_duration")
     assert found.duration == pytest.approx(SECONDS, abs=0.1)
     assert "no_duration" in found.faults

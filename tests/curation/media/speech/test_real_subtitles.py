@@ -48,20 +48,20 @@ def subs(shared_fixtures: Path) -> Path:
         ("nasa_13013.en.srt", 4),
     ],
 )
-def test_well_formed_cues_survive_whatever_stands_around_them(subs: Path, name: str, count: int) -> None:
+def test_well_formed_cues_survive_malformed_text_around_them(subs: Path, name: str, count: int) -> None:
     assert len(words_of(subs / name)) == count
 
 
 @pytest.mark.parametrize(
     "name", ["empty.vtt", "invalid.vtt", *(f"invalid_format{i}.srt" for i in range(1, 5)), "invalid_format.sbv"]
 )
-def test_what_is_no_subtitle_file_is_refused(subs: Path, name: str) -> None:
+def test_other_files_are_refused(subs: Path, name: str) -> None:
     with pytest.raises(SubtitleError):
         words_of(subs / "webvtt-py" / name)
 
 
 @pytest.mark.parametrize("kind", ["chapters", "description", "descriptions"])
-def test_chapters_and_descriptions_are_no_captions(subs: Path, kind: str) -> None:
+def test_chapters_and_descriptions_are_refused(subs: Path, kind: str) -> None:
     paths = list((subs / "ableplayer").glob(f"*_{kind}_en.vtt")) + list((subs / "ableplayer").glob(f"*-{kind}_en.vtt"))
     assert paths
     for path in paths:
@@ -69,19 +69,19 @@ def test_chapters_and_descriptions_are_no_captions(subs: Path, kind: str) -> Non
             words_of(path)
 
 
-def test_a_header_that_says_chapters_is_believed_whatever_the_name(subs: Path) -> None:
+def test_a_header_of_chapters_counts_more_than_the_file_name(subs: Path) -> None:
     with pytest.raises(SubtitleError, match="chapters"):
         parse_subtitles((subs / "ableplayer/frenchsong_chapters_en.vtt").read_bytes(), "vtt")
 
 
 def test_real_captions_lose_sound_tags_speakers_and_markup(subs: Path) -> None:
-    told = " ".join(word.text for word in words_of(subs / "ableplayer/blocks4all_captions_en.vtt"))
-    assert told.startswith("Boon, he's very excited about the world. He's up for almost anything.")
-    told += " ".join(word.text for word in words_of(subs / "webvtt-py/netflix_chicas_del_cable.vtt"))
-    assert not set(told) & set("<>[]{}♪")
+    spoken = " ".join(word.text for word in words_of(subs / "ableplayer/blocks4all_captions_en.vtt"))
+    assert spoken.startswith("Boon, he's very excited about the world. He's up for almost anything.")
+    spoken += " ".join(word.text for word in words_of(subs / "webvtt-py/netflix_chicas_del_cable.vtt"))
+    assert not set(spoken) & set("<>[]{}♪")
 
 
-def test_a_narrators_name_in_capitals_is_no_speech(subs: Path) -> None:
+def test_a_narrators_name_in_capitals_is_removed(subs: Path) -> None:
     assert words_of(subs / "nasa_13013.en.srt")[0].text == "This is the optical and science segment of the Webb"
 
 

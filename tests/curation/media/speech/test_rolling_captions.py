@@ -30,9 +30,9 @@ def test_automatic_captions_give_each_word_once_at_its_time(subs: Path, name: st
 def test_rolling_captions_without_word_times_give_each_line_once(subs: Path) -> None:
     text = (subs / "youtube_asr/DERIVED_asr_en_first300s.rolling.vtt").read_text()
     plain = re.sub(r"<[^>]*>", "", text)
-    told = " ".join(word.text for word in parse_subtitles(plain.encode(), "vtt").words)
+    spoken = " ".join(word.text for word in parse_subtitles(plain.encode(), "vtt").words)
     expected = json.loads((subs / "youtube_asr/DERIVED_asr_en_first300s.expected.json").read_text())["text"]
-    assert told == expected
+    assert spoken == expected
 
 
 def test_a_real_fragment_with_coloured_words_gives_each_word_once(subs: Path) -> None:
@@ -41,12 +41,12 @@ def test_a_real_fragment_with_coloured_words_gives_each_word_once(subs: Path) ->
     assert [word.start for word in words][-2:] == [304.86, 305.069]
 
 
-def test_a_repeated_line_that_is_not_carried_over_stays() -> None:
+def test_a_repeated_single_line_stays() -> None:
     cues = [("00:01.000 --> 00:02.000", "Oh!"), ("00:02.000 --> 00:03.000", "Oh!"), ("00:03.000 --> 00:04.000", "Oh!")]
     assert len(parse_subtitles(vtt(*cues).encode(), "vtt").words) == 3
 
 
-def test_a_line_that_happens_to_be_carried_once_stays_in_captions_that_do_not_roll() -> None:
+def test_a_line_repeated_once_stays_in_captions_that_do_not_roll() -> None:
     texts = ["la la\nOh", "Oh\nyes", "no", "so", "well"]
     cues = [(f"00:0{i}.000 --> 00:0{i + 1}.000", text) for i, text in enumerate(texts)]
     assert [word.text for word in parse_subtitles(vtt(*cues).encode(), "vtt").words][:2] == ["la la Oh", "Oh yes"]

