@@ -32,7 +32,7 @@ _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 @dataclass(frozen=True)
 class Source:
-    """One line of input: a video, or a span of it, with what is known of it."""
+    """One line of input: a video, or a span of it, with the columns of its manifest."""
 
     source: str
     """URL as given, or absolute path."""

@@ -24,7 +24,7 @@ OTHER_DEATHS: Final = OTHER_DEATHS_PER_SHARD.count
 """Deaths of a worker on one shard that the runner allows in every stage, for causes other than a video."""
 
 FolderKind = Literal["only", "set", "layer"]
-"""How a stage chooses its folder.
+"""The rule by which a stage chooses its folder.
 
 ``only``: one folder for the whole DIR, refused if it was made with other settings. ``set``: any folder below `path`
 that was made with the same settings, otherwise a new one named after the text layer. ``layer``: the folder of the text

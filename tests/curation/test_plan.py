@@ -1,4 +1,4 @@
-"""What a run would do, decided on finished DIRs without running anything: `make_plan`, and `curate plan` for people."""
+"""The plan of a run, decided on finished DIRs without running anything: `make_plan`, and the printed `curate plan`."""
 
 from __future__ import annotations
 
