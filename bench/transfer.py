@@ -57,8 +57,8 @@ from training.vidlankd.student.student_task import StudentTask, build_student
 from training.vidlankd.student.teacher_states import StateCorpus, TeacherStates, open_states
 from training.vidlankd.teacher.clip_text_batches import (
     ClipTextBatches,
+    build_collator,
     open_features,
-    open_maker,
     open_source,
 )
 from training.vidlankd.teacher.teacher_task import TeacherTask
@@ -166,8 +166,8 @@ def run_teacher(plan: Plan, seed: int, name: str) -> Outcome:
     model = TeacherModelSettings(shape=SHAPE, projection=128, block=BLOCK + 2, max_rows=8)
     loss = TeacherLossSettings(contrastive=float(name == VIDEO), kind="info_nce")
     with _quiet(folder / f"{name}.log", seed):
-        maker = open_maker(settings, store, tokenizer, model.block, model.max_rows, pin=False)
-        batches = ClipTextBatches(open_source(settings, seed), maker, BATCH, 1, Ranks())
+        collator = build_collator(settings, store, tokenizer, model.block, model.max_rows, pin=False)
+        batches = ClipTextBatches(open_source(settings, seed), collator, BATCH, 1, Ranks())
         task = TeacherTask(build_teacher(model, tokenizer, store), tokenizer, loss, COMPUTE, Ranks())
         seconds = _train(task, batches, plan, seed, TEACHER_RATE, folder / "runs" / name)
         task.save(folder / name)

@@ -1,9 +1,9 @@
-"""A trained language model as a plain Hugging Face BERT folder, for `transformers` and all that builds on it.
+"""Export of a trained language model as a plain Hugging Face BERT folder, for `transformers` and tools built on it.
 
     train-vidlankd export --checkpoint RUN/best --output OUTPUT
     AutoModelForMaskedLM.from_pretrained("OUTPUT"), AutoTokenizer.from_pretrained("OUTPUT")
 
-Of a student the heads and the queue stay behind, of a teacher the video tower.
+The heads and the queue of a student, and the video tower of a teacher, are not exported.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _KINDS: Final = (student_model.FORMAT.name, teacher_model.FORMAT.name)
 
 
 def export(checkpoint: Path, output: Path) -> None:
-    """Write the language model of a student or a teacher, and its tokenizer, as `transformers` keeps them.
+    """Write the language model of a student or a teacher, and its tokenizer, in the format of `transformers`.
 
     Args:
-        checkpoint: a checkpoint, a run's `best`, or a run's folder (its best one, else its newest).
-        output: a folder that is not there yet, or empty.
+        checkpoint: a checkpoint, a run's `best`, or a run's folder (its best checkpoint, or its newest).
+        output: a folder that does not exist yet or is empty.
 
     Raises:
         UserError: `checkpoint` holds neither a student nor a teacher, or `output` is not empty or can't be made.
@@ -57,18 +57,18 @@ def _new_output(output: Path) -> Iterator[Path]:
         with empty_or_new_folder(output.resolve()) as partial:
             yield partial
     except OSError as error:
-        said = error.strerror or error
-        raise UserError(f"--output {output}: can't be made ({said}); name a folder that can be written") from None
+        reason = error.strerror or error
+        raise UserError(f"--output {output}: can't be made ({reason}); name a folder that can be written") from None
 
 
 def _bound_length(config: Path, positions: int) -> None:
-    """Let the tokenizer cut texts where the model's positions end."""
+    """Make the tokenizer cut texts at the model's number of positions."""
     values = json.loads(config.read_text(encoding="utf-8")) | {"model_max_length": positions}
     config.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 def _model_folder(checkpoint: Path) -> Path:
-    """The folder with the model itself."""
+    """Return the folder that holds the model."""
     if format_of(checkpoint) in _KINDS:
         return checkpoint
     if format_of(checkpoint / BEST) in _KINDS:
@@ -77,14 +77,14 @@ def _model_folder(checkpoint: Path) -> Path:
     if folder is not None and format_of(folder) in _KINDS:
         return folder
     raise UserError(
-        f"export of {checkpoint}: no student and no teacher lies there (a folder with {CONFIG} and weights); name a "
+        f"export of {checkpoint}: holds no student and no teacher (a folder with {CONFIG} and weights); name a "
         "folder that `train-vidlankd student` or `train-vidlankd teacher` wrote"
     )
 
 
 def _language_model(folder: Path) -> tuple[BertForMaskedLM, TextTokenizer]:
     if format_of(folder) == student_model.FORMAT.name:
-        trained, tokenizer = student_model.load_student(folder)
-        return trained.text, tokenizer
-    taught, tokenizer = teacher_model.load_teacher(folder)
-    return taught.text, tokenizer
+        student, tokenizer = student_model.load_student(folder)
+        return student.text, tokenizer
+    teacher, tokenizer = teacher_model.load_teacher(folder)
+    return teacher.text, tokenizer

@@ -1,6 +1,6 @@
-"""Puts the runs of ``train-vidlankd teacher`` and ``student`` together: data, model, task, loop.
+"""Assembly of the runs of ``train-vidlankd teacher`` and ``student``: data, model, task, loop.
 
-Reads top to bottom as what happens; the loop, the checkpoints and the ranks are the engine's (`training.engine`).
+Each function reads from top to bottom in the order of the run. Loop, checkpoints and ranks are in `training.engine`.
 """
 
 from __future__ import annotations
@@ -19,51 +19,51 @@ from training.vidlankd.student.teacher_states import StateCorpus, TeacherStates,
 from training.vidlankd.teacher.clip_text_batches import (
     ClipTextBatches,
     HeldOutClips,
+    build_collator,
     open_features,
-    open_maker,
     open_source,
 )
 from training.vidlankd.teacher.teacher_task import TeacherTask
 from training.vidlankd.vidlankd_settings import StudentSettings, TeacherSettings
 
-_SCORED_AT_ONCE = 64
-"""Held-out rows in a batch; of a rank."""
+_EVALUATION_BATCH = 64
+"""Held-out rows in a batch of a rank."""
 
 
 def run_teacher(settings: TeacherSettings, output: Path, resume: str) -> int:
     """Train a teacher on clips, their texts and features.
 
     Args:
-        settings: the whole tree.
-        output: the run's folder.
+        settings: settings of the run.
+        output: folder of the run.
         resume: see `training.engine.training_loop.train`.
 
     Returns:
         Exit status.
 
     Raises:
-        UserError: anything that does not fit, before the first step.
-        NonFiniteLoss: in the middle.
+        UserError: settings, data or checkpoint do not fit together; raised before the first step.
+        NonFiniteLoss: a loss is not finite.
     """
     ranks = prepare_ranks(settings, output)
     data, loop = settings.data, settings.loop
-    features = open_features(data) if settings.loss.contrastive else None  # the blind control needs none
+    features = open_features(data) if settings.loss.contrastive else None  # the text-only control uses no features
     source = open_source(data, loop.seed)
     tokenizer = TextTokenizer.from_uri(settings.model.tokenizer)
     model = build_teacher(settings.model, tokenizer, features or NoFeatures())
     pin = ranks.device.type == "cuda"
-    maker = open_maker(data, features, tokenizer, settings.model.block, settings.model.max_rows, pin)
-    batches = ClipTextBatches(source, maker, loop.batch_size, data.clips_per_root, ranks)
-    held_out = HeldOutClips.of(data, maker, min(_SCORED_AT_ONCE, loop.batch_size), ranks)
+    collator = build_collator(data, features, tokenizer, settings.model.block, settings.model.max_rows, pin)
+    batches = ClipTextBatches(source, collator, loop.batch_size, data.clips_per_root, ranks)
+    held_out = HeldOutClips.of(data, collator, min(_EVALUATION_BATCH, loop.batch_size), ranks)
     task = TeacherTask(model, tokenizer, settings.loss, settings.compute, ranks, held_out or ())
     scored = f"{len(held_out)} held out" if held_out else "nothing held out: no scores while training"
-    seen = f"features {features.name}" if features else "no features"
-    head = {"model": task.header(), "data": f"{source.num_roots} roots of {' '.join(data.shards)}, {seen}; {scored}"}
-    return run_loop(PreparedRun(settings, output, ranks, task, batches, head), resume)
+    used = f"features {features.name}" if features else "no features"
+    header = {"model": task.header(), "data": f"{source.num_roots} roots of {' '.join(data.shards)}, {used}; {scored}"}
+    return run_loop(PreparedRun(settings, output, ranks, task, batches, header), resume)
 
 
 def run_student(settings: StudentSettings, output: Path, resume: str) -> int:
-    """Train a student on tokenised text, with a teacher's states beside it or without; arguments as `run_teacher`'s."""
+    """Train a student on tokenised text, with a teacher's states or without; for the arguments see `run_teacher`."""
     ranks = prepare_ranks(settings, output)
     batches = TextBatches(
         settings.data,
@@ -80,13 +80,13 @@ def run_student(settings: StudentSettings, output: Path, resume: str) -> int:
         )
     states = _open_states(settings, batches, ranks)
     model = build_student(settings.model, settings.loss, tokenizer, states)
-    held_out = batches.held_out(min(_SCORED_AT_ONCE, settings.loop.batch_size))
+    held_out = batches.held_out(min(_EVALUATION_BATCH, settings.loop.batch_size))
     task = StudentTask(
         model, tokenizer, settings.loss, settings.compute, ranks, states, held_out, seed=settings.loop.seed
     )
     corpora = " ".join(settings.data.corpus)
-    head = {"model": task.header(), "data": f"{batches.blocks} blocks of {batches.length} tokens of {corpora}"}
-    return run_loop(PreparedRun(settings, output, ranks, task, batches, head), resume)
+    header = {"model": task.header(), "data": f"{batches.blocks} blocks of {batches.length} tokens of {corpora}"}
+    return run_loop(PreparedRun(settings, output, ranks, task, batches, header), resume)
 
 
 def _open_states(settings: StudentSettings, batches: TextBatches, ranks: Ranks) -> TeacherStates | None:

@@ -63,34 +63,32 @@ text-only baseline runs for 220,000 steps; here it runs for as many as the stude
 TEXT_ALONE: Final = replace(STUDENT, loss=StudentLossSettings(nst=0.0, crd=0.0))
 """Defaults of a student without a teacher: masked language modelling only."""
 
-
 Window = Literal["clip", "first"]
-"""Which part of a root is a training clip: each that was drawn, or the beginning."""
-
+"""Part of a root that is a training clip: each clip that is drawn, or the beginning."""
 
 Overflow = Literal["window", "first"]
-"""Of a text that is too long: a random part, or the beginning."""
+"""Part of an overlong text that is used: a random part, or the beginning."""
 
 
 class ClipTextSettings(RootSettings):
-    """Which clips the teacher sees, and what of them."""
+    """Clips that the teacher is trained on: their features, texts and masks."""
 
     clips_per_root: int = Field(default=1, ge=1)
-    """Clips of a root in an epoch."""
+    """Number of clips of a root in an epoch."""
     features: str | None = None
-    """Name of the feature set that `train-vidlankd features` made; None: the only one there is."""
+    """Name of the feature set that `train-vidlankd features` wrote; unset: the only one there is."""
     text: tuple[str, ...] = Field(default=("grounded_text", "caption"), min_length=1)
-    """Text columns in order of preference: the first that a clip has is its text."""
+    """Text columns in order of preference; the first one that is not empty is a clip's text."""
     window: Window = "clip"
-    """Which part of a root: `clip`, a random clip of its tree; `first`, as in the release, always its beginning: texts
-    of its shortest clips are put together until they fill a block."""
+    """Part of a root: `clip`, a random clip of its tree; `first`, always its beginning, as in the release: the texts of
+    its shortest clips are joined until they fill a block."""
     overflow: Overflow = "window"
-    """Of a text longer than a block: a random part without gaps, or its beginning; `window=first` always takes its
-    beginning."""
+    """Part used of a text longer than a block: `window`, a random contiguous part; `first`, its beginning. With
+    `window=first` it is always the beginning."""
     masking: MaskSettings = MaskSettings()
-    """Tokens to predict; drawn anew in each epoch."""
+    """Selection of the tokens to predict, drawn in each epoch."""
     held_out: Runtime[int] = Field(default=1000, ge=0)
-    """At most so many roots of the split `val` are scored while training; 0: none."""
+    """Largest number of roots of the split `val` that are scored while training; 0: none."""
 
     @model_validator(mode="after")
     def _agree(self) -> ClipTextSettings:
@@ -101,7 +99,7 @@ class ClipTextSettings(RootSettings):
             )
         if self.masking.static_copies is not None:
             raise ValueError(
-                f"masking.static_copies={self.masking.static_copies}: clips are masked anew in each epoch; leave it out"
+                f"masking.static_copies={self.masking.static_copies}: clips get new masks in each epoch; leave it out"
             )
         return self
 
@@ -131,15 +129,15 @@ class TeacherLossSettings(Settings):
 
 
 class StatesSettings(Settings):
-    """The teacher of a student, and how its states are had."""
+    """Teacher of a student, and how its states are computed or cached."""
 
     teacher: str | None = None
-    """Folder (or model URI) of a trained teacher; none: the student learns from text alone."""
+    """Folder or model URI of a trained teacher; unset: the student learns from text alone."""
     input: Literal["masked", "unmasked"] = "masked"
-    """What the teacher sees: the student's masked input (as in the released code), or the text as it was read."""
+    """Input of the teacher: the student's masked input (as in the released code), or the unmasked text."""
     cache: Runtime[Path | None] = None
-    """Folder in which the teacher's states are kept on disk, about 2 bytes a token and unit of its width. Needs
-    data.masking.static_copies, or input=unmasked. None: they are computed in each step."""
+    """Folder of a cache of the teacher's states, about 2 bytes per token and unit of its width. Needs
+    data.masking.static_copies, or input=unmasked. Unset: states are computed in each step."""
 
 
 class TeacherSettings(Settings):

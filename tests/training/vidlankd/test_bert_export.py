@@ -110,7 +110,7 @@ def test_an_output_that_is_not_empty_is_left_alone(home, tmp_path):
 
 
 def test_a_folder_without_a_model_is_refused(home, tmp_path):
-    with pytest.raises(UserError, match="no student and no teacher lies there"):
+    with pytest.raises(UserError, match="holds no student and no teacher"):
         export(home, tmp_path / "bert")
     assert not (tmp_path / "bert").exists()
 

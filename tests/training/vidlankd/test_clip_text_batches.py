@@ -21,11 +21,11 @@ from training.models.vidlankd.text_batch import IGNORED, ClipTextBatch
 from training.vidlankd.teacher.clip_text_batches import (
     ClipTextBatches,
     HeldOutClips,
+    build_collator,
     open_features,
-    open_maker,
     open_source,
 )
-from training.vidlankd.teacher.clip_text_collate import ClipTextMaker, stack_features
+from training.vidlankd.teacher.clip_text_collator import ClipTextCollator, stack_features
 from training.vidlankd.vidlankd_settings import ClipTextSettings
 
 BLOCK, ROWS = 16, 20
@@ -44,13 +44,13 @@ def settings(shards: Path, **changes: object) -> ClipTextSettings:
     return build(ClipTextSettings, {"shards": [str(shards)], **changes}, "data")
 
 
-def maker(given: ClipTextSettings, block: int = BLOCK, rows: int = ROWS) -> ClipTextMaker:
-    return open_maker(given, open_features(given), tokenizer(), block, rows, pin=False)
+def collator(given: ClipTextSettings, block: int = BLOCK, rows: int = ROWS) -> ClipTextCollator:
+    return build_collator(given, open_features(given), tokenizer(), block, rows, pin=False)
 
 
 def batches(given: ClipTextSettings, size: int = 4, seed: int = 0, ranks: Ranks | None = None) -> ClipTextBatches:
     source = open_source(given, seed)
-    return ClipTextBatches(source, maker(given), size, given.clips_per_root, ranks or Ranks())
+    return ClipTextBatches(source, collator(given), size, given.clips_per_root, ranks or Ranks())
 
 
 def task_of(text: str | None, key: str = "clip", seed: int = 0, spans: int = 1) -> RootTask:
@@ -84,7 +84,7 @@ def made(
     store: Counting | None = SEEING,
 ) -> ClipTextBatch:
     masking = ClipTextSettings().masking
-    return ClipTextMaker(store, tokenizer(), masking, window, overflow, block, ROWS)(tasks)
+    return ClipTextCollator(store, tokenizer(), masking, window, overflow, block, ROWS)(tasks)
 
 
 def words(batch: ClipTextBatch, row: int) -> list[int]:
@@ -213,7 +213,7 @@ def test_without_features_words_are_still_learnt_and_without_text_nothing_is():
 
 def test_features_are_asked_for_by_the_span_in_the_root_and_not_where_there_is_no_text():
     store = Counting()
-    ClipTextMaker(store, tokenizer(), ClipTextSettings().masking, "clip", "first", BLOCK, 7)(
+    ClipTextCollator(store, tokenizer(), ClipTextSettings().masking, "clip", "first", BLOCK, 7)(
         [task_of("red ball", key="r", spans=2), task_of(None)]
     )
     assert sorted(store.asked) == [("nowhere", 0, "r", 0.0, 5.0, 7), ("nowhere", 0, "r", 5.0, 10.0, 7)]
@@ -286,7 +286,7 @@ def test_the_identity_follows_what_is_seen(shards):
 
 def test_held_out_clips_are_those_of_the_split_and_the_same_each_time(shards):
     given = settings(shards)
-    held = HeldOutClips.of(given, maker(given), 2, Ranks())
+    held = HeldOutClips.of(given, collator(given), 2, Ranks())
     assert held is not None and len(held) == open_source(given, 0, "val").num_roots
     first, again = list(held), list(held)
     assert sum(map(len, first)) == len(held)
@@ -298,8 +298,8 @@ def test_held_out_clips_are_those_of_the_split_and_the_same_each_time(shards):
 
 def test_ranks_take_turns_with_held_out_batches(shards):
     given = settings(shards)
-    whole = [batch.keys for batch in HeldOutClips.of(given, maker(given), 1, Ranks())]
-    halves = [[batch.keys for batch in HeldOutClips.of(given, maker(given), 1, Ranks(rank, 2))] for rank in range(2)]
+    whole = [batch.keys for batch in HeldOutClips.of(given, collator(given), 1, Ranks())]
+    halves = [[batch.keys for batch in HeldOutClips.of(given, collator(given), 1, Ranks(rank, 2))] for rank in range(2)]
     assert [halves[0], halves[1]] == [whole[::2], whole[1::2]]
 
 
@@ -307,8 +307,8 @@ def test_nothing_held_out_is_no_error(tmp_path):
     build_dir(tmp_path / "dir", shards=1, val_percent=0)
     write_features(tmp_path / "dir")
     given = settings(tmp_path / "dir")
-    assert HeldOutClips.of(given, maker(given), 2, Ranks()) is None
-    assert HeldOutClips.of(settings(tmp_path / "dir", held_out=0), maker(given), 2, Ranks()) is None
+    assert HeldOutClips.of(given, collator(given), 2, Ranks()) is None
+    assert HeldOutClips.of(settings(tmp_path / "dir", held_out=0), collator(given), 2, Ranks()) is None
 
 
 def test_the_only_feature_set_need_not_be_named_but_one_of_several_must(tmp_path):
@@ -343,7 +343,7 @@ def test_a_batch_that_needs_more_roots_than_there_are_is_refused(shards):
 
 
 def test_static_masks_are_refused_for_clips(shards):
-    with pytest.raises(UserError, match=r"masking\.static_copies=2: clips are masked anew"):
+    with pytest.raises(UserError, match=r"masking\.static_copies=2: clips get new masks"):
         settings(shards, masking={"static_copies": 2})
 
 

@@ -29,7 +29,7 @@ from training.data.data_settings import Split
 from training.data.sources.shard_tables import ClipRow, ShardRef, load_shard, open_shards
 from training.features.feature_store import FeatureStore
 from training.models.vidlankd.teacher_model import Teacher
-from training.vidlankd.teacher.clip_text_collate import Features, stack_features
+from training.vidlankd.teacher.clip_text_collator import Features, stack_features
 
 _TEXTS = ("grounded_text", "caption", "subtitle")
 _BATCH = 64

@@ -1,1 +1,1 @@
-"""Training the teacher: its batches, its loss over a global batch, its task."""
+"""Training of the teacher: its batches, its loss over a global batch, its task."""
