@@ -16,12 +16,12 @@ from curation.plan import RunPlan, make_plan
 from curation.preflight import check_output, check_run
 from curation.run_request import RunRequest
 from curation.run_summary import print_summary
-from runtime.attempts import forget, grow_old
+from runtime.attempts import age_notes, remove_notes
 from runtime.errors import MachineError, UserError
 from runtime.ray_runner.cluster import ClusterSettings
 from runtime.ray_runner.run_record import RunReport
 from runtime.ray_runner.runner import run_stages
-from runtime.run_lock import held
+from runtime.run_lock import locked_dir
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     request = RunRequest.of(arguments)
     check_output(request.store)
-    with held(request.store, "--output"):
+    with locked_dir(request.store, "--output"):
         report = execute(request, console, quiet=arguments.quiet)
     if report.fatal is not None:
         raise MachineError(report.fatal)
@@ -61,7 +61,9 @@ def execute(request: RunRequest, console: Console, *, quiet: bool) -> RunReport:
     try:
         report = _run_stages(plan, quiet)
     finally:
-        forget(request.scratch / "attempts")  # all workers have ended, and not because of the videos they worked on
+        remove_notes(
+            request.scratch / "attempts"
+        )  # all workers have ended, and not because of the videos they worked on
         dir_bookkeeping.finish(plan)
     print_summary(request.store, request.layer, console)
     return report
@@ -77,7 +79,7 @@ def _prepare_scratch(scratch: Path) -> None:
         scratch.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--scratch {scratch}: can't be written to ({error.strerror}); choose another folder") from None
-    grow_old(scratch / "attempts")
+    age_notes(scratch / "attempts")
     for entry in scratch.iterdir():
         if entry.name in ("attempts", "pace"):
             continue

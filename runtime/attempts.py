@@ -1,8 +1,8 @@
-"""Notes of what was begun, so that a video which kills its worker is not tried for ever: in curation and in training.
+"""Notes of started attempts: a video that kills its worker is given up after `DEATHS_ALLOWED` deaths.
 
-A note is written before a source is opened and removed when it is done. A worker that finds two marks in a
-source's note knows that two workers died on it; that note stays until the shard is committed. A mark that a killed
-*run* has left counts half: the whole machine may have gone down for reasons of its own.
+A note is written before a source is opened and removed when its work has ended. Two marks in a source's note mean that
+two workers died on it; the note stays until the shard is committed. A mark left by a killed *run* counts half, because
+the machine may have gone down for other reasons.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ _MARK, _OLD_MARK = b".", b","
 
 
 class Attempts:
-    """Counts of begun and never finished attempts, one small file a source under `folder`."""
+    """Counts of attempts that started and never ended, one small file a source in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def deaths(self, source: str) -> int:
-        """How many workers died on `source` (an id that is safe as a file name)."""
+        """Return how many workers died on `source` (an id that is safe as a file name)."""
         note = self._folder / source
         marks = note.read_bytes() if note.exists() else b""
         return marks.count(_MARK) + marks.count(_OLD_MARK) // 2
 
     @contextmanager
-    def alive(self, source: str) -> Iterator[None]:
-        """Note an attempt at `source`; the mark is taken back unless this process dies inside."""
+    def attempt(self, source: str) -> Iterator[None]:
+        """Note an attempt at `source`; the mark is removed unless this process dies inside the block."""
         self._folder.mkdir(parents=True, exist_ok=True)
         note = self._folder / source
         before = note.stat().st_size if note.exists() else 0
@@ -49,13 +49,13 @@ class Attempts:
                 note.unlink(missing_ok=True)
 
 
-def grow_old(folder: Path) -> None:
-    """At the start of a run: the notes below `folder` are of a run that was killed."""
+def age_notes(folder: Path) -> None:
+    """Mark the notes below `folder` as those of a killed run; called at the start of a run."""
     for note in folder.rglob("*"):
         if note.is_file():
             note.write_bytes(note.read_bytes().replace(_MARK, _OLD_MARK))
 
 
-def forget(folder: Path) -> None:
-    """At the end of a run, when its workers have been stopped: no death that is still noted below `folder` counts."""
+def remove_notes(folder: Path) -> None:
+    """Remove all notes below `folder`; called at the end of a run, after its workers were stopped."""
     shutil.rmtree(folder, ignore_errors=True)

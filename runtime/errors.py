@@ -1,8 +1,8 @@
-"""The kinds of failure, and who has to act on each.
+"""The kinds of failure: mistakes of the user, and faults of the machine.
 
-A `UserError` ends the command with one line and exit status 2. A `MachineError` stops the run: the disk,
-the permissions or the GPU are at fault, and no source is booked as failed for it. What is wrong with one
-source is no exception at all once it has reached a stage: it is a row of the ledger.
+A `UserError` ends the command with one line and exit status 2. A `MachineError` stops the run: the disk, the
+permissions or the GPU are at fault, and no source is recorded as failed. A fault of one source is no exception outside
+of its stage: it becomes a row of the ledger.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from shards.errors import one_line as one_line
 
 
 class UserError(Exception):
-    """A mistake in what the user asked for: names the setting, the value and the remedy.
+    """A mistake in a setting, a flag or an input; the message names it, its value and the remedy.
 
-    The message is one line; it is printed as it stands, without a traceback.
+    The message is one line and is printed without a traceback.
     """
 
 
 class MachineError(Exception):
-    """This machine can't go on (disk full, no permission, GPU lost, engine dead): the run stops."""
+    """A fault of this machine (disk full, no permission, GPU lost, engine dead) that stops the run."""
 
 
 _MACHINE_ERRNOS = frozenset(
@@ -40,7 +40,7 @@ _MACHINE_ERRNOS = frozenset(
 
 
 def is_machine_fault(error: BaseException) -> bool:
-    """Whether `error` (or what caused it) tells of the machine and not of the data."""
+    """Return True if `error`, or one of its causes, is a fault of the machine and not of the data."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, MachineError | MemoryError):
@@ -52,7 +52,7 @@ def is_machine_fault(error: BaseException) -> bool:
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """`` (did you mean 'x'?)`` for a misspelt name, or the list of valid names where none is near."""
+    """Return `` (did you mean 'x'?)`` for a misspelt name, or the list of valid names if none is similar."""
     names = sorted(valid)
     close = difflib.get_close_matches(name, names, n=1)
     return f" (did you mean {close[0]!r}?)" if close else f" (valid: {', '.join(names)})"

@@ -1,7 +1,8 @@
-"""One process at a time where files are written, on a file system.
+"""An exclusive lock on a local file: one process at a time writes to a folder.
 
-The lock is the kernel's and ends with the process that holds it, however that ends, so what was killed can go on at
-once. A DIR of shards has a lock of its own (`shards.storage.dir_lock`): that one serves object stores and needs a minute to tell.
+The kernel holds the lock and releases it when the process ends for whatever reason, so a killed run can be repeated at
+once. A DIR of shards has another lock (`shards.storage.dir_lock`), which works on object stores and takes a minute to
+become stale.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ _log = get_logger(__name__)
 
 
 @contextmanager
-def alone(lock: Path, taken: str) -> Iterator[None]:
-    """Hold a lock while the block runs; a file system without locks is named in a warning.
+def exclusive_lock(lock: Path, taken: str) -> Iterator[None]:
+    """Hold a lock while the block runs; warn if the file system has no locks.
 
     Args:
-        lock: the file that stands for it; its folder is there. The file stays.
-        taken: what to tell where another process holds it.
+        lock: the lock file; its folder must exist. The file is not removed.
+        taken: message if another process holds the lock.
 
     Raises:
-        UserError: `taken`.
+        UserError: another process holds the lock.
     """
     held = FileLock(lock)
     try:
@@ -48,4 +49,4 @@ def alone(lock: Path, taken: str) -> Iterator[None]:
 
 
 def _warn(lock: Path) -> None:
-    _log.warning("%s: no locks on this file system; see to it that nothing else writes there", lock.parent)
+    _log.warning("%s: this file system has no locks; make sure that no other process writes there", lock.parent)

@@ -1,7 +1,7 @@
-"""The one logger set-up: standard error, one line a message, level from ``CLIPGROVE_LOG``.
+"""The logger of the program: standard error, one line a message, level from ``CLIPGROVE_LOG``.
 
-Nothing that may hold a secret (cookies, tokens, whole settings) is ever passed to a logger; URLs are logged
-without their user part and query by those who log them.
+Values that may hold a secret (cookies, tokens, whole settings) are never passed to a logger; callers log URLs without
+their user part and query.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _FORMAT: Final = "%(asctime)s %(levelname).1s %(name)s: %(message)s"
 
 
 def get_logger(name: str) -> logging.Logger:
-    """The logger of a module (pass ``__name__``), below one root that writes to standard error."""
+    """Return the logger of a module (pass ``__name__``), below one root that writes to standard error."""
     root = logging.getLogger(_ROOT)
     if not root.handlers:
         handler = logging.StreamHandler(sys.stderr)

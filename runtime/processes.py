@@ -1,8 +1,7 @@
-"""Child processes, started in one way: an argument list, no shell, no standard input, a time limit.
+"""Child processes: started from an argument list, without a shell or standard input, with a time limit.
 
-A child gets a process group of its own, which is killed whole when time is up, and on Linux it dies with the
-thread that started it, so that nothing outlives a killed worker. Everything that is not Python (ffmpeg above all)
-is called from here.
+A child gets its own process group, which is killed whole when time is up. On Linux it dies with the thread that started
+it, so that no process outlives a killed worker. All programs that are not Python (mainly ffmpeg) are called from here.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from runtime.errors import MachineError, UserError
 from runtime.failures import FFMPEG_CHECK_SECONDS
 
 STDERR_TAIL: Final = 16 * 1024
-"""Bytes of standard error that are kept, from its end."""
+"""Bytes kept of the end of standard error."""
 
 _MACHINE_SIGNS: Final = (
     "No space left on device",
@@ -40,8 +39,8 @@ _prctl = ctypes.PyDLL(None).prctl if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A process that came to its end."""
+class FinishedProcess:
+    """The result of a process that has ended."""
 
     returncode: int
     """Exit status; negative: the signal that ended it."""
@@ -51,7 +50,7 @@ class Finished:
 
 
 class ProcessFailed(Exception):
-    """A process ended with another status than 0."""
+    """A process ended with an exit status other than 0."""
 
     def __init__(self, name: str, returncode: int, stderr_tail: str) -> None:
         super().__init__(f"{name} {_ending(returncode)}: {_last_line(stderr_tail)}")
@@ -60,7 +59,7 @@ class ProcessFailed(Exception):
 
 
 class ProcessTimeout(Exception):
-    """A process took longer than it was given and was killed with its group."""
+    """A process exceeded its time limit and was killed with its group."""
 
     def __init__(self, name: str, seconds: float, stderr_tail: str = "") -> None:
         super().__init__(f"{name} took longer than {seconds:.0f} s and was stopped")
@@ -76,26 +75,26 @@ def run(
     env: Mapping[str, str] | None = None,
     check: bool = True,
     max_output: int = 1 << 20,
-) -> Finished:
+) -> FinishedProcess:
     """Run a program to its end.
 
     Args:
         args: program and arguments; never a shell string.
         timeout: wall seconds until the whole process group is killed.
         cwd: folder to run in.
-        env: the whole environment of the child; None: this process's own.
-        check: raise when the exit status is not 0.
-        max_output: bytes of standard output to accept.
+        env: the whole environment of the child; None: that of this process.
+        check: raise if the exit status is not 0.
+        max_output: the most bytes of standard output.
 
     Raises:
         ProcessFailed: exit status not 0 (with `check`), or more than `max_output` bytes written.
-        ProcessTimeout: time was up.
-        MachineError: the program can't be started, or it says that the disk is full.
+        ProcessTimeout: the time limit was exceeded.
+        MachineError: the program can't be started, or it reports a full disk.
     """
     deadline = time.monotonic() + timeout
     process = start(args, cwd=cwd, env=env)
     assert process.stdout is not None and process.stderr is not None
-    head, tail = Head(process.stdout, max_output, lambda: kill(process)), Tail(process.stderr)
+    head, tail = PipeHead(process.stdout, max_output, lambda: kill(process)), PipeTail(process.stderr)
     try:
         process.wait(max(0.0, deadline - time.monotonic()))
         for reader in (head, tail):
@@ -110,8 +109,8 @@ def run(
     if head.overflow:
         raise ProcessFailed(_name(args), process.returncode, f"wrote more than {max_output} bytes")
     if check:
-        raise_for(args, process.returncode, tail.text)
-    return Finished(process.returncode, head.data, tail.text)
+        raise_for_status(args, process.returncode, tail.text)
+    return FinishedProcess(process.returncode, head.data, tail.text)
 
 
 def start(
@@ -138,14 +137,14 @@ def start(
             cwd=cwd,
             env=env,
             start_new_session=True,
-            preexec_fn=die_with(os.getpid()),
+            preexec_fn=kill_with_parent(os.getpid()),
         )
     except OSError as error:
         raise MachineError(f"{_name(args)} can't be started: {error.strerror or error}") from error
 
 
 def kill(process: Popen[bytes]) -> None:
-    """Kill a process of `start` and its whole group, and reap it; nothing happens where it has ended."""
+    """Kill a process of `start` with its whole group, and reap it; a process that has ended is only reaped."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):  # ended already (macOS says EPERM for a zombie)
@@ -153,11 +152,11 @@ def kill(process: Popen[bytes]) -> None:
     process.wait()
 
 
-def raise_for(args: Sequence[str | Path], returncode: int, stderr_tail: str) -> None:
-    """Raise what a process's end means; return where it ended well.
+def raise_for_status(args: Sequence[str | Path], returncode: int, stderr_tail: str) -> None:
+    """Raise the error that the end of a process means; return if its status is 0.
 
     Raises:
-        MachineError: its standard error tells of a full disk or the like.
+        MachineError: its standard error reports a full disk or the like.
         ProcessFailed: `returncode` is not 0.
     """
     if returncode == 0:
@@ -168,8 +167,8 @@ def raise_for(args: Sequence[str | Path], returncode: int, stderr_tail: str) -> 
     raise ProcessFailed(_name(args), returncode, stderr_tail)
 
 
-class Tail(threading.Thread):
-    """Drains a pipe in the background and keeps its end."""
+class PipeTail(threading.Thread):
+    """A thread that drains a pipe and keeps its end."""
 
     def __init__(self, stream: IO[bytes], limit: int = STDERR_TAIL) -> None:
         super().__init__(daemon=True)
@@ -185,12 +184,12 @@ class Tail(threading.Thread):
 
     @property
     def text(self) -> str:
-        """What is kept so far, undecodable bytes replaced."""
+        """The end of the output so far; undecodable bytes are replaced."""
         return self._data.decode("utf-8", "replace")
 
 
-class Head(threading.Thread):
-    """Drains a pipe in the background, keeps it all, and calls `too_much` when it grows beyond `limit` bytes."""
+class PipeHead(threading.Thread):
+    """A thread that drains a pipe, keeps everything, and calls `too_much` beyond `limit` bytes."""
 
     def __init__(self, stream: IO[bytes], limit: int, too_much: Callable[[], None]) -> None:
         super().__init__(daemon=True)
@@ -200,7 +199,7 @@ class Head(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Read until the pipe is closed or holds too much."""
+        """Read until the pipe is closed or the limit is exceeded."""
         size = 0
         with self._stream:
             while chunk := self._stream.read1(1 << 16):  # type: ignore[attr-defined]
@@ -213,16 +212,16 @@ class Head(threading.Thread):
 
     @property
     def data(self) -> bytes:
-        """What was read so far."""
+        """The output so far."""
         return b"".join(self._parts)
 
 
 @functools.cache
 def ffmpeg_binary() -> str:
-    """Path of an ffmpeg that can encode H.264: the system's, else the one in the package ``imageio-ffmpeg``.
+    """Return an ffmpeg that can encode H.264: the system's, otherwise that of the package ``imageio-ffmpeg``.
 
     Raises:
-        UserError: there is none.
+        UserError: neither is there.
     """
     system = shutil.which("ffmpeg")
     if system and _encodes_h264(system):
@@ -232,12 +231,12 @@ def ffmpeg_binary() -> str:
     try:
         bundled: str = imageio_ffmpeg.get_ffmpeg_exe()
     except RuntimeError:
-        raise UserError("ffmpeg: none with libx264 found; `pip install imageio-ffmpeg` brings one") from None
+        raise UserError("ffmpeg: no binary with libx264 was found; `pip install imageio-ffmpeg` installs one") from None
     return bundled
 
 
 def _encodes_h264(binary: str) -> bool:
-    """Whether `binary` is recent enough and built with libx264: tried, not asked."""
+    """Return True if `binary` encodes two small frames with libx264."""
     args = [binary, "-v", "error", "-nostdin", "-f", "lavfi", "-i", "color=s=64x64:d=0.2"]
     args += ["-fps_mode", "passthrough", "-c:v", "libx264", "-f", "null", "-"]
     try:
@@ -246,11 +245,11 @@ def _encodes_h264(binary: str) -> bool:
         return False
 
 
-def die_with(parent: int) -> Callable[[], None] | None:
-    """A `preexec_fn` that has the kernel kill the child when its parent dies; None where no kernel does that.
+def kill_with_parent(parent: int) -> Callable[[], None] | None:
+    """Return a `preexec_fn` that has the kernel kill the child when its parent dies; None if this kernel can't.
 
     Args:
-        parent: process id of the parent, asked for before the fork.
+        parent: process id of the parent, read before the fork.
     """
     prctl = _prctl
     if prctl is None:
@@ -274,4 +273,4 @@ def _ending(returncode: int) -> str:
 
 def _last_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "it said nothing"
+    return lines[-1].strip() if lines else "it printed nothing"

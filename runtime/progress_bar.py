@@ -1,4 +1,7 @@
-"""A progress bar for long work in this process (`curate check`, `curate export`); the run has `runtime.ray_runner.progress_view`."""
+"""A progress progress_bar for long work in this process (`curate check`, `curate export`).
+
+Runs of stages have `runtime.ray_runner.progress_view`.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 Advance = Callable[[int, int], None]
-"""Called with how much is done and how much there is."""
+"""Called with (done, total)."""
 
 
 @contextmanager
-def bar(title: str) -> Iterator[Advance]:
-    """A bar on standard error as long as the block runs; nothing where that is no terminal."""
+def progress_bar(title: str) -> Iterator[Advance]:
+    """Show a progress_bar on standard error while the block runs; show nothing if that is not a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -1,6 +1,6 @@
-"""Holds a folder of shards for one run: the lock, and what a run does that loses it.
+"""The lock of a run: it holds a folder of shards, and a run that loses it is interrupted.
 
-`curate run` holds a whole DIR so, feature extraction the DIR's folder of features.
+`curate run` locks a whole DIR, feature extraction locks the DIR's folder of features.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from runtime.errors import MachineError, UserError, is_machine_fault
-from shards.storage.dir_lock import Lock
+from shards.storage.dir_lock import DirLock
 from shards.storage.store import Store
 
 
 @contextmanager
-def held(store: Store, option: str) -> Iterator[None]:
-    """Hold `store` while the block runs; a folder that was made for a run which never began is gone afterwards.
+def locked_dir(store: Store, option: str) -> Iterator[None]:
+    """Lock `store` while the block runs; remove a folder that was made for the lock alone.
 
     Args:
-        store: the folder to hold.
-        option: how the user named it (``--output``), for messages.
+        store: the folder to lock.
+        option: the flag by which the user named it (``--output``), for messages.
 
     Raises:
         LockedError: another run holds it.
         UserError: it can't be written to.
-        MachineError: the machine gave up inside the block, or another run has taken the folder over.
+        MachineError: the machine failed inside the block, or another run has taken the folder over.
     """
     is_new = store.is_local and not Path(store.root).exists()
-    lock = Lock(store, on_lost=_interrupt)
+    lock = DirLock(store, on_lost=_interrupt)
     with ExitStack() as stack:
         if is_new:
             stack.callback(_remove_if_empty, Path(store.root))
@@ -54,7 +54,7 @@ def held(store: Store, option: str) -> Iterator[None]:
 
 
 def _interrupt() -> None:
-    """As Ctrl-C does, from another thread; a wait of the main thread ends too."""
+    """Interrupt the main thread like Ctrl-C, also while it waits."""
     main = threading.main_thread().ident
     assert main is not None
     signal.pthread_kill(main, signal.SIGINT)

@@ -1,7 +1,7 @@
-"""The one configuration system: YAML, ``--set a.b=c``, and pydantic models that refuse what they don't know.
+"""The configuration system: YAML, ``--set a.b=c``, and pydantic models that refuse unknown settings.
 
-Each component owns a small `Settings` class that stands beside its code. A field marked `Runtime` says how a
-thing runs (addresses, retries, pools), never what it makes: it stays out of the content hash.
+Each component has a small `Settings` class beside its code. A field marked `Runtime` changes how a component runs
+(addresses, retries, pools) and never its results, so it is left out of the content hash.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ Runtime = Annotated[T, _RuntimeOnly()]
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, and unknown keys are refused."""
+    """Base of all settings: frozen; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
 
     def content(self) -> dict[str, Any]:
-        """The settings that decide what is made, as plain values; `Runtime` fields are left out."""
+        """Return the settings that change the content of results, as plain values; `Runtime` fields are left out."""
         return {
             name: _plain(getattr(self, name))
             for name, field in type(self).model_fields.items()
@@ -54,7 +54,7 @@ def _plain(value: Any) -> Any:
 
 
 def content_hash(*parts: Any) -> str:
-    """Sixteen hex digits over plain values: equal content gives equal hashes, whatever the order of keys."""
+    """Return sixteen hex digits over plain values: equal content gives equal hashes, in any order of keys."""
     text = json.dumps([_plain(p) for p in parts], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -66,7 +66,7 @@ def build(model: type[S], values: Mapping[str, Any], where: str) -> S:
     """Validate `values` into `model`.
 
     Raises:
-        UserError: one line that names the setting (as ``where.a.b``), its value, and what would be valid.
+        UserError: the message names the setting (as ``where.a.b``), its value, and the valid values.
     """
     try:
         return model.model_validate(dict(values))
@@ -88,9 +88,9 @@ def _refusal(model: type[BaseModel], error: ValidationError, where: str) -> str:
 
 
 def _along(model: type[BaseModel], location: Sequence[int | str]) -> tuple[list[str], Iterable[str]]:
-    """The names along pydantic's `location` as the user writes them, and the fields that stand beside the last.
+    """Return the names along pydantic's `location` as the user writes them, and the fields beside the last.
 
-    Where a union is told apart by a field, pydantic puts the tag into the location; nobody writes it.
+    For a union with a discriminating field, pydantic adds the tag to the location; the user does not write it.
     """
     names: list[str] = []
     known: Iterable[str] = ()
@@ -124,7 +124,7 @@ def _is_model(annotation: Any) -> TypeGuard[type[BaseModel]]:
 
 
 def _tagged(members: Iterable[type[BaseModel]], tag: int | str) -> type[BaseModel] | None:
-    """The member of a union that has a field whose only value is `tag`."""
+    """Return the member of a union that has a field whose only value is `tag`."""
     for member in members:
         if any(get_args(field.annotation) == (tag,) for field in member.model_fields.values()):
             return member
@@ -132,7 +132,11 @@ def _tagged(members: Iterable[type[BaseModel]], tag: int | str) -> type[BaseMode
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping, safely; `UserError` where it can't be read or is no mapping."""
+    """Read a YAML mapping, safely.
+
+    Raises:
+        UserError: the file can't be read, or is not a mapping.
+    """
     try:
         values = _read_yaml(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no UTF-8
@@ -143,7 +147,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested values with those of `above` in the place of `below`'s; neither is changed."""
+    """Return nested values in which those of `above` replace those of `below`; neither is changed."""
     result = dict(below)
     for name, value in above.items():
         inner = result.get(name)
@@ -153,11 +157,11 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 
 def override(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
-    """A copy of `values` with each ``a.b=c`` applied; the value is read as YAML (``3``, ``true``, ``[a, b]``).
+    """Return a copy of `values` with each ``a.b=c`` applied; the value is read as YAML (``3``, ``true``, ``[a, b]``).
 
     Raises:
-        UserError: an assignment without ``=``, or through something that is no mapping, or a value that is none of a
-            setting.
+        UserError: an assignment has no ``=``, its path leads through a value, or its value is not one that a setting
+            can hold.
     """
     result: dict[str, Any] = _copied(values, "")
     for assignment in assignments:
@@ -179,9 +183,9 @@ def override(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, An
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, but that ``2024-01-31`` is text.
+    """The safe loader, except that ``2024-01-31`` is read as text.
 
-    No setting holds a date, and some packages change how the library's own loader reads one, for the whole process.
+    No setting holds a date, and some packages change for the whole process how the library's loader reads one.
     """
 
 
@@ -196,7 +200,7 @@ def _read_yaml(text: str) -> Any:
 
 
 def _copied(value: Any, path: str) -> Any:
-    """A deep copy of plain values, as JSON would hold them: lists for tuples, text for names."""
+    """Return a deep copy of plain values as JSON would hold them: lists for tuples, text for names."""
     if isinstance(value, Mapping):
         names = {name: name if isinstance(name, str) else json.dumps(_copied(name, path)) for name in value}
         return {names[name]: _copied(inner, f"{path}.{names[name]}".lstrip(".")) for name, inner in value.items()}

@@ -1,7 +1,7 @@
-"""How a media file from outside is opened with libav: what it may be, what it may read, how large it may get.
+"""Limits for opening an untrusted media file with libav: containers, protocols, picture size.
 
-Both sides open such files: curation what it downloads, training other people's videos. A playlist named ``.mp4`` can
-make libav read something else, and a small file can ask for any amount of memory.
+Curation opens downloaded files, training other people's videos. A playlist named ``.mp4`` can make libav read other
+files, and a small file can ask for any amount of memory.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ DEMUXERS: Final = (
 """libavformat's demuxers for containers that hold their own video; none of them opens a second file."""
 
 OPEN_OPTIONS: Final = {"protocol_whitelist": "file", "format_whitelist": ",".join(DEMUXERS)}
-"""What every container from outside is opened with."""
+"""Options with which every untrusted container is opened."""
 
 MAX_PIXELS: Final = 1 << 26
-"""Pixels that a picture may have (8,192 x 8,192)."""
+"""The most pixels of a picture (8,192 x 8,192)."""
 
 
 def local_only(path: Path) -> str:
-    """The address under which libav opens `path` as a local file, whatever its name looks like."""
+    """Return the address under which libav opens `path` as a local file, even if its name looks like a URL."""
     return f"file:{path.resolve()}"
 
 
 def readable_packets(container: Any, *streams: Any) -> Iterator[Any]:
-    """The packets of an open container with data, up to the end of the file or to where it can't be read on."""
+    """Yield the packets of an open container that hold data, up to the end of the file or the first read error."""
     import av
 
     demuxed = container.demux(*streams)

@@ -1,6 +1,6 @@
-"""What an artifact is made from, as kept in its Parquet footer: enough to tell whether it is up to date.
+"""The record of an artifact in its Parquet footer: inputs, settings, files.
 
-`shards.writer` puts it there, `shards.reader` reads it back without touching the rows.
+`shards.writer` writes it, `shards.reader` reads it without touching the rows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FOOTER_KEY = "artifact"
 
 @dataclass(frozen=True)
 class FileFact:
-    """What a file must look like to be the one that was committed."""
+    """Size and hash of a committed file."""
 
     size: int
     """Bytes."""
@@ -32,24 +32,24 @@ class FileFact:
 class Artifact:
     """One committed result of one stage for one shard.
 
-    It is up to date when `content_hash` is the folder's and every digest in `inputs` is still that of the
-    artifact named there.
+    It is up to date if `content_hash` is the folder's and every digest in `inputs` is still that of the artifact
+    named there.
     """
 
     stage: str
     content_hash: str
     """Hash of all settings that change the content."""
     digest: str = ""
-    """Of this artifact's own content; filled in when it is committed."""
+    """Digest of this artifact's own content; filled in when it is committed."""
     inputs: Mapping[str, str] = field(default_factory=dict)
-    """Name of each artifact it was made from (``media/0000000.parquet``), and its digest then."""
+    """Name of each artifact it was made from (``media/0000000.parquet``), and its digest at that time."""
     files: Mapping[str, FileFact] = field(default_factory=dict)
-    """Name in the DIR of each file that belongs to it beside the table."""
+    """Files that belong to it besides the table, by their name in the DIR."""
     counts: Mapping[str, float] = field(default_factory=dict)
     """Figures for people and for `curate status`: clips, seconds, tokens."""
 
     def to_json(self) -> str:
-        """The form kept in a Parquet footer."""
+        """Return the form that is kept in a Parquet footer."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
@@ -57,7 +57,7 @@ class Artifact:
         """Read what `to_json` wrote.
 
         Raises:
-            ShardError: it is something else.
+            ShardError: `text` is no artifact record.
         """
         try:
             values: dict[str, Any] = json.loads(text)
@@ -68,9 +68,9 @@ class Artifact:
 
 
 def table_digest(table: pa.Table) -> str:
-    """Sixteen hex digits over a table's names and values: equal rows give equal digests.
+    """Return sixteen hex digits over a table's names and values: equal rows give equal digests.
 
-    How the values are held (chunks, dictionary codes, bytes behind nulls) makes no difference.
+    The layout in memory (chunks, dictionary codes, bytes behind nulls) makes no difference.
     """
     rows = json.dumps([table.column_names, table.to_pylist()], ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(rows.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -1,7 +1,7 @@
-"""What a trainer sees of a DIR: one text layer over the media, shard by shard.
+"""A DIR as a trainer reads it: one text layer over the media, shard by shard.
 
-Everything that can be wrong with the pair of folder and layer is said when it is opened, in one line; from then on a
-trainer reads rows by shard and videos by byte range.
+Faults of the folder or the layer are reported when it is opened, in one line; afterwards a trainer reads rows by shard
+and videos by byte range.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Dataset:
             layer: name of the text layer.
 
         Raises:
-            ShardError: no DIR, no such layer (the message lists those that exist), or another schema version.
+            ShardError: not a DIR, no such layer (the message lists those that exist), or another schema version.
         """
         self.store = Store(root)
         self.layer = layer
@@ -52,7 +52,7 @@ class Dataset:
 
     @cached_property
     def index(self) -> pa.Table:
-        """One row a shard that has both media and texts (`shards.schema.INDEX`), in order.
+        """The index (`shards.schema.INDEX`) of the shards that have both media and texts, in order.
 
         Raises:
             ShardError: the DIR has no index yet.
@@ -67,7 +67,7 @@ class Dataset:
         return list(self.index["shard"].to_pylist())
 
     def texts(self, shard: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """The text rows of a shard (`shards.schema.TEXT`), or some of their columns.
+        """Return the text rows of a shard (`shards.schema.TEXT`), or some of their columns.
 
         Raises:
             ShardError: the table is unreadable, or lacks a column.
@@ -75,7 +75,7 @@ class Dataset:
         return read_table(self.store, f"text/{self.layer}/{shard_name(shard)}.parquet", columns)
 
     def clips(self, shard: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """The media rows of a shard (`shards.schema.CLIPS`), or some of their columns.
+        """Return the media rows of a shard (`shards.schema.CLIPS`), or some of their columns.
 
         Raises:
             ShardError: as for `texts`.
@@ -83,7 +83,7 @@ class Dataset:
         return read_table(self.store, f"media/{shard_name(shard)}.parquet", columns)
 
     def root_bytes(self, shard: int, byte_offset: int, byte_size: int) -> bytes:
-        """The mp4 of one root, by the byte range its rows give.
+        """Return the mp4 of one root, by the byte range in its rows.
 
         Raises:
             ShardError: the tar ends before it.

@@ -1,4 +1,4 @@
-"""The stills of a DIR's roots: where in its tars each lies, and which shows a span best."""
+"""The stills (keyframes) of a DIR's roots: their byte ranges in the tars, and the best one for a span."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ class StoredStill:
     offset: int
     """Byte at which the JPEG begins in the shard's tar."""
     size: int
+    """Bytes of the JPEG."""
 
 
 def stills_of(store: Store, shard: int) -> dict[str, list[StoredStill]]:
-    """The keyframes of a shard by root, from the headers of its tar.
+    """Return the keyframes of a shard by root, from the headers of its tar.
 
     Raises:
         ShardError: the tar is damaged.
-        FileNotFoundError: there is none.
+        FileNotFoundError: there is no such tar.
     """
     stills: dict[str, list[StoredStill]] = defaultdict(list)
     for member in members(store, _tar(shard)):
@@ -37,12 +38,12 @@ def stills_of(store: Store, shard: int) -> dict[str, list[StoredStill]]:
 
 
 def nearest_still(stills: Sequence[StoredStill], start: float, end: float) -> StoredStill | None:
-    """The still nearest to the middle of a span of the video, in seconds; None without any."""
+    """Return the still nearest to the middle of a span of the video (seconds); None if there are no stills."""
     return min(stills, key=lambda still: abs(still.time - (start + end) / 2), default=None)
 
 
 def read_still(store: Store, shard: int, still: StoredStill) -> bytes:
-    """The JPEG.
+    """Return the JPEG of a still.
 
     Raises:
         ShardError: the tar ends before it.

@@ -1,7 +1,7 @@
-"""Names of things: the same input gives the same keys, whoever curates it and wherever.
+"""Keys of clips and videos, and names of shards: the same input gives the same keys on every machine.
 
 A clip's key is ``<video16>_<start_ms:09d>_<end_ms:09d>``: no dots, so every webdataset reader splits a
-member's name where we do.
+member's name at the same place.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _KEY = re.compile(r"([0-9a-f]{16})_(\d{9,})_(\d{9,})")
 
 @dataclass(frozen=True)
 class ClipKey:
-    """A key taken apart: the video and the clip's span in milliseconds."""
+    """The parts of a key: the video, and the clip's span in milliseconds."""
 
     video_id: str
     start_ms: int
@@ -28,7 +28,11 @@ class ClipKey:
 
     @classmethod
     def parse(cls, key: str) -> ClipKey:
-        """Take a key apart; `ValueError` where it is none."""
+        """Return the parts of a key.
+
+        Raises:
+            ValueError: `key` is not a clip key.
+        """
         match = _KEY.fullmatch(key)
         if match is None:
             raise ValueError(f"{key!r} is not a clip key (<16 hex digits>_<start ms>_<end ms>)")
@@ -36,25 +40,25 @@ class ClipKey:
 
 
 def video_id(canonical: str) -> str:
-    """First 16 hex digits of the SHA-256 of a source's canonical id (``extractor:id`` or the URL)."""
+    """Return the first 16 hex digits of the SHA-256 of a source's canonical id (``extractor:id`` or the URL)."""
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def clip_key(video: str, start: float, end: float) -> str:
-    """The key of the clip from `start` to `end` (seconds of the video), rounded to milliseconds."""
+    """Return the key of the clip from `start` to `end` (seconds of the video), rounded to milliseconds."""
     return str(ClipKey(video, round(start * 1000), round(end * 1000)))
 
 
 def shard_name(shard: int) -> str:
-    """File stem of a shard: seven digits."""
+    """Return the file stem of a shard: seven digits."""
     return f"{shard:0{SHARD_DIGITS}d}"
 
 
 def split_of(video: str, val_percent: float = 1.0) -> Literal["train", "val"]:
-    """The split of a video, by hash of its id: all clips of one video fall on one side.
+    """Return the split of a video, by hash of its id: all clips of one video are in the same split.
 
     Args:
-        video: the 16 hex digits of the video.
+        video: 16 hex digits of the video.
         val_percent: share of videos in ``val``, 0 to 100.
     """
     bucket = int(hashlib.sha256(f"split:{video}".encode()).hexdigest()[:8], 16) / 0x1_0000_0000

@@ -1,7 +1,7 @@
-"""What a DIR is, and what each of its folders holds: ``manifest.json`` and one ``_stage.json`` a folder.
+"""The records of a DIR and its folders: ``manifest.json``, and one ``_stage.json`` a folder.
 
-A folder holds artifacts of one content hash only; the hash stands in its ``_stage.json``, so that a run over a
-finished DIR compares two strings instead of opening every table.
+A folder holds artifacts of one content hash only. The hash is in its ``_stage.json``, so that a run over a finished DIR
+compares two strings instead of opening every table.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ STAGE = "_stage.json"
 
 @dataclass(frozen=True)
 class Manifest:
-    """What all shards of a DIR have in common; written by the first run, then kept."""
+    """The facts that all shards of a DIR share; written by the first run, then kept."""
 
     pipeline: str
     """Name of the pipeline that made the media."""
     settings: Mapping[str, Any]
     """All its settings, defaults filled in, secrets left out."""
     videos_per_shard: int
-    """Sources a shard, fixed at the first run."""
+    """Sources in a shard, fixed by the first run."""
     media_hash: str
     """Content hash of the media settings: a DIR has one media."""
     schema_version: int = SCHEMA_VERSION
-    """Of all tables."""
+    """Schema version of all tables."""
 
 
 @dataclass(frozen=True)
 class StageMark:
-    """What the artifacts of one folder were made with."""
+    """The settings that the artifacts of one folder were made with."""
 
     stage: str
     content_hash: str
@@ -46,10 +46,10 @@ class StageMark:
 
 
 def read_manifest(store: Store) -> Manifest | None:
-    """The manifest of a DIR; none where the DIR is new.
+    """Return the manifest of a DIR; None if the DIR is new.
 
     Raises:
-        ShardError: it is damaged, or of a schema version that this program does not read.
+        ShardError: it is damaged, or its schema version is not one that this program reads.
     """
     manifest = _read(store, MANIFEST, Manifest)
     if manifest is not None and manifest.schema_version != SCHEMA_VERSION:
@@ -67,7 +67,7 @@ def write_manifest(store: Store, manifest: Manifest) -> None:
 
 
 def read_stage(store: Store, folder: str) -> StageMark | None:
-    """What `folder` (``media``, ``captions/<name>``, ``text/<layer>``) holds; none where it is new.
+    """Return the record of `folder` (``media``, ``captions/<name>``, ``text/<layer>``); None if it is new.
 
     Raises:
         ShardError: its record is damaged.
@@ -76,7 +76,7 @@ def read_stage(store: Store, folder: str) -> StageMark | None:
 
 
 def write_stage(store: Store, folder: str, mark: StageMark) -> None:
-    """Say what `folder` holds; done before its first artifact is committed."""
+    """Write the record of `folder`; done before its first artifact is committed."""
     _write(store, f"{folder}/{STAGE}", asdict(mark))
 
 

@@ -1,4 +1,4 @@
-"""Which shards a stage has to make: those whose artifact is missing, or was made from something that has changed.
+"""The shards that a stage has to make: their artifact is missing, or one of its inputs has changed.
 
 Pure functions over artifact records, for every stage that writes a folder of a DIR: curation's and the extraction of
 features.
@@ -15,19 +15,19 @@ from shards.keys import shard_name
 
 @dataclass(frozen=True)
 class Work:
-    """The shards of one stage by state; all in order."""
+    """The shards of one stage by state, each in order."""
 
     done: tuple[int, ...]
     todo: tuple[int, ...]
     stale: tuple[int, ...] = ()
-    """Those of `todo` that were made from something that has changed since."""
+    """Those of `todo` whose artifact is there, but made from other settings or inputs."""
 
 
 def inputs_of(made: Mapping[str, Mapping[int, Artifact]], shard: int) -> dict[str, str]:
-    """Digest of each artifact that an artifact of `shard` is made from, as they are now.
+    """Return the present digest of each artifact that an artifact of `shard` is made from.
 
     Args:
-        made: by folder of the DIR: the artifacts there, by shard.
+        made: artifacts by folder of the DIR, then by shard.
         shard: its number.
     """
     return {
@@ -44,14 +44,14 @@ def work_of(
     inputs: Mapping[int, Mapping[str, str]],
     redone: Collection[int] = (),
 ) -> Work:
-    """Split `shards` by whether their artifact is there and made from what is there now.
+    """Split `shards` into those whose artifact is up to date and those that have to be made.
 
     Args:
-        shards: all that the stage is for, in order.
-        made: the artifacts of its folder, by shard.
-        hash_: content hash of today's settings.
+        shards: all shards of the stage, in order.
+        made: artifacts of its folder, by shard.
+        hash_: content hash of the present settings.
         inputs: `inputs_of` each shard.
-        redone: shards whose inputs are made anew in this run.
+        redone: shards whose inputs are made again in this run.
     """
     done, todo, stale = [], [], []
     for shard in shards:

@@ -1,7 +1,7 @@
-"""Reads what the writer committed: tables, footers, and which shards of a DIR are there.
+"""Reads of committed artifacts: tables, footers, and the list of shards of a DIR.
 
-What exists is known by listing. Footers are read, many at once, only where it matters what an artifact was made
-from; rows only when someone asks for them.
+Existing shards are known by listing. Footers are read, many at once, only if the inputs of an artifact matter; rows are
+read only on request.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ T = TypeVar("T")
 
 
 def read_table(store: Store, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read the Parquet file `name`, or some of its columns, in the schema it was committed with.
+    """Read the Parquet file `name`, or some of its columns, in the schema that it was committed with.
 
     Raises:
-        ShardError: it is no readable Parquet file, or lacks a column.
+        ShardError: it is not a readable Parquet file, or lacks a column.
         FileNotFoundError: there is no such file.
     """
 
@@ -42,10 +42,10 @@ def read_table(store: Store, name: str, columns: Sequence[str] | None = None) ->
 
 
 def read_artifact(store: Store, name: str) -> Artifact:
-    """Read what the table `name` was made from, out of its footer; no row is read.
+    """Read the artifact record in the footer of the table `name`; no row is read.
 
     Raises:
-        ShardError: it is no readable Parquet file, or carries no artifact record.
+        ShardError: it is not a readable Parquet file, or carries no artifact record.
         FileNotFoundError: there is no such file.
     """
     metadata: Mapping[bytes, bytes] = _with_parquet(store, name, lambda file: file.metadata.metadata) or {}
@@ -56,29 +56,29 @@ def read_artifact(store: Store, name: str) -> Artifact:
 
 
 def num_rows(store: Store, name: str) -> int:
-    """Rows of the table `name`, from its footer."""
+    """Return the number of rows of the table `name`, from its footer."""
     return int(_with_parquet(store, name, lambda file: file.metadata.num_rows))
 
 
 def shards_in(listing: Mapping[str, ObjectInfo], suffix: str = ".parquet") -> list[int]:
-    """Shard numbers of the files named ``<seven digits><suffix>`` in a listing, in order."""
+    """Return the shard numbers of the files named ``<seven digits><suffix>`` in a listing, in order."""
     stems = (name.removesuffix(suffix) for name in listing if name.endswith(suffix))
     return sorted(int(stem) for stem in stems if len(stem) >= SHARD_DIGITS and stem.isdecimal())
 
 
 def media_shards(store: Store) -> list[int]:
-    """Shards whose media is committed, by one listing: the table and the tar of roots are there.
+    """Return the shards whose media is committed, by one listing: the table and the tar of roots are there.
 
-    The sizes of the tars are another question: `verify_sizes`.
+    `verify_sizes` checks the sizes of the tars.
     """
     listing = store.list("media")
     return sorted(set(shards_in(listing)) & set(shards_in(listing, ".tar")))
 
 
 def artifacts(store: Store, folder: str, shards: Iterable[int] | None = None) -> dict[int, Artifact]:
-    """The artifact records of the shards in `folder` (all without `shards`), read many at once.
+    """Return the artifact records of the shards in `folder` (of all without `shards`), read many at once.
 
-    A shard that is not there, or whose table can't be read, is left out: it counts as not made.
+    A shard that is missing, or whose table can't be read, is left out: it counts as not made.
     """
     wanted = shards_in(store.list(folder)) if shards is None else list(shards)
     found = in_threads(lambda shard: _artifact_or_none(store, f"{folder}/{shard_name(shard)}.parquet"), wanted)
@@ -86,7 +86,7 @@ def artifacts(store: Store, folder: str, shards: Iterable[int] | None = None) ->
 
 
 def verify_sizes(store: Store, media: Mapping[int, Artifact]) -> list[int]:
-    """Of the media shards given, those whose files are missing or of another size: they are not committed."""
+    """Return those of the media shards whose files are missing or of another size: they are not committed."""
     listings = {folder: store.list(folder) for folder in ("media", "keyframes")}
     sizes = {f"{folder}/{name}": entry.size for folder, listing in listings.items() for name, entry in listing.items()}
     return sorted(
@@ -97,29 +97,29 @@ def verify_sizes(store: Store, media: Mapping[int, Artifact]) -> list[int]:
 
 
 def committed_media(store: Store) -> dict[int, Artifact]:
-    """The artifact records of all media shards that are truly there: listed, readable, files of the right size."""
+    """Return the artifact records of all media shards that are readable and whose files have the right size."""
     found = artifacts(store, "media", media_shards(store))
     broken = set(verify_sizes(store, found))
     return {shard: artifact for shard, artifact in found.items() if shard not in broken}
 
 
 def text_layers(store: Store) -> list[str]:
-    """Names of the text layers of a DIR, sorted."""
+    """Return the names of the text layers of a DIR, sorted."""
     return list(store.folders("text"))
 
 
 def caption_sets(store: Store) -> list[str]:
-    """Names of the caption sets of a DIR, sorted."""
+    """Return the names of the caption sets of a DIR, sorted."""
     return list(store.folders("captions"))
 
 
 def feature_sets(store: Store) -> list[str]:
-    """Names of the sets of visual features of a DIR, sorted."""
+    """Return the names of the sets of visual features of a DIR, sorted."""
     return list(store.folders("features"))
 
 
 def in_threads(function: Callable[[int], T], shards: Sequence[int], threads: int = _THREADS) -> list[T]:
-    """`function` of every shard, in order, many at a time: for work that waits for the disk or the network."""
+    """Return `function` of every shard, in order, computed many at a time: for work that waits for disk or network."""
     if len(shards) < 2:
         return [function(shard) for shard in shards]
     with ThreadPoolExecutor(min(threads, len(shards))) as pool:
@@ -134,7 +134,7 @@ def _artifact_or_none(store: Store, name: str) -> Artifact | None:
 
 
 def _with_parquet(store: Store, name: str, action: Callable[[Any], Any], *, whole: bool = False) -> Any:
-    """Act on a table; `whole` fetches the file in one request instead of one a column."""
+    """Return `action` of an open table; `whole` fetches the file in one request instead of one a column."""
     with io.BytesIO(store.read_bytes(name)) if whole else store.open(name) as opened:
         try:
             return action(pq.ParquetFile(opened))

@@ -1,7 +1,7 @@
 """Arrow schemas of every table in a DIR: the contract between curation and training.
 
-Seconds are always of the original video unless a comment says otherwise. A table's schema metadata
-carries, under ``artifact``, what it was made from (`shards.writer.Artifact`).
+Seconds are always of the original video unless a comment says otherwise. The schema metadata of a table holds its
+record under ``artifact`` (`shards.artifact.Artifact`).
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ LEDGER: Final = pa.schema(
     ]
 )
 
-# What every table of clips begins with.
+# The columns that every table of clips begins with.
 _CLIP: Final = [
     pa.field("key", pa.string(), nullable=False),
     pa.field("root_key", pa.string(), nullable=False),
@@ -86,7 +86,7 @@ _CLIP: Final = [
     pa.field("num_frames", pa.int32(), nullable=False),  # of the stored root
     pa.field("fps", pa.float32(), nullable=False),
     pa.field("language", pa.string()),
-    pa.field("subtitle", pa.string(), nullable=False),  # "" where nothing is said
+    pa.field("subtitle", pa.string(), nullable=False),  # "" without speech
     pa.field("subtitle_origin", pa.string(), nullable=False),
 ]
 
@@ -107,12 +107,12 @@ CAPTIONS: Final = pa.schema(
     [
         pa.field("root_key", pa.string(), nullable=False),
         pa.field("time", pa.float64(), nullable=False),
-        pa.field("caption", pa.string()),  # null where the captioner failed
+        pa.field("caption", pa.string()),  # null if the captioner failed
         pa.field("confidence", pa.float32()),
     ]
 )
 
-# text/<layer>/<shard>.parquet: one row a clip, everything a person or a trainer wants to read.
+# text/<layer>/<shard>.parquet: one row a clip, with all texts and facts that people and trainers read.
 TEXT: Final = pa.schema(
     [
         *_CLIP,
@@ -149,9 +149,9 @@ FEATURES: Final = pa.schema(
     [
         pa.field("root_key", pa.string(), nullable=False),
         pa.field("first", pa.int64(), nullable=False),
-        pa.field("rows", pa.int32(), nullable=False),  # 0 where it failed
+        pa.field("rows", pa.int32(), nullable=False),  # 0 if it failed
         pa.field("times", pa.list_(pa.float32()), nullable=False),  # seconds from the root's first frame, increasing
-        pa.field("failed", pa.string()),  # why there are none, by class
+        pa.field("failed", pa.string()),  # class of the failure; null if there are features
     ]
 )
 

@@ -1,7 +1,7 @@
-"""Commits artifacts: tables that keep to their schema, tars before the table that names them.
+"""Commits of artifacts: tables that keep to their schema, and tars before the table that names them.
 
-A shard of media counts as made when ``media/<shard>.parquet`` is there and its tars have the sizes it names; it is
-therefore written last. Writing the same shard again writes the same names, so a retry leaves nothing double.
+A shard of media counts as made if ``media/<shard>.parquet`` is there and its tars have the sizes in its footer; that
+table is therefore written last. A retry writes the same names again, so it leaves no duplicates.
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ def commit_table(
     Args:
         store: the DIR.
         scratch: an existing folder on a local disk for the file while it grows.
-        name: its place in the DIR (``text/<layer>/0000003.parquet``); decides the schema.
-        table: the rows; columns in any order, cast where that loses nothing.
-        artifact: what it is made from; its `digest` is filled in (`table_digest`).
-        schema: schema of the table; None: the one that `schema_of` names for this place.
+        name: its name in the DIR (``text/<layer>/0000003.parquet``); decides the schema.
+        table: the rows; columns in any order, cast if that loses nothing.
+        artifact: its record; `digest` is filled in (`table_digest`).
+        schema: schema of the table; None: that of `schema_of` for this name.
 
     Returns:
         The artifact as committed.
 
     Raises:
-        ShardError: the table does not keep to the schema of that place.
-        OSError: disk full, no permission, network: nothing half-written stays behind.
+        ShardError: the table does not keep to its schema.
+        OSError: disk full, no permission, network; nothing half-written stays behind.
     """
     table = conform(table, schema_of(name) if schema is None else schema, name)
     artifact = replace(artifact, digest=table_digest(table))
@@ -113,25 +113,25 @@ def commit_shard_media(
 
 
 def media_digest(clips: pa.Table, files: Mapping[str, FileFact]) -> str:
-    """Sixteen hex digits over a shard's clips and the hashes of its tars, in order of their names."""
+    """Return sixteen hex digits over a shard's clips and the hashes of its tars, in order of their names."""
     parts = [table_digest(clips), *(files[name].sha256 for name in sorted(files))]
     return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
 
 
 def schema_of(name: str) -> pa.Schema:
-    """The schema that a table must have at the place `name` of a DIR.
+    """Return the schema of the table `name` of a DIR.
 
     Raises:
-        ShardError: no table belongs there.
+        ShardError: the contract has no table of that name.
     """
     schema = _SCHEMAS.get(name.split("/")[0]) if name.endswith(".parquet") else None
     if schema is None:
-        raise ShardError(f"{name}: no table belongs at this place of a DIR")
+        raise ShardError(f"{name}: a DIR has no table of this name")
     return schema
 
 
 def conform(table: pa.Table, schema: pa.Schema, name: str = "table") -> pa.Table:
-    """`table` with exactly the columns, types and nullability of `schema`.
+    """Return `table` with exactly the columns, types and nullability of `schema`.
 
     Raises:
         ShardError: a column is missing, unknown, of another type, or null where it must not be.

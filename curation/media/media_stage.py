@@ -164,7 +164,7 @@ class MediaWorker:
         name = _attempt_name(source.row)
         if attempts.deaths(name) >= DEATHS_ALLOWED:
             raise SourceFailed("internal", "this video ended its worker process twice")
-        with attempts.alive(name):
+        with attempts.attempt(name):
             video = make_clips(source.row, source.arrival.result(), self._tools, source.folder)
         return SourceOutcome("written", seconds=video.seconds, clips=shard.add(video))
 

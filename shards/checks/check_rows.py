@@ -1,6 +1,6 @@
-"""Checks of texts, captions, keyframes and the ledger of one shard against its clips. Part of `shards.checks.check_dir`.
+"""Checks of texts, captions, keyframes and the ledger of one shard against its clips.
 
-Pure functions over plain rows; each yields one line for each problem.
+Part of `shards.checks.check_dir`. Pure functions over plain rows; each yields one line for each problem.
 """
 
 from __future__ import annotations

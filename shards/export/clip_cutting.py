@@ -1,7 +1,7 @@
-"""Cuts one clip out of its root by copying packets: no frame is decoded or encoded again.
+"""Cutting one clip out of its root by copying packets: no frame is decoded or encoded again.
 
-A copy can begin only where decoding can: at the last keyframe at or before the clip. What comes before the clip is
-named by the numbers returned, so a reader can skip it to the frame.
+A copy can begin only at a keyframe: the last one at or before the clip. The returned numbers let a reader skip the
+frames before the clip exactly.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ROUNDING = 1e-4  # of a frame: a cut time that falls on a frame means that fram
 
 @dataclass(frozen=True)
 class ClipFile:
-    """A clip as a file of its own."""
+    """A clip as a separate file."""
 
     data: bytes
     """An mp4."""
@@ -30,9 +30,9 @@ class ClipFile:
 
 
 def frames_between(start: float, end: float, fps: float, num_frames: int) -> tuple[int, int]:
-    """The frames shown from `start` to `end` seconds: the number of the first, and of the one after the last.
+    """Return the frames shown from `start` to `end` seconds: number of the first, and of the one after the last.
 
-    The first is the one on the screen at `start`: the nearest at or before it. There is always at least one.
+    The first is the frame on the screen at `start`: the nearest at or before it. There is always at least one.
     """
     first = min(max(math.floor(start * fps + _ROUNDING), 0), num_frames - 1)
     after = min(max(math.ceil(end * fps - _ROUNDING), first + 1), num_frames)
@@ -46,7 +46,7 @@ def cut_clip(root: bytes, start: float, end: float, fps: float) -> ClipFile:
         root: a whole mp4 of constant frame rate.
         start: seconds from the root's first frame.
         end: seconds from the root's first frame.
-        fps: frames a second of the root.
+        fps: frames per second of the root.
 
     Raises:
         ValueError: the root has no video or can't be read.
@@ -58,19 +58,19 @@ def cut_clip(root: bytes, start: float, end: float, fps: float) -> ClipFile:
             packets = [packet for packet in source.demux() if packet.dts is not None and packet.pts is not None]
             video = [packet for packet in packets if packet.stream.type == "video"]
             if not video:
-                raise ValueError("a root without video")
+                raise ValueError("the root has no video")
             order = sorted(range(len(video)), key=lambda index: video[index].pts)
             first, after = frames_between(start, end, fps, len(video))
             begin, stop = _packets_for(video, order, first, after)
             return ClipFile(_mux(source, packets, video, begin, stop), order.index(begin), stop - begin)
     except av.FFmpegError as error:
-        raise ValueError(f"a root that can't be read ({error.strerror})") from None
+        raise ValueError(f"the root can't be read ({error.strerror})") from None
 
 
 def _packets_for(video: Sequence[Any], order: Sequence[int], first: int, after: int) -> tuple[int, int]:
-    """Packets (in file order) to copy for the frames `first` to `after` (in order of showing).
+    """Return the range of packets (in file order) to copy for the frames `first` to `after` (in display order).
 
-    Where frames are stored out of order, whole groups are copied: a cut inside one would lose frames.
+    If frames are stored out of order, whole groups of pictures are copied: a cut inside one would lose frames.
     """
     begin = max(index for index in range(order[first] + 1) if video[index].is_keyframe)
     if all(index == position for position, index in enumerate(order)):

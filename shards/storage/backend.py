@@ -1,4 +1,4 @@
-"""The calls that a folder and an object store both answer; `shards.storage.store.Store` puts one of them behind a DIR."""
+"""The interface of a folder and of an object store, one of which is behind every `shards.storage.store.Store`."""
 
 from __future__ import annotations
 

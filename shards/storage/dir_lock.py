@@ -1,8 +1,8 @@
-"""One run at a time on a DIR: ``DIR/.lock``, created exclusively and kept alive by a heartbeat.
+"""The lock of a DIR, ``DIR/.lock``: created exclusively and kept alive by a heartbeat, for one run at a time.
 
-A lock whose owner is gone (its process on this machine has ended, or no heartbeat came for a minute) is taken over.
-On object stores the exclusive create is as strong as fsspec's conditional upload for that store; where there is
-none, two runs that start in the same second can both succeed, and the loser notices at its next heartbeat.
+A lock is taken over if its owner's process on this machine has ended, or no heartbeat came for a minute. On object
+stores the exclusive create is as strong as fsspec's conditional upload; without one, two runs that start in the same
+second can both succeed, and the loser notices at its next heartbeat.
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ class LockedError(ShardError):
 
 
 @dataclass(frozen=True)
-class Owner:
-    """Who holds a lock, as written in it."""
+class LockOwner:
+    """The owner of a lock, as written in the file."""
 
     token: str
-    """Unlike any other run's."""
+    """Unique for each run."""
     host: str
     pid: int
     processes: str
-    """Names the set of processes in which `pid` counts: two containers may share a host name."""
+    """Name of the process-id namespace of `pid`: two containers may share a host name."""
     started: float
     """Seconds since the epoch."""
     beat: float
     """Time of the last heartbeat, seconds since the epoch."""
 
     @classmethod
-    def here(cls) -> Owner:
-        """This process, now."""
+    def here(cls) -> LockOwner:
+        """Return this process as an owner that starts now."""
         now = time.time()
         return cls(uuid.uuid4().hex, socket.gethostname(), os.getpid(), _process_space(), now, now)
 
     def is_gone(self) -> bool:
-        """Whether the owner ran among this machine's processes and has ended."""
+        """Return True if the owner was a process of this machine and has ended."""
         if (self.host, self.processes) != (socket.gethostname(), _process_space()):
             return False
         try:
@@ -68,11 +68,11 @@ class Owner:
         return False
 
 
-class Lock:
-    """Holds a DIR as long as the ``with`` block runs.
+class DirLock:
+    """A lock on a DIR for the length of a ``with`` block.
 
-    After a takeover by another run (this process was stopped for longer than `stale_after`) `lost` is true and
-    `on_lost` has been called, from the heartbeat's thread: the run should end without committing more.
+    If another run takes it over (because this process was stopped for longer than `stale_after` seconds), `lost`
+    becomes True and the heartbeat's thread calls `on_lost`: the run should end without committing more.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Lock:
         self._beat_seconds = beat_seconds
         self._stale_after = stale_after
         self._on_lost = on_lost
-        self._owner = Owner.here()
+        self._owner = LockOwner.here()
         self._stop = threading.Event()
         self.lost = False
 
@@ -95,10 +95,10 @@ class Lock:
         """Take the lock.
 
         Raises:
-            LockedError: another run holds it: who, since when, what to do.
+            LockedError: another run holds it; the message names the run, its start and the remedy.
             OSError: the DIR can't be written.
         """
-        self._owner = replace(Owner.here(), token=self._owner.token)
+        self._owner = replace(LockOwner.here(), token=self._owner.token)
         try:
             self._store.create(LOCK, _to_bytes(self._owner))
         except FileExistsError:
@@ -114,25 +114,25 @@ class Lock:
             self._store.delete(LOCK)
 
     def _take_over(self) -> None:
-        """Replace a stale lock; of several that try, the one whose lock stands a moment later has it."""
+        """Replace a stale lock; of several runs that try, the one whose lock is there a moment later has it."""
         found = read_lock(self._store)
         if found is not None:
             if not self._is_stale(found):
                 raise LockedError(_refusal(self._store, found))
             self._store.delete(LOCK)
-        with suppress(FileExistsError):  # another was quicker: found out below
+        with suppress(FileExistsError):  # another run was faster; the token below decides
             self._store.create(LOCK, _to_bytes(replace(self._owner, beat=time.time())))
         time.sleep(min(0.2, self._beat_seconds))
         winner = read_lock(self._store)
         if winner is None or winner.token != self._owner.token:
             raise LockedError(_refusal(self._store, winner or self._owner))
 
-    def _is_stale(self, found: Owner) -> bool:
+    def _is_stale(self, found: LockOwner) -> bool:
         if found.is_gone():
             return True
         if time.time() - found.beat < self._stale_after:
             return False
-        time.sleep(2 * self._beat_seconds)  # clocks of two machines may differ: does it beat?
+        time.sleep(2 * self._beat_seconds)  # clocks of two machines may differ, so wait for a heartbeat
         again = read_lock(self._store)
         return again is None or again == found
 
@@ -153,21 +153,21 @@ class Lock:
         return found is not None and found.token == self._owner.token
 
 
-def read_lock(store: Store) -> Owner | None:
-    """Who holds the DIR, or none.
+def read_lock(store: Store) -> LockOwner | None:
+    """Return the owner of a DIR's lock; None if it is not locked.
 
     Raises:
         ShardError: the lock is unreadable.
     """
     try:
-        return Owner(**json.loads(store.read_bytes(LOCK)))
+        return LockOwner(**json.loads(store.read_bytes(LOCK)))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError):
         raise ShardError(f"{store.path(LOCK)}: unreadable; delete it if no run is using this folder") from None
 
 
-def _refusal(store: Store, owner: Owner) -> str:
+def _refusal(store: Store, owner: LockOwner) -> str:
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(owner.started))
     return (
         f"{store.root}: another run holds this folder (process {owner.pid} on {owner.host}, since {since}); "
@@ -175,7 +175,7 @@ def _refusal(store: Store, owner: Owner) -> str:
     )
 
 
-def _to_bytes(owner: Owner) -> bytes:
+def _to_bytes(owner: LockOwner) -> bytes:
     return json.dumps(asdict(owner)).encode()
 
 

@@ -139,7 +139,7 @@ class Store:
         self._backend.replace_folder(_checked(new), _checked(old))
 
     def mend_folders(self, folder: str = "") -> None:
-        """Put back every folder directly in `folder` whose replacement was interrupted. Only for the holder of the lock."""
+        """Undo interrupted replacements of folders directly in `folder`. Only for the holder of the lock."""
         self._backend.mend_folders(_checked_folder(folder))
 
     def sweep(self, folder: str = "") -> int:

@@ -1,8 +1,8 @@
 """Tars of media and keyframes: written in one pass with known byte ranges, read by ranges.
 
-They are plain USTAR with constant headers, so the same members give the same bytes, stock `webdataset` iterates
-them, and a member can be read without the tar around it. Python's `tarfile` does the format; what it lacks is the
-offset of what it has just written and a reader that stops at damage instead of passing over it.
+They are plain USTAR with constant headers, so the same members give the same bytes, stock `webdataset` iterates over
+them, and a member can be read without the rest of the tar. Python's `tarfile` writes the format; it lacks the offset of
+the last member, and a reader that stops at damage instead of skipping it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BLOCK = tarfile.BLOCKSIZE
 
 @dataclass(frozen=True)
 class ByteSpan:
-    """Where a member's bytes lie in its tar."""
+    """The byte range of a member in its tar."""
 
     offset: int
     size: int
@@ -33,7 +33,7 @@ class ByteSpan:
 
 @dataclass(frozen=True)
 class Member:
-    """One file of a tar: its name and where its bytes lie."""
+    """One file of a tar: its name and its byte range."""
 
     name: str
     offset: int
@@ -43,7 +43,7 @@ class Member:
 class TarWriter:
     """Writes a tar to scratch, hashing as it goes; use as a context manager.
 
-    After a clean close `fact` says what was written; after an exception (a full disk too) the file is removed.
+    After a clean close `fact` holds size and hash; after an exception (a full disk, too) the file is removed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -69,11 +69,14 @@ class TarWriter:
             self.path.unlink(missing_ok=True)
 
     def add(self, name: str, data: bytes | Path) -> ByteSpan:
-        """Append a member and say where its bytes lie.
+        """Append a member and return its byte range.
 
         Args:
-            name: of the member; a name that USTAR can't hold (over 255 bytes) is a `ValueError`.
+            name: name of the member.
             data: the bytes, or a file to copy them from.
+
+        Raises:
+            ValueError: USTAR can't hold the name (over 255 bytes).
         """
         info = tarfile.TarInfo(name)
         if isinstance(data, Path):
@@ -95,7 +98,7 @@ class TarWriter:
 
 
 class _Hashing(io.RawIOBase):
-    """A file to write to that knows how much went through it and its hash."""
+    """A file that counts and hashes the bytes written to it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -120,7 +123,7 @@ class _Hashing(io.RawIOBase):
 
 
 def members(store: Store, name: str) -> Iterator[Member]:
-    """Go through a tar by its headers; the members' bytes are not read.
+    """Yield the members of a tar from its headers; their bytes are not read.
 
     Raises:
         ShardError: a header is damaged or the tar ends too early.

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from runtime.attempts import DEATHS_ALLOWED, Attempts, forget, grow_old
+from runtime.attempts import DEATHS_ALLOWED, Attempts, age_notes, remove_notes
 
 
 def die_on(attempts: Attempts, source: str) -> None:
     """What is left when a process dies inside an attempt."""
-    attempt = attempts.alive(source)
+    attempt = attempts.attempt(source)
     attempt.__enter__()
     note = attempts._folder / source
     marks = note.read_bytes()
@@ -31,7 +31,7 @@ def test_two_deaths_in_one_run_are_all_that_is_allowed(attempts):
 
 def test_an_attempt_that_ends_well_leaves_earlier_deaths_noted(attempts):
     die_on(attempts, "v")
-    with attempts.alive("v"):
+    with attempts.attempt("v"):
         pass
     assert attempts.deaths("v") == 1
 
@@ -45,15 +45,15 @@ def test_a_run_that_was_killed_whole_counts_half(attempts, tmp_path):
     deaths = []
     for _ in range(4):
         die_on(attempts, "v")
-        grow_old(tmp_path / "attempts")
+        age_notes(tmp_path / "attempts")
         deaths.append(attempts.deaths("v"))
     assert deaths == [0, 1, 1, DEATHS_ALLOWED]
 
 
 def test_an_attempt_after_a_killed_run_leaves_its_note_as_it_was(attempts, tmp_path):
     die_on(attempts, "v")
-    grow_old(tmp_path / "attempts")
-    with attempts.alive("v"):
+    age_notes(tmp_path / "attempts")
+    with attempts.attempt("v"):
         assert attempts.deaths("v") == 1
     die_on(attempts, "v")
     assert attempts.deaths("v") == 1
@@ -61,11 +61,11 @@ def test_an_attempt_after_a_killed_run_leaves_its_note_as_it_was(attempts, tmp_p
 
 def test_nothing_is_remembered_of_a_run_that_came_to_its_end(attempts, tmp_path):
     die_on(attempts, "v")
-    forget(tmp_path / "attempts")
+    remove_notes(tmp_path / "attempts")
     assert attempts.deaths("v") == 0
 
 
 def test_folders_that_are_not_there_are_no_error(tmp_path):
-    grow_old(tmp_path / "nowhere")
-    forget(tmp_path / "nowhere")
+    age_notes(tmp_path / "nowhere")
+    remove_notes(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()

@@ -8,7 +8,7 @@ import pytest
 from filelock import FileLock
 
 from runtime.errors import UserError
-from runtime.file_lock import alone
+from runtime.file_lock import exclusive_lock
 
 HOLD = """
 import sys
@@ -31,21 +31,24 @@ def holder(tmp_path):
 
 
 def test_what_another_process_holds_is_refused_in_its_words(holder, tmp_path):
-    with pytest.raises(UserError, match="somebody writes there"), alone(tmp_path / "lock", "somebody writes there"):
+    with (
+        pytest.raises(UserError, match="somebody writes there"),
+        exclusive_lock(tmp_path / "lock", "somebody writes there"),
+    ):
         pytest.fail("two are in")
 
 
 def test_a_killed_holder_holds_nothing(holder, tmp_path):
     holder.kill()
     holder.wait()
-    with alone(tmp_path / "lock", "somebody writes there"):
+    with exclusive_lock(tmp_path / "lock", "somebody writes there"):
         assert (tmp_path / "lock").exists()
 
 
 def test_it_can_be_taken_again_after_a_fault_inside(tmp_path):
-    with pytest.raises(RuntimeError, match="inside"), alone(tmp_path / "lock", "taken"):
+    with pytest.raises(RuntimeError, match="inside"), exclusive_lock(tmp_path / "lock", "taken"):
         raise RuntimeError("inside")
-    with alone(tmp_path / "lock", "taken"):
+    with exclusive_lock(tmp_path / "lock", "taken"):
         pass
 
 
@@ -56,7 +59,7 @@ def test_a_file_system_without_locks_is_named_and_does_not_stop_the_work(tmp_pat
     said = []
     monkeypatch.setattr(FileLock, "acquire", none)
     monkeypatch.setattr("runtime.file_lock._log.warning", lambda text, *values: said.append(text % values))
-    with alone(tmp_path / "lock", "taken"):
+    with exclusive_lock(tmp_path / "lock", "taken"):
         pass
     assert said == [f"{tmp_path}: no locks on this file system; see to it that nothing else writes there"]
 
@@ -66,5 +69,5 @@ def test_another_fault_is_not_taken_for_that(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(FileLock, "acquire", full)
-    with pytest.raises(OSError, match="No space left"), alone(tmp_path / "lock", "taken"):
+    with pytest.raises(OSError, match="No space left"), exclusive_lock(tmp_path / "lock", "taken"):
         pytest.fail("nothing is held")

@@ -28,7 +28,9 @@ def test_rebuilding_reads_only_shards_that_changed(store, tmp_path, monkeypatch)
     add_shard(store, tmp_path, 2)
     read = []
     row = index._read_row
-    monkeypatch.setattr(index, "_read_row", lambda store, shard, artifact: read.append(shard) or row(store, shard, artifact))
+    monkeypatch.setattr(
+        index, "_read_row", lambda store, shard, artifact: read.append(shard) or row(store, shard, artifact)
+    )
     assert rebuild_index(store)["shard"].to_pylist() == [0, 1, 2]
     assert read == [2]
 

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from runtime.errors import UserError
-from runtime.progress_bar import bar
+from runtime.progress_bar import progress_bar
 from shards.storage.store import Store
 from training.corpus.corpus_inputs import inspect_files, inspect_shards
 from training.corpus.corpus_parts import split_into_parts
@@ -186,7 +186,7 @@ def _tokenize_all(
     workers = min(workers, -(-total // part_bytes))
     records: list[PartRecord] = []
     read = 0
-    with bar("tokenizing (MB)") as advance:
+    with progress_bar("tokenizing (MB)") as advance:
         for weight, record in tokenize_parts(part_tokenizer, parts, workers, done):
             records.append(record)
             read += weight

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from runtime.attempts import DEATHS_ALLOWED, forget, grow_old
+from runtime.attempts import DEATHS_ALLOWED, age_notes, remove_notes
 from runtime.errors import MachineError, UserError
 from runtime.failures import OTHER_DEATHS_PER_SHARD
 from runtime.ray_runner.cluster import ClusterSettings
@@ -26,7 +26,7 @@ from runtime.ray_runner.progress import FAILED
 from runtime.ray_runner.run_record import RunReport
 from runtime.ray_runner.runner import run_stages
 from runtime.ray_runner.stage import PoolSettings, StageSpec
-from runtime.run_lock import held
+from runtime.run_lock import locked_dir
 from runtime.settings import content_hash
 from shards.manifest import StageMark, read_stage, write_stage
 from shards.reader import artifacts
@@ -73,7 +73,7 @@ def extract(
         if plan.up_to_date:
             console.print(f"nothing to do: {plan.folder} of {plan.store.root} is up to date")
         else:
-            with held(Store(plan.store.path("features")), "--shards"):
+            with locked_dir(Store(plan.store.path("features")), "--shards"):
                 plan.store.mend_folders("features")  # a killed run may have been replacing a set
                 plan = plan_features(Store(root), settings, identity, replace)  # another run may have ended just now
                 _carry_out(plan, settings, address, quiet)
@@ -121,7 +121,7 @@ def _run(plan: FeaturesPlan, settings: FeaturesSettings, address: str | None, qu
 
     store, name = plan.store, settings.set_name
     scratch = _scratch(store, name)
-    grow_old(scratch / "attempts")
+    age_notes(scratch / "attempts")
     job = FeaturesJob(
         root=store.root,
         folder=plan.building,
@@ -149,7 +149,7 @@ def _run(plan: FeaturesPlan, settings: FeaturesSettings, address: str | None, qu
             quiet=quiet,
         )
     finally:
-        forget(scratch / "attempts")  # all workers have ended, and no root was the cause
+        remove_notes(scratch / "attempts")  # all workers have ended, and no root was the cause
         if store.is_local:
             shutil.rmtree(scratch, ignore_errors=True)
 

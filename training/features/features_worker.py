@@ -169,7 +169,7 @@ class FeaturesWorker:
             try:
                 if attempts.deaths(members[0].key) >= DEATHS_ALLOWED:
                     raise ClipFailed("undecodable", "it ended its worker process twice")
-                with attempts.alive(members[0].key), ExitStack() as stack:
+                with attempts.attempt(members[0].key), ExitStack() as stack:
                     with damage_as_clip_failure():
                         video = stack.enter_context(open_video(self._bytes(shard, members[0], path)))
                     for root in members:

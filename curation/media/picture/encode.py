@@ -24,7 +24,7 @@ from curation.media.picture.video_file import open_video
 from curation.media.picture.video_records import VideoSpan
 from curation.sources.ledger import SourceFailed
 from runtime.failures import ENCODE_GRACE
-from runtime.processes import ProcessFailed, Tail, kill, raise_for, start
+from runtime.processes import PipeTail, ProcessFailed, kill, raise_for_status, start
 
 if TYPE_CHECKING:  # OpenCV and PySceneDetect are imported only by the process that encodes
     from curation.media.picture.shot_detection import ShotDetector
@@ -76,7 +76,7 @@ def _run_ffmpeg(args: Sequence[str], scratch: Path, detector: ShotDetector, limi
     """Run ffmpeg to its end, feed its thumbnails to the shot detector, and return the end of ffmpeg's log."""
     process = start(args, cwd=scratch)
     assert process.stdout is not None and process.stderr is not None
-    tail = Tail(process.stderr)
+    tail = PipeTail(process.stderr)
     late = threading.Event()
 
     def stop() -> None:
@@ -99,7 +99,7 @@ def _run_ffmpeg(args: Sequence[str], scratch: Path, detector: ShotDetector, limi
     if late.is_set():
         raise SourceFailed("internal", f"encoding took longer than {limit:.0f} s")
     try:
-        raise_for(args, process.returncode, tail.text)
+        raise_for_status(args, process.returncode, tail.text)
     except ProcessFailed as error:
         class_: Literal["internal", "corrupt"] = "internal" if process.returncode < 0 else "corrupt"
         raise SourceFailed(class_, str(error)) from None

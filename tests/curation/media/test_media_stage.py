@@ -142,10 +142,10 @@ def test_a_video_that_ended_its_worker_twice_is_skipped_and_the_others_are_curat
 
 def test_an_attempt_mark_stays_only_if_the_process_dies(tmp_path: Path) -> None:
     attempts = Attempts(tmp_path)
-    with attempts.alive("v"):
+    with attempts.attempt("v"):
         assert attempts.deaths("v") == 1
     assert attempts.deaths("v") == 0
-    with pytest.raises(ValueError, match="bad"), attempts.alive("v"):
+    with pytest.raises(ValueError, match="bad"), attempts.attempt("v"):
         raise ValueError("bad")
     assert attempts.deaths("v") == 0
 

@@ -10,7 +10,7 @@ import pytest
 from support.waiting import until
 
 from shards.errors import ShardError
-from shards.storage.dir_lock import Lock, LockedError, Owner, read_lock
+from shards.storage.dir_lock import DirLock, LockedError, LockOwner, read_lock
 from shards.storage.store import Store
 
 
@@ -30,48 +30,48 @@ def _ended_process() -> int:
 
 
 def test_a_second_run_is_refused_with_who_since_when_and_what_to_do(store):
-    with Lock(store), pytest.raises(LockedError) as refusal, Lock(store):
+    with DirLock(store), pytest.raises(LockedError) as refusal, DirLock(store):
         pass
     message = str(refusal.value)
     assert "\n" not in message
-    for part in (Owner.here().host, str(Owner.here().pid), "since 20", "delete", ".lock"):
+    for part in (LockOwner.here().host, str(LockOwner.here().pid), "since 20", "delete", ".lock"):
         assert part in message
 
 
 def test_the_lock_is_gone_after_the_block_even_when_it_fails(store):
-    with pytest.raises(RuntimeError), Lock(store):
+    with pytest.raises(RuntimeError), DirLock(store):
         raise RuntimeError
     assert read_lock(store) is None
-    with Lock(store):
+    with DirLock(store):
         assert read_lock(store) is not None
 
 
 def test_the_heartbeat_refreshes_the_lock(store):
-    with Lock(store, beat_seconds=0.02):
+    with DirLock(store, beat_seconds=0.02):
         first = read_lock(store).beat
         until(lambda: read_lock(store).beat > first, "a heartbeat")
 
 
 def test_the_lock_of_a_process_that_was_killed_is_taken_over(store):
-    _write(store, replace(Owner.here(), pid=_ended_process(), token="old"))
-    with Lock(store):
-        assert read_lock(store).pid == Owner.here().pid
+    _write(store, replace(LockOwner.here(), pid=_ended_process(), token="old"))
+    with DirLock(store):
+        assert read_lock(store).pid == LockOwner.here().pid
 
 
 def test_a_lock_without_heartbeat_is_taken_over(store):
-    _write(store, replace(Owner.here(), host="elsewhere", token="old", beat=time.time() - 100))
-    with Lock(store, beat_seconds=0.05):
-        assert read_lock(store).host == Owner.here().host
+    _write(store, replace(LockOwner.here(), host="elsewhere", token="old", beat=time.time() - 100))
+    with DirLock(store, beat_seconds=0.05):
+        assert read_lock(store).host == LockOwner.here().host
 
 
 def test_a_lock_on_another_host_that_beats_is_respected(store):
-    _write(store, replace(Owner.here(), host="elsewhere", pid=_ended_process(), token="old"))
-    with pytest.raises(LockedError, match="elsewhere"), Lock(store):
+    _write(store, replace(LockOwner.here(), host="elsewhere", pid=_ended_process(), token="old"))
+    with pytest.raises(LockedError, match="elsewhere"), DirLock(store):
         pass
 
 
 def test_a_lock_that_beats_under_a_slow_clock_is_respected(store, monkeypatch):
-    with Lock(store, beat_seconds=0.02):
+    with DirLock(store, beat_seconds=0.02):
         first = read_lock(store).beat
         waits = []
 
@@ -81,17 +81,17 @@ def test_a_lock_that_beats_under_a_slow_clock_is_respected(store, monkeypatch):
 
         monkeypatch.setattr("shards.storage.dir_lock.time", SimpleNamespace(**vars(time) | {"sleep": wait}))
         with pytest.raises(LockedError):
-            Lock(store, beat_seconds=7, stale_after=-1).__enter__()
+            DirLock(store, beat_seconds=7, stale_after=-1).__enter__()
     assert waits == [14], "two beats"
 
 
 def test_a_run_that_lost_its_lock_learns_of_it_and_leaves_the_new_one(store):
     calls = []
-    with Lock(store, beat_seconds=0.02, on_lost=lambda: calls.append("lost")) as lock:
+    with DirLock(store, beat_seconds=0.02, on_lost=lambda: calls.append("lost")) as lock:
 
         def learned():
             if read_lock(store).token != "new":  # at first, and where a heartbeat that had looked came after us
-                _write(store, replace(Owner.here(), token="new"))
+                _write(store, replace(LockOwner.here(), token="new"))
             return calls
 
         until(learned, "a heartbeat that finds another's lock")
@@ -102,5 +102,5 @@ def test_a_run_that_lost_its_lock_learns_of_it_and_leaves_the_new_one(store):
 
 def test_an_unreadable_lock_is_one_clear_line(store):
     store.commit_bytes(b"what", ".lock")
-    with pytest.raises(ShardError, match="delete it if no run"), Lock(store):
+    with pytest.raises(ShardError, match="delete it if no run"), DirLock(store):
         pass

@@ -16,7 +16,7 @@ from support.full_disk import files_up_to
 from support.toy_training import ToyBatches, toy_run
 
 from runtime.errors import MachineError, UserError
-from runtime.file_lock import alone
+from runtime.file_lock import exclusive_lock
 from training.engine.engine_settings import LoopSettings, OptimSettings
 from training.engine.run_folder import LOCK
 from training.engine.training_loop import STOPPED, train
@@ -36,7 +36,7 @@ def stop_at(batches: ToyBatches, at: int) -> ToyBatches:
     return batches
 
 
-def test_a_stopped_run_goes_on_with_the_same_losses_bit_for_bit(tmp_path):
+def test_a_stopped_run_goes_on_with_the_same_losses_bit_for_bit(tmp_path: Path) -> None:
     whole = toy_run(tmp_path / "whole")
     train(whole)
     first = toy_run(tmp_path / "run", stop_at(ToyBatches(), 4))
@@ -47,7 +47,7 @@ def test_a_stopped_run_goes_on_with_the_same_losses_bit_for_bit(tmp_path):
     assert torch.equal(second.task.module[0].weight, whole.task.module[0].weight)
 
 
-def test_a_resume_from_a_named_checkpoint_repeats_the_steps_after_it(tmp_path):
+def test_a_resume_from_a_named_checkpoint_repeats_the_steps_after_it(tmp_path: Path) -> None:
     whole = toy_run(tmp_path, keep=10)
     train(whole)
     again = toy_run(tmp_path)
@@ -55,25 +55,25 @@ def test_a_resume_from_a_named_checkpoint_repeats_the_steps_after_it(tmp_path):
     assert again.task.losses == whole.task.losses[6:]
 
 
-def test_every_step_is_logged_once_though_some_were_done_twice(tmp_path):
+def test_every_step_is_logged_once_though_some_were_done_twice(tmp_path: Path) -> None:
     train(toy_run(tmp_path, keep=10))
     train(toy_run(tmp_path), str(tmp_path / "checkpoints" / "step-00000006"))
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if row["kind"] == "train"] == list(range(1, 11))
 
 
-def test_only_the_last_checkpoints_stay_and_the_best_is_kept_beside_them(tmp_path):
+def test_only_the_last_checkpoints_stay_and_the_best_is_kept_beside_them(tmp_path: Path) -> None:
     train(toy_run(tmp_path, keep=2, evaluate_every=3))
     assert steps_of(tmp_path) == ["step-00000008", "step-00000010"]
     assert json.loads((tmp_path / "best" / "score.json").read_text())["best_by"] == "score"
 
 
-def test_the_last_step_is_saved_whatever_the_interval(tmp_path):
+def test_the_last_step_is_saved_whatever_the_interval(tmp_path: Path) -> None:
     train(toy_run(tmp_path, save_every=1000, steps=3))
     assert steps_of(tmp_path) == ["step-00000003"]
 
 
-def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path):
+def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path: Path) -> None:
     train(toy_run(tmp_path))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(UserError, match="--resume auto"):
@@ -81,13 +81,13 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path):
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
-def test_resume_auto_begins_at_the_beginning_where_there_is_no_checkpoint(tmp_path):
+def test_resume_auto_begins_at_the_beginning_where_there_is_no_checkpoint(tmp_path: Path) -> None:
     run = toy_run(tmp_path)
     assert train(run, "auto") == 0
     assert len(run.task.losses) == 10
 
 
-def test_a_finished_run_has_nothing_left_to_do(tmp_path):
+def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path) -> None:
     train(toy_run(tmp_path))
     again = toy_run(tmp_path)
     assert train(again, "auto") == 0
@@ -95,7 +95,7 @@ def test_a_finished_run_has_nothing_left_to_do(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["toy.pt", "train_state.pt"])
-def test_a_named_checkpoint_that_is_cut_short_is_refused(tmp_path, name):
+def test_a_named_checkpoint_that_is_cut_short_is_refused(tmp_path: Path, name: str) -> None:
     train(toy_run(tmp_path))
     cut = tmp_path / "checkpoints" / "step-00000010"
     (cut / name).write_bytes((cut / name).read_bytes()[:-7])
@@ -103,7 +103,7 @@ def test_a_named_checkpoint_that_is_cut_short_is_refused(tmp_path, name):
         train(toy_run(tmp_path), str(cut))
 
 
-def test_a_checkpoint_with_a_flipped_byte_is_refused(tmp_path):
+def test_a_checkpoint_with_a_flipped_byte_is_refused(tmp_path: Path) -> None:
     train(toy_run(tmp_path))
     bad = tmp_path / "checkpoints" / "step-00000010" / "train_state.pt"
     data = bytearray(bad.read_bytes())
@@ -113,7 +113,7 @@ def test_a_checkpoint_with_a_flipped_byte_is_refused(tmp_path):
         train(toy_run(tmp_path, steps=12), str(bad.parent))
 
 
-def test_resume_auto_goes_back_to_the_newest_whole_checkpoint(tmp_path):
+def test_resume_auto_goes_back_to_the_newest_whole_checkpoint(tmp_path: Path) -> None:
     whole = toy_run(tmp_path, keep=10)
     train(whole)
     (tmp_path / "checkpoints" / "step-00000010" / "toy.pt").unlink()
@@ -122,7 +122,7 @@ def test_resume_auto_goes_back_to_the_newest_whole_checkpoint(tmp_path):
     assert again.task.losses == whole.task.losses[8:]
 
 
-def test_a_half_written_checkpoint_is_not_seen(tmp_path):
+def test_a_half_written_checkpoint_is_not_seen(tmp_path: Path) -> None:
     train(toy_run(tmp_path))
     (tmp_path / "checkpoints" / "step-00000099.partial").mkdir()
     again = toy_run(tmp_path)
@@ -130,41 +130,41 @@ def test_a_half_written_checkpoint_is_not_seen(tmp_path):
     assert again.task.losses == []
 
 
-def test_another_architecture_is_refused_with_the_differences(tmp_path):
+def test_another_architecture_is_refused_with_the_differences(tmp_path: Path) -> None:
     train(toy_run(tmp_path))
     with pytest.raises(UserError, match="another architecture: width was 3, is 4"):
         train(toy_run(tmp_path, width=4), "auto")
 
 
-def test_another_global_batch_is_refused_with_the_reason(tmp_path):
+def test_another_global_batch_is_refused_with_the_reason(tmp_path: Path) -> None:
     train(toy_run(tmp_path))
     with pytest.raises(UserError, match="--batch-size 16: the run was begun with 8"):
         train(toy_run(tmp_path, batch_size=16), "auto")
 
 
-def test_other_data_is_refused_with_the_reason(tmp_path):
+def test_other_data_is_refused_with_the_reason(tmp_path: Path) -> None:
     train(toy_run(tmp_path))
     with pytest.raises(UserError, match="data is not the one the run was begun with"):
         train(toy_run(tmp_path, ToyBatches("other")), "auto")
 
 
-def test_a_folder_without_checkpoint_is_named(tmp_path):
+def test_a_folder_without_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no checkpoint\.json"):
         train(toy_run(tmp_path / "run"), str(tmp_path))
 
 
-def test_a_loss_that_is_no_number_stops_with_the_keys_and_writes_no_checkpoint_of_it(tmp_path):
+def test_a_loss_that_is_no_number_stops_with_the_keys_and_writes_no_checkpoint_of_it(tmp_path: Path) -> None:
     with pytest.raises(NonFiniteLoss, match="5-0 5-1"):
         train(toy_run(tmp_path, ToyBatches(poison=5)))
     assert steps_of(tmp_path)[-1] == "step-00000004"
 
 
-def test_a_run_whose_data_is_mostly_unusable_stops_and_says_why(tmp_path):
+def test_a_run_whose_data_is_mostly_unusable_stops_and_says_why(tmp_path: Path) -> None:
     with pytest.raises((UserError, MachineError), match="undecodable"):
         train(toy_run(tmp_path, ToyBatches(skipped=7), steps=200))
 
 
-def test_a_run_has_one_length():
+def test_a_run_has_one_length() -> None:
     with pytest.raises(ValidationError, match="steps and epochs are both set"):
         LoopSettings(steps=3, epochs=2)
 
@@ -172,18 +172,18 @@ def test_a_run_has_one_length():
 @pytest.mark.parametrize(
     ("given", "steps"), [({}, 12), ({"epochs": 0.5}, 2), ({"samples": 40_960}, 10), ({"steps": 7}, 7)]
 )
-def test_the_length_is_told_in_steps_epochs_or_samples(given, steps):
+def test_the_length_is_told_in_steps_epochs_or_samples(given: dict[str, float], steps: int) -> None:
     assert LoopSettings(**given).total_steps(steps_per_epoch=4) == steps
 
 
-def test_going_back_to_an_older_checkpoint_leaves_the_later_ones_behind(tmp_path):
+def test_going_back_to_an_older_checkpoint_leaves_the_later_ones_behind(tmp_path: Path) -> None:
     train(toy_run(tmp_path, keep=10))
     again = toy_run(tmp_path, keep=10, steps=7)
     train(again, str(tmp_path / "checkpoints" / "step-00000006"))
     assert steps_of(tmp_path) == ["step-00000002", "step-00000004", "step-00000006", "step-00000007"]
 
 
-def test_a_gradient_that_is_no_number_is_not_stepped_with(tmp_path):
+def test_a_gradient_that_is_no_number_is_not_stepped_with(tmp_path: Path) -> None:
     run = toy_run(tmp_path)
     run.task.module[0].weight.register_hook(lambda gradient: gradient * torch.nan if run.task.losses[3:] else gradient)
     with pytest.raises(NonFiniteLoss, match="gradient norm nan"):
@@ -192,7 +192,7 @@ def test_a_gradient_that_is_no_number_is_not_stepped_with(tmp_path):
     assert steps_of(tmp_path)[-1] == "step-00000004"
 
 
-def test_settings_of_the_optimizer_that_were_changed_hold_after_a_resume(tmp_path):
+def test_settings_of_the_optimizer_that_were_changed_hold_after_a_resume(tmp_path: Path) -> None:
     train(toy_run(tmp_path))
     again = toy_run(tmp_path, steps=12)
     again.optim = OptimSettings(lr=0.05, lr_end=0.01, betas=(0.5, 0.6))
@@ -204,7 +204,7 @@ def test_settings_of_the_optimizer_that_were_changed_hold_after_a_resume(tmp_pat
     assert len(seen) == 2
 
 
-def test_other_parameters_that_decay_are_refused_on_resume(tmp_path):
+def test_other_parameters_that_decay_are_refused_on_resume(tmp_path: Path) -> None:
     train(toy_run(tmp_path))
     again = toy_run(tmp_path, steps=12)
     again.optim = OptimSettings(lr=0.05, lr_end=0.01, decay_exempt=False)
@@ -212,14 +212,14 @@ def test_other_parameters_that_decay_are_refused_on_resume(tmp_path):
         train(again, "auto")
 
 
-def test_a_run_begun_from_another_runs_checkpoint_has_no_best_yet(tmp_path):
+def test_a_run_begun_from_another_runs_checkpoint_has_no_best_yet(tmp_path: Path) -> None:
     train(toy_run(tmp_path / "first"))
     second = toy_run(tmp_path / "second", steps=12)
     train(second, str(tmp_path / "first" / "checkpoints" / "step-00000010"))
     assert (tmp_path / "second" / "best" / "score.json").exists()
 
 
-def test_a_file_in_the_place_of_a_checkpoint_is_refused(tmp_path):
+def test_a_file_in_the_place_of_a_checkpoint_is_refused(tmp_path: Path) -> None:
     train(toy_run(tmp_path))
     with pytest.raises(UserError, match=r"no checkpoint\.json"):
         train(toy_run(tmp_path), str(tmp_path / "settings.yaml"))
@@ -232,17 +232,19 @@ def cut_all(folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    ("resume", "said"), [("auto", "not one of its 2 checkpoints is whole"), ("never", "holds a run")]
+    ("resume", "message"), [("auto", "not one of its 2 checkpoints is whole"), ("never", "holds a run")]
 )
-def test_a_run_whose_checkpoints_are_all_cut_short_is_not_begun_anew_over_them(tmp_path, resume, said):
+def test_a_run_whose_checkpoints_are_all_cut_short_is_not_begun_anew_over_them(
+    tmp_path: Path, resume: str, message: str
+) -> None:
     train(toy_run(tmp_path))
     before = cut_all(tmp_path)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         train(toy_run(tmp_path), resume)
     assert before == {str(path): path.stat().st_size for path in (tmp_path / "checkpoints").rglob("*")}
 
 
-def test_checkpoints_of_another_format_are_refused_and_stay(tmp_path):
+def test_checkpoints_of_another_format_are_refused_and_stay(tmp_path: Path) -> None:
     train(toy_run(tmp_path))
     newest = tmp_path / "checkpoints" / "step-00000010" / "checkpoint.json"
     newest.write_text(newest.read_text().replace('"format": 1', '"format": 2'))
@@ -251,7 +253,7 @@ def test_checkpoints_of_another_format_are_refused_and_stay(tmp_path):
     assert steps_of(tmp_path) == ["step-00000008", "step-00000010"]
 
 
-def test_a_checkpoint_of_another_run_does_not_displace_those_of_the_folder(tmp_path):
+def test_a_checkpoint_of_another_run_does_not_displace_those_of_the_folder(tmp_path: Path) -> None:
     train(toy_run(tmp_path / "one"))
     train(toy_run(tmp_path / "other", steps=4))
     with pytest.raises(UserError, match="has checkpoints of its own"):
@@ -259,7 +261,7 @@ def test_a_checkpoint_of_another_run_does_not_displace_those_of_the_folder(tmp_p
     assert steps_of(tmp_path / "one") == ["step-00000008", "step-00000010"]
 
 
-def test_a_copy_that_a_user_made_of_a_checkpoint_is_left_alone(tmp_path):
+def test_a_copy_that_a_user_made_of_a_checkpoint_is_left_alone(tmp_path: Path) -> None:
     train(toy_run(tmp_path))
     copy = tmp_path / "checkpoints" / "step-00000008-good"
     shutil.copytree(tmp_path / "checkpoints" / "step-00000008", copy)
@@ -268,7 +270,9 @@ def test_a_copy_that_a_user_made_of_a_checkpoint_is_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize(("too_large", "limit"), [(1 << 20, 1 << 19), (10, 4000)], ids=["model", "optimizer"])
-def test_a_full_disk_ends_the_run_in_one_line_and_leaves_the_last_checkpoint_whole(tmp_path, too_large, limit):
+def test_a_full_disk_ends_the_run_in_one_line_and_leaves_the_last_checkpoint_whole(
+    tmp_path: Path, too_large: int, limit: int
+) -> None:
     train(toy_run(tmp_path, steps=4))
     run = toy_run(tmp_path, evaluate_every=0)
     run.task.save = lambda folder: (folder / "toy.pt").write_bytes(bytes(too_large))
@@ -278,8 +282,8 @@ def test_a_full_disk_ends_the_run_in_one_line_and_leaves_the_last_checkpoint_who
     assert train(toy_run(tmp_path), "auto") == 0
 
 
-def test_two_runs_do_not_write_into_one_folder(tmp_path):
-    with alone(tmp_path / LOCK, "taken"), pytest.raises(UserError, match="another run is writing there"):
+def test_two_runs_do_not_write_into_one_folder(tmp_path: Path) -> None:
+    with exclusive_lock(tmp_path / LOCK, "taken"), pytest.raises(UserError, match="another run is writing there"):
         train(toy_run(tmp_path))
     assert train(toy_run(tmp_path)) == 0
 
@@ -289,7 +293,7 @@ def val_steps(folder: Path) -> list[int]:
     return [row["step"] for row in rows if row["kind"] == "val"]
 
 
-def test_a_signal_does_not_wait_for_scores_and_they_are_made_when_the_run_goes_on(tmp_path):
+def test_a_signal_does_not_wait_for_scores_and_they_are_made_when_the_run_goes_on(tmp_path: Path) -> None:
     first = toy_run(tmp_path, stop_at(ToyBatches(), 3), evaluate_every=4)
     assert train(first) == STOPPED
     assert first.task.evaluated == 0
@@ -297,7 +301,7 @@ def test_a_signal_does_not_wait_for_scores_and_they_are_made_when_the_run_goes_o
     assert val_steps(tmp_path) == [4, 8, 10]
 
 
-def test_scores_that_fail_cost_no_training(tmp_path):
+def test_scores_that_fail_cost_no_training(tmp_path: Path) -> None:
     run = toy_run(tmp_path, evaluate_every=4, save_every=4)
 
     def fail() -> dict[str, float]:
@@ -309,7 +313,7 @@ def test_scores_that_fail_cost_no_training(tmp_path):
     assert steps_of(tmp_path) == ["step-00000004"]
 
 
-def test_a_run_stopped_at_its_last_step_makes_its_scores_afterwards(tmp_path):
+def test_a_run_stopped_at_its_last_step_makes_its_scores_afterwards(tmp_path: Path) -> None:
     assert train(toy_run(tmp_path, stop_at(ToyBatches(), 9))) == STOPPED
     again = toy_run(tmp_path)
     assert train(again, "auto") == 0
@@ -317,7 +321,7 @@ def test_a_run_stopped_at_its_last_step_makes_its_scores_afterwards(tmp_path):
     assert (tmp_path / "best" / "score.json").exists()
 
 
-def test_a_score_that_is_no_number_is_never_the_best(tmp_path):
+def test_a_score_that_is_no_number_is_never_the_best(tmp_path: Path) -> None:
     run = toy_run(tmp_path, evaluate_every=2)
     found = iter([math.nan, 1.0, math.nan, 3.0, 2.0])
     run.task.evaluate = lambda: {"score": next(found)}
@@ -325,7 +329,7 @@ def test_a_score_that_is_no_number_is_never_the_best(tmp_path):
     assert json.loads((tmp_path / "best" / "score.json").read_text())["step"] == 8
 
 
-def test_what_scoring_draws_at_random_does_not_disturb_training(tmp_path):
+def test_what_scoring_draws_at_random_does_not_disturb_training(tmp_path: Path) -> None:
     plain = toy_run(tmp_path / "plain", evaluate_every=0)
     train(plain)
     scored = toy_run(tmp_path / "scored", evaluate_every=1)

@@ -1,4 +1,4 @@
-"""The extraction of visual features: what is committed, what is counted, what a second run does."""
+"""The extraction of visual features: committed files, counts, and second runs."""
 
 import asyncio
 import shutil
@@ -74,7 +74,7 @@ def work(root: Path, encoder: Any = None, originals: Originals | None = None, sh
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Stages run in this process, without Ray; the shards they were asked for."""
+    """Run stages in this process, without Ray; return the list of the shards they are asked for."""
     asked: list[int] = []
 
     def run(stages: Sequence[StageSpec], services: Sequence[ServiceSpec], **options: Any) -> RunReport:

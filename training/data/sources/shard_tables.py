@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from runtime.errors import UserError, nearest
 from runtime.log import get_logger
-from runtime.progress_bar import bar
+from runtime.progress_bar import progress_bar
 from shards.dataset import Dataset
 from shards.errors import ShardError
 from shards.keys import shard_name
@@ -146,7 +146,7 @@ def count_roots(shards: Sequence[ShardRef], split: str, only_kept: bool) -> tupl
     """
     roots: list[int] = []
     stocks: Counter[Stock] = Counter()
-    with bar("counting roots") as advance, ThreadPoolExecutor(_THREADS) as pool:
+    with progress_bar("counting roots") as advance, ThreadPoolExecutor(_THREADS) as pool:
         for held in pool.map(lambda shard: _stocks(shard, split, only_kept), shards):
             roots.append(len(held))
             stocks.update(held)

@@ -9,22 +9,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import accumulate, islice
+from itertools import islice
 from pathlib import Path
 
 from runtime.errors import UserError, nearest
 from runtime.models.model_uri import cache_folder
-from runtime.progress_bar import bar
+from runtime.progress_bar import progress_bar
 from runtime.settings import content_hash
 from shards.keys import split_of
 from training.data.clip_tasks import ClipTask, MediaRef, RootTask
 from training.data.data_settings import DataSettings, Split
 from training.data.decoding.crop_sampling import draw_crop
-from training.data.epoch_order import rng_of, round_robin, shuffled_windows
+from training.data.epoch_order import rng_of
 from training.data.media_cache import is_remote, open_cache
-from training.data.prefetch_thread import prefetch_in_thread
 from training.data.sources.tar_index import IndexedTar, TarSample, index_tar, read_samples
 from training.data.sources.tar_patterns import expand_tars
+from training.data.sources.window_order import WindowOrder
 
 _THREADS = 8
 _CHECKED_SAMPLES = 1000  # samples that are read before a field is reported as missing
@@ -56,7 +56,7 @@ class WebdatasetSource:
         folder = cache_folder() / "webdataset"
         self._tars: list[IndexedTar] = []
         self._samples: list[int] = []
-        with bar("indexing tars") as advance, ThreadPoolExecutor(_THREADS) as pool:
+        with progress_bar("indexing tars") as advance, ThreadPoolExecutor(_THREADS) as pool:
             for tar in pool.map(lambda url: index_tar(url, folder), urls):
                 self._tars.append(tar)
                 self._samples.append(len(self._samples_of(tar)))
@@ -85,17 +85,9 @@ class WebdatasetSource:
 
     def epoch(self, epoch: int, skip: int = 0, only: Callable[[int], bool] | None = None) -> Iterator[RootTask]:
         """Yield the samples of an epoch in order; see `ClipSource.epoch`. Skipped windows are not read."""
-        windows = shuffled_windows(len(self._tars), self._settings.window_shards, self._seed, epoch)
-        ends = list(accumulate(sum(self._samples[tar] for tar in window) for window in windows))
-        wanted = [number for number, end in enumerate(ends) if end > skip]
-        loaded = prefetch_in_thread(self._load(windows[number]) for number in wanted)
-        for number, samples in zip(wanted, loaded, strict=True):
-            order = round_robin([self._video(tar, sample) for tar, sample in samples], self._seed, epoch, number)
-            first = ends[number] - len(samples)
-            for position in range(max(skip, first), ends[number]):
-                if only is None or only(position):
-                    tar, sample = samples[order[position - first]]
-                    yield self._task(tar, sample, epoch)
+        order = WindowOrder(self._samples, self._settings.window_shards, self._seed)
+        for tar, sample in order.walk(epoch, skip, only, self._load, lambda root: self._video(*root)):
+            yield self._task(tar, sample, epoch)
 
     def _samples_of(self, tar: IndexedTar) -> list[TarSample]:
         """Return the samples of a tar that belong to the split."""

@@ -18,9 +18,9 @@ import torch
 from rich.console import Console
 
 from runtime.errors import UserError
-from runtime.file_lock import alone
+from runtime.file_lock import exclusive_lock
 from runtime.models import model_uri
-from runtime.progress_bar import bar
+from runtime.progress_bar import progress_bar
 from runtime.settings import content_hash
 from training.engine.distributed import init_ranks
 from training.engine.precision import choose_precision
@@ -84,7 +84,7 @@ def evaluate_language(model: str, settings: LanguageSettings, output: Path, *, c
     check_writable(output)
     check_places(_needed(settings.tasks), settings)
     taken = f"--output {output}: another `train-vidlankd evaluate` is writing there; wait for it, or name another file"
-    with alone(Path(f"{output}.lock"), taken):  # a report is read once and then written whole
+    with exclusive_lock(Path(f"{output}.lock"), taken):  # a report is read once and then written whole
         report = _evaluated(model, settings, output, device)
     show(report, console or Console())
     return DONE
@@ -220,7 +220,7 @@ def _run(
     title: str,
 ) -> list[SeedResult]:
     print(title, file=sys.stderr, flush=True)
-    with bar(title) as advance:
+    with progress_bar(title) as advance:
         tuned = finetune(
             folder,
             ENTRIES[job.trained],

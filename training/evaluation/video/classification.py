@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from runtime.progress_bar import bar
+from runtime.progress_bar import progress_bar
 from training.data.clip_failure import ClipFailed
 from training.data.clip_tasks import Crop
 from training.data.decoding.clip_decoder import decode_clips
@@ -226,7 +226,7 @@ def _decoded(
 ) -> Iterator[tuple[int, list[Clip]]]:
     """Views of each video in order, decoded ahead in threads (libav works without Python's lock)."""
     todo = iter(items)
-    with ThreadPoolExecutor(look.workers) as pool, bar("videos") as advance:
+    with ThreadPoolExecutor(look.workers) as pool, progress_bar("videos") as advance:
         waiting: deque[Future[Any]] = deque()
         for number in range(len(items)):
             ahead = 2 * look.workers - len(waiting)

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from runtime.errors import MachineError, UserError, is_machine_fault
-from runtime.progress_bar import Advance, bar
+from runtime.progress_bar import Advance, progress_bar
 from training.data.clip_failure import ClipFailed
 from training.data.clip_tasks import MediaRef
 from training.data.decoding.clip_decoder import decode_spans
@@ -110,7 +110,7 @@ def embed_videos(
     first, last = _share(len(items), ranks)
     rows_ND = torch.zeros(last - first, model.embed_dim)
     absent: dict[int, str] = {}
-    with ThreadPoolExecutor(looks.workers) as pool, bar("videos") as advance:
+    with ThreadPoolExecutor(looks.workers) as pool, progress_bar("videos") as advance:
         found = _decoded(pool, items[first:last], looks, model.image_size, absent, advance)
         for numbers, clips in _batched(found, looks.batch_size):
             video_BTCHW = _model_input(model, clips, ranks.device)
