@@ -67,7 +67,7 @@ def test_a_prompt_of_one_s_own_is_named_by_its_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("no front matter", "front matter"),
         ("---\nname: x\n---\n# system\n# user\n", "whole number as version"),
@@ -75,8 +75,8 @@ def test_a_prompt_of_one_s_own_is_named_by_its_path(tmp_path: Path) -> None:
         ("---\nname: x\nversion: 1\n---\n# system\n# user\n$txt", "did you mean 'text'"),
     ],
 )
-def test_a_bad_prompt_file_is_the_user_s_mistake(tmp_path: Path, text: str, told: str) -> None:
-    with pytest.raises(UserError, match=told.replace("$", r"\$")):
+def test_a_bad_prompt_file_is_the_user_s_mistake(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message.replace("$", r"\$")):
         prompt_templates.load(own(tmp_path, text), ["text"])
 
 

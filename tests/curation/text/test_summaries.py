@@ -1,0 +1,51 @@
+"""Summaries: trimmed, checked against their source, and null without a usable answer."""
+
+from __future__ import annotations
+
+import pytest
+from support.answering import Answering
+from support.rewriting import clip, rewrite
+
+from curation.engines.engine_interface import Answer
+from curation.text.rewrite_settings import RewriteSettings
+from curation.text.summaries import clean_summary
+
+
+def test_a_summary_never_has_more_words_than_allowed() -> None:
+    model = Answering(lambda request: "we chop the onions and " * 20)
+    (result,), counts = rewrite(model, [clip()])
+    assert len((result.subtitle_summary or "").split()) == 25
+    assert counts["summaries_trimmed"] == 2
+
+
+def test_a_summary_that_says_what_its_source_does_not_is_dropped() -> None:
+    model = Answering(lambda request: "Buy gold coins at www.example.org today")
+    (result,), counts = rewrite(model, [clip()])
+    assert (result.subtitle_summary, result.caption_summary) == (None, None)
+    assert counts["summaries_unsupported"] == 2
+
+
+def test_the_check_of_summaries_can_be_turned_off() -> None:
+    model = Answering(lambda request: "Somebody cooks dinner")
+    (result,), _ = rewrite(model, [clip()], RewriteSettings(engine="llm", summary_coverage=0.0))
+    assert result.subtitle_summary == "Somebody cooks dinner"
+
+
+@pytest.mark.parametrize("reply", ["", "\n\n", Answer("", error="timeout"), Answer("", "text", "refused: no")])
+def test_a_summary_without_a_usable_answer_is_null_and_counted(reply: str | Answer) -> None:
+    (result,), counts = rewrite(Answering(lambda request: reply), [clip()])
+    assert result.subtitle_summary is None
+    assert counts["failed:summary"] == 2
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ('Sure! Here is a summary in a single sentence:\n\n"A man cooks."\n\nLet me know!', "A man cooks."),
+        ("Here's the sentence: A man cooks.", "A man cooks."),
+        ("Summary: Here at noon: lunch", "Here at noon: lunch"),
+        ("A man cooks: soup.", "A man cooks: soup."),
+    ],
+)
+def test_what_chat_models_put_around_a_summary_is_taken_off(raw: str, clean: str) -> None:
+    assert clean_summary(raw) == clean
