@@ -5,16 +5,25 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pyarrow as pa
 
-from curation.media.media_rows import LedgerRow
+from curation.media.media_rows import LedgerRow, MediaClipRow
 from curation.media.video_to_clips import VideoClips
 from shards.schema import CLIPS, LEDGER
 from shards.storage.store import Store
 from shards.storage.tar import TarWriter
-from shards.writer import Artifact, commit_shard_media
+from shards.writer import Artifact, ShardMedia, commit_shard_media
+
+
+class PackedClip(NamedTuple):
+    """A clip whose root is in the media tar."""
+
+    row: MediaClipRow
+    byte_offset: int
+    """Position of the root's mp4 in the tar."""
+    byte_size: int
 
 
 @dataclass
@@ -24,8 +33,7 @@ class ShardBuilder:
     number: int
     media: TarWriter
     keyframes: TarWriter
-    clips: list[dict[str, Any]] = field(default_factory=list)
-    """Rows of `shards.schema.CLIPS`."""
+    clips: list[PackedClip] = field(default_factory=list)
     ledger: list[LedgerRow] = field(default_factory=list)
     seconds: float = 0.0
     """Seconds of video that was read."""
@@ -38,7 +46,7 @@ class ShardBuilder:
             self.media.add(f"{root.facts.key}.json", json.dumps(asdict(root.facts), ensure_ascii=False).encode())
             for still in root.keyframes:
                 self.keyframes.add(f"{root.facts.key}.{round(still.time * 1000)}.jpg", still.path)
-            self.clips += [row.table_row(mp4.offset, mp4.size) for row in root.rows]
+            self.clips += [PackedClip(row, mp4.offset, mp4.size) for row in root.rows]
         self.seconds += video.seconds
         return len(self.clips) - before
 
@@ -50,10 +58,11 @@ class ShardBuilder:
             folder: scratch folder of the shard.
             content_hash: content hash of the media folder.
         """
-        clips = pa.Table.from_pylist(self.clips, schema=CLIPS)
+        rows = [clip.row.table_row(clip.byte_offset, clip.byte_size) for clip in self.clips]
+        clips = pa.Table.from_pylist(rows, schema=CLIPS)
         ledger = pa.Table.from_pylist([row.table_row() for row in self.ledger], schema=LEDGER)
         artifact = Artifact("media", content_hash, counts=self.counts())
-        commit_shard_media(store, folder, self.number, self.media, self.keyframes, ledger, clips, artifact)
+        commit_shard_media(store, folder, ShardMedia(self.number, self.media, self.keyframes, ledger, clips), artifact)
 
     def counts(self) -> dict[str, float]:
         """Return the numbers of videos, clips and seconds, and of sources by state and by class."""

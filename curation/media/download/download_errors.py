@@ -1,7 +1,8 @@
 """Classify a failed download: from a site's message or an HTTP status to a class of the ledger.
 
 A table of patterns, tried from top to bottom. Messages are tried first, because sites send them with any status; the
-status decides if no pattern matches. An unknown error is `internal`: probably an extractor no longer fits its site.
+status decides if no pattern matches. An unknown error is `internal`: probably the site has changed and yt-dlp's
+extractor has not.
 """
 
 from __future__ import annotations

@@ -119,10 +119,10 @@ def _bind_children() -> None:
     """Let what yt-dlp starts (ffmpeg, a JavaScript runtime) die with this process."""
     import yt_dlp.utils
 
-    from runtime.processes import die_with
+    from runtime.processes import kill_with_parent
 
     popen = yt_dlp.utils.Popen
-    popen.__init__ = partialmethod(popen.__init__, preexec_fn=die_with(os.getpid()))
+    popen.__init__ = partialmethod(popen.__init__, preexec_fn=kill_with_parent(os.getpid()))
 
 
 if __name__ == "__main__":

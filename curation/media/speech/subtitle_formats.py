@@ -60,6 +60,7 @@ def read_cues(text: str, format_: SubtitleFormat) -> CueFile:
 
 
 def _take_bounded(cues: Iterator[Cue]) -> tuple[Cue, ...]:
+    """Return all cues, or refuse a file with more than `MAX_CUES`."""
     taken = tuple(islice(cues, MAX_CUES + 1))
     if len(taken) > MAX_CUES:
         raise SubtitleError(f"more than {MAX_CUES} cues")
@@ -112,6 +113,7 @@ def _blocks(lines: Sequence[str]) -> Iterator[Cue]:
 
 
 def _block(times: tuple[float, float], body: Sequence[str]) -> Iterator[Cue]:
+    """Yield the cue of a block of lines; nothing if it has no text or too much."""
     if sum(map(len, body)) <= MAX_CUE_CHARACTERS:
         lines = tuple(line for line in map(_line, body) if line_text(line))
         if lines:
@@ -127,6 +129,7 @@ def _line(text: str) -> Line:
 
 
 def _timing(line: str) -> tuple[float, float] | None:
+    """Return start and end of a timing line in seconds; None if the line is malformed."""
     match = _TIMING.match(line)
     if match is None:
         return None
@@ -157,6 +160,7 @@ def _json3_cues(text: str) -> Iterator[Cue]:
 
 
 def _json3_cue(event: dict[str, Any]) -> Iterator[Cue]:
+    """Yield the cue of one event; nothing if it has no start, no text or too much text."""
     start = _milliseconds(event.get("tStartMs"))
     segments = [s for s in event["segs"] if isinstance(s, dict) and isinstance(s.get("utf8"), str)]
     if start is None or sum(len(s["utf8"]) for s in segments) > MAX_CUE_CHARACTERS:
@@ -169,10 +173,10 @@ def _json3_cue(event: dict[str, Any]) -> Iterator[Cue]:
         first, *rest = strip_markup(segment["utf8"]).split("\n")
         lines[-1].append(CuePart(time, first))
         lines.extend([CuePart(None, more)] for more in rest)
-    shown = tuple(tuple(part for part in line if part.text) for line in lines)
-    shown = tuple(line for line in shown if line_text(line))
-    if shown:
-        yield Cue(start, start + (_milliseconds(event.get("dDurationMs")) or 0.0), shown)
+    texts = tuple(tuple(part for part in line if part.text) for line in lines)
+    visible = tuple(line for line in texts if line_text(line))
+    if visible:
+        yield Cue(start, start + (_milliseconds(event.get("dDurationMs")) or 0.0), visible)
 
 
 def _milliseconds(value: Any) -> float | None:
@@ -187,6 +191,7 @@ def _milliseconds(value: Any) -> float | None:
 
 
 def _ass_cues(text: str) -> Iterator[Cue]:
+    """Parse SubStation Alpha with pysubs2."""
     import pysubs2
 
     try:
