@@ -1,4 +1,4 @@
-"""Puts a set of visual features into a DIR of `support.shard_factory`; each row tells its own time."""
+"""Writes a set of visual features into a DIR of `support.shard_factory`; each row has its time as a value."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def write_features(
     width: int = WIDTH,
     has: Callable[[str], bool] = lambda root_key: True,
 ) -> None:
-    """Features at 1 row a second: the row of second t holds t + 0.5 in its first place, and the rest is drawn.
+    """Write features of one row per second: the first value of row t is t + 0.5, the others are random.
 
     Args:
         root: the DIR.
-        name: of the set.
-        encoder: that made it.
+        name: name of the set.
+        encoder: name of the encoder in the set's record.
         width: numbers in a row.
-        has: which roots have features; the others failed.
+        has: returns True for the key of a root with features; the others failed.
     """
     store = Store(root)
     made = {"encoder": encoder, "encoder_identity": encoder, "width": width}

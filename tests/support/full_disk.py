@@ -1,4 +1,4 @@
-"""A full disk without filling one: this process may write no file larger than so many bytes."""
+"""A simulated full disk: a limit on the size of files that this process may write."""
 
 import resource
 import signal
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def files_up_to(size: int) -> Iterator[None]:
-    """Writes beyond `size` bytes fail half-way with an `OSError`, as they do on a full disk."""
+    """Let writes beyond `size` bytes fail half-way with an `OSError`, as on a full disk."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))

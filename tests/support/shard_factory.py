@@ -1,7 +1,7 @@
 """Builds small, valid DIRs with real videos, for every suite that reads shards.
 
-A frame's brightness is a function of its number in the root (`luma_of`), so a test can tell which frame it was
-given. Everything is made through the writer, as curate does.
+The brightness of a frame is a function of its number in the root (`luma_of`), so that a test can identify frames.
+All files are made by the writer that curation uses.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from shards.manifest import Manifest, StageMark, write_manifest, write_stage
 from shards.schema import CAPTIONS, CLIPS, LEDGER, SOURCES, TEXT
 from shards.storage.store import Store
 from shards.storage.tar import TarWriter
-from shards.writer import Artifact, commit_shard_media, commit_table
+from shards.writer import Artifact, ShardMedia, commit_shard_media, commit_table
 
 FPS = 8
 GOP = 8
 WIDTH, HEIGHT = 64, 48
 LAYER = "grounded"
 CAPTION_SET = "tagger"
-LEAD = 0.25  # seconds that a root's first frame lies before the root's start
+LEAD = 0.25  # seconds from a root's first frame to the root's start
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Node:
 
 
 def tree(start: float) -> Node:
-    """A long root of 24 s with two mediums; the first has two shorts, the second is cut nowhere."""
+    """Return a long root of 24 s with two mediums; the first has two shorts, the second has no children."""
     shorts = (Node(start, start + 5.5, "short"), Node(start + 5.5, start + 12.25, "short"))
     mediums = (
         Node(start, start + 12.25, "medium", shorts),
@@ -58,18 +58,18 @@ def tree(start: float) -> Node:
 
 
 def trees_of(index: int) -> tuple[Node, ...]:
-    """The roots of the `index`-th video: a whole tree and a short root, or a whole tree alone."""
+    """Return the roots of the `index`-th video: a whole tree and a short root, or a whole tree alone."""
     return (tree(0.5), Node(24.5, 30.5, "short")) if index % 2 == 0 else (tree(3.5),)
 
 
 def luma_of(frame: int) -> int:
-    """Brightness of a root's frame by its number; neighbours differ by more than a codec blurs."""
+    """Return the brightness of a root's frame by its number; neighbours differ by more than coding errors."""
     return 30 + (frame * 37) % 190
 
 
 @cache
 def encode_root(num_frames: int, width: int = WIDTH, height: int = HEIGHT, audio: bool = True) -> bytes:
-    """An mp4 as the media stage stores it: constant rate, closed GOP of 8, no B-frames, mono AAC."""
+    """Encode an mp4 like those of the media stage: constant rate, closed GOP of 8, no B-frames, mono AAC."""
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "root.mp4"
         _encode(path, num_frames, width, height, audio)
@@ -95,10 +95,10 @@ def _encode(path: Path, num_frames: int, width: int, height: int, audio: bool) -
 def build_dir(
     root: str | Path, *, shards: int = 2, videos_per_shard: int = 2, layer: str = LAYER, val_percent: float = 1.0
 ) -> Store:
-    """A whole DIR: media, keyframes, captions, texts, ledger, sources, index, manifest.
+    """Build a whole DIR: media, keyframes, captions, texts, ledger, sources, index, manifest.
 
     Each shard has `videos_per_shard` written sources, one filtered and one failed. Every other video has speech,
-    the first one included. `val_percent` of the videos are held out.
+    beginning with the first. `val_percent` of the videos are held out.
     """
     store = Store(root)
     with TemporaryDirectory() as scratch:
@@ -134,11 +134,13 @@ def add_shard(
     record = commit_shard_media(
         store,
         scratch,
-        shard,
-        media,
-        keyframes,
-        pa.Table.from_pylist(ledger, schema=LEDGER),
-        pa.Table.from_pylist(clips, schema=CLIPS),
+        ShardMedia(
+            shard,
+            media,
+            keyframes,
+            pa.Table.from_pylist(ledger, schema=LEDGER),
+            pa.Table.from_pylist(clips, schema=CLIPS),
+        ),
         record,
     )
     made_from = {f"media/{stem}.parquet": record.digest}

@@ -1,4 +1,4 @@
-"""What a worker is asked to decode: the video of a root, and the clips to take from it with their texts and crops.
+"""The tasks of a decoding worker: the video of a root, and the clips to take from it with their texts and crops.
 
 A source of `training.data.sources` yields one `RootTask` after another in the order of an epoch;
 `training.data.clip_collate` decodes them.

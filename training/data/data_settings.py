@@ -1,4 +1,4 @@
-"""Settings of the training data: which clips are read, in which proportion, how they are augmented and loaded.
+"""Settings of the training data: the clips that are read, their proportion, augmentation and loading.
 
 Imports neither torch nor a decoder, so that commands can print their settings at once.
 """
@@ -30,7 +30,7 @@ class AugmentSettings(Settings):
 
 
 class RootSettings(Settings):
-    """Which clips are trained on, in which order and proportion."""
+    """The clips to train on, their order and their proportion."""
 
     shards: tuple[str, ...] = ()
     """DIRs written by `curate run`, as paths or object-store URLs; for `source=webdataset`, tars with braces and
@@ -55,7 +55,7 @@ class RootSettings(Settings):
 
 
 class DataSettings(RootSettings):
-    """Which clips are trained on, in which proportion, and how they are loaded."""
+    """The clips to train on, their proportion, and how they are loaded."""
 
     source: SourceName = "shards"
     """Kind of the shards: `shards` (DIRs of this project), or `webdataset` (any tars of `.mp4` and `.txt`)."""

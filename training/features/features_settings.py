@@ -17,7 +17,7 @@ class FeaturesSettings(EncoderSettings):
     name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_+@][A-Za-z0-9_+@.-]{0,79}$")
     """Folder of the set in ``DIR/features``. None: the encoder's name."""
     video: str = Field(default="shards", pattern="^(shards|original)$")
-    """What is decoded: the stored roots (``shards``), or the files they were cut from (``original``), which the
+    """Videos to decode: the stored roots (``shards``), or the files they were cut from (``original``), which the
     paper's 24 frames per second need."""
     originals: Runtime[Path | None] = None
     """Folder with the original files of sources that are URLs."""

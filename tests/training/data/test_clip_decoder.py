@@ -1,4 +1,4 @@
-"""Frames of clips: the right ones, from stored roots and from any file; what can't be used says why."""
+"""Decoding the frames of clips from stored roots and from any file; failures have a reason."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def brightness(clip: NDArray[np.uint8]) -> list[float]:
 
 
 def clock(frame: NDArray[np.uint8]) -> float:
-    """The second that a frame of `support.broken_videos` shows (limited-range luma, so 255/219 as bright in RGB)."""
+    """Return the second that a frame of `support.broken_videos` encodes as brightness (luma 219/255 of RGB)."""
     height, width = frame.shape[:2]
     strip = frame[-height // 16 : -2, width // 4 : -width // 4].astype(float)
     luma = np.median(strip) * 219 / 255 + 16

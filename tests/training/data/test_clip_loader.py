@@ -1,4 +1,4 @@
-"""Batches: the same whatever the workers, ranks and restarts; what fails keeps its place."""
+"""Batches of clips: independent of workers, ranks and restarts; failed clips keep their place."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def test_workers_end_when_the_main_process_is_killed(root: Path) -> None:
 
 
 def runs(pid: str) -> bool:
-    """Whether a process is there and has not ended; one that nobody asked for its status has."""
+    """Return True if a process exists and has not ended; a zombie has ended."""
     try:
         return psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""The cache of tars: bounded, shared by processes, and never in the way of local folders."""
+"""The cache of tars: bounded, shared by processes, and not used for local folders."""
 
 from __future__ import annotations
 

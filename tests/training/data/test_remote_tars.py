@@ -1,4 +1,4 @@
-"""Tars in object stores and behind web servers: found, indexed anew when they change, kept in a cache with a bound."""
+"""Tars in object stores and on web servers: listed, indexed again when they change, kept in a bounded cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Roots and clips out of DIRs: every root once, the same whoever asks; mistakes are named."""
+"""The source over DIRs: every root once, in a reproducible order; wrong settings are refused by name."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def source(*roots: Path, terms: object = None, seed: int = 1, split: str = "trai
 
 
 def second_layer(root: Path, name: str) -> None:
-    """A copy of the text layer whose grounded texts say so."""
+    """Copy the text layer, with the layer's name in front of every grounded text."""
     shutil.copytree(root / "text" / "grounded", root / "text" / name)
     for path in (root / "text" / name).glob("*.parquet"):
         table = pq.read_table(path)

@@ -1,4 +1,4 @@
-"""Other people's tars and plain files: every sample once, found again by number; mistakes are named."""
+"""The sources over webdataset tars and plain files: every sample once; wrong settings are refused by name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_tar(path: Path, samples: range) -> None:
-    """Through webdataset's own writer, as other tools do."""
+    """Write tars with webdataset's own writer, as other tools do."""
     with webdataset.TarWriter(str(path)) as sink:
         for number in samples:
             fields = {"video_id": f"video{number // 2}", "title": f"title {number}", "start": 1.5, "views": 3}

@@ -1,4 +1,4 @@
-"""Encoders of visual features: rows over time, the paper's join, normalisation, weights, and what is refused."""
+"""Encoders of visual features: rows over time, the paper's join, normalisation, weights, and refused settings."""
 
 import json
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def frames_of(count: int, height: int = 48, width: int = 64, seed: int = 0) -> l
 
 
 class Mean:
-    """A network whose feature is the mean of what it sees, by colour."""
+    """A network whose features are the mean of each colour."""
 
     width, short_side = 3, 48
 
@@ -113,7 +113,7 @@ def test_a_chunk_encoder_sees_16_frames_without_overlap_and_fills_the_last_with_
     encoder = joined()._video
     frames = frames_of(40)
     rows = encoder.encode(iter(frames), 5.0)
-    assert rows.times_N.tolist() == [1.0, 3.0, 4.5], "the centres of what each row sees of the root"
+    assert rows.times_N.tolist() == [1.0, 3.0, 4.5], "the centre of the span that each row covers"
     padded = [*frames, *[np.zeros_like(frames[0])] * 8]
     expected = [np.mean(padded[n : n + 16], axis=(0, 1, 2)) for n in (0, 16, 32)]
     assert np.allclose(rows.features_ND, unit(np.array(expected)), atol=1e-5)

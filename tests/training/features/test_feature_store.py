@@ -1,4 +1,4 @@
-"""Reading features by span: which rows, from a folder or an object store, and what is refused."""
+"""Reading features by time span from a folder or an object store, and what is refused."""
 
 import pickle
 import shutil
@@ -26,10 +26,10 @@ from training.features.feature_writer import FeatureWriter
 WIDTH = 5
 
 
-def commit_features(store: Store, scratch: Path, shard: int, roots: dict[str, int], **told: Any) -> None:
-    """Features whose values are their row's number in the root: one row a second."""
+def commit_features(store: Store, scratch: Path, shard: int, roots: dict[str, int], **changes: Any) -> None:
+    """Write features of one row per second; each value is the number of its row in the root."""
     scratch.mkdir(exist_ok=True)
-    mark = {"encoder": "test", "width": WIDTH, "encoder_identity": "weights", **told}
+    mark = {"encoder": "test", "width": WIDTH, "encoder_identity": "weights", **changes}
     write_stage(store, "features/small", StageMark("features", "hash", mark))
     with FeatureWriter(scratch / "array.npy", mark["width"]) as writer:
         rows = [
@@ -143,12 +143,12 @@ def test_a_set_without_any_shard_is_refused(made: Path, tmp_path: Path) -> None:
         FeatureStore.open([str(tmp_path / "dir")], "small")
 
 
-@pytest.mark.parametrize("told", [{"width": 7}, {"encoder": "other", "encoder_identity": "other weights"}])
+@pytest.mark.parametrize("changes", [{"width": 7}, {"encoder": "other", "encoder_identity": "other weights"}])
 def test_dirs_with_features_of_different_kinds_are_refused_by_name(
-    made: Path, tmp_path: Path, told: dict[str, Any]
+    made: Path, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     shutil.copytree(made, tmp_path / "dir")
-    commit_features(Store(tmp_path / "dir"), tmp_path / "scratch", 0, {"a": 3}, **told)
+    commit_features(Store(tmp_path / "dir"), tmp_path / "scratch", 0, {"a": 3}, **changes)
     with pytest.raises(UserError, match=f"{tmp_path / 'dir'} has .* {made} has test"):
         FeatureStore.open([str(made), str(tmp_path / "dir")], "small")
 

@@ -1,4 +1,4 @@
-"""Features of originals: those that end before their roots, and those that are found only later."""
+"""Features of originals: files that end before their roots, and files that appear later."""
 
 import asyncio
 from pathlib import Path
@@ -20,14 +20,14 @@ SETTINGS = build(FeaturesSettings, {"encoder": "clip:random:tiny", "name": "tiny
 
 
 def roots_in(folder: Path) -> tuple[Store, list[dict[str, Any]]]:
-    """A DIR of one video, and its two roots in order."""
+    """Build a DIR of one video, and return it with its two roots in order."""
     store = build_dir(folder, shards=1, videos_per_shard=1)
     clips = read_table(store, "media/0000000.parquet").to_pylist()
     return store, sorted((row for row in clips if row["parent_key"] is None), key=lambda row: row["start"])
 
 
 def made_of(store: Store, originals: Path, scratch: Path, hash_: str = "hash") -> dict[str, dict[str, Any]]:
-    """Extract the features of the only shard; its rows by root."""
+    """Extract the features of the only shard, and return its rows by root."""
     encoder = open_encoder(SETTINGS, "cpu")
     made_with = {"encoder": SETTINGS.encoder, "width": encoder.width, "encoder_identity": SETTINGS.identity}
     write_stage(store, "features/tiny", StageMark("features", hash_, made_with))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import accumulate
 
 from runtime.errors import UserError
 from runtime.settings import content_hash
@@ -18,11 +17,11 @@ from shards.schema import LEVELS
 from training.data.clip_tasks import CENTER, ClipTask, Crop, RootTask
 from training.data.data_settings import AugmentSettings, DataSettings, RootSettings, Split
 from training.data.decoding.crop_sampling import draw_crop
-from training.data.epoch_order import rng_of, round_robin, seed_of, shuffled_windows
+from training.data.epoch_order import rng_of, seed_of
 from training.data.level_sampling import draw_levels, fit_level_weights
 from training.data.media_cache import is_remote, open_cache
-from training.data.prefetch_thread import prefetch_in_thread
 from training.data.sources.shard_tables import ClipRow, LoadedShard, check_column, count_roots, load_shard, open_shards
+from training.data.sources.window_order import WindowOrder
 
 _THREADS = 8
 
@@ -91,22 +90,12 @@ class ShardSource:
 
     def epoch(self, epoch: int, skip: int = 0, only: Callable[[int], bool] | None = None) -> Iterator[RootTask]:
         """Yield the roots of an epoch in order; see `ClipSource.epoch`. Skipped windows are not read."""
-        windows = shuffled_windows(len(self._roots), self._settings.window_shards, self._seed, epoch)
-        ends = list(accumulate(sum(self._roots[shard] for shard in window) for window in windows))
-        wanted = [number for number, end in enumerate(ends) if end > skip]
-        for number, loaded in zip(
-            wanted, prefetch_in_thread(self._load(windows[number]) for number in wanted), strict=True
-        ):
-            roots = [(shard, root) for shard in loaded for root in range(len(shard.keys))]
-            order = round_robin([shard.videos[root] for shard, root in roots], self._seed, epoch, number)
-            first = ends[number] - len(roots)
-            for position in range(max(skip, first), ends[number]):
-                if only is None or only(position):
-                    shard, root = roots[order[position - first]]
-                    yield self._task(shard, root, epoch)
+        order = WindowOrder(self._roots, self._settings.window_shards, self._seed)
+        for shard, root in order.walk(epoch, skip, only, self._load, _video_of):
+            yield self._task(shard, root, epoch)
 
-    def _load(self, window: Sequence[int]) -> list[LoadedShard]:
-        """Read the tables of a window in the order of shard numbers, and fetch its tars."""
+    def _load(self, window: Sequence[int]) -> list[tuple[LoadedShard, int]]:
+        """Read the tables of a window and fetch its tars; return the roots by shard and number."""
         shards = [self._open.shards[number] for number in sorted(window)]
         columns = sorted({column for columns in self._preferred.values() for column in columns})
         with ThreadPoolExecutor(_THREADS) as pool:
@@ -114,7 +103,7 @@ class ShardSource:
             loaded = list(pool.map(lambda shard: load_shard(shard, self._split, columns), shards))
             for tar in tars:
                 tar.result()
-        return loaded
+        return [(shard, root) for shard in loaded for root in range(len(shard.keys))]
 
     def _task(self, shard: LoadedShard, root: int, epoch: int) -> RootTask:
         """Draw the text layer, clips and crops of a root."""
@@ -144,6 +133,11 @@ class ShardSource:
             term: next((row.texts[c] for c in columns if row.texts[c]), None)
             for term, columns in self._preferred.items()
         }
+
+
+def _video_of(root: tuple[LoadedShard, int]) -> str:
+    shard, number = root
+    return shard.videos[number]
 
 
 def _preferred(setting: str, columns: str | Sequence[str]) -> list[str]:
