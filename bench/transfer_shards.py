@@ -27,7 +27,7 @@ from shards.schema import CLIPS, FEATURES, LEDGER, TEXT
 from shards.storage.files import file_sha256
 from shards.storage.store import Store
 from shards.storage.tar import TarWriter
-from shards.writer import commit_shard_media, commit_table
+from shards.writer import ShardMedia, commit_shard_media, commit_table
 
 NAME: Final = "generated"
 """Of the feature set and of the text layer."""
@@ -84,7 +84,9 @@ def _write_shard(
                 features.append(np.concatenate([data.features(world, scene, rng) for scene in scenes]))
         ledger = pa.Table.from_pylist([], schema=LEDGER)
         media_table = _table(clips, CLIPS)
-        mark = commit_shard_media(store, folder, shard, media, keyframes, ledger, media_table, Artifact("media", made))
+        mark = commit_shard_media(
+            store, folder, ShardMedia(shard, media, keyframes, ledger, media_table), Artifact("media", made)
+        )
         inputs = {f"media/{stem}.parquet": mark.digest}
         texts_mark = Artifact("rewrite", made, inputs=inputs)
         commit_table(store, folder, f"text/{NAME}/{stem}.parquet", _table(clips, TEXT), texts_mark)

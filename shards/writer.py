@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,6 +24,7 @@ from shards.storage.tar import TarWriter
 __all__ = [
     "Artifact",
     "FileFact",
+    "ShardMedia",
     "commit_shard_media",
     "commit_table",
     "conform",
@@ -69,27 +70,30 @@ def commit_table(
     return artifact
 
 
-def commit_shard_media(
-    store: Store,
-    scratch: Path,
-    shard: int,
-    media: TarWriter,
-    keyframes: TarWriter,
-    ledger: pa.Table,
-    clips: pa.Table,
-    artifact: Artifact,
-) -> Artifact:
-    """Commit all the media stage made of one shard: tars, ledger, and last the clips, which are the commit mark.
+@dataclass(frozen=True)
+class ShardMedia:
+    """The results of the media stage for one shard, before they are committed."""
+
+    shard: int
+    """Number of the shard."""
+    media: TarWriter
+    """Closed writer of the roots."""
+    keyframes: TarWriter
+    """Closed writer of the keyframes."""
+    ledger: pa.Table
+    """One row a source (`shards.schema.LEDGER`)."""
+    clips: pa.Table
+    """One row a clip (`shards.schema.CLIPS`); empty if no source gave a clip."""
+
+
+def commit_shard_media(store: Store, scratch: Path, made: ShardMedia, artifact: Artifact) -> Artifact:
+    """Commit one shard of media: tars, ledger, and last the clips, which are the commit mark.
 
     Args:
         store: the DIR.
         scratch: as for `commit_table`.
-        shard: its number.
-        media: closed writer of the roots; its file is taken away.
-        keyframes: closed writer of the keyframes; its file is taken away.
-        ledger: one row a source (`shards.schema.LEDGER`).
-        clips: one row a clip (`shards.schema.CLIPS`); no rows where no source gave a clip.
-        artifact: `files` and `digest` are filled in.
+        made: the shard; the files of its tars are moved into the DIR.
+        artifact: its record; `files` and `digest` are filled in.
 
     Returns:
         The artifact as committed; its digest covers the clips and the tars.
@@ -98,18 +102,18 @@ def commit_shard_media(
         ShardError: a table does not keep to its schema; nothing is committed then.
         OSError: as for `commit_table`.
     """
-    stem = shard_name(shard)
-    ledger = conform(ledger, LEDGER, f"ledger/{stem}.parquet")
-    clips = conform(clips, CLIPS, f"media/{stem}.parquet")
-    tars = {f"media/{stem}.tar": media, f"keyframes/{stem}.tar": keyframes}
+    stem = shard_name(made.shard)
+    ledger = conform(made.ledger, LEDGER, f"ledger/{stem}.parquet")
+    clips = conform(made.clips, CLIPS, f"media/{stem}.parquet")
+    tars = {f"media/{stem}.tar": made.media, f"keyframes/{stem}.tar": made.keyframes}
     facts = {name: writer.fact for name, writer in tars.items()}
-    made = replace(artifact, files=facts, digest=media_digest(clips, facts))
+    record = replace(artifact, files=facts, digest=media_digest(clips, facts))
     store.delete(f"media/{stem}.parquet")
     for name, writer in tars.items():
         store.commit(writer.path, name)
     commit_table(store, scratch, f"ledger/{stem}.parquet", ledger, artifact)
-    _commit(store, scratch, f"media/{stem}.parquet", clips, made)
-    return made
+    _commit(store, scratch, f"media/{stem}.parquet", clips, record)
+    return record
 
 
 def media_digest(clips: pa.Table, files: Mapping[str, FileFact]) -> str:

@@ -22,7 +22,7 @@ from shards.reader import (
 from shards.schema import CAPTIONS, CLIPS, LEDGER
 from shards.storage.store import Store
 from shards.storage.tar import TarWriter
-from shards.writer import Artifact, commit_shard_media, commit_table, conform, table_digest
+from shards.writer import Artifact, ShardMedia, commit_shard_media, commit_table, conform, table_digest
 
 ROWS = [
     {"root_key": "a", "time": 1.0, "caption": "a cat", "confidence": 0.5},
@@ -46,7 +46,7 @@ def _commit_media(store, tmp_path, shard=0):
         media.add("a.mp4", b"12345")
         keyframes.add("a.0.jpg", b"1")
     empty = (LEDGER.empty_table(), CLIPS.empty_table())
-    return commit_shard_media(store, tmp_path, shard, media, keyframes, *empty, Artifact("media", "h"))
+    return commit_shard_media(store, tmp_path, ShardMedia(shard, media, keyframes, *empty), Artifact("media", "h"))
 
 
 def test_a_committed_table_is_read_back_with_its_artifact(store, tmp_path):

@@ -22,7 +22,7 @@ from runtime.ray_runner.stage import ShardResult
 from shards.schema import CLIPS, LEDGER
 from shards.storage.store import Store
 from shards.storage.tar import TarWriter
-from shards.writer import Artifact, commit_shard_media
+from shards.writer import Artifact, ShardMedia, commit_shard_media
 
 REWRITE = RewriteSettings(engine="llm")
 NAMES = ModelNames("tagger", "llm", "summary@1+grounded_rewrite@1")
@@ -77,7 +77,7 @@ def empty_shard(root: Path) -> Store:
     with TarWriter(root / "m.tar") as media, TarWriter(root / "k.tar") as keyframes:
         pass
     ledger, clips = LEDGER.empty_table(), CLIPS.empty_table()
-    commit_shard_media(store, root, 0, media, keyframes, ledger, clips, Artifact("media", "m-hash"))
+    commit_shard_media(store, root, ShardMedia(0, media, keyframes, ledger, clips), Artifact("media", "m-hash"))
     return store
 
 

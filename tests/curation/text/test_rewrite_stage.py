@@ -41,17 +41,7 @@ from shards.reader import read_artifact, read_table
 from shards.schema import REWRITE_STATUSES, TEXT
 from shards.storage.store import Store
 from shards.storage.tar import TarWriter
-from shards.writer import Artifact, commit_shard_media
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return build_dir(tmp_path_factory.mktemp("dir"), shards=1)
-
-
-@pytest.fixture
-def scratch(tmp_path: Path) -> Path:
-    return tmp_path / "scratch"
+from shards.writer import Artifact, ShardMedia, commit_shard_media
 
 
 def rows_of(store: Store) -> list[dict[str, Any]]:
@@ -159,7 +149,7 @@ def test_captions_of_other_media_are_refused(tmp_path: Path, scratch: Path) -> N
     with TarWriter(tmp_path / "m.tar") as media, TarWriter(tmp_path / "k.tar") as keyframes:
         keyframes.add("other.0.jpg", b"x")
     ledger, clips = read_table(store, "ledger/0000000.parquet"), read_table(store, MEDIA)
-    commit_shard_media(store, tmp_path, 0, media, keyframes, ledger, clips, Artifact("media", "m-hash"))
+    commit_shard_media(store, tmp_path, ShardMedia(0, media, keyframes, ledger, clips), Artifact("media", "m-hash"))
     result = rewrite_shard(store, scratch, Answering(reply), "captions/mine")
     assert result.fatal is not None and "run the caption stage again" in result.fatal
     assert not store.exists(TEXTS_MADE)
