@@ -1,4 +1,4 @@
-"""VidLA's layer with masks over all pairs of tokens, as the paper writes it: plain, slow, and what ours must equal.
+"""VidLA's layer with masks over all pairs of tokens, as in the paper: the slow reference for our layer.
 
 Tokens in order: [CLS], the [MST] of level 0, 1, ..., then the patches, frame 0 first. A mask is True where the token of
 a row may attend to that of a column.
@@ -16,13 +16,13 @@ from training.models.vidla.video_tower import VideoLayer, VideoTower
 
 
 def local_mask(frames: int, patches: int) -> torch.Tensor:
-    """Spatially local temporal attention: patch i sees j iff |j - i| mod N = 0; [T·N, T·N]."""
+    """Return the mask of spatially local temporal attention: patch i sees j iff |j - i| mod N = 0; [T·N, T·N]."""
     i = torch.arange(frames * patches)
     return (i[:, None] - i[None]).abs() % patches == 0
 
 
 def global_mask(settings: TemporalSettings, frames: int, patches: int) -> torch.Tensor:
-    """The paper's masks M[CLS], M[MST], M[PATCH] one above the other; [1+UV+TN, 1+UV+TN]."""
+    """Return the paper's masks M[CLS], M[MST], M[PATCH], stacked; [1+UV+TN, 1+UV+TN]."""
     v, mst = settings.tokens_per_level, settings.levels * settings.tokens_per_level
     total = 1 + mst + frames * patches
     mask = torch.zeros(total, total, dtype=torch.bool)
@@ -49,15 +49,17 @@ def _sees(settings: TemporalSettings, row: int, column: int, v: int, mst: int, n
 
 
 def global_bias(settings: TemporalSettings, frames: int, patches: int) -> torch.Tensor:
-    """The mask as something to add to logits, with the bias of [CLS] on itself."""
+    """Return the mask as a term for the logits, with the bias of [CLS] on itself."""
     mask = global_mask(settings, frames, patches)
     bias = torch.zeros(mask.shape, dtype=torch.float64).masked_fill(~mask, -math.inf)
     bias[0, 0] = math.log(frames) if settings.cls_self_bias == "log_frames" else settings.cls_self_bias
     return bias
 
 
-def dense_attention(x: torch.Tensor, weight, bias, heads: int, mask_bias: torch.Tensor) -> torch.Tensor:
-    """Softmax attention of all tokens [B, tokens, D] with `mask_bias` added to the logits, before the projection."""
+def dense_attention(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, heads: int, mask_bias: torch.Tensor
+) -> torch.Tensor:
+    """Compute softmax attention of all tokens [B, tokens, D] with `mask_bias` added to the logits; no projection."""
     b, tokens, d = x.shape
     q, k, v = F.linear(x, weight, bias).view(b, tokens, 3, heads, d // heads).permute(2, 0, 3, 1, 4)
     logits = q @ k.transpose(-1, -2) / math.sqrt(d // heads) + mask_bias.to(x.dtype)
@@ -65,13 +67,13 @@ def dense_attention(x: torch.Tensor, weight, bias, heads: int, mask_bias: torch.
 
 
 def in_order(rows: torch.Tensor, heads: int) -> torch.Tensor:
-    """Rows that lie head by head, in the order of CLIP's projections: all queries, all keys, all values."""
+    """Reorder rows from head by head to CLIP's order: all queries, all keys, all values."""
     per_head = rows.view(heads, 3, -1, *rows.shape[1:])
     return torch.cat([per_head[:, part].flatten(0, 1) for part in range(3)])
 
 
 def dense_layer(layer: VideoLayer, tokens: torch.Tensor, frames: int, settings: TemporalSettings) -> torch.Tensor:
-    """One layer on the sequence of all tokens [B, 1+UV+TN, D]: Z^SlT, Z^GST, MLP."""
+    """Compute one layer on the sequence of all tokens [B, 1+UV+TN, D]: Z^SlT, Z^GST, MLP."""
     s = settings.summary_tokens
     patches = (tokens.shape[1] - s) // frames
     if layer.temporal is not None:
@@ -88,7 +90,7 @@ def dense_layer(layer: VideoLayer, tokens: torch.Tensor, frames: int, settings: 
 
 
 def dense_tower(tower: VideoTower, video: torch.Tensor) -> torch.Tensor:
-    """The whole tower on [B, T, 3, H, W] whose T is the tower's own."""
+    """Compute the whole tower on [B, T, 3, H, W] with the tower's own T."""
     b, t = video.shape[:2]
     d = tower.class_embedding.shape[0]
     patches = torch.stack([tower.conv1(video[:, i]).flatten(2).transpose(1, 2) for i in range(t)], dim=1)

@@ -1,7 +1,7 @@
-"""Runs functions in real processes: ranks that meet over gloo, and commands that are killed at a step.
+"""Run functions in real processes: ranks that connect over gloo, and commands that are killed at a step.
 
-The processes are forked from a server that has the trainers imported: a dozen seconds are saved in each. Where ranks
-meet is held open by the process of the tests, so that no other program can be given the port in between.
+The processes are forked from a server that has imported the trainers, which saves a dozen seconds in each. The test
+process holds the port at which ranks connect, so that no other program can take it.
 """
 
 import multiprocessing
@@ -17,7 +17,7 @@ import torch.multiprocessing as mp
 from torch.distributed import TCPStore
 
 from training.engine.distributed import Ranks, close_ranks, init_ranks
-from training.engine.run_metrics import MetricsWriter
+from training.engine.run_connectedrics import MetricsWriter
 
 Work = Callable[..., Any]
 Command = Callable[[Sequence[str]], int]
@@ -31,31 +31,31 @@ PRELOADED = [
 
 
 def start_fork_server() -> None:
-    """Start it with all that is slow to import; of one that runs already, nothing changes."""
+    """Start the fork server with slow imports done; a server that runs already is left as it is."""
     multiprocessing.set_forkserver_preload(PRELOADED)
     forkserver.ensure_running()
 
 
 def on_ranks(world_size: int, work: Work, folder: Path, *args: Any) -> list[Any]:
-    """`work(ranks, *args)` on `world_size` processes; its results (tensors, plain values) in the order of ranks."""
-    in_ranks(world_size, _met, work, folder, args)
+    """Run `work(ranks, *args)` on `world_size` processes; return its results (tensors, plain values) by rank."""
+    in_ranks(world_size, _connected, work, folder, args)
     return [torch.load(folder / f"rank-{rank}.pt", weights_only=True) for rank in range(world_size)]
 
 
 def in_ranks(world_size: int, work: Work, *args: Any) -> None:
-    """`work(*args)` on processes with the environment that torchrun gives; whether they meet is left to `work`."""
-    meeting = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    arguments = (world_size, meeting.port, work, args)
-    mp.start_processes(_as_rank, args=arguments, nprocs=world_size, start_method="forkserver")
+    """Run `work(*args)` on processes with the environment of torchrun; `work` connects them if it needs to."""
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    arguments = (world_size, store.port, work, args)
+    mp.start_processes(_as_rank, args=arguments, nprocs=world_size, start_connectedhod="forkserver")
 
 
 def stop_at(step: int, main: Command, given: Sequence[str]) -> int:
-    """Run a command here that gets SIGTERM when `step` is logged; its exit status."""
+    """Run a command that gets SIGTERM when `step` is logged; return its exit status."""
     return _with_signal(signal.SIGTERM, step, main, given)
 
 
 def killed_at(step: int, main: Command, given: Sequence[str]) -> None:
-    """Run a command in a process of its own that is killed outright when it has logged `step`."""
+    """Run a command in a process of its own, which is killed when it has logged `step`."""
     arguments = (signal.SIGKILL, step, main, given)
     process = multiprocessing.get_context("forkserver").Process(target=_with_signal, args=arguments)
     process.start()
@@ -71,14 +71,14 @@ def _as_rank(rank: int, world_size: int, port: int, work: Work, args: tuple[Any,
     work(*args)
 
 
-def _met(work: Work, folder: Path, args: tuple[Any, ...]) -> None:
+def _connected(work: Work, folder: Path, args: tuple[Any, ...]) -> None:
     ranks: Ranks = init_ranks("cpu")
     torch.save(work(ranks, *args), folder / f"rank-{ranks.rank}.pt")
     close_ranks(ranks)
 
 
 def _with_signal(number: signal.Signals, at: int, main: Command, given: Sequence[str]) -> int:
-    """Run a command whose process sends itself a signal right after the step `at` is logged, on every rank."""
+    """Run a command whose process sends itself a signal after logging step `at`, on every rank."""
     write = MetricsWriter.write
 
     def write_and_signal(self: MetricsWriter, step: int, *args: Any, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""Small towers of open_clip with random weights that are far from symmetric, so that a wrong mask shows."""
+"""Small towers of open_clip with asymmetric random weights, so that a wrong mask changes the output."""
 
 import torch
 from open_clip.model import CustomTextCLIP
@@ -20,13 +20,13 @@ def tiny_visual(seed: int = 0, **changes: object) -> VisionTransformer:
 
 
 def tiny_clip(seed: int = 0, quick_gelu: bool = False) -> CustomTextCLIP:
-    """Both towers, small."""
+    """Build both towers, small."""
     torch.manual_seed(seed)
     return CustomTextCLIP(24, dict(VISION), dict(TEXT), quick_gelu)
 
 
 def stirred_tower(temporal: TemporalSettings, frames: int, seed: int = 0, **changes: object) -> VideoTower:
-    """A video tower of which no parameter is at its neutral start."""
+    """Build a video tower with no parameter at its neutral initial value."""
     tower = VideoTower.from_clip(tiny_visual(seed, **changes), temporal, frames)
     with torch.no_grad():
         for parameter in tower.parameters():
@@ -35,7 +35,7 @@ def stirred_tower(temporal: TemporalSettings, frames: int, seed: int = 0, **chan
 
 
 def gradients(module: nn.Module, output: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Gradients of a fixed random projection of `output`, by parameter."""
+    """Return the gradients of a fixed random projection of `output`, by parameter."""
     module.zero_grad(set_to_none=True)
     weight = torch.randn(output.shape, generator=torch.Generator().manual_seed(7))
     (output * weight).sum().backward()

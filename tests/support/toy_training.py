@@ -1,4 +1,4 @@
-"""A model of one layer with batches made of numbers: enough to try the loop and its checkpoints on."""
+"""A model of one layer with random batches, for tests of the loop and its checkpoints."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ToyBatch:
 
 
 class ToyBatches:
-    """Batch number n is a pure function of n; `poison` is the step whose batch is no number."""
+    """Batch number n is a pure function of n; `poison` is the step whose batch holds NaN."""
 
     steps_per_epoch = 4
 
@@ -56,7 +56,7 @@ class ToyBatches:
 
 
 class ToyTask:
-    """Learns to add up three numbers, with dropout: the random state matters."""
+    """Learns to add three numbers, with dropout, so that the random state matters."""
 
     best_by = "score"
     unit = "rows"

@@ -22,7 +22,7 @@ ARCHITECTURE = {
 
 
 def architecture(folder: Path) -> str:
-    """`init` for a tiny random model."""
+    """Return an `init` for a tiny random model."""
     path = folder / "architecture.json"
     if not path.exists():
         path.write_text(json.dumps(ARCHITECTURE))
@@ -30,7 +30,7 @@ def architecture(folder: Path) -> str:
 
 
 def arguments(shards: Path, output: Path, *more: str, steps: int = 6, batch: int = 4) -> list[str]:
-    """A short run that logs every step."""
+    """Return the arguments of a short run that logs every step."""
     given = ["--shards", str(shards), "--init", architecture(shards.parent), "--output", str(output)]
     given += ["--steps", str(steps), "--batch-size", str(batch), "--frames", "6", "--device", "cpu"]
     for setting in ("data.workers=0", "loop.log_every=1", "loop.save_every=2", "optim.lr=1e-3", "compute.threads=1"):
@@ -39,7 +39,7 @@ def arguments(shards: Path, output: Path, *more: str, steps: int = 6, batch: int
 
 
 def train(*given: str) -> int:
-    """Run the command here."""
+    """Run the command in this process."""
     return here(main, given)
 
 

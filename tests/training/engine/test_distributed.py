@@ -1,6 +1,6 @@
-"""Ranks: from the environment, on a device, and what two real processes exchange."""
+"""Ranks: read from the environment, placed on a device, and exchanging values between two real processes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -21,10 +21,12 @@ from training.engine.distributed import (
     sum_over,
 )
 
+SetEnvironment = Callable[[Mapping[str, str]], None]
+
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch):
-    """Sets what torchrun would set, and nothing else of it."""
+def environment(monkeypatch: pytest.MonkeyPatch) -> SetEnvironment:
+    """Return a function that sets the given variables of torchrun and removes its others."""
 
     def set_to(values: Mapping[str, str]) -> None:
         for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
@@ -36,7 +38,7 @@ def environment(monkeypatch: pytest.MonkeyPatch):
 
 
 def gather_and_differentiate(ranks: Ranks) -> dict[str, torch.Tensor]:
-    """Both ranks weigh all rows; the loss is the sum of what each computes."""
+    """Both ranks weigh all rows; the loss is the sum of their terms."""
     x_BD = torch.arange(6.0).view(2, 3) + 10 * ranks.rank
     x_BD.requires_grad_()
     rows = gather_rows(x_BD * 2, ranks)
@@ -82,7 +84,7 @@ def test_ranks_exchange_values_of_every_type(tmp_path: Path) -> None:
         assert found["why"] == f"cpu: asked for, rank {rank} of 2"
 
 
-def test_one_process_needs_no_group(environment) -> None:
+def test_one_process_needs_no_group(environment: SetEnvironment) -> None:
     environment({})
     ranks = init_ranks("cpu")
     x_BD = torch.ones(2, 3, requires_grad=True)
@@ -93,7 +95,7 @@ def test_one_process_needs_no_group(environment) -> None:
     assert not torch.distributed.is_initialized()
 
 
-def test_the_device_says_why_it_was_chosen(environment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_device_says_why_it_was_chosen(environment: SetEnvironment, monkeypatch: pytest.MonkeyPatch) -> None:
     environment({})
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert init_ranks().why == "cpu: PyTorch finds no CUDA device"
@@ -107,20 +109,20 @@ def test_the_device_says_why_it_was_chosen(environment, monkeypatch: pytest.Monk
         ({"RANK": "2", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}, "RANK=2 WORLD_SIZE=2"),
     ],
 )
-def test_an_environment_that_names_ranks_by_halves_is_refused(environment, values: dict, named: str) -> None:
+def test_an_environment_that_is_incomplete_is_refused(environment: SetEnvironment, values: dict, named: str) -> None:
     environment(values)
     with pytest.raises(UserError, match=named):
         init_ranks("cpu")
 
 
 @pytest.mark.parametrize("asked", ["gpu", "meta", "cuda:7"])
-def test_a_device_that_is_not_there_is_refused(environment, asked: str) -> None:
+def test_a_device_that_does_not_exist_is_refused(environment: SetEnvironment, asked: str) -> None:
     environment({})
     with pytest.raises(UserError, match=f"device={asked}"):
         init_ranks(asked)
 
 
-def test_more_ranks_than_gpus_are_refused(environment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_ranks_than_gpus_are_refused(environment: SetEnvironment, monkeypatch: pytest.MonkeyPatch) -> None:
     environment({"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"})
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
@@ -130,7 +132,9 @@ def test_more_ranks_than_gpus_are_refused(environment, monkeypatch: pytest.Monke
         init_ranks("cuda:0")
 
 
-def test_ranks_that_cannot_be_reached_are_a_fault_of_the_machine(environment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ranks_that_cannot_be_reached_are_a_fault_of_the_machine(
+    environment: SetEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     environment({"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1"})
     with pytest.raises(MachineError, match=r"MASTER_PORT=127.0.0.1:\(unset\)"):
         distributed.init_ranks("cpu")

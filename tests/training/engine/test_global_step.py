@@ -20,11 +20,12 @@ WEIGHTS = {"error": 1.0, "size": 0.25}
 
 
 def inputs(rows: slice = slice(None)) -> torch.Tensor:
-    """Rows of three numbers; the second half of them does not count for the term `error`."""
+    """Return rows of three numbers."""
     return torch.randn(ROWS, 3, generator=torch.Generator().manual_seed(0))[rows]
 
 
 def counted(rows: slice = slice(None)) -> torch.Tensor:
+    """Return True for rows that count for the term `error`."""
     return (torch.arange(ROWS) % 3 > 0)[rows]
 
 
@@ -34,7 +35,7 @@ def model() -> nn.Linear:
 
 
 def plain_gradient() -> tuple[dict[str, float], torch.Tensor]:
-    """Losses and gradient of the whole batch, without any of the engine."""
+    """Return losses and gradient of the whole batch, computed without the engine."""
     module = model()
     output = module(inputs()).squeeze(1)
     error = output[counted()].square().mean()
@@ -46,14 +47,13 @@ def plain_gradient() -> tuple[dict[str, float], torch.Tensor]:
 
 
 def step(ranks: Ranks, micro_batch: int) -> tuple[StepReport, torch.Tensor]:
-    """The same through `GlobalStep`, for this rank's share of the rows."""
+    """Return report and gradient of `GlobalStep`, for this rank's share of the rows."""
     module = model()
     wrapped = wrap_ddp(module, ranks)
     share = ROWS // ranks.world_size
     first = ranks.rank * share
-    parts = [
-        slice(begin, min(begin + micro_batch, first + share)) for begin in range(first, first + share, micro_batch)
-    ]
+    end = first + share
+    parts = [slice(begin, min(begin + micro_batch, end)) for begin in range(first, end, micro_batch)]
 
     def terms(rows: slice) -> dict[str, torch.Tensor]:
         output = wrapped(inputs(rows)).squeeze(1)

@@ -1,4 +1,4 @@
-"""The loop on a toy: resume, signals, checkpoints that are cut, and what is refused."""
+"""The loop on a toy model: resume, signals, damaged checkpoints, and runs that are refused."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def stop_at(batches: ToyBatches, at: int) -> ToyBatches:
     return batches
 
 
-def test_a_stopped_run_goes_on_with_the_same_losses_bit_for_bit(tmp_path: Path) -> None:
+def test_a_stopped_run_resumes_with_the_same_losses_bit_for_bit(tmp_path: Path) -> None:
     whole = toy_run(tmp_path / "whole")
     train(whole)
     first = toy_run(tmp_path / "run", stop_at(ToyBatches(), 4))
@@ -153,7 +153,7 @@ def test_a_folder_without_checkpoint_is_named(tmp_path: Path) -> None:
         train(toy_run(tmp_path / "run"), str(tmp_path))
 
 
-def test_a_loss_that_is_no_number_stops_with_the_keys_and_writes_no_checkpoint_of_it(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_stops_with_the_keys_and_writes_no_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(NonFiniteLoss, match="5-0 5-1"):
         train(toy_run(tmp_path, ToyBatches(poison=5)))
     assert steps_of(tmp_path)[-1] == "step-00000004"
@@ -172,7 +172,7 @@ def test_a_run_has_one_length() -> None:
 @pytest.mark.parametrize(
     ("given", "steps"), [({}, 12), ({"epochs": 0.5}, 2), ({"samples": 40_960}, 10), ({"steps": 7}, 7)]
 )
-def test_the_length_is_told_in_steps_epochs_or_samples(given: dict[str, float], steps: int) -> None:
+def test_the_length_is_given_in_steps_epochs_or_samples(given: dict[str, float], steps: int) -> None:
     assert LoopSettings(**given).total_steps(steps_per_epoch=4) == steps
 
 
@@ -183,7 +183,7 @@ def test_going_back_to_an_older_checkpoint_leaves_the_later_ones_behind(tmp_path
     assert steps_of(tmp_path) == ["step-00000002", "step-00000004", "step-00000006", "step-00000007"]
 
 
-def test_a_gradient_that_is_no_number_is_not_stepped_with(tmp_path: Path) -> None:
+def test_no_step_is_taken_with_a_gradient_that_is_not_finite(tmp_path: Path) -> None:
     run = toy_run(tmp_path)
     run.task.module[0].weight.register_hook(lambda gradient: gradient * torch.nan if run.task.losses[3:] else gradient)
     with pytest.raises(NonFiniteLoss, match="gradient norm nan"):
@@ -293,7 +293,7 @@ def val_steps(folder: Path) -> list[int]:
     return [row["step"] for row in rows if row["kind"] == "val"]
 
 
-def test_a_signal_does_not_wait_for_scores_and_they_are_made_when_the_run_goes_on(tmp_path: Path) -> None:
+def test_a_signal_does_not_wait_for_scores_and_they_are_made_when_the_run_is_resumed(tmp_path: Path) -> None:
     first = toy_run(tmp_path, stop_at(ToyBatches(), 3), evaluate_every=4)
     assert train(first) == STOPPED
     assert first.task.evaluated == 0
@@ -321,7 +321,7 @@ def test_a_run_stopped_at_its_last_step_makes_its_scores_afterwards(tmp_path: Pa
     assert (tmp_path / "best" / "score.json").exists()
 
 
-def test_a_score_that_is_no_number_is_never_the_best(tmp_path: Path) -> None:
+def test_a_score_that_is_not_finite_is_never_the_best(tmp_path: Path) -> None:
     run = toy_run(tmp_path, evaluate_every=2)
     found = iter([math.nan, 1.0, math.nan, 3.0, 2.0])
     run.task.evaluate = lambda: {"score": next(found)}
@@ -329,7 +329,7 @@ def test_a_score_that_is_no_number_is_never_the_best(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "best" / "score.json").read_text())["step"] == 8
 
 
-def test_what_scoring_draws_at_random_does_not_disturb_training(tmp_path: Path) -> None:
+def test_random_draws_of_scoring_do_not_change_training(tmp_path: Path) -> None:
     plain = toy_run(tmp_path / "plain", evaluate_every=0)
     train(plain)
     scored = toy_run(tmp_path / "scored", evaluate_every=1)

@@ -13,7 +13,7 @@ from training.engine.optimizer import build_optimizer, learning_rate, set_learni
 
 
 class Model(nn.Module):
-    """One parameter of each kind."""
+    """A module with one parameter of each kind."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -122,17 +122,17 @@ def test_rates_that_cannot_be_are_refused_by_name(values: dict, named: str) -> N
         OptimSettings(**values)
 
 
-def test_a_linear_schedule_falls_by_equal_amounts_to_its_end():
+def test_a_linear_schedule_falls_by_equal_amounts_to_its_end() -> None:
     settings = OptimSettings(lr=1.0, lr_end=0.0, schedule="linear", warmup=2)
     rates = [learning_rate(step, 6, settings) for step in range(7)]
     assert rates == pytest.approx([0.5, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0])
 
 
-def test_a_warmup_below_one_is_a_share_of_the_run():
+def test_a_warmup_below_one_is_a_share_of_the_run() -> None:
     rates = [learning_rate(step, 8, OptimSettings(lr=1.0, lr_end=0.0, warmup=0.25)) for step in range(3)]
     assert rates == pytest.approx([0.5, 1.0, 1.0])
 
 
-def test_a_warmup_of_a_step_and_a_half_is_refused():
+def test_a_warmup_of_a_step_and_a_half_is_refused() -> None:
     with pytest.raises(ValueError, match="whole number"):
         OptimSettings(warmup=1.5)

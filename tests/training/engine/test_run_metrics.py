@@ -1,4 +1,4 @@
-"""What is logged, what is kept, and when data that can't be used stops a run."""
+"""Log lines, metrics on disk, and the share of unusable data at which a run stops."""
 
 import json
 import math
@@ -127,7 +127,7 @@ def test_a_resumed_run_counts_no_step_twice(tmp_path: Path) -> None:
     assert [(e.step, e.value) for e in events.Scalars("train/x")] == [(1, 1.0), (2, 2.0), (3, 3.0), (4, 40.0)]
 
 
-def test_lines_stay_json_where_a_number_is_none(tmp_path: Path) -> None:
+def test_lines_stay_json_if_a_number_is_not_finite(tmp_path: Path) -> None:
     with MetricsWriter(tmp_path) as writer:
         writer.write(1, {"x": math.nan, "y": math.inf, "z": 1.0})
     assert lines_of(tmp_path) == [{"step": 1, "kind": "train", "x": None, "y": None, "z": 1.0}]

@@ -1,4 +1,4 @@
-"""How a run begins: all ranks build one model, then each draws its own dropout."""
+"""The begin of a run: all ranks build one model, then each draws its own dropout."""
 
 import torch
 
@@ -12,13 +12,13 @@ def drawn(rank: int, seed: int = 0) -> list[float]:
     return torch.rand(4).tolist()
 
 
-def test_ranks_draw_differently_and_each_draws_the_same_in_every_run():
+def test_ranks_draw_differently_and_each_draws_the_same_in_every_run() -> None:
     draws = [drawn(rank) for rank in range(3)]
     assert draws[0] != draws[1] != draws[2] != draws[0]
     assert draws == [drawn(rank) for rank in range(3)]
 
 
-def test_the_first_rank_draws_as_a_run_of_one_process_does():
+def test_the_first_rank_draws_as_a_run_of_one_process_does() -> None:
     torch.manual_seed(0)
     alone = torch.rand(4).tolist()
     assert drawn(0) == alone

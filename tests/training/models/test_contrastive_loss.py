@@ -26,7 +26,7 @@ TERMS = ("subtitle", "caption")
 
 
 def make_batch(rows: int = 8, width: int = 5, dtype: torch.dtype = torch.float64) -> dict:
-    """A batch with absent rows, three clips of one video of which two overlap, and finite garbage where texts lack."""
+    """Return a batch with absent rows (filled with garbage), and three clips of one video, two of which overlap."""
     draw = torch.Generator().manual_seed(3)
     texts = {t: F.normalize(torch.randn(rows, width, generator=draw, dtype=dtype), dim=1) for t in TERMS}
     present = {t: torch.ones(rows, dtype=torch.bool) for t in TERMS}
@@ -66,7 +66,7 @@ def shares_of(batch: dict, settings: LossSettings, ranks: Ranks = ALONE) -> dict
 
 
 def plainly(batch: dict, term: str, same_video: str) -> torch.Tensor:
-    """The formula, pair by pair."""
+    """Compute the formula, pair by pair."""
     video, text, span = batch["video"], batch["texts"][term], batch["span"]
     rows = [i for i in range(len(video)) if batch["present"][term][i]]
 
@@ -105,14 +105,14 @@ def shares_of_leaves(batch: dict, settings: LossSettings) -> dict[str, torch.Ten
     return shares_of(batch, settings)
 
 
-def test_what_counts_as_a_negative_changes_the_loss() -> None:
+def test_the_choice_of_negatives_changes_the_loss() -> None:
     losses = {
         s: float(shares_of(make_batch(), LossSettings(same_video=s))["caption"]) for s in ("mask", "overlap", "keep")
     }
     assert losses["mask"] < losses["overlap"] < losses["keep"]
 
 
-def test_absent_rows_get_no_gradient_whatever_stands_there() -> None:
+def test_absent_rows_get_no_gradient_whatever_they_hold() -> None:
     batch = make_batch()
     for term in TERMS:
         batch["texts"][term][~batch["present"][term]] = math.nan
@@ -175,7 +175,7 @@ def test_it_can_be_asked_for_without_gradients() -> None:
 
 
 def rank_gradients(ranks: Ranks, unequal: bool) -> dict[str, torch.Tensor]:
-    """Shares and gradients of this rank's rows of `make_batch`."""
+    """Return shares and gradients of this rank's rows of `make_batch`."""
     batch = make_batch()
     if unequal:
         batch["present"]["subtitle"][4:] = False

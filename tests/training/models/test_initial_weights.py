@@ -1,4 +1,4 @@
-"""Where a model starts from: tags, folders, random weights; and what is refused, each in one line."""
+"""Initial weights: tags, folders, random weights; and names that are refused, each in one line."""
 
 import json
 import math
@@ -25,7 +25,7 @@ SMALL = {"embed_dim": 24, "vision_cfg": VISION, "text_cfg": TEXT}
 
 
 def write_clip(folder: Path, quick_gelu: bool = False) -> Path:
-    """A folder as open_clip's own export leaves it."""
+    """Write a folder in the format of open_clip's own export."""
     folder.mkdir()
     config = {
         "model_cfg": {**SMALL, "quick_gelu": quick_gelu},
@@ -38,7 +38,7 @@ def write_clip(folder: Path, quick_gelu: bool = False) -> Path:
 
 @pytest.fixture
 def small_architecture(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Lets open_clip know an architecture "small" with tags of either activation and files with their weights."""
+    """Register with open_clip an architecture "small" with tags of either activation and files with their weights."""
     monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "small", SMALL)
     pictures = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
     entries = {}
@@ -235,7 +235,7 @@ def test_settings_that_cannot_be_are_refused_in_one_line(values: dict, message: 
     assert "\n" not in str(caught.value)
 
 
-def test_checkpointing_reaches_both_towers_and_is_no_part_of_what_is_trained() -> None:
+def test_checkpointing_reaches_both_towers_and_is_not_part_of_the_content() -> None:
     settings = ModelSettings(init="random:tiny", checkpointing=True)
     model = build_model(settings)
     assert model.video.checkpointing

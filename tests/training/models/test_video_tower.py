@@ -1,4 +1,4 @@
-"""The video tower against open_clip's own image tower, and what it must bear: other lengths, bf16, compile."""
+"""The video tower against open_clip's own image tower; other lengths, bf16 and compilation."""
 
 import open_clip
 import pytest
@@ -16,7 +16,7 @@ PLAIN = TemporalSettings(levels=0)
 
 
 def clip_of(pictures_BCHW: torch.Tensor, frames: int) -> torch.Tensor:
-    """Clips of equal frames."""
+    """Return clips of equal frames."""
     return pictures_BCHW[:, None].repeat(1, frames, 1, 1, 1)
 
 
@@ -36,7 +36,7 @@ def test_twelve_equal_frames_with_the_bias_equal_open_clip() -> None:
 
 
 def test_a_real_architecture_of_open_clip_is_equalled_too() -> None:
-    """ViT-B-32 but for its depth: width 768, 12 heads, 49 patches."""
+    """Return ViT-B-32 with fewer layers: width 768, 12 heads, 49 patches."""
     config = open_clip.get_model_config("ViT-B-32")
     torch.manual_seed(0)
     visual = open_clip.model._build_vision_tower(512, {**config["vision_cfg"], "layers": 2}, quick_gelu=True)

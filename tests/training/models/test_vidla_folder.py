@@ -1,4 +1,4 @@
-"""A model written to a folder and read back: the same embeddings, or one line that says why not."""
+"""A model written to a folder and read back: the same embeddings, or a refusal with the reason."""
 
 import json
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_a_uri_is_taken_too(folder: Path) -> None:
     assert isinstance(vidla_folder.load(f"path://{folder}"), VidLA)
 
 
-def test_what_stands_beside_the_weights_is_plain_json(folder: Path, model: VidLA) -> None:
+def test_the_configuration_beside_the_weights_is_plain_json(folder: Path, model: VidLA) -> None:
     config = vidla_folder.read_config(folder)
     assert config["extra"] == {"step": 7}
     assert config["architecture"] == model.architecture
@@ -129,7 +129,7 @@ def test_a_folder_without_an_export_is_refused(tmp_path: Path) -> None:
         vidla_folder.load(tmp_path / "absent")
 
 
-def test_differences_name_what_differs_at_any_depth() -> None:
+def test_differences_are_named_at_any_depth() -> None:
     first = {"frames": 12, "temporal": {"levels": 3, "scale": 2}, "old": 1}
     second = {"frames": 32, "temporal": {"levels": 3, "scale": 3}}
     assert model_folder.differences(first, second) == ["frames 12, 32", "old 1, absent", "temporal.scale 2, 3"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -52,7 +53,7 @@ def batch(rows: slice = slice(None)) -> ClipBatch:
 
 
 def stepped(ranks: Ranks, micro_batch: int | None) -> dict[str, torch.Tensor]:
-    """Gradients and losses of one step on this rank's share."""
+    """Return gradients and losses of one step on this rank's share."""
     share = CLIPS // ranks.world_size
     task = VidlaTask(model(), LOSS, ComputeSettings(device="cpu", micro_batch=micro_batch), ranks)
     report = task.step(batch(slice(ranks.rank * share, (ranks.rank + 1) * share)))
@@ -73,23 +74,23 @@ def same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> N
 
 
 @pytest.mark.parametrize("rows", [1, 3, 8, 100])
-def test_micro_batches_give_the_gradients_of_the_whole_batch(rows):
+def test_micro_batches_give_the_gradients_of_the_whole_batch(rows: int) -> None:
     same(stepped(Ranks(), rows), stepped(Ranks(), None))
 
 
-def test_two_ranks_whole_or_in_parts_give_the_gradients_of_one(tmp_path):
+def test_two_ranks_whole_or_in_parts_give_the_gradients_of_one(tmp_path: Path) -> None:
     expected = stepped(Ranks(), None)
     for found in on_ranks(2, both_ways, tmp_path):
         same(found["whole"], expected)
         same(found["in parts"], expected)
 
 
-def test_every_parameter_gets_a_gradient():
+def test_every_parameter_gets_a_gradient() -> None:
     gradients = stepped(Ranks(), None)
     assert not [name for name, gradient in gradients.items() if gradient is None]
 
 
-def test_rows_that_were_not_decoded_change_nothing():
+def test_rows_that_were_not_decoded_change_nothing() -> None:
     task, other = (VidlaTask(model(), LOSS, ComputeSettings(device="cpu"), Ranks()) for _ in range(2))
     black = batch()
     black.video_BTSSC[3] = 0
@@ -97,7 +98,7 @@ def test_rows_that_were_not_decoded_change_nothing():
     assert task.step(batch()).losses == pytest.approx(other.step(black).losses, rel=1e-6)
 
 
-def test_a_loss_that_is_no_number_names_the_clips():
+def test_a_loss_that_is_not_finite_names_the_clips() -> None:
     task = VidlaTask(model(), LOSS, ComputeSettings(device="cpu"), Ranks())
     with torch.no_grad():
         task.module.video.proj.fill_(math.nan)
@@ -106,14 +107,14 @@ def test_a_loss_that_is_no_number_names_the_clips():
     assert all(parameter.grad is None for parameter in task.module.parameters())
 
 
-def test_a_step_counts_three_times_the_forward_pass_of_both_towers():
+def test_a_step_counts_three_times_the_forward_pass_of_both_towers() -> None:
     task = VidlaTask(model(), LOSS, ComputeSettings(device="cpu"), Ranks())
     count = FlopCount(task.module)
     assert task.flops(batch()) == 3 * count.forward(batch())
     assert count.forward(batch()) > CLIPS * task.module.video.flops(FRAMES)
 
 
-def test_the_temperature_stays_within_its_bound():
+def test_the_temperature_stays_within_its_bound() -> None:
     task = VidlaTask(model(), LossSettings(max_logit_scale=20), ComputeSettings(device="cpu"), Ranks())
     with torch.no_grad():
         task.module.logit_scale.fill_(10)
@@ -121,7 +122,7 @@ def test_the_temperature_stays_within_its_bound():
     assert task.module.logit_scale.exp().item() == pytest.approx(20)
 
 
-def test_micro_batches_drop_the_same_in_both_passes():
+def test_micro_batches_drop_the_same_in_both_passes() -> None:
     task = VidlaTask(model(), LOSS, ComputeSettings(device="cpu", micro_batch=3), Ranks())
     task.module.text.token_embedding = torch.nn.Sequential(task.module.text.token_embedding, torch.nn.Dropout(0.5))
     seen = []
@@ -138,14 +139,14 @@ def shares_present(ranks: Ranks) -> dict[str, float]:
     return dict(task.step(batch(slice(ranks.rank * share, (ranks.rank + 1) * share))).facts)
 
 
-def test_the_share_of_present_texts_is_that_of_the_global_batch(tmp_path):
+def test_the_share_of_present_texts_is_that_of_the_global_batch(tmp_path: Path) -> None:
     expected = shares_present(Ranks())
     assert expected["present_subtitle"] == 5 / 8
     for found in on_ranks(2, shares_present, tmp_path):
         assert found == pytest.approx(expected)
 
 
-def test_flops_of_the_text_tower_are_those_of_its_formula():
+def test_flops_of_the_text_tower_are_those_of_its_formula() -> None:
     length, width = TEXT["context_length"], TEXT["width"]
     layer = 2 * length * width * 12 * width + 4 * length**2 * width
     counted = FlopCount(model())._of_text(length)

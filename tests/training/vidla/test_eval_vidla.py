@@ -1,4 +1,4 @@
-"""`eval-vidla retrieval` from end to end on generated videos: scores, what is missing, what is refused."""
+"""`eval-vidla retrieval` from end to end on generated videos: scores, missing videos, refused arguments."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def write_video(path: Path, colour: tuple[int, int, int], seconds: float) -> Non
 
 @pytest.fixture(scope="module")
 def msrvtt(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Annotations in the form of MSR-VTT's test split, and five short videos with those ids."""
+    """Write annotations in the format of MSR-VTT's test split, and five short videos with those ids."""
     folder = tmp_path_factory.mktemp("msrvtt")
     rows = [f"ret{n},msr{n},video{n},{caption}" for n, caption in enumerate(CAPTIONS)]
     (folder / "MSRVTT_JSFUSION_test.csv").write_text("\n".join(["key,vid_key,video_id,sentence", *rows]) + "\n")
@@ -90,7 +90,7 @@ def set_of(folder: Path) -> RetrievalSet:
 
 
 def with_a_gap(whole: RetrievalSet) -> RetrievalSet:
-    """The third video is not where it should be."""
+    """Move the third video away."""
     gone = VideoItem("gone", MediaRef("/nowhere/nothing.mp4"))
     return replace(whole, items=(*whole.items[:2], gone, *whole.items[3:]))
 
@@ -216,7 +216,8 @@ def test_a_run_folder_points_to_its_best_model(
 
 
 def test_help_is_there_before_torch_is_loaded() -> None:
-    code = "import sys; from training.vidla.eval_vidla import main\ntry: main(['retrieval', '--help'])\nexcept SystemExit: "
+    code = "import sys; from training.vidla.eval_vidla import main\n"
+    code += "try: main(['retrieval', '--help'])\nexcept SystemExit: "
     code += "print('torch' in sys.modules, 'open_clip' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("False False")
@@ -272,7 +273,7 @@ class Exchange:
         return gathered
 
 
-def test_ranks_embed_together_what_one_does_alone(msrvtt: Path, model: VidLA, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_ranks_give_the_embeddings_of_one(msrvtt: Path, model: VidLA, monkeypatch: pytest.MonkeyPatch) -> None:
     benchmark = with_a_gap(set_of(msrvtt))
     alone = embed(model, benchmark, Looks(frames=8))
     monkeypatch.setattr("training.evaluation.video.embeddings.gather_objects", Exchange(2).gather)
@@ -301,7 +302,7 @@ def test_the_frame_mean_of_one_frame_is_its_own_embedding(msrvtt: Path) -> None:
     assert torch.allclose(forwards, backwards, atol=1e-5)
 
 
-def test_scores_while_training_leave_out_both_sides_of_what_fails(msrvtt: Path, model: VidLA) -> None:
+def test_scores_while_training_leave_out_video_and_text_of_a_failed_clip(msrvtt: Path, model: VidLA) -> None:
     broken = with_a_gap(set_of(msrvtt))
     scores = score_split(model, broken, Looks(frames=8))
     assert (scores["clips"], scores["clips_failed"]) == (4.0, 1.0)

@@ -1,76 +1,21 @@
-from dataclasses import replace
+"""Finetuning recipes: the paper's numbers for each benchmark, and settings of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
-import torch
-from support.colour_videos import BLUE, RED, colour_video
-from support.ranks import on_ranks
-from torch.nn import functional as F
 
 from runtime.errors import UserError
 from runtime.settings import build, merged
-from training.data.clip_batch import ClipBatch
-from training.data.clip_loader import TrainBatches
-from training.data.data_settings import AugmentSettings, DataSettings
-from training.engine.distributed import Ranks
-from training.engine.engine_settings import ComputeSettings, OptimSettings
-from training.engine.optimizer import build_optimizer
-from training.engine.training_task import NonFiniteLoss
-from training.evaluation.benchmarks import class_folders
-from training.evaluation.benchmarks.classification_set import ClassificationSet, LabelledVideo
-from training.evaluation.video.classification import Looks, Picture, score
-from training.evaluation.video.video_views import Views
-from training.models.vidla.classification_head import load_head
+from training.evaluation.video.video_views import Sampling, Views
 from training.models.vidla.initial_weights import build_model
-from training.models.vidla.model_settings import HeadSettings, ModelSettings, TemporalSettings
-from training.models.vidla.two_tower import VidLA
+from training.models.vidla.model_settings import ModelSettings
 from training.models.vidla.vidla_folder import save
-from training.vidla.classification_task import TERM, ClassificationTask, LabelTokenizer
 from training.vidla.finetuning_recipes import RECIPES, finetune_settings, patch_of, recipe_of
-from training.vidla.labelled_source import LabelledSource
 from training.vidla.vidla_settings import VidlaSettings
-
-FRAMES = 4
-CLASSES = ("blue", "red")
-PLAIN = HeadSettings(dropout=0.0)
-NO_AUGMENT = AugmentSettings(scales=(1.0,), flip=False, center=True)
-
-
-def tiny() -> VidLA:
-    torch.manual_seed(0)
-    temporal = TemporalSettings(levels=2, tokens_per_level=2)
-    return build_model(ModelSettings(init="random:tiny", frames=FRAMES, temporal=temporal))
-
-
-def task(compute: ComputeSettings | None = None, settings: HeadSettings = PLAIN, ranks: Ranks | None = None):
-    model = tiny()
-    return ClassificationTask(model, CLASSES, settings, compute or ComputeSettings(), ranks or Ranks())
-
-
-def batch(rows: slice = slice(0, 6)) -> ClipBatch:
-    """Six clips of noise; the fifth has no class."""
-    generator = torch.Generator().manual_seed(1)
-    video_BTSSC = torch.randint(0, 256, (6, FRAMES, 64, 64, 3), dtype=torch.uint8, generator=generator)
-    label_B1 = torch.tensor([[0], [1], [1], [0], [-1], [1]])
-    keys = [f"clip{number}" for number in range(6)]
-    return ClipBatch(
-        video_BTSSC=video_BTSSC[rows],
-        crop_B4=torch.tensor([[0.0, 0.0, 1.0, 0.0]]).expand(6, -1)[rows],
-        weight_B=torch.ones(6)[rows],
-        tokens={TERM: label_B1[rows]},
-        present={TERM: label_B1[rows, 0] >= 0},
-        video_id_B=torch.arange(6)[rows],
-        span_B2=torch.zeros(6, 2, dtype=torch.float64)[rows],
-        keys=keys[rows],
-    )
-
-
-def gradients(trained: ClassificationTask) -> dict[str, torch.Tensor]:
-    return {name: p.grad for name, p in trained.module.named_parameters() if p.grad is not None}
-
-
-# --- recipes
-
 
 STEPS = {
     "msrvtt": (1100, 1760),
@@ -83,7 +28,7 @@ STEPS = {
 
 @pytest.mark.parametrize("benchmark", STEPS)
 @pytest.mark.parametrize(("patch", "batch_size"), [(32, 128), (16, 196)])
-def test_retrieval_is_finetuned_as_the_paper_states(benchmark, patch, batch_size):
+def test_retrieval_is_finetuned_as_the_paper_states(benchmark: str, patch: int, batch_size: int) -> None:
     settings = build(VidlaSettings, finetune_settings(benchmark, patch), "")
     assert (settings.loop.steps, settings.loop.batch_size) == (STEPS[benchmark][patch == 16], batch_size)
     assert settings.model.frames == 32
@@ -100,20 +45,22 @@ def test_retrieval_is_finetuned_as_the_paper_states(benchmark, patch, batch_size
         ("ssv2", 16, 40, 512, "uniform", Views(2, 3)),
     ],
 )
-def test_classification_is_finetuned_as_the_paper_states(benchmark, patch, epochs, batch_size, sampling, views):
+def test_classification_is_finetuned_as_the_paper_states(
+    benchmark: str, patch: int, epochs: int, batch_size: int, sampling: Sampling, views: Views
+) -> None:
     recipe = recipe_of(benchmark, patch)
     settings = build(VidlaSettings, recipe.settings(), "")
     assert (settings.loop.epochs, settings.loop.batch_size) == (epochs, batch_size)
     assert (settings.model.frames, recipe.sampling, recipe.views) == (16, sampling, views)
 
 
-def test_nothing_is_mirrored_where_classes_tell_left_from_right():
+def test_clips_are_not_mirrored_if_classes_depend_on_left_and_right() -> None:
     assert finetune_settings("ssv2")["data"]["augment"]["flip"] is False
     assert finetune_settings("kinetics400")["data"]["augment"]["flip"] is True
 
 
-def test_what_the_paper_states_and_what_is_ours_do_not_overlap():
-    def leaves(branch, path=()):
+def test_settings_of_the_paper_and_ours_do_not_overlap() -> None:
+    def leaves(branch: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
         for name, value in branch.items():
             yield from leaves(value, (*path, name)) if isinstance(value, dict) else [(*path, name)]
 
@@ -121,227 +68,21 @@ def test_what_the_paper_states_and_what_is_ours_do_not_overlap():
         assert not set(leaves(recipe.stated)) & set(leaves(recipe.ours))
 
 
-def test_a_users_settings_win_over_the_recipe():
+def test_a_users_settings_win_over_the_recipe() -> None:
     settings = build(VidlaSettings, merged(finetune_settings("msvd"), {"loop": {"steps": 3}}), "")
     assert (settings.loop.steps, settings.loop.batch_size) == (3, 128)
 
 
-def test_an_unknown_benchmark_is_refused_with_the_nearest():
+def test_an_unknown_benchmark_is_refused_with_the_nearest() -> None:
     with pytest.raises(UserError, match="did you mean 'msrvtt'"):
         finetune_settings("msrvt")
 
 
-def test_the_patch_of_a_tower_is_told_from_what_it_starts_from(tmp_path):
-    save(tiny(), tmp_path / "export")
+def test_the_patch_size_is_known_from_the_initial_weights(tmp_path: Path) -> None:
+    save(build_model(ModelSettings(init="random:tiny")), tmp_path / "export")
     assert patch_of("openai") == 32
     assert patch_of("openai", "ViT-B-16") == 16
     assert patch_of("ViT-B-16-quickgelu:openai") == 16
     assert patch_of("random:ViT-L-14") == 14
     assert patch_of(f"path://{tmp_path / 'export'}") == 16
     assert patch_of("hf://org/name") == 32
-
-
-# --- labels
-
-
-def test_class_names_become_indices_and_no_text_becomes_none():
-    tokens_B1 = LabelTokenizer(CLASSES)(["red", "", "blue"])
-    assert tokens_B1.tolist() == [[1], [-1], [0]]
-    assert tokens_B1.dtype == torch.int64
-
-
-def test_a_text_that_is_no_class_is_refused():
-    with pytest.raises(UserError, match="did you mean 'blue'"):
-        LabelTokenizer(CLASSES)(["bluee"])
-
-
-# --- the task
-
-
-def test_the_loss_is_the_mean_cross_entropy_of_the_rows_that_have_a_class():
-    trained = task(settings=HeadSettings(label_smoothing=0.2, dropout=0.0))
-    given = batch()
-    report = trained.step(given)
-    video_BTCHW = given.video_BTSSC.permute(0, 1, 4, 2, 3) / 255
-    mean_C11, std_C11 = (torch.tensor(v).view(3, 1, 1) for v in (trained._model.mean, trained._model.std))
-    kept = given.present[TERM]
-    logits_BK = trained.module((video_BTCHW[kept] - mean_C11) / std_C11)
-    expected = F.cross_entropy(logits_BK, given.tokens[TERM][kept, 0], label_smoothing=0.2)
-    assert report.losses["total"] == pytest.approx(expected.item(), rel=1e-5)
-    assert report.facts["train_top1"] == pytest.approx(
-        (logits_BK.argmax(1) == given.tokens[TERM][kept, 0]).float().mean().item()
-    )
-
-
-def test_micro_batches_give_the_gradients_of_the_whole_batch():
-    whole, parts = task(), task(ComputeSettings(micro_batch=4))
-    assert whole.step(batch()).losses == pytest.approx(parts.step(batch()).losses)
-    expected = gradients(whole)
-    assert {"head.linear.weight", "video.mst_embedding"} < set(expected)
-    for name, gradient in gradients(parts).items():
-        torch.testing.assert_close(gradient, expected[name], rtol=1e-4, atol=1e-6)
-
-
-def test_a_batch_without_any_class_gives_no_gradient_and_no_nan():
-    trained = task()
-    assert trained.step(batch(slice(4, 5))).losses["total"] == 0.0
-    assert all(not gradient.any() for gradient in gradients(trained).values())
-
-
-def test_the_projection_into_the_shared_space_stays_as_it_is():
-    trained = task()
-    trained.step(batch())
-    assert trained.module.video.proj.grad is None
-
-
-def test_only_the_head_learns_at_the_rate_of_new_parameters():
-    trained = task()
-    optimizer = build_optimizer(trained.module, OptimSettings(lr=1e-5, lr_new=1e-4), trained.is_new)
-    fast = [p for group in optimizer.param_groups if group["lr"] == pytest.approx(1e-4) for p in group["params"]]
-    assert {id(p) for p in fast} == {id(p) for p in trained.module.head.parameters()}
-
-
-def test_a_loss_that_is_no_number_stops_with_the_keys():
-    trained = task()
-    trained.module.head.linear.bias.data.fill_(torch.inf)
-    with pytest.raises(NonFiniteLoss) as stopped:
-        trained.step(batch())
-    assert stopped.value.keys == batch().keys
-
-
-def _scored(trained: ClassificationTask, videos: ClassificationSet, ranks: Ranks) -> list[float]:
-    found = score(trained.module.eval(), videos, Looks("uniform", FRAMES), Picture.of(tiny()), ranks)
-    return [found.top1, found.top5, found.mean_class, found.videos, found.failures["missing"]]
-
-
-def _step_on(ranks: Ranks, videos: Path) -> dict[str, torch.Tensor]:
-    trained = task(ComputeSettings(micro_batch=2), ranks=ranks)
-    own = slice(3 * ranks.rank, 3 * ranks.rank + 3)
-    report = trained.step(batch(own))
-    scores = _scored(trained, with_one_missing(class_folders.read(videos)), ranks)
-    return gradients(trained) | {"total": torch.tensor(report.losses["total"]), "scores": torch.tensor(scores)}
-
-
-def with_one_missing(videos: ClassificationSet) -> ClassificationSet:
-    return replace(videos, items=(*videos.items, LabelledVideo("gone", None, 0)))
-
-
-def test_two_ranks_give_the_loss_gradients_and_scores_of_one(tmp_path, colours):
-    alone = task()
-    report = alone.step(batch())
-    expected = gradients(alone)
-    scores = _scored(alone, with_one_missing(colours), Ranks())
-    for found in on_ranks(2, _step_on, tmp_path, colours.items[0].path.parent.parent):
-        assert float(found.pop("total")) == pytest.approx(report.losses["total"], rel=1e-5)
-        assert found.pop("scores").tolist() == pytest.approx(scores)
-        assert set(found) == set(expected)
-        for name, gradient in found.items():
-            torch.testing.assert_close(gradient, expected[name], rtol=1e-4, atol=1e-6)
-
-
-def test_tower_and_head_are_saved_and_restored_together(tmp_path):
-    first, second = task(), task()
-    with torch.no_grad():
-        for parameter in first.module.parameters():
-            parameter.add_(0.01)
-    (tmp_path / "saved").mkdir()
-    first.save(tmp_path / "saved")
-    second.restore(tmp_path / "saved")
-    for name, value in first.module.state_dict().items():
-        torch.testing.assert_close(second.module.state_dict()[name], value)
-    assert load_head(tmp_path / "saved", 128).classes == CLASSES
-
-
-def test_a_head_of_another_width_or_cut_short_is_refused(tmp_path):
-    (tmp_path / "saved").mkdir()
-    task().save(tmp_path / "saved")
-    with pytest.raises(UserError, match="made for a tower of width 128, --checkpoint has 64"):
-        load_head(tmp_path / "saved", 64)
-    weights = tmp_path / "saved" / "head.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-10])
-    with pytest.raises(UserError, match=r"head\.safetensors can't be read"):
-        load_head(tmp_path / "saved", 128)
-
-
-# --- the data
-
-
-@pytest.fixture
-def colours(tmp_path) -> ClassificationSet:
-    for number in range(3):
-        colour_video(tmp_path / "videos" / "blue" / f"{number}.mp4", BLUE, seconds=4)
-        colour_video(tmp_path / "videos" / "red" / f"{number}.mp4", RED, seconds=1)
-    return class_folders.read(tmp_path / "videos")
-
-
-def source(videos: ClassificationSet, sampling="dense", seed: int = 0) -> LabelledSource:
-    return LabelledSource(videos, sampling, 15, NO_AUGMENT, seed)
-
-
-def test_an_epoch_shows_each_video_once_in_an_order_of_its_own(colours):
-    made = source(colours)
-    first, second = ([root.key for root in made.epoch(number)] for number in (0, 1))
-    assert sorted(first) == sorted(second) == sorted(item.id for item in colours.items)
-    assert first != second
-    assert [root.key for root in made.epoch(0)] == first
-    assert [root.key for root in made.epoch(0, skip=2)] == first[2:]
-    assert [root.key for root in made.epoch(0, skip=1, only=lambda at: at % 2 == 0)] == first[2::2]
-
-
-def test_dense_clips_are_windows_within_the_video_drawn_anew_each_epoch(colours):
-    made = source(colours)
-    spans = [{root.key: (clip.start, clip.end) for root in made.epoch(n) for clip in root.clips} for n in (0, 1)]
-    for start, end in (span for key, span in spans[0].items() if key.startswith("blue")):
-        assert 0 <= start < end <= 4.0
-        assert end - start == pytest.approx(2.0)
-    assert spans[0]["red/0.mp4"] == pytest.approx((0.0, 1.0))
-    assert spans[0]["blue/0.mp4"] != spans[1]["blue/0.mp4"]
-
-
-def test_the_identity_follows_what_is_drawn(colours):
-    assert source(colours).identity == source(colours).identity
-    assert source(colours).identity != source(colours, seed=1).identity
-    assert source(colours).identity != source(colours, "uniform").identity
-
-
-def test_videos_that_are_missing_are_left_out_of_training_and_none_at_all_is_refused(colours):
-    gone = LabelledVideo("gone", None, 0)
-    some = ClassificationSet("folder", "train", CLASSES, (gone, *colours.items))
-    assert source(some).num_roots == 6
-    with pytest.raises(UserError, match="holds none of the 1 videos"):
-        source(ClassificationSet("folder", "train", CLASSES, (gone,)))
-
-
-def test_a_span_behind_the_end_of_its_file_is_no_clip_of_something_else(colours):
-    late = replace(colours.items[0], start=50.0, end=52.0)
-    (root,) = source(replace(colours, items=(late,))).epoch(0)
-    assert (root.clips[0].start, root.clips[0].end) == (50.0, 52.0)
-
-
-def test_a_head_learns_to_tell_classes_from_files(colours):
-    made = LabelledSource(colours, "uniform", FRAMES, NO_AUGMENT, 0)
-    batches = TrainBatches(
-        made,
-        global_batch=6,
-        clips_per_root=1,
-        ranks=Ranks(),
-        tokenizer=LabelTokenizer(CLASSES),
-        frames=FRAMES,
-        settings=DataSettings(clips_per_root=1, size=64, workers=0),
-    ).start(0)
-    model = tiny()
-    look, picture = Looks("uniform", FRAMES), Picture.of(model)
-
-    def evaluate(classifier):
-        return {"top1": score(classifier, colours, look, picture).top1}
-
-    trained = ClassificationTask(model, colours.classes, PLAIN, ComputeSettings(), Ranks(), evaluate)
-    optimizer = build_optimizer(trained.module, OptimSettings(lr=1e-4, lr_new=1e-2), trained.is_new)
-    losses = []
-    for _ in range(8):
-        losses.append(trained.step(next(batches)).losses["total"])
-        optimizer.step()
-        optimizer.zero_grad()
-    assert losses[-1] < 0.7 * losses[0]
-    assert trained.evaluate() == {"top1": 1.0}
-    assert trained.module.training

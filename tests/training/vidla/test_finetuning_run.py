@@ -14,7 +14,7 @@ SMALL = ["--set", "data.workers=0", "--set", "data.size=64", "--set", "model.tem
 
 
 @pytest.fixture
-def kinetics(tmp_path) -> Path:
+def kinetics(tmp_path: Path) -> Path:
     """Two classes by colour, in training and validation."""
     for split in ("train", "val"):
         rows = []
@@ -31,7 +31,7 @@ def kinetics(tmp_path) -> Path:
 
 
 @pytest.fixture
-def msvd(tmp_path) -> Path:
+def msvd(tmp_path: Path) -> Path:
     captions = {}
     for split, count in (("train", 4), ("val", 2)):
         ids = [f"{split}{number}_0_2" for number in range(count)]
@@ -48,7 +48,9 @@ def finetune(benchmark: str, root: Path, *flags: str) -> int:
     return train(["finetune", "--benchmark", benchmark, *where, "--init", "random:tiny", *SMALL, *flags])
 
 
-def test_a_head_finetuned_on_kinetics_is_scored_by_the_evaluation_command(kinetics, capsys):
+def test_a_head_finetuned_on_kinetics_is_scored_by_the_evaluation_command(
+    kinetics: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     fast = [
         "--set",
         "optim.lr=1e-4",
@@ -72,7 +74,7 @@ def test_a_head_finetuned_on_kinetics_is_scored_by_the_evaluation_command(kineti
     assert (report["look"]["sampling"], report["look"]["frames"]) == ("dense", 4)
 
 
-def test_a_run_on_classes_taken_up_in_its_middle_ends_as_before_to_the_last_bit(kinetics):
+def test_a_run_on_classes_taken_up_in_its_middle_ends_as_before_to_the_last_bit(kinetics: Path) -> None:
     settings = ["--batch-size", "6", "--frames", "4", "--set", "evaluation.max_clips=0", "--set", "loop.save_every=2"]
     assert finetune("kinetics400", kinetics, "--steps", "4", *settings) == 0
     run = kinetics / "run"
@@ -83,7 +85,9 @@ def test_a_run_on_classes_taken_up_in_its_middle_ends_as_before_to_the_last_bit(
     assert whole == ((last / "head.safetensors").read_bytes(), (last / "model.safetensors").read_bytes())
 
 
-def test_retrieval_is_finetuned_from_captions_and_scored_on_the_validation_split(msvd, capsys):
+def test_retrieval_is_finetuned_from_captions_and_scored_on_the_validation_split(
+    msvd: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     flags = ["--steps", "2", "--batch-size", "4", "--frames", "4"]
     assert finetune("msvd", msvd, *flags) == 0
     assert "4 videos of msvd train; scored on msvd val" in capsys.readouterr().out
@@ -92,12 +96,12 @@ def test_retrieval_is_finetuned_from_captions_and_scored_on_the_validation_split
     assert 0 <= scores["t2v_r1"] <= 100
 
 
-def test_the_recipe_shows_in_the_printed_settings(msvd, capsys):
+def test_the_recipe_shows_in_the_printed_settings(msvd: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert finetune("vatex", msvd, "--print-config") == 0
     assert "steps: 2640" in capsys.readouterr().out
 
 
-def test_the_recipe_is_that_of_the_tower_wherever_it_is_named(msvd, capsys):
+def test_the_recipe_is_that_of_the_tower_wherever_it_is_named(msvd: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (msvd / "own.yaml").write_text("model: {architecture: ViT-B-16}\n")
     where = ["--benchmark", "didemo", "--annotations", str(msvd), "--videos", str(msvd), "--print-config"]
     for named in (["--config", str(msvd / "own.yaml")], ["--set", "model.init=ViT-B-16:openai"]):
@@ -107,21 +111,21 @@ def test_the_recipe_is_that_of_the_tower_wherever_it_is_named(msvd, capsys):
         assert "batch_size: 196" in shown
 
 
-def test_a_length_of_ones_own_takes_the_place_of_the_recipes(msvd, capsys):
+def test_a_length_of_ones_own_takes_the_place_of_the_recipes(msvd: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert finetune("vatex", msvd, "--set", "loop.epochs=2", "--print-config") == 0
     shown = capsys.readouterr().out
     assert "steps: null" in shown
     assert "epochs: 2" in shown
 
 
-def test_steps_take_the_place_of_a_recipes_epochs(kinetics, capsys):
+def test_steps_take_the_place_of_a_recipes_epochs(kinetics: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert finetune("kinetics400", kinetics, "--steps", "7", "--print-config") == 0
     shown = capsys.readouterr().out
     assert "steps: 7" in shown
     assert "epochs: null" in shown
 
 
-def test_a_training_split_without_videos_ends_with_one_line(msvd, capsys):
+def test_a_training_split_without_videos_ends_with_one_line(msvd: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in (msvd / "videos").glob("train*"):
         path.unlink()
     assert finetune("msvd", msvd, "--steps", "2", "--batch-size", "4") == 2

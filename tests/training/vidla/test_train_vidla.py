@@ -1,4 +1,4 @@
-"""`train-vidla` from the command line on real shards: it learns, stops, goes on, and refuses what can't be right."""
+"""`train-vidla` from the command line on real shards: it learns, stops, resumes, and refuses mistakes."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def close(first: dict[int, dict[str, float]], second: dict[int, dict[str, float]
     )
 
 
-def test_videos_and_texts_that_differ_are_learned_by_heart(tmp_path, monkeypatch):
-    """Each step sees all four pairs, so the losses can be compared; knowing none of them costs 2 ln 4 = 2.77."""
+def test_videos_and_texts_that_differ_are_learned_by_heart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step sees all four pairs, so the losses can be compared; chance level is 2 ln 4 = 2.77."""
     monkeypatch.setenv("CLIPGROVE_CACHE", str(tmp_path / "cache"))
     with webdataset.TarWriter(str(tmp_path / "colours.tar")) as sink:
         for name, colour in {"red": RED, "green": GREEN, "blue": BLUE, "white": (235, 235, 235)}.items():
@@ -57,20 +57,20 @@ def test_videos_and_texts_that_differ_are_learned_by_heart(tmp_path, monkeypatch
     assert losses(tmp_path / "run")[24]["loss/total"] < 0.5
 
 
-def test_a_run_leaves_a_model_that_opens_in_three_lines(undisturbed):
+def test_a_run_leaves_a_model_that_opens_in_three_lines(undisturbed: Path) -> None:
     model = load(undisturbed / "best")
     video_BD = model.encode_video(torch.zeros(2, 6, 3, 32, 32))
     text_MD = model.encode_text(model.tokenizer(["a grey wall", "a white wall", "nothing"]))
     assert (video_BD @ text_MD.T).shape == (2, 3)
 
 
-def test_a_checkpoint_opens_as_a_model_too(undisturbed):
+def test_a_checkpoint_opens_as_a_model_too(undisturbed: Path) -> None:
     checkpoint = undisturbed / "checkpoints" / "step-00000010"
     weights, best = load(checkpoint).state_dict(), load(undisturbed / "best").state_dict()
     assert all(torch.equal(weights[name], best[name]) for name in best)
 
 
-def test_a_run_keeps_its_settings_and_scores_the_held_out_split(undisturbed):
+def test_a_run_keeps_its_settings_and_scores_the_held_out_split(undisturbed: Path) -> None:
     assert yaml.safe_load((undisturbed / "settings.yaml").read_text())["loop"]["steps"] == 10
     scores = json.loads((undisturbed / "best" / "score.json").read_text())["scores"]
     assert 0 <= scores["t2v_r1"] <= 100
@@ -78,7 +78,7 @@ def test_a_run_keeps_its_settings_and_scores_the_held_out_split(undisturbed):
     assert kinds.count("val") == 1
 
 
-def test_each_term_is_logged_with_speed_wait_temperature_and_skips(undisturbed):
+def test_each_term_is_logged_with_speed_wait_temperature_and_skips(undisturbed: Path) -> None:
     row = json.loads((undisturbed / "metrics.jsonl").read_text().splitlines()[0])
     assert {
         "loss/subtitle",
@@ -91,7 +91,9 @@ def test_each_term_is_logged_with_speed_wait_temperature_and_skips(undisturbed):
     assert row["loss/total"] == pytest.approx(row["loss/subtitle"] + row["loss/caption"])
 
 
-def test_a_run_that_is_killed_goes_on_bit_for_bit_with_another_number_of_workers(shards, undisturbed, tmp_path):
+def test_a_run_that_is_killed_resumes_bit_for_bit_with_another_number_of_workers(
+    shards: Path, undisturbed: Path, tmp_path: Path
+) -> None:
     output = tmp_path / "run"
     killed_at(5, main, arguments(shards, output, steps=10))
     assert steps_saved(output)[-1] == "step-00000004"
@@ -100,7 +102,9 @@ def test_a_run_that_is_killed_goes_on_bit_for_bit_with_another_number_of_workers
     assert losses(output) == losses(undisturbed)
 
 
-def test_a_run_on_two_ranks_goes_on_with_one_and_the_losses_agree_to_rounding(shards, undisturbed, tmp_path):
+def test_a_run_on_two_ranks_resumes_on_one_and_the_losses_agree_to_rounding(
+    shards: Path, undisturbed: Path, tmp_path: Path
+) -> None:
     output = tmp_path / "run"
     in_ranks(2, stopped_at_four, arguments(shards, output, "--set", "loop.save_every=1000", steps=10))
     assert steps_saved(output) == ["step-00000005"]
@@ -108,23 +112,23 @@ def test_a_run_on_two_ranks_goes_on_with_one_and_the_losses_agree_to_rounding(sh
     assert close(losses(output), losses(undisturbed), 1e-4)
 
 
-def test_micro_batches_give_the_losses_of_the_whole_batch(shards, undisturbed, tmp_path):
+def test_micro_batches_give_the_losses_of_the_whole_batch(shards: Path, undisturbed: Path, tmp_path: Path) -> None:
     assert train(*arguments(shards, tmp_path / "run", "--set", "compute.micro_batch=1", steps=10)) == 0
     assert close(losses(tmp_path / "run"), losses(undisturbed), 1e-4)
 
 
-def test_checkpointed_activations_give_the_same_losses(shards, undisturbed, tmp_path):
+def test_checkpointed_activations_give_the_same_losses(shards: Path, undisturbed: Path, tmp_path: Path) -> None:
     assert train(*arguments(shards, tmp_path / "run", "--set", "model.checkpointing=true", steps=10)) == 0
     assert close(losses(tmp_path / "run"), losses(undisturbed), 1e-4)
 
 
-def test_bf16_trains_to_nearly_the_same_losses(shards, undisturbed, tmp_path):
+def test_bf16_trains_to_nearly_the_same_losses(shards: Path, undisturbed: Path, tmp_path: Path) -> None:
     assert train(*arguments(shards, tmp_path / "run", "--set", "compute.precision=bf16", steps=3)) == 0
     first = {step: row for step, row in losses(undisturbed).items() if step <= 3}
     assert close(losses(tmp_path / "run"), first, 0.1)
 
 
-def test_a_signal_saves_and_ends_with_status_143(shards, tmp_path):
+def test_a_signal_saves_and_ends_with_status_143(shards: Path, tmp_path: Path) -> None:
     process = start(arguments(shards, tmp_path / "run", "--set", "loop.save_every=1000", steps=100_000))
     try:
         until(lambda: (tmp_path / "run" / "metrics.jsonl").exists() or process.poll() is not None, "the first step")
@@ -136,13 +140,17 @@ def test_a_signal_saves_and_ends_with_status_143(shards, tmp_path):
     assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 1
 
 
-def test_grounded_text_can_take_the_place_of_the_caption_and_columns_have_an_order(shards, tmp_path):
+def test_grounded_text_can_take_the_place_of_the_caption_and_columns_have_an_order(
+    shards: Path, tmp_path: Path
+) -> None:
     terms = "loss.terms={subtitle: [subtitle_summary, subtitle], grounded: grounded_text}"
     assert train(*arguments(shards, tmp_path / "run", "--set", terms, steps=1)) == 0
     assert losses(tmp_path / "run")[1].keys() == {"loss/subtitle", "loss/grounded", "loss/total"}
 
 
-def test_print_config_shows_every_branch_and_trains_nothing(shards, tmp_path, capsys):
+def test_print_config_shows_every_branch_and_trains_nothing(
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert train(*arguments(shards, tmp_path / "run", "--print-config")) == 0
     shown = yaml.safe_load(capsys.readouterr().out)
     assert shown.keys() == {"model", "data", "loss", "optim", "loop", "compute", "evaluation", "head"}
@@ -150,7 +158,9 @@ def test_print_config_shows_every_branch_and_trains_nothing(shards, tmp_path, ca
     assert not (tmp_path / "run").exists()
 
 
-def test_a_file_of_settings_gives_way_to_flags_and_those_to_set(shards, tmp_path, capsys):
+def test_a_file_of_settings_gives_way_to_flags_and_those_to_set(
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "mine.yaml").write_text("loop: {seed: 5, batch_size: 12}\noptim: {warmup: 2}\n")
     more = ["--config", str(tmp_path / "mine.yaml"), "--seed", "7", "--set", "optim.warmup=3", "--print-config"]
     assert train(*arguments(shards, tmp_path / "run", *more)) == 0
@@ -165,9 +175,9 @@ WRONG = {
     "no such folder": (["--shards", "/nowhere/shards"], "/nowhere/shards"),
     "batch larger than an epoch": (["--batch-size", "4096"], "--batch-size 4096: takes 2048 roots a step"),
     "levels that the frames do not allow": (["--frames", "4"], "temporal.levels=3"),
-    "checkpoint that is not there": (["--resume", "/nowhere/step-1"], "--resume /nowhere/step-1"),
-    "weights that are not there": (["--init", "path:///nowhere/model"], "/nowhere/model"),
-    "open_clip tag that is not there": (["--init", "opnai"], "there are: openai"),
+    "checkpoint that does not exist": (["--resume", "/nowhere/step-1"], "--resume /nowhere/step-1"),
+    "weights that do not exist": (["--init", "path:///nowhere/model"], "/nowhere/model"),
+    "open_clip tag that does not exist": (["--init", "opnai"], "there are: openai"),
     "a folder that can't be": (["--output", "/dev/null/run"], "--output /dev/null/run: can't be written"),
     "a seed below 0": (["--seed", "-1"], "loop.seed=-1"),
     "two lengths": (["--set", "loop.epochs=2"], "steps and epochs are both set"),
@@ -175,7 +185,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_mistake_ends_with_one_line_and_status_2(case, shards, tmp_path, capsys):
+def test_a_mistake_ends_with_one_line_and_status_2(
+    case: str, shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     more, expected = WRONG[case]
     assert train(*arguments(shards, tmp_path / "run", *more)) == 2
     message = capsys.readouterr().err.strip()
@@ -183,7 +195,7 @@ def test_a_mistake_ends_with_one_line_and_status_2(case, shards, tmp_path, capsy
     assert len(message.splitlines()) == 1
 
 
-def test_another_schema_version_is_refused(shards, tmp_path, capsys):
+def test_another_schema_version_is_refused(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = tmp_path / "shards"
     shutil.copytree(shards, other)
     manifest = json.loads((other / "manifest.json").read_text())
@@ -192,7 +204,7 @@ def test_another_schema_version_is_refused(shards, tmp_path, capsys):
     assert "99" in capsys.readouterr().err
 
 
-def test_a_tar_that_is_cut_short_is_counted_and_the_run_goes_on(shards, tmp_path):
+def test_a_tar_that_is_cut_short_is_counted_and_the_run_continues(shards: Path, tmp_path: Path) -> None:
     other = tmp_path / "shards"
     shutil.copytree(shards, other)
     tar = other / "media" / "0000001.tar"
@@ -202,7 +214,9 @@ def test_a_tar_that_is_cut_short_is_counted_and_the_run_goes_on(shards, tmp_path
     assert sum(value for name, value in last.items() if name.startswith("skips/")) > 0
 
 
-def test_shards_that_are_mostly_unreadable_stop_the_run(shards, tmp_path, capsys):
+def test_shards_that_are_mostly_unreadable_stop_the_run(
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     other = tmp_path / "shards"
     shutil.copytree(shards, other)
     for tar in (other / "media").glob("*.tar"):
@@ -211,7 +225,9 @@ def test_shards_that_are_mostly_unreadable_stop_the_run(shards, tmp_path, capsys
     assert "could not be used" in capsys.readouterr().err
 
 
-def test_going_on_with_another_model_lists_the_differences(shards, undisturbed, tmp_path, capsys):
+def test_going_on_with_another_model_lists_the_differences(
+    shards: Path, undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = tmp_path / "run"
     shutil.copytree(undisturbed, output)
     more = ["--resume", "auto", "--set", "model.temporal.levels=2"]
@@ -222,21 +238,25 @@ def test_going_on_with_another_model_lists_the_differences(shards, undisturbed, 
 @pytest.mark.parametrize(
     "change", [["--seed", "1"], ["--set", "data.clips_per_root=1"], ["--set", "loss.terms={caption: grounded_text}"]]
 )
-def test_going_on_in_another_order_of_the_data_is_refused(change, shards, undisturbed, tmp_path, capsys):
+def test_going_on_in_another_order_of_the_data_is_refused(
+    change: list[str], shards: Path, undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = tmp_path / "run"
     shutil.copytree(undisturbed, output)
     assert train(*arguments(shards, output, "--resume", "auto", *change, steps=12)) == 2
     assert "data is not the one the run was begun with" in capsys.readouterr().err
 
 
-def test_going_on_with_more_workers_or_another_micro_batch_is_no_other_run(shards, undisturbed, tmp_path):
+def test_going_on_with_more_workers_or_another_micro_batch_is_no_other_run(
+    shards: Path, undisturbed: Path, tmp_path: Path
+) -> None:
     output = tmp_path / "run"
     shutil.copytree(undisturbed, output)
     more = ["--resume", "auto", "--set", "data.workers=1", "--set", "compute.micro_batch=2"]
     assert train(*arguments(shards, output, *more, steps=10)) == 0
 
 
-def test_a_finished_model_starts_another_run_with_more_frames(shards, undisturbed, tmp_path):
+def test_a_finished_model_starts_another_run_with_more_frames(shards: Path, undisturbed: Path, tmp_path: Path) -> None:
     given = arguments(shards, tmp_path / "run", steps=1)
     given += ["--init", f"path://{undisturbed / 'best'}", "--frames", "8"]
     assert train(*given) == 0
