@@ -65,13 +65,13 @@ def _reference_page(name: str, modules: list[str]) -> str:
 
 
 def _settings_page() -> str:
-    from curation.pipeline import PipelineSettings
+    from curation.pipeline import settings_class
     from runtime.settings_page import settings_markdown
     from training.vidla.vidla_settings import VidlaSettings
     from training.vidlankd.vidlankd_settings import StudentSettings, TeacherSettings
 
     commands = {
-        "curate run": PipelineSettings,
+        "curate run": settings_class(),
         "train-vidla": VidlaSettings,
         "train-vidlankd teacher": TeacherSettings,
         "train-vidlankd student": StudentSettings,
