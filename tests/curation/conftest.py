@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.shard_factory import build_dir
 from support.tiny_models import tiny_vlm
 
 from curation.engines.vllm_engine import VllmEngine
 from curation.engines.vllm_settings import VllmSettings
+from shards.storage.store import Store
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +40,15 @@ def vlm_engine(vlm_settings: VllmSettings) -> Iterator[VllmEngine]:
     engine = VllmEngine(vlm_settings)
     yield engine
     engine.close()
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A DIR with one shard, shared by the tests of a module."""
+    return build_dir(tmp_path_factory.mktemp("dir"), shards=1)
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    """A folder for tables while they are written; it does not exist yet."""
+    return tmp_path / "scratch"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.answering import Answering
-from support.shard_factory import CAPTION_SET, build_dir
+from support.shard_factory import CAPTION_SET
 from support.stage_runs import (
     CAPTIONS_MADE,
     MEDIA,
@@ -28,16 +28,6 @@ from shards.reader import read_artifact, read_table
 from shards.schema import CAPTIONS
 from shards.storage.store import Store
 from shards.storage.tar import read_span
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return build_dir(tmp_path_factory.mktemp("dir"), shards=1)
-
-
-@pytest.fixture
-def scratch(tmp_path: Path) -> Path:
-    return tmp_path / "scratch"
 
 
 def test_every_keyframe_of_the_tar_gets_one_row_in_order_of_root_and_time(built: Store, scratch: Path) -> None:
