@@ -22,7 +22,7 @@ class PipelineSettings(Settings):
     """All settings of one pipeline."""
 
     description: Runtime[str] = ""
-    """One line for people."""
+    """Description of the pipeline in one line."""
     tested: Runtime[bool] = False
     """Set if the whole pipeline has been run with the models that it names; `curate pipelines` shows it."""
     videos_per_shard: Runtime[Literal["auto"] | int] = "auto"
