@@ -138,10 +138,10 @@ def _cost(report: RunReport, settings: PipelineSettings, sample: Sequence[Source
 
 
 def _print(console: Console, measured: RunCost, whole: RunCost) -> None:
-    table = Table(title="cost, on this machine as it is set up", title_justify="left")
-    for name in ("", "sources", "hours of video", "hours", "GPU-hours", "GB", "tokens"):
-        table.add_column(name, justify="right" if name else "left")
-    for name, cost in (("probe", measured), ("all, extrapolated", whole)):
+    table = Table(title="cost on this machine", title_justify="left")
+    for name in ("", "sources", "video hours", "hours", "GPU-hours", "GB", "tokens"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=not name)
+    for name, cost in (("probe", measured), ("all sources", whole)):
         table.add_row(
             name,
             str(cost.sources),

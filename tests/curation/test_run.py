@@ -410,7 +410,7 @@ def test_a_probe_prints_what_the_whole_run_would_cost_and_leaves_nothing_behind(
         ended = curate("plan", *arguments, "--set", "videos_per_shard=1", "--probe", "1")
     assert ended.status == 0, ended.err
     rows = {line.split("│")[1].strip(): line.split("│")[2:] for line in ended.out.splitlines() if line.startswith("│")}
-    probe, whole = rows["probe"], rows["all, extrapolated"]
+    probe, whole = rows["probe"], rows["all sources"]
     assert (int(probe[0]), int(whole[0])) == (1, 4)
     tokens, all_tokens = (int(row[5].replace(",", "")) for row in (probe, whole))
     assert tokens > 0

@@ -68,6 +68,7 @@ def test_its_table_is_made_from_the_tables_of_all_shards(done: Path, server: Fak
     rows = read_table(store, CLIPS_PER_VIDEO.path).to_pylist()
     clips = Counter(row["video_id"] for row in all_rows(store, f"text/{TAGGER}"))
     assert {row["video_id"]: row["clips"] for row in rows} == clips
+    assert curate("check", done, "--quick").status == 0
     names = [f"text/{TAGGER}/{shard:07d}.parquet" for shard in range(3)]
     assert read_artifact(store, CLIPS_PER_VIDEO.path).inputs == {
         name: read_artifact(store, name).digest for name in names
