@@ -89,6 +89,7 @@ class FetchOutcome:
             **values
             | {
                 "tracks": tuple(FetchedTrack(**track) for track in values.get("tracks", ())),
+                "warnings": tuple(values.get("warnings", ())),
                 "failure": None if failure is None else Failure(**failure),
             }
         )
