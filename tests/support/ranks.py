@@ -17,7 +17,7 @@ import torch.multiprocessing as mp
 from torch.distributed import TCPStore
 
 from training.engine.distributed import Ranks, close_ranks, init_ranks
-from training.engine.run_connectedrics import MetricsWriter
+from training.engine.run_metrics import MetricsWriter
 
 Work = Callable[..., Any]
 Command = Callable[[Sequence[str]], int]
