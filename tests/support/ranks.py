@@ -46,7 +46,7 @@ def in_ranks(world_size: int, work: Work, *args: Any) -> None:
     """Run `work(*args)` on processes with the environment of torchrun; `work` connects them if it needs to."""
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     arguments = (world_size, store.port, work, args)
-    mp.start_processes(_as_rank, args=arguments, nprocs=world_size, start_connectedhod="forkserver")
+    mp.start_processes(_as_rank, args=arguments, nprocs=world_size, start_method="forkserver")
 
 
 def stop_at(step: int, main: Command, given: Sequence[str]) -> int:
