@@ -29,7 +29,7 @@ def test_a_plain_file_arrives_whole(fetch: Fetcher, site: VideoServer, videos: P
 def test_a_page_gives_its_video_its_title_and_its_subtitles(fetch: Fetcher, site: VideoServer) -> None:
     got = fetch(site.url("page.html"))
     assert streams(got.path) == ["audio", "video"]
-    assert got.metadata.title == "A ball & a dog"
+    assert "A ball & a dog" in (got.metadata.title or "")
     (track,) = got.tracks
     assert (track.language, track.kind, track.format) == ("en", "manual", "vtt")
     assert track.path.read_text() == VTT
