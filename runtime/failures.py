@@ -54,7 +54,7 @@ def _bound(name: str, default: float, unit: str, where: str, reason: str, *, is_
 # Workers, services and Ray
 
 DEATHS_PER_SOURCE: Final = _bound("deaths of workers on one video", 2, "deaths",
-    "runtime.attempts, curation.media.media_stage, training.features.features_worker",
+    "runtime.attempts, curation.media.media_stage, training.features.root_encoding",
     "One death may be chance (memory, a stopped machine); the second is taken for the video's fault, which is "
     "then recorded as failed and skipped.")
 OTHER_DEATHS_PER_SHARD: Final = _bound("other deaths of workers on one shard", 3, "deaths",

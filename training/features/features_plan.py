@@ -18,11 +18,10 @@ from shards.manifest import MANIFEST, Manifest, StageMark, read_manifest, read_s
 from shards.pending_shards import Work, inputs_of, work_of
 from shards.reader import artifacts, committed_media, read_table
 from shards.storage.store import Store
-from training.features.features_settings import FeaturesSettings
+from training.features.features_settings import RATE_SLACK, FeaturesSettings
 from training.features.original_videos import with_new_originals
 
 STAGE_VERSION = 1
-_RATE_SLACK = 0.99
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def check_rate(plan: FeaturesPlan, settings: FeaturesSettings, wanted: float, fr
     if settings.video != "shards":
         return
     stored = max(plan.first_column("fps"), default=wanted)
-    if stored < wanted * _RATE_SLACK:
+    if stored < wanted * RATE_SLACK:
         raise UserError(
             f"encoder={settings.encoder}: takes {wanted:g} frames a second, the shards of {plan.store.root} hold "
             f"{stored:g}; take {settings.parsed.lower_rate(stored, frames_per_row)}, or set video=original"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from pydantic import Field, model_validator
 
 from runtime.ray_runner.stage import PoolSettings
 from runtime.settings import Runtime
 from training.features.encoders.encoder_settings import EncoderSettings
+
+RATE_SLACK: Final = 0.99
+"""Share of an encoder's frames per second that stored roots must have: stored rates are rounded."""
 
 
 class FeaturesSettings(EncoderSettings):
