@@ -1,24 +1,32 @@
-"""The distillation losses as plainly as they can be written: token by token, neuron by neuron, pair by pair."""
+"""Reference implementations of the distillation losses: token by token, neuron by neuron, pair by pair."""
 
 import math
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 
-def patterns(hidden_LH: torch.Tensor) -> list[torch.Tensor]:
-    """Of one row without padding: each neuron's response, over tokens normalised first, to length 1."""
+def patterns(hidden_LH: Tensor) -> list[Tensor]:
+    """Return each neuron's responses to a row without padding, normalised over neurons and then over tokens."""
     tokens = torch.stack([token / token.norm() for token in hidden_LH])
     return [tokens[:, i] / tokens[:, i].norm() for i in range(tokens.shape[1])]
 
 
-def nst(student_BLH, teacher_BLG, valid_BL, kernel: str, sigma: float = 1.0, teacher_term: bool = True):
-    def k(x, y):
+def nst(
+    student_BLH: Tensor,
+    teacher_BLG: Tensor,
+    valid_BL: Tensor,
+    kernel: str,
+    sigma: float = 1.0,
+    teacher_term: bool = True,
+) -> Tensor:
+    def k(x: Tensor, y: Tensor) -> Tensor:
         if kernel == "gaussian":
             return torch.exp(-(x - y).square().sum() / (2 * sigma**2))
         return (x @ y) ** 2
 
-    def mean(one, other):
+    def mean(one: list[Tensor], other: Tensor) -> Tensor:
         return sum(k(x, y) for x in one for y in other) / (len(one) * len(other))
 
     total = 0.0
@@ -32,14 +40,23 @@ def nst(student_BLH, teacher_BLG, valid_BL, kernel: str, sigma: float = 1.0, tea
     return total if kernel == "released" else total / len(student_BLH)
 
 
-def crd(student_BLH, teacher_BLH, valid_BL, queue_MH, z: float, temperature: float, negatives=None, reduction="mean"):
+def crd(
+    student_BLH: Tensor,
+    teacher_BLH: Tensor,
+    valid_BL: Tensor,
+    queue_MH: Tensor,
+    z: float,
+    temperature: float,
+    negatives: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
     rows = range(len(queue_MH)) if negatives is None else negatives.tolist()
     ratio = len(rows) / len(queue_MH)
     total, count = 0.0, 0
     for b, i in valid_BL.nonzero().tolist():
         s, t = student_BLH[b, i] / student_BLH[b, i].norm(), teacher_BLH[b, i] / teacher_BLH[b, i].norm()
 
-        def h(other, s=s):
+        def h(other: Tensor, s: Tensor = s) -> Tensor:
             e = torch.exp(s @ other / temperature) / z
             return e / (e + ratio)
 
@@ -48,7 +65,9 @@ def crd(student_BLH, teacher_BLH, valid_BL, queue_MH, z: float, temperature: flo
     return total if reduction == "sum" else total / count
 
 
-def crd_normaliser(student_BLH, teacher_BLH, valid_BL, queue_MH, temperature: float) -> float:
+def crd_normaliser(
+    student_BLH: Tensor, teacher_BLH: Tensor, valid_BL: Tensor, queue_MH: Tensor, temperature: float
+) -> float:
     found = []
     for b, i in valid_BL.nonzero().tolist():
         s, t = student_BLH[b, i] / student_BLH[b, i].norm(), teacher_BLH[b, i] / teacher_BLH[b, i].norm()
@@ -56,7 +75,9 @@ def crd_normaliser(student_BLH, teacher_BLH, valid_BL, queue_MH, temperature: fl
     return len(queue_MH) * sum(found) / len(found)
 
 
-def contrastive_in_batch(student_BLH, teacher_BLH, valid_BL, temperature: float, released_factor: bool):
+def contrastive_in_batch(
+    student_BLH: Tensor, teacher_BLH: Tensor, valid_BL: Tensor, temperature: float, released_factor: bool
+) -> Tensor:
     losses = []
     for i in range(valid_BL.shape[1]):
         rows = valid_BL[:, i].nonzero().flatten().tolist()
@@ -69,8 +90,8 @@ def contrastive_in_batch(student_BLH, teacher_BLH, valid_BL, temperature: float,
     return sum(losses) / len(losses)
 
 
-def released_nst(student_BLH, teacher_BLH):
-    """The published loop as the reconstruction tells it: neuron pairs one sample at a time, no padding known."""
+def released_nst(student_BLH: Tensor, teacher_BLH: Tensor) -> Tensor:
+    """The published loop: pairs of neurons, one sample at a time, without padding."""
     total = 0.0
     for s_LH, t_LH in zip(student_BLH, teacher_BLH, strict=True):
         s_HL, t_HL = F.normalize(s_LH.T, dim=1), F.normalize(t_LH.T, dim=1)
@@ -80,7 +101,9 @@ def released_nst(student_BLH, teacher_BLH):
     return total / student_BLH.shape[1]
 
 
-def token_hinge(hidden_BLH, own_BH, other_BH, valid_BL, weight_B, margin: float):
+def token_hinge(
+    hidden_BLH: Tensor, own_BH: Tensor, other_BH: Tensor, valid_BL: Tensor, weight_B: Tensor, margin: float
+) -> Tensor:
     found = []
     for b, i in valid_BL.nonzero().tolist():
         if weight_B[b]:
@@ -89,7 +112,15 @@ def token_hinge(hidden_BLH, own_BH, other_BH, valid_BL, weight_B, margin: float)
     return sum(found) / len(found)
 
 
-def token_hinge_in_batch(hidden_BLH, clips_NH, positives_B, valid_BL, allowed_BN, weight_B, margin: float):
+def token_hinge_in_batch(
+    hidden_BLH: Tensor,
+    clips_NH: Tensor,
+    positives_B: Tensor,
+    valid_BL: Tensor,
+    allowed_BN: Tensor,
+    weight_B: Tensor,
+    margin: float,
+) -> Tensor:
     found = []
     for b, i in valid_BL.nonzero().tolist():
         own = positives_B[b].item()
@@ -101,7 +132,15 @@ def token_hinge_in_batch(hidden_BLH, clips_NH, positives_B, valid_BL, allowed_BN
     return sum(found) / len(found)
 
 
-def token_info_nce(hidden_BLH, clips_NH, positives_B, valid_BL, allowed_BN, weight_B, temperature: float):
+def token_info_nce(
+    hidden_BLH: Tensor,
+    clips_NH: Tensor,
+    positives_B: Tensor,
+    valid_BL: Tensor,
+    allowed_BN: Tensor,
+    weight_B: Tensor,
+    temperature: float,
+) -> Tensor:
     found = []
     for b, i in valid_BL.nonzero().tolist():
         own = positives_B[b].item()

@@ -1,4 +1,4 @@
-"""Tiny teachers, students and batches of blocks: two layers, a few dozen wide, words of a small vocabulary."""
+"""Tiny teachers, students and batches of blocks: two layers, a few dozen units wide, a small vocabulary."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Features:
 
 
 def teacher_in(folder: Path, tokenizer: TextTokenizer, hidden: int = 32, seed: int = 1, dropout: float = 0.0) -> str:
-    """A random teacher's folder."""
+    """Save a random teacher and return its folder."""
     torch.manual_seed(seed)
     settings = TeacherModelSettings(shape=shape(hidden, dropout=dropout), max_rows=4, projection=8, block=LENGTH)
     save_teacher(build_teacher(settings, tokenizer, Features()), tokenizer, folder)
@@ -60,7 +60,7 @@ def states_of(
 
 
 def blocks(tokenizer: TextTokenizer, numbers: list[int], copy: int = 0, short: int | None = None) -> TextBatch:
-    """Blocks whose tokens and masks follow from their numbers; of `short`, that row is half padding."""
+    """Make blocks whose tokens and masks are drawn from their numbers; row `short` is half padding."""
     rows, masks = [], []
     for number in numbers:
         draw = torch.Generator().manual_seed(number)

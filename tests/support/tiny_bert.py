@@ -1,4 +1,4 @@
-"""A real WordPiece tokenizer of BERT's kind with a few hundred entries, laid down as flat Hugging Face files."""
+"""A real WordPiece tokenizer of BERT's kind with a few hundred entries, as flat Hugging Face files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +14,11 @@ _COMMON = (
     "walk fall first then after before while slowly quickly colour shape people world time day year"
 )
 WORDS = tuple(_COMMON.split())
-"""Whole words of the vocabulary; any other word falls into letters."""
+"""Whole words of the vocabulary; any other word is split into letters."""
 
 
 def tiny_tokenizer(folder: Path, words: Sequence[str] = WORDS) -> Path:
-    """Write a tokenizer of `words`, word endings, letters, digits and punctuation into `folder`; gives the folder.
+    """Write a tokenizer of `words`, word endings, letters, digits and punctuation into `folder`, and return the folder.
 
     Ids are fixed by `words`: [PAD] 0, [UNK] 1, [CLS] 2, [SEP] 3, [MASK] 4, then letters and the words in order.
     """

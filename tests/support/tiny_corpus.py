@@ -1,7 +1,8 @@
-"""Small tokenised corpora, made as `train-vidlankd tokenize` makes them."""
+"""Small tokenised corpora, made by the code of `train-vidlankd tokenize`."""
 
 import random
 from pathlib import Path
+from typing import Any
 
 from support.tiny_bert import WORDS, tiny_tokenizer
 
@@ -10,13 +11,13 @@ from training.corpus.tokenize_settings import TokenizeSettings
 
 
 def sentences(count: int, words: int = 12, seed: int = 0) -> str:
-    """Lines of so many known words each: one token a word, and a full stop."""
+    """Return `count` lines of `words` tokens: known words of one token each, and a full stop."""
     draw = random.Random(seed)
     return "".join(" ".join(draw.choices(WORDS, k=words - 1)) + " .\n" for _ in range(count))
 
 
 def tiny_corpus(folder: Path, text: str, block: int = 14, words: tuple[str, ...] = WORDS) -> Path:
-    """A tokenised corpus of `text` in `folder`/tokens, in blocks of `block` tokens and two specials."""
+    """Tokenise `text` into `folder`/tokens, in blocks of `block` tokens and two specials."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "text.txt").write_text(text, encoding="utf-8")
     tokenise([folder / "text.txt"], folder / "tokens", tiny_tokenizer(folder / "vocabulary", words), block=block)
@@ -24,8 +25,8 @@ def tiny_corpus(folder: Path, text: str, block: int = 14, words: tuple[str, ...]
 
 
 def tokenise(
-    files: list[Path], output: Path, tokenizer: Path, shards: list[str] | None = None, **settings
+    files: list[Path], output: Path, tokenizer: Path, shards: list[str] | None = None, **settings: Any
 ) -> TokenizeSummary:
-    """Run in this process, unless `workers` says otherwise."""
+    """Tokenise files, in this process unless `workers` is given."""
     chosen = TokenizeSettings(**{"tokenizer": f"path://{tokenizer}", "workers": 0, **settings})
     return tokenize(files, output, chosen, shards=shards or [])

@@ -23,7 +23,7 @@ WIDTH = 6
 
 @dataclass(frozen=True)
 class Facts:
-    """Of features."""
+    """Facts of a feature set."""
 
     name: str = "colours"
     encoder: str = "counts"
@@ -31,7 +31,7 @@ class Facts:
 
 
 def settings(**changes: object) -> TeacherModelSettings:
-    """Two layers of 32, without dropout."""
+    """Settings of two layers of width 32, without dropout."""
     shape = BertShape(layers=2, hidden=32, heads=2, intermediate=64, positions=32, dropout=0.0)
     given = {"shape": shape, "max_rows": 24, "projection": 16, "block": 16, **changes}
     return TeacherModelSettings.model_validate(given)
@@ -39,12 +39,12 @@ def settings(**changes: object) -> TeacherModelSettings:
 
 @functools.cache
 def tokenizer() -> TextTokenizer:
-    """Of a few hundred entries."""
+    """Return a tokenizer of a few hundred entries."""
     return TextTokenizer.from_folder(tiny_tokenizer(Path(mkdtemp())))
 
 
 def teacher(seed: int = 0, **changes: object) -> Teacher:
-    """With weights that depend on the seed; the dropout of the video tower's perceptron is off too."""
+    """Build a teacher with weights from the seed; the dropout of the video tower's perceptron is off too."""
     torch.manual_seed(seed)
     model = build_teacher(settings(**changes), tokenizer(), Facts())
     for module in model.video.modules():
@@ -54,7 +54,7 @@ def teacher(seed: int = 0, **changes: object) -> Teacher:
 
 
 def batch(rows: int = 8, length: int = 12, frames: int = 5, seed: int = 3) -> ClipTextBatch:
-    """Texts and features of different lengths, by videos of two clips; the fourth row has no features."""
+    """Make a batch of texts and features of different lengths, two clips per video; the fourth row has no features."""
     random = np.random.default_rng(seed)
     ids_BL = np.full((rows, length), tokenizer().pad, np.int64)
     video_BTD = torch.zeros(rows, frames, WIDTH, dtype=torch.float16)
@@ -79,5 +79,5 @@ def batch(rows: int = 8, length: int = 12, frames: int = 5, seed: int = 3) -> Cl
 
 
 def rows_of(whole: ClipTextBatch, part: slice) -> ClipTextBatch:
-    """A rank's share of a batch."""
+    """Return a rank's share of a batch."""
     return whole.rows(part)

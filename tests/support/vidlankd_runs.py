@@ -21,7 +21,7 @@ SHAPE = "model.shape={layers: 2, hidden: 32, heads: 2, intermediate: 64, positio
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the steps before a training leave."""
+    """Outputs of the steps before a training."""
 
     shards: Path
     tokenizer: str
@@ -33,7 +33,7 @@ class Recipe:
 
 
 def recipe(folder: Path) -> Recipe:
-    """Build shards, their features and a tokenised corpus below `folder`, with the commands themselves."""
+    """Build shards, their features and a tokenised corpus in `folder` with the commands themselves."""
     made = Recipe(folder / "shards", f"path://{tiny_tokenizer(folder / 'vocabulary')}", folder / "tokens")
     build_dir(made.shards, shards=2, videos_per_shard=5, val_percent=30)
     draw = random.Random(0)
@@ -46,20 +46,20 @@ def recipe(folder: Path) -> Recipe:
 
 
 def extraction(shards: Path, name: str) -> list[str]:
-    """The arguments that extract features on Ray, with one worker: each takes a dozen seconds to import torch."""
+    """Return the arguments that extract features on Ray, with one worker (each takes seconds to import torch)."""
     given = ["--shards", str(shards), "--encoder", "clip:random:tiny", "--name", name, "--device", "cpu"]
     return ["features", *given, "--set", "pool.max=1"]
 
 
 def teacher(made: Recipe, output: Path, *more: str, steps: int = 6) -> list[str]:
-    """The arguments of a short teacher's run that logs every step."""
+    """Return the arguments of a short run of a teacher that logs every step."""
     given = ["teacher", "--shards", str(made.shards), "--features", made.features, *_run(output, steps, 4)]
     given += ["--set", f"model.tokenizer={made.tokenizer}", "--set", "model.block=32", "--set", "data.text=[caption]"]
     return [*given, *more]
 
 
 def student(made: Recipe, output: Path, *more: str, teacher: Path | None = None, steps: int = 6) -> list[str]:
-    """The arguments of a short student's run that logs every step."""
+    """Return the arguments of a short run of a student that logs every step."""
     given = ["student", "--corpus", str(made.tokens), *_run(output, steps, 8), "--set", "data.held_out=0.1"]
     if teacher is not None:
         given += ["--teacher", str(teacher), "--set", "loss.queue=64"]
@@ -67,12 +67,12 @@ def student(made: Recipe, output: Path, *more: str, teacher: Path | None = None,
 
 
 def command(*given: str) -> int:
-    """Run the command here."""
+    """Run the command in this process."""
     return here(main, given)
 
 
 def start(given: Sequence[str], ranks: int = 1) -> subprocess.Popen[str]:
-    """Run the command in a process of its own, or in several under torchrun."""
+    """Start the command in a process of its own, or in several under torchrun."""
     return apart("training.vidlankd.train_vidlankd", given, ranks)
 
 

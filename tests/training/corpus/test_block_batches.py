@@ -5,6 +5,7 @@ import pickle
 from collections import Counter
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,9 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_corpus(tmp_path_factory.mktemp("two"), sentences(35, seed=1), BLOCK)
 
 
-def batches(*folders: Path, batch: int = 8, rank: int = 0, world: int = 1, seed: int = 0, **settings) -> TextBatches:
+def batches(
+    *folders: Path, batch: int = 8, rank: int = 0, world: int = 1, seed: int = 0, **settings: Any
+) -> TextBatches:
     chosen = TextSettings(**{"corpus": tuple(map(str, folders)), **settings})
     return TextBatches(chosen, global_batch=batch, ranks=Ranks(rank, world), seed=seed)
 

@@ -27,14 +27,14 @@ def model(dropout: float = 0.0) -> torch.nn.Module:
     return build_bert(tiny, vocab_size=50, pad=0).eval()
 
 
-def test_the_papers_shapes_go_by_name():
+def test_the_papers_shapes_go_by_name() -> None:
     assert shape("small") == BertShape(layers=6, hidden=512, heads=8, intermediate=2048)
     assert shape("base") == BertShape()
     assert shape({"preset": "small", "layers": 3}) == BertShape(layers=3, hidden=512, heads=8, intermediate=2048)
     assert BertShape.named("tiny", dropout=0.0).dropout == 0
 
 
-def test_a_shape_that_was_written_out_is_read_back():
+def test_a_shape_that_was_written_out_is_read_back() -> None:
     assert shape(shape("mini").model_dump(mode="json")) == shape("mini")
 
 
@@ -46,19 +46,19 @@ def test_a_shape_that_was_written_out_is_read_back():
         ({"layer": 3}, r"model\.shape\.layer: no such setting.*layers"),
     ],
 )
-def test_an_impossible_shape_is_refused_in_one_line(value, said):
+def test_an_impossible_shape_is_refused_in_one_line(value: object, said: str) -> None:
     with pytest.raises(UserError, match=said):
         shape(value)
 
 
-def test_positions_and_vocabulary_are_those_of_the_shape():
+def test_positions_and_vocabulary_are_those_of_the_shape() -> None:
     bert = model()
     assert bert.bert.embeddings.position_embeddings.weight.shape == (20, 32)
     assert bert.bert.embeddings.word_embeddings.weight.shape == (50, 32)
     assert bert.config._attn_implementation == "sdpa"
 
 
-def test_padding_and_what_stands_in_it_make_no_difference():
+def test_padding_and_what_stands_in_it_make_no_difference() -> None:
     bert, ids = model(), torch.randint(1, 50, (2, 9))
     valid = torch.ones(2, 9, dtype=torch.bool)
     valid[1, 5:] = False
@@ -69,7 +69,7 @@ def test_padding_and_what_stands_in_it_make_no_difference():
     torch.testing.assert_close(hidden_states(bert, ids[1:, :5], valid[1:, :5])[0], hidden[1, :5], rtol=1e-5, atol=1e-6)
 
 
-def test_logits_at_chosen_positions_are_those_of_the_whole_model():
+def test_logits_at_chosen_positions_are_those_of_the_whole_model() -> None:
     bert, ids = model(), torch.randint(1, 50, (2, 9))
     valid = torch.ones(2, 9, dtype=torch.bool)
     hidden = hidden_states(bert, ids, valid)
@@ -80,6 +80,6 @@ def test_logits_at_chosen_positions_are_those_of_the_whole_model():
     assert mlm_logits(bert, hidden[:0, 0]).shape == (0, 50)
 
 
-def test_the_callers_seed_decides_the_weights():
+def test_the_callers_seed_decides_the_weights() -> None:
     one, other = model(), model()
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))

@@ -1,6 +1,7 @@
 """The distillation losses against plain float64 loops: values, gradients, padding, chunks."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -10,6 +11,8 @@ from support import kd_reference
 from training.models.vidlankd import losses
 from training.models.vidlankd.losses.crd import _folds, softplus_to_sigmoid_
 from training.models.vidlankd.text_batch import IGNORED
+
+Loss = Callable[..., torch.Tensor]
 
 KERNELS = ("gaussian", "polynomial", "released")
 B, L, H, G, M = 3, 6, 8, 5, 12
@@ -29,7 +32,7 @@ def valid(lengths: tuple[int, ...] = LENGTHS, width: int = L) -> torch.Tensor:
     return torch.arange(width) < torch.tensor(lengths)[:, None]
 
 
-def with_gradient(function, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def with_gradient(function: Loss, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """The value and its gradient with respect to each input."""
     leaves = [x.clone().requires_grad_() for x in inputs]
     value = function(*leaves)
@@ -63,10 +66,10 @@ OF_STUDENT = {
 @pytest.mark.parametrize("teacher_term", [True, False])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_nst_is_the_mean_discrepancy_over_pairs_of_neurons(kernel: str, teacher_term: bool) -> None:
-    def ours(s):
+    def ours(s: torch.Tensor) -> torch.Tensor:
         return losses.nst(s, WIDE, valid(), kernel=kernel, sigma=0.7, teacher_term=teacher_term)
 
-    def plain(s):
+    def plain(s: torch.Tensor) -> torch.Tensor:
         return kd_reference.nst(s, WIDE, valid(), kernel, 0.7, teacher_term)
 
     same(with_gradient(ours, STUDENT), with_gradient(plain, STUDENT))
@@ -76,7 +79,7 @@ def test_the_released_kernel_equals_the_published_loop_in_value_and_gradient() -
     student, teacher = unit(STUDENT), unit(TEACHER)
     everywhere = torch.ones(B, L, dtype=torch.bool)
 
-    def ours(s):
+    def ours(s: torch.Tensor) -> torch.Tensor:
         return losses.nst(unit(s), teacher, everywhere, kernel="released")
 
     same(
@@ -110,7 +113,7 @@ def test_the_teachers_term_changes_the_value_of_nst_and_no_gradient() -> None:
 
 @pytest.mark.parametrize("chunk", [1, 3, 8, 100])
 def test_chunks_of_neurons_change_nothing(chunk: int) -> None:
-    def by(size):
+    def by(size: int) -> tuple[torch.Tensor, ...]:
         return with_gradient(lambda s: losses.nst(s, WIDE, valid(), chunk=size), STUDENT)
 
     same(by(chunk), by(128))
@@ -129,10 +132,10 @@ def test_in_float32_nst_differs_from_float64_in_the_last_digits_only() -> None:
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("negatives", [None, torch.tensor([7, 1, 2])])
 def test_crd_is_the_formula_pair_by_pair(negatives: torch.Tensor | None, reduction: str) -> None:
-    def ours(s):
+    def ours(s: torch.Tensor) -> torch.Tensor:
         return losses.crd(s, TEACHER, valid(), QUEUE, Z, 0.3, negatives, reduction=reduction)
 
-    def plain(s):
+    def plain(s: torch.Tensor) -> torch.Tensor:
         return kd_reference.crd(s, TEACHER, valid(), QUEUE, Z.item(), 0.3, negatives, reduction)
 
     same(with_gradient(ours, STUDENT), with_gradient(plain, STUDENT))
@@ -140,7 +143,7 @@ def test_crd_is_the_formula_pair_by_pair(negatives: torch.Tensor | None, reducti
 
 @pytest.mark.parametrize("chunk", [1, 4, 7])
 def test_chunks_of_positions_change_nothing(chunk: int) -> None:
-    def by(size):
+    def by(size: int) -> tuple[torch.Tensor, ...]:
         return with_gradient(lambda s: losses.crd(s, TEACHER, valid(), QUEUE, Z, chunk=size), STUDENT)
 
     same(by(chunk), by(512))
@@ -165,7 +168,9 @@ def test_the_normaliser_is_m_times_the_mean_exponential_of_the_batch() -> None:
 
 
 def test_with_its_normaliser_crd_pulls_a_pair_together_and_without_it_does_not() -> None:
-    def pull(student, teacher, queue, z, temperature):
+    def pull(
+        student: torch.Tensor, teacher: torch.Tensor, queue: torch.Tensor, z: torch.Tensor, temperature: float
+    ) -> torch.Tensor:
         """The gradient of the positives alone: negatives lie in other dimensions."""
         negatives, everywhere = torch.arange(31), torch.ones(B, L, dtype=torch.bool)
         loss = losses.crd(student, teacher, everywhere, queue, z, temperature, negatives, reduction="sum")
@@ -358,7 +363,7 @@ def test_masked_lm_of_nothing_is_zero_with_zero_gradients() -> None:
 def test_soft_labels_are_the_divergence_from_the_teacher_at_a_temperature() -> None:
     student, teacher = draw(4, 7), draw(4, 7, seed=1)
 
-    def plain(x):
+    def plain(x: torch.Tensor) -> torch.Tensor:
         total = 0.0
         for m in range(4):
             p, q = torch.softmax(teacher[m] / 2, 0), torch.softmax(x[m] / 2, 0)
@@ -387,10 +392,10 @@ def test_l2_regression_and_fitnet_are_squared_differences_of_valid_positions() -
 
 @pytest.mark.parametrize("released_factor", [True, False])
 def test_contrast_in_batch_tells_each_vector_from_the_others_at_its_position(released_factor: bool) -> None:
-    def ours(s):
+    def ours(s: torch.Tensor) -> torch.Tensor:
         return losses.contrastive_in_batch(s, TEACHER, valid(), 0.4, released_factor)
 
-    def plain(s):
+    def plain(s: torch.Tensor) -> torch.Tensor:
         return kd_reference.contrastive_in_batch(s, TEACHER, valid(), 0.4, released_factor)
 
     same(with_gradient(ours, STUDENT), with_gradient(plain, STUDENT))
@@ -405,17 +410,38 @@ ALLOWED = torch.tensor([[1, 1, 1, 0, 1, 0], [1, 0, 0, 1, 0, 1], [1, 1, 1, 1, 1, 
 TOKENS = unit(STUDENT)
 
 
-def hinge(h, own, other, mask=None, weight=WEIGHT, **more):
+def hinge(
+    h: torch.Tensor,
+    own: torch.Tensor,
+    other: torch.Tensor,
+    mask: torch.Tensor | None = None,
+    weight: torch.Tensor = WEIGHT,
+    **more: str,
+) -> torch.Tensor:
     anchors = losses.TextAnchors(h, valid() if mask is None else mask, weight)
     return losses.token_hinge(anchors, own, other, margin=0.5, **more)
 
 
-def hinge_in_batch(h, clips, mask=None, weight=WEIGHT, allowed=ALLOWED, **more):
+def hinge_in_batch(
+    h: torch.Tensor,
+    clips: torch.Tensor,
+    mask: torch.Tensor | None = None,
+    weight: torch.Tensor = WEIGHT,
+    allowed: torch.Tensor = ALLOWED,
+    **more: str,
+) -> torch.Tensor:
     anchors = losses.TextAnchors(h, valid() if mask is None else mask, weight)
     return losses.token_hinge_in_batch(anchors, losses.ClipCandidates(clips, POSITIVES, allowed), margin=0.5, **more)
 
 
-def info_nce(h, clips, mask=None, weight=WEIGHT, allowed=ALLOWED, **more):
+def info_nce(
+    h: torch.Tensor,
+    clips: torch.Tensor,
+    mask: torch.Tensor | None = None,
+    weight: torch.Tensor = WEIGHT,
+    allowed: torch.Tensor = ALLOWED,
+    **more: str,
+) -> torch.Tensor:
     anchors = losses.TextAnchors(h, valid() if mask is None else mask, weight)
     return losses.token_info_nce(anchors, losses.ClipCandidates(clips, POSITIVES, allowed), temperature=0.2, **more)
 
@@ -423,28 +449,28 @@ def info_nce(h, clips, mask=None, weight=WEIGHT, allowed=ALLOWED, **more):
 def test_the_hinge_is_over_valid_tokens_of_rows_with_weight() -> None:
     own, other = CLIPS[:3], CLIPS[3:]
 
-    def plain(h, own, other):
+    def plain(h: torch.Tensor, own: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         return kd_reference.token_hinge(h, own, other, valid(), WEIGHT, 0.5)
 
     same(with_gradient(hinge, TOKENS, own, other), with_gradient(plain, TOKENS, own, other))
 
 
 def test_the_hinge_in_the_batch_is_the_mean_over_allowed_clips() -> None:
-    def plain(h, clips):
+    def plain(h: torch.Tensor, clips: torch.Tensor) -> torch.Tensor:
         return kd_reference.token_hinge_in_batch(h, clips, POSITIVES, valid(), ALLOWED, WEIGHT, 0.5)
 
     same(with_gradient(hinge_in_batch, TOKENS, CLIPS), with_gradient(plain, TOKENS, CLIPS))
 
 
 def test_info_nce_is_the_cross_entropy_among_allowed_clips_and_the_own_one() -> None:
-    def plain(h, clips):
+    def plain(h: torch.Tensor, clips: torch.Tensor) -> torch.Tensor:
         return kd_reference.token_info_nce(h, clips, POSITIVES, valid(), ALLOWED, WEIGHT, 0.2)
 
     same(with_gradient(info_nce, TOKENS, CLIPS), with_gradient(plain, TOKENS, CLIPS))
 
 
 @pytest.mark.parametrize("loss", [hinge_in_batch, info_nce])
-def test_rows_without_weight_and_padding_are_in_no_sum_and_no_count(loss) -> None:
+def test_rows_without_weight_and_padding_are_in_no_sum_and_no_count(loss: Loss) -> None:
     junk = TOKENS.clone()
     junk[~valid()] = float("nan")
     junk[2] = float("nan")
@@ -471,7 +497,7 @@ def test_clips_of_the_same_video_are_no_negatives() -> None:
 
 
 @pytest.mark.parametrize("loss", [hinge_in_batch, info_nce])
-def test_a_row_with_no_negative_adds_nothing(loss) -> None:
+def test_a_row_with_no_negative_adds_nothing(loss: Loss) -> None:
     value, gradient = with_gradient(lambda h: loss(h, CLIPS, allowed=torch.zeros_like(ALLOWED)), TOKENS)
     torch.testing.assert_close(value.item(), 0.0)
     assert not gradient.any()

@@ -1,6 +1,7 @@
-"""The student as a model: which heads it has, and that a folder gives back what was put there."""
+"""The student as a model: its heads, and saving and loading a folder."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,23 +11,25 @@ from support.students import blocks, shape, teacher_in, tokenizer_in
 from runtime.errors import UserError
 from training.models.vidlankd.bert_model import encoder_flops, hidden_states, prediction_flops
 from training.models.vidlankd.student_model import Distillation, Student, load_student, save_student
+from training.models.vidlankd.text_batch import TextBatch
+from training.models.vidlankd.text_tokenizer import TextTokenizer
 
 
-def student(tokenizer, distillation=None):
+def student(tokenizer: TextTokenizer, distillation: Distillation | None = None) -> Student:
     torch.manual_seed(0)
     return Student(shape(), tokenizer, distillation).eval()
 
 
-def outputs(model, tokenizer):
+def outputs(model: Student, tokenizer: TextTokenizer) -> dict[str, torch.Tensor]:
     return outputs_of(model, blocks(tokenizer, [1, 2, 3], short=1))
 
 
-def outputs_of(model, batch):
+def outputs_of(model: Student, batch: TextBatch) -> dict[str, torch.Tensor]:
     with torch.no_grad():
         return model(batch.masked_BL, batch.valid_BL, torch.tensor([1, 14]))
 
 
-def test_only_heads_that_are_asked_for_exist(tmp_path):
+def test_only_heads_that_are_asked_for_exist(tmp_path: Path) -> None:
     tokenizer = tokenizer_in(tmp_path)
     model = student(tokenizer, Distillation(("crd",), 48, 10))
     assert set(model.heads) == {"crd"}
@@ -34,7 +37,7 @@ def test_only_heads_that_are_asked_for_exist(tmp_path):
     assert student(tokenizer).queue is None
 
 
-def test_heads_lead_to_the_width_that_is_compared(tmp_path):
+def test_heads_lead_to_the_width_that_is_compared(tmp_path: Path) -> None:
     tokenizer = tokenizer_in(tmp_path)
     names = ("nst", "crd", "contrastive_in_batch", "l2", "fitnet")
     found = outputs(student(tokenizer, Distillation(names, 48, 10)), tokenizer)
@@ -43,7 +46,7 @@ def test_heads_lead_to_the_width_that_is_compared(tmp_path):
     assert widths == {"nst": 32, **to_teacher, "mlm": tokenizer.vocab_size}
 
 
-def test_a_head_is_linear_gelu_layer_norm_linear(tmp_path):
+def test_a_head_is_linear_gelu_layer_norm_linear(tmp_path: Path) -> None:
     tokenizer = tokenizer_in(tmp_path)
     model, batch = student(tokenizer, Distillation(("crd",), 48, 10)), blocks(tokenizer, [1, 2, 3])
     first, norm, last = (model.heads["crd"].get_submodule(place) for place in "023")
@@ -55,7 +58,7 @@ def test_a_head_is_linear_gelu_layer_norm_linear(tmp_path):
     torch.testing.assert_close(outputs_of(model, batch)["crd"], expected)
 
 
-def test_the_vocabulary_is_predicted_at_chosen_positions_only(tmp_path):
+def test_the_vocabulary_is_predicted_at_chosen_positions_only(tmp_path: Path) -> None:
     tokenizer = tokenizer_in(tmp_path)
     model, batch = student(tokenizer), blocks(tokenizer, [1, 2, 3])
     with torch.no_grad():
@@ -64,7 +67,7 @@ def test_the_vocabulary_is_predicted_at_chosen_positions_only(tmp_path):
     torch.testing.assert_close(found, torch.stack([everywhere[0, 1], everywhere[1, 2]]))
 
 
-def test_a_folder_gives_back_heads_queue_and_tokenizer(tmp_path):
+def test_a_folder_gives_back_heads_queue_and_tokenizer(tmp_path: Path) -> None:
     tokenizer = tokenizer_in(tmp_path)
     model = student(tokenizer, Distillation(("nst", "crd"), 48, 10))
     model.queue.push(torch.randn(7, 48))
@@ -78,13 +81,13 @@ def test_a_folder_gives_back_heads_queue_and_tokenizer(tmp_path):
         assert torch.equal(value, outputs(loaded, tokenizer)[name])
 
 
-def test_another_kind_of_folder_is_refused(tmp_path):
+def test_another_kind_of_folder_is_refused(tmp_path: Path) -> None:
     tokenizer = tokenizer_in(tmp_path)
     with pytest.raises(UserError, match="holds a vidlankd-teacher model"):
         load_student(teacher_in(tmp_path / "teacher", tokenizer))
 
 
-def test_cut_weights_are_refused(tmp_path):
+def test_cut_weights_are_refused(tmp_path: Path) -> None:
     tokenizer = tokenizer_in(tmp_path)
     save_student(student(tokenizer), tokenizer, tmp_path / "student")
     weights = tmp_path / "student" / "model.safetensors"
@@ -93,7 +96,7 @@ def test_cut_weights_are_refused(tmp_path):
         load_student(tmp_path / "student")
 
 
-def test_weights_of_another_architecture_are_refused_with_the_differences(tmp_path):
+def test_weights_of_another_architecture_are_refused_with_the_differences(tmp_path: Path) -> None:
     tokenizer = tokenizer_in(tmp_path)
     save_student(student(tokenizer), tokenizer, tmp_path / "student")
     config = tmp_path / "student" / "config.json"
@@ -115,7 +118,7 @@ def test_weights_of_another_architecture_are_refused_with_the_differences(tmp_pa
         lambda made: made["distillation"].update(teacher_width="wide"),
     ],
 )
-def test_a_config_that_is_damaged_is_refused_in_one_line(tmp_path, damage):
+def test_a_config_that_is_damaged_is_refused_in_one_line(tmp_path: Path, damage: dict[str, object]) -> None:
     tokenizer = tokenizer_in(tmp_path)
     save_student(student(tokenizer, Distillation(("crd",), 48, 10)), tokenizer, tmp_path / "student")
     config = tmp_path / "student" / "config.json"
@@ -127,7 +130,7 @@ def test_a_config_that_is_damaged_is_refused_in_one_line(tmp_path, damage):
     assert "\n" not in str(raised.value)
 
 
-def test_the_formula_counts_what_pytorch_counts(tmp_path):
+def test_the_formula_counts_what_pytorch_counts(tmp_path: Path) -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
     tokenizer = tokenizer_in(tmp_path)

@@ -47,14 +47,14 @@ def vectors(model: torch.nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
         )
 
 
-def test_token_and_clip_vectors_are_of_unit_length_and_of_one_width():
+def test_token_and_clip_vectors_are_of_unit_length_and_of_one_width() -> None:
     tokens, clips = vectors(teacher().eval())
     torch.testing.assert_close(tokens.norm(dim=-1), torch.ones(tokens.shape[:2]))
     torch.testing.assert_close(clips.norm(dim=-1), torch.ones(len(clips)))
     assert tokens.shape[2] == clips.shape[1] == teacher().hidden == 32
 
 
-def test_rows_that_are_not_there_make_no_difference_to_a_clip():
+def test_rows_that_are_not_there_make_no_difference_to_a_clip() -> None:
     model, given = teacher().eval(), batch()
     junk = given.video_BTD.masked_fill(~given.frames_BT[..., None], 9.0)
     longer = torch.cat([junk, torch.full((8, 6, WIDTH), 3.0, dtype=torch.float16)], dim=1)
@@ -64,14 +64,14 @@ def test_rows_that_are_not_there_make_no_difference_to_a_clip():
     )
 
 
-def test_the_order_of_rows_makes_a_difference():
+def test_the_order_of_rows_makes_a_difference() -> None:
     model, given = teacher().eval(), batch()
     row = given.video_BTD[4:5]
     there = torch.ones(1, 5, dtype=torch.bool)
     assert not torch.allclose(model.clip_vectors(row, there), model.clip_vectors(row.flip(1), there))
 
 
-def test_positions_and_type_are_added_once():
+def test_positions_and_type_are_added_once() -> None:
     video = teacher().video.eval()
     embeddings, seen = video.encoder.embeddings, []
     video.encoder.encoder.layer[0].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
@@ -83,7 +83,7 @@ def test_positions_and_type_are_added_once():
     torch.testing.assert_close(seen[0], embeddings.LayerNorm(sums))
 
 
-def test_a_frozen_tower_has_nothing_to_train():
+def test_a_frozen_tower_has_nothing_to_train() -> None:
     model = teacher(frozen_video=True)
     assert not any(parameter.requires_grad for parameter in model.video.parameters())
     assert all(parameter.requires_grad for parameter in model.text.parameters())
@@ -91,12 +91,12 @@ def test_a_frozen_tower_has_nothing_to_train():
     assert not model.clip_vectors(given.video_BTD, given.frames_BT).requires_grad
 
 
-def test_the_video_tower_may_be_shallower():
+def test_the_video_tower_may_be_shallower() -> None:
     assert len(teacher(video_layers=1).video.encoder.encoder.layer) == 1
     assert len(teacher().video.encoder.encoder.layer) == 2
 
 
-def test_a_teacher_read_back_gives_the_same_vectors(folder):
+def test_a_teacher_read_back_gives_the_same_vectors(folder: Path) -> None:
     model, own = load_teacher(folder)
     assert all(torch.equal(a, b) for a, b in zip(vectors(model), vectors(teacher().eval()), strict=True))
     assert own.identity == tokenizer().identity
@@ -105,7 +105,7 @@ def test_a_teacher_read_back_gives_the_same_vectors(folder):
     assert (model.block, model.max_rows) == (16, 24)
 
 
-def test_a_teachers_folder_is_flat_and_tied_weights_are_written_once(folder):
+def test_a_teachers_folder_is_flat_and_tied_weights_are_written_once(folder: Path) -> None:
     names = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
     assert {file.name for file in folder.iterdir()} == names
     assert format_of(folder) == "vidlankd-teacher"
@@ -114,7 +114,7 @@ def test_a_teachers_folder_is_flat_and_tied_weights_are_written_once(folder):
     assert model.text.cls.predictions.decoder.weight is model.text.bert.embeddings.word_embeddings.weight
 
 
-def test_an_older_teacher_is_replaced_and_other_files_are_not(folder, tmp_path):
+def test_an_older_teacher_is_replaced_and_other_files_are_not(folder: Path, tmp_path: Path) -> None:
     save_teacher(teacher(seed=1), tokenizer(), folder)
     assert not torch.equal(vectors(load_teacher(folder)[0])[0], vectors(teacher().eval())[0])
     (tmp_path / "notes.txt").write_text("mine")
@@ -122,13 +122,13 @@ def test_an_older_teacher_is_replaced_and_other_files_are_not(folder, tmp_path):
         save_teacher(teacher(), tokenizer(), tmp_path)
 
 
-def test_another_architecture_is_refused_with_the_differences(folder):
+def test_another_architecture_is_refused_with_the_differences(folder: Path) -> None:
     change(folder, text={**teacher().architecture["text"], "hidden": 16})
     with pytest.raises(UserError, match=r"weights are of another architecture \(file, model\): .*x32, .*x16"):
         load_teacher(folder)
 
 
-def test_features_of_another_width_are_another_architecture(folder):
+def test_features_of_another_width_are_another_architecture(folder: Path) -> None:
     change(folder, features={"name": "colours", "encoder": "counts", "width": WIDTH + 1})
     with pytest.raises(UserError, match=r"video\.projection\.0\.weight 16x6, 16x7"):
         load_teacher(folder)
@@ -155,7 +155,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("broken", DAMAGED.values(), ids=DAMAGED)
-def test_an_architecture_that_makes_no_sense_is_refused_in_one_line(folder, broken):
+def test_an_architecture_that_makes_no_sense_is_refused_in_one_line(folder: Path, broken: str) -> None:
     change(folder, **broken)
     with pytest.raises(UserError, match="its architecture can't be read") as caught:
         load_teacher(folder)
@@ -163,14 +163,14 @@ def test_an_architecture_that_makes_no_sense_is_refused_in_one_line(folder, brok
 
 
 @pytest.mark.parametrize("changed", [{"vocab_size": -1}, {"vocab_size": 189}, {"pad": 3}])
-def test_numbers_that_are_not_the_tokenizers_are_refused_in_one_line(folder, changed):
+def test_numbers_that_are_not_the_tokenizers_are_refused_in_one_line(folder: Path, changed: str) -> None:
     change(folder, **with_part("tokenizer", **changed))
     with pytest.raises(UserError, match="its tokenizer files belong to another model") as caught:
         load_teacher(folder)
     assert "\n" not in str(caught.value)
 
 
-def test_weights_cut_short_are_refused_in_one_line(folder):
+def test_weights_cut_short_are_refused_in_one_line(folder: Path) -> None:
     file = folder / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(UserError, match=r"model\.safetensors can't be read") as caught:
@@ -178,7 +178,7 @@ def test_weights_cut_short_are_refused_in_one_line(folder):
     assert "\n" not in str(caught.value)
 
 
-def test_another_kind_or_version_or_nothing_at_all_is_refused(folder, tmp_path):
+def test_another_kind_or_version_or_nothing_at_all_is_refused(folder: Path, tmp_path: Path) -> None:
     file = folder / "config.json"
     config = json.loads(file.read_text())
     file.write_text(json.dumps({**config, "version": 2}))
@@ -191,13 +191,13 @@ def test_another_kind_or_version_or_nothing_at_all_is_refused(folder, tmp_path):
         load_teacher(tmp_path / "absent")
 
 
-def test_another_tokenizer_beside_the_weights_is_refused(folder, tmp_path):
+def test_another_tokenizer_beside_the_weights_is_refused(folder: Path, tmp_path: Path) -> None:
     shutil.copy(tiny_tokenizer(tmp_path / "other", words=("red",)) / "tokenizer.json", folder)
     with pytest.raises(UserError, match="its tokenizer files belong to another model"):
         load_teacher(folder)
 
 
-def test_a_missing_tensor_is_named(folder):
+def test_a_missing_tensor_is_named(folder: Path) -> None:
     state = load_file(folder / "model.safetensors")
     del state["video.head.0.bias"]
     save_file(state, folder / "model.safetensors")
@@ -205,11 +205,11 @@ def test_a_missing_tensor_is_named(folder):
         load_teacher(folder)
 
 
-def test_a_uri_is_taken_too(folder):
+def test_a_uri_is_taken_too(folder: Path) -> None:
     assert load_teacher(f"path://{folder}")[0].hidden == 32
 
 
-def test_features_of_another_encoder_or_width_are_refused():
+def test_features_of_another_encoder_or_width_are_refused() -> None:
     check_features(teacher(), Facts(name="another name"))
     with pytest.raises(UserError, match=r"features=colours: not those of the teacher .*encoder counts, sums"):
         check_features(teacher(), Facts(encoder="sums"))
@@ -217,13 +217,13 @@ def test_features_of_another_encoder_or_width_are_refused():
         check_features(teacher(), Facts(width=7))
 
 
-def test_a_teacher_that_saw_no_features_takes_none():
+def test_a_teacher_that_saw_no_features_takes_none() -> None:
     blind = build_teacher(settings(), tokenizer(), NoFeatures())
     with pytest.raises(UserError, match=r"features=colours: the teacher was trained with loss\.contrastive=0"):
         check_features(blind, Facts())
 
 
-def test_the_towers_vectors_come_of_the_first_row_through_a_perceptron():
+def test_the_towers_vectors_come_of_the_first_row_through_a_perceptron() -> None:
     tower, rows = teacher().video.eval(), batch().video_BTD.float()
     there = torch.ones(8, 5, dtype=torch.bool)
     pooled = tower.encoder(inputs_embeds=tower.projection(rows), attention_mask=there).pooler_output
@@ -234,18 +234,18 @@ def test_the_towers_vectors_come_of_the_first_row_through_a_perceptron():
     torch.testing.assert_close(tower(rows, there), expected)
 
 
-def test_a_block_longer_than_the_positions_is_refused():
+def test_a_block_longer_than_the_positions_is_refused() -> None:
     with pytest.raises(ValueError, match=r"block=40 is longer than shape\.positions=32"):
         settings(block=40)
 
 
-def test_the_defaults_are_the_papers():
+def test_the_defaults_are_the_papers() -> None:
     paper = TeacherModelSettings()
     assert (paper.shape.layers, paper.shape.hidden, paper.max_rows, paper.projection) == (12, 768, 384, 1024)
     assert (paper.block, paper.frozen_video) == (128, False)
 
 
-def test_the_tokenizer_decides_the_vocabulary():
+def test_the_tokenizer_decides_the_vocabulary() -> None:
     model = build_teacher(settings(), tokenizer(), Facts())
     assert model.text.config.vocab_size == tokenizer().vocab_size
     assert isinstance(tokenizer(), TextTokenizer)

@@ -21,7 +21,7 @@ from training.vidlankd.bert_export import export
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A student's folder, a teacher's, and the student's export."""
     folder = tmp_path_factory.mktemp("export")
     tokenizer = tokenizer_in(folder)
@@ -32,7 +32,7 @@ def home(tmp_path_factory):
     return folder
 
 
-def test_auto_classes_open_it_and_get_the_same_hidden_states_and_predictions(home):
+def test_auto_classes_open_it_and_get_the_same_hidden_states_and_predictions(home: Path) -> None:
     student, tokenizer = load_student(home / "student")
     batch = blocks(tokenizer, [1, 2, 3], short=1)
     inputs = {"input_ids": batch.masked_BL, "attention_mask": batch.valid_BL}
@@ -43,12 +43,12 @@ def test_auto_classes_open_it_and_get_the_same_hidden_states_and_predictions(hom
     assert torch.equal(logits, student.text(**inputs).logits)
 
 
-def test_heads_and_queue_stay_behind(home):
+def test_heads_and_queue_stay_behind(home: Path) -> None:
     names = AutoModelForMaskedLM.from_pretrained(home / "bert").state_dict()
     assert not [name for name in names if name.startswith(("heads", "queue", "steps"))]
 
 
-def test_its_tokenizer_is_the_corpuss(home):
+def test_its_tokenizer_is_the_corpuss(home: Path) -> None:
     _, tokenizer = load_student(home / "student")
     opened = AutoTokenizer.from_pretrained(home / "bert")
     text = "The red ball is moving; unseenword!"
@@ -57,7 +57,7 @@ def test_its_tokenizer_is_the_corpuss(home):
     assert len(opened("red " * 100, truncation=True)["input_ids"]) == shape().positions
 
 
-def test_a_teachers_language_model_is_exported_too(home):
+def test_a_teachers_language_model_is_exported_too(home: Path) -> None:
     export(home / "teacher", home / "bert-of-teacher")
     teacher, tokenizer = load_teacher(home / "teacher")
     batch = blocks(tokenizer, [1, 2])
@@ -69,14 +69,14 @@ def test_a_teachers_language_model_is_exported_too(home):
     assert torch.equal(found, expected)
 
 
-def test_the_best_of_a_run_is_taken_where_a_run_is_named(home, tmp_path):
+def test_the_best_of_a_run_is_taken_where_a_run_is_named(home: Path, tmp_path: Path) -> None:
     student, tokenizer = load_student(home / "student")
     save_student(student, tokenizer, tmp_path / "run" / "best")
     export(tmp_path / "run", tmp_path / "bert")
     assert AutoModelForMaskedLM.from_pretrained(tmp_path / "bert").config.hidden_size == 32
 
 
-def test_trainer_fine_tunes_it(home, tmp_path):
+def test_trainer_fine_tunes_it(home: Path, tmp_path: Path) -> None:
     """Whether a sentence speaks of a ball, learned in some steps by transformers' own training loop."""
     tokenizer = AutoTokenizer.from_pretrained(home / "bert")
     colours, things = ["red", "green", "blue", "yellow", "black", "white"], ["ball", "box", "cup", "car"]
@@ -102,21 +102,23 @@ def test_trainer_fine_tunes_it(home, tmp_path):
     assert sum(losses[-8:]) < 0.5 * sum(losses[:8])
 
 
-def test_an_output_that_is_not_empty_is_left_alone(home, tmp_path):
+def test_an_output_that_is_not_empty_is_left_alone(home: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(UserError, match="a folder that is not empty"):
         export(home / "student", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_a_folder_without_a_model_is_refused(home, tmp_path):
+def test_a_folder_without_a_model_is_refused(home: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no student and no teacher"):
         export(home, tmp_path / "bert")
     assert not (tmp_path / "bert").exists()
 
 
 @pytest.mark.parametrize("output", ["file/bert", "file", "x" * 300])
-def test_an_output_that_can_not_be_made_is_refused_before_the_model_is_read(home, tmp_path, monkeypatch, output):
+def test_an_output_that_can_not_be_made_is_refused_before_the_model_is_read(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
     (tmp_path / "file").write_text("mine")
     monkeypatch.delattr("training.models.vidlankd.student_model.load_student")
     with pytest.raises(UserError, match=r"--output .*(can't be made|not empty)"):
@@ -124,7 +126,9 @@ def test_an_output_that_can_not_be_made_is_refused_before_the_model_is_read(home
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_the_empty_folder_that_one_works_in_can_be_the_output(home, tmp_path, monkeypatch):
+def test_the_empty_folder_that_one_works_in_can_be_the_output(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = tmp_path / "bert"
     place.mkdir()
     monkeypatch.chdir(place)

@@ -100,7 +100,7 @@ def equal(first: ClipTextBatch, second: ClipTextBatch) -> None:
         assert torch.equal(getattr(first, name), getattr(second, name)), name
 
 
-def test_a_row_holds_a_clips_text_and_the_features_of_its_span(shards):
+def test_a_row_holds_a_clips_text_and_the_features_of_its_span(shards: Path) -> None:
     given = settings(shards, overflow="first", only_kept=False)
     batch = next(batches(given).start(0))
     tasks = {clip.key: clip for task in open_source(given, 0).epoch(0) for clip in task.clips}
@@ -113,14 +113,14 @@ def test_a_row_holds_a_clips_text_and_the_features_of_its_span(shards):
     assert batch.weight_B.tolist() == [1, 1, 1, 1]
 
 
-def test_grounded_text_is_preferred_and_captions_are_taken_by_configuration(shards):
+def test_grounded_text_is_preferred_and_captions_are_taken_by_configuration(shards: Path) -> None:
     grounded = next(batches(settings(shards, overflow="first")).start(0))
     caption = next(batches(settings(shards, overflow="first", text=["caption"])).start(0))
     assert tokenizer().tokens(words(grounded, 0))[:3] == ["a", "g", "##r"]
     assert words(grounded, 0) != words(caption, 0)
 
 
-def test_random_clips_are_of_different_levels(shards):
+def test_random_clips_are_of_different_levels(shards: Path) -> None:
     given = settings(shards)
     lengths = {
         round(clip.end - clip.start)
@@ -131,7 +131,7 @@ def test_random_clips_are_of_different_levels(shards):
     assert len(lengths) >= 3
 
 
-def test_the_released_window_is_always_the_beginning_of_the_root(shards):
+def test_the_released_window_is_always_the_beginning_of_the_root(shards: Path) -> None:
     given = settings(shards, window="first", text=["caption"])
     for seed, step in ((0, 0), (1, 3)):
         batch = next(batches(given, seed=seed).start(step))
@@ -139,31 +139,31 @@ def test_the_released_window_is_always_the_beginning_of_the_root(shards):
         assert begins and set(begins) == {0.5}
 
 
-def test_the_released_window_adds_up_clips_until_a_block_is_full():
+def test_the_released_window_adds_up_clips_until_a_block_is_full() -> None:
     batch = made(task_of("one two three four", spans=3), window="first", overflow="first", block=8)
     assert len(batch) == 1
     assert words(batch, 0) == tokenizer().encode(["one two three four one two three four"])[0][:6]
 
 
-def test_the_released_window_ends_with_the_clip_that_fills_a_block():
+def test_the_released_window_ends_with_the_clip_that_fills_a_block() -> None:
     store = Counting()
     made(task_of("one two three four", spans=5), window="first", block=8, store=store)
     assert store.asked == [("nowhere", 0, "clip", 0.0, 10.0, ROWS)]
 
 
-def test_the_released_window_takes_the_beginning_of_a_text_whatever_its_overflow():
+def test_the_released_window_takes_the_beginning_of_a_text_whatever_its_overflow() -> None:
     text = "red green blue yellow black white round square ball box cup car"
     whole = tokenizer().encode([text])[0]
     rows = [words(made(task_of(text, seed=seed), window="first", overflow="window", block=8), 0) for seed in range(8)]
     assert rows == [whole[:6]] * 8
 
 
-def test_the_released_window_refuses_several_clips_of_a_root(shards):
+def test_the_released_window_refuses_several_clips_of_a_root(shards: Path) -> None:
     with pytest.raises(UserError, match="set clips_per_root=1"):
         settings(shards, window="first", clips_per_root=2)
 
 
-def test_of_a_text_that_is_too_long_a_random_part_is_taken_without_gaps():
+def test_of_a_text_that_is_too_long_a_random_part_is_taken_without_gaps() -> None:
     text = " ".join(["red green blue yellow black white round square ball box cup car cat dog"] * 3)
     whole = tokenizer().encode([text])[0]
     begins = set()
@@ -178,7 +178,7 @@ def test_of_a_text_that_is_too_long_a_random_part_is_taken_without_gaps():
     assert words(made(task_of(text, seed=7)), 0) == words(made(task_of("red"), task_of(text, seed=7)), 1)
 
 
-def test_missing_texts_and_features_keep_their_place_and_are_counted():
+def test_missing_texts_and_features_keep_their_place_and_are_counted() -> None:
     endless, none = task_of("red ball", key="endless"), task_of("red ball", key="none")
     batch = made(task_of("red ball"), none, task_of(None, key="mute"), task_of("  ", key="blank"), endless)
     assert batch.weight_B.tolist() == [1, 0, 0, 0, 0]
@@ -188,14 +188,14 @@ def test_missing_texts_and_features_keep_their_place_and_are_counted():
     assert batch.frames_BT[:, 0].all() and not batch.video_BTD[1:].any()
 
 
-def test_a_text_without_any_word_is_no_text():
+def test_a_text_without_any_word_is_no_text() -> None:
     batch = made(task_of("red ball"), task_of("\u200b\u200d", key="invisible"))
     assert words(batch, 1) == []
     assert batch.weight_B.tolist() == [1, 0]
     assert batch.skips == {"no_text": 1}
 
 
-def test_where_no_one_looks_at_features_every_text_is_good_and_none_is_missed():
+def test_where_no_one_looks_at_features_every_text_is_good_and_none_is_missed() -> None:
     batch = made(task_of("red ball", key="none"), task_of("red", key="endless"), task_of(None, key="mute"), store=None)
     assert batch.weight_B.tolist() == [1, 1, 0]
     assert batch.skips == {"no_text": 1}
@@ -204,14 +204,14 @@ def test_where_no_one_looks_at_features_every_text_is_good_and_none_is_missed():
     assert torch.equal(batch.text.masked_BL, seeing.text.masked_BL)
 
 
-def test_without_features_words_are_still_learnt_and_without_text_nothing_is():
+def test_without_features_words_are_still_learnt_and_without_text_nothing_is() -> None:
     batch = made(task_of("red ball", key="none"), task_of(None, key="mute"))
     assert (batch.text.labels_BL[0] != IGNORED).any()
     assert (batch.text.labels_BL[1] == IGNORED).all()
     assert batch.text.valid_BL[1].sum() == 2
 
 
-def test_features_are_asked_for_by_the_span_in_the_root_and_not_where_there_is_no_text():
+def test_features_are_asked_for_by_the_span_in_the_root_and_not_where_there_is_no_text() -> None:
     store = Counting()
     ClipTextCollator(store, tokenizer(), ClipTextSettings().masking, "clip", "first", BLOCK, 7)(
         [task_of("red ball", key="r", spans=2), task_of(None)]
@@ -219,7 +219,7 @@ def test_features_are_asked_for_by_the_span_in_the_root_and_not_where_there_is_n
     assert sorted(store.asked) == [("nowhere", 0, "r", 0.0, 5.0, 7), ("nowhere", 0, "r", 5.0, 10.0, 7)]
 
 
-def test_some_roots_without_features_are_counted_and_the_run_goes_on(tmp_path):
+def test_some_roots_without_features_are_counted_and_the_run_goes_on(tmp_path: Path) -> None:
     build_dir(tmp_path / "dir", videos_per_shard=3, val_percent=0)
     seen: list[str] = []
     write_features(tmp_path / "dir", has=lambda key: not seen.append(key) and len(seen) % 3 != 0)
@@ -229,13 +229,13 @@ def test_some_roots_without_features_are_counted_and_the_run_goes_on(tmp_path):
     assert sum(batch.usable for batch in found) == 7
 
 
-def test_roots_that_curation_filtered_are_no_fault(shards):
+def test_roots_that_curation_filtered_are_no_fault(shards: Path) -> None:
     found = list(islice(batches(settings(shards), size=2).start(0), 4))
     assert 0 < sum(batch.usable for batch in found) < 8
     assert not any(batch.skips for batch in found)
 
 
-def test_the_last_batch_of_an_epoch_is_filled_up_with_rows_of_weight_0(shards):
+def test_the_last_batch_of_an_epoch_is_filled_up_with_rows_of_weight_0(shards: Path) -> None:
     given = settings(shards)
     roots = open_source(given, 0).num_roots
     one = batches(given, size=roots - 1)
@@ -246,7 +246,7 @@ def test_the_last_batch_of_an_epoch_is_filled_up_with_rows_of_weight_0(shards):
     assert (last.text.labels_BL[1:] == IGNORED).all()
 
 
-def test_a_start_anywhere_goes_on_exactly(shards):
+def test_a_start_anywhere_goes_on_exactly(shards: Path) -> None:
     given = settings(shards)
     undisturbed = list(islice(batches(given).start(0), 6))
     for step in (1, 3, 4):
@@ -254,13 +254,13 @@ def test_a_start_anywhere_goes_on_exactly(shards):
             equal(found, expected)
 
 
-def test_each_epoch_draws_other_clips_masks_and_pairs(shards):
+def test_each_epoch_draws_other_clips_masks_and_pairs(shards: Path) -> None:
     one = batches(settings(shards))
     first, again = (next(one.start(step)) for step in (0, one.steps_per_epoch))
     assert first.keys != again.keys
 
 
-def test_two_ranks_split_the_batch_of_one_in_order(shards):
+def test_two_ranks_split_the_batch_of_one_in_order(shards: Path) -> None:
     given = settings(shards)
     whole = next(batches(given).start(1))
     halves = [next(batches(given, ranks=Ranks(rank, 2)).start(1)) for rank in range(2)]
@@ -269,7 +269,7 @@ def test_two_ranks_split_the_batch_of_one_in_order(shards):
     assert torch.equal(torch.cat([half.text.ids_BL[:, :width] for half in halves]), whole.text.ids_BL[:, :width])
 
 
-def test_the_identity_follows_what_is_seen(shards):
+def test_the_identity_follows_what_is_seen(shards: Path) -> None:
     def identity(seed: int = 0, **changes: object) -> str:
         return batches(settings(shards, **changes), seed=seed).identity
 
@@ -284,7 +284,7 @@ def test_the_identity_follows_what_is_seen(shards):
     assert identity(held_out=3) == identity()
 
 
-def test_held_out_clips_are_those_of_the_split_and_the_same_each_time(shards):
+def test_held_out_clips_are_those_of_the_split_and_the_same_each_time(shards: Path) -> None:
     given = settings(shards)
     held = HeldOutClips.of(given, collator(given), 2, Ranks())
     assert held is not None and len(held) == open_source(given, 0, "val").num_roots
@@ -296,14 +296,14 @@ def test_held_out_clips_are_those_of_the_split_and_the_same_each_time(shards):
     assert not trained & {task.key for task in open_source(given, 0, "val").epoch(0)}
 
 
-def test_ranks_take_turns_with_held_out_batches(shards):
+def test_ranks_take_turns_with_held_out_batches(shards: Path) -> None:
     given = settings(shards)
     whole = [batch.keys for batch in HeldOutClips.of(given, collator(given), 1, Ranks())]
     halves = [[batch.keys for batch in HeldOutClips.of(given, collator(given), 1, Ranks(rank, 2))] for rank in range(2)]
     assert [halves[0], halves[1]] == [whole[::2], whole[1::2]]
 
 
-def test_nothing_held_out_is_no_error(tmp_path):
+def test_nothing_held_out_is_no_error(tmp_path: Path) -> None:
     build_dir(tmp_path / "dir", shards=1, val_percent=0)
     write_features(tmp_path / "dir")
     given = settings(tmp_path / "dir")
@@ -311,7 +311,7 @@ def test_nothing_held_out_is_no_error(tmp_path):
     assert HeldOutClips.of(settings(tmp_path / "dir", held_out=0), collator(given), 2, Ranks()) is None
 
 
-def test_the_only_feature_set_need_not_be_named_but_one_of_several_must(tmp_path):
+def test_the_only_feature_set_need_not_be_named_but_one_of_several_must(tmp_path: Path) -> None:
     build_dir(tmp_path / "dir", shards=1)
     with pytest.raises(UserError, match="no features yet; run train-vidlankd features"):
         open_features(settings(tmp_path / "dir"))
@@ -325,29 +325,29 @@ def test_the_only_feature_set_need_not_be_named_but_one_of_several_must(tmp_path
         open_features(ClipTextSettings())
 
 
-def test_a_text_column_that_there_is_not_is_refused_by_the_setting_that_names_it(shards):
+def test_a_text_column_that_there_is_not_is_refused_by_the_setting_that_names_it(shards: Path) -> None:
     with pytest.raises(UserError, match=r"data\.text='captoin': no text column of that name.*did you mean 'caption'"):
         open_source(settings(shards, text=["captoin"]), 0)
 
 
-def test_features_of_which_every_root_failed_are_refused_with_the_command(tmp_path):
+def test_features_of_which_every_root_failed_are_refused_with_the_command(tmp_path: Path) -> None:
     build_dir(tmp_path / "dir", shards=1, val_percent=0)
     write_features(tmp_path / "dir", has=lambda key: False)
     with pytest.raises(UserError, match=r"features 'seconds': no root of .* has any, all failed; `train-vidlankd feat"):
         open_features(settings(tmp_path / "dir"))
 
 
-def test_a_batch_that_needs_more_roots_than_there_are_is_refused(shards):
+def test_a_batch_that_needs_more_roots_than_there_are_is_refused(shards: Path) -> None:
     with pytest.raises(UserError, match="--batch-size 100: takes 100 roots a step"):
         batches(settings(shards), size=100)
 
 
-def test_static_masks_are_refused_for_clips(shards):
+def test_static_masks_are_refused_for_clips(shards: Path) -> None:
     with pytest.raises(UserError, match=r"masking\.static_copies=2: clips get new masks"):
         settings(shards, masking={"static_copies": 2})
 
 
-def test_lengths_are_rounded_but_never_beyond_what_the_tower_takes():
+def test_lengths_are_rounded_but_never_beyond_what_the_tower_takes() -> None:
     features = [np.ones((3, WIDTH), np.float16), None, np.ones((18, WIDTH), np.float16)]
     video, frames = stack_features(features, WIDTH, max_rows=20)
     assert video.shape == (3, 20, WIDTH)

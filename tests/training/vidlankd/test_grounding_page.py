@@ -1,4 +1,4 @@
-"""Grounding: the clips that are nearest to words, on a page that is safe to open."""
+"""Grounding: the clips nearest to words, on a page that is safe to open."""
 
 import itertools
 import shutil
@@ -43,7 +43,7 @@ class Found(HTMLParser):
         self.figures = 0
         self.feed(text)
 
-    def handle_starttag(self, tag, attrs) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
         self.figures += tag == "figure"
         if tag == "img":
@@ -72,7 +72,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict:
     }
 
 
-def student_in(folder: Path, hidden: int, distillation: Distillation | None, tokenizer=None) -> Path:
+def student_in(folder: Path, hidden: int, distillation: Distillation | None, tokenizer: TextTokenizer = None) -> Path:
     torch.manual_seed(5)
     shape = tiny_teacher.settings().shape.model_copy(update={"hidden": hidden})
     tokenizer = tokenizer or tiny_teacher.tokenizer()
@@ -92,7 +92,9 @@ def test_each_word_shows_its_nearest_clips_by_teacher_and_by_student(made: dict,
     assert len(page.images) == page.figures
 
 
-def test_the_command_writes_the_page_and_says_where(made: dict, tmp_path: Path, capsys) -> None:
+def test_the_command_writes_the_page_and_says_where(
+    made: dict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     models = ["--teacher", str(made["teacher"]), "--student", str(made["student"])]
     data = ["--shards", made["shards"], "--features", NAME, "--output", str(tmp_path / "page.html")]
     assert main(["ground", *models, *data, "--sentence", "water", "--sentence", "red ball", "--top", "2"]) == 0

@@ -1,8 +1,9 @@
-"""One step of the student: the loss that is asked for, of the global batch, however it is split; and what it leaves."""
+"""One step of the student: its losses over the global batch, however it is split, and its state afterwards."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from training.models.vidlankd.losses import TokenQueue, crd, crd_normaliser, mas
 from training.models.vidlankd.objectives.objective import Target
 from training.models.vidlankd.objectives.student_loss_weights import StudentLossSettings, objective_sums
 from training.models.vidlankd.student_model import load_student
-from training.models.vidlankd.text_batch import IGNORED
+from training.models.vidlankd.text_batch import IGNORED, TextBatch
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 from training.vidlankd.student.queue_sampling import QueueSampler
 from training.vidlankd.student.student_task import StudentTask, build_student
@@ -38,14 +39,22 @@ ONE = Ranks()
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tokenizer and a teacher that is narrower than the student."""
     folder = tmp_path_factory.mktemp("student")
     teacher_in(folder / "teacher", tokenizer_in(folder), hidden=TEACHER_WIDTH)
     return folder
 
 
-def task_in(home: Path, loss=BOTH, ranks=ONE, micro_batch=None, dropout=0.0, held_out=(), **states) -> StudentTask:
+def task_in(
+    home: Path,
+    loss: StudentLossSettings = BOTH,
+    ranks: Ranks = ONE,
+    micro_batch: int | None = None,
+    dropout: float = 0.0,
+    held_out: Iterable[TextBatch] = (),
+    **states: object,
+) -> StudentTask:
     tokenizer = TextTokenizer.from_folder(home / "tokenizer")
     teacher = states_of(str(home / "teacher"), tokenizer, **states) if loss.distilling else None
     torch.manual_seed(0)
@@ -54,7 +63,7 @@ def task_in(home: Path, loss=BOTH, ranks=ONE, micro_batch=None, dropout=0.0, hel
     return StudentTask(model, tokenizer, loss, compute, ranks, teacher, held_out, seed=5)
 
 
-def batch_in(home: Path, step: int):
+def batch_in(home: Path, step: int) -> TextBatch:
     """Four rows, of which one is half padding."""
     numbers = [ROWS * step + row for row in range(ROWS)]
     return blocks(TextTokenizer.from_folder(home / "tokenizer"), numbers, short=1)
@@ -97,11 +106,11 @@ def same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> N
 
 
 @pytest.mark.parametrize("rows", [1, 3])
-def test_micro_batches_give_the_step_of_the_whole_batch(home, rows):
+def test_micro_batches_give_the_step_of_the_whole_batch(home: Path, rows: int) -> None:
     same(state_after(Ranks(), str(home), rows, 4), state_after(Ranks(), str(home), None, 4))
 
 
-def test_two_ranks_whole_or_in_parts_give_the_step_and_the_scores_of_one(home, tmp_path):
+def test_two_ranks_whole_or_in_parts_give_the_step_and_the_scores_of_one(home: Path, tmp_path: Path) -> None:
     expected = state_after(Ranks(), str(home), None, 4)
     assert expected["queue.filled"] == QUEUE and expected["queue.normaliser"] > 0
     for found in on_ranks(2, both_ways, tmp_path, str(home)):
@@ -112,7 +121,7 @@ def test_two_ranks_whole_or_in_parts_give_the_step_and_the_scores_of_one(home, t
         )
 
 
-def test_the_loss_is_mlm_plus_weighted_nst_and_crd(home):
+def test_the_loss_is_mlm_plus_weighted_nst_and_crd(home: Path) -> None:
     loss = StudentLossSettings(mlm=1.0, nst=3.0, crd=0.5, queue=QUEUE)
     task = task_in(home, loss)
     run(task, home, range(2))
@@ -132,7 +141,7 @@ def test_the_loss_is_mlm_plus_weighted_nst_and_crd(home):
     assert task.step(batch).losses == pytest.approx({name: float(value) for name, value in expected.items()}, rel=1e-4)
 
 
-def test_each_objective_trains_alone(home):
+def test_each_objective_trains_alone(home: Path) -> None:
     for name in ("mlm", "nst", "crd", "contrastive_in_batch", "l2", "fitnet", "soft_labels"):
         off = {"mlm": 0.0, "nst": 0.0, "crd": 0.0}
         loss = StudentLossSettings(**(off | {name: 1.0, "queue": 8}))
@@ -146,7 +155,7 @@ def test_each_objective_trains_alone(home):
         assert trained["text.bert.encoder.layer.0.output.dense.weight"].grad.abs().max() > 0
 
 
-def test_the_released_kernel_counts_32_rows_whatever_the_batch(home):
+def test_the_released_kernel_counts_32_rows_whatever_the_batch(home: Path) -> None:
     task = task_in(home, StudentLossSettings(nst_kernel="released", crd=0))
     batch = batch_in(home, 0)
     with torch.no_grad():
@@ -155,7 +164,7 @@ def test_the_released_kernel_counts_32_rows_whatever_the_batch(home):
     assert task.step(batch).losses["nst"] == pytest.approx(float(value) * 32 / ROWS, rel=1e-4)
 
 
-def test_what_lies_on_padding_changes_nothing(home):
+def test_what_lies_on_padding_changes_nothing(home: Path) -> None:
     batch, junk = batch_in(home, 0), batch_in(home, 0)
     junk.masked_BL[1, LENGTH // 2 :] = 7
     junk.ids_BL[1, LENGTH // 2 :] = 9
@@ -163,7 +172,7 @@ def test_what_lies_on_padding_changes_nothing(home):
     assert first == pytest.approx(second, rel=1e-5)
 
 
-def test_the_queue_is_filled_with_tokens_of_the_first_batches_then_takes_one_a_block(home):
+def test_the_queue_is_filled_with_tokens_of_the_first_batches_then_takes_one_a_block(home: Path) -> None:
     task = task_in(home)
     assert run(task, home, range(1))[0]["crd"] == 0
     first = int(task.module.queue.filled)
@@ -183,7 +192,7 @@ def test_the_queue_is_filled_with_tokens_of_the_first_batches_then_takes_one_a_b
         assert (near & ~batch.special_BL[row]).sum() == 1
 
 
-def test_the_token_of_a_block_is_drawn_anew_in_each_step_from_the_seed_and_its_number():
+def test_the_token_of_a_block_is_drawn_anew_in_each_step_from_the_seed_and_its_number() -> None:
     special_BL = torch.zeros(ROWS, LENGTH, dtype=torch.bool)
     special_BL[:, [0, -1]] = True
     special_BL[1, LENGTH // 2 :] = True
@@ -205,7 +214,7 @@ def test_the_token_of_a_block_is_drawn_anew_in_each_step_from_the_seed_and_its_n
     assert len(seen) == 6
 
 
-def test_fitnet_meets_the_teachers_states_at_a_mean_square_of_one():
+def test_fitnet_meets_the_teachers_states_at_a_mean_square_of_one() -> None:
     own_BLG, raw_BLG = torch.randn(2, 2, 3, 8, generator=torch.Generator().manual_seed(0))
     valid_BL = torch.tensor([[True, True, False], [True, True, True]])
     unit_BLG = torch.nn.functional.normalize(raw_BLG, dim=-1)
@@ -215,7 +224,7 @@ def test_fitnet_meets_the_teachers_states_at_a_mean_square_of_one():
     torch.testing.assert_close(found, (own_BLG - scaled_BLG)[valid_BL].square().mean(1).sum())
 
 
-def test_the_normaliser_stays_as_the_first_batch_made_it(home):
+def test_the_normaliser_stays_as_the_first_batch_made_it(home: Path) -> None:
     task = task_in(home)
     run(task, home, range(3))
     first = float(task.module.queue.normaliser)
@@ -224,7 +233,7 @@ def test_the_normaliser_stays_as_the_first_batch_made_it(home):
 
 
 @pytest.mark.parametrize("at", [1, 3])
-def test_a_restored_task_goes_on_bit_for_bit(home, tmp_path, at):
+def test_a_restored_task_goes_on_bit_for_bit(home: Path, tmp_path: Path, at: int) -> None:
     """While the queue fills, and after; with a checkpoint between."""
     straight = task_in(home)
     expected = run(straight, home, range(5))[at:]
@@ -241,13 +250,15 @@ def test_a_restored_task_goes_on_bit_for_bit(home, tmp_path, at):
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_cached_states_give_the_step_that_computed_ones_give(home, tmp_path):
+def test_cached_states_give_the_step_that_computed_ones_give(home: Path, tmp_path: Path) -> None:
     plain, cached = task_in(home), task_in(home, static_copies=1, cache=tmp_path)
     expected = run(plain, home, range(3)) + run(plain, home, range(3))
     assert run(cached, home, range(3)) + run(cached, home, range(3)) == expected
 
 
-def test_a_tokenised_corpus_trains_a_student_whose_cache_serves_from_the_second_round_of_masks_on(tmp_path):
+def test_a_tokenised_corpus_trains_a_student_whose_cache_serves_from_the_second_round_of_masks_on(
+    tmp_path: Path,
+) -> None:
     """Blocks, masks, teacher, cache and student as the command joins them; two epochs of one static mask."""
     tokens = tiny_corpus(tmp_path / "corpus", sentences(60), block=LENGTH - 2)
     data = TextSettings(corpus=(str(tokens),), masking=MaskSettings(static_copies=1))
@@ -275,7 +286,7 @@ def test_a_tokenised_corpus_trains_a_student_whose_cache_serves_from_the_second_
     assert f"({trained} of {corpus.blocks} rows stored" in task.header().replace("'", "")
 
 
-def test_bfloat16_comes_near_float32(home):
+def test_bfloat16_comes_near_float32(home: Path) -> None:
     tokenizer = TextTokenizer.from_folder(home / "tokenizer")
     found = []
     for precision in ("fp32", "bf16"):
@@ -288,7 +299,7 @@ def test_bfloat16_comes_near_float32(home):
     assert found[1] != found[0]
 
 
-def test_held_out_scores_are_those_of_all_masked_tokens(home):
+def test_held_out_scores_are_those_of_all_masked_tokens(home: Path) -> None:
     tokenizer = TextTokenizer.from_folder(home / "tokenizer")
     held_out = [blocks(tokenizer, [100, 101, 102]), blocks(tokenizer, [103], short=0)]
     task = task_in(home, ALONE, dropout=0.5, held_out=held_out)
@@ -311,31 +322,33 @@ def scored(ranks: Ranks, home: str) -> dict[str, float]:
     return dict(task_in(Path(home), ALONE, ranks, dropout=0.5, held_out=held_out).evaluate())
 
 
-def test_nothing_held_out_gives_no_scores(home):
+def test_nothing_held_out_gives_no_scores(home: Path) -> None:
     assert task_in(home, ALONE).evaluate() == {}
 
 
-def test_a_student_of_text_alone_has_no_heads_and_no_queue(home):
+def test_a_student_of_text_alone_has_no_heads_and_no_queue(home: Path) -> None:
     task = task_in(home, ALONE)
     assert len(task.module.heads) == 0 and task.module.queue is None
     assert set(run(task, home, range(2))[0]) == {"mlm", "total"}
     assert "no teacher" in task.header()
 
 
-def test_a_student_knows_the_weights_of_its_teacher(home, tmp_path):
+def test_a_student_knows_the_weights_of_its_teacher(home: Path, tmp_path: Path) -> None:
     task = task_in(home)
     task.save(tmp_path / "student")
     assert load_student(tmp_path / "student")[0].teacher == weights_identity(home / "teacher")
     assert task_in(home, ALONE).module.teacher is None
 
 
-def test_weights_of_distillation_without_a_teacher_name_both_settings(home):
+def test_weights_of_distillation_without_a_teacher_name_both_settings(home: Path) -> None:
     tokenizer = TextTokenizer.from_folder(home / "tokenizer")
     with pytest.raises(UserError, match=r"loss\.nst=1, loss\.crd=1: needs a teacher and teacher\.teacher is not set"):
         build_student(StudentModelSettings(shape=shape()), BOTH, tokenizer, None)
 
 
-def test_a_teacher_that_no_weight_uses_is_warned_of(home, caplog, monkeypatch):
+def test_a_teacher_that_no_weight_uses_is_warned_of(
+    home: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import logging
 
     monkeypatch.setattr(logging.getLogger("clipgrove"), "propagate", True)
@@ -346,17 +359,17 @@ def test_a_teacher_that_no_weight_uses_is_warned_of(home, caplog, monkeypatch):
     assert "the teacher is not used" in caplog.text
 
 
-def test_soft_labels_are_not_had_from_a_cache(home, tmp_path):
+def test_soft_labels_are_not_had_from_a_cache(home: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"loss\.soft_labels=2: needs the teacher's predictions, which teacher\.cache"):
         task_in(home, ALL, static_copies=1, cache=tmp_path)
 
 
-def test_weights_of_zero_everywhere_are_refused():
+def test_weights_of_zero_everywhere_are_refused() -> None:
     with pytest.raises(ValueError, match="nothing would be trained"):
         StudentLossSettings(mlm=0, nst=0, crd=0)
 
 
-def test_a_loss_that_is_no_number_names_the_blocks(home):
+def test_a_loss_that_is_no_number_names_the_blocks(home: Path) -> None:
     task = task_in(home, ALONE)
     with torch.no_grad():
         task.module.text.bert.embeddings.word_embeddings.weight.fill_(math.nan)
@@ -364,20 +377,20 @@ def test_a_loss_that_is_no_number_names_the_blocks(home):
         task.step(batch_in(home, 0))
 
 
-def test_another_teacher_or_input_is_another_architecture_so_that_no_run_goes_on_with_it(home):
+def test_another_teacher_or_input_is_another_architecture_so_that_no_run_goes_on_with_it(home: Path) -> None:
     first, other = task_in(home), task_in(home, input="unmasked")
     assert first.architecture["teacher"]["weights"] == other.architecture["teacher"]["weights"]
     assert first.architecture != other.architecture
     assert task_in(home, ALONE).architecture["teacher"] is None
 
 
-def test_flops_count_the_teacher_and_the_queue(home):
+def test_flops_count_the_teacher_and_the_queue(home: Path) -> None:
     batch = batch_in(home, 0)
     alone, taught = task_in(home, ALONE).flops(batch), task_in(home).flops(batch)
     assert taught > alone > 0
 
 
-def test_where_no_token_is_predicted_nothing_is_scored_as_luck_would_choose_the_best_checkpoint(home):
+def test_where_no_token_is_predicted_nothing_is_scored_as_luck_would_choose_the_best_checkpoint(home: Path) -> None:
     tokenizer = TextTokenizer.from_folder(home / "tokenizer")
     held_out = [blocks(tokenizer, [100, 101, 102])]
     assert task_in(home, StudentLossSettings(mlm=0, queue=QUEUE), held_out=held_out).evaluate() == {}
@@ -386,12 +399,12 @@ def test_where_no_token_is_predicted_nothing_is_scored_as_luck_would_choose_the_
 
 
 @pytest.mark.parametrize("micro_batch", [1, 3])
-def test_contrast_in_the_batch_is_refused_where_a_row_would_be_alone(home, micro_batch):
+def test_contrast_in_the_batch_is_refused_where_a_row_would_be_alone(home: Path, micro_batch: int) -> None:
     loss = StudentLossSettings(nst=0, crd=0, contrastive_in_batch=1)
     with pytest.raises(UserError, match=r"loss\.contrastive_in_batch=1: .* of 4 rows is alone .* compute\.micro_batch"):
         task_in(home, loss, micro_batch=micro_batch).step(batch_in(home, 0))
 
 
-def test_a_temperature_that_no_exponential_bears_is_refused():
+def test_a_temperature_that_no_exponential_bears_is_refused() -> None:
     with pytest.raises(ValueError, match="temperature"):
         StudentLossSettings(temperature=0.01)

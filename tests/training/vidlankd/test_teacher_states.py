@@ -1,9 +1,10 @@
-"""A teacher's states: computed or read from disk they are the same numbers, and nothing that does not fit is begun."""
+"""A teacher's states: computed or read from disk they are equal, and settings that do not fit are refused at once."""
 
 import dataclasses
 import logging
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,24 +15,26 @@ from support.tiny_bert import tiny_tokenizer
 from runtime.errors import MachineError, UserError
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 from training.vidlankd.student.state_cache import CacheShape, StateCache
-from training.vidlankd.student.teacher_states import open_states, weights_identity
+from training.vidlankd.student.teacher_states import StateCorpus, TeacherStates, open_states, weights_identity
 from training.vidlankd.vidlankd_settings import StatesSettings
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, TextTokenizer]:
     folder = tmp_path_factory.mktemp("teacher")
     tokenizer = tokenizer_in(folder)
     return teacher_in(folder / "teacher", tokenizer), tokenizer
 
 
-def opened(made, corpus_, **settings):
+def opened(made: tuple[str, TextTokenizer], corpus_: StateCorpus, **settings: object) -> TeacherStates | None:
     teacher, tokenizer = made
     values = {"teacher": teacher, **settings}
     return open_states(StatesSettings.model_validate(values), corpus_, tokenizer, EXACT, CPU)
 
 
-def test_states_are_the_teachers_last_hidden_states_of_the_masked_input_with_length_one(made):
+def test_states_are_the_teachers_last_hidden_states_of_the_masked_input_with_length_one(
+    made: tuple[str, TextTokenizer],
+) -> None:
     states, batch = states_of(*made), blocks(made[1], [1, 2])
     with torch.no_grad():
         raw = states.text.bert(batch.masked_BL, attention_mask=batch.valid_BL).last_hidden_state
@@ -40,13 +43,15 @@ def test_states_are_the_teachers_last_hidden_states_of_the_masked_input_with_len
     assert not found.requires_grad
 
 
-def test_a_teacher_with_dropout_gives_the_same_states_twice(made, tmp_path):
+def test_a_teacher_with_dropout_gives_the_same_states_twice(made: tuple[str, TextTokenizer], tmp_path: Path) -> None:
     states = states_of(teacher_in(tmp_path / "teacher", made[1], dropout=0.1), made[1])
     batch = blocks(made[1], [1, 2])
     assert torch.equal(states.states(batch), states.states(batch))
 
 
-def test_the_identity_is_of_the_weights_and_not_of_where_they_lie(made, tmp_path):
+def test_the_identity_is_of_the_weights_and_not_of_where_they_lie(
+    made: tuple[str, TextTokenizer], tmp_path: Path
+) -> None:
     folder = tmp_path / "teacher"
     before = weights_identity(shutil.copytree(made[0], folder))
     assert before == weights_identity(shutil.copytree(folder, tmp_path / "copy"))
@@ -54,13 +59,13 @@ def test_the_identity_is_of_the_weights_and_not_of_where_they_lie(made, tmp_path
     assert weights_identity(folder) != before
 
 
-def test_an_unmasked_input_is_the_text_as_it_was_read(made):
+def test_an_unmasked_input_is_the_text_as_it_was_read(made: tuple[str, TextTokenizer]) -> None:
     states, batch = states_of(*made, input="unmasked"), blocks(made[1], [1, 2])
     unmasked = dataclasses.replace(batch, masked_BL=batch.ids_BL)
     assert torch.equal(states.states(batch), states_of(*made).states(unmasked))
 
 
-def test_logits_are_the_teachers_predictions(made):
+def test_logits_are_the_teachers_predictions(made: tuple[str, TextTokenizer]) -> None:
     states, batch = states_of(*made), blocks(made[1], [1, 2])
     with torch.no_grad():
         whole = states.text(batch.masked_BL, attention_mask=batch.valid_BL).logits
@@ -70,7 +75,9 @@ def test_logits_are_the_teachers_predictions(made):
 
 
 @pytest.mark.parametrize("settings", [{"static_copies": 2}, {"input": "unmasked"}])
-def test_cached_states_equal_computed_ones_bit_for_bit(made, tmp_path, settings):
+def test_cached_states_equal_computed_ones_bit_for_bit(
+    made: tuple[str, TextTokenizer], tmp_path: Path, settings: dict[str, object]
+) -> None:
     batches = [blocks(made[1], numbers) for numbers in ([3, 1], [7, 2])]
     expected = [states_of(*made, **settings).states(batch) for batch in batches]
     first, again = (states_of(*made, cache=tmp_path, **settings) for _ in range(2))
@@ -80,14 +87,14 @@ def test_cached_states_equal_computed_ones_bit_for_bit(made, tmp_path, settings)
     assert all(torch.equal(again.states(batch), value) for batch, value in zip(batches, expected, strict=True))
 
 
-def test_copies_of_a_block_are_rows_of_their_own(made, tmp_path):
+def test_copies_of_a_block_are_rows_of_their_own(made: tuple[str, TextTokenizer], tmp_path: Path) -> None:
     cached, plain = states_of(*made, static_copies=2, cache=tmp_path), states_of(*made)
     for copy in (0, 1, 0):
         batch = blocks(made[1], [3], copy=copy)
         assert torch.equal(cached.states(batch), plain.states(batch))
 
 
-def test_a_batch_of_which_some_rows_are_there_keeps_those(made, tmp_path):
+def test_a_batch_of_which_some_rows_are_there_keeps_those(made: tuple[str, TextTokenizer], tmp_path: Path) -> None:
     cached = states_of(*made, static_copies=1, cache=tmp_path)
     kept = cached.states(blocks(made[1], [3, 4]))
     mixed = cached.states(blocks(made[1], [9, 4]))
@@ -95,7 +102,9 @@ def test_a_batch_of_which_some_rows_are_there_keeps_those(made, tmp_path):
     assert torch.equal(mixed[0], states_of(*made).states(blocks(made[1], [9, 4]))[0])
 
 
-def test_a_row_that_is_there_is_read_though_the_batch_is_computed(made, tmp_path):
+def test_a_row_that_is_there_is_read_though_the_batch_is_computed(
+    made: tuple[str, TextTokenizer], tmp_path: Path
+) -> None:
     cached = states_of(*made, static_copies=1, cache=tmp_path)
     foreign = np.full((1, LENGTH, cached.width), 0.5, np.float16)
     cached._cache.write(np.array([4]), foreign)
@@ -104,7 +113,7 @@ def test_a_row_that_is_there_is_read_though_the_batch_is_computed(made, tmp_path
     assert not torch.equal(mixed[0], mixed[1])
 
 
-def test_prefill_computes_what_is_missing_and_no_more(made, tmp_path):
+def test_prefill_computes_what_is_missing_and_no_more(made: tuple[str, TextTokenizer], tmp_path: Path) -> None:
     cached = states_of(*made, static_copies=1, cache=tmp_path)
     cached.states(blocks(made[1], [0, 1]))
     seen = []
@@ -115,7 +124,7 @@ def test_prefill_computes_what_is_missing_and_no_more(made, tmp_path):
     assert "40 of 40 rows stored" in cached.header()
 
 
-def test_rows_are_marked_only_after_they_were_flushed(tmp_path):
+def test_rows_are_marked_only_after_they_were_flushed(tmp_path: Path) -> None:
     shape = CacheShape(rows=4, length=2, width=3)
     writer, reader = (StateCache(tmp_path, shape, {"teacher": "a"}) for _ in range(2))
     rows, values = np.array([2, 0]), np.arange(12, dtype=np.float16).reshape(2, 2, 3)
@@ -127,7 +136,9 @@ def test_rows_are_marked_only_after_they_were_flushed(tmp_path):
 
 
 @pytest.mark.parametrize("other", ["teacher", "corpus", "masks", "input"])
-def test_another_teacher_corpus_mask_or_input_has_a_cache_of_its_own(made, tmp_path, other):
+def test_another_teacher_corpus_mask_or_input_has_a_cache_of_its_own(
+    made: tuple[str, TextTokenizer], tmp_path: Path, other: str
+) -> None:
     states_of(*made, static_copies=1, cache=tmp_path).states(blocks(made[1], [1]))
     teacher, tokenizer = made
     if other == "teacher":
@@ -138,18 +149,20 @@ def test_another_teacher_corpus_mask_or_input_has_a_cache_of_its_own(made, tmp_p
     assert "(0 of" in found.header()
 
 
-def test_a_cache_without_static_masks_names_both_settings(made, tmp_path):
+def test_a_cache_without_static_masks_names_both_settings(made: tuple[str, TextTokenizer], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"teacher\.cache=.*data\.masking\.static_copies"):
         states_of(*made, cache=tmp_path)
 
 
-def test_a_cache_that_the_disk_can_not_hold_is_refused_with_the_figure(made, tmp_path):
+def test_a_cache_that_the_disk_can_not_hold_is_refused_with_the_figure(
+    made: tuple[str, TextTokenizer], tmp_path: Path
+) -> None:
     with pytest.raises(UserError, match=r"7\.68e\+06 GB more"):
         opened(made, corpus(1, blocks=10**13), cache=tmp_path)
     assert not list(tmp_path.glob("*/states.f16"))
 
 
-def test_what_is_filled_already_needs_no_room(tmp_path, monkeypatch):
+def test_what_is_filled_already_needs_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shape = CacheShape(rows=8, length=64, width=64)
     cache = StateCache(tmp_path, shape, {})
     cache.write(np.arange(8), np.ones((8, 64, 64), np.float16))
@@ -161,13 +174,13 @@ def test_what_is_filled_already_needs_no_room(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("place", ["file", "file/below"])
-def test_a_cache_at_or_below_a_file_is_the_users_mistake(tmp_path, place):
+def test_a_cache_at_or_below_a_file_is_the_users_mistake(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UserError, match=r"teacher\.cache=.*file.*name another"):
         StateCache(tmp_path / place, CacheShape(1, 2, 3), {})
 
 
-def test_a_full_disk_is_the_machines_fault(tmp_path):
+def test_a_full_disk_is_the_machines_fault(tmp_path: Path) -> None:
     cache = StateCache(tmp_path, CacheShape(1, 2, 3), {})
     os.close(cache._states_file)
     cache._states_file = os.open("/dev/full", os.O_RDWR)
@@ -175,32 +188,34 @@ def test_a_full_disk_is_the_machines_fault(tmp_path):
         cache.write(np.array([0]), np.ones((1, 2, 3), np.float16))
 
 
-def test_a_cache_that_was_cut_short_is_refused(tmp_path):
+def test_a_cache_that_was_cut_short_is_refused(tmp_path: Path) -> None:
     cache = StateCache(tmp_path, CacheShape(4, 2, 3), {})
     os.truncate(cache.folder / "states.f16", 10)
     with pytest.raises(UserError, match="has 10 bytes instead of 48"):
         StateCache(tmp_path, CacheShape(4, 2, 3), {})
 
 
-def test_a_teacher_of_another_vocabulary_is_refused(made, tmp_path):
+def test_a_teacher_of_another_vocabulary_is_refused(made: tuple[str, TextTokenizer], tmp_path: Path) -> None:
     other = TextTokenizer.from_folder(tiny_tokenizer(tmp_path, words=("other", "words")))
     with pytest.raises(UserError, match=r"its vocabulary .* is not the corpus's"):
         states_of(made[0], other)
 
 
-def test_a_teacher_of_shorter_texts_is_refused(made):
+def test_a_teacher_of_shorter_texts_is_refused(made: tuple[str, TextTokenizer]) -> None:
     facts = corpus()
     with pytest.raises(UserError, match="16 positions and blocks of the corpus have 100 tokens"):
         opened(made, type(facts)(facts.identity, 4, 100, facts.masking, None))
 
 
-def test_a_cache_without_a_teacher_is_refused(made, tmp_path):
+def test_a_cache_without_a_teacher_is_refused(made: tuple[str, TextTokenizer], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nothing to cache without teacher\.teacher"):
         open_states(StatesSettings(cache=tmp_path), corpus(), made[1], EXACT, CPU)
     assert open_states(StatesSettings(), corpus(), made[1], EXACT, CPU) is None
 
 
-def test_blocks_longer_than_the_texts_a_teacher_saw_are_warned_of(made, tmp_path, caplog, monkeypatch):
+def test_blocks_longer_than_the_texts_a_teacher_saw_are_warned_of(
+    made: tuple[str, TextTokenizer], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(logging.getLogger("clipgrove"), "propagate", True)
     facts = corpus()
     opened(made, facts)
@@ -210,7 +225,9 @@ def test_blocks_longer_than_the_texts_a_teacher_saw_are_warned_of(made, tmp_path
     assert f"--block {LENGTH - 2}, or train it with model.block={LENGTH + 2}" in caplog.text
 
 
-def test_where_a_run_is_named_for_its_teacher_the_teacher_in_it_is_pointed_at(made, tmp_path):
+def test_where_a_run_is_named_for_its_teacher_the_teacher_in_it_is_pointed_at(
+    made: tuple[str, TextTokenizer], tmp_path: Path
+) -> None:
     shutil.copytree(made[0], tmp_path / "run" / "best")
     with pytest.raises(UserError, match=r"holds no \S+ model .*; .*run/best is one"):
         opened((str(tmp_path / "run"), made[1]), corpus())

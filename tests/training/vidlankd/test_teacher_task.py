@@ -1,9 +1,10 @@
-"""One step of the teacher: who is told apart from whom, and gradients that don't depend on ranks or micro-batches."""
+"""One step of the teacher: its pairs of clips, and gradients that don't depend on ranks or micro-batches."""
 
 from __future__ import annotations
 
 import logging
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def same(found: dict[str, torch.Tensor | None], expected: dict[str, torch.Tensor
 
 
 def others_of(row: int, given: ClipTextBatch, loss: TeacherLossSettings) -> list[int]:
-    """The clips that a row's text is told apart from."""
+    """The negative clips of a row's text."""
     usable = [other for other in range(len(given)) if given.weight_B[other]]
     strangers = [other for other in usable if given.video_id_B[other] != given.video_id_B[row]]
     if row not in usable or loss.kind != "hinge":
@@ -111,7 +112,7 @@ def by_hand(given: ClipTextBatch, loss: TeacherLossSettings) -> tuple[float, flo
 
 @pytest.mark.parametrize(("kind", "level"), KINDS)
 @pytest.mark.parametrize("rows", [8, 7])
-def test_both_terms_are_what_a_loop_over_rows_and_tokens_says(kind, level, rows):
+def test_both_terms_are_what_a_loop_over_rows_and_tokens_says(kind: str, level: str, rows: int) -> None:
     loss = TeacherLossSettings(kind=kind, level=level)
     losses = task(loss).step(batch(rows)).losses
     contrastive, mlm = by_hand(batch(rows), loss)
@@ -122,19 +123,19 @@ def paired(weights: list[float], videos: list[int]) -> list[int]:
     return pair_rows(torch.tensor(weights), torch.tensor(videos)).tolist()
 
 
-def test_halves_of_the_batch_are_told_apart_row_by_row_and_an_odd_last_row_is_left_out():
+def test_halves_of_the_batch_are_told_apart_row_by_row_and_an_odd_last_row_is_left_out() -> None:
     assert paired([1] * 6, [1, 2, 3, 4, 5, 6]) == [3, 4, 5, 0, 1, 2]
     assert paired([1] * 5, [1, 2, 3, 4, 5]) == [2, 3, 0, 1, 4]
     every = GlobalRows.of(torch.ones(5), torch.arange(5), TeacherLossSettings())
     assert every.compared_N.tolist() == [1, 1, 1, 1, 0]
 
 
-def test_rows_without_features_are_nobodys_partner():
+def test_rows_without_features_are_nobodys_partner() -> None:
     assert paired([1, 0, 1, 1, 0, 1], [1, 2, 3, 4, 5, 6]) == [3, 1, 5, 0, 4, 2]
     assert paired([0, 0], [1, 2]) == [0, 1]
 
 
-def test_halves_are_shifted_where_clips_would_meet_those_of_their_own_video():
+def test_halves_are_shifted_where_clips_would_meet_those_of_their_own_video() -> None:
     assert paired([1] * 4, [1, 2, 1, 2]) == [3, 2, 1, 0]
     assert paired([1] * 6, [1, 2, 3, 1, 2, 3]) == [4, 5, 3, 2, 0, 1]
     random = np.random.default_rng(0)
@@ -146,7 +147,7 @@ def test_halves_are_shifted_where_clips_would_meet_those_of_their_own_video():
         assert torch.equal(found[found], torch.arange(12))
 
 
-def test_a_clip_of_the_same_video_is_no_negative():
+def test_a_clip_of_the_same_video_is_no_negative() -> None:
     every = GlobalRows.of(torch.ones(4), torch.tensor([7, 7, 7, 8]), TeacherLossSettings())
     assert every.compared_N.tolist() == [0, 1, 0, 1] or every.compared_N.tolist() == [1, 0, 0, 1]
     everything = TeacherLossSettings(kind="info_nce")
@@ -156,19 +157,21 @@ def test_a_clip_of_the_same_video_is_no_negative():
 
 @pytest.mark.parametrize("rows", [1, 3, 100])
 @pytest.mark.parametrize("kind", ["hinge", "info_nce"])
-def test_micro_batches_give_the_gradients_of_the_whole_batch(rows, kind):
+def test_micro_batches_give_the_gradients_of_the_whole_batch(rows: int, kind: str) -> None:
     loss = TeacherLossSettings(kind=kind)
     same(stepped(Ranks(), loss, rows), stepped(Ranks(), loss, None))
 
 
 @pytest.mark.parametrize(("kind", "level", "parts"), WAYS)
-def test_two_ranks_whole_or_in_parts_give_the_gradients_of_one(two_ranks, kind, level, parts):
+def test_two_ranks_whole_or_in_parts_give_the_gradients_of_one(
+    two_ranks: list[dict[str, dict[str, torch.Tensor | None]]], kind: str, level: str, parts: str
+) -> None:
     expected = stepped(Ranks(), TeacherLossSettings(kind=kind, level=level), None)
     for found in two_ranks:
         same(found[f"{kind} {level} {parts}"], expected)
 
 
-def test_in_parts_dropout_falls_on_the_same_units_in_both_passes():
+def test_in_parts_dropout_falls_on_the_same_units_in_both_passes() -> None:
     def vectors_and_gradient(parts: list[slice]) -> tuple[torch.Tensor, torch.Tensor]:
         one = task()
         for module in one.module.video.modules():
@@ -186,7 +189,7 @@ def test_in_parts_dropout_falls_on_the_same_units_in_both_passes():
     assert torch.equal(first, again)
 
 
-def test_the_video_tower_learns_and_a_frozen_one_does_not():
+def test_the_video_tower_learns_and_a_frozen_one_does_not() -> None:
     moved = {}
     for frozen in (False, True):
         model = teacher(frozen_video=frozen)
@@ -205,7 +208,7 @@ def test_the_video_tower_learns_and_a_frozen_one_does_not():
     assert moved[True] == [name for name in everything if not name.startswith("video.")]
 
 
-def test_rows_without_features_teach_words_only():
+def test_rows_without_features_teach_words_only() -> None:
     changed = batch()
     changed.video_BTD[3] = 5.0
     changed.video_id_B[3] = 99
@@ -215,27 +218,27 @@ def test_rows_without_features_teach_words_only():
     assert task().step(with_labels).losses["mlm"] != task().step(batch()).losses["mlm"]
 
 
-def test_without_the_contrastive_term_the_video_tower_is_neither_run_nor_trained():
+def test_without_the_contrastive_term_the_video_tower_is_neither_run_nor_trained() -> None:
     one = task(TeacherLossSettings(contrastive=0))
     report = one.step(batch())
     assert report.losses.keys() == {"mlm", "total"}
     assert all(parameter.grad is None for parameter in one.module.video.parameters())
 
 
-def test_without_the_contrastive_term_nothing_of_clips_is_scored():
+def test_without_the_contrastive_term_nothing_of_clips_is_scored() -> None:
     one = task(TeacherLossSettings(contrastive=0))
     one._held_out = [batch()]
     assert one.evaluate().keys() == {"score", "mlm"}
 
 
-def test_without_mlm_its_head_is_not_trained():
+def test_without_mlm_its_head_is_not_trained() -> None:
     one = task(TeacherLossSettings(mlm=0))
     assert one.step(batch()).losses.keys() == {"contrastive", "total"}
     without = {name for name, parameter in one.module.named_parameters() if parameter.grad is None}
     assert without == {name for name, _ in one.module.named_parameters() if name.startswith("text.cls.")}
 
 
-def test_a_batch_with_nothing_to_learn_from_gives_gradients_of_zero():
+def test_a_batch_with_nothing_to_learn_from_gives_gradients_of_zero() -> None:
     empty = batch()
     empty.weight_B[:] = 0
     empty.text.labels_BL[:] = IGNORED
@@ -245,7 +248,7 @@ def test_a_batch_with_nothing_to_learn_from_gives_gradients_of_zero():
     assert all(parameter.grad is not None for parameter in one.module.parameters())
 
 
-def test_a_loss_that_is_no_number_names_the_clips():
+def test_a_loss_that_is_no_number_names_the_clips() -> None:
     one = task()
     with torch.no_grad():
         one.module.text.bert.encoder.layer[0].output.dense.weight.fill_(math.nan)
@@ -253,12 +256,14 @@ def test_a_loss_that_is_no_number_names_the_clips():
         one.step(batch())
 
 
-def test_bf16_is_near_float32():
+def test_bf16_is_near_float32() -> None:
     losses = task(precision="bf16").step(batch()).losses
     assert losses == pytest.approx(task().step(batch()).losses, rel=0.02)
 
 
-def test_held_out_clips_are_scored_and_equally_on_all_ranks(two_ranks):
+def test_held_out_clips_are_scored_and_equally_on_all_ranks(
+    two_ranks: list[dict[str, dict[str, torch.Tensor | None]]],
+) -> None:
     model = teacher()
     held = [batch(8), batch(5, seed=4)]
     one = TeacherTask(model, tokenizer(), TeacherLossSettings(), ComputeSettings(device="cpu"), Ranks(), held)
@@ -271,7 +276,7 @@ def test_held_out_clips_are_scored_and_equally_on_all_ranks(two_ranks):
         assert found["scores"] == pytest.approx(dict(scores), rel=1e-5)
 
 
-def test_pairs_are_told_apart_when_tokens_lie_with_their_clips():
+def test_pairs_are_told_apart_when_tokens_lie_with_their_clips() -> None:
     one = task()
     optimizer = torch.optim.AdamW(one.module.parameters(), lr=1e-2)
     for _ in range(40):
@@ -282,11 +287,11 @@ def test_pairs_are_told_apart_when_tokens_lie_with_their_clips():
     assert one.evaluate()["pair_accuracy"] > 0.95
 
 
-def test_nothing_held_out_gives_no_scores():
+def test_nothing_held_out_gives_no_scores() -> None:
     assert task().evaluate() == {}
 
 
-def test_what_was_saved_is_restored_exactly(tmp_path):
+def test_what_was_saved_is_restored_exactly(tmp_path: Path) -> None:
     one, other = (
         task(),
         TeacherTask(teacher(seed=1), tokenizer(), TeacherLossSettings(), ComputeSettings(device="cpu"), Ranks()),
@@ -296,7 +301,7 @@ def test_what_was_saved_is_restored_exactly(tmp_path):
     assert other.step(batch()).losses == one.step(batch()).losses
 
 
-def test_a_frozen_tower_costs_its_forward_pass_only():
+def test_a_frozen_tower_costs_its_forward_pass_only() -> None:
     learning, frozen = (
         task(),
         TeacherTask(
@@ -309,17 +314,19 @@ def test_a_frozen_tower_costs_its_forward_pass_only():
     assert learning.flops(batch()) == pytest.approx(alone + 3 * video)
 
 
-def test_the_header_says_what_is_trained():
+def test_the_header_says_what_is_trained() -> None:
     assert task().header().endswith("for video; 1 token hinge + 1 mlm, float32 (no GPU with bf16)")
 
 
-def test_a_batch_of_one_clip_is_refused_where_clips_are_told_apart():
+def test_a_batch_of_one_clip_is_refused_where_clips_are_told_apart() -> None:
     with pytest.raises(ValueError, match=r"loop\.batch_size=1: the contrastive loss needs other clips"):
         TeacherSettings.model_validate({"loop": {"batch_size": 1}})
     TeacherSettings.model_validate({"loop": {"batch_size": 1}, "loss": {"contrastive": 0}})
 
 
-def test_clips_of_a_single_video_are_warned_of_once(caplog, monkeypatch):
+def test_clips_of_a_single_video_are_warned_of_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(logging.getLogger("clipgrove"), "propagate", True)
     one, alone = task(), batch()
     alone.video_id_B[:] = 7

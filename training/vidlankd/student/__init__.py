@@ -1,1 +1,1 @@
-"""Training the student: its objectives, the teacher's states, its task."""
+"""Training of the student: the teacher's states, its task, and CRD's queue."""
