@@ -22,26 +22,26 @@ def attempts(tmp_path: Path) -> Attempts:
     return Attempts(tmp_path / "attempts" / "0000000")
 
 
-def test_two_deaths_in_one_run_are_all_that_is_allowed(attempts):
+def test_two_deaths_in_one_run_are_all_that_is_allowed(attempts: Attempts) -> None:
     die_on(attempts, "v")
     assert attempts.deaths("v") == 1
     die_on(attempts, "v")
     assert attempts.deaths("v") == DEATHS_ALLOWED
 
 
-def test_an_attempt_that_ends_well_leaves_earlier_deaths_noted(attempts):
+def test_an_attempt_that_ends_well_leaves_earlier_deaths_noted(attempts: Attempts) -> None:
     die_on(attempts, "v")
     with attempts.attempt("v"):
         pass
     assert attempts.deaths("v") == 1
 
 
-def test_deaths_on_one_video_do_not_count_against_another(attempts):
+def test_deaths_on_one_video_do_not_count_against_another(attempts: Attempts) -> None:
     die_on(attempts, "v")
     assert attempts.deaths("w") == 0
 
 
-def test_a_run_that_was_killed_whole_counts_half(attempts, tmp_path):
+def test_a_run_that_was_killed_whole_counts_half(attempts: Attempts, tmp_path: Path) -> None:
     deaths = []
     for _ in range(4):
         die_on(attempts, "v")
@@ -50,7 +50,7 @@ def test_a_run_that_was_killed_whole_counts_half(attempts, tmp_path):
     assert deaths == [0, 1, 1, DEATHS_ALLOWED]
 
 
-def test_an_attempt_after_a_killed_run_leaves_its_note_as_it_was(attempts, tmp_path):
+def test_an_attempt_after_a_killed_run_leaves_its_note_as_it_was(attempts: Attempts, tmp_path: Path) -> None:
     die_on(attempts, "v")
     age_notes(tmp_path / "attempts")
     with attempts.attempt("v"):
@@ -59,13 +59,13 @@ def test_an_attempt_after_a_killed_run_leaves_its_note_as_it_was(attempts, tmp_p
     assert attempts.deaths("v") == 1
 
 
-def test_nothing_is_remembered_of_a_run_that_came_to_its_end(attempts, tmp_path):
+def test_nothing_is_remembered_of_a_run_that_came_to_its_end(attempts: Attempts, tmp_path: Path) -> None:
     die_on(attempts, "v")
     remove_notes(tmp_path / "attempts")
     assert attempts.deaths("v") == 0
 
 
-def test_folders_that_are_not_there_are_no_error(tmp_path):
+def test_folders_that_are_not_there_are_no_error(tmp_path: Path) -> None:
     age_notes(tmp_path / "nowhere")
     remove_notes(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()

@@ -51,7 +51,7 @@ class Whole(Settings):
         ({"size": "big"}, r"p\.size='big': "),
     ],
 )
-def test_the_message_names_the_setting_as_it_was_written(values, message):
+def test_the_message_names_the_setting_as_it_was_written(values: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=f"^{message}") as caught:
         build(Whole, values, "p")
     assert "\n" not in str(caught.value)
@@ -72,7 +72,7 @@ class Agreeing(Settings):
         return self
 
 
-def test_settings_that_do_not_agree_are_named_by_their_own_message_alone():
+def test_settings_that_do_not_agree_are_named_by_their_own_message_alone() -> None:
     with pytest.raises(UserError, match=r"^low=2 is above high=1; lower it$"):
         build(Agreeing, {"low": 2}, "")
     with pytest.raises(UserError, match=r"^media\.cut: low=2 is above"):

@@ -18,11 +18,11 @@ from shards.storage.store import Store
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory) -> Store:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return build_dir(tmp_path_factory.mktemp("dataset") / "dir", shards=3)
 
 
-def test_a_trainer_finds_texts_and_their_videos(store):
+def test_a_trainer_finds_texts_and_their_videos(store: Store) -> None:
     dataset = Dataset(store.root, LAYER)
     assert dataset.shards == [0, 1, 2]
     for shard in dataset.shards:
@@ -34,35 +34,35 @@ def test_a_trainer_finds_texts_and_their_videos(store):
             assert sum(1 for _ in container.decode(video=0)) == row["num_frames"]
 
 
-def test_a_shard_without_texts_is_left_out(tmp_path):
+def test_a_shard_without_texts_is_left_out(tmp_path: Path) -> None:
     store = build_dir(tmp_path / "dir", shards=2)
     store.delete(f"text/{LAYER}/0000000.parquet")
     assert Dataset(store.root, LAYER).shards == [1]
 
 
-def test_a_missing_layer_is_refused_with_those_that_exist(store):
+def test_a_missing_layer_is_refused_with_those_that_exist(store: Store) -> None:
     with pytest.raises(ShardError, match=r"no text layer 'vidla' \(there are: grounded\)"):
         Dataset(store.root, "vidla")
 
 
-def test_a_folder_that_is_no_dir_is_refused(tmp_path):
+def test_a_folder_that_is_no_dir_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ShardError, match="curate run"):
         Dataset(tmp_path, LAYER)
 
 
-def test_another_schema_version_is_refused(tmp_path):
+def test_another_schema_version_is_refused(tmp_path: Path) -> None:
     store = build_dir(tmp_path / "dir", shards=1)
     write_manifest(store, replace(read_manifest(store), schema_version=7))
     with pytest.raises(ShardError, match="schema version 7"):
         Dataset(store.root, LAYER)
 
 
-def test_a_dataset_survives_pickling(store):
+def test_a_dataset_survives_pickling(store: Store) -> None:
     dataset = Dataset(store.root, LAYER)
     assert dataset.shards == pickle.loads(pickle.dumps(dataset)).shards
 
 
-def test_stock_webdataset_iterates_the_media(store):
+def test_stock_webdataset_iterates_the_media(store: Store) -> None:
     urls = [store.path(f"media/{name}") for name in store.list("media") if name.endswith(".tar")]
     samples = list(webdataset.WebDataset(urls, shardshuffle=False).decode())
     assert len(samples) == 9
@@ -71,7 +71,7 @@ def test_stock_webdataset_iterates_the_media(store):
         assert sample["mp4"][4:8] == b"ftyp"
 
 
-def test_duckdb_reads_the_texts_with_categories_lists_and_structs(store):
+def test_duckdb_reads_the_texts_with_categories_lists_and_structs(store: Store) -> None:
     paths = str(Path(store.root) / "text/*/*.parquet")
     query = """select level, count(*), any_value(models.captioner), max(len(frame_captions)), any_value(claims[1].text)
                from read_parquet(?) where rewrite_status = 'ok' group by level order by level"""
@@ -83,7 +83,7 @@ def test_duckdb_reads_the_texts_with_categories_lists_and_structs(store):
         assert claim.startswith("A grey wall")
 
 
-def test_pandas_reads_the_texts_with_categories_lists_and_structs(store):
+def test_pandas_reads_the_texts_with_categories_lists_and_structs(store: Store) -> None:
     frame = pandas.read_parquet(Path(store.root) / "text" / LAYER)
     assert list(frame.columns) == TEXT.names
     assert frame["level"].value_counts().to_dict() == {"short": 15, "medium": 12, "long": 6}

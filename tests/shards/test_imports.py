@@ -5,7 +5,7 @@ from pathlib import Path
 import shards
 
 
-def test_the_contract_loads_neither_ray_nor_torch_nor_a_video_library():
+def test_the_contract_loads_neither_ray_nor_torch_nor_a_video_library() -> None:
     names = sorted(path.stem for path in Path(shards.__file__).parent.glob("*.py") if path.stem != "__init__")
     code = "import sys\n" + "".join(f"import shards.{name}\n" for name in names)
     code += (

@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import pytest
 from support.shard_factory import add_shard, build_dir
@@ -10,11 +11,11 @@ from shards.storage.store import Store
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path: Path) -> Store:
     return build_dir(tmp_path / "dir", shards=2)
 
 
-def test_the_index_counts_roots_clips_seconds_and_bytes(store):
+def test_the_index_counts_roots_clips_seconds_and_bytes(store: Store) -> None:
     rows = read_index(store).to_pylist()
     assert [row["shard"] for row in rows] == [0, 1]
     for row in rows:
@@ -24,7 +25,9 @@ def test_the_index_counts_roots_clips_seconds_and_bytes(store):
         assert row["keyframes_bytes"] == store.list("keyframes")[f"{row['shard']:07d}.tar"].size
 
 
-def test_rebuilding_reads_only_shards_that_changed(store, tmp_path, monkeypatch):
+def test_rebuilding_reads_only_shards_that_changed(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     add_shard(store, tmp_path, 2)
     read = []
     row = index._read_row
@@ -35,30 +38,30 @@ def test_rebuilding_reads_only_shards_that_changed(store, tmp_path, monkeypatch)
     assert read == [2]
 
 
-def test_an_index_that_is_up_to_date_is_not_written_again(store):
+def test_an_index_that_is_up_to_date_is_not_written_again(store: Store) -> None:
     before = store.list()["index.parquet"]
     rebuild_index(store)
     assert store.list()["index.parquet"] == before
 
 
-def test_a_shard_that_is_not_committed_is_not_in_the_index(store):
+def test_a_shard_that_is_not_committed_is_not_in_the_index(store: Store) -> None:
     store.delete("media/0000000.parquet")
     assert rebuild_index(store)["shard"].to_pylist() == [1]
 
 
-def test_a_damaged_index_is_rebuilt(store):
+def test_a_damaged_index_is_rebuilt(store: Store) -> None:
     good = read_index(store)
     store.commit_bytes(b"what", "index.parquet")
     assert rebuild_index(store).equals(good)
 
 
-def test_a_dir_without_an_index_is_one_clear_line(tmp_path):
+def test_a_dir_without_an_index_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(ShardError, match=r"no index\.parquet"):
         read_index(Store(tmp_path))
     assert rebuild_index(Store(tmp_path)).num_rows == 0
 
 
-def test_the_index_is_the_same_in_an_object_store(store, tmp_path):
+def test_the_index_is_the_same_in_an_object_store(store: Store, tmp_path: Path) -> None:
     remote = Store(f"memory://{tmp_path.name}")
     for folder in ("media", "keyframes"):
         for name in store.list(folder):

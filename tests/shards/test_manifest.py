@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from shards.storage.store import Store
 MANIFEST = Manifest("demo", {"media": {"fps": 8}}, 4, "c0ffee")
 
 
-def test_a_manifest_is_read_back(tmp_path):
+def test_a_manifest_is_read_back(tmp_path: Path) -> None:
     store = Store(tmp_path)
     assert read_manifest(store) is None
     write_manifest(store, MANIFEST)
@@ -18,20 +19,20 @@ def test_a_manifest_is_read_back(tmp_path):
 
 
 @pytest.mark.parametrize(("version", "remedy"), [(2, "newer version"), (0, "curate it again")])
-def test_another_schema_version_is_refused_with_the_remedy(tmp_path, version, remedy):
+def test_another_schema_version_is_refused_with_the_remedy(tmp_path: Path, version: int, remedy: str) -> None:
     write_manifest(Store(tmp_path), replace(MANIFEST, schema_version=version))
     with pytest.raises(ShardError, match=remedy):
         read_manifest(Store(tmp_path))
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", json.dumps({"pipeline": "demo"})])
-def test_a_damaged_manifest_is_one_clear_line(tmp_path, text):
+def test_a_damaged_manifest_is_one_clear_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(ShardError, match=r"manifest\.json: damaged"):
         read_manifest(Store(tmp_path))
 
 
-def test_a_folder_says_what_it_holds(tmp_path):
+def test_a_folder_says_what_it_holds(tmp_path: Path) -> None:
     store = Store(tmp_path)
     assert read_stage(store, "text/a") is None
     write_stage(store, "text/a", StageMark("rewrite", "c0ffee", {"words": 25}))

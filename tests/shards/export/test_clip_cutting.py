@@ -1,4 +1,5 @@
 import io
+from pathlib import Path
 
 import av
 import numpy as np
@@ -19,7 +20,7 @@ def _lumas(data: bytes) -> list[float]:
 
 @given(start=st.floats(0, 9.9), length=st.floats(0.05, 10))
 @settings(max_examples=40, deadline=None)
-def test_a_cut_holds_exactly_the_frames_it_names(start, length):
+def test_a_cut_holds_exactly_the_frames_it_names(start: float, length: float) -> None:
     cut = cut_clip(encode_root(FRAMES), start, start + length, FPS)
     first, after = frames_between(start, start + length, FPS, FRAMES)
     assert cut.first_frame == first - first % GOP
@@ -28,23 +29,23 @@ def test_a_cut_holds_exactly_the_frames_it_names(start, length):
     assert _lumas(cut.data) == whole[cut.first_frame : after]
 
 
-def test_the_frames_of_the_factory_tell_their_number():
+def test_the_frames_of_the_factory_tell_their_number() -> None:
     assert np.allclose(_lumas(encode_root(FRAMES)), [luma_of(n) for n in range(FRAMES)], atol=20)
     assert np.argmin(np.abs(np.array([luma_of(n) for n in range(FRAMES)]) - _lumas(encode_root(FRAMES))[7])) == 7
 
 
-def test_sound_is_cut_along():
+def test_sound_is_cut_along() -> None:
     cut = cut_clip(encode_root(FRAMES), 2.0, 5.0, FPS)
     with av.open(io.BytesIO(cut.data)) as container:
         seconds = sum(frame.samples for frame in container.decode(audio=0)) / 16_000
     assert seconds == pytest.approx(3.0, abs=0.15)
 
 
-def test_a_root_without_sound_is_cut():
+def test_a_root_without_sound_is_cut() -> None:
     assert cut_clip(encode_root(FRAMES, audio=False), 1.0, 3.0, FPS).num_frames == 16
 
 
-def test_frames_stored_out_of_order_are_cut_at_whole_groups(tmp_path):
+def test_frames_stored_out_of_order_are_cut_at_whole_groups(tmp_path: Path) -> None:
     path = tmp_path / "b.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream(
@@ -61,6 +62,6 @@ def test_frames_stored_out_of_order_are_cut_at_whole_groups(tmp_path):
     assert _lumas(cut.data) == whole[16:40]
 
 
-def test_bytes_that_are_no_video_are_a_value_error():
+def test_bytes_that_are_no_video_are_a_value_error() -> None:
     with pytest.raises(ValueError, match="can't be read"):
         cut_clip(b"what" * 100, 0, 1, FPS)

@@ -1,9 +1,11 @@
 import inspect
 import io
 import json
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import av
 import numpy as np
@@ -21,12 +23,12 @@ from shards.storage.store import Store
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory) -> Store:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return build_dir(tmp_path_factory.mktemp("export") / "dir", shards=2)
 
 
 @pytest.fixture(scope="module")
-def rows(store):
+def rows(store: Store) -> dict[str, Any]:
     return {
         row["key"]: row
         for shard in (0, 1)
@@ -35,29 +37,29 @@ def rows(store):
 
 
 @pytest.fixture(scope="module")
-def clips(store, tmp_path_factory) -> Path:
+def clips(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("export") / "clips"
     export(store, ExportSelection(LAYER, unit="clip"), format="webdataset", output=folder, max_per_tar=5)
     return folder
 
 
-def _samples(folder: Path):
+def _samples(folder: Path) -> list[dict[str, Any]]:
     urls = [str(path) for path in sorted(folder.glob("*.tar"))]
     return list(webdataset.WebDataset(urls, shardshuffle=False))
 
 
-def _lumas(data: bytes):
+def _lumas(data: bytes) -> np.ndarray[Any, Any]:
     with av.open(io.BytesIO(data)) as container:
         return np.array([frame.to_ndarray(format="gray").mean() for frame in container.decode(video=0)])
 
 
-def _numbers(lumas, expected):
+def _numbers(lumas: np.ndarray[Any, Any], expected: Iterable[int]) -> bool:
     """Whether frames are those with the `expected` numbers: their brightness tells."""
     told = np.array([luma_of(number) for number in expected])
     return len(lumas) == len(told) and np.abs(lumas - told).max() < 4
 
 
-def test_stock_webdataset_reads_one_sample_a_kept_clip(clips, rows):
+def test_stock_webdataset_reads_one_sample_a_kept_clip(clips: Path, rows: dict[str, Any]) -> None:
     samples = _samples(clips)
     assert [sample["__key__"] for sample in samples] == [key for key, row in rows.items() if row["keep"]]
     for sample in samples:
@@ -66,7 +68,7 @@ def test_stock_webdataset_reads_one_sample_a_kept_clip(clips, rows):
         assert Image.open(io.BytesIO(sample["jpg"])).size == (96, 72)
 
 
-def test_a_clip_is_cut_to_the_frame_and_its_json_says_where_it_begins(clips, rows):
+def test_a_clip_is_cut_to_the_frame_and_its_json_says_where_it_begins(clips: Path, rows: dict[str, Any]) -> None:
     for sample in _samples(clips):
         told, row = json.loads(sample["json"]), rows[sample["__key__"]]
         first = told["root_first_frame"]
@@ -77,7 +79,7 @@ def test_a_clip_is_cut_to_the_frame_and_its_json_says_where_it_begins(clips, row
         assert 0 <= seconds - (row["end"] - row["start"]) < 1 / FPS + 1e-6
 
 
-def test_the_still_is_the_one_nearest_to_the_clip(clips, rows):
+def test_the_still_is_the_one_nearest_to_the_clip(clips: Path, rows: dict[str, Any]) -> None:
     for sample in _samples(clips):
         row = rows[sample["__key__"]]
         if row["level"] == "short":
@@ -85,7 +87,7 @@ def test_the_still_is_the_one_nearest_to_the_clip(clips, rows):
             assert abs(np.asarray(Image.open(io.BytesIO(sample["jpg"]))).mean() - level) < 4
 
 
-def test_tars_have_rows_and_figures_beside_them_under_names_that_are_numbers(clips, rows):
+def test_tars_have_rows_and_figures_beside_them_under_names_that_are_numbers(clips: Path, rows: dict[str, Any]) -> None:
     kept = sum(row["keep"] for row in rows.values())
     tars = sorted(path.stem for path in clips.glob("*.tar"))
     assert tars == [f"{number:05d}" for number in range((kept + 4) // 5)]
@@ -99,7 +101,9 @@ def test_tars_have_rows_and_figures_beside_them_under_names_that_are_numbers(cli
     assert stored == [json.loads(sample["json"]) for sample in _samples(clips)]
 
 
-def test_open_clip_trains_from_the_tars_with_its_own_loader(clips, rows, monkeypatch):
+def test_open_clip_trains_from_the_tars_with_its_own_loader(
+    clips: Path, rows: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     import open_clip
 
     data = pytest.importorskip("open_clip_train.data", reason="this open_clip_torch ships no training code")
@@ -127,7 +131,7 @@ def test_open_clip_trains_from_the_tars_with_its_own_loader(clips, rows, monkeyp
     assert sorted(texts) == sorted(tokenizer.decode(tokenizer(text)[0].tolist()) for text in kept)
 
 
-def test_a_root_is_written_whole_with_its_tree(store, rows, tmp_path):
+def test_a_root_is_written_whole_with_its_tree(store: Store, rows: dict[str, Any], tmp_path: Path) -> None:
     written = export(
         store, ExportSelection(LAYER, unit="root", keep_only=False), format="webdataset", output=tmp_path / "out"
     )
@@ -141,7 +145,9 @@ def test_a_root_is_written_whole_with_its_tree(store, rows, tmp_path):
         assert told["offset"] == rows[sample["__key__"]]["offset"]
 
 
-def test_a_line_of_jsonl_leads_to_the_bytes_of_its_video_and_still(store, rows, tmp_path):
+def test_a_line_of_jsonl_leads_to_the_bytes_of_its_video_and_still(
+    store: Store, rows: dict[str, Any], tmp_path: Path
+) -> None:
     written = export(
         store, ExportSelection(LAYER, unit="clip", keep_only=False), format="jsonl", output=tmp_path / "out"
     )
@@ -156,26 +162,28 @@ def test_a_line_of_jsonl_leads_to_the_bytes_of_its_video_and_still(store, rows, 
         assert Image.open(io.BytesIO(data)).size == (96, 72)
 
 
-def test_a_condition_chooses_clips(store, rows, tmp_path):
+def test_a_condition_chooses_clips(store: Store, rows: dict[str, Any], tmp_path: Path) -> None:
     where = "level = 'medium' and \"end\" - start > 11.9"
     written = export(store, ExportSelection(LAYER, unit="clip", where=where), format="jsonl", output=tmp_path / "out")
     assert written == sum(row["level"] == "medium" and row["end"] - row["start"] > 11.9 for row in rows.values()) > 0
 
 
-def test_the_asked_for_text_is_written_and_where_it_is_empty_the_next_best(store, rows, tmp_path):
+def test_the_asked_for_text_is_written_and_where_it_is_empty_the_next_best(
+    store: Store, rows: dict[str, Any], tmp_path: Path
+) -> None:
     export(store, ExportSelection(LAYER, unit="clip", text="subtitle_summary"), format="jsonl", output=tmp_path / "out")
     lines = [json.loads(line) for path in (tmp_path / "out").glob("*.jsonl") for line in path.open()]
     assert {line["text_column"] for line in lines} == {"subtitle_summary", "grounded_text"}
     assert all(line["text"] == rows[line["key"]][line["text_column"]] for line in lines)
 
 
-def test_export_to_an_object_store(store, tmp_path):
+def test_export_to_an_object_store(store: Store, tmp_path: Path) -> None:
     target = Store(f"memory://{tmp_path.name}")
     assert export(store, ExportSelection(LAYER, unit="root"), format="webdataset", output=target.root) == 4
     assert {"00000.tar", "00000.parquet", "00000_stats.json", "__len__"} == set(target.list())
 
 
-def test_progress_is_told_shard_by_shard(store, tmp_path):
+def test_progress_is_told_shard_by_shard(store: Store, tmp_path: Path) -> None:
     calls = []
     told = {"progress": lambda done, total: calls.append((done, total))}
     export(store, ExportSelection(LAYER, unit="root"), format="jsonl", output=tmp_path / "a", **told)
@@ -192,7 +200,9 @@ def test_progress_is_told_shard_by_shard(store, tmp_path):
         ({"text": "claims"}, "no text column"),
     ],
 )
-def test_what_can_not_work_is_refused_in_one_line_before_anything_is_written(store, tmp_path, options, words):
+def test_what_can_not_work_is_refused_in_one_line_before_anything_is_written(
+    store: Store, tmp_path: Path, options: dict[str, Any], words: str
+) -> None:
     layer = options.pop("layer", LAYER)
     with pytest.raises(ShardError, match=words) as refusal:
         export(store, ExportSelection(layer, unit="clip", **options), format="jsonl", output=tmp_path / "out")
@@ -200,7 +210,7 @@ def test_what_can_not_work_is_refused_in_one_line_before_anything_is_written(sto
     assert not (tmp_path / "out").exists()
 
 
-def test_an_output_that_is_not_empty_is_refused(store, tmp_path):
+def test_an_output_that_is_not_empty_is_refused(store: Store, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("x")
     with pytest.raises(ShardError, match="is not empty"):
         export(store, ExportSelection(LAYER, unit="clip"), format="jsonl", output=tmp_path)

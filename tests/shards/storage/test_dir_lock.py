@@ -4,6 +4,7 @@ import sys
 import time
 import uuid
 from dataclasses import asdict, replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -15,11 +16,11 @@ from shards.storage.store import Store
 
 
 @pytest.fixture(params=["folder", "object store"])
-def store(request, tmp_path):
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return Store(tmp_path / "dir" if request.param == "folder" else f"memory://{uuid.uuid4().hex}")
 
 
-def _write(store, owner):
+def _write(store: Store, owner: LockOwner) -> None:
     store.commit_bytes(json.dumps(asdict(owner)).encode(), ".lock")
 
 
@@ -29,7 +30,7 @@ def _ended_process() -> int:
     return process.pid
 
 
-def test_a_second_run_is_refused_with_who_since_when_and_what_to_do(store):
+def test_a_second_run_is_refused_with_who_since_when_and_what_to_do(store: Store) -> None:
     with DirLock(store), pytest.raises(LockedError) as refusal, DirLock(store):
         pass
     message = str(refusal.value)
@@ -38,7 +39,7 @@ def test_a_second_run_is_refused_with_who_since_when_and_what_to_do(store):
         assert part in message
 
 
-def test_the_lock_is_gone_after_the_block_even_when_it_fails(store):
+def test_the_lock_is_gone_after_the_block_even_when_it_fails(store: Store) -> None:
     with pytest.raises(RuntimeError), DirLock(store):
         raise RuntimeError
     assert read_lock(store) is None
@@ -46,36 +47,36 @@ def test_the_lock_is_gone_after_the_block_even_when_it_fails(store):
         assert read_lock(store) is not None
 
 
-def test_the_heartbeat_refreshes_the_lock(store):
+def test_the_heartbeat_refreshes_the_lock(store: Store) -> None:
     with DirLock(store, beat_seconds=0.02):
         first = read_lock(store).beat
         until(lambda: read_lock(store).beat > first, "a heartbeat")
 
 
-def test_the_lock_of_a_process_that_was_killed_is_taken_over(store):
+def test_the_lock_of_a_process_that_was_killed_is_taken_over(store: Store) -> None:
     _write(store, replace(LockOwner.here(), pid=_ended_process(), token="old"))
     with DirLock(store):
         assert read_lock(store).pid == LockOwner.here().pid
 
 
-def test_a_lock_without_heartbeat_is_taken_over(store):
+def test_a_lock_without_heartbeat_is_taken_over(store: Store) -> None:
     _write(store, replace(LockOwner.here(), host="elsewhere", token="old", beat=time.time() - 100))
     with DirLock(store, beat_seconds=0.05):
         assert read_lock(store).host == LockOwner.here().host
 
 
-def test_a_lock_on_another_host_that_beats_is_respected(store):
+def test_a_lock_on_another_host_that_beats_is_respected(store: Store) -> None:
     _write(store, replace(LockOwner.here(), host="elsewhere", pid=_ended_process(), token="old"))
     with pytest.raises(LockedError, match="elsewhere"), DirLock(store):
         pass
 
 
-def test_a_lock_that_beats_under_a_slow_clock_is_respected(store, monkeypatch):
+def test_a_lock_that_beats_under_a_slow_clock_is_respected(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     with DirLock(store, beat_seconds=0.02):
         first = read_lock(store).beat
         waits = []
 
-        def wait(seconds):
+        def wait(seconds: float) -> None:
             waits.append(seconds)
             until(lambda: read_lock(store).beat > first, "a heartbeat")
 
@@ -85,11 +86,11 @@ def test_a_lock_that_beats_under_a_slow_clock_is_respected(store, monkeypatch):
     assert waits == [14], "two beats"
 
 
-def test_a_run_that_lost_its_lock_learns_of_it_and_leaves_the_new_one(store):
+def test_a_run_that_lost_its_lock_learns_of_it_and_leaves_the_new_one(store: Store) -> None:
     calls = []
     with DirLock(store, beat_seconds=0.02, on_lost=lambda: calls.append("lost")) as lock:
 
-        def learned():
+        def learned() -> list[str]:
             if read_lock(store).token != "new":  # at first, and where a heartbeat that had looked came after us
                 _write(store, replace(LockOwner.here(), token="new"))
             return calls
@@ -100,7 +101,7 @@ def test_a_run_that_lost_its_lock_learns_of_it_and_leaves_the_new_one(store):
     assert read_lock(store).token == "new"
 
 
-def test_an_unreadable_lock_is_one_clear_line(store):
+def test_an_unreadable_lock_is_one_clear_line(store: Store) -> None:
     store.commit_bytes(b"what", ".lock")
     with pytest.raises(ShardError, match="delete it if no run"), DirLock(store):
         pass

@@ -11,7 +11,7 @@ from shards.storage.store import Store
 
 
 @pytest.fixture(params=["folder", "object store"])
-def store(request, tmp_path: Path) -> Store:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "folder":
         return Store(tmp_path / "dir")
     return Store(f"memory://{uuid.uuid4().hex}/dir")
@@ -23,7 +23,7 @@ def _scratch_file(tmp_path: Path, data: bytes) -> Path:
     return path
 
 
-def test_a_committed_file_is_listed_and_read_back(store, tmp_path):
+def test_a_committed_file_is_listed_and_read_back(store: Store, tmp_path: Path) -> None:
     store.commit(_scratch_file(tmp_path, b"0123456789"), "media/0000000.tar")
     assert store.list("media")["0000000.tar"].size == 10
     assert store.exists("media/0000000.tar")
@@ -33,38 +33,38 @@ def test_a_committed_file_is_listed_and_read_back(store, tmp_path):
         assert file.read() == b"456789"
 
 
-def test_commit_takes_the_scratch_file_away(store, tmp_path):
+def test_commit_takes_the_scratch_file_away(store: Store, tmp_path: Path) -> None:
     path = _scratch_file(tmp_path, b"x")
     store.commit(path, "x")
     assert not path.exists()
 
 
 @pytest.mark.parametrize(("offset", "size", "expected"), [(0, 0, b""), (2, 3, b"234"), (8, None, b"89"), (8, 9, b"89")])
-def test_a_range_is_read_without_the_rest(store, offset, size, expected):
+def test_a_range_is_read_without_the_rest(store: Store, offset: int, size: int | None, expected: bytes) -> None:
     store.commit_bytes(b"0123456789", "a/b")
     assert store.read_bytes("a/b", offset, size) == expected
 
 
-def test_a_missing_folder_lists_as_empty(store):
+def test_a_missing_folder_lists_as_empty(store: Store) -> None:
     assert store.list("nowhere") == {}
     assert list(store.folders("nowhere")) == []
 
 
-def test_a_missing_file_is_a_file_not_found_error(store):
+def test_a_missing_file_is_a_file_not_found_error(store: Store) -> None:
     with pytest.raises(FileNotFoundError):
         store.read_bytes("nowhere/nothing")
     with pytest.raises(FileNotFoundError):
         store.open("nowhere/nothing")
 
 
-def test_listing_holds_files_and_folders_apart_and_leaves_out_dot_files(store):
+def test_listing_holds_files_and_folders_apart_and_leaves_out_dot_files(store: Store) -> None:
     for name in ("text/a/0", "text/b/0", "text/.next-a/0", "text/file", "text/.hidden"):
         store.commit_bytes(b"x", name)
     assert list(store.list("text")) == ["file"]
     assert list(store.folders("text")) == ["a", "b"]
 
 
-def test_the_token_changes_when_a_file_is_written_anew(store):
+def test_the_token_changes_when_a_file_is_written_anew(store: Store) -> None:
     store.commit_bytes(b"one", "a")
     before = store.list()["a"]
     store.commit_bytes(b"two", "a")
@@ -72,21 +72,21 @@ def test_the_token_changes_when_a_file_is_written_anew(store):
     assert store.list()["a"] == store.list()["a"]
 
 
-def test_deleting_is_done_once_and_again_without_complaint(store):
+def test_deleting_is_done_once_and_again_without_complaint(store: Store) -> None:
     store.commit_bytes(b"x", "a/b")
     store.delete("a/b")
     store.delete("a/b")
     assert not store.exists("a/b")
 
 
-def test_a_folder_is_deleted_with_all_in_it(store):
+def test_a_folder_is_deleted_with_all_in_it(store: Store) -> None:
     store.commit_bytes(b"x", "a/b/c")
     store.delete_folder("a")
     store.delete_folder("a")
     assert store.list("a/b") == {}
 
 
-def test_a_folder_built_beside_takes_the_place_of_the_old_one(store):
+def test_a_folder_built_beside_takes_the_place_of_the_old_one(store: Store) -> None:
     store.commit_bytes(b"old", "text/a/0")
     store.commit_bytes(b"old", "text/a/1")
     store.commit_bytes(b"new", "text/.next-a/0")
@@ -96,7 +96,7 @@ def test_a_folder_built_beside_takes_the_place_of_the_old_one(store):
     assert store.list("text/.next-a") == {}
 
 
-def test_create_succeeds_once(store):
+def test_create_succeeds_once(store: Store) -> None:
     store.create(".lock", b"first")
     with pytest.raises(FileExistsError):
         store.create(".lock", b"second")
@@ -104,26 +104,26 @@ def test_create_succeeds_once(store):
 
 
 @pytest.mark.parametrize("name", ["../out", "/etc/passwd", "a//b", "a/../b", "a\\b", "."])
-def test_a_name_that_leaves_the_dir_is_refused(store, name):
+def test_a_name_that_leaves_the_dir_is_refused(store: Store, name: str) -> None:
     with pytest.raises(ShardError, match="not a name inside a DIR"):
         store.path(name)
     with pytest.raises(ShardError):
         store.commit_bytes(b"x", name)
 
 
-def test_a_store_survives_pickling(store):
+def test_a_store_survives_pickling(store: Store) -> None:
     store.commit_bytes(b"x", "a")
     again = pickle.loads(pickle.dumps(store))
     assert again.root == store.root
     assert again.read_bytes("a") == b"x"
 
 
-def test_an_unknown_protocol_is_one_clear_line():
+def test_an_unknown_protocol_is_one_clear_line() -> None:
     with pytest.raises(ShardError, match="nosuch"):
         Store("nosuch://bucket/dir")
 
 
-def test_a_failed_commit_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+def test_a_failed_commit_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path / "dir")
     store.commit_bytes(b"old", "media/a")
 
@@ -140,7 +140,7 @@ def test_a_failed_commit_leaves_the_old_file_and_nothing_else(tmp_path, monkeypa
 
 
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no second file system at /dev/shm")
-def test_a_commit_across_file_systems_that_runs_out_of_room_leaves_nothing(tmp_path):
+def test_a_commit_across_file_systems_that_runs_out_of_room_leaves_nothing(tmp_path: Path) -> None:
     other = Path("/dev/shm") / uuid.uuid4().hex
     other.write_bytes(bytes(1 << 20))
     if other.stat().st_dev == tmp_path.stat().st_dev:
@@ -155,7 +155,7 @@ def test_a_commit_across_file_systems_that_runs_out_of_room_leaves_nothing(tmp_p
     assert not other.exists()
 
 
-def test_sweep_removes_what_a_killed_run_left(tmp_path):
+def test_sweep_removes_what_a_killed_run_left(tmp_path: Path) -> None:
     store = Store(tmp_path / "dir")
     store.commit_bytes(b"x", "media/a")
     (tmp_path / "dir" / "media" / ".tmp-123-b").write_bytes(b"half")
@@ -163,8 +163,8 @@ def test_sweep_removes_what_a_killed_run_left(tmp_path):
     assert [path.name for path in (tmp_path / "dir" / "media").iterdir()] == ["a"]
 
 
-def test_create_works_where_there_are_no_hard_links(tmp_path, monkeypatch):
-    def no_links(source, target):
+def test_create_works_where_there_are_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(source: Path, target: Path) -> None:
         raise OSError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", no_links)
