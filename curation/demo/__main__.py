@@ -17,7 +17,7 @@ _STEPS = 4
 
 
 def main() -> int:
-    """Make the videos, curate them, check the DIR and show some clips; return the status of the first step that fails."""
+    """Make the videos, curate them, check the DIR and show some clips; return the first status that is not 0."""
     parser = argparse.ArgumentParser(prog="python -m curation.demo", description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("demo"), metavar="DIR")
     output: Path = parser.parse_args().output
