@@ -1,1 +1,1 @@
-"""What curation and training both stand on: configuration, models, stages, errors, logs, progress."""
+"""Shared by curation and training: settings, models, stages on Ray, errors, bounds, locks, logs, progress."""

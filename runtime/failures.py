@@ -20,7 +20,7 @@ class Bound:
     """Name of the setting, or what is bounded if no setting changes it."""
     default: float
     unit: str
-    """What is counted, in the plural, or `s` for seconds."""
+    """Unit of the default: a plural noun, or `s` for seconds."""
     where: str
     """Modules that read the row, with commas between them."""
     reason: str

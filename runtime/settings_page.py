@@ -64,7 +64,7 @@ def settings_markdown(model: type[Settings], prefix: str = "") -> str:
 def setting_rows(model: type[Settings], prefix: str = "") -> Iterator[SettingRow]:
     """Yield the settings of a class and of all classes nested in it, in the order of their fields.
 
-    ``NAME`` in a dotted name stands for a name that the user chooses. If a setting may be one of several classes, the
+    ``NAME`` in a dotted name is a name that the user chooses. If a setting may be one of several classes, the
     description begins with the kind that has it.
     """
     for name, field in model.model_fields.items():

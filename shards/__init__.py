@@ -1,1 +1,1 @@
-"""The shard contract: what curation writes and training reads. Imports neither ray nor torch."""
+"""The shard contract: the files that curation writes and training reads. Imports neither Ray nor torch."""

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import TypedDict
 
 
 class StoredSource(TypedDict):
@@ -91,6 +91,23 @@ class StoredFrameCaption(TypedDict):
     text: str
 
 
+class StoredClaim(TypedDict):
+    """A claim of a grounded text."""
+
+    text: str
+    verdict: str
+    evidence: list[str]
+
+
+class StoredModels(TypedDict):
+    """The models and the prompt behind a clip's texts."""
+
+    asr: str | None
+    captioner: str | None
+    rewriter: str | None
+    prompt: str | None
+
+
 class StoredText(_ClipColumns):
     """A row of ``text/<layer>/<shard>.parquet`` (`shards.schema.TEXT`)."""
 
@@ -100,12 +117,12 @@ class StoredText(_ClipColumns):
     caption_summary: str | None
     grounded_text: str | None
     rewrite_status: str
-    claims: list[dict[str, Any]] | None
+    claims: list[StoredClaim] | None
     grounding_score: float | None
     keep: bool
     filter_reason: str | None
     split: str
-    models: dict[str, str | None] | None
+    models: StoredModels | None
 
 
 class StoredCaption(TypedDict):

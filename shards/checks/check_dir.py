@@ -57,7 +57,7 @@ class _CheckedShard:
 
 @dataclass(frozen=True)
 class _MediaFacts:
-    """What the layers of a shard are compared with."""
+    """The media of a shard, with which its layers are compared."""
 
     clips: Sequence[StoredClip]
     roots: Mapping[str, StoredClip]

@@ -8,7 +8,7 @@ from runtime.attempts import DEATHS_ALLOWED, Attempts, age_notes, remove_notes
 
 
 def die_on(attempts: Attempts, source: str) -> None:
-    """What is left when a process dies inside an attempt."""
+    """Leave a note as a process does that dies inside an attempt."""
     attempt = attempts.attempt(source)
     attempt.__enter__()
     note = attempts._folder / source

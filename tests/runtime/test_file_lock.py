@@ -32,7 +32,9 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def test_what_another_process_holds_is_refused_in_its_words(holder: subprocess.Popen[bytes], tmp_path: Path) -> None:
+def test_a_lock_of_another_process_is_refused_with_the_given_message(
+    holder: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
     with (
         pytest.raises(UserError, match="somebody writes there"),
         exclusive_lock(tmp_path / "lock", "somebody writes there"),

@@ -50,7 +50,7 @@ def test_a_failure_carries_status_and_last_line() -> None:
     assert caught.value.stderr_tail == "because\nwhy\n"
 
 
-def test_a_failure_is_returned_where_not_checked() -> None:
+def test_a_failure_is_returned_if_it_is_not_checked() -> None:
     assert run([SH, "-c", "exit 3"], timeout=PATIENCE, check=False).returncode == 3
 
 

@@ -32,7 +32,7 @@ def test_a_damaged_manifest_is_one_clear_line(tmp_path: Path, text: str) -> None
         read_manifest(Store(tmp_path))
 
 
-def test_a_folder_says_what_it_holds(tmp_path: Path) -> None:
+def test_the_record_of_a_folder_is_read_back(tmp_path: Path) -> None:
     store = Store(tmp_path)
     assert read_stage(store, "text/a") is None
     write_stage(store, "text/a", StageMark("rewrite", "c0ffee", {"words": 25}))

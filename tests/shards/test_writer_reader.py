@@ -101,7 +101,7 @@ def test_a_table_that_breaks_its_schema_is_refused(table: pa.Table, words: str, 
     assert store.list("captions/x") == {}
 
 
-def test_columns_are_ordered_and_cast_where_nothing_is_lost() -> None:
+def test_columns_are_ordered_and_cast_if_nothing_is_lost() -> None:
     rows = [{"source": "s", "video_id": "v", "start": None, "end": 3, "shard": 1, "attempt": 1, "state": "written"}]
     rows[0] |= {"class": None, "message": None, "seconds": 3, "clips": 2, "elapsed": None}
     table = pa.Table.from_pylist(rows).select(sorted(rows[0]))

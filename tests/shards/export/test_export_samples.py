@@ -54,7 +54,7 @@ def _lumas(data: bytes) -> np.ndarray[Any, Any]:
 
 
 def _numbers(lumas: np.ndarray[Any, Any], expected: Iterable[int]) -> bool:
-    """Whether frames are those with the `expected` numbers: their brightness tells."""
+    """Return True if the brightness of the frames is that of the frames with the `expected` numbers."""
     told = np.array([luma_of(number) for number in expected])
     return len(lumas) == len(told) and np.abs(lumas - told).max() < 4
 
@@ -68,7 +68,7 @@ def test_stock_webdataset_reads_one_sample_a_kept_clip(clips: Path, rows: dict[s
         assert Image.open(io.BytesIO(sample["jpg"])).size == (96, 72)
 
 
-def test_a_clip_is_cut_to_the_frame_and_its_json_says_where_it_begins(clips: Path, rows: dict[str, Any]) -> None:
+def test_a_clip_is_cut_to_the_frame_and_its_json_has_the_first_frame(clips: Path, rows: dict[str, Any]) -> None:
     for sample in _samples(clips):
         told, row = json.loads(sample["json"]), rows[sample["__key__"]]
         first = told["root_first_frame"]
@@ -168,7 +168,7 @@ def test_a_condition_chooses_clips(store: Store, rows: dict[str, Any], tmp_path:
     assert written == sum(row["level"] == "medium" and row["end"] - row["start"] > 11.9 for row in rows.values()) > 0
 
 
-def test_the_asked_for_text_is_written_and_where_it_is_empty_the_next_best(
+def test_the_chosen_text_is_written_or_the_next_best_if_it_is_empty(
     store: Store, rows: dict[str, Any], tmp_path: Path
 ) -> None:
     export(store, ExportSelection(LAYER, unit="clip", text="subtitle_summary"), format="jsonl", output=tmp_path / "out")
@@ -183,7 +183,7 @@ def test_export_to_an_object_store(store: Store, tmp_path: Path) -> None:
     assert {"00000.tar", "00000.parquet", "00000_stats.json", "__len__"} == set(target.list())
 
 
-def test_progress_is_told_shard_by_shard(store: Store, tmp_path: Path) -> None:
+def test_progress_is_reported_shard_by_shard(store: Store, tmp_path: Path) -> None:
     calls = []
     told = {"progress": lambda done, total: calls.append((done, total))}
     export(store, ExportSelection(LAYER, unit="root"), format="jsonl", output=tmp_path / "a", **told)
@@ -200,7 +200,7 @@ def test_progress_is_told_shard_by_shard(store: Store, tmp_path: Path) -> None:
         ({"text": "claims"}, "no text column"),
     ],
 )
-def test_what_can_not_work_is_refused_in_one_line_before_anything_is_written(
+def test_an_impossible_export_is_refused_in_one_line_before_anything_is_written(
     store: Store, tmp_path: Path, options: dict[str, Any], words: str
 ) -> None:
     layer = options.pop("layer", LAYER)

@@ -30,7 +30,7 @@ def _ended_process() -> int:
     return process.pid
 
 
-def test_a_second_run_is_refused_with_who_since_when_and_what_to_do(store: Store) -> None:
+def test_a_second_run_is_refused_with_owner_start_and_remedy(store: Store) -> None:
     with DirLock(store), pytest.raises(LockedError) as refusal, DirLock(store):
         pass
     message = str(refusal.value)

@@ -73,7 +73,7 @@ def test_after_an_error_the_old_folder_stays_and_the_new_one_is_removed(tmp_path
     assert _names(tmp_path) == ["model"]
 
 
-def test_what_a_killed_writer_left_of_a_folder_is_replaced(tmp_path: Path) -> None:
+def test_a_half_written_folder_of_a_killed_process_is_replaced(tmp_path: Path) -> None:
     _filled(tmp_path / f"{LEFTOVER}new-model", b"half")
     with new_folder(tmp_path / "model") as partial:
         assert _names(partial) == []

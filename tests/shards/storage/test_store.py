@@ -155,7 +155,7 @@ def test_a_commit_across_file_systems_that_runs_out_of_room_leaves_nothing(tmp_p
     assert not other.exists()
 
 
-def test_sweep_removes_what_a_killed_run_left(tmp_path: Path) -> None:
+def test_sweep_removes_half_written_files_of_a_killed_run(tmp_path: Path) -> None:
     store = Store(tmp_path / "dir")
     store.commit_bytes(b"x", "media/a")
     (tmp_path / "dir" / "media" / ".tmp-123-b").write_bytes(b"half")
@@ -163,7 +163,7 @@ def test_sweep_removes_what_a_killed_run_left(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "dir" / "media").iterdir()] == ["a"]
 
 
-def test_create_works_where_there_are_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_create_works_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_links(source: Path, target: Path) -> None:
         raise OSError(1, "Operation not permitted")
 

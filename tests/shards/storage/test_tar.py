@@ -24,7 +24,9 @@ def _write(path: Path, contents: dict[str, bytes]) -> tuple[TarWriter, dict[str,
 
 @given(contents=_contents)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_is_added_is_found_by_headers_by_span_and_by_tarfile(tmp_path: Path, contents: dict[str, bytes]) -> None:
+def test_an_added_member_is_read_by_headers_by_byte_range_and_by_tarfile(
+    tmp_path: Path, contents: dict[str, bytes]
+) -> None:
     tar, spans = _write(tmp_path / "a.tar", contents)
     store = Store(tmp_path)
     assert [(m.name, m.offset, m.size) for m in members(store, "a.tar")] == [
