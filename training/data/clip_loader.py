@@ -18,7 +18,7 @@ from training.data.clip_collate import ClipCollator, Tokenizer
 from training.data.clip_source import ClipSource
 from training.data.clip_tasks import RootTask
 from training.data.data_settings import DataSettings
-from training.data.decoding_workers import decoded, workers_of
+from training.data.decoding_workers import decode_in_workers, workers_of
 from training.data.media_cache import MediaReader, TarCache
 from training.data.prefetch_thread import prefetch_in_thread
 
@@ -81,7 +81,7 @@ class TrainBatches:
         parts = math.ceil(self._order.own / _ROOTS_A_PART)
         groups = _groups(self._order.tasks(step), self._order.own)
         clips = _ROOTS_A_PART * self._clips_per_root
-        made = decoded(self._collator, groups, self._settings, groups_a_batch=parts, clips_a_group=clips)
+        made = decode_in_workers(self._collator, groups, self._settings, groups_a_batch=parts, clips_a_group=clips)
         batches = _batches(made, parts, self._pin)
         return batches if workers_of(self._settings) == 0 else prefetch_in_thread(batches)
 
@@ -126,7 +126,7 @@ class ClipLoader:
         parts = math.ceil(self._batch / _ROOTS_A_PART)
         clips = _ROOTS_A_PART * max((len(task.clips) for task in self._tasks), default=1)
         groups = _groups(iter(self._tasks), self._batch)
-        made = decoded(self._collator, groups, self._settings, groups_a_batch=parts, clips_a_group=clips)
+        made = decode_in_workers(self._collator, groups, self._settings, groups_a_batch=parts, clips_a_group=clips)
         return _batches(made, parts, self._pin)
 
 

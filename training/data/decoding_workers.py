@@ -33,7 +33,7 @@ def workers_of(settings: DataSettings) -> int:
     return max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
-def decoded(
+def decode_in_workers(
     collator: ClipCollator,
     groups: Iterator[Sequence[RootTask]],
     settings: DataSettings,
