@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from curation.media.download.downloader import check_options, javascript_runtime
 from curation.media.download.local_videos import SUBTITLE_SUFFIXES
-from curation.media.media_stage import MediaSettings
+from curation.media.media_settings import MediaSettings
 from curation.run_request import RunRequest
 from curation.sources.inputs import read_inputs
 from curation.sources.source_rows import SourceRow

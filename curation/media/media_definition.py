@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from curation.engines.speech_recognizer import Recognizer
-from curation.media.media_stage import MediaSettings, MediaWorkerSpec, media_worker
+from curation.media.media_settings import MediaSettings
+from curation.media.media_stage import MediaWorkerSpec, media_worker
 from curation.stages.pipeline_settings import PipelineSettings
 from curation.stages.stage_definition import OTHER_DEATHS, Outputs, ShardStage, StageContext, WorkerBuild
 from runtime.attempts import DEATHS_ALLOWED

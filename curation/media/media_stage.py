@@ -18,12 +18,12 @@ from typing import NamedTuple, get_args
 
 import pyarrow as pa
 
-from curation.media.download.download_settings import DownloadSettings
 from curation.media.download.downloaded_video import DownloadedVideo
 from curation.media.download.downloader import download
 from curation.media.media_rows import LedgerRow, SourceOutcome
+from curation.media.media_settings import MediaSettings
 from curation.media.shard_builder import ShardBuilder
-from curation.media.video_to_clips import VideoSettings, VideoTools, make_clips
+from curation.media.video_to_clips import VideoTools, make_clips
 from curation.sources.ledger import SourceFailed, SourceFiltered
 from curation.sources.source_rows import SourceRow, source_rows
 from runtime.attempts import DEATHS_ALLOWED, Attempts
@@ -31,30 +31,13 @@ from runtime.errors import is_machine_fault, one_line
 from runtime.log import get_logger
 from runtime.ray_runner.progress import report
 from runtime.ray_runner.stage import Service, ShardResult
-from runtime.settings import Runtime, Settings, content_hash
 from shards.keys import shard_name
 from shards.reader import read_table
 from shards.schema import FilteredClass
 from shards.storage.store import Store
 from shards.storage.tar import TarWriter
 
-STAGE_VERSION = 1
 _log = get_logger(__name__)
-
-
-class MediaSettings(Settings):
-    """All settings of the media stage."""
-
-    download: DownloadSettings = DownloadSettings()
-    """Settings of the download."""
-    video: VideoSettings = VideoSettings()
-    """Settings of cutting each video into clips."""
-    downloads_ahead: Runtime[int] = 2
-    """Number of downloads in progress while a video is encoded."""
-
-    def hash(self, asr_revision: str | None, punctuation_revision: str | None) -> str:
-        """Return the content hash of the media folder."""
-        return content_hash("media", STAGE_VERSION, self.content(), asr_revision, punctuation_revision)
 
 
 @dataclass(frozen=True)

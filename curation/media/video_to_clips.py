@@ -10,45 +10,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation.media.clips.clip_tree import Clip, SegmentSettings, segment, sentence_boundaries
+from curation.media.clips.clip_tree import Clip, segment, sentence_boundaries
 from curation.media.clips.keyframe_choice import choose_keyframes
 from curation.media.clips.root_cutting import RootFile, cut_roots
 from curation.media.download.downloaded_video import DownloadedVideo, VideoMetadata
 from curation.media.media_rows import MediaClipRow, RootFacts
+from curation.media.media_settings import VideoSettings
 from curation.media.picture.encode import encode
-from curation.media.picture.encode_settings import EncodeSettings
 from curation.media.picture.encoded_video import CandidateStill, EncodedVideo
 from curation.media.picture.probe import probe
 from curation.media.picture.video_records import Probe, VideoSpan
-from curation.media.speech.sentences import Punctuate, SentenceSettings, split_sentences
-from curation.media.speech.transcribe import TranscribeSettings, transcribe
+from curation.media.speech.sentences import Punctuate, split_sentences
+from curation.media.speech.transcribe import transcribe
 from curation.media.speech.transcript import Transcript, Word, join_words, words_within
 from curation.sources.ledger import SourceFiltered
 from curation.sources.source_rows import SourceRow
 from runtime.ray_runner.stage import Service
-from runtime.settings import Settings
 from shards.keys import clip_key
-
-
-class VideoSettings(Settings):
-    """Settings of cutting one video into clips."""
-
-    min_seconds: float = 3.0
-    """Videos (or spans) shorter than this are filtered as `too_short`."""
-    max_seconds: float = 4 * 3600.0
-    """Videos (or spans) longer than this are filtered as `too_long`."""
-    languages: tuple[str, ...] = ()
-    """ISO 639-1 codes of the speech to keep; other videos are filtered as `language`. Empty: all."""
-    keyframes_per_second: float = 0.1
-    """Keyframes for the captioner a second of video; each short clip has at least one."""
-    transcribe: TranscribeSettings = TranscribeSettings()
-    """Settings of transcription."""
-    sentences: SentenceSettings = SentenceSettings()
-    """Settings of grouping words into sentences."""
-    encode: EncodeSettings = EncodeSettings()
-    """Settings of the stored video and its stills."""
-    segment: SegmentSettings = SegmentSettings()
-    """Settings of dividing the video into clip trees."""
 
 
 @dataclass(frozen=True)

@@ -12,54 +12,16 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Final, Self
+from typing import Final
 
-from pydantic import Field, model_validator
-
-from curation.media.clips.partition import CutPoint, LevelSettings, partition
+from curation.media.clips.partition import CutPoint, partition
+from curation.media.clips.segment_settings import SegmentSettings
 from curation.media.clips.speech_stretches import MillisecondSpan, Stretch, speech_atoms, speech_stretches
 from curation.media.speech.transcript import Sentence
-from runtime.settings import Settings
 from shards.schema import LEVELS, Level
 
 _INSIDE_SENTENCE: Final = 0.5  # cost of a cut between two words of an over-long sentence
 _LONG_PAUSE: Final = 1.0  # seconds; a longer pause makes no better cut
-
-
-class SegmentSettings(Settings):
-    """Settings of dividing a video into clip trees."""
-
-    short: LevelSettings = LevelSettings(target=13.0, minimum=4.0, maximum=26.0)
-    """Lengths of short clips: a couple of sentences."""
-    medium: LevelSettings = LevelSettings(target=30.0, minimum=15.0, maximum=52.0)
-    """Lengths of medium clips: a few short clips."""
-    long: LevelSettings = LevelSettings(target=60.0, minimum=32.0, maximum=100.0)
-    """Lengths of long clips: a few medium clips."""
-    smallest: float = Field(default=2.0, gt=0)
-    """Shortest clip, in seconds, that is cut out of a longer span."""
-    smallest_span: float = Field(default=0.5, ge=0.001)
-    """A span shorter than this many seconds gives no clip."""
-    max_gap: float = Field(default=10.0, gt=0)
-    """Longest silence inside a clip, in seconds; a longer one gets root clips of its own."""
-    pause_weight: float = Field(default=0.1, ge=0)
-    """Preference for a cut in a pause of a second or more over a cut without a pause."""
-    shot_weight: float = Field(default=0.1, ge=0)
-    """Preference for a cut at a shot boundary over a cut far from any."""
-    shot_distance: float = Field(default=0.5, gt=0)
-    """A shot boundary more than this many seconds from a cut counts as far."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if not self.short.target < self.medium.target < self.long.target:
-            raise ValueError("short.target < medium.target < long.target must hold")
-        if self.max_gap < 3 * self.smallest:
-            raise ValueError(f"max_gap ({self.max_gap}) must be at least three times smallest ({self.smallest})")
-        return self
-
-    def level(self, name: Level) -> LevelSettings:
-        """Return the lengths of a level."""
-        lengths: LevelSettings = getattr(self, name)
-        return lengths
 
 
 def sentence_boundaries(sentences: Sequence[Sentence]) -> list[float]:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, model_validator
 
-from runtime.settings import Settings
+from curation.media.clips.segment_settings import LevelSettings
 
 _Floats = npt.NDArray[np.float64]
 
@@ -23,23 +22,6 @@ _MAX_DEVIATION: Final = 9.0  # upper limit of the deviation; reached at four tim
 _OVERLONG: Final = 10.0  # cost of a part longer than the maximum that could be cut
 _UNDERSIZED: Final = 1.0  # cost of a part shorter than the minimum
 _SLIVER: Final = 20.0  # cost of a part shorter than `smallest`
-
-
-class LevelSettings(Settings):
-    """Lengths of the clips of one level, in seconds."""
-
-    target: float = Field(gt=0)
-    """Preferred length."""
-    minimum: float = Field(gt=0)
-    """Clips shorter than this are avoided."""
-    maximum: float = Field(gt=0)
-    """Longest clip, unless there is no cut point within it."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if not self.minimum <= self.target <= self.maximum:
-            raise ValueError(f"minimum <= target <= maximum must hold ({self.minimum}, {self.target}, {self.maximum})")
-        return self
 
 
 @dataclass(frozen=True)

@@ -13,30 +13,14 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from curation.media.speech.punctuated_text import is_punctuated, sentence_ends
+from curation.media.speech.sentence_settings import SentenceSettings
 from curation.media.speech.transcript import Sentence, Transcript, Word
 from curation.media.speech.word_times import pause_between
-from runtime.settings import Settings
 
 Punctuate = Callable[[Sequence[str]], list[str]]
 """A function that takes words and returns the same words with punctuation and casing restored."""
-
-
-class SentenceSettings(Settings):
-    """Settings of grouping words into sentences."""
-
-    pause: float = Field(default=0.5, gt=0)
-    """A silence of this many seconds ends a sentence in text without punctuation."""
-    silence: float = Field(default=3.0, gt=0)
-    """A silence of this many seconds ends a sentence in any text."""
-    max_words: int = Field(default=50, ge=1)
-    """A sentence with more words is split at its longest pause."""
-    max_seconds: float = Field(default=20.0, gt=0)
-    """A sentence longer than this many seconds is split at its longest pause."""
-    punctuated_share: float = Field(default=0.02, gt=0, lt=1)
-    """Text counts as punctuated if at least this share of its words end a sentence."""
 
 
 def split_sentences(

@@ -12,19 +12,18 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import ffmpeg
-from pydantic import Field
 
 from curation.engines.engine_interface import RecognizedSpeech
-from curation.engines.punctuator import PunctuationSettings
 from curation.engines.speech_recognizer import SAMPLE_RATE, AsrSettings
 from curation.media.picture.video_records import AudioStream, SubtitleStream, VideoSpan
 from curation.media.speech.cues import SubtitleError
 from curation.media.speech.sound_windows import SoundFile, split_sound
 from curation.media.speech.subtitle_reading import read_track
 from curation.media.speech.subtitle_tracks import Track, choose_track
+from curation.media.speech.transcribe_settings import TranscribeSettings
 from curation.media.speech.transcript import Transcript, Word
 from curation.media.speech.word_times import make_monotone
 from runtime.failures import AUDIO_GRACE
@@ -32,7 +31,6 @@ from runtime.log import get_logger
 from runtime.models.model_uri import ModelURI
 from runtime.processes import ProcessFailed, ProcessTimeout, ffmpeg_binary, run
 from runtime.ray_runner.stage import Service
-from runtime.settings import Settings
 from runtime.untrusted_media import local_only
 
 
@@ -50,21 +48,6 @@ _TEXT_CODECS: Final = {"mov_text": _SRT, "subrip": _SRT, "text": _SRT, "webvtt":
 _SEEK_MARGIN: Final = 10.0  # seconds; reading begins this much before a span
 _SURE: Final = 0.5  # probability at which a detected language is used for the rest of the video
 _log = get_logger(__name__)
-
-
-class TranscribeSettings(Settings):
-    """Settings of transcription: subtitles first, then speech recognition."""
-
-    languages: tuple[str, ...] = ()
-    """Language tags of subtitles to prefer, best first; empty: any."""
-    subtitles: Literal["prefer", "never"] = "prefer"
-    """`prefer`: use subtitles of the site or inside the file if there are any; `never`: always recognize speech."""
-    asr: AsrSettings | None = AsrSettings()
-    """Speech recognition for videos without usable subtitles; null: such videos have no words."""
-    window_seconds: float = Field(default=600.0, ge=30, le=600)
-    """Longest window of sound that is recognized at once, in seconds."""
-    punctuation: PunctuationSettings | None = None
-    """Model that restores punctuation in words without any; null: pauses decide where sentences end."""
 
 
 def transcribe(

@@ -11,9 +11,10 @@ import av
 import pytest
 from support.broken_videos import CASES, path_of
 
-from curation.media.media_stage import MediaSettings, MediaWorker, MediaWorkerSpec
-from curation.media.speech.transcribe import TranscribeSettings
-from curation.media.video_to_clips import VideoSettings, VideoTools
+from curation.media.media_settings import MediaSettings, VideoSettings
+from curation.media.media_stage import MediaWorker, MediaWorkerSpec
+from curation.media.speech.transcribe_settings import TranscribeSettings
+from curation.media.video_to_clips import VideoTools
 from curation.sources.source_rows import SourceRow, source_table
 from runtime.attempts import Attempts
 from runtime.ray_runner.stage import ShardResult

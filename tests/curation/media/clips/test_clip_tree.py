@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.transcripts import spoken_transcript
 
-from curation.media.clips.clip_tree import Clip, SegmentSettings, segment
-from curation.media.speech.sentences import SentenceSettings, split_sentences
+from curation.media.clips.clip_tree import Clip, segment
+from curation.media.clips.segment_settings import SegmentSettings
+from curation.media.speech.sentence_settings import SentenceSettings
+from curation.media.speech.sentences import split_sentences
 from curation.media.speech.subtitle_reading import parse_subtitles
 from curation.media.speech.transcript import Sentence, Transcript, Word, words_within
 from curation.media.speech.word_times import make_monotone

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.transcripts import spoken_transcript
 
-from curation.media.speech.sentences import Punctuate, SentenceSettings, split_sentences
+from curation.media.speech.sentence_settings import SentenceSettings
+from curation.media.speech.sentences import Punctuate, split_sentences
 from curation.media.speech.subtitle_reading import parse_subtitles
 from curation.media.speech.transcript import Transcript, Word
 

@@ -1,0 +1,51 @@
+"""All settings of the media stage, and the content hash that they decide."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from curation.media.clips.segment_settings import SegmentSettings
+from curation.media.download.download_settings import DownloadSettings
+from curation.media.picture.encode_settings import EncodeSettings
+from curation.media.speech.sentence_settings import SentenceSettings
+from curation.media.speech.transcribe_settings import TranscribeSettings
+from runtime.settings import Runtime, Settings, content_hash
+
+STAGE_VERSION: Final = 1
+"""Raised if the stage makes different content from the same settings."""
+
+
+class VideoSettings(Settings):
+    """Settings of cutting one video into clips."""
+
+    min_seconds: float = 3.0
+    """Videos (or spans) shorter than this are filtered as `too_short`."""
+    max_seconds: float = 4 * 3600.0
+    """Videos (or spans) longer than this are filtered as `too_long`."""
+    languages: tuple[str, ...] = ()
+    """ISO 639-1 codes of the speech to keep; other videos are filtered as `language`. Empty: all."""
+    keyframes_per_second: float = 0.1
+    """Keyframes for the captioner a second of video; each short clip has at least one."""
+    transcribe: TranscribeSettings = TranscribeSettings()
+    """Settings of transcription."""
+    sentences: SentenceSettings = SentenceSettings()
+    """Settings of grouping words into sentences."""
+    encode: EncodeSettings = EncodeSettings()
+    """Settings of the stored video and its stills."""
+    segment: SegmentSettings = SegmentSettings()
+    """Settings of dividing the video into clip trees."""
+
+
+class MediaSettings(Settings):
+    """All settings of the media stage."""
+
+    download: DownloadSettings = DownloadSettings()
+    """Settings of the download."""
+    video: VideoSettings = VideoSettings()
+    """Settings of cutting each video into clips."""
+    downloads_ahead: Runtime[int] = 2
+    """Number of downloads in progress while a video is encoded."""
+
+    def hash(self, asr_revision: str | None, punctuation_revision: str | None) -> str:
+        """Return the content hash of the media folder."""
+        return content_hash("media", STAGE_VERSION, self.content(), asr_revision, punctuation_revision)
