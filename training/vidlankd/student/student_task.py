@@ -1,8 +1,8 @@
-"""The student as a training task: blocks of tokens in, gradients of MLM and of what the teacher shows it out.
+"""The student's training task: gradients of masked language modelling and of the distillation objectives.
 
 Every term is a mean over the global batch: counts of masked tokens, rows and valid tokens are summed over the ranks
-first, so micro-batches and ranks change nothing but rounding. CRD's queue begins empty; all tokens of the first batches
-fill it, then its normaliser is fixed on the next batch and one random token a block follows after each step.
+first, so micro-batches and ranks change nothing but rounding. CRD's queue starts empty. All tokens of the first batches
+fill it; its normaliser is then fixed on the next batch, and each step adds one random token per block.
 
 Shapes: B rows, L tokens, H width of the student, G width of the teacher, M masked positions, V vocabulary.
 """
@@ -47,16 +47,16 @@ _log = get_logger(__name__)
 def build_student(
     settings: StudentModelSettings, loss: StudentLossSettings, tokenizer: TextTokenizer, states: TeacherStates | None
 ) -> Student:
-    """A new student with the heads and the queue that its objectives need; weights from torch's random state.
+    """Build a student with the heads and the queue that its objectives need; weights from torch's random state.
 
     Raises:
-        UserError: an objective needs a teacher and there is none.
+        UserError: an objective needs a teacher and none is set.
     """
     if states is None:
         if loss.distilling:
-            named = ", ".join(f"{SETTING}.{name}={loss.weights[name]:g}" for name in loss.distilling)
+            settings_named = ", ".join(f"{SETTING}.{name}={loss.weights[name]:g}" for name in loss.distilling)
             raise UserError(
-                f"{named}: needs a teacher and teacher.teacher is not set; name a teacher's folder, or set "
+                f"{settings_named}: needs a teacher and teacher.teacher is not set; name a teacher's folder, or set "
                 f"{' '.join(f'{SETTING}.{name}=0' for name in loss.distilling)} for a student of text alone"
             )
         return Student(settings.shape, tokenizer)
@@ -68,7 +68,7 @@ def build_student(
 
 
 class StudentTask:
-    """Implements `training.engine.training_task.TrainingTask`."""
+    """Training of a student; implements `training.engine.training_task.TrainingTask`."""
 
     best_by = "mlm_accuracy"
     unit = "blocks"
@@ -84,20 +84,20 @@ class StudentTask:
         held_out: Iterable[TextBatch] = (),
         seed: int = 0,
     ) -> None:
-        """Put the model on this rank's device and join it with the other ranks'.
+        """Put the model on this rank's device and wrap it in DDP.
 
         Args:
-            model: as `build_student` makes it; the same weights on every rank.
-            tokenizer: saved beside the model.
+            model: a student from `build_student`, with the same weights on every rank.
+            tokenizer: tokenizer that is saved with the model.
             loss: weights and temperatures.
             compute: precision, micro-batches, compilation.
-            ranks: who takes part.
-            states: the teacher's; None for text alone.
-            held_out: batches to score, the same on every rank; gone through at each evaluation.
-            seed: of the draws of tokens for the queue.
+            ranks: the processes of the run.
+            states: states of the teacher; None for text alone.
+            held_out: batches to score, the same on every rank; iterated at each evaluation.
+            seed: seed of the tokens drawn for the queue.
 
         Raises:
-            UserError: soft labels are asked of cached states.
+            UserError: `soft_labels` is combined with cached states.
         """
         if states is not None and states.cached and loss.soft_labels > 0:
             raise UserError(
@@ -114,34 +114,34 @@ class StudentTask:
             self.module.text.bert.compile()
         if not loss.predicts:
             _freeze_predictions(self.module)
-            _log.warning("%s.mlm=0: no token is predicted and nothing scored; take the last checkpoint", SETTING)
-        self._trained = wrap_ddp(_Trained(self.module), ranks)
+            _log.warning("%s.mlm=0: no token is predicted, so there are no scores; use the last checkpoint", SETTING)
+        self._trained = wrap_ddp(_TrainedPart(self.module), ranks)
         self._global_step = GlobalStep(self.module, ranks, loss.weights, self._trained)
         self._queue_sampler = QueueSampler(self.module.queue, ranks, seed) if self.module.queue is not None else None
-        self._fixed: torch.Tensor | None = None  # Z on the processor, once it is known
+        self._fixed_normaliser: torch.Tensor | None = None  # Z on the CPU, once it is computed
 
     @property
     def architecture(self) -> Mapping[str, Any]:
-        """Plain values that rebuild the model, and of the teacher it follows."""
+        """Plain values that rebuild the model and identify its teacher."""
         return {**self.module.architecture, "teacher": self._states.facts if self._states else None}
 
     def is_new(self, parameter: str) -> bool:
-        """All of it is: nothing was trained before."""
+        """Return False: no parameter is newer than the others, as all are trained from scratch."""
         return False
 
     def step(self, batch: TextBatch) -> StepReport:
-        """Forward and backward of the global batch; see `training.engine.training_task.TrainingTask.step`.
+        """Run forward and backward of the global batch; see `training.engine.training_task.TrainingTask.step`.
 
         Raises:
-            NonFiniteLoss: a loss is no number.
+            NonFiniteLoss: a loss is not finite.
             UserError: a micro-batch is too small for an objective.
         """
         parts = list(batch.split(self._micro_batch or len(batch)))
         if self._loss.contrastive_in_batch > 0 and len(parts[-1]) == 1:
             raise UserError(
-                f"{SETTING}.contrastive_in_batch={self._loss.contrastive_in_batch:g}: tells a row from the others of "
-                f"its micro-batch, and the last of {len(batch)} rows is alone in its own; choose --batch-size and "
-                "compute.micro_batch so that none is"
+                f"{SETTING}.contrastive_in_batch={self._loss.contrastive_in_batch:g}: needs other rows in each "
+                f"micro-batch, and the last of {len(batch)} rows is alone in its own; choose --batch-size and "
+                "compute.micro_batch so that no row is alone"
             )
         counts = self._counts(batch)
         normaliser = self._normaliser(parts)
@@ -150,24 +150,24 @@ class StudentTask:
         return self._global_step.run(parts, lambda part: self._terms(part, normaliser), counts, batch.keys)
 
     def after_step(self) -> None:
-        """Count the step, and put the teacher's vectors of it into the queue."""
+        """Count the step, and push the teacher's vectors of the step into the queue."""
         self.module.steps += 1
         if self._queue_sampler is not None:
             self._queue_sampler.push()
 
     def flops(self, batch: TextBatch) -> float:
-        """Of this rank's batch: the student forward and backward, the teacher's forward pass, CRD's products."""
+        """Return the operations of this rank's batch: student, teacher's forward pass, and CRD's products."""
         teacher = self._states.text if self._states is not None and not self._states.cached else None
         return step_flops(self.module, batch, self._loss, teacher)
 
     def evaluate(self) -> Mapping[str, float]:
-        """Loss, accuracy and perplexity of masked tokens in the held-out blocks.
+        """Return loss, accuracy and perplexity of masked tokens in the held-out blocks.
 
-        Empty where there are no such blocks, and where no objective predicts tokens: the head that does so is as it was
-        drawn then, and a best checkpoint by its luck would be an early one.
+        The result is empty if there are no such blocks, or if no objective predicts tokens: the prediction head is then
+        untrained, and its scores would choose a best checkpoint by chance.
         """
         if self._states is not None:
-            self._states.flush()  # each rank its own rows
+            self._states.flush()  # each rank writes its own rows
         if not self._loss.predicts:
             return {}
         device = self._ranks.device
@@ -188,32 +188,35 @@ class StudentTask:
         save_student(self.module, self._tokenizer, folder)
 
     def restore(self, folder: Path) -> None:
-        """Read it back, the queue and its normaliser included."""
+        """Load the weights of `save`, the queue and its normaliser included."""
         load_weights(self.module, folder)
-        self._fixed = None
+        self._fixed_normaliser = None
 
     def header(self) -> str:
-        """One line for the run's header."""
+        """Return one line for the run's header."""
         parameters = sum(parameter.numel() for parameter in self.module.parameters())
         terms = " + ".join(f"{weight:g} {name}" for name, weight in self._loss.weights.items())
         teacher = f"; teacher {self._states.header()}" if self._states else "; no teacher"
         return f"{parameters / 1e6:.1f} M parameters, {terms}, {self._precision}{teacher}"
 
     def _terms(self, part: TextBatch, normaliser: torch.Tensor | None) -> dict[str, torch.Tensor]:
-        """The terms of some rows, as sums."""
+        """Compute the terms of some rows, as sums."""
         device, queue = self._ranks.device, self.module.queue
-        selected_M, labels_M = (to_device(found, device) for found in part.labelled())
+        selected_M, labels_M = (to_device(each, device) for each in part.labelled())
         masked_BL, valid_BL = to_device(part.masked_BL, device), to_device(part.valid_BL, device)
-        states_BLG, logits_MV = self._taught(part, selected_M)
+        states_BLG, logits_MV = self._teacher_outputs(part, selected_M)
         if self._queue_sampler is not None and states_BLG is not None:
             self._queue_sampler.collect(states_BLG, part.special_BL)
         queue_QG = queue.vectors_MH if queue is not None and normaliser is not None else None
         target = Target(labels_M, valid_BL, states_BLG, logits_MV, queue_QG, normaliser)
         with self._precision.autocast(device):
-            found = self._trained(masked_BL, valid_BL, selected_M if self._loss.predicts else None)
-            return objective_sums(found, target, self._loss)
+            outputs = self._trained(masked_BL, valid_BL, selected_M if self._loss.predicts else None)
+            return objective_sums(outputs, target, self._loss)
 
-    def _taught(self, part: TextBatch, selected_M: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    def _teacher_outputs(
+        self, part: TextBatch, selected_M: torch.Tensor
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Return the teacher's states, and its logits if an objective needs them."""
         if self._states is None:
             return None, None
         if self._loss.soft_labels > 0:
@@ -227,16 +230,16 @@ class StudentTask:
         return {name: counts[OBJECTIVES[name].mean_over] for name in self._loss.weights}
 
     def _normaliser(self, parts: Sequence[TextBatch]) -> torch.Tensor | None:
-        """Z of CRD, fixed on the first global batch after the queue is full; None before, and without CRD."""
+        """Return Z of CRD, fixed on the first global batch after the queue is full; None before, and without CRD."""
         queue = self.module.queue
-        if self._fixed is None and queue is not None and queue.full:
+        if self._fixed_normaliser is None and queue is not None and queue.full:
             if not float(queue.normaliser):
                 queue.normaliser.copy_(self._first_normaliser(parts))
-            self._fixed = queue.normaliser.cpu()
-        return self._fixed
+            self._fixed_normaliser = queue.normaliser.cpu()
+        return self._fixed_normaliser
 
     def _first_normaliser(self, parts: Sequence[TextBatch]) -> torch.Tensor:
-        """Mean over all valid tokens of the global batch, without dropout."""
+        """Compute Z as a mean over all valid tokens of the global batch, without dropout."""
         device, queue = self._ranks.device, self.module.queue
         assert queue is not None and self._states is not None
         sums = torch.zeros(2, dtype=torch.float64, device=device)
@@ -244,13 +247,13 @@ class StudentTask:
             for part in parts:
                 valid_BL, states_BLG = to_device(part.valid_BL, device), self._states.states(part)
                 student_BLG = self.module(to_device(part.masked_BL, device), valid_BL, None)["crd"]
-                found = crd_normaliser(student_BLG, states_BLG, valid_BL, queue.vectors_MH, self._loss.temperature)
-                sums += torch.stack([found.double() * valid_BL.sum(), valid_BL.sum().double()])
+                normaliser = crd_normaliser(student_BLG, states_BLG, valid_BL, queue.vectors_MH, self._loss.temperature)
+                sums += torch.stack([normaliser.double() * valid_BL.sum(), valid_BL.sum().double()])
         total, count = sum_over(sums, self._ranks)
         return (total / count).float()
 
     def _scored(self, batch: TextBatch) -> torch.Tensor:
-        """Sum of losses, right predictions and masked tokens; float64."""
+        """Return the sum of losses, the number of right predictions and the number of masked tokens; float64 [3]."""
         device = self._ranks.device
         selected_M, labels_M = batch.labelled()
         labels_M = to_device(labels_M, device)
@@ -262,23 +265,23 @@ class StudentTask:
         return torch.stack([loss.double(), right.double(), torch.tensor(len(labels_M), device=device).double()])
 
 
-class _Trained(nn.Module):
-    """What of a student has gradients: its queue is not sent around in each step."""
+class _TrainedPart(nn.Module):
+    """Modules of a student that have gradients, so that DDP does not synchronise the queue in each step."""
 
     def __init__(self, model: Student) -> None:
         super().__init__()
         self.text, self.heads = model.text, model.heads
-        self._model = (model,)  # in a tuple, so that its buffers are not this module's
+        self._model = (model,)  # in a tuple, so that its buffers do not belong to this module
 
     def forward(
         self, ids_BL: torch.Tensor, valid_BL: torch.Tensor, selected_M: torch.Tensor | None
     ) -> dict[str, torch.Tensor]:
-        """As the student's."""
+        """Run `Student.forward`."""
         return self._model[0].forward(ids_BL, valid_BL, selected_M)
 
 
 def _freeze_predictions(model: Student) -> None:
-    """No objective predicts tokens: the head that does so is not trained (its largest matrix is the embeddings')."""
+    """Freeze the prediction head, which no objective trains (its largest matrix is shared with the embeddings)."""
     for name, parameter in model.text.cls.named_parameters():
         if not name.endswith("decoder.weight"):
             parameter.requires_grad_(False)

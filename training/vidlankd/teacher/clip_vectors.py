@@ -34,7 +34,7 @@ class ClipVectors:
         Args:
             tower: on this rank's device; None: no loss looks at clips, and their vectors are zeros.
             hidden: width of the vectors.
-            precision: arithmetic of the tower.
+            precision: precision of the tower.
             ranks: the processes that take part.
         """
         self.trains: bool = tower is not None and not tower.frozen
