@@ -39,7 +39,7 @@ def add_run_arguments(parser: argparse.ArgumentParser, output: str, rows: str, b
     """
     parser.add_argument("--output", type=Path, default=Path(output), metavar="DIR", help=f"the run (default {output})")
     parser.add_argument(
-        "--resume", default="never", metavar="auto|FOLDER", help="go on from the newest checkpoint, or from this one"
+        "--resume", default="never", metavar="auto|FOLDER", help="continue from the newest checkpoint, or from this one"
     )
     parser.add_argument("--steps", type=int, metavar="N", help=f"optimizer steps (default: {length})")
     parser.add_argument("--batch-size", type=int, metavar="N", help=f"{rows} a step over all ranks (default {batch})")
@@ -160,7 +160,7 @@ def ended(program: str, action: Callable[[], int], *, resumable: bool = True) ->
         print(f"{program}: stopped: {fault}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        hint = "; --resume auto goes on from the last checkpoint" if resumable else ""
+        hint = "; --resume auto continues from the last checkpoint" if resumable else ""
         print(f"{program}: interrupted{hint}", file=sys.stderr)
         return 130
 

@@ -126,3 +126,17 @@ def test_a_corpus_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     )
     assert status == 2
     assert str(tmp_path / "none") in message
+
+
+@pytest.mark.parametrize(
+    ("module", "command"),
+    [
+        (VIDLA, ["finetune", "--init", "random:tiny"]),
+        ("training.vidla.eval_vidla", ["retrieval", "--checkpoint", "openai"]),
+    ],
+)
+def test_a_benchmark_whose_files_do_not_exist_is_refused(module: str, command: list[str], tmp_path: Path) -> None:
+    files = ["--annotations", str(tmp_path / "none"), "--videos", str(tmp_path / "none")]
+    status, _, message = run(module, [*command, "--benchmark", "msvd", *files, "--output", str(tmp_path / "out")])
+    assert status == 2
+    assert str(tmp_path / "none") in message

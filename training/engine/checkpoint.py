@@ -108,10 +108,10 @@ def restore(
 
 
 def drop_after(run: Path, step: int) -> None:
-    """Remove checkpoints of later steps: the run goes on from an earlier one, and they are no longer its own."""
+    """Remove checkpoints of later steps: the run continues from an earlier one."""
     for folder in checkpoints(run):
         if checkpoint_step(folder) > step:
-            _log.warning("%s is removed: the run goes on from step %d", folder, step)
+            _log.warning("%s is removed: the run continues from step %d", folder, step)
             shutil.rmtree(folder)
 
 

@@ -156,14 +156,14 @@ def checkpoint_to_resume(run: Path, resume: str) -> Path | None:
     """
     own = checkpoints(run)
     if resume == "never" and own:
-        raise UserError(f"--output {run}: holds a run; go on with --resume auto, or name another folder")
+        raise UserError(f"--output {run}: holds a run; continue it with --resume auto, or name another folder")
     if resume in ("never", "auto"):
         return newest_checkpoint(run)
     folder = Path(resume)
     read_record(folder)
     if own and folder.resolve().parent != (run / CHECKPOINTS).resolve():
         raise UserError(
-            f"--resume {folder}: is of another run than --output {run}, which has checkpoints of its own; go on "
+            f"--resume {folder}: is of another run than --output {run}, which has checkpoints of its own; continue "
             "with --resume auto, or name another --output"
         )
     return folder

@@ -140,7 +140,7 @@ def _run_steps(run: TrainingRun, optimizer: torch.optim.Optimizer, done: int, to
         if stop or done == total or done % run.loop.save_every == 0:
             _save(run, optimizer, done)
         if stop:  # the sender of the signal may not wait for scores: they are made when the run is resumed
-            _log.warning("stopped by a signal after step %d; --resume auto goes on from there", done)
+            _log.warning("stopped by a signal after step %d; --resume auto continues from there", done)
             return STOPPED
         if _is_evaluated(run, done, total):
             _evaluate(run, done, writer)

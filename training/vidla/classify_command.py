@@ -77,12 +77,12 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         UserError: a flag does not fit, or a file is not as published.
     """
+    _check(arguments)
+    videos = _read_set(arguments)
     from rich.console import Console
 
     from training.engine.distributed import close_ranks, init_ranks
 
-    _check(arguments)
-    videos = _read_set(arguments)
     ranks = init_ranks(arguments.device)
     try:
         report = _score(arguments, videos, ranks)

@@ -81,9 +81,9 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         UserError: arguments don't fit, files are not as published, or the model can't be loaded.
     """
+    benchmark = read_benchmark(arguments)
     from training.engine.distributed import close_ranks, init_ranks
 
-    benchmark = read_benchmark(arguments)
     ranks = init_ranks(arguments.device)
     try:
         return _evaluate(arguments, benchmark, ranks)

@@ -78,11 +78,14 @@ def _finetune(arguments: argparse.Namespace) -> int:
     if arguments.print_config:
         return print_settings(settings)
     _check(settings, arguments)
-    from training.vidla.finetuning_run import FinetuningRequest, run_finetuning
+    from training.vidla.finetuning_request import FinetuningRequest
 
     request = FinetuningRequest(
         settings, arguments.benchmark, arguments.annotations, arguments.videos, arguments.output
     )
+    request.check()
+    from training.vidla.finetuning_run import run_finetuning
+
     return run_finetuning(request, arguments.resume)
 
 

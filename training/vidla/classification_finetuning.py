@@ -1,0 +1,62 @@
+"""Finetuning on a classification benchmark: videos with classes, a new head and cross-entropy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from runtime.errors import UserError
+from training.data.clip_loader import TrainBatches
+from training.engine.distributed import Ranks
+from training.engine.run_setup import PreparedRun
+from training.evaluation.benchmarks.classification_set import ClassificationSet
+from training.evaluation.video.classification import Looks, Picture, score
+from training.models.vidla.classification_head import VideoClassifier
+from training.models.vidla.two_tower import VidLA
+from training.vidla.classification_task import ClassificationTask, LabelTokenizer
+from training.vidla.finetuning_request import FinetuningRequest, data_line
+from training.vidla.labelled_source import LabelledSource
+from training.vidla.pretraining_run import header_lines
+
+
+def prepare_classification(request: FinetuningRequest, model: VidLA, ranks: Ranks) -> PreparedRun:
+    """Prepare a run on videos with classes.
+
+    Raises:
+        UserError: the benchmark's files are not as published, no video has a file, or a setting does not fit a head.
+    """
+    settings, name = request.settings, request.benchmark
+    if settings.data.clips_per_root != 1:
+        raise UserError(f"data.clips_per_root={settings.data.clips_per_root}: a head takes one clip of a video; set 1")
+    sampling, frames = request.recipe.sampling, settings.model.frames
+    videos = request.labelled_set("train")
+    source = LabelledSource(videos, sampling, frames, settings.data.augment, settings.loop.seed)
+    batches = TrainBatches(
+        source,
+        global_batch=settings.loop.batch_size,
+        clips_per_root=1,
+        ranks=ranks,
+        tokenizer=LabelTokenizer(videos.classes),
+        frames=frames,
+        settings=settings.data,
+        pin=ranks.device.type == "cuda",
+    )
+    held_out = _held_out(request, videos)
+    look = Looks(sampling, frames, batch_size=settings.evaluation.batch_size, workers=settings.data.workers or 2)
+
+    def evaluate(classifier: VideoClassifier) -> Mapping[str, float]:
+        if held_out is None:
+            return {}
+        scores = score(classifier, held_out, look, Picture.of(model), ranks)
+        means = {"top1": scores.top1, "top5": scores.top5, "mean_class": scores.mean_class}
+        return means | {"videos": float(scores.videos)}
+
+    facts = {"benchmark": name, "sampling": sampling, "frames": frames}
+    task = ClassificationTask(model, videos.classes, settings.head, settings.compute, ranks, evaluate, facts)
+    data = data_line(source.num_roots, videos, "val" if held_out else None)
+    return PreparedRun(settings, request.output, ranks, task, batches, header_lines(settings, task.header(), data))
+
+
+def _held_out(request: FinetuningRequest, trained: ClassificationSet) -> ClassificationSet | None:
+    """Return the validation split, thinned out evenly to `evaluation.max_clips`; None if that is 0."""
+    limit = request.settings.evaluation.max_clips
+    return request.labelled_set("val").in_order_of(trained.classes).thinned(limit) if limit else None
