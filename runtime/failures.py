@@ -151,7 +151,7 @@ ENCODE_GRACE: Final = _bound("time on top of time_limit_factor", 120, "s",
     "curation.media.picture.encode",
     "Short videos need their start-up time on a busy machine.")
 AUDIO_GRACE: Final = _bound("time on top of the video's length to decode its sound", 120, "s",
-    "curation.media.speech.transcribe",
+    "curation.media.speech.stream_extraction",
     "Sound decodes far faster than it plays; the rest is start-up time on a busy machine.")
 FFMPEG_CHECK_SECONDS: Final = _bound("check of an ffmpeg binary", 20, "s",
     "runtime.processes",
