@@ -39,8 +39,7 @@ from training.engine.run_folder import (
     read_record,
 )
 from training.engine.run_metrics import MetricsWriter, StepMetrics, ThroughputMeter, is_recorded, peak_flops
-from training.engine.skip_guard import SkipGuard
-from training.engine.stop_signal import StopSignal
+from training.engine.run_stops import SkipGuard, StopSignal
 from training.engine.training_task import Batches, NonFiniteLoss, TrainingTask
 
 STOPPED: Final = 143

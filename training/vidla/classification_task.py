@@ -18,8 +18,7 @@ from torch.nn import functional as F
 
 from runtime.errors import UserError, nearest
 from training.data.clip_batch import ClipBatch
-from training.engine.device import to_device
-from training.engine.distributed import Ranks
+from training.engine.distributed import Ranks, to_device
 from training.engine.engine_settings import ComputeSettings
 from training.engine.global_step import GlobalStep
 from training.engine.precision import choose_precision, evaluation_mode

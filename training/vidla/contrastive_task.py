@@ -17,8 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from training.data.clip_batch import ClipBatch
-from training.engine.device import to_device
-from training.engine.distributed import Ranks, mean_over
+from training.engine.distributed import Ranks, mean_over, to_device
 from training.engine.engine_settings import ComputeSettings
 from training.engine.global_step import GlobalStep, TwoPassEmbeddings
 from training.engine.precision import choose_precision, evaluation_mode

@@ -17,7 +17,7 @@ from training.engine.run_metrics import (
     _peak_by_name,
     peak_flops,
 )
-from training.engine.skip_guard import SkipGuard
+from training.engine.run_stops import SkipGuard
 from training.engine.training_task import StepReport
 
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from training.data.clip_batch import ClipBatch
 from training.data.decoding.model_input import to_model_input
-from training.engine.device import to_device
+from training.engine.distributed import to_device
 from training.models.vidla.two_tower import VidLA
 
 

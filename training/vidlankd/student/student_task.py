@@ -19,8 +19,7 @@ from torch import nn
 
 from runtime.errors import UserError
 from runtime.log import get_logger
-from training.engine.device import to_device
-from training.engine.distributed import Ranks, sum_over
+from training.engine.distributed import Ranks, sum_over, to_device
 from training.engine.engine_settings import ComputeSettings
 from training.engine.global_step import GlobalStep
 from training.engine.model_folder import load_weights
@@ -80,6 +79,7 @@ class StudentTask:
         loss: StudentLossSettings,
         compute: ComputeSettings,
         ranks: Ranks,
+        *,
         states: TeacherStates | None = None,
         held_out: Iterable[TextBatch] = (),
         seed: int = 0,

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from runtime.log import get_logger
 from shards.storage.files import file_sha256
 from training.corpus.block_batches import TextBatches
 from training.corpus.corpus_settings import MaskSettings
-from training.engine.device import to_device
+from training.engine.distributed import to_device
 from training.engine.model_folder import WEIGHTS, local_folder
 from training.engine.precision import Precision
 from training.models.vidlankd.bert_model import hidden_states, mlm_logits
@@ -48,7 +47,7 @@ class StateCorpus:
     """Number of blocks of all corpora."""
     length: int
     """Tokens of a block, specials included."""
-    masking: Mapping[str, Any]
+    masking: Mapping[str, object]
     """Settings of the masks as plain values."""
     static_copies: int | None
     """Number of static masks of each block; None: masks change in each epoch."""
@@ -69,6 +68,7 @@ class TeacherStates:
         settings: StatesSettings,
         precision: Precision,
         device: torch.device,
+        *,
         cache: StateCache | None = None,
         copies: int = 1,
     ) -> None:
@@ -221,7 +221,8 @@ def open_states(
         "input": settings.input,
         "masking": dict(corpus.masking) if settings.input == "masked" else None,
     }
-    return TeacherStates(text, identity, settings, precision, device, StateCache(settings.cache, shape, facts), copies)
+    cache = StateCache(settings.cache, shape, facts)
+    return TeacherStates(text, identity, settings, precision, device, cache=cache, copies=copies)
 
 
 def _check_fits(

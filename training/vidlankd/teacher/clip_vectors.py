@@ -13,8 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from training.engine.device import to_device
-from training.engine.distributed import Ranks, gather_rows
+from training.engine.distributed import Ranks, gather_rows, to_device
 from training.engine.global_step import TwoPassEmbeddings
 from training.engine.precision import Precision
 from training.engine.sync_gradients import wrap_ddp

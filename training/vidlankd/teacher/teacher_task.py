@@ -19,8 +19,7 @@ import torch
 from torch import nn
 
 from runtime.log import get_logger
-from training.engine.device import to_device
-from training.engine.distributed import Ranks, gather_plain, sum_over
+from training.engine.distributed import Ranks, gather_plain, sum_over, to_device
 from training.engine.engine_settings import ComputeSettings
 from training.engine.global_step import GlobalStep
 from training.engine.model_folder import load_weights

@@ -1,11 +1,36 @@
-"""Stops a run when too much of its recent data can't be used."""
+"""Reasons to stop a run before its end: a signal, or too much data that can't be used."""
 
 from __future__ import annotations
 
+import signal
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 from runtime.errors import UserError
+
+
+class StopSignal:
+    """Stores that SIGTERM (or a first Ctrl-C) asked the run to stop; the loop then saves after the current step."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Catch the signals while the block runs; a second Ctrl-C interrupts it."""
+        before = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.asked = True
 
 
 class SkipGuard:
