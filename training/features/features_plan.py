@@ -85,7 +85,16 @@ def plan_features(store: Store, settings: FeaturesSettings, identity: str, repla
     inputs = {shard: inputs_of({"media": media}, shard) for shard in media}
     redone = with_new_originals(store, building, made, settings.originals) if settings.video == "original" else set()
     work = work_of(sorted(media), made, hash_, inputs, redone)
-    return FeaturesPlan(store, manifest, folder, building, hash_, identity, work, made)
+    return FeaturesPlan(
+        store=store,
+        manifest=manifest,
+        folder=folder,
+        building=building,
+        content_hash=hash_,
+        encoder_identity=identity,
+        work=work,
+        made=made,
+    )
 
 
 def check_originals(plan: FeaturesPlan, settings: FeaturesSettings) -> None:

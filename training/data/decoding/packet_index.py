@@ -106,7 +106,15 @@ def _by_index(data: bytes, container: Any, stream: Any) -> Video | None:
     starts = np.flatnonzero([entry.is_keyframe for entry in entries])
     start_of = starts[np.searchsorted(starts, numbers, side="right") - 1]
     timeline = Timeline.of(stamps * float(stream.time_base), starts)
-    return Video(stream, timeline, stamps, numbers, start_of, packets, timeline.end)
+    return Video(
+        stream=stream,
+        timeline=timeline,
+        stamps=stamps,
+        packet_of=numbers,
+        start_of=start_of,
+        packets=packets,
+        stated_end=timeline.end,
+    )
 
 
 class _Stamp(NamedTuple):
@@ -163,12 +171,28 @@ def _ordered(
     leading = (pts[starts[group]] > shown) & (group > 0)  # refers to the group before the one that it is stored in
     start_of = starts[group - leading]
     timeline = Timeline.of(shown * float(stream.time_base), np.flatnonzero(np.isin(packet_of, starts)))
-    return Video(stream, timeline, shown, packet_of, start_of, packets, stated)
+    return Video(
+        stream=stream,
+        timeline=timeline,
+        stamps=shown,
+        packet_of=packet_of,
+        start_of=start_of,
+        packets=packets,
+        stated_end=stated,
+    )
 
 
 def _counted(stream: Any, count: int, packets: Callable[[int, int], Iterator[Any]], stated: float) -> Video:
     """Index frames without time stamps: they are assumed to be evenly spaced, and decoded from the first one on."""
     rate = float(stream.average_rate or stream.base_rate or 25)
     timeline = Timeline.even(count, rate, count)
-    last, first = np.full(count, count - 1), np.zeros(count, np.int64)
-    return Video(stream, timeline, np.arange(count), last, first, packets, stated, stamped=False)
+    return Video(
+        stream=stream,
+        timeline=timeline,
+        stamps=np.arange(count),
+        packet_of=np.full(count, count - 1),
+        start_of=np.zeros(count, np.int64),
+        packets=packets,
+        stated_end=stated,
+        stamped=False,
+    )

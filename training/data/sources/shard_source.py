@@ -118,13 +118,13 @@ class ShardSource:
         if not clips:  # no usable clip: the root keeps its place, without texts
             clips = [(shard.rows(root, next(iter(shard.layers)))[0], dict.fromkeys(self._preferred))] * count
         return RootTask(
-            shard.keys[root],
-            shard.videos[root],
-            shard.media(root),
-            tuple(_clip(row, text, _crop(rng, self._augment)) for row, text in clips),
-            shard.ref.folder,
-            shard.ref.number,
-            seed_of(self._seed, epoch, shard.keys[root], "text"),
+            key=shard.keys[root],
+            video_id=shard.videos[root],
+            media=shard.media(root),
+            clips=tuple(_clip(row, text, _crop(rng, self._augment)) for row, text in clips),
+            folder=shard.ref.folder,
+            shard=shard.ref.number,
+            seed=seed_of(self._seed, epoch, shard.keys[root], "text"),
             kept=bool(kept),
         )
 
