@@ -116,14 +116,14 @@ def ways_of(
     cache = StateCache(folder / "cache", CacheShape(BATCHES * options.batch, options.length, shape.hidden), {})
     text = build_bert(shape, tokenizer.vocab_size, tokenizer.pad)
     states = {
-        CACHED: TeacherStates(text, "random", StatesSettings(), precision, device, cache),
+        CACHED: TeacherStates(text, "random", StatesSettings(), precision, device, cache=cache),
         COMPUTED: TeacherStates(text, "random", StatesSettings(), precision, device),
     }
     states[CACHED].prefill(batches)
     model = build_student(StudentModelSettings(shape=shape), both, tokenizer, states[COMPUTED])
     fill(model, device)
     tasks = {ALONE: StudentTask(Student(shape, tokenizer), tokenizer, alone, compute, ranks)}
-    tasks |= {name: StudentTask(model, tokenizer, both, compute, ranks, found) for name, found in states.items()}
+    tasks |= {name: StudentTask(model, tokenizer, both, compute, ranks, states=found) for name, found in states.items()}
     return {name: Way(task, device) for name, task in tasks.items()}
 
 

@@ -185,7 +185,9 @@ def run_student(plan: Plan, seed: int, variant: Variant) -> Outcome:
         states = _open_states(folder / variant.teacher, batches, text) if variant.teacher else None
         model = build_student(StudentModelSettings(shape=SHAPE), loss, batches.tokenizer, states)
         held_out = list(batches.held_out(BATCH))
-        task = StudentTask(model, batches.tokenizer, loss, COMPUTE, Ranks(), states, held_out, seed)
+        task = StudentTask(
+            model, batches.tokenizer, loss, COMPUTE, Ranks(), states=states, held_out=held_out, seed=seed
+        )
         seconds = _train(task, batches, plan, seed, STUDENT_RATE, folder / "runs" / variant.name)
         accuracy = 100 * task.evaluate()["mlm_accuracy"]
     return Outcome(variant.name, seed, _asked(model.text, batches.tokenizer, seed), accuracy, seconds)

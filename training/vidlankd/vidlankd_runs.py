@@ -82,7 +82,14 @@ def run_student(settings: StudentSettings, output: Path, resume: str) -> int:
     model = build_student(settings.model, settings.loss, tokenizer, states)
     held_out = batches.held_out(min(_EVALUATION_BATCH, settings.loop.batch_size))
     task = StudentTask(
-        model, tokenizer, settings.loss, settings.compute, ranks, states, held_out, seed=settings.loop.seed
+        model,
+        tokenizer,
+        settings.loss,
+        settings.compute,
+        ranks,
+        states=states,
+        held_out=held_out,
+        seed=settings.loop.seed,
     )
     corpora = " ".join(settings.data.corpus)
     header = {"model": task.header(), "data": f"{batches.blocks} blocks of {batches.length} tokens of {corpora}"}

@@ -103,7 +103,7 @@ def test_a_cut_or_missing_part_is_refused_when_a_corpus_is_opened(tmp_path: Path
         TokenBlocks.open(tmp_path / "none")
 
 
-def test_a_text_file_in_the_place_of_a_corpus_is_told_what_to_make_of_it(tmp_path: Path) -> None:
+def test_a_text_file_named_as_corpus_is_refused_with_the_command_that_tokenizes_it(tmp_path: Path) -> None:
     (tmp_path / "wiki.txt").write_text("the cat")
     with pytest.raises(UserError, match=r"wiki\.txt: is a file; tokenize it with `train-vidlankd tokenize"):
         TokenBlocks.open(tmp_path / "wiki.txt")
@@ -141,7 +141,7 @@ def test_ranks_share_the_rows_of_the_global_batch(one: Path, two: Path) -> None:
             assert same(ranks[rank][step], batch.rows(slice(2 * rank, 2 * rank + 2)))
 
 
-def test_a_block_is_masked_anew_in_each_epoch(one: Path) -> None:
+def test_a_block_gets_a_new_mask_in_each_epoch(one: Path) -> None:
     seen: dict[int, list[TextBatch]] = {}
     for batch in taken(batches(one, batch=1), 170):
         seen.setdefault(int(batch.number_B), []).append(batch)
@@ -229,7 +229,7 @@ def test_corpora_that_do_not_go_together_are_refused_with_both_names(one: Path, 
         batches(one, valid=str(other))
 
 
-def test_what_can_not_be_batched_is_refused(one: Path, tmp_path: Path) -> None:
+def test_corpora_that_can_not_be_batched_are_refused(one: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--batch-size 100: there are only 85 blocks to train on"):
         batches(one, batch=100)
     with pytest.raises(UserError, match=r"--batch-size 8: must be a multiple of the 3 ranks"):

@@ -84,13 +84,13 @@ def test_a_row_without_a_token_has_none_to_predict(tokenizer: TextTokenizer) -> 
     assert np.array_equal(masked_BL, ids_BL)
 
 
-def test_masks_are_drawn_anew_in_each_epoch() -> None:
+def test_each_epoch_draws_new_masks() -> None:
     settings = MaskSettings()
     assert len({settings.seed(0, epoch, "block") for epoch in range(10)}) == 10
     assert settings.seed(0, 1, "block") != settings.seed(1, 1, "block")
 
 
-def test_static_masks_come_in_turn_whatever_the_runs_seed() -> None:
+def test_static_masks_are_used_in_turn_for_any_seed_of_the_run() -> None:
     settings = MaskSettings(static_copies=3)
     seeds = [settings.seed(0, epoch, "block") for epoch in range(6)]
     assert seeds[:3] == seeds[3:]
@@ -100,7 +100,7 @@ def test_static_masks_come_in_turn_whatever_the_runs_seed() -> None:
     assert [settings.copy_of(epoch) for epoch in range(4)] == [0, 1, 2, 0]
 
 
-def test_a_batch_names_what_is_padding_and_what_is_special(tokenizer: TextTokenizer) -> None:
+def test_a_batch_marks_padding_and_special_tokens(tokenizer: TextTokenizer) -> None:
     ids_BL = rows(tokenizer, 2, length=10, padding=3)
     batch = text_batch(
         ids_BL,

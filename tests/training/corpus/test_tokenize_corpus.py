@@ -72,7 +72,7 @@ def test_files_follow_one_another_and_the_tokenizer_is_kept(tmp_path: Path, voca
     assert record["vocab_size"] == kept.vocab_size
 
 
-def test_tokens_are_the_same_whatever_the_workers_and_the_parts(tmp_path: Path, vocabulary: Path) -> None:
+def test_tokens_do_not_depend_on_workers_or_parts(tmp_path: Path, vocabulary: Path) -> None:
     text = written(tmp_path, sentences(3000))
     whole = tokenise([text], tmp_path / "whole", vocabulary)
     here = tokenise([text], tmp_path / "here", vocabulary, part_mb=0.02)
@@ -95,14 +95,14 @@ def test_wikitext_headings_are_left_out(tmp_path: Path, vocabulary: Path) -> Non
     assert len(stream(tmp_path / "text")) > len(stream(tmp_path / "out"))
 
 
-def test_short_lines_are_left_out_where_asked(tmp_path: Path, vocabulary: Path) -> None:
+def test_lines_shorter_than_min_words_are_left_out(tmp_path: Path, vocabulary: Path) -> None:
     text = written(tmp_path, "one two\none two three\nthe cat is on the table\n")
     summary = tokenise([text], tmp_path / "out", vocabulary, min_words=3)
     assert stream(tmp_path / "out") == expected(vocabulary, "one two three", "the cat is on the table")
     assert summary.record.counts["short"] == 1
 
 
-def test_gzip_is_read_as_what_it_holds(tmp_path: Path, vocabulary: Path) -> None:
+def test_gzip_is_read_as_the_text_it_contains(tmp_path: Path, vocabulary: Path) -> None:
     text = sentences(2000)
     tokenise([written(tmp_path, text)], tmp_path / "plain", vocabulary)
     packed = written(tmp_path, gzip.compress(text.encode()), "text.gz")
@@ -145,7 +145,7 @@ def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path, voc
         tokenise([tmp_path / "t.parquet"], tmp_path / "out", vocabulary)
 
 
-def test_a_column_that_is_no_text_is_told_with_what_it_holds(tmp_path: Path, vocabulary: Path) -> None:
+def test_a_column_that_is_not_text_is_refused_with_its_type(tmp_path: Path, vocabulary: Path) -> None:
     pq.write_table(pa.table({"text": [["the", "cat"]], "n": [1]}), tmp_path / "t.parquet")
     with pytest.raises(UserError, match=r"column 'text' holds list<.*string>, not text; write it as strings"):
         tokenise([tmp_path / "t.parquet"], tmp_path / "out", vocabulary)
@@ -243,7 +243,7 @@ def test_a_part_is_never_cut_within_a_character(
     assert len(tokenise([text], tmp_path / "out", vocabulary, part_mb=0.001).record.parts) > 5
 
 
-def test_what_is_no_text_file_is_refused_by_name(tmp_path: Path, vocabulary: Path) -> None:
+def test_files_that_are_not_text_are_refused_by_format(tmp_path: Path, vocabulary: Path) -> None:
     cases = {
         "is compressed with zip; decompress it first": written(tmp_path, b"PK\x03\x04rest", "a"),
         "looks like UTF-16; convert it first": written(tmp_path, "text".encode("utf-16"), "b"),
@@ -374,7 +374,7 @@ class Dies:
         os._exit(9)
 
 
-def test_a_worker_that_dies_is_the_machines_fault(tmp_path: Path) -> None:
+def test_a_worker_that_dies_is_a_machine_error(tmp_path: Path) -> None:
     [source] = inspect_files([written(tmp_path, "the cat")], TokenizeSettings())
     with pytest.raises(MachineError, match="a tokenizing process died"):
         list(tokenize_parts(Dies(), enumerate(split_into_parts(source, 1000)), 1, {}))
@@ -387,7 +387,7 @@ def test_two_runs_do_not_write_one_corpus(tmp_path: Path, vocabulary: Path) -> N
         tokenise([text], out, vocabulary)
 
 
-def test_other_settings_and_changed_inputs_are_refused_with_what_changed(tmp_path: Path, vocabulary: Path) -> None:
+def test_other_settings_and_changed_inputs_are_refused_with_the_difference(tmp_path: Path, vocabulary: Path) -> None:
     text, out = written(tmp_path, sentences(10)), tmp_path / "out"
     tokenise([text], out, vocabulary)
     with pytest.raises(UserError, match=r"--output .*: was begun with block=126, not 30; name a new folder"):

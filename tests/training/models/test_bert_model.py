@@ -58,7 +58,7 @@ def test_positions_and_vocabulary_are_those_of_the_shape() -> None:
     assert bert.config._attn_implementation == "sdpa"
 
 
-def test_padding_and_what_stands_in_it_make_no_difference() -> None:
+def test_padding_and_its_content_make_no_difference() -> None:
     bert, ids = model(), torch.randint(1, 50, (2, 9))
     valid = torch.ones(2, 9, dtype=torch.bool)
     valid[1, 5:] = False

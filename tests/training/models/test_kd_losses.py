@@ -149,7 +149,7 @@ def test_chunks_of_positions_change_nothing(chunk: int) -> None:
     same(by(chunk), by(512))
 
 
-def test_crd_stays_exact_at_a_temperature_where_exponentials_overflow() -> None:
+def test_crd_is_exact_at_a_temperature_at_which_exponentials_overflow() -> None:
     z = losses.crd_normaliser(STUDENT, TEACHER, valid(), QUEUE, temperature=0.05)
     near = QUEUE.clone()
     near[0] = unit(STUDENT[0, 0])
@@ -184,7 +184,7 @@ def test_with_its_normaliser_crd_pulls_a_pair_together_and_without_it_does_not()
     assert pull(student, teacher, queue, z, 0.07) > 200 * printed, "the positive's gradient has vanished"
 
 
-def test_a_student_trained_by_crd_comes_to_tell_its_teachers_tokens_apart() -> None:
+def test_a_student_trained_by_crd_approaches_its_teachers_vectors() -> None:
     teacher, queue = unit(draw(4, 8, 16, seed=1)), unit(draw(256, 16, seed=2))
     everywhere = torch.ones(4, 8, dtype=torch.bool)
     student = draw(4, 8, 16, seed=4).requires_grad_()
@@ -209,7 +209,7 @@ def test_under_autocast_only_the_products_of_crd_are_coarser() -> None:
     same(coarse, fine, rtol=0.05, atol=0.02)
 
 
-def test_crd_and_its_normaliser_agree_with_torchdistill_where_its_memory_holds_our_pairs() -> None:
+def test_crd_and_its_normaliser_agree_with_torchdistill_on_the_same_pairs() -> None:
     """Its student half: a memory with the batch's own teacher vectors in front, the queue behind, no momentum."""
     theirs = pytest.importorskip("torchdistill.losses.mid_level", reason="torchdistill is not installed")
     tokens = int(valid().sum())
@@ -275,7 +275,7 @@ def test_of_more_vectors_than_the_queue_is_long_the_last_stay() -> None:
 
 
 @pytest.mark.parametrize("name", OF_STUDENT)
-def test_what_stands_in_padded_positions_changes_nothing(name: str) -> None:
+def test_content_of_padded_positions_changes_nothing(name: str) -> None:
     loss, mask = OF_STUDENT[name], valid()
     junk_s, junk_t = STUDENT.clone(), TEACHER.clone()
     junk_s[~mask], junk_t[~mask] = float("nan"), 1e30
@@ -391,7 +391,7 @@ def test_l2_regression_and_fitnet_are_squared_differences_of_valid_positions() -
 
 
 @pytest.mark.parametrize("released_factor", [True, False])
-def test_contrast_in_batch_tells_each_vector_from_the_others_at_its_position(released_factor: bool) -> None:
+def test_in_batch_contrast_equals_the_formula_position_by_position(released_factor: bool) -> None:
     def ours(s: torch.Tensor) -> torch.Tensor:
         return losses.contrastive_in_batch(s, TEACHER, valid(), 0.4, released_factor)
 

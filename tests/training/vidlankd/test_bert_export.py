@@ -69,7 +69,7 @@ def test_a_teachers_language_model_is_exported_too(home: Path) -> None:
     assert torch.equal(found, expected)
 
 
-def test_the_best_of_a_run_is_taken_where_a_run_is_named(home: Path, tmp_path: Path) -> None:
+def test_the_best_checkpoint_of_a_run_folder_is_exported(home: Path, tmp_path: Path) -> None:
     student, tokenizer = load_student(home / "student")
     save_student(student, tokenizer, tmp_path / "run" / "best")
     export(tmp_path / "run", tmp_path / "bert")

@@ -151,7 +151,7 @@ def test_the_released_window_ends_with_the_clip_that_fills_a_block() -> None:
     assert store.asked == [("nowhere", 0, "clip", 0.0, 10.0, ROWS)]
 
 
-def test_the_released_window_takes_the_beginning_of_a_text_whatever_its_overflow() -> None:
+def test_the_released_window_uses_the_beginning_of_a_text_for_any_overflow() -> None:
     text = "red green blue yellow black white round square ball box cup car"
     whole = tokenizer().encode([text])[0]
     rows = [words(made(task_of(text, seed=seed), window="first", overflow="window", block=8), 0) for seed in range(8)]
@@ -195,7 +195,7 @@ def test_a_text_without_any_word_is_no_text() -> None:
     assert batch.skips == {"no_text": 1}
 
 
-def test_where_no_one_looks_at_features_every_text_is_good_and_none_is_missed() -> None:
+def test_without_a_feature_store_every_clip_with_text_has_weight_1() -> None:
     batch = made(task_of("red ball", key="none"), task_of("red", key="endless"), task_of(None, key="mute"), store=None)
     assert batch.weight_B.tolist() == [1, 1, 0]
     assert batch.skips == {"no_text": 1}
@@ -211,7 +211,7 @@ def test_without_features_words_are_still_learnt_and_without_text_nothing_is() -
     assert batch.text.valid_BL[1].sum() == 2
 
 
-def test_features_are_asked_for_by_the_span_in_the_root_and_not_where_there_is_no_text() -> None:
+def test_features_are_read_by_the_span_in_the_root_and_only_for_clips_with_text() -> None:
     store = Counting()
     ClipTextCollator(store, tokenizer(), ClipTextSettings().masking, "clip", "first", BLOCK, 7)(
         [task_of("red ball", key="r", spans=2), task_of(None)]
@@ -219,7 +219,7 @@ def test_features_are_asked_for_by_the_span_in_the_root_and_not_where_there_is_n
     assert sorted(store.asked) == [("nowhere", 0, "r", 0.0, 5.0, 7), ("nowhere", 0, "r", 5.0, 10.0, 7)]
 
 
-def test_some_roots_without_features_are_counted_and_the_run_goes_on(tmp_path: Path) -> None:
+def test_roots_without_features_are_counted_and_do_not_stop_the_run(tmp_path: Path) -> None:
     build_dir(tmp_path / "dir", videos_per_shard=3, val_percent=0)
     seen: list[str] = []
     write_features(tmp_path / "dir", has=lambda key: not seen.append(key) and len(seen) % 3 != 0)
@@ -246,7 +246,7 @@ def test_the_last_batch_of_an_epoch_is_filled_up_with_rows_of_weight_0(shards: P
     assert (last.text.labels_BL[1:] == IGNORED).all()
 
 
-def test_a_start_anywhere_goes_on_exactly(shards: Path) -> None:
+def test_starting_at_any_step_gives_the_same_batches(shards: Path) -> None:
     given = settings(shards)
     undisturbed = list(islice(batches(given).start(0), 6))
     for step in (1, 3, 4):
@@ -269,7 +269,7 @@ def test_two_ranks_split_the_batch_of_one_in_order(shards: Path) -> None:
     assert torch.equal(torch.cat([half.text.ids_BL[:, :width] for half in halves]), whole.text.ids_BL[:, :width])
 
 
-def test_the_identity_follows_what_is_seen(shards: Path) -> None:
+def test_the_identity_changes_with_the_data_and_its_settings(shards: Path) -> None:
     def identity(seed: int = 0, **changes: object) -> str:
         return batches(settings(shards, **changes), seed=seed).identity
 
@@ -347,7 +347,7 @@ def test_static_masks_are_refused_for_clips(shards: Path) -> None:
         settings(shards, masking={"static_copies": 2})
 
 
-def test_lengths_are_rounded_but_never_beyond_what_the_tower_takes() -> None:
+def test_lengths_are_rounded_up_to_the_towers_limit_at_most() -> None:
     features = [np.ones((3, WIDTH), np.float16), None, np.ones((18, WIDTH), np.float16)]
     video, frames = stack_features(features, WIDTH, max_rows=20)
     assert video.shape == (3, 20, WIDTH)

@@ -92,7 +92,7 @@ def test_each_word_shows_its_nearest_clips_by_teacher_and_by_student(made: dict,
     assert len(page.images) == page.figures
 
 
-def test_the_command_writes_the_page_and_says_where(
+def test_the_command_writes_the_page_and_prints_its_path(
     made: dict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     models = ["--teacher", str(made["teacher"]), "--student", str(made["student"])]
@@ -123,7 +123,7 @@ def test_the_students_words_come_into_the_teachers_space_by_its_head_for_crd(mad
         assert f"<b>{(clips_NH @ vector).max():.3f}</b>" in text
 
 
-def test_a_student_without_head_is_compared_as_it_is_where_widths_agree(made: dict, tmp_path: Path) -> None:
+def test_a_student_without_head_is_compared_by_its_hidden_states_if_widths_agree(made: dict, tmp_path: Path) -> None:
     assert "as it has no head" in run(made, tmp_path / "page.html", student=made["plain"])
 
 
@@ -162,7 +162,7 @@ def test_clips_tile_their_roots_and_were_kept(made: dict) -> None:
 @pytest.mark.parametrize(
     ("kept", "found"), [({0}, {0}), ({0, 1}, {1}), ({0, 2}, {2}), ({0, 1, 2, 4}, {2, 4}), ({1, 3}, {3})]
 )
-def test_a_kept_clip_stands_for_those_within_it_that_were_not_kept(tmp_path: Path, kept: set, found: set) -> None:
+def test_a_kept_clip_represents_the_clips_in_it_that_were_not_kept(tmp_path: Path, kept: set, found: set) -> None:
     """Of a tree with the root 0, its mediums 1 and 4, and 2 and 3 in the first of them."""
     build_dir(tmp_path / "dir", shards=1, videos_per_shard=1)
     store, name = Store(tmp_path / "dir"), f"text/{LAYER}/0000000.parquet"
@@ -173,7 +173,7 @@ def test_a_kept_clip_stands_for_those_within_it_that_were_not_kept(tmp_path: Pat
     assert {tree.index(clip.key) for clip in find_clips([str(tmp_path / "dir")], 100)} == found
 
 
-def test_what_comes_from_sentences_and_shards_is_escaped() -> None:
+def test_texts_from_sentences_and_shards_are_escaped() -> None:
     bad = "<script>alert('x')</script>"
     clip = GalleryClip("dir", 0, "key", "root", 0.0, 5.0, 0.0, bad + '" onload="')
     page = GroundingPage([SentenceGrounding(bad, [QueryWord(bad, [[Hit(clip, 0.5, None)]])])], ["teacher"], [bad])
@@ -221,7 +221,7 @@ def test_clips_without_features_are_left_out_and_none_with_any_is_refused(tmp_pa
         ({"output": Path("/proc/nowhere/page.html")}, "can't be written"),
     ],
 )
-def test_mistakes_are_said_in_one_line(made: dict, tmp_path: Path, changes: dict, said: str) -> None:
+def test_mistakes_are_reported_in_one_line(made: dict, tmp_path: Path, changes: dict, said: str) -> None:
     with pytest.raises(UserError, match=said) as raised:
         run(made, **{"output": tmp_path / "page.html"} | changes)
     assert "\n" not in str(raised.value)
@@ -242,9 +242,7 @@ def test_a_student_of_another_vocabulary_or_space_is_refused(made: dict, tmp_pat
         run(made, tmp_path / "page.html", student=made["narrow"])
 
 
-def test_a_student_of_another_teacher_is_refused_and_one_of_this_teacher_wherever_it_lies_is_not(
-    made: dict, tmp_path: Path
-) -> None:
+def test_a_student_of_another_teacher_is_refused_but_a_moved_teacher_is_not(made: dict, tmp_path: Path) -> None:
     identity = weights_identity(made["teacher"])
     student = student_in(tmp_path / "student", 16, Distillation(("crd",), 32, 8, identity))
     copy = Path(shutil.copytree(made["teacher"], tmp_path / "copy"))

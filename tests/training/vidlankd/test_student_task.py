@@ -60,7 +60,7 @@ def task_in(
     torch.manual_seed(0)
     model = build_student(StudentModelSettings(shape=shape(dropout=dropout)), loss, tokenizer, teacher)
     compute = ComputeSettings(device="cpu", micro_batch=micro_batch)
-    return StudentTask(model, tokenizer, loss, compute, ranks, teacher, held_out, seed=5)
+    return StudentTask(model, tokenizer, loss, compute, ranks, states=teacher, held_out=held_out, seed=5)
 
 
 def batch_in(home: Path, step: int) -> TextBatch:
@@ -155,7 +155,7 @@ def test_each_objective_trains_alone(home: Path) -> None:
         assert trained["text.bert.encoder.layer.0.output.dense.weight"].grad.abs().max() > 0
 
 
-def test_the_released_kernel_counts_32_rows_whatever_the_batch(home: Path) -> None:
+def test_the_released_kernel_counts_32_rows_for_any_batch_size(home: Path) -> None:
     task = task_in(home, StudentLossSettings(nst_kernel="released", crd=0))
     batch = batch_in(home, 0)
     with torch.no_grad():
@@ -164,7 +164,7 @@ def test_the_released_kernel_counts_32_rows_whatever_the_batch(home: Path) -> No
     assert task.step(batch).losses["nst"] == pytest.approx(float(value) * 32 / ROWS, rel=1e-4)
 
 
-def test_what_lies_on_padding_changes_nothing(home: Path) -> None:
+def test_content_of_padding_changes_nothing(home: Path) -> None:
     batch, junk = batch_in(home, 0), batch_in(home, 0)
     junk.masked_BL[1, LENGTH // 2 :] = 7
     junk.ids_BL[1, LENGTH // 2 :] = 9
@@ -192,7 +192,7 @@ def test_the_queue_is_filled_with_tokens_of_the_first_batches_then_takes_one_a_b
         assert (near & ~batch.special_BL[row]).sum() == 1
 
 
-def test_the_token_of_a_block_is_drawn_anew_in_each_step_from_the_seed_and_its_number() -> None:
+def test_each_step_draws_a_token_of_each_block_from_the_seed_and_the_step() -> None:
     special_BL = torch.zeros(ROWS, LENGTH, dtype=torch.bool)
     special_BL[:, [0, -1]] = True
     special_BL[1, LENGTH // 2 :] = True
@@ -233,7 +233,7 @@ def test_the_normaliser_stays_as_the_first_batch_made_it(home: Path) -> None:
 
 
 @pytest.mark.parametrize("at", [1, 3])
-def test_a_restored_task_goes_on_bit_for_bit(home: Path, tmp_path: Path, at: int) -> None:
+def test_a_restored_task_continues_bit_for_bit(home: Path, tmp_path: Path, at: int) -> None:
     """While the queue fills, and after; with a checkpoint between."""
     straight = task_in(home)
     expected = run(straight, home, range(5))[at:]
@@ -269,7 +269,7 @@ def test_a_tokenised_corpus_trains_a_student_whose_cache_serves_from_the_second_
     states = open_states(settings, corpus, batches.tokenizer, EXACT, ONE.device)
     model = build_student(StudentModelSettings(shape=shape()), BOTH, batches.tokenizer, states)
     compute = ComputeSettings(device="cpu")
-    task = StudentTask(model, batches.tokenizer, BOTH, compute, ONE, states, batches.held_out(ROWS))
+    task = StudentTask(model, batches.tokenizer, BOTH, compute, ONE, states=states, held_out=batches.held_out(ROWS))
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     scores, stream = [task.evaluate()], batches.start(0)
     for _ in range(2):
@@ -291,9 +291,8 @@ def test_bfloat16_comes_near_float32(home: Path) -> None:
     found = []
     for precision in ("fp32", "bf16"):
         task = task_in(home, ALL)
-        task = StudentTask(
-            task.module, tokenizer, ALL, ComputeSettings(device="cpu", precision=precision), ONE, task._states
-        )
+        compute = ComputeSettings(device="cpu", precision=precision)
+        task = StudentTask(task.module, tokenizer, ALL, compute, ONE, states=task._states)
         found.append(run(task, home, range(3))[-1])
     assert found[1] == pytest.approx(found[0], rel=0.03)
     assert found[1] != found[0]
@@ -364,7 +363,7 @@ def test_soft_labels_are_not_had_from_a_cache(home: Path, tmp_path: Path) -> Non
         task_in(home, ALL, static_copies=1, cache=tmp_path)
 
 
-def test_weights_of_zero_everywhere_are_refused() -> None:
+def test_settings_with_all_weights_zero_are_refused() -> None:
     with pytest.raises(ValueError, match="nothing would be trained"):
         StudentLossSettings(mlm=0, nst=0, crd=0)
 
@@ -377,7 +376,7 @@ def test_a_loss_that_is_no_number_names_the_blocks(home: Path) -> None:
         task.step(batch_in(home, 0))
 
 
-def test_another_teacher_or_input_is_another_architecture_so_that_no_run_goes_on_with_it(home: Path) -> None:
+def test_another_teacher_or_input_changes_the_architecture_so_that_no_run_resumes_with_it(home: Path) -> None:
     first, other = task_in(home), task_in(home, input="unmasked")
     assert first.architecture["teacher"]["weights"] == other.architecture["teacher"]["weights"]
     assert first.architecture != other.architecture
@@ -390,7 +389,7 @@ def test_flops_count_the_teacher_and_the_queue(home: Path) -> None:
     assert taught > alone > 0
 
 
-def test_where_no_token_is_predicted_nothing_is_scored_as_luck_would_choose_the_best_checkpoint(home: Path) -> None:
+def test_without_token_predictions_there_are_no_scores(home: Path) -> None:
     tokenizer = TextTokenizer.from_folder(home / "tokenizer")
     held_out = [blocks(tokenizer, [100, 101, 102])]
     assert task_in(home, StudentLossSettings(mlm=0, queue=QUEUE), held_out=held_out).evaluate() == {}
@@ -399,7 +398,7 @@ def test_where_no_token_is_predicted_nothing_is_scored_as_luck_would_choose_the_
 
 
 @pytest.mark.parametrize("micro_batch", [1, 3])
-def test_contrast_in_the_batch_is_refused_where_a_row_would_be_alone(home: Path, micro_batch: int) -> None:
+def test_in_batch_contrast_is_refused_if_a_row_is_alone_in_its_micro_batch(home: Path, micro_batch: int) -> None:
     loss = StudentLossSettings(nst=0, crd=0, contrastive_in_batch=1)
     with pytest.raises(UserError, match=r"loss\.contrastive_in_batch=1: .* of 4 rows is alone .* compute\.micro_batch"):
         task_in(home, loss, micro_batch=micro_batch).step(batch_in(home, 0))

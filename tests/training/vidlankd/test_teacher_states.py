@@ -49,7 +49,7 @@ def test_a_teacher_with_dropout_gives_the_same_states_twice(made: tuple[str, Tex
     assert torch.equal(states.states(batch), states.states(batch))
 
 
-def test_the_identity_is_of_the_weights_and_not_of_where_they_lie(
+def test_the_identity_depends_on_the_weights_and_not_on_their_folder(
     made: tuple[str, TextTokenizer], tmp_path: Path
 ) -> None:
     folder = tmp_path / "teacher"
@@ -113,7 +113,7 @@ def test_a_row_that_is_there_is_read_though_the_batch_is_computed(
     assert not torch.equal(mixed[0], mixed[1])
 
 
-def test_prefill_computes_what_is_missing_and_no_more(made: tuple[str, TextTokenizer], tmp_path: Path) -> None:
+def test_prefill_computes_missing_rows_only(made: tuple[str, TextTokenizer], tmp_path: Path) -> None:
     cached = states_of(*made, static_copies=1, cache=tmp_path)
     cached.states(blocks(made[1], [0, 1]))
     seen = []
@@ -162,7 +162,7 @@ def test_a_cache_that_the_disk_can_not_hold_is_refused_with_the_figure(
     assert not list(tmp_path.glob("*/states.f16"))
 
 
-def test_what_is_filled_already_needs_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_are_stored_need_no_free_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shape = CacheShape(rows=8, length=64, width=64)
     cache = StateCache(tmp_path, shape, {})
     cache.write(np.arange(8), np.ones((8, 64, 64), np.float16))
@@ -225,7 +225,7 @@ def test_blocks_longer_than_the_texts_a_teacher_saw_are_warned_of(
     assert f"--block {LENGTH - 2}, or train it with model.block={LENGTH + 2}" in caplog.text
 
 
-def test_where_a_run_is_named_for_its_teacher_the_teacher_in_it_is_pointed_at(
+def test_a_run_folder_named_as_teacher_is_refused_with_the_path_of_its_best(
     made: tuple[str, TextTokenizer], tmp_path: Path
 ) -> None:
     shutil.copytree(made[0], tmp_path / "run" / "best")

@@ -112,7 +112,7 @@ def by_hand(given: ClipTextBatch, loss: TeacherLossSettings) -> tuple[float, flo
 
 @pytest.mark.parametrize(("kind", "level"), KINDS)
 @pytest.mark.parametrize("rows", [8, 7])
-def test_both_terms_are_what_a_loop_over_rows_and_tokens_says(kind: str, level: str, rows: int) -> None:
+def test_both_terms_equal_a_loop_over_rows_and_tokens(kind: str, level: str, rows: int) -> None:
     loss = TeacherLossSettings(kind=kind, level=level)
     losses = task(loss).step(batch(rows)).losses
     contrastive, mlm = by_hand(batch(rows), loss)
@@ -123,19 +123,19 @@ def paired(weights: list[float], videos: list[int]) -> list[int]:
     return pair_rows(torch.tensor(weights), torch.tensor(videos)).tolist()
 
 
-def test_halves_of_the_batch_are_told_apart_row_by_row_and_an_odd_last_row_is_left_out() -> None:
+def test_halves_of_the_batch_are_paired_row_by_row_and_an_odd_last_row_is_left_out() -> None:
     assert paired([1] * 6, [1, 2, 3, 4, 5, 6]) == [3, 4, 5, 0, 1, 2]
     assert paired([1] * 5, [1, 2, 3, 4, 5]) == [2, 3, 0, 1, 4]
     every = GlobalRows.of(torch.ones(5), torch.arange(5), TeacherLossSettings())
     assert every.compared_N.tolist() == [1, 1, 1, 1, 0]
 
 
-def test_rows_without_features_are_nobodys_partner() -> None:
+def test_rows_without_features_have_no_partner() -> None:
     assert paired([1, 0, 1, 1, 0, 1], [1, 2, 3, 4, 5, 6]) == [3, 1, 5, 0, 4, 2]
     assert paired([0, 0], [1, 2]) == [0, 1]
 
 
-def test_halves_are_shifted_where_clips_would_meet_those_of_their_own_video() -> None:
+def test_halves_are_shifted_to_avoid_pairs_of_one_video() -> None:
     assert paired([1] * 4, [1, 2, 1, 2]) == [3, 2, 1, 0]
     assert paired([1] * 6, [1, 2, 3, 1, 2, 3]) == [4, 5, 3, 2, 0, 1]
     random = np.random.default_rng(0)
@@ -276,7 +276,7 @@ def test_held_out_clips_are_scored_and_equally_on_all_ranks(
         assert found["scores"] == pytest.approx(dict(scores), rel=1e-5)
 
 
-def test_pairs_are_told_apart_when_tokens_lie_with_their_clips() -> None:
+def test_pairs_are_correct_if_tokens_equal_their_clips() -> None:
     one = task()
     optimizer = torch.optim.AdamW(one.module.parameters(), lr=1e-2)
     for _ in range(40):
@@ -291,7 +291,7 @@ def test_nothing_held_out_gives_no_scores() -> None:
     assert task().evaluate() == {}
 
 
-def test_what_was_saved_is_restored_exactly(tmp_path: Path) -> None:
+def test_a_saved_task_is_restored_exactly(tmp_path: Path) -> None:
     one, other = (
         task(),
         TeacherTask(teacher(seed=1), tokenizer(), TeacherLossSettings(), ComputeSettings(device="cpu"), Ranks()),
@@ -314,11 +314,11 @@ def test_a_frozen_tower_costs_its_forward_pass_only() -> None:
     assert learning.flops(batch()) == pytest.approx(alone + 3 * video)
 
 
-def test_the_header_says_what_is_trained() -> None:
+def test_the_header_names_the_trained_parts() -> None:
     assert task().header().endswith("for video; 1 token hinge + 1 mlm, float32 (no GPU with bf16)")
 
 
-def test_a_batch_of_one_clip_is_refused_where_clips_are_told_apart() -> None:
+def test_a_batch_of_one_clip_is_refused_with_the_contrastive_loss() -> None:
     with pytest.raises(ValueError, match=r"loop\.batch_size=1: the contrastive loss needs other clips"):
         TeacherSettings.model_validate({"loop": {"batch_size": 1}})
     TeacherSettings.model_validate({"loop": {"batch_size": 1}, "loss": {"contrastive": 0}})

@@ -76,14 +76,14 @@ def test_both_learn(made: Recipe, taught: Path, tmp_path: Path) -> None:
         assert sum(values[-5:]) < sum(values[:5]), (run, term)
 
 
-def test_a_teacher_that_is_killed_goes_on_as_if_undisturbed(made: Recipe, taught: Path, tmp_path: Path) -> None:
+def test_a_killed_teacher_resumes_exactly(made: Recipe, taught: Path, tmp_path: Path) -> None:
     given = teacher(made, tmp_path / "run", steps=10)
     killed_at(5, main, given)
     assert command(*given, "--resume", "auto") == 0
     assert losses(tmp_path / "run") == losses(taught)
 
 
-def test_a_student_that_is_killed_goes_on_as_if_undisturbed_queue_included(
+def test_a_killed_student_resumes_exactly_queue_included(
     made: Recipe, taught: Path, learned: Path, tmp_path: Path
 ) -> None:
     given = student(made, tmp_path / "run", teacher=taught / "best", steps=10)

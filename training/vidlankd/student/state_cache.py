@@ -21,7 +21,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +64,7 @@ class CacheShape:
 class StateCache:
     """Rows of states by number; the caller computes and writes rows that are missing."""
 
-    def __init__(self, cache: Path, shape: CacheShape, facts: Mapping[str, Any]) -> None:
+    def __init__(self, cache: Path, shape: CacheShape, facts: Mapping[str, object]) -> None:
         """Open the cache for these facts, or create it.
 
         Args:
