@@ -34,7 +34,7 @@ Terms = Mapping[str, torch.Tensor]
 """Scalars by name: for each term its sum over some rows."""
 
 
-class Embeddings(Protocol):
+class EmbeddingsBackward(Protocol):
     """Embeddings that the terms were computed from as leaves, and that gradients are carried back into."""
 
     def backward(self) -> None:
@@ -53,7 +53,7 @@ class GlobalStep:
     """Weight of each term in the loss. A term without a weight is only reported, as a fact."""
     wrapped: nn.Module | None = None
     """Module of `wrap_ddp` that every micro-batch goes through; None if the terms go through none."""
-    embeddings: Embeddings | None = None
+    embeddings: EmbeddingsBackward | None = None
     """Embeddings that were computed before the terms."""
     outside: tuple[nn.Parameter, ...] = ()
     """Trained parameters outside every wrapped module."""
