@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from curation.media.download.download_errors import Failure
+from shards.storage.files import write_file
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,7 @@ class FetchOutcome:
 
     def write(self, path: Path) -> None:
         """Write the outcome as JSON, completely or not at all."""
-        draft = path.with_suffix(f".{threading.get_ident()}")
-        draft.write_text(json.dumps(asdict(self), default=str), encoding="utf-8")
-        draft.replace(path)
+        write_file(path, json.dumps(asdict(self), default=str).encode())
 
     @classmethod
     def read(cls, path: Path) -> Self:
