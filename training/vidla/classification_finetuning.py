@@ -9,7 +9,8 @@ from training.data.clip_loader import TrainBatches
 from training.engine.distributed import Ranks
 from training.engine.run_setup import PreparedRun
 from training.evaluation.benchmarks.classification_set import ClassificationSet
-from training.evaluation.video.classification import Looks, Picture, score
+from training.evaluation.video.classification import ClassificationOptions, score_classification
+from training.evaluation.video.frame_format import FrameFormat
 from training.models.vidla.classification_head import VideoClassifier
 from training.models.vidla.two_tower import VidLA
 from training.vidla.classification_task import ClassificationTask, LabelTokenizer
@@ -41,12 +42,14 @@ def prepare_classification(request: FinetuningRequest, model: VidLA, ranks: Rank
         pin=ranks.device.type == "cuda",
     )
     held_out = _held_out(request, videos)
-    look = Looks(sampling, frames, batch_size=settings.evaluation.batch_size, workers=settings.data.workers or 2)
+    options = ClassificationOptions(
+        sampling, frames, batch_size=settings.evaluation.batch_size, workers=settings.data.workers or 2
+    )
 
     def evaluate(classifier: VideoClassifier) -> Mapping[str, float]:
         if held_out is None:
             return {}
-        scores = score(classifier, held_out, look, Picture.of(model), ranks)
+        scores = score_classification(classifier, held_out, options, FrameFormat.of(model), ranks)
         means = {"top1": scores.top1, "top5": scores.top5, "mean_class": scores.mean_class}
         return means | {"videos": float(scores.videos)}
 

@@ -10,19 +10,20 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from training.evaluation.benchmarks.classification_registry import CLASSIFICATION_BENCHMARKS, read_labelled
 
 if TYPE_CHECKING:
     from training.engine.distributed import Ranks
     from training.evaluation.benchmarks.classification_set import ClassificationSet
-    from training.evaluation.benchmarks.published_classification_scores import Protocol
-    from training.evaluation.video.classification import ClassificationScores, Classifier, Looks
+    from training.evaluation.published_scores import Protocol
+    from training.evaluation.video.classification import ClassificationOptions, ClassificationScores, Classifier
     from training.evaluation.video.classification_report import ClassificationReport
     from training.models.vidla.two_tower import VidLA
 
-BENCHMARKS: Final = ("kinetics400", "ssv2", "folder")
 ZERO_SHOT_FRAMES: Final = 32
 HEAD_FRAMES: Final = 16
 
@@ -41,7 +42,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `eval-vidla classify`."""
-    parser.add_argument("--benchmark", required=True, choices=BENCHMARKS)
+    parser.add_argument("--benchmark", required=True, choices=[*CLASSIFICATION_BENCHMARKS])
     parser.add_argument("--videos", required=True, type=Path, metavar="DIR", help="video files, named by their ids")
     parser.add_argument(
         "--annotations",
@@ -107,8 +108,6 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _read_set(arguments: argparse.Namespace) -> ClassificationSet:
-    from training.evaluation.benchmarks.classification_registry import read_labelled
-
     videos = read_labelled(arguments.benchmark, arguments.annotations, arguments.videos, arguments.split)
     return replace(videos, items=videos.items[: arguments.limit])
 
@@ -116,21 +115,22 @@ def _read_set(arguments: argparse.Namespace) -> ClassificationSet:
 def _score(arguments: argparse.Namespace, videos: ClassificationSet, ranks: Ranks) -> ClassificationReport:
     """Open the model that the flags name, and classify the videos; return the report."""
     from training.engine.precision import choose_precision
-    from training.evaluation.video.classification import Picture, score
+    from training.evaluation.video.classification import score_classification
+    from training.evaluation.video.frame_format import FrameFormat
     from training.evaluation.video.open_model import open_model
     from training.models.vidla.classification_head import read_head_config
 
-    look = _look(arguments, read_head_config(arguments.head) if arguments.head else {})
-    model, _ = open_model(arguments.checkpoint, look.frames, ranks.device, without_time=arguments.frame_mean)
+    options = _options(arguments, read_head_config(arguments.head) if arguments.head else {})
+    model, _ = open_model(arguments.checkpoint, options.frames, ranks.device, without_time=arguments.frame_mean)
     with choose_precision(arguments.precision, ranks.device).autocast(ranks.device):
         classify, videos = _classifier(arguments, model, videos)
-        scores = score(classify, videos, look, Picture.of(model), ranks)
-    return _report(arguments, videos, look, scores, model)
+        scores = score_classification(classify, videos, options, FrameFormat.of(model), ranks)
+    return _report(arguments, videos, options, scores, model)
 
 
-def _look(arguments: argparse.Namespace, facts: Mapping[str, Any]) -> Looks:
+def _options(arguments: argparse.Namespace, facts: Mapping[str, Any]) -> ClassificationOptions:
     """Return frames, sampling and views: of the flags, otherwise of the head's training, otherwise of the paper."""
-    from training.evaluation.video.classification import Looks
+    from training.evaluation.video.classification import ClassificationOptions
     from training.evaluation.video.video_views import ONE_VIEW, Views
     from training.vidla.finetuning_recipes import RECIPES, recipe_of
 
@@ -140,7 +140,7 @@ def _look(arguments: argparse.Namespace, facts: Mapping[str, Any]) -> Looks:
     sampling = arguments.sampling or facts.get("sampling") or (recipe.sampling if recipe else "uniform")
     frames = arguments.frames or facts.get("frames") or (HEAD_FRAMES if arguments.head else ZERO_SHOT_FRAMES)
     workers = arguments.workers or len(os.sched_getaffinity(0))
-    return Looks(sampling, frames, views, arguments.batch_size, workers)
+    return ClassificationOptions(sampling, frames, views, arguments.batch_size, workers)
 
 
 def _classifier(
@@ -160,10 +160,14 @@ def _classifier(
 
 
 def _report(
-    arguments: argparse.Namespace, videos: ClassificationSet, look: Looks, scores: ClassificationScores, model: VidLA
+    arguments: argparse.Namespace,
+    videos: ClassificationSet,
+    options: ClassificationOptions,
+    scores: ClassificationScores,
+    model: VidLA,
 ) -> ClassificationReport:
     from training.engine.precision import choose_precision
-    from training.evaluation.benchmarks.published_classification_scores import PUBLISHED_TOP1
+    from training.evaluation.published_scores import CLASSIFICATION
     from training.evaluation.video.classification_report import ClassificationReport
     from training.evaluation.video.open_model import weights_hash
 
@@ -180,7 +184,7 @@ def _report(
         checkpoint=arguments.checkpoint,
         head=str(arguments.head) if arguments.head else None,
         frame_mean=arguments.frame_mean,
-        look=asdict(look),
+        look=options,
         classes=len(videos.classes),
         top1=percent(scores.top1),
         top5=percent(scores.top5),
@@ -189,7 +193,7 @@ def _report(
         videos=scores.videos,
         failures=scores.failures,
         complete=scores.complete and arguments.limit is None,
-        paper=PUBLISHED_TOP1.get((videos.name, videos.split, protocol), ()),
+        paper=CLASSIFICATION.get((videos.name, videos.split, protocol), ()),
         weights=weights_hash(model),
         precision=str(precision.dtype).removeprefix("torch."),
     )

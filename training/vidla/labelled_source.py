@@ -24,7 +24,7 @@ from training.data.decoding.crop_sampling import draw_crop
 from training.data.decoding.video_duration import video_seconds
 from training.data.epoch_order import rng_of
 from training.evaluation.benchmarks.classification_set import ClassificationSet, LabelledVideo
-from training.evaluation.video.classification import span_of
+from training.evaluation.video.classification import labelled_span
 from training.evaluation.video.video_views import Sampling, drawn_span
 from training.vidla.classification_task import TERM
 
@@ -101,7 +101,7 @@ class LabelledSource:
         rng = rng_of(self._seed, epoch, item.id)
         crop, u = draw_crop(rng, self._augment), rng.random()
         try:
-            begin, end = span_of(item, video_seconds(item.path)) if item.path else (0.0, 0.0)
+            begin, end = labelled_span(item, video_seconds(item.path)) if item.path else (0.0, 0.0)
             start, stop = drawn_span(self._sampling, begin, end, self._frames, u)
         except ClipFailed:
             # decoding the annotated span fails for the same reason and is counted there

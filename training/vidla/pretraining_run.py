@@ -14,7 +14,7 @@ from training.data.clip_source import ClipSource
 from training.data.sources.source_registry import open_clip_source
 from training.engine.distributed import Ranks
 from training.engine.run_setup import PreparedRun, prepare_ranks, run_loop
-from training.evaluation.video.held_out import HeldOut
+from training.evaluation.video.held_out_retrieval import HeldOutRetrieval
 from training.models.vidla.initial_weights import build_model
 from training.models.vidla.two_tower import VidLA
 from training.vidla.contrastive_task import VidlaTask
@@ -40,7 +40,7 @@ def run_pretraining(settings: VidlaSettings, output: Path, resume: str) -> int:
     model = build_model(settings.model)
     source = open_source(settings)
     batches = open_batches(settings, source, model, ranks)
-    held_out = HeldOut.of(settings.data, settings.loss, settings.evaluation, settings.model.frames, ranks)
+    held_out = HeldOutRetrieval.of(settings.data, settings.loss, settings.evaluation, settings.model.frames, ranks)
     task = VidlaTask(model, settings.loss, settings.compute, ranks, held_out.score if held_out else None)
     scored = f"{len(held_out)} clips held out" if held_out else "nothing held out: no scores while training"
     data = f"{source.num_roots} roots of {' '.join(settings.data.shards)}; {scored}"

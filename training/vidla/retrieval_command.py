@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from training.evaluation.benchmarks.retrieval_registry import RETRIEVAL_BENCHMARKS, read_retrieval
+
 if TYPE_CHECKING:
     from training.engine.distributed import Ranks
     from training.evaluation.benchmarks.retrieval_set import RetrievalSet
 
-BENCHMARKS = ("msrvtt", "didemo", "activitynet", "msvd", "vatex", "shards")
 _DUAL = {"both": (False, True), "on": (True,), "off": (False,)}
 
 EXAMPLES = """\
@@ -27,7 +28,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `eval-vidla retrieval`."""
-    parser.add_argument("--benchmark", required=True, choices=BENCHMARKS)
+    parser.add_argument("--benchmark", required=True, choices=[*RETRIEVAL_BENCHMARKS, "shards"])
     parser.add_argument("--annotations", type=Path, metavar="DIR", help="the benchmark's published files, or one file")
     parser.add_argument("--videos", type=Path, metavar="DIR", help="video files, named by their ids, nested or not")
     parser.add_argument("--split", help="default: the test split (shards: val)")
@@ -106,8 +107,6 @@ def read_benchmark(arguments: argparse.Namespace) -> RetrievalSet:
             raise UserError(f"--benchmark {arguments.benchmark}: --{name} must be given")
     if arguments.shards:
         raise UserError(f"--benchmark {arguments.benchmark}: takes no --shards; did you mean --benchmark shards?")
-    from training.evaluation.benchmarks.retrieval_registry import read_retrieval
-
     benchmark = read_retrieval(arguments.benchmark, arguments.annotations, arguments.videos, arguments.split)
     return benchmark.first(arguments.limit) if arguments.limit else benchmark
 
@@ -118,28 +117,28 @@ def _evaluate(arguments: argparse.Namespace, benchmark: RetrievalSet, ranks: Ran
     from rich.console import Console
 
     from training.engine.precision import choose_precision
-    from training.evaluation.video.embeddings import Looks, embed, frame_mean, video_lengths
+    from training.evaluation.video.embeddings import EmbeddingOptions, embed, frame_mean, video_lengths
     from training.evaluation.video.open_model import open_model, weights_hash
-    from training.evaluation.video.retrieval_report import evaluate, show
+    from training.evaluation.video.retrieval_report import evaluate_retrieval, show_retrieval
 
     model, frames = open_model(arguments.checkpoint, arguments.frames, ranks.device, without_time=arguments.frame_mean)
     precision = choose_precision(arguments.precision, ranks.device)
     workers = arguments.workers or len(os.sched_getaffinity(0))
-    looks = Looks(frames, arguments.batch_size, workers, snap=arguments.benchmark == "shards")
+    options = EmbeddingOptions(frames, arguments.batch_size, workers, snap=arguments.benchmark == "shards")
     if ranks.is_main:
         print(f"device  {ranks.why}; {precision}; {frames} frames a clip", file=sys.stderr)
     with precision.autocast(ranks.device):
-        embedded = embed(model, benchmark, looks, ranks, frame_mean(model) if arguments.frame_mean else None)
+        embedded = embed(model, benchmark, options, ranks, frame_mean(model) if arguments.frame_mean else None)
     if not ranks.is_main:
         return 0
-    report = evaluate(
+    report = evaluate_retrieval(
         benchmark,
         embedded,
         video_lengths(benchmark.items, workers),
         dual_softmax=_DUAL[arguments.dsl],
         missing=arguments.missing,
     )
-    show(report, arguments.checkpoint, Console())
+    show_retrieval(report, arguments.checkpoint, Console())
     if arguments.output:
         settings = {name: value for name, value in vars(arguments).items() if name not in ("command", "output")}
         settings |= {"frames": frames, "precision": str(precision.dtype), "weights_sha256": weights_hash(model)}
@@ -149,7 +148,7 @@ def _evaluate(arguments: argparse.Namespace, benchmark: RetrievalSet, ranks: Ran
 
 def _read_shards(arguments: argparse.Namespace) -> RetrievalSet:
     from runtime.errors import UserError
-    from training.evaluation.benchmarks import shards_split
+    from training.evaluation.benchmarks import shards_benchmark
 
     if not arguments.shards:
         raise UserError("--benchmark shards: --shards DIR must be given")
@@ -157,7 +156,7 @@ def _read_shards(arguments: argparse.Namespace) -> RetrievalSet:
         raise UserError("--benchmark shards: texts and videos are in --shards; leave out --annotations and --videos")
     if arguments.split not in (None, "val", "train"):
         raise UserError(f"--split {arguments.split}: shards have val, train")
-    return shards_split.read(
+    return shards_benchmark.read(
         arguments.shards,
         arguments.text,
         layer=arguments.layer,

@@ -11,8 +11,8 @@ from training.engine.distributed import Ranks
 from training.engine.run_setup import PreparedRun
 from training.evaluation.benchmarks.retrieval_registry import retrieval_splits
 from training.evaluation.benchmarks.retrieval_set import RetrievalSet
-from training.evaluation.video.embeddings import Looks
-from training.evaluation.video.held_out import HeldOut
+from training.evaluation.video.embeddings import EmbeddingOptions
+from training.evaluation.video.held_out_retrieval import HeldOutRetrieval
 from training.models.vidla.two_tower import VidLA
 from training.vidla.contrastive_task import VidlaTask
 from training.vidla.finetuning_request import FinetuningRequest, data_line
@@ -41,8 +41,8 @@ def prepare_retrieval(request: FinetuningRequest, model: VidLA, ranks: Ranks) ->
     held_out, split = None, "val" if "val" in splits else splits[0]
     if settings.evaluation.max_clips:
         scored = request.retrieval_set(split).first(settings.evaluation.max_clips)
-        looks = Looks(settings.model.frames, settings.evaluation.batch_size, settings.data.workers or 2)
-        held_out = HeldOut(scored, looks, ranks)
+        options = EmbeddingOptions(settings.model.frames, settings.evaluation.batch_size, settings.data.workers or 2)
+        held_out = HeldOutRetrieval(scored, options, ranks)
     task = VidlaTask(model, settings.loss, settings.compute, ranks, held_out.score if held_out else None)
     data = data_line(source.num_roots, pairs, split if held_out else None)
     return PreparedRun(settings, request.output, ranks, task, batches, header_lines(settings, task.header(), data))

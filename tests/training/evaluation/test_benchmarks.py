@@ -13,10 +13,13 @@ from support.shard_factory import LAYER, build_dir
 
 from runtime.errors import UserError
 from shards.errors import ShardError
-from training.evaluation.benchmarks import activitynet, didemo, msrvtt, msvd, shards_split, vatex
+from training.evaluation.benchmarks import activitynet, didemo, msrvtt, msvd, shards_benchmark, vatex
 from training.evaluation.benchmarks.annotation_files import VideoFiles, read_csv, without_suffix
-from training.evaluation.benchmarks.published_video_scores import PAPER, SIZES, UNIQUE_TEXTS
-from training.evaluation.benchmarks.retrieval_registry import read_retrieval
+from training.evaluation.benchmarks.classification_registry import CLASSIFICATION_BENCHMARKS
+from training.evaluation.benchmarks.classification_set import ClassificationBenchmark
+from training.evaluation.benchmarks.retrieval_registry import RETRIEVAL_BENCHMARKS, read_retrieval
+from training.evaluation.benchmarks.retrieval_set import RetrievalBenchmark
+from training.evaluation.published_scores import RETRIEVAL
 
 
 def videos(folder: Path, *names: str) -> VideoFiles:
@@ -33,8 +36,8 @@ def write(path: Path, value: Any) -> None:
 
 def test_msr_vtt_test_has_its_1000_pairs_and_995_sentences(shared_fixtures: Path, tmp_path: Path) -> None:
     found = msrvtt.read(shared_fixtures / "anno" / "MSRVTT", videos(tmp_path, "video9770.mp4"))
-    assert (len(found.items), len(found.texts)) == SIZES["msrvtt", "test"]
-    assert len(set(found.texts)) == UNIQUE_TEXTS["msrvtt", "test"]
+    assert (len(found.items), len(found.texts)) == msrvtt.BENCHMARK.size
+    assert len(set(found.texts)) == msrvtt.BENCHMARK.distinct_texts
     assert found.owner == tuple(range(1000))
     assert (found.items[0].id, found.texts[0]) == ("video9770", "a person is connecting something to system")
     assert found.items[0].media is not None
@@ -98,7 +101,7 @@ def test_the_1004_of_didemo_leave_out_what_is_not_on_the_list(shared_fixtures: P
     rows = [{"video": f"{without_suffix(name)}.avi", "description": "something"} for name in [*listed, "extra_1.mov"]]
     write(tmp_path / "test_data.json", rows)
     found = didemo.read(tmp_path, videos(tmp_path / "v", "x.mp4"))
-    assert (len(found.items), len(found.texts)) == SIZES["didemo", "test"]
+    assert (len(found.items), len(found.texts)) == didemo.BENCHMARK.size
 
 
 def test_a_listed_video_without_description_is_named(tmp_path: Path) -> None:
@@ -157,7 +160,7 @@ def test_the_two_halves_of_activitynet_are_joined_by_the_list(shared_fixtures: P
     rest = {key: {"duration": 9.0, "sentences": ["a", " b"]} for key in listed if key not in half}
     write(tmp_path / "anet_entities_test_1.json", rest)
     found = activitynet.read(tmp_path, videos(tmp_path / "v", "x.mp4"))
-    assert (len(found.items), len(found.texts)) == SIZES["activitynet", "val_1"]
+    assert (len(found.items), len(found.texts)) == activitynet.BENCHMARK.size
     assert [f"v_{item.id}" for item in found.items] == listed
 
 
@@ -231,7 +234,7 @@ def test_several_lists_of_one_name_are_not_chosen_between(tmp_path: Path) -> Non
         (tmp_path / folder).mkdir()
         write(tmp_path / folder / "test_list.txt", "a\n")
     write(tmp_path / "captions_msvd.json", {"a": ["x"]})
-    with pytest.raises(UserError, match=r"test_list.txt is there 2 times"):
+    with pytest.raises(UserError, match=r"test_list.txt exists 2 times"):
         msvd.read(tmp_path, videos(tmp_path / "v", "a.mp4"))
 
 
@@ -252,7 +255,7 @@ def test_a_limit_keeps_videos_with_all_their_texts(tmp_path: Path) -> None:
 
 def test_held_out_clips_are_kept_roots_with_their_place_in_the_tar(tmp_path: Path) -> None:
     store = build_dir(tmp_path / "dir", shards=2, videos_per_shard=2)
-    found = shards_split.read([store.root], ["grounded_text"], split="train")
+    found = shards_benchmark.read([store.root], ["grounded_text"], split="train")
     rows = [
         row for shard in range(2) for row in pq.read_table(f"{store.root}/text/{LAYER}/{shard:07d}.parquet").to_pylist()
     ]
@@ -267,14 +270,14 @@ def test_held_out_clips_are_kept_roots_with_their_place_in_the_tar(tmp_path: Pat
 
 def test_clips_of_one_level_can_be_asked_for(tmp_path: Path) -> None:
     store = build_dir(tmp_path / "dir", shards=1)
-    found = shards_split.read([store.root], ["grounded_text"], split="train", clips="medium")
+    found = shards_benchmark.read([store.root], ["grounded_text"], split="train", clips="medium")
     assert len(found.items) == 4
     assert found.items[0].start == 0.25
 
 
 def test_the_first_column_that_holds_something_gives_the_text(tmp_path: Path) -> None:
     store = build_dir(tmp_path / "dir", shards=1)
-    found = shards_split.read([store.root], ["subtitle_summary", "caption"], split="train")
+    found = shards_benchmark.read([store.root], ["subtitle_summary", "caption"], split="train")
     assert found.texts[0].startswith("word")
     assert found.texts[1].startswith("a grey wall")
 
@@ -282,7 +285,7 @@ def test_the_first_column_that_holds_something_gives_the_text(tmp_path: Path) ->
 def test_an_empty_split_is_refused_with_what_to_change(tmp_path: Path) -> None:
     store = build_dir(tmp_path / "dir", shards=1)
     with pytest.raises(UserError, match="no kept root clip of split 'val'"):
-        shards_split.read([store.root], ["caption"])
+        shards_benchmark.read([store.root], ["caption"])
 
 
 @pytest.mark.parametrize(
@@ -298,17 +301,31 @@ def test_a_column_or_layer_that_is_not_there_is_named(
 ) -> None:
     store = build_dir(tmp_path / "dir", shards=1)
     with pytest.raises((UserError, ShardError), match=said):
-        shards_split.read([store.root], columns, layer=layer)
+        shards_benchmark.read([store.root], columns, layer=layer)
 
 
-def test_published_recalls_lie_in_order() -> None:
-    for directions in PAPER.values():
-        for row in (row for rows in directions.values() for row in rows if row.r5 is not None and row.r10 is not None):
-            assert 0 < row.r1 < row.r5 < row.r10 <= 100  # type: ignore[operator]
+def test_published_recalls_grow_with_their_k() -> None:
+    for directions in RETRIEVAL.values():
+        for scores in (row.scores for rows in directions.values() for row in rows):
+            recalls = [scores[name] for name in ("r1", "r5", "r10") if name in scores]
+            assert recalls == sorted(set(recalls))
+            assert recalls[0] > 0 and recalls[-1] <= 100
 
 
-def test_a_row_without_its_sentence_is_named_by_line(tmp_path):
+@pytest.mark.parametrize("benchmark", [*RETRIEVAL_BENCHMARKS.values(), *CLASSIFICATION_BENCHMARKS.values()])
+def test_the_guide_lists_the_annotation_files_of_each_benchmark(
+    benchmark: RetrievalBenchmark | ClassificationBenchmark,
+) -> None:
+    guide = Path(__file__).parents[3] / "docs" / "vidla.md"
+    lines = guide.read_text(encoding="utf-8").splitlines()
+    row = next(line for line in lines if line.startswith(f"| `{benchmark.name}` |"))
+    for files in benchmark.files.values():
+        for names in files:
+            assert f"`{names[0]}`" in row
+
+
+def test_a_row_without_its_sentence_is_named_by_line(tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text("key,sentence\na,a dog\nb\n")
-    with pytest.raises(UserError, match="line 3: nothing in column 'sentence'"):
+    with pytest.raises(UserError, match="line 3: column 'sentence' is empty"):
         read_csv(table, ["key", "sentence"])

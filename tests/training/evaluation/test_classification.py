@@ -12,17 +12,17 @@ from training.data.clip_failure import ClipFailed
 from training.data.decoding.video_duration import video_seconds
 from training.evaluation.benchmarks import class_folders
 from training.evaluation.benchmarks.classification_set import ClassificationSet, LabelledVideo
-from training.evaluation.benchmarks.published_classification_scores import PUBLISHED_TOP1
+from training.evaluation.published_scores import CLASSIFICATION
 from training.evaluation.video.classification import (
-    Looks,
-    Picture,
+    ClassificationOptions,
     class_embeddings,
-    hits,
-    score,
-    span_of,
-    video_views,
+    decode_views,
+    hit_probabilities,
+    labelled_span,
+    score_classification,
     zero_shot,
 )
+from training.evaluation.video.frame_format import FrameFormat
 from training.evaluation.video.video_views import Views
 from training.models.vidla.classification_head import ClassificationHead, VideoClassifier, save_head, width_of
 from training.models.vidla.initial_weights import build_model
@@ -31,8 +31,8 @@ from training.models.vidla.two_tower import VidLA
 from training.models.vidla.vidla_folder import save
 from training.vidla import classify_command, eval_vidla
 
-PICTURE = Picture(32, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-LOOK = Looks("uniform", 4, batch_size=2)
+FORMAT = FrameFormat(32, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+OPTIONS = ClassificationOptions("uniform", 4, batch_size=2)
 COLOURS = {"blue": BLUE, "green": GREEN, "red": RED}
 
 
@@ -60,17 +60,25 @@ def by_colour(video_BTCHW: torch.Tensor) -> torch.Tensor:
 
 def test_a_hit_is_a_class_among_the_first_k():
     scores_NK = torch.tensor([[0.1, 0.9, 0.5, 0.4, 0.3, 0.2, 0.0]]).expand(7, -1)
-    assert hits(scores_NK, torch.arange(7)).tolist() == [[0, 0], [1, 1], [0, 1], [0, 1], [0, 1], [0, 1], [0, 0]]
+    assert hit_probabilities(scores_NK, torch.arange(7)).tolist() == [
+        [0, 0],
+        [1, 1],
+        [0, 1],
+        [0, 1],
+        [0, 1],
+        [0, 1],
+        [0, 0],
+    ]
 
 
 def test_constant_scores_earn_what_chance_earns():
-    assert hits(torch.zeros(1, 10), torch.tensor([3])).tolist() == [[pytest.approx(0.1), 0.5]]
+    assert hit_probabilities(torch.zeros(1, 10), torch.tensor([3])).tolist() == [[pytest.approx(0.1), 0.5]]
 
 
 def test_accuracy_is_counted_over_videos_and_over_classes(colours):
     (colours / "red" / "1.mp4").unlink()
     colour_video(colours / "blue" / "1.mp4", GREEN)
-    scores = score(by_colour, class_folders.read(colours), LOOK, PICTURE)
+    scores = score_classification(by_colour, class_folders.read(colours), OPTIONS, FORMAT)
     assert (scores.top1, scores.top5, scores.videos) == (pytest.approx(4 / 5), 1.0, 5)
     assert scores.mean_class == pytest.approx((1 / 2 + 1 + 1) / 3)
     assert scores.complete
@@ -80,7 +88,9 @@ def test_videos_that_fail_are_counted_by_reason_and_leave_the_score_incomplete(c
     (colours / "red" / "1.mp4").write_bytes(b"no video at all")
     read = class_folders.read(colours)
     gone = LabelledVideo("gone", None, 0)
-    scores = score(by_colour, ClassificationSet("folder", "val", read.classes, (*read.items, gone)), LOOK, PICTURE)
+    scores = score_classification(
+        by_colour, ClassificationSet("folder", "val", read.classes, (*read.items, gone)), OPTIONS, FORMAT
+    )
     assert scores.failures == {"undecodable": 1, "missing": 1}
     assert not scores.complete
     assert (scores.top1, scores.videos) == (1.0, 5)
@@ -88,7 +98,9 @@ def test_videos_that_fail_are_counted_by_reason_and_leave_the_score_incomplete(c
 
 
 def test_a_classifier_that_gives_no_numbers_is_counted_and_not_scored(colours):
-    scores = score(lambda video: by_colour(video) * torch.nan, class_folders.read(colours), LOOK, PICTURE)
+    scores = score_classification(
+        lambda video: by_colour(video) * torch.nan, class_folders.read(colours), OPTIONS, FORMAT
+    )
     assert scores.failures == {"not_finite": 6}
     assert scores.videos == 0
 
@@ -106,7 +118,7 @@ def test_the_softmax_of_all_views_is_averaged(tmp_path):
         return seen[-1]
 
     read = class_folders.read(tmp_path)
-    three = score(classify, read, Looks("uniform", 4, Views(1, 3), batch_size=6), PICTURE)
+    three = score_classification(classify, read, ClassificationOptions("uniform", 4, Views(1, 3), batch_size=6), FORMAT)
     mean_K = torch.cat(seen)[:3].softmax(dim=1).mean(dim=0)
     assert mean_K.argmax() == 0
     assert three.top1 == 1.0
@@ -114,24 +126,24 @@ def test_the_softmax_of_all_views_is_averaged(tmp_path):
 
 def test_three_squares_show_left_middle_and_right(tmp_path):
     path = colour_video(tmp_path / "1.mp4", RED, GREEN, BLUE, size=(96, 32))
-    views = video_views(LabelledVideo("1", path, 0), Looks("uniform", 2, Views(1, 3)), 32)
+    views = decode_views(LabelledVideo("1", path, 0), ClassificationOptions("uniform", 2, Views(1, 3)), 32)
     assert [view.shape for view in views] == [(2, 32, 32, 3)] * 3
     assert [int(view.mean(axis=(0, 1, 2)).argmax()) for view in views] == [0, 1, 2]
 
 
 def test_dense_views_by_squares_are_as_many_as_asked_for(tmp_path):
     path = colour_video(tmp_path / "1.mp4", RED, seconds=4)
-    views = video_views(LabelledVideo("1", path, 0), Looks("dense", 3, Views(5, 3)), 32)
+    views = decode_views(LabelledVideo("1", path, 0), ClassificationOptions("dense", 3, Views(5, 3)), 32)
     assert [view.shape for view in views] == [(3, 32, 32, 3)] * 15
 
 
 def test_a_trimmed_file_is_taken_whole_and_a_longer_one_by_its_span():
     item = LabelledVideo("x", Path("x.mp4"), 0, 5.0, 15.0)
-    assert span_of(item, 10.4) == (0.0, 10.4)
-    assert span_of(item, 60.0) == (5.0, 15.0)
-    assert span_of(item, 12.0) == (5.0, 12.0)
+    assert labelled_span(item, 10.4) == (0.0, 10.4)
+    assert labelled_span(item, 60.0) == (5.0, 15.0)
+    assert labelled_span(item, 12.0) == (5.0, 12.0)
     with pytest.raises(ClipFailed) as failed:
-        span_of(LabelledVideo("x", Path("x.mp4"), 0, 50.0, 60.0), 40.0)
+        labelled_span(LabelledVideo("x", Path("x.mp4"), 0, 50.0, 60.0), 40.0)
     assert failed.value.reason == "out_of_range"
 
 
@@ -222,7 +234,7 @@ def test_a_head_is_scored_in_the_order_of_its_own_classes(colours, model, tmp_pa
 
 
 def test_the_papers_numbers_stand_beside_ours():
-    assert [(row.model, row.top1) for row in PUBLISHED_TOP1["ssv2", "val", "finetuned"][:2]] == [
+    assert [(row.model, row.scores["top1"]) for row in CLASSIFICATION["ssv2", "val", "finetuned"][:2]] == [
         ("VidLA-B/32", 67.9),
         ("VidLA-B/16", 69.9),
     ]

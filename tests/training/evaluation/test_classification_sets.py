@@ -17,7 +17,7 @@ from training.evaluation.video.video_views import (
     dense_window,
     dense_windows,
     drawn_span,
-    looks,
+    plan_views,
     uniform_span,
 )
 
@@ -94,8 +94,8 @@ def middles(span, frames):
 
 
 def test_dense_views_are_decoded_span_by_span_and_uniform_ones_dealt_out_of_one():
-    assert looks("dense", 0.0, 8.0, 15, 2) == ([(0.0, 2.0), (6.0, 8.0)], 15, 1)
-    assert looks("uniform", 0.0, 8.0, 4, 2) == ([(0.0, 8.0)], 8, 2)
+    assert plan_views("dense", 0.0, 8.0, 15, 2) == ([(0.0, 2.0), (6.0, 8.0)], 15, 1)
+    assert plan_views("uniform", 0.0, 8.0, 4, 2) == ([(0.0, 8.0)], 8, 2)
 
 
 @pytest.mark.parametrize("u", [0.0, 0.5, 0.999])
@@ -211,7 +211,7 @@ def test_a_folder_of_folders_gives_a_class_a_folder(tmp_path):
 
 def test_a_folder_without_two_classes_is_refused(tmp_path):
     video(tmp_path / "only" / "1.mp4")
-    with pytest.raises(UserError, match="found 1 class folders"):
+    with pytest.raises(UserError, match="has 1 class folders"):
         class_folders.read(tmp_path)
 
 
@@ -229,5 +229,5 @@ def test_labels_follow_the_order_of_a_heads_classes(tmp_path):
     read = class_folders.read(tmp_path)
     turned = read.in_order_of(["b", "c", "a"])
     assert [item.label for item in turned.items] == [2, 0]
-    with pytest.raises(UserError, match="1 of its 2 classes are none of the head's, such as 'a'"):
+    with pytest.raises(UserError, match="the head lacks 1 of its 2 classes, such as 'a'"):
         read.in_order_of(["b", "c"])

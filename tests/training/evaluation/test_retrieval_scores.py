@@ -20,7 +20,7 @@ from training.evaluation.video.retrieval_scores import (
     rank_groups,
     rank_matrix,
     retrieval_scores,
-    score,
+    summarize_ranking,
 )
 
 
@@ -112,7 +112,7 @@ def test_recalls_agree_with_torchmetrics() -> None:
     query = torch.arange(40).repeat_interleave(40)
     target = torch.eye(40, dtype=torch.bool).flatten()
     for ranking, matrix in zip(rank_embeddings(video, text, owner), (similarity, similarity.T), strict=True):
-        ours = score(ranking)
+        ours = summarize_ranking(ranking)
         for k, value in ((1, ours.r1), (5, ours.r5), (10, ours.r10)):
             hit_rate = RetrievalHitRate(top_k=k)(matrix.flatten(), target, indexes=query)
             assert value == pytest.approx(100 * float(hit_rate), abs=1e-4)
@@ -125,7 +125,7 @@ def test_v2t_recalls_with_several_captions_agree_with_torchmetrics() -> None:
     similarity = text @ video.T
     target = torch.tensor(owner)[:, None] == torch.arange(15)
     query = torch.arange(15).repeat_interleave(45)
-    ours = score(rank_embeddings(video, text, owner)[1])
+    ours = summarize_ranking(rank_embeddings(video, text, owner)[1])
     for k, value in ((1, ours.r1), (5, ours.r5), (10, ours.r10)):
         theirs = RetrievalHitRate(top_k=k)(similarity.T.flatten(), target.T.flatten(), indexes=query)
         assert value == pytest.approx(100 * float(theirs), abs=1e-4)
@@ -158,7 +158,7 @@ def test_a_model_that_gives_everything_the_same_embedding_gets_chance() -> None:
     video, text = torch.ones(20, 4) / 2, torch.ones(20, 4) / 2
     for dual_softmax in (False, True):
         for ranking in rank_embeddings(video, text, list(range(20)), dual_softmax=dual_softmax):
-            scores = score(ranking)
+            scores = summarize_ranking(ranking)
             assert (scores.r1, scores.r5, scores.r10) == pytest.approx((5.0, 25.0, 50.0))
             assert scores.median_rank == scores.mean_rank == 10.5
 
@@ -191,7 +191,9 @@ def test_scores_do_not_depend_on_the_order_of_texts_or_videos(seed: int, videos:
     before = rank_embeddings(video, text, owner, dual_softmax=dual)
     after = rank_embeddings(video[new_video], text[new_text], shuffled, dual_softmax=dual)
     for one, other in zip(before, after, strict=True):
-        assert list(score(one).as_dict().values()) == pytest.approx(list(score(other).as_dict().values()))
+        assert list(summarize_ranking(one).as_dict().values()) == pytest.approx(
+            list(summarize_ranking(other).as_dict().values())
+        )
 
 
 @settings(max_examples=40, deadline=None)
@@ -218,7 +220,7 @@ def test_a_text_whose_video_is_missing_asks_nothing_but_stays_a_wrong_answer() -
 
 def test_missed_queries_count_as_misses_at_the_worst_rank() -> None:
     t2v, _ = rank_matrix(torch.eye(3), [0, 1, 2])
-    scores = score(t2v, missed=1, worst=4)
+    scores = summarize_ranking(t2v, missed=1, worst=4)
     assert (scores.r1, scores.r10, scores.queries) == (75.0, 75.0, 4)
     assert scores.mean_rank == pytest.approx(7 / 4)
 
@@ -230,7 +232,7 @@ def test_a_part_of_the_queries_keeps_its_ranks_among_all_answers() -> None:
 
 def test_the_median_rank_lies_between_the_two_in_the_middle() -> None:
     ranking = Ranking(*(torch.tensor(x) for x in ([0, 1], [0, 3], [0, 0], [1, 1])))
-    assert score(ranking).median_rank == 2.5
+    assert summarize_ranking(ranking).median_rank == 2.5
 
 
 def test_thirds_hold_every_video_once_and_are_sorted_by_length() -> None:
@@ -257,7 +259,7 @@ def test_the_flat_scores_of_a_perfect_model_are_perfect() -> None:
     [
         (torch.full((2, 2), torch.nan), torch.eye(2), [0, 1], "not finite"),
         (torch.eye(2), torch.eye(3), [0, 1, 1], "one width"),
-        (torch.eye(2), torch.eye(2), [0, 2], "owners lie between"),
+        (torch.eye(2), torch.eye(2), [0, 2], "owners are"),
         (torch.eye(2), torch.eye(2), [0], "owners of shape"),
     ],
 )

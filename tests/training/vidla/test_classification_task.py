@@ -20,7 +20,8 @@ from training.engine.optimizer import build_optimizer
 from training.engine.training_task import NonFiniteLoss
 from training.evaluation.benchmarks import class_folders
 from training.evaluation.benchmarks.classification_set import ClassificationSet, LabelledVideo
-from training.evaluation.video.classification import Looks, Picture, score
+from training.evaluation.video.classification import ClassificationOptions, score_classification
+from training.evaluation.video.frame_format import FrameFormat
 from training.models.vidla.classification_head import VideoClassifier, load_head
 from training.models.vidla.initial_weights import build_model
 from training.models.vidla.model_settings import HeadSettings, ModelSettings, TemporalSettings
@@ -132,7 +133,9 @@ def test_a_loss_that_is_not_finite_stops_with_the_keys() -> None:
 
 
 def _scored(trained: ClassificationTask, videos: ClassificationSet, ranks: Ranks) -> list[float]:
-    found = score(trained.module.eval(), videos, Looks("uniform", FRAMES), Picture.of(tiny()), ranks)
+    found = score_classification(
+        trained.module.eval(), videos, ClassificationOptions("uniform", FRAMES), FrameFormat.of(tiny()), ranks
+    )
     return [found.top1, found.top5, found.mean_class, found.videos, found.failures["missing"]]
 
 
@@ -197,10 +200,10 @@ def test_a_head_learns_the_classes_of_video_files(colours: ClassificationSet) ->
         settings=DataSettings(clips_per_root=1, size=64, workers=0),
     ).start(0)
     model = tiny()
-    look, picture = Looks("uniform", FRAMES), Picture.of(model)
+    options, frame_format = ClassificationOptions("uniform", FRAMES), FrameFormat.of(model)
 
     def evaluate(classifier: VideoClassifier) -> dict[str, float]:
-        return {"top1": score(classifier, colours, look, picture).top1}
+        return {"top1": score_classification(classifier, colours, options, frame_format).top1}
 
     trained = ClassificationTask(model, colours.classes, PLAIN, ComputeSettings(), Ranks(), evaluate)
     optimizer = build_optimizer(trained.module, OptimSettings(lr=1e-4, lr_new=1e-2), trained.is_new)

@@ -20,19 +20,19 @@ from support.shard_factory import FPS, build_dir, luma_of
 from training.data.clip_tasks import MediaRef
 from training.engine.distributed import Ranks
 from training.evaluation.benchmarks.retrieval_set import RetrievalSet, VideoItem
-from training.evaluation.benchmarks.shards_split import read
+from training.evaluation.benchmarks.shards_benchmark import read
 from training.evaluation.video.embeddings import (
-    Embedded,
-    Looks,
+    EmbeddingOptions,
+    Embeddings,
     embed,
     embed_texts,
     embed_videos,
     frame_mean,
-    score_split,
     truncated_texts,
 )
+from training.evaluation.video.held_out_retrieval import score_held_out
 from training.evaluation.video.open_model import open_model, weights_hash
-from training.evaluation.video.retrieval_report import evaluate, show
+from training.evaluation.video.retrieval_report import evaluate_retrieval, show_retrieval
 from training.models.vidla.two_tower import VidLA
 from training.models.vidla.vidla_folder import save
 from training.vidla.eval_vidla import main
@@ -114,7 +114,7 @@ def test_a_benchmark_is_scored_and_written_down(
     assert found["settings"]["frames"] == 12
     assert len(found["settings"]["weights_sha256"]) == 64
     assert "paper: VidLA-B/16 finetuned" in printed
-    assert "where everybody scores 1000" in printed
+    assert "the published split has 1000" in printed
     assert "4 of 5 texts are distinct" in printed
 
 
@@ -194,16 +194,18 @@ def test_a_whole_published_split_is_comparable_and_one_of_another_size_is_not() 
     whole = RetrievalSet("msrvtt", "test", items, tuple(f"text {n}" for n in range(1000)), tuple(range(1000)))
     rows = torch.nn.functional.normalize(torch.randn(1000, 8), dim=-1)
     lengths = [item.duration for item in items]
-    report = evaluate(whole, Embedded(rows, rows, {}, 0), lengths)
+    report = evaluate_retrieval(whole, Embeddings(rows, rows, {}, 0), lengths)
     assert report.complete and report.comparable and not report.notes
     assert [third.t2v.queries for third in report.results[0].thirds] == [333, 334, 333]
     less = whole.first(999)
-    assert not evaluate(less, Embedded(rows[:999], rows[:999], {}, 0), lengths[:999]).comparable
+    assert not evaluate_retrieval(less, Embeddings(rows[:999], rows[:999], {}, 0), lengths[:999]).comparable
 
 
 def test_the_doubt_about_the_papers_vatex_is_printed_with_vatex(capsys: pytest.CaptureFixture[str]) -> None:
     one = RetrievalSet("vatex", "test", (VideoItem("a", None),), ("text",), (0,))
-    show(evaluate(one, Embedded(torch.ones(1, 1), torch.ones(1, 1), {}, 0), [None]), "model", Console())
+    show_retrieval(
+        evaluate_retrieval(one, Embeddings(torch.ones(1, 1), torch.ones(1, 1), {}, 0), [None]), "model", Console()
+    )
     assert "T2V R@5 and R@10 are not comparable" in capsys.readouterr().out
 
 
@@ -224,8 +226,8 @@ def test_help_is_there_before_torch_is_loaded() -> None:
 
 
 def test_videos_and_texts_are_scored_as_the_model_embeds_them(msrvtt: Path, model: VidLA) -> None:
-    found = embed(model, set_of(msrvtt), Looks(frames=12, batch_size=2))
-    single = embed(model, set_of(msrvtt), Looks(frames=12, batch_size=1, workers=1))
+    found = embed(model, set_of(msrvtt), EmbeddingOptions(frames=12, batch_size=2))
+    single = embed(model, set_of(msrvtt), EmbeddingOptions(frames=12, batch_size=1, workers=1))
     tokens = model.tokenizer(list(CAPTIONS))
     with torch.inference_mode():
         assert torch.allclose(found.text_MD, model.encode_text(tokens), atol=1e-5)
@@ -243,7 +245,7 @@ def test_a_clip_is_shown_by_the_middles_of_its_equal_parts(tmp_path: Path, model
         seen.append(video_BTCHW)
         return torch.ones(len(video_BTCHW), model.embed_dim)
 
-    embed_videos(model, [clip], Looks(frames=5), Ranks(), look)
+    embed_videos(model, [clip], EmbeddingOptions(frames=5), Ranks(), look)
     brightness_T = (seen[0] * torch.tensor(model.std).view(3, 1, 1) + torch.tensor(model.mean).view(3, 1, 1)) * 255
     assert clip.end is not None
     length = clip.end - clip.start
@@ -275,11 +277,11 @@ class Exchange:
 
 def test_several_ranks_give_the_embeddings_of_one(msrvtt: Path, model: VidLA, monkeypatch: pytest.MonkeyPatch) -> None:
     benchmark = with_a_gap(set_of(msrvtt))
-    alone = embed(model, benchmark, Looks(frames=8))
+    alone = embed(model, benchmark, EmbeddingOptions(frames=8))
     monkeypatch.setattr("training.evaluation.video.embeddings.gather_objects", Exchange(2).gather)
     with ThreadPoolExecutor(2) as pool:
         ranks = (Ranks(rank, 2) for rank in range(2))
-        together = list(pool.map(lambda one: embed(model, benchmark, Looks(frames=8), one), ranks))
+        together = list(pool.map(lambda one: embed(model, benchmark, EmbeddingOptions(frames=8), one), ranks))
     for found in together:
         assert torch.allclose(found.video_ND, alone.video_ND, atol=1e-5)
         assert torch.allclose(found.text_MD, alone.text_MD, atol=1e-5)
@@ -304,18 +306,21 @@ def test_the_frame_mean_of_one_frame_is_its_own_embedding(msrvtt: Path) -> None:
 
 def test_scores_while_training_leave_out_video_and_text_of_a_failed_clip(msrvtt: Path, model: VidLA) -> None:
     broken = with_a_gap(set_of(msrvtt))
-    scores = score_split(model, broken, Looks(frames=8))
+    scores = score_held_out(model, broken, EmbeddingOptions(frames=8))
     assert (scores["clips"], scores["clips_failed"]) == (4.0, 1.0)
     assert scores["t2v_r5"] == scores["v2t_r10"] == 100.0
-    assert score_split(model, RetrievalSet("x", "val", (broken.items[2],), ("a",), (0,)), Looks(frames=8)) == {}
+    assert (
+        score_held_out(model, RetrievalSet("x", "val", (broken.items[2],), ("a",), (0,)), EmbeddingOptions(frames=8))
+        == {}
+    )
 
 
 def test_missed_videos_stay_out_of_the_gallery_but_their_texts_compete() -> None:
-    embedded = Embedded(torch.tensor([[1.0, 0], [0, 0]]), torch.tensor([[0.6, 0.8], [1.0, 0]]), {1: "missing"}, 0)
+    embedded = Embeddings(torch.tensor([[1.0, 0], [0, 0]]), torch.tensor([[0.6, 0.8], [1.0, 0]]), {1: "missing"}, 0)
     two = tuple(VideoItem(name, None) for name in "ab")
     benchmark = RetrievalSet("x", "test", two, ("one", "two"), (0, 1))
     dropped, missed = (
-        evaluate(benchmark, embedded, [None, None], dual_softmax=[False], missing=missing).results[0]
+        evaluate_retrieval(benchmark, embedded, [None, None], dual_softmax=[False], missing=missing).results[0]
         for missing in ("drop", "miss")
     )
     assert (dropped.t2v.r1, dropped.v2t.r1) == (100.0, 100.0)

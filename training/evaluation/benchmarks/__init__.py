@@ -1,1 +1,1 @@
-"""Published benchmarks: where their annotations say what, and what their papers report."""
+"""Readers of published benchmarks. Each benchmark is one module and one line of a registry."""

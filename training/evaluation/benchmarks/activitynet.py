@@ -1,13 +1,14 @@
-"""ActivityNet Captions (Krishna et al. 2017) as paragraph retrieval: all sentences of a video are one text.
+"""ActivityNet Captions (Krishna et al. 2017) as paragraph retrieval: all sentences of a video form one text.
 
-The customary test split is val_1 with 4917 videos, published whole (`val_1.json`) or in two halves
-(`anet_entities_val_1.json` and `anet_entities_test_1.json`). The whole video counts; ids lose their `v_`.
+The customary test split is val_1 with 4917 videos, published in one file (`val_1.json`) or in two halves
+(`anet_entities_val_1.json` and `anet_entities_test_1.json`). The whole video is used; ids lose their prefix `v_`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from runtime.errors import UserError
 from training.evaluation.benchmarks.annotation_files import (
@@ -20,10 +21,10 @@ from training.evaluation.benchmarks.annotation_files import (
     read_list,
     strings,
 )
-from training.evaluation.benchmarks.retrieval_set import RetrievalSet, assemble
+from training.evaluation.benchmarks.retrieval_set import RetrievalBenchmark, RetrievalSet, assemble
 
-NAME = "activitynet"
-SPLITS = ("val_1", "train")
+NAME: Final = "activitynet"
+SPLITS: Final = ("val_1", "train")
 
 _WHOLE = {"val_1": "val_1.json", "train": "train.json"}
 _HALVES = ("anet_entities_val_1.json", "anet_entities_test_1.json")
@@ -33,10 +34,10 @@ def read(annotations: Path, videos: VideoFiles, split: str = "val_1") -> Retriev
     """Read a split.
 
     Args:
-        annotations: folder of the published files, or one file to be taken for the whole split (also one of
-            paragraphs by id, as `anet_entities_val_1_para.json`). Where `{split}_list.txt` lies in the folder too,
-            exactly its videos count.
-        videos: by id, with or without `v_`.
+        annotations: folder of the published files, or one file to use as the whole split (sentences, or paragraphs by
+            id as in `anet_entities_val_1_para.json`). If the folder also has `{split}_list.txt`, only the videos on
+            that list are used.
+        videos: files, by id with or without `v_`.
         split: one of `SPLITS`.
 
     Raises:
@@ -46,12 +47,12 @@ def read(annotations: Path, videos: VideoFiles, split: str = "val_1") -> Retriev
     paragraphs: dict[str, list[str]] = {}
     durations: dict[str, float] = {}
     for path in paths:
-        found = read_json(path)
-        if not isinstance(found, dict):
-            raise UserError(f"{path}: must be an object of videos by id, found {type(found).__name__}")
-        for key, row in found.items():
+        by_video = read_json(path)
+        if not isinstance(by_video, dict):
+            raise UserError(f"{path}: must be an object of videos by id, found {type(by_video).__name__}")
+        for key, row in by_video.items():
             video = key.removeprefix("v_")
-            if isinstance(row, str):  # a file of paragraphs, joined already
+            if isinstance(row, str):  # a file of paragraphs, whose sentences are already joined
                 paragraphs[video] = strings(path, [row], key)
                 continue
             sentences = strings(path, field(path, row, "sentences", list, key), f"'sentences' of {key}")
@@ -65,9 +66,19 @@ def read(annotations: Path, videos: VideoFiles, split: str = "val_1") -> Retriev
 
 
 def _sources(annotations: Path, split: str) -> Sequence[Path]:
+    """Return the files that hold a split together: one, or both halves."""
     if annotations.is_file():
         return [annotations]
     whole = find_optional(annotations, [_WHOLE[split]])
     if whole is None and split == "val_1" and find_optional(annotations, [_HALVES[0]]):
         return [find_file(annotations, [half], "half of val_1") for half in _HALVES]
     return [whole or find_file(annotations, [_WHOLE[split]], f"sentences of {split}")]
+
+
+BENCHMARK: Final = RetrievalBenchmark(
+    name=NAME,
+    splits=SPLITS,
+    files={"val_1": ((_WHOLE["val_1"], *_HALVES),), "train": ((_WHOLE["train"],),)},
+    size=(4917, 4917),
+    read=read,
+)

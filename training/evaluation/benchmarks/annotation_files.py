@@ -1,6 +1,6 @@
-"""Files of a benchmark: its annotations, looked up by their published names, and its videos, looked up by id.
+"""Files of a benchmark: annotations, looked up by their published names, and videos, looked up by id.
 
-What is not as published ends in one line that names the file, what was looked for and what was found.
+A file that is not as published is reported in one line: the file, what it should hold and what it holds.
 """
 
 from __future__ import annotations
@@ -14,21 +14,24 @@ from typing import Any
 
 from runtime.errors import UserError, nearest, one_line
 
+PublishedFiles = tuple[tuple[str, ...], ...]
+"""Annotation files of a split: for each file the names under which it is published, the preferred one first."""
+
 VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".flv", ".wmv", ".3gp")
-"""Endings taken for videos; where a video is there twice, the earlier ending wins."""
+"""Endings of video files; if a video exists with several, the earlier ending is used."""
 
 
 class VideoFiles:
-    """The videos under a folder, nested or not, by file name without its ending."""
+    """Index of the videos under a folder, nested or not, by file name without ending."""
 
     def __init__(self, folder: Path) -> None:
         """Walk the folder once.
 
         Args:
-            folder: `--videos`.
+            folder: value of `--videos`.
 
         Raises:
-            UserError: there is no such folder, or not one video in it.
+            UserError: there is no such folder, or it holds no video.
         """
         self._by_stem = _index(folder)
         if not self._by_stem:
@@ -38,40 +41,40 @@ class VideoFiles:
         return len(self._by_stem)
 
     def find(self, video: str) -> Path | None:
-        """The file of a video, with or without the ending its id carries, and with or without ActivityNet's `v_`."""
+        """Return the file of a video, or None; its id may carry an ending, and ActivityNet's prefix `v_`."""
         stem = without_suffix(video)
         names = (video, stem, f"v_{stem}", stem.removeprefix("v_"))
         return next((self._by_stem[name] for name in names if name in self._by_stem), None)
 
 
 def without_suffix(name: str) -> str:
-    """A video's id without the ending of a video file (`.mov`, or a bare dot, which DiDeMo's list has too)."""
+    """Return a video's id without a video ending (`.mov`, or a bare dot, which DiDeMo's list has too)."""
     stem, dot, ending = name.rpartition(".")
     return stem if dot and f".{ending.lower()}" in (".", *VIDEO_SUFFIXES) else name
 
 
 def find_file(annotations: Path, names: Sequence[str], what: str) -> Path:
-    """The first of `names` in a folder, or below it.
+    """Return the first of `names` that exists in a folder or below it.
 
     Args:
-        annotations: `--annotations`: the folder, or a file: of one of these names, or beside which the others lie.
+        annotations: value of `--annotations`: the folder, or one of the files, in whose folder the others are.
         names: published names, the preferred one first.
-        what: what the file holds, for the message.
+        what: contents of the file, for the message.
 
     Raises:
-        UserError: none is there, or several of one name lie in different folders below it.
+        UserError: none exists, or several of one name exist in different folders below it.
     """
-    found = find_optional(annotations, names)
-    if found is None:
+    path = find_optional(annotations, names)
+    if path is None:
         folder = _folder(annotations)
         beside = sorted(path.name for path in folder.iterdir() if path.is_file())
         listed = ", ".join(beside[:10]) + (" …" if len(beside) > 10 else "") or "no files"
         raise UserError(f"--annotations {annotations}: no {' or '.join(names)} ({what}); found: {listed}")
-    return found
+    return path
 
 
 def find_optional(annotations: Path, names: Sequence[str]) -> Path | None:
-    """As `find_file`, but None where none is there."""
+    """Do the same as `find_file`, but return None if no file exists."""
     if annotations.is_file() and annotations.name in names:
         return annotations
     folder = _folder(annotations)
@@ -80,18 +83,18 @@ def find_optional(annotations: Path, names: Sequence[str]) -> Path | None:
             return folder / name
         below = sorted(folder.rglob(name))
         if len(below) > 1:
-            places = ", ".join(str(path.parent) for path in below)
-            raise UserError(f"--annotations {annotations}: {name} is there {len(below)} times; name one of {places}")
+            folders = ", ".join(str(path.parent) for path in below)
+            raise UserError(f"--annotations {annotations}: {name} exists {len(below)} times; name one of {folders}")
         if below:
             return below[0]
     return None
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file's value.
+    """Return the value of a JSON file.
 
     Raises:
-        UserError: it is not JSON.
+        UserError: the file is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
@@ -100,10 +103,10 @@ def read_json(path: Path) -> Any:
 
 
 def read_list(path: Path) -> list[str]:
-    """A file's lines, without empty ones.
+    """Return the lines of a file, without empty ones.
 
     Raises:
-        UserError: it is no text, or empty.
+        UserError: the file is not text, or empty.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -116,18 +119,18 @@ def read_list(path: Path) -> list[str]:
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a table separated by commas or semicolons, as its first line shows.
+    """Return the rows of a table; its first line decides if commas or semicolons separate the columns.
 
     Raises:
-        UserError: no text, no rows, or a column is missing (named, with those that exist).
+        UserError: not text, no rows, a column is missing (the message lists those that exist), or a value is empty.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             first = file.readline()
             file.seek(0)
             reader = csv.DictReader(file, delimiter=";" if first.count(";") > first.count(",") else ",")
-            found = [name.strip() for name in reader.fieldnames or ()]
-            require(path, "column", columns, found)
+            header = [name.strip() for name in reader.fieldnames or ()]
+            require(path, "column", columns, header)
             rows = [{(key or "").strip(): value for key, value in row.items()} for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: can't be read as a table ({error})") from None
@@ -135,27 +138,34 @@ def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         raise UserError(f"{path}: no rows below its first line")
     for number, row in enumerate(rows, start=2):
         if blank := [name for name in columns if not (row.get(name) or "").strip()]:
-            raise UserError(f"{path}: line {number}: nothing in column {blank[0]!r}; mend the row or take it out")
+            raise UserError(f"{path}: line {number}: column {blank[0]!r} is empty; correct or remove the row")
     return rows
 
 
-def require(path: Path, kind: str, wanted: Iterable[str], found: Iterable[str]) -> None:
-    """Refuse a file that lacks one of the names wanted.
+def require(path: Path, kind: str, wanted: Iterable[str], names: Iterable[str]) -> None:
+    """Refuse a file whose `names` lack one of those wanted.
 
     Raises:
-        UserError: names the file, what is missing and what is there.
+        UserError: a name is missing; the message has the file, the missing name and the nearest or all existing ones.
     """
-    there = list(found)
+    existing = list(names)
     for name in wanted:
-        if name not in there:
-            raise UserError(f"{path}: no {kind} {name!r}{nearest(name, there) if there else ' (it is empty)'}")
+        if name not in existing:
+            raise UserError(f"{path}: no {kind} {name!r}{nearest(name, existing) if existing else ' (it is empty)'}")
 
 
 def field(path: Path, row: Any, name: str, kind: type | tuple[type, ...], where: str) -> Any:
-    """One field of a JSON object.
+    """Return one field of a JSON object.
+
+    Args:
+        path: the file, for the message.
+        row: the object.
+        name: key of the field.
+        kind: type, or types, that the value may have.
+        where: position of `row` in the file, for the message.
 
     Raises:
-        UserError: `row` is no object, lacks the field, or it holds something else.
+        UserError: `row` is not an object, lacks the field, or the value has another type.
     """
     if not isinstance(row, Mapping):
         raise UserError(f"{path}: {where} must be an object, found {type(row).__name__}")
@@ -167,10 +177,10 @@ def field(path: Path, row: Any, name: str, kind: type | tuple[type, ...], where:
 
 
 def strings(path: Path, value: Any, where: str) -> list[str]:
-    """A list of sentences; a sentence may also be a list of its words. Runs of white space become one space.
+    """Return a list of sentences, each given as a string or as a list of words; white space becomes single spaces.
 
     Raises:
-        UserError: it is something else.
+        UserError: `value` has another form.
     """
     if not isinstance(value, list) or not all(isinstance(part, str | list) for part in value):
         raise UserError(f"{path}: {where} must be a list of sentences, found {str(value)[:60]!r}")
@@ -178,10 +188,16 @@ def strings(path: Path, value: Any, where: str) -> list[str]:
 
 
 def pick(ids: Sequence[str], captions: Mapping[str, Sequence[str]], path: Path, source: Path) -> dict[str, list[str]]:
-    """The captions of the videos on a list, in its order; an id that appears twice counts once.
+    """Return the captions of the videos on a list, in its order; an id that appears twice counts once.
+
+    Args:
+        ids: the list.
+        captions: captions by id.
+        path: file of the list, for the message.
+        source: file of the captions, for the message.
 
     Raises:
-        UserError: a video of the list has none.
+        UserError: a video on the list has no captions.
     """
     without = [video for video in ids if not captions.get(video)]
     if without:
@@ -198,21 +214,22 @@ def _folder(annotations: Path) -> Path:
 
 
 def _index(folder: Path) -> dict[str, Path]:
+    """Return the videos below a folder by file name without ending; links to folders are followed."""
     if not folder.is_dir():
         raise UserError(f"--videos {folder}: there is no such folder")
-    found: dict[str, tuple[int, Path]] = {}
+    best: dict[str, tuple[int, Path]] = {}
     seen: set[tuple[int, int]] = set()
     for root, below, names in os.walk(folder, followlinks=True):
-        place = Path(root).stat()
-        if (place.st_dev, place.st_ino) in seen:  # a link to a folder above: two of them would be walked for ever
+        status = Path(root).stat()
+        if (status.st_dev, status.st_ino) in seen:  # a link to a folder above: following it would never end
             below.clear()
             continue
-        seen.add((place.st_dev, place.st_ino))
+        seen.add((status.st_dev, status.st_ino))
         for name in names:
             path = Path(root) / name
             if path.suffix.lower() in VIDEO_SUFFIXES:
                 candidate = (VIDEO_SUFFIXES.index(path.suffix.lower()), path)
-                found[path.stem] = min(found.get(path.stem, candidate), candidate)
-    by_stem = {stem: path for stem, (_, path) in found.items()}
-    # DiDeMo's downloads are at times named <id>.mov.mp4: also known by the bare id.
+                best[path.stem] = min(best.get(path.stem, candidate), candidate)
+    by_stem = {stem: path for stem, (_, path) in best.items()}
+    # DiDeMo's downloads are sometimes named <id>.mov.mp4: register them under the bare id too.
     return {without_suffix(stem): path for stem, path in by_stem.items()} | by_stem

@@ -1,4 +1,4 @@
-"""The classification benchmarks by name."""
+"""Registry of the classification benchmarks. A new one is a module with its `BENCHMARK` and a line here."""
 
 from __future__ import annotations
 
@@ -7,28 +7,34 @@ from typing import Final
 
 from runtime.errors import UserError, nearest
 from training.evaluation.benchmarks import class_folders, kinetics, ssv2
-from training.evaluation.benchmarks.annotation_files import VideoFiles
-from training.evaluation.benchmarks.classification_set import ClassificationSet
+from training.evaluation.benchmarks.classification_set import ClassificationBenchmark, ClassificationSet
 
-_READERS: Final = {kinetics.NAME: kinetics.read, ssv2.NAME: ssv2.read}
+_ALL: Final = (
+    kinetics.BENCHMARK,
+    ssv2.BENCHMARK,
+    class_folders.BENCHMARK,
+)
+
+CLASSIFICATION_BENCHMARKS: Final[dict[str, ClassificationBenchmark]] = {benchmark.name: benchmark for benchmark in _ALL}
+"""Every classification benchmark by name."""
 
 
 def read_labelled(name: str, annotations: Path | None, videos: Path, split: str) -> ClassificationSet:
     """Read one split of a benchmark.
 
     Args:
-        name: `kinetics400`, `ssv2` or `folder`.
-        annotations: folder or file of the published annotations; `folder` has none.
+        name: a key of `CLASSIFICATION_BENCHMARKS`.
+        annotations: folder or file of the published annotations; not used by `folder`.
         videos: folder of the video files.
         split: `train`, `val` or `test`.
 
     Raises:
         UserError: no such benchmark, or its files are not as published; names file, column and remedy.
     """
-    if name == class_folders.NAME:
-        return class_folders.read(videos, split)
-    if name not in _READERS:
-        raise UserError(f"--benchmark {name}: no such classes{nearest(name, [*_READERS, class_folders.NAME])}")
-    if annotations is None:
+    if name not in CLASSIFICATION_BENCHMARKS:
+        known = nearest(name, CLASSIFICATION_BENCHMARKS)
+        raise UserError(f"--benchmark {name}: no such classification benchmark{known}")
+    benchmark = CLASSIFICATION_BENCHMARKS[name]
+    if annotations is None and benchmark.files:
         raise UserError(f"--annotations: must be given for {name}; name the folder of its published files")
-    return _READERS[name](annotations, VideoFiles(videos), split)
+    return benchmark.read(annotations or videos, videos, split)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from runtime.errors import UserError
 from training.evaluation.benchmarks.annotation_files import (
@@ -14,12 +15,13 @@ from training.evaluation.benchmarks.annotation_files import (
     read_list,
     strings,
 )
-from training.evaluation.benchmarks.retrieval_set import RetrievalSet, assemble
+from training.evaluation.benchmarks.retrieval_set import RetrievalBenchmark, RetrievalSet, assemble
 
-NAME = "msvd"
-SPLITS = ("test", "val", "train")
+NAME: Final = "msvd"
+SPLITS: Final = ("test", "val", "train")
 
 _CAPTIONS = ("captions_msvd.json", "raw-captions.json")
+_FILES = {split: (_CAPTIONS, (f"{split}_list.txt",)) for split in SPLITS}
 
 
 def read(annotations: Path, videos: VideoFiles, split: str = "test") -> RetrievalSet:
@@ -28,25 +30,28 @@ def read(annotations: Path, videos: VideoFiles, split: str = "test") -> Retrieva
     Args:
         annotations: folder with the captions (an object: id to list of sentences, or of lists of words) and
             `{split}_list.txt`.
-        videos: by id, as in `eyhzdC936uk_15_27`.
+        videos: files, by id such as `eyhzdC936uk_15_27`.
         split: one of `SPLITS`.
 
     Raises:
         UserError: a file is missing, or a listed video has no captions.
     """
     path = _captions(annotations)
-    found = read_json(path)
-    if not isinstance(found, dict):
-        raise UserError(f"{path}: must be an object of captions by video id, found {type(found).__name__}")
-    captions = {video: strings(path, value, f"captions of {video}") for video, value in found.items()}
-    listed = find_file(annotations, [f"{split}_list.txt"], "which videos count")
+    by_video = read_json(path)
+    if not isinstance(by_video, dict):
+        raise UserError(f"{path}: must be an object of captions by video id, found {type(by_video).__name__}")
+    captions = {video: strings(path, value, f"captions of {video}") for video, value in by_video.items()}
+    listed = find_file(annotations, _FILES[split][1], "list of the videos")
     return assemble(NAME, split, pick(read_list(listed), captions, listed, path), videos)
 
 
 def _captions(annotations: Path) -> Path:
     if find_optional(annotations, _CAPTIONS) is None and find_optional(annotations, ["raw-captions.pkl"]):
         raise UserError(
-            f"--annotations {annotations}: raw-captions.pkl is a pickle, which can run anything when it is read; "
-            "convert it to raw-captions.json where you trust it"
+            f"--annotations {annotations}: raw-captions.pkl is a pickle, which can run any code when it is read; "
+            "convert it to raw-captions.json if you trust it"
         )
     return find_file(annotations, _CAPTIONS, "captions of all videos")
+
+
+BENCHMARK: Final = RetrievalBenchmark(name=NAME, splits=SPLITS, files=_FILES, size=(670, 27_763), read=read)

@@ -1,4 +1,4 @@
-"""The retrieval benchmarks by name."""
+"""Registry of the retrieval benchmarks. A new one is a module with its `BENCHMARK` and a line here."""
 
 from __future__ import annotations
 
@@ -8,30 +8,39 @@ from typing import Final
 from runtime.errors import UserError, nearest
 from training.evaluation.benchmarks import activitynet, didemo, msrvtt, msvd, vatex
 from training.evaluation.benchmarks.annotation_files import VideoFiles
-from training.evaluation.benchmarks.retrieval_set import RetrievalSet
+from training.evaluation.benchmarks.retrieval_set import RetrievalBenchmark, RetrievalSet
 
-_BENCHMARKS: Final = {module.NAME: module for module in (msrvtt, didemo, activitynet, msvd, vatex)}
+_ALL: Final = (
+    msrvtt.BENCHMARK,
+    didemo.BENCHMARK,
+    activitynet.BENCHMARK,
+    msvd.BENCHMARK,
+    vatex.BENCHMARK,
+)
+
+RETRIEVAL_BENCHMARKS: Final[dict[str, RetrievalBenchmark]] = {benchmark.name: benchmark for benchmark in _ALL}
+"""Every retrieval benchmark by name."""
 
 
 def retrieval_splits(name: str) -> tuple[str, ...]:
-    """The splits of a benchmark, the one that everybody scores first.
+    """Return the splits of a benchmark, the published test split first.
 
     Raises:
         UserError: no such benchmark.
     """
-    if name not in _BENCHMARKS:
-        raise UserError(f"--benchmark {name}: no such texts and videos{nearest(name, _BENCHMARKS)}")
-    return tuple(_BENCHMARKS[name].SPLITS)
+    if name not in RETRIEVAL_BENCHMARKS:
+        raise UserError(f"--benchmark {name}: no such retrieval benchmark{nearest(name, RETRIEVAL_BENCHMARKS)}")
+    return RETRIEVAL_BENCHMARKS[name].splits
 
 
 def read_retrieval(name: str, annotations: Path, videos: Path, split: str | None = None) -> RetrievalSet:
     """Read one split of a benchmark.
 
     Args:
-        name: `msrvtt`, `didemo`, `activitynet`, `msvd` or `vatex`.
+        name: a key of `RETRIEVAL_BENCHMARKS`.
         annotations: folder or file of the published annotations.
         videos: folder of the video files.
-        split: `train`, or one that the benchmark's module names; None: the one that everybody scores.
+        split: one of the benchmark's splits; None: the published test split.
 
     Raises:
         UserError: no such benchmark or split, or its files are not as published; names file, column and remedy.
@@ -40,4 +49,4 @@ def read_retrieval(name: str, annotations: Path, videos: Path, split: str | None
     chosen = split or splits[0]
     if chosen not in splits:
         raise UserError(f"--split {chosen}: {name} has {', '.join(splits)}")
-    return _BENCHMARKS[name].read(annotations, VideoFiles(videos), chosen)
+    return RETRIEVAL_BENCHMARKS[name].read(annotations, VideoFiles(videos), chosen)

@@ -1,28 +1,29 @@
-"""What a retrieval benchmark is once its files are read: videos to embed, texts to embed, and whose each text is."""
+"""A retrieval benchmark, and one split of it once its files are read: videos, texts, and the video of each text."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from training.data.clip_tasks import MediaRef
-from training.evaluation.benchmarks.annotation_files import VideoFiles
+from training.evaluation.benchmarks.annotation_files import PublishedFiles, VideoFiles
 
 
 @dataclass(frozen=True)
 class VideoItem:
-    """One video, or one span of it, that texts ask for."""
+    """One video of a benchmark, or a span of one."""
 
     id: str
-    """As the benchmark names it."""
+    """Id in the benchmark."""
     media: MediaRef | None
-    """Where its bytes are; None where there is no such file."""
+    """Address of its bytes; None if there is no such file."""
     start: float = 0.0
     """Seconds from the first frame of the media."""
     end: float | None = None
-    """Seconds from the first frame of the media; None: to its end."""
+    """Seconds from the first frame of the media; None: the end of the file."""
     duration: float | None = None
-    """Length in seconds where the annotations say; None: ask the file."""
+    """Length in seconds if the annotations state it; None: read it from the file."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,17 @@ class RetrievalSet:
     items: tuple[VideoItem, ...]
     texts: tuple[str, ...]
     owner: tuple[int, ...]
-    """For each text the number of its item."""
+    """For each text the index of its video."""
     notes: tuple[str, ...] = ()
-    """What a reader of the scores should know of these annotations."""
+    """Remarks on these annotations for the report."""
 
     @property
     def missing(self) -> tuple[int, ...]:
-        """Numbers of the items without a file."""
+        """Indices of the videos without a file."""
         return tuple(number for number, item in enumerate(self.items) if item.media is None)
 
     def first(self, items: int) -> RetrievalSet:
-        """The first `items` videos with their texts; the whole set where it has no more."""
+        """Return the first `items` videos with their texts, or the whole set if it has no more."""
         if items >= len(self.items):
             return self
         kept = [(text, of) for text, of in zip(self.texts, self.owner, strict=True) if of < items]
@@ -57,6 +58,26 @@ class RetrievalSet:
         )
 
 
+@dataclass(frozen=True)
+class RetrievalBenchmark:
+    """All that the registry, the report and the guide need to know of a benchmark."""
+
+    name: str
+    """Value of `--benchmark`."""
+    splits: tuple[str, ...]
+    """Names of the splits; the first is the test split of the published scores."""
+    files: Mapping[str, PublishedFiles]
+    """Published annotation files of each split."""
+    size: tuple[int, int]
+    """Number of videos and of texts in the published test split."""
+    read: Callable[[Path, VideoFiles, str], RetrievalSet]
+    """Reader of one split, from annotations and videos; raises `UserError`."""
+    distinct_texts: int | None = None
+    """Number of distinct texts in the published test split; None: all of them."""
+    caveat: str | None = None
+    """Reason not to compare some of the published scores."""
+
+
 def assemble(
     name: str,
     split: str,
@@ -67,16 +88,16 @@ def assemble(
     durations: Mapping[str, float] | None = None,
     notes: Sequence[str] = (),
 ) -> RetrievalSet:
-    """A set out of captions by video id, in their order; a video without a file keeps its place.
+    """Build a set from captions by video id, in their order; a video without a file keeps its index.
 
     Args:
-        name: of the benchmark.
-        split: of it.
-        captions: each video's texts.
-        videos: where files are looked up by id.
-        span: seconds of every video that count.
-        durations: length by id, as far as the annotations say.
-        notes: for the report.
+        name: name of the benchmark.
+        split: name of the split.
+        captions: texts of each video.
+        videos: the files, looked up by id.
+        span: seconds of every video that are used.
+        durations: lengths by id, as far as the annotations state them.
+        notes: remarks for the report.
     """
     items = []
     for video in captions:

@@ -1,23 +1,35 @@
-"""Something-Something v2: `labels.json` (class to index), `train.json` and `validation.json` with a template a video.
+"""Something-Something v2: `labels.json` has the index of each class, `train.json` and `validation.json` the templates.
 
-A template is written with brackets ("Holding [something] up") where `labels.json` has none; videos are
-`<id>.webm`, or another container of that name.
+Templates have brackets ("Holding [something] up") that `labels.json` leaves out. Videos are named `<id>.webm`, or
+have another video ending.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from runtime.errors import UserError, nearest
 from training.evaluation.benchmarks.annotation_files import VideoFiles, field, find_file, read_json
-from training.evaluation.benchmarks.classification_set import ClassificationSet, LabelledVideo
+from training.evaluation.benchmarks.classification_set import (
+    ClassificationBenchmark,
+    ClassificationSet,
+    LabelledVideo,
+)
 
-NAME = "ssv2"
-SPLITS = ("val", "train")
+NAME: Final = "ssv2"
+SPLITS: Final = ("val", "train")
 
-_STEMS = {"train": "train", "val": "validation"}
+
+def _names(stem: str) -> tuple[str, str]:
+    return f"{stem}.json", f"something-something-v2-{stem}.json"
+
+
+_FILES = {
+    "val": (_names("labels"), _names("validation")),
+    "train": (_names("labels"), _names("train")),
+}
 
 
 def read(annotations: Path, videos: VideoFiles, split: str = "val") -> ClassificationSet:
@@ -25,18 +37,19 @@ def read(annotations: Path, videos: VideoFiles, split: str = "val") -> Classific
 
     Args:
         annotations: folder with `labels.json` and `train.json`, `validation.json` (with or without the prefix
-            `something-something-v2-`), or one of these with the others beside it.
-        videos: by id.
+            `something-something-v2-`), or one of these files with the others beside it.
+        videos: files, by id.
         split: one of `SPLITS`; the test split is published without labels.
 
     Raises:
-        UserError: a file is missing, of another form, or names a class that `labels.json` lacks.
+        UserError: a file is missing, has another form, or names a class that `labels.json` lacks.
     """
-    if split not in _STEMS:
+    if split not in _FILES:
         raise UserError(f"--split {split}: {NAME} has labels for {' and '.join(SPLITS)} only; choose one of them")
-    labels = find_file(annotations, _names("labels"), "index of each class")
+    label_names, video_names = _FILES[split]
+    labels = find_file(annotations, label_names, "index of each class")
     classes = _classes(read_json(labels), labels)
-    path = find_file(annotations, _names(_STEMS[split]), "class of each video")
+    path = find_file(annotations, video_names, "class of each video")
     entries = read_json(path)
     if not isinstance(entries, list) or not entries:
         raise UserError(f"{path}: must be a list of videos, each with 'id' and 'template'")
@@ -45,12 +58,8 @@ def read(annotations: Path, videos: VideoFiles, split: str = "val") -> Classific
     return ClassificationSet(NAME, split, classes, items)
 
 
-def _names(stem: str) -> tuple[str, str]:
-    return f"{stem}.json", f"something-something-v2-{stem}.json"
-
-
 def _classes(labels: Any, path: Path) -> tuple[str, ...]:
-    """Class names in the order of their indices, which must run from 0 without gaps."""
+    """Return class names in the order of their indices, which must run from 0 without gaps."""
     try:
         by_index = {int(index): str(name) for name, index in labels.items()}
     except (AttributeError, TypeError, ValueError):
@@ -70,6 +79,11 @@ def _item(entry: Any, number: int, videos: VideoFiles, indices: Mapping[str, int
 
 
 def _near(name: str, indices: Mapping[str, int]) -> str:
-    """The nearest name alone: a list of all 174 would fill the screen."""
+    """Return a hint with the nearest class only: a list of all 174 would fill the screen."""
     text = nearest(name, indices)
     return text if text.startswith(" (did you mean") else "; use the labels.json of the same release"
+
+
+BENCHMARK: Final = ClassificationBenchmark(
+    NAME, SPLITS, _FILES, lambda annotations, videos, split: read(annotations, VideoFiles(videos), split)
+)

@@ -1,4 +1,4 @@
-"""Sentences that a class name is put into before the text tower reads it, for zero-shot classification."""
+"""Prompt templates: sentences that take a class name, for zero-shot classification with the text tower."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ KINETICS: Final = tuple(f"a {kind} of {form}{{}}." for kind, form in product(_KI
 """The 28 templates of Kinetics700 in `data/prompts.md` of openai/CLIP, in its order ("a example" is theirs)."""
 
 PLAIN: Final = ("a video of {}.",)
-"""One sentence that fits any class; for sets without templates of their own."""
+"""One sentence that fits any class; for benchmarks without templates of their own."""
 
 
 def templates_of(benchmark: str) -> tuple[str, ...]:
-    """The templates used for a benchmark: those of Kinetics, else the plain one."""
+    """Return the templates for a benchmark: `KINETICS` for Kinetics, otherwise `PLAIN`."""
     return KINETICS if benchmark.startswith("kinetics") else PLAIN
 
 
 def fill(name: str, templates: Sequence[str]) -> list[str]:
-    """One sentence a template, with the class name in the place of ``{}``.
+    """Return one sentence for each template, with the class name in place of ``{}``.
 
-    The name is put in as it stands: braces in it mean nothing.
+    Braces in the name are kept as they are.
     """
     return [template.replace("{}", name) for template in templates]

@@ -1,6 +1,6 @@
-"""From a benchmark's videos and texts to embeddings: decoded ahead in threads, batched, shared out over ranks.
+"""Embed the videos and texts of a benchmark: decoded ahead in threads, batched, shared out over ranks.
 
-What can't be decoded is no error here: it is left without an embedding, with the reason, and the report says so.
+A video that can't be decoded is not an error here: it gets no embedding, and the report states the reason.
 
 Shapes: B clips or texts of a batch, T frames, S pixels of a side, N videos, M texts, D embedding.
 """
@@ -14,106 +14,107 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from runtime.errors import MachineError, UserError, is_machine_fault
 from runtime.progress_bar import Advance, progress_bar
 from training.data.clip_failure import ClipFailed
 from training.data.clip_tasks import MediaRef
 from training.data.decoding.clip_decoder import decode_spans
-from training.data.decoding.model_input import to_model_input
 from training.data.decoding.video_duration import video_seconds
 from training.data.media_cache import MediaReader
 from training.engine.distributed import Ranks, gather_objects
 from training.evaluation.benchmarks.retrieval_set import RetrievalSet, VideoItem
-from training.evaluation.video.retrieval_scores import retrieval_scores
+from training.evaluation.video.frame_format import FrameFormat, Frames
 from training.models.vidla.two_tower import Tokenizer, VidLA
 
 Encoder = Callable[[torch.Tensor], torch.Tensor]
-"""Normalised clips [B, T, C, S, S] to embeddings [B, D] of any length."""
+"""Function from normalised clips [B, T, C, S, S] to embeddings [B, D] of any length."""
 
-_Clip = NDArray[np.uint8]
-_TEXTS_AT_ONCE = 256
-_AHEAD = 2  # videos decoded ahead, for each thread
+_TEXTS_AT_ONCE: Final = 256
+_AHEAD: Final = 2
+"""Videos that each thread decodes ahead."""
 
 
 @dataclass(frozen=True)
-class Looks:
-    """How videos are shown to the model."""
+class EmbeddingOptions:
+    """Frames and batches of the videos to embed."""
 
     frames: int
-    """Frames a clip, evenly spaced over it."""
+    """Frames per clip, evenly spaced over it."""
     batch_size: int = 16
-    """Clips through the tower at once."""
+    """Clips that go through the tower at once."""
     workers: int = 2
     """Threads that decode."""
     snap: bool = False
-    """Take keyframes where every segment of a clip holds one: as training on shards does, and cheaper by far there."""
+    """Use keyframes if every segment of a clip has one, as training on shards does: much cheaper to decode."""
 
 
 @dataclass(frozen=True)
-class Embedded:
-    """A benchmark as the model sees it; equal on all ranks."""
+class Embeddings:
+    """Embeddings of a benchmark's videos and texts; equal on all ranks."""
 
     video_ND: torch.Tensor
-    """float32, on the CPU, of unit length; zeros for a video that has none."""
+    """float32, on the CPU, unit length; zeros for a video without an embedding."""
     text_MD: torch.Tensor
-    """float32, on the CPU, of unit length."""
+    """float32, on the CPU, unit length."""
     absent: Mapping[int, str]
-    """Number of each video without an embedding, with the reason (`missing`, `undecodable`, `truncated`, …)."""
+    """Reason by index of each video without an embedding (`missing`, `undecodable`, `truncated`, …)."""
     truncated: int
-    """Texts longer than the model's context, which it saw cut."""
+    """Number of texts that were cut to the model's context length."""
 
     @property
     def present_N(self) -> torch.Tensor:
-        """Which videos have an embedding, bool."""
+        """Mask of the videos that have an embedding, bool."""
         present_N = torch.ones(len(self.video_ND), dtype=torch.bool)
         present_N[list(self.absent)] = False
         return present_N
 
 
 def embed(
-    model: VidLA, benchmark: RetrievalSet, looks: Looks, ranks: Ranks | None = None, encode: Encoder | None = None
-) -> Embedded:
+    model: VidLA,
+    benchmark: RetrievalSet,
+    options: EmbeddingOptions,
+    ranks: Ranks | None = None,
+    encode: Encoder | None = None,
+) -> Embeddings:
     """Embed all videos and texts of a benchmark; each rank takes its share.
 
     Args:
-        model: in evaluation mode, on the ranks' device.
-        benchmark: what to embed.
-        looks: frames, batches, threads.
-        ranks: who takes part; collective.
-        encode: something else than the model's `encode_video`.
+        model: the model, in evaluation mode, on the ranks' device.
+        benchmark: videos and texts to embed.
+        options: frames, batches, threads.
+        ranks: ranks of this job; the call is collective.
+        encode: encoder of the videos; None: the model's `encode_video`.
 
     Raises:
         UserError: an embedding is not finite, or the model can't take so many frames.
     """
     ranks = ranks or Ranks()
-    video_ND, absent = embed_videos(model, benchmark.items, looks, ranks, encode)
+    video_ND, absent = embed_videos(model, benchmark.items, options, ranks, encode)
     text_MD = embed_texts(model, benchmark.texts, ranks)
     for name, rows in (("video", video_ND), ("text", text_MD)):
         if not bool(rows.isfinite().all()):
-            raise UserError(
-                f"{name} embeddings are not finite: these weights have diverged; take an earlier checkpoint"
-            )
-    return Embedded(video_ND, text_MD, absent, truncated_texts(model, benchmark.texts))
+            raise UserError(f"{name} embeddings are not finite: these weights have diverged; use an earlier checkpoint")
+    return Embeddings(video_ND, text_MD, absent, truncated_texts(model, benchmark.texts))
 
 
 @torch.inference_mode()
 def embed_videos(
-    model: VidLA, items: Sequence[VideoItem], looks: Looks, ranks: Ranks, encode: Encoder | None = None
+    model: VidLA, items: Sequence[VideoItem], options: EmbeddingOptions, ranks: Ranks, encode: Encoder | None = None
 ) -> tuple[torch.Tensor, dict[int, str]]:
-    """Embeddings [N, D] of videos, zeros where there is none, and the reasons by number."""
+    """Return embeddings [N, D] of videos, zeros for those that failed, and the reasons of these by index."""
     first, last = _share(len(items), ranks)
     rows_ND = torch.zeros(last - first, model.embed_dim)
     absent: dict[int, str] = {}
-    with ThreadPoolExecutor(looks.workers) as pool, progress_bar("videos") as advance:
-        found = _decoded(pool, items[first:last], looks, model.image_size, absent, advance)
-        for numbers, clips in _batched(found, looks.batch_size):
-            video_BTCHW = _model_input(model, clips, ranks.device)
+    frame_format = FrameFormat.of(model)
+    with ThreadPoolExecutor(options.workers) as pool, progress_bar("videos") as advance:
+        decoded = _decoded(pool, items[first:last], options, frame_format.size, absent, advance)
+        for numbers, clips in _batched(decoded, options.batch_size):
+            video_BTCHW = frame_format.to_input(clips, ranks.device)
             embedded_BD = encode(video_BTCHW) if encode else model.encode_video(video_BTCHW, normalize=False)
             rows_ND[numbers] = _unit(embedded_BD)
     gathered = gather_objects((rows_ND, {first + at: reason for at, reason in absent.items()}), ranks)
@@ -123,7 +124,7 @@ def embed_videos(
 
 @torch.inference_mode()
 def embed_texts(model: VidLA, texts: Sequence[str], ranks: Ranks | None = None) -> torch.Tensor:
-    """Embeddings [M, D] of texts; equal texts are embedded once, so that theirs are equal to the last bit."""
+    """Return embeddings [M, D] of texts; equal texts are embedded once, so their embeddings are bitwise equal."""
     ranks = ranks or Ranks()
     distinct = list(dict.fromkeys(texts))
     number = {text: at for at, text in enumerate(distinct)}
@@ -137,7 +138,7 @@ def embed_texts(model: VidLA, texts: Sequence[str], ranks: Ranks | None = None) 
 
 
 def truncated_texts(model: VidLA, texts: Sequence[str]) -> int:
-    """How many texts are longer than the model's context, found with a tokenizer of four times its length."""
+    """Return the number of texts longer than the model's context, counted with a tokenizer of four times its length."""
     context = model.tokenizer([""]).shape[1]
     wide = Tokenizer({**model.tokenizer.text_cfg, "context_length": 4 * context})
     padding = wide([""])[0, -1]
@@ -146,15 +147,15 @@ def truncated_texts(model: VidLA, texts: Sequence[str]) -> int:
 
 
 def video_lengths(items: Sequence[VideoItem], workers: int) -> list[float | None]:
-    """Seconds of each item: as annotated, else as its file says; None where neither does."""
+    """Return the seconds of each item: from the annotations, otherwise from its file, otherwise None."""
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(_length, items))
 
 
 def frame_mean(model: VidLA) -> Encoder:
-    """An encoder that sees each frame by itself and averages their unit vectors: CLIP without any sense of time.
+    """Return an encoder that embeds each frame alone and averages the unit vectors: CLIP without a sense of time.
 
-    With no [MST] and weights of CLIP this is CLIP4Clip's `meanP`, the customary zero-shot baseline.
+    With CLIP's weights and no [MST] this is CLIP4Clip's `meanP`, the customary zero-shot baseline.
     """
 
     def encode(video_BTCHW: torch.Tensor) -> torch.Tensor:
@@ -165,54 +166,31 @@ def frame_mean(model: VidLA) -> Encoder:
     return encode
 
 
-def score_split(model: VidLA, held_out: RetrievalSet, looks: Looks, ranks: Ranks | None = None) -> dict[str, float]:
-    """Retrieval on a held-out split while training: `retrieval_scores` of its clips, both sides of what fails left out.
-
-    Args:
-        model: in evaluation mode, within the autocast wanted.
-        held_out: its clips and texts.
-        looks: as in training.
-        ranks: who takes part; collective, and all get the same scores.
-
-    Returns:
-        As `retrieval_scores`, with `clips` scored and `clips_failed`; `{}` where not one clip could be decoded.
-    """
-    found = embed(model, held_out, looks, ranks)
-    present_N = found.present_N
-    renumbered_N = present_N.cumsum(0) - 1
-    owner_M = torch.tensor(held_out.owner)
-    asked_M = present_N[owner_M]
-    if not bool(asked_M.any()):
-        return {}
-    scores = retrieval_scores(found.video_ND[present_N], found.text_MD[asked_M], renumbered_N[owner_M[asked_M]])
-    return scores | {"clips": float(present_N.sum()), "clips_failed": float(len(found.absent))}
-
-
 def _unit(rows_BD: torch.Tensor) -> torch.Tensor:
-    """Unit vectors in float32 on the CPU, whatever the towers ran in."""
+    """Return unit vectors in float32 on the CPU, whatever precision the towers ran in."""
     return torch.nn.functional.normalize(rows_BD.float(), dim=-1).cpu()
 
 
 def _share(count: int, ranks: Ranks) -> tuple[int, int]:
-    """This rank's part of `count` things: from, up to."""
+    """Return the first index and the end of this rank's part of `count` things."""
     return count * ranks.rank // ranks.world_size, count * (ranks.rank + 1) // ranks.world_size
 
 
 def _decoded(
     pool: ThreadPoolExecutor,
     items: Sequence[VideoItem],
-    looks: Looks,
+    options: EmbeddingOptions,
     size: int,
     absent: dict[int, str],
     advance: Advance,
-) -> Iterator[tuple[int, _Clip]]:
-    """Each item's number and frames, in order, decoded ahead; those that fail go into `absent`."""
+) -> Iterator[tuple[int, Frames]]:
+    """Yield each item's index and frames, in order, decoded ahead; add those that fail to `absent`."""
     todo = (list(group) for _, group in groupby(enumerate(items), key=lambda entry: entry[1].media))
-    waiting: deque[tuple[list[int], Future[Any]]] = deque()
+    waiting: deque[tuple[list[int], Future[list[Frames | ClipFailed]]]] = deque()
     done = 0
     while True:
-        for group in islice(todo, _AHEAD * looks.workers - len(waiting)):
-            task = pool.submit(_decode, [item for _, item in group], looks, size)
+        for group in islice(todo, _AHEAD * options.workers - len(waiting)):
+            task = pool.submit(_decode, [item for _, item in group], options, size)
             waiting.append(([number for number, _ in group], task))
         if not waiting:
             return
@@ -226,21 +204,21 @@ def _decoded(
         advance(done, len(items))
 
 
-def _decode(items: Sequence[VideoItem], looks: Looks, size: int) -> list[_Clip | ClipFailed]:
-    """The centre squares of all items of one media file, each uint8 [T, S, S, 3]."""
+def _decode(items: Sequence[VideoItem], options: EmbeddingOptions, size: int) -> list[Frames | ClipFailed]:
+    """Decode the centre crops of all items of one media file, each uint8 [T, S, S, 3]."""
     media = items[0].media
     spans = [(item.start, inf if item.end is None else item.end) for item in items]
     try:
         if media is None:
             raise ClipFailed("missing", f"{items[0].id}: no such file")
-        found = decode_spans(_source(media), spans, looks.frames, size=size, snap=looks.snap)
+        clips = decode_spans(_source(media), spans, options.frames, size=size, snap=options.snap)
     except ClipFailed as failed:
         return [failed] * len(items)
-    return [clip if isinstance(clip, ClipFailed) else _square(np.stack(clip), size) for clip in found]
+    return [clip if isinstance(clip, ClipFailed) else _centre_crop(np.stack(clip), size) for clip in clips]
 
 
 def _source(media: MediaRef) -> bytes | Path:
-    """What a decoder opens: the bytes of a span, or a local file's path."""
+    """Return what a decoder opens: the bytes of a span, or the path of a local file."""
     if media.size is None:
         return Path(media.url)
     try:
@@ -251,8 +229,8 @@ def _source(media: MediaRef) -> bytes | Path:
         raise ClipFailed("unreadable", f"{media.url}: {error}") from None
 
 
-def _square(clip_THWC: _Clip, size: int) -> _Clip:
-    """The middle S×S of frames whose short side is S."""
+def _centre_crop(clip_THWC: Frames, size: int) -> Frames:
+    """Crop frames whose short side is S to the S x S in the middle."""
     height, width = clip_THWC.shape[1:3]
     top, left = (height - size) // 2, (width - size) // 2
     return np.ascontiguousarray(clip_THWC[:, top : top + size, left : left + size])
@@ -270,12 +248,6 @@ def _length(item: VideoItem) -> float | None:
     return min(seconds, inf if item.end is None else item.end) - item.start
 
 
-def _batched(found: Iterator[tuple[int, _Clip]], size: int) -> Iterator[tuple[list[int], list[_Clip]]]:
-    while batch := list(islice(found, size)):
+def _batched(clips: Iterator[tuple[int, Frames]], size: int) -> Iterator[tuple[list[int], list[Frames]]]:
+    while batch := list(islice(clips, size)):
         yield [number for number, _ in batch], [clip for _, clip in batch]
-
-
-def _model_input(model: VidLA, clips: Sequence[_Clip], device: torch.device) -> torch.Tensor:
-    video_BTSSC = torch.from_numpy(np.stack(clips)).to(device)
-    whole_B4 = torch.tensor([[0.0, 0.0, 1.0, 0.0]], device=device).expand(len(clips), -1)
-    return to_model_input(video_BTSSC, whole_B4, model.image_size, model.mean, model.std)

@@ -1,4 +1,4 @@
-"""Settings of the scores that a run makes while it trains. Nothing here imports torch."""
+"""Settings of the retrieval scores that a run computes while it trains. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pydantic import Field
 from runtime.settings import Runtime, Settings
 
 Clips = Literal["root", "short", "medium", "long"]
-"""The clips of a split that are scored: roots, or all of one level."""
+"""Clips of a split that are scored: root clips, or all clips of one level."""
 
 
 class EvaluationSettings(Settings):
     """Retrieval on the held-out split while training."""
 
     max_clips: Runtime[int] = Field(default=1000, ge=0)
-    """Held-out clips at most; 0: no evaluation."""
+    """Highest number of held-out clips to score; 0: no evaluation."""
     clips: Runtime[Clips] = "root"
-    """Clips that are scored: roots, or all of one level."""
+    """Clips that are scored: root clips, or all clips of one level."""
     term: Runtime[str | None] = None
-    """Term of `loss.terms` whose texts are the queries; None: the last."""
+    """Term of `loss.terms` whose texts are the queries; None: the last one."""
     batch_size: Runtime[int] = Field(default=16, ge=1)
-    """Clips that a rank embeds at once."""
+    """Clips that each rank embeds at once."""

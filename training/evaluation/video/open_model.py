@@ -1,4 +1,4 @@
-"""The model that an evaluation is about: `--checkpoint` to weights on a device."""
+"""Open the model to evaluate: from the value of `--checkpoint` to weights on a device."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from training.models.vidla.vidla_folder import CONFIG, load
 def open_model(
     checkpoint: str, frames: int | None, device: torch.device, *, without_time: bool = False
 ) -> tuple[VidLA, int]:
-    """Open a trained model, or weights to start from as a zero-shot baseline.
+    """Open a trained model, or initial weights as a zero-shot baseline.
 
     Args:
-        checkpoint: folder of an export (`RUN/best`), or what `train-vidla --init` takes: `openai`, `ViT-B-16:openai`,
+        checkpoint: folder of an export (`RUN/best`), or a value of `train-vidla --init`: `openai`, `ViT-B-16:openai`,
             `path:///folder`, `random:tiny`.
-        frames: frames a clip; None: as many as the model was trained with, 12 for weights to start from.
-        device: where to put it.
-        without_time: build weights to start from without [MST], which are random there, so that CLIP stays CLIP.
+        frames: frames per clip; None: as many as the model was trained with, 12 for initial weights.
+        device: device of the model.
+        without_time: build initial weights without [MST], which are random there, so that the model is plain CLIP.
 
     Returns:
-        The model in evaluation mode, and the frames a clip; temporal position embeddings are interpolated to them.
+        The model in evaluation mode, and the frames per clip; temporal position embeddings are interpolated to them.
 
     Raises:
-        UserError: no such folder or weights, the model does not allow so few frames, or a trained model can't do
-            without its sense of time.
+        UserError: no such folder or weights, the model needs more frames, or `without_time` for a trained model that
+            has [MST].
     """
     model = _open(checkpoint, without_time).to(device).eval()
     chosen = model.video.frames if frames is None else frames
@@ -42,7 +42,7 @@ def open_model(
 
 
 def weights_hash(model: VidLA) -> str:
-    """SHA-256 over names, types, shapes and values of the weights: equal hashes mean equal models."""
+    """Return the SHA-256 over names, types, shapes and values of the weights: equal hashes mean equal models."""
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
@@ -55,12 +55,12 @@ def _open(checkpoint: str, without_time: bool) -> VidLA:
     if folder.is_dir():
         model = _export(folder)
         if without_time and model.video.settings.levels:
-            raise UserError(f"--frame-mean: {folder} was trained with [MST]; it is for weights to start from (openai)")
+            raise UserError(f"--frame-mean: {folder} was trained with [MST]; it is for initial weights (openai)")
         return model
     if "/" in checkpoint and "://" not in checkpoint and not checkpoint.startswith("random:"):
         raise UserError(f"--checkpoint {checkpoint}: there is no such folder")
     settings = {"init": checkpoint} | ({"temporal": {"levels": 0}} if without_time else {})
-    torch.manual_seed(0)  # what is new in such a model is random, but the same each time
+    torch.manual_seed(0)  # weights that CLIP lacks are random, but the same each time
     return build_model(build(ModelSettings, settings, "--checkpoint"))
 
 

@@ -1,12 +1,13 @@
-"""Retrieval scores from embeddings: where each query's right answer ranks, and what that makes in R@K, MdR and MnR.
+"""Retrieval scores from embeddings: the rank of each query's right answer, summarized as R@K, MdR and MnR.
 
-Pure functions of tensors. Text-to-video (T2V) asks with every text for its video; video-to-text (V2T) asks with every
-video for the best ranked of its own texts, among all texts (collaborative-experts) or, where a video has several, among
-the videos by the nearest of theirs (CLIP4Clip: `rank_groups`). R@1 is the same in both but for ties.
+Pure functions of tensors. In text-to-video (T2V) every text is a query for its video. In video-to-text (V2T) every
+video is a query for the best ranked of its own texts, among all texts (collaborative-experts) or, if videos have
+several texts, among the videos by the nearest text of each (CLIP4Clip: `rank_groups`). Except for ties, R@1 is the
+same in both.
 
-Ties are broken at random and every score is the exact expectation over that: a model that gives everything the same
-embedding gets chance, and the two equal sentences of two videos are each first half of the time. Dual softmax is that
-of CLIP-ViP: S·softmax(100·S) over all texts, and V2T ranks the transpose of the same matrix.
+Ties are broken at random, and every score is the exact expectation over that: a model that gives everything the same
+embedding scores as chance does, and two equal sentences of two videos each come first half of the time. Dual softmax
+is that of CLIP-ViP: S·softmax(100·S) over all texts, and V2T ranks the transpose of the same matrix.
 
 Shapes: M texts, N videos, D embedding, Q queries, m texts of a block.
 """
@@ -25,10 +26,10 @@ from training.evaluation.video.similarity import BLOCK_BYTES, Blocks, dual_softm
 
 @dataclass(frozen=True)
 class Ranking:
-    """Where the right answers stand, one entry a query."""
+    """Ranks of the right answers, one entry per query."""
 
     query_Q: torch.Tensor
-    """int64: number of the text (T2V) or of the video (V2T) that asks."""
+    """int64: index of the text (T2V) or of the video (V2T) that is the query."""
     above_Q: torch.Tensor
     """int64: wrong answers that score higher than the best right one."""
     tied_Q: torch.Tensor
@@ -40,19 +41,20 @@ class Ranking:
         return len(self.query_Q)
 
     def take(self, chosen_Q: torch.Tensor) -> Ranking:
-        """The queries where the bool [Q] `chosen_Q` is set."""
+        """Return the queries selected by the bool mask `chosen_Q` [Q]."""
         return Ranking(self.query_Q[chosen_Q], self.above_Q[chosen_Q], self.tied_Q[chosen_Q], self.right_Q[chosen_Q])
 
     def ranks(self) -> torch.Tensor:
-        """Expected rank of the best right answer, from 1 [Q] float64; with one right answer the mean of best and worst.
+        """Return the expected rank of the best right answer, from 1: [Q] float64.
 
-        The first of r marked items among r + t in random order stands at (r + t + 1) / (r + 1) on average.
+        With one right answer this is the mean of its best and worst rank; in general the first of r marked items among
+        r + t in random order has the mean position (r + t + 1) / (r + 1).
         """
         right_Q, tied_Q = self.right_Q.double(), self.tied_Q.double()
         return self.above_Q + (right_Q + tied_Q + 1) / (right_Q + 1)
 
     def hits(self, k: int) -> torch.Tensor:
-        """Probability that a right answer is among the first `k` [Q] float64: 0 or 1 where nothing is tied."""
+        """Return the probability that a right answer is among the first `k`: [Q] float64; 0 or 1 without ties."""
         free_Q = k - self.above_Q
         miss_Q = torch.ones(len(self), dtype=torch.float64, device=free_Q.device)
         for place in range(k):
@@ -63,8 +65,8 @@ class Ranking:
 
 
 @dataclass(frozen=True)
-class Scores:
-    """One direction's scores: recalls and their mean in percent, ranks from 1."""
+class RetrievalScores:
+    """Scores of one direction: recalls and their mean in percent, ranks from 1."""
 
     r1: float
     r5: float
@@ -76,19 +78,19 @@ class Scores:
     queries: int
 
     def as_dict(self) -> dict[str, float]:
-        """Plain values by name."""
+        """Return the scores as plain values by name."""
         return asdict(self)
 
 
 def retrieval_scores(
     video_ND: torch.Tensor, text_MD: torch.Tensor, owner: Sequence[int] | torch.Tensor
 ) -> dict[str, float]:
-    """Scores of both directions without dual softmax, flat, as a training log wants them.
+    """Return the scores of both directions without dual softmax, as flat values for a training log.
 
     Args:
         video_ND: L2-normalised embeddings of the videos.
         text_MD: L2-normalised embeddings of the texts.
-        owner: for each text the number of its video.
+        owner: for each text the index of its video.
 
     Returns:
         `t2v_r1`, `t2v_r5`, `t2v_r10`, `t2v_median_rank`, `t2v_mean_rank`, the same with `v2t_`, and `mean_r1`.
@@ -97,19 +99,19 @@ def retrieval_scores(
         ValueError: as `rank_embeddings`.
     """
     directions = rank_embeddings(video_ND, text_MD, owner)
-    scores = {name: score(ranking) for name, ranking in zip(("t2v", "v2t"), directions, strict=True)}
+    scores = {name: summarize_ranking(ranking) for name, ranking in zip(("t2v", "v2t"), directions, strict=True)}
     names = ("r1", "r5", "r10", "median_rank", "mean_rank")
     flat = {f"{way}_{name}": getattr(scores[way], name) for way in scores for name in names}
     return flat | {"mean_r1": (scores["t2v"].r1 + scores["v2t"].r1) / 2}
 
 
-def score(ranking: Ranking, *, missed: int = 0, worst: int = 0) -> Scores:
-    """Sum a ranking up.
+def summarize_ranking(ranking: Ranking, *, missed: int = 0, worst: int = 0) -> RetrievalScores:
+    """Return the recalls and the median and mean rank of a ranking.
 
     Args:
-        ranking: the queries that could be asked.
-        missed: queries that count as misses although they could not be asked (their video is missing).
-        worst: the rank those get.
+        ranking: queries that could be ranked.
+        missed: number of queries that could not (their video is missing) and count as misses.
+        worst: rank of these.
 
     Raises:
         ValueError: there is no query at all.
@@ -119,7 +121,7 @@ def score(ranking: Ranking, *, missed: int = 0, worst: int = 0) -> Scores:
         raise ValueError("nothing to score: no text has a video")
     ranks = np.concatenate([ranking.ranks().cpu().numpy(), np.full(missed, float(worst))])
     r1, r5, r10 = (100.0 * float(ranking.hits(k).sum()) / queries for k in (1, 5, 10))
-    return Scores(r1, r5, r10, (r1 + r5 + r10) / 3, float(np.median(ranks)), float(ranks.mean()), queries)
+    return RetrievalScores(r1, r5, r10, (r1 + r5 + r10) / 3, float(np.median(ranks)), float(ranks.mean()), queries)
 
 
 def rank_embeddings(
@@ -137,19 +139,19 @@ def rank_embeddings(
     Args:
         video_ND: L2-normalised embeddings of the videos.
         text_MD: L2-normalised embeddings of the texts.
-        owner: for each text the number of its video; -1 for a text whose video is not among them, which no query is
-            made of but which stays a wrong answer of V2T.
+        owner: for each text the index of its video; -1 for a text whose video is not among them: it is no query of
+            T2V but remains a wrong answer in V2T.
         dual_softmax: rank by S·softmax(100·S over texts).
-        block_bytes: about how much memory a block of the similarity takes.
+        block_bytes: approximate memory of a block of the similarity.
 
     Returns:
-        T2V and V2T; a video without texts asks nothing.
+        T2V and V2T; a video without texts is no query.
 
     Raises:
         ValueError: shapes don't fit, an owner is out of range, or an embedding is not finite.
     """
     if video_ND.ndim != 2 or text_MD.ndim != 2 or video_ND.shape[1] != text_MD.shape[1]:
-        raise ValueError(f"video {tuple(video_ND.shape)} and text {tuple(text_MD.shape)} are no rows of one width")
+        raise ValueError(f"video {tuple(video_ND.shape)} and text {tuple(text_MD.shape)} must be rows of one width")
     if not (video_ND.isfinite().all() and text_MD.isfinite().all()):
         raise ValueError("embeddings are not finite: the model has diverged, or its input is broken")
     owner_M = _owners(owner, len(text_MD), len(video_ND), video_ND.device)
@@ -165,18 +167,18 @@ def rank_groups(
     dual_softmax: bool = False,
     block_bytes: int = BLOCK_BYTES,
 ) -> Ranking:
-    """V2T over the texts of each video as one answer, as near as the nearest of them: CLIP4Clip's, by video.
+    """Rank videos for every video by the nearest of their texts: V2T as in CLIP4Clip.
 
     Args:
         video_ND: as for `rank_embeddings`.
         text_MD: as for `rank_embeddings`.
         owner: as for `rank_embeddings`.
-        group: for each text the number of the answer that it belongs to; texts of one owner share it.
+        group: for each text the index of the answer it belongs to; texts of one owner share it.
         dual_softmax: as for `rank_embeddings`.
         block_bytes: as for `rank_embeddings`.
 
     Returns:
-        One query a video with texts.
+        One query for each video with texts.
     """
     owner_M = _owners(owner, len(text_MD), len(video_ND), video_ND.device)
     group_M = torch.as_tensor(group, dtype=torch.int64, device=video_ND.device)
@@ -203,10 +205,10 @@ def rank_matrix(
     dual_softmax: bool = False,
     block_bytes: int = BLOCK_BYTES,
 ) -> tuple[Ranking, Ranking]:
-    """As `rank_embeddings`, from a similarity of any kind.
+    """Do the same as `rank_embeddings` with a given similarity matrix.
 
     Raises:
-        ValueError: shapes don't fit, an owner is out of range, or a similarity is no number.
+        ValueError: shapes don't fit, an owner is out of range, or a similarity is not a number.
     """
     if similarity_MN.ndim != 2 or similarity_MN.isnan().any():
         raise ValueError("the similarity must be a matrix [texts, videos] of numbers")
@@ -222,7 +224,7 @@ def rank_matrix(
 
 
 def length_thirds(seconds: Sequence[float]) -> list[list[int]]:
-    """Numbers of the shortest, middle and longest third of the videos; those in the middle get what is left over.
+    """Return the indices of the shortest, middle and longest third of the videos; the middle one gets the remainder.
 
     Raises:
         UserError: fewer than three videos.
@@ -239,7 +241,7 @@ def _owners(owner: Sequence[int] | torch.Tensor, texts: int, videos: int, device
     if owner_M.shape != (texts,):
         raise ValueError(f"{texts} texts but owners of shape {tuple(owner_M.shape)}")
     if texts and not (int(owner_M.min()) >= -1 and int(owner_M.max()) < videos):
-        raise ValueError(f"owners lie between {int(owner_M.min())} and {int(owner_M.max())}, videos are {videos}")
+        raise ValueError(f"owners are {int(owner_M.min())} to {int(owner_M.max())}, but there are {videos} videos")
     return owner_M
 
 
@@ -265,7 +267,7 @@ def _rank(blocks: Blocks, owner_M: torch.Tensor, videos: int, dual_softmax: bool
 
 
 def _best_of_own(blocks: Blocks, owner_M: torch.Tensor, videos: int) -> torch.Tensor:
-    """Each video's similarity to the nearest of its own texts [N]; NaN, which nothing equals, where it has none."""
+    """Return each video's similarity to the nearest of its own texts [N]; NaN, which equals nothing, without texts."""
     best_N = torch.full((videos,), -torch.inf, dtype=torch.float64, device=owner_M.device)
     has_N = torch.zeros(videos, dtype=torch.bool, device=owner_M.device)
     for texts, block_mN in blocks():
@@ -277,5 +279,5 @@ def _best_of_own(blocks: Blocks, owner_M: torch.Tensor, videos: int) -> torch.Te
 
 
 def _own(block_mN: torch.Tensor, owner_m: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which texts have a video, and their similarity to it (of the others: to some video) [m]."""
+    """Return a mask of the texts that have a video, and their similarity to it (of others: to any video), both [m]."""
     return owner_m >= 0, block_mN.gather(1, owner_m.clamp(min=0)[:, None])[:, 0]

@@ -1,4 +1,4 @@
-"""The similarity of texts and videos, passed over in blocks of texts and never held whole.
+"""The similarity matrix of texts and videos, computed in blocks of texts and never held whole.
 
 Shapes: M texts, N videos, D embedding, U distinct texts, V distinct videos, m texts of a block.
 """
@@ -6,23 +6,26 @@ Shapes: M texts, N videos, D embedding, U distinct texts, V distinct videos, m t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 import torch
 
-DUAL_SOFTMAX_SCALE = 100.0
-BLOCK_BYTES = 64 << 20
+DUAL_SOFTMAX_SCALE: Final = 100.0
+"""Factor of the similarity inside the softmax of CLIP-ViP's dual softmax."""
+BLOCK_BYTES: Final = 64 << 20
+"""Default size of a block."""
 
 Blocks = Callable[[], Iterator[tuple[torch.Tensor, torch.Tensor]]]
-"""A pass over the similarity: texts of a block [m] and their similarity to all videos [m, N], alike in every pass."""
+"""One pass over the similarity: texts of a block [m] and their similarity to all videos [m, N]; equal in every pass."""
 
 
 def rows_a_block(videos: int, block_bytes: int) -> int:
-    """Texts of a block whose float64 similarity takes about so many bytes."""
+    """Return the number of texts whose float64 similarity to all videos takes about `block_bytes`."""
     return max(1, block_bytes // (8 * max(1, videos)))
 
 
 def products(text_MD: torch.Tensor, video_ND: torch.Tensor, block_bytes: int) -> Blocks:
-    """Blocks of cosines; every distinct text and every distinct video is multiplied once."""
+    """Return blocks of cosines; every distinct text and every distinct video is multiplied once."""
     texts_UD, text_of_M = torch.unique(text_MD.float(), dim=0, return_inverse=True)
     videos_VD, video_of_N = torch.unique(video_ND.float(), dim=0, return_inverse=True)
     by_text_M = text_of_M.argsort(stable=True)
@@ -42,7 +45,7 @@ def products(text_MD: torch.Tensor, video_ND: torch.Tensor, block_bytes: int) ->
 
 
 def dual_softmaxed(blocks: Blocks, videos: int, device: torch.device) -> Blocks:
-    """S·softmax(100·S) over texts, in float64, since differences of 1 in S would underflow float32."""
+    """Return S·softmax(100·S) over texts, in float64, because differences of 1 in S would underflow float32."""
     total_N = torch.full((videos,), -torch.inf, dtype=torch.float64, device=device)
     for _, block_mN in blocks():
         total_N = torch.logaddexp(total_N, (DUAL_SOFTMAX_SCALE * block_mN.double()).logsumexp(0))

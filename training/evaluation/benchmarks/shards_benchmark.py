@@ -1,13 +1,13 @@
-"""Held-out clips of curated DIRs as a retrieval benchmark: each clip's text asks for the clip.
+"""Held-out clips of curated shards as a retrieval benchmark: the text of each clip is a query for that clip.
 
-Clips of one level are compared with each other, as in the paper's Table 16; by default roots, so that no clip stands
-beside one that holds it.
+Only clips of one level are compared with each other, as in the paper's Table 16; by default the roots, so that no clip
+competes with a clip that contains it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, get_args
+from typing import Final, Literal, NamedTuple, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,11 +23,30 @@ from training.data.clip_tasks import MediaRef
 from training.evaluation.benchmarks.retrieval_set import RetrievalSet, VideoItem
 from training.evaluation.video.evaluation_settings import Clips
 
-NAME = "shards"
+NAME: Final = "shards"
 
 CLIPS: tuple[Clips, ...] = get_args(Clips)
 
-_FACTS = ("key", "parent_key", "level", "start", "end", "offset", "keep", "split")
+_COLUMNS = ("key", "parent_key", "level", "start", "end", "offset", "keep", "split")
+
+
+class _ClipSpan(NamedTuple):
+    """A clip's key and its position in its media."""
+
+    key: str
+    start: float
+    """Seconds of the video."""
+    end: float
+    """Seconds of the video."""
+    offset: float
+    """Seconds from the first frame of the media to the clip."""
+
+
+class _ByteRange(NamedTuple):
+    """Bytes of a clip's media in the tar of its shard."""
+
+    offset: int
+    size: int
 
 
 def read(
@@ -42,36 +61,36 @@ def read(
     """Read the clips of a split that are kept and have a text.
 
     Args:
-        roots: DIRs, by path or fsspec URL.
-        columns: text columns in order of preference; the first that holds something is the clip's text.
-        layer: text layer; None: the only one of each DIR.
-        split: of the videos.
+        roots: folders that `curate run` wrote, by path or fsspec URL.
+        columns: text columns in order of preference; the first that is not empty gives the clip's text.
+        layer: text layer; None: the only one of each folder.
+        split: split of the videos.
         clips: root clips, or all of one level.
-        limit: at most so many, in order of shards; shards beyond are not read.
+        limit: highest number of clips, in order of shards; later shards are not read.
 
     Raises:
-        UserError: a column holds no text, a DIR has several layers and none is named, or no clip is left.
-        ShardError: no DIR, no such layer or column, or another schema version.
+        UserError: a column holds no text, a folder has several layers and none is named, or no clip is left.
+        ShardError: not a curated folder, no such layer or column, or another schema version.
     """
     for column in columns:
         if column in TEXT.names and TEXT.field(column).type != pa.string():
             texts = ", ".join(name for name in TEXT.names if TEXT.field(name).type == pa.string())
             raise UserError(f"--text {column}: holds no text (columns that do: {texts})")
     items: list[VideoItem] = []
-    texts_found: list[str] = []
+    queries: list[str] = []
     for root in roots:
         for item, text in _clips(_open(root, layer), columns, split, clips):
             if limit is not None and len(items) >= limit:
                 break
             items.append(item)
-            texts_found.append(text)
+            queries.append(text)
     if not items:
         where = " ".join(roots)
         raise UserError(
             f"--shards {where}: no kept {clips} clip of split {split!r} has a text in {' or '.join(columns)}; "
             "name another column with --text, other clips with --clips, or --split train"
         )
-    return RetrievalSet(NAME, split, tuple(items), tuple(texts_found), tuple(range(len(items))))
+    return RetrievalSet(NAME, split, tuple(items), tuple(queries), tuple(range(len(items))))
 
 
 def _open(root: str, layer: str | None) -> Dataset:
@@ -84,25 +103,26 @@ def _open(root: str, layer: str | None) -> Dataset:
 
 
 def _clips(dataset: Dataset, columns: Sequence[str], split: str, clips: Clips) -> Iterator[tuple[VideoItem, str]]:
-    """Kept clips with a text, shard by shard."""
+    """Yield the kept clips that have a text, shard by shard."""
     for shard in dataset.shards:
-        rows = dataset.texts(shard, [*_FACTS, *(column for column in columns if column not in _FACTS)])
+        rows = dataset.texts(shard, [*_COLUMNS, *(column for column in columns if column not in _COLUMNS)])
         split_of, level_of = (rows[name].cast(pa.string()) for name in ("split", "level"))
         of_kind = pc.is_null(rows["parent_key"]) if clips == "root" else pc.equal(level_of, clips)
-        found = rows.filter(pc.and_(pc.and_(rows["keep"], pc.equal(split_of, split)), of_kind)).to_pylist()
-        if not found:
+        chosen = rows.filter(pc.and_(pc.and_(rows["keep"], pc.equal(split_of, split)), of_kind)).to_pylist()
+        if not chosen:
             continue
-        places = {row["key"]: row for row in dataset.clips(shard, ["key", "byte_offset", "byte_size"]).to_pylist()}
+        media = dataset.clips(shard, ["key", "byte_offset", "byte_size"]).to_pylist()
+        ranges = {row["key"]: _ByteRange(row["byte_offset"], row["byte_size"]) for row in media}
         tar = dataset.store.path(f"media/{shard_name(shard)}.tar")
-        for row in found:
+        for row in chosen:
             text = next((row[column].strip() for column in columns if (row[column] or "").strip()), None)
             if text is not None:
-                yield _item(row, places.get(row["key"]), tar, dataset), text
+                span = _ClipSpan(row["key"], row["start"], row["end"], row["offset"])
+                yield _item(span, ranges.get(span.key), tar, dataset), text
 
 
-def _item(row: dict[str, Any], place: dict[str, Any] | None, tar: str, dataset: Dataset) -> VideoItem:
-    if place is None:
-        raise ShardError(f"{dataset.store.root}: clip {row['key']} has texts but no media; run `curate check`")
-    media = MediaRef(tar, place["byte_offset"], place["byte_size"])
-    seconds = row["end"] - row["start"]
-    return VideoItem(row["key"], media, row["offset"], row["offset"] + seconds, seconds)
+def _item(span: _ClipSpan, range_: _ByteRange | None, tar: str, dataset: Dataset) -> VideoItem:
+    if range_ is None:
+        raise ShardError(f"{dataset.store.root}: clip {span.key} has texts but no media; run `curate check`")
+    seconds = span.end - span.start
+    return VideoItem(span.key, MediaRef(tar, *range_), span.offset, span.offset + seconds, seconds)
