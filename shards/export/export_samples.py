@@ -144,7 +144,7 @@ def _write_lines(
     return written
 
 
-class _ByteRange(TypedDict):
+class _TarRange(TypedDict):
     """A file's bytes inside a tar."""
 
     path: str
@@ -155,16 +155,16 @@ class _ByteRange(TypedDict):
 class _SampleBytes(TypedDict):
     """The byte ranges of a sample's video (its root's) and still."""
 
-    media: _ByteRange
-    keyframe: _ByteRange | None
+    media: _TarRange
+    keyframe: _TarRange | None
 
 
 def _byte_ranges(store: Store, shard: int, root: SelectedRoot, still: StoredStill | None) -> _SampleBytes:
     name = shard_name(shard)
-    media = _ByteRange(path=store.path(f"media/{name}.tar"), offset=root.mp4.offset, size=root.mp4.size)
+    media = _TarRange(path=store.path(f"media/{name}.tar"), offset=root.mp4.offset, size=root.mp4.size)
     if still is None:
         return _SampleBytes(media=media, keyframe=None)
-    keyframe = _ByteRange(path=store.path(f"keyframes/{name}.tar"), offset=still.offset, size=still.size)
+    keyframe = _TarRange(path=store.path(f"keyframes/{name}.tar"), offset=still.offset, size=still.size)
     return _SampleBytes(media=media, keyframe=keyframe)
 
 

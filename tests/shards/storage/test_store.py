@@ -173,3 +173,13 @@ def test_create_works_without_hard_links(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(FileExistsError):
         store.create(".lock", b"second")
     assert [path.name for path in (tmp_path / "dir").iterdir()] == [".lock"]
+
+
+def test_a_folder_whose_replacement_was_interrupted_is_put_back(tmp_path: Path) -> None:
+    store = Store(tmp_path / "dir")
+    store.commit_bytes(b"old", "text/a/0")
+    store.commit_bytes(b"new", "text/.next-a/0")
+    (tmp_path / "dir" / "text" / "a").rename(tmp_path / "dir" / "text" / ".tmp-old-a")
+    store.mend_folders("text")
+    assert store.read_bytes("text/a/0") == b"old"
+    assert store.read_bytes("text/.next-a/0") == b"new"
