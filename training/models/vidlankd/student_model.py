@@ -143,8 +143,9 @@ def load_student(folder: str | Path, device: str | torch.device = "cpu") -> tupl
     try:
         model, identity = _build(values, tokenizer), values["tokenizer"]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:  # errors that a damaged number or name causes
-        said = one_line(error)
-        raise UserError(f"model {path}: its architecture can't be read ({said}); copy the folder again") from None
+        raise UserError(
+            f"model {path}: its architecture can't be read ({one_line(error)}); copy the folder again"
+        ) from None
     if tokenizer.identity != identity:
         raise UserError(f"model {path}: its tokenizer files belong to another model; copy the folder again")
     load_weights(model, path)

@@ -170,8 +170,9 @@ def _read(folder: Path, origin: str) -> Tokenizer:
 
         return BertTokenizer.from_pretrained(str(folder)).backend_tokenizer
     except Exception as error:  # the library raises a bare Exception for a file that it can't read
-        said = one_line(error)
-        raise UserError(f"tokenizer {origin}: can't be read ({said}); fetch it again or name another") from error
+        raise UserError(
+            f"tokenizer {origin}: can't be read ({one_line(error)}); fetch it again or name another"
+        ) from error
 
 
 def _special_names(folder: Path, origin: str) -> dict[str, str]:

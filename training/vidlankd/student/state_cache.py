@@ -9,7 +9,7 @@ Several ranks of one machine share a cache: each writes its own rows and reads t
 are written by system calls, not through the memory map: a full disk then raises an error instead of killing the
 process.
 
-Shapes: B rows asked for, L tokens, G width of the teacher.
+Shapes: B rows that are read or written, L tokens, G width of the teacher.
 """
 
 from __future__ import annotations

@@ -50,10 +50,16 @@ class StudentLossSettings(
             raise ValueError("mlm=0 and every other weight is 0: nothing would be trained; leave mlm=1")
         return self
 
+    @classmethod
+    def registered(cls) -> dict[str, Objective]:
+        """Return the objectives of all bases by name, in the order of reports."""
+        bases = [base for base in reversed(cls.__mro__) if issubclass(base, ObjectiveSettings)]
+        return {base.objective.name: base.objective for base in bases if "objective" in vars(base)}
+
     @property
     def active(self) -> tuple[Objective, ...]:
-        """Objectives with a weight above 0, in the order of the registry."""
-        return tuple(objective for objective in OBJECTIVES.values() if getattr(self, objective.name) > 0)
+        """Objectives with a weight above 0, in the order of reports."""
+        return tuple(objective for objective in self.registered().values() if getattr(self, objective.name) > 0)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -76,11 +82,7 @@ class StudentLossSettings(
         return any(objective.predicts_tokens for objective in self.active)
 
 
-OBJECTIVES: Final[Mapping[str, Objective]] = {
-    base.objective.name: base.objective
-    for base in reversed(StudentLossSettings.__bases__)
-    if issubclass(base, ObjectiveSettings)
-}
+OBJECTIVES: Final[Mapping[str, Objective]] = StudentLossSettings.registered()
 """All objectives by name, in the order of reports."""
 
 
