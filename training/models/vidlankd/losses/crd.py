@@ -157,6 +157,7 @@ class _Negatives(torch.autograd.Function):
         chunk: int,
         dtype: torch.dtype,
     ) -> torch.Tensor:
+        """Compute the sum, and its gradient for the student's vectors."""
         others_NH = others_NH.to(dtype)
         folds = _folds(1 / temperature - float(shift), len(others_NH))
         rows = chunk if student_PH.is_cuda else max(1, _CACHED // len(others_NH))
@@ -180,6 +181,7 @@ class _Negatives(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Scale the gradient that `forward` computed."""
         (grad_PH,) = ctx.saved_tensors
         return grad_PH * grad, None, None, None, None, None
 

@@ -100,6 +100,7 @@ class _Gaussian(torch.autograd.Function):
     def forward(
         ctx: Any, student_BLH: torch.Tensor, teacher_BLG: torch.Tensor, sigma: float, chunk: int
     ) -> torch.Tensor:
+        """Compute the loss of each row, and its gradient for the student's patterns."""
         own, cross = 1 / student_BLH.shape[2] ** 2, -2 / (student_BLH.shape[2] * teacher_BLG.shape[2])
         differentiate = ctx.needs_input_grad[0]
         own_B, own_grad_BLH = _kernel_sums(student_BLH, student_BLH, sigma, chunk, differentiate)
@@ -111,6 +112,7 @@ class _Gaussian(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_B: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Scale the gradient that `forward` computed."""
         (grad_BLH,) = ctx.saved_tensors
         return grad_BLH * grad_B[:, None, None], None, None, None
 

@@ -25,7 +25,7 @@ HeadKind = Literal["student_width", "teacher_space", "regressor"]
 perceptron into the teacher's space; `regressor`, a single linear map into the teacher's space."""
 
 MeanOver = Literal["labels", "rows", "tokens"]
-"""What the mean of an objective is taken over: masked tokens, rows, or valid tokens of the global batch."""
+"""Count that an objective's mean is taken over: masked tokens, rows, or valid tokens of the global batch."""
 
 
 @dataclass(frozen=True)
