@@ -191,7 +191,7 @@ def test_features_of_which_every_root_failed_are_refused(
     build_dir(tmp_path / "dir", shards=1)
     write_features(tmp_path / "dir", name=made.features, has=lambda key: False)
     given = teacher(made, tmp_path / "run", "--shards", str(tmp_path / "dir"))
-    assert "all failed; `train-vidlankd features` says why" in refused(capsys, *given)
+    assert "all failed; `train-vidlankd features` reports why" in refused(capsys, *given)
     assert not (tmp_path / "run" / "best").exists()
 
 
