@@ -10,10 +10,10 @@ from support.language_tasks import mnli_folder, sst2_folder, write_csv, write_sq
 
 from runtime.errors import UserError
 from training.evaluation.language.language_settings import LanguageSettings
-from training.evaluation.language.tasks.task_data import check_places, read_task
-from training.evaluation.language.tasks.task_examples import MISPLACED, Answer, divide
+from training.evaluation.language.tasks.task_data import check_sources, read_task
+from training.evaluation.language.tasks.task_examples import MISPLACED, AnswerSpan, divide
 from training.evaluation.language.tasks.task_hub import fetch_task
-from training.evaluation.language.tasks.task_registry import ENTRIES, choice_readers, squad_reader
+from training.evaluation.language.tasks.task_registry import LANGUAGE_TASKS, mnli, piqa, qnli, qqp, squad, sst2, swag
 
 SWAG_HEADER = (
     "",
@@ -74,16 +74,14 @@ def test_published_glue_samples_are_read_with_balanced_labels(
 
 
 def test_glue_pairs_have_premise_first_and_labels_by_their_published_names(shared_fixtures: Path) -> None:
-    found = choice_readers.read_qnli(shared_fixtures / "text" / "glue_kshot" / "QNLI" / "16-13" / "train.tsv").examples[
-        0
-    ]
+    found = qnli.read_qnli(shared_fixtures / "text" / "glue_kshot" / "QNLI" / "16-13" / "train.tsv").examples[0]
     assert found.first.startswith("Sanskrit is the primary sacred language")
     assert found.second.startswith("Sanskrit (/")
-    assert found.label == choice_readers.QNLI_LABELS.index("entailment")
+    assert found.label == qnli.LABELS.index("entailment")
 
 
 def test_published_squad_sample_has_every_answer_at_its_place(shared_fixtures: Path) -> None:
-    found = squad_reader.read_squad1(shared_fixtures / "text" / "squad1" / "xquad.en.json")
+    found = squad.read_squad1(shared_fixtures / "text" / "squad1" / "xquad.en.json")
     assert len(found) == 1190
     assert all(
         q.context[answer.start : answer.start + len(answer.text)] == answer.text
@@ -93,7 +91,7 @@ def test_published_squad_sample_has_every_answer_at_its_place(shared_fixtures: P
 
 
 def test_published_swag_sample_puts_the_second_beginning_before_each_ending(shared_fixtures: Path) -> None:
-    found = choice_readers.read_swag(shared_fixtures / "text" / "swag" / "hf_sample.jsonl")
+    found = swag.read_swag(shared_fixtures / "text" / "swag" / "hf_sample.jsonl")
     assert len(found) == 10
     assert found.examples[0].endings[0] == "A drum line passes by walking down the street playing their instruments."
 
@@ -128,7 +126,7 @@ def test_unlabelled_tracie_test_split_is_not_taken_for_scoring(tmp_path: Path) -
 def test_quotes_in_qqp_are_letters_and_broken_rows_are_counted(tmp_path: Path) -> None:
     rows = [(n, 1, 2, f'What is "{n}?', "Why not?", n % 2) for n in range(20)]
     path = write_tsv(tmp_path / "train.tsv", QQP_HEADER, [*rows, (20, 1, 2, "cut off")])
-    found = choice_readers.read_qqp(path)
+    found = qqp.read_qqp(path)
     assert len(found) == 20
     assert found.examples[3].first == 'What is "3?'
     assert found.notes == ("train.tsv: 1 broken rows left out",)
@@ -137,7 +135,7 @@ def test_quotes_in_qqp_are_letters_and_broken_rows_are_counted(tmp_path: Path) -
 def test_missing_column_is_told_with_file_line_and_what_there_is(tmp_path: Path) -> None:
     path = write_tsv(tmp_path / "train.tsv", ("sentence", "mark"), [("good", 1)])
     with pytest.raises(UserError, match=r"train.tsv, line 2: column 'label' is missing \(it has 'sentence', 'mark'\)"):
-        choice_readers.read_sst2(path)
+        sst2.read_sst2(path)
 
 
 def test_row_cut_short_is_told_with_its_line(tmp_path: Path) -> None:
@@ -145,26 +143,26 @@ def test_row_cut_short_is_told_with_its_line(tmp_path: Path) -> None:
         tmp_path / "train.tsv", ("index", "question", "sentence", "label"), [(0, "q", "s", "entailment"), (1, "q")]
     )
     with pytest.raises(UserError, match=r"train.tsv, line 3: column 'sentence' is missing"):
-        choice_readers.read_qnli(path)
+        qnli.read_qnli(path)
 
 
 def test_unknown_label_is_told_with_line_column_and_valid_ones(tmp_path: Path) -> None:
     path = write_tsv(tmp_path / "train.tsv", ("index", "question", "sentence", "label"), [(0, "q", "s", "maybe")])
     with pytest.raises(UserError, match=r"line 2: column 'label' holds 'maybe', not one of entailment, not_entailment"):
-        choice_readers.read_qnli(path)
+        qnli.read_qnli(path)
 
 
 def test_row_without_a_label_is_refused(tmp_path: Path) -> None:
     path = write_tsv(tmp_path / "train.tsv", ("sentence", "label"), [("good", "")])
     with pytest.raises(UserError, match=r"line 2: no label in column 'label'"):
-        choice_readers.read_sst2(path)
+        sst2.read_sst2(path)
 
 
 def test_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "train.tsv"
     path.write_bytes("sentence\tlabel\ncafé\t1\n".encode("latin-1"))
     with pytest.raises(UserError, match="not UTF-8"):
-        choice_readers.read_sst2(path)
+        sst2.read_sst2(path)
 
 
 def test_swag_is_read_from_the_shuffled_csv_and_not_from_the_full_one(tmp_path: Path) -> None:
@@ -182,30 +180,30 @@ def test_piqa_labels_must_be_as_many_as_goals(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text(f"{goal}\n{goal}\n")
     (tmp_path / "train-labels.lst").write_text("0\n")
     with pytest.raises(UserError, match=r"1 labels for 2 goals of train\.jsonl"):
-        choice_readers.read_piqa(tmp_path / "train.jsonl")
+        piqa.read_piqa(tmp_path / "train.jsonl")
 
 
 def test_squad2_keeps_questions_without_answers_and_squad1_refuses_them(tmp_path: Path) -> None:
     path = write_squad(tmp_path / "dev.json", [("The cat fell.", [question("a", ("The cat", 0)), question("b")])])
-    assert [len(q.answers) for q in squad_reader.read_squad2(path).examples] == [1, 0]
+    assert [len(q.answers) for q in squad.read_squad2(path).examples] == [1, 0]
     with pytest.raises(UserError, match=r"question b: no answers, which SQuAD 1.1 does not have"):
-        squad_reader.read_squad1(path)
+        squad.read_squad1(path)
 
 
 def test_squad_answers_that_are_elsewhere_are_marked_and_noted(tmp_path: Path) -> None:
     asked = [question(str(n), ("The cat", 0)) for n in range(19)]
     path = write_squad(tmp_path / "dev.json", [("The cat fell.", [*asked, question("x", ("The cat", 4))])])
-    found = squad_reader.read_squad1(path)
+    found = squad.read_squad1(path)
     assert found.examples[-1].answers[0].start == MISPLACED
-    assert "1 answers that do not stand" in found.notes[0]
+    assert "1 answers that are not at" in found.notes[0]
 
 
 def test_white_space_around_a_squad_answer_is_no_part_of_it(tmp_path: Path) -> None:
     asked = [question(str(n), ("The cat", 0)) for n in range(19)]
     path = write_squad(tmp_path / "dev.json", [("The cat fell.", [question("a", (" cat ", 3)), *asked])])
-    assert squad_reader.read_squad1(path).examples[0].answers == (Answer("cat", 4),)
+    assert squad.read_squad1(path).examples[0].answers == (AnswerSpan("cat", 4),)
     blank = write_squad(tmp_path / "blank.json", [("The cat fell.", [question("a", (" ", 3)), *asked])])
-    assert squad_reader.read_squad1(blank).examples[0].answers[0].start == MISPLACED
+    assert squad.read_squad1(blank).examples[0].answers[0].start == MISPLACED
 
 
 def test_both_squads_are_told_apart_in_one_folder(tmp_path: Path) -> None:
@@ -219,7 +217,7 @@ def test_both_squads_are_told_apart_in_one_folder(tmp_path: Path) -> None:
 
 def test_hub_parquet_gives_the_same_examples_as_the_official_files(tmp_path: Path) -> None:
     official = mnli_folder(tmp_path / "official")
-    rows = list(choice_readers.read_mnli(official / "MNLI" / "train.tsv").examples)
+    rows = list(mnli.read_mnli(official / "MNLI" / "train.tsv").examples)
     table = pa.table(
         {
             "premise": [e.first for e in rows],
@@ -272,7 +270,7 @@ def test_parquet_squad_and_numbered_files_below_their_split_are_read(tmp_path: P
 def test_labels_of_a_hub_test_split_are_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"sentence": ["good"], "label": [-1]}), tmp_path / "validation.parquet")
     with pytest.raises(UserError, match="a test split without labels can't be scored"):
-        choice_readers.read_sst2(tmp_path / "validation.parquet")
+        sst2.read_sst2(tmp_path / "validation.parquet")
 
 
 def test_diagnostics_carry_coarse_and_fine_categories_and_no_training_split(tmp_path: Path) -> None:
@@ -283,16 +281,16 @@ def test_diagnostics_carry_coarse_and_fine_categories_and_no_training_split(tmp_
 
 def test_diagnostics_are_not_on_the_hub_and_the_way_out_is_named() -> None:
     with pytest.raises(UserError, match="the hub has no labelled copy; put its published files into a folder and name"):
-        fetch_task(ENTRIES["diagnostics"])
+        fetch_task(LANGUAGE_TASKS["diagnostics"])
 
 
 def test_tasks_the_hub_lacks_are_all_told_at_once_before_any_is_fetched() -> None:
     asked = LanguageSettings.model_validate({"tasks": ["sst2", "diagnostics", "tracie"]})
     with pytest.raises(UserError, match=r"GLUE diagnostics and TRACIE; set folders\.diagnostics and folders\.tracie"):
-        check_places(asked.tasks, asked)
+        check_sources(asked.tasks, asked)
     own = {"diagnostics": "a", "tracie": "b"}
-    check_places(asked.tasks, asked.model_copy(update={"folders": own}))
-    check_places(asked.tasks, asked.model_copy(update={"data": "tasks"}))
+    check_sources(asked.tasks, asked.model_copy(update={"folders": own}))
+    check_sources(asked.tasks, asked.model_copy(update={"data": "tasks"}))
 
 
 def test_files_of_other_names_are_told_beside_the_names_looked_for(tmp_path: Path) -> None:
@@ -306,7 +304,7 @@ def test_files_of_other_names_are_told_beside_the_names_looked_for(tmp_path: Pat
 def test_squad_json_without_a_list_of_articles_is_refused(tmp_path: Path) -> None:
     (tmp_path / "dev.json").write_text('{"data": 1}')
     with pytest.raises(UserError, match="its key 'data' holds no list of articles"):
-        squad_reader.read_squad1(tmp_path / "dev.json")
+        squad.read_squad1(tmp_path / "dev.json")
 
 
 def test_a_parquet_answer_that_is_no_text_is_told_with_its_row(tmp_path: Path) -> None:
@@ -317,26 +315,26 @@ def test_a_parquet_answer_that_is_no_text_is_told_with_its_row(tmp_path: Path) -
     columns = {"id": ["a"], "context": ["The cat fell."], "question": ["Who?"], "answers": answers}
     pq.write_table(pa.table(columns), tmp_path / "dev.parquet")
     with pytest.raises(UserError, match=r"line 1: column 'answers' holds None at 0"):
-        squad_reader.read_squad1(tmp_path / "dev.parquet")
+        squad.read_squad1(tmp_path / "dev.parquet")
 
 
 def test_a_field_too_long_for_a_table_is_told_with_its_line(tmp_path: Path) -> None:
     path = write_tsv(tmp_path / "train.tsv", ("sentence", "label"), [("good", 1), ("x" * 140_000, 1)])
     with pytest.raises(UserError, match=r"train\.tsv, line 3: field larger than field limit"):
-        choice_readers.read_sst2(path)
+        sst2.read_sst2(path)
 
 
 def test_piqa_labels_in_another_encoding_are_refused(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text(json.dumps({"goal": "g", "sol1": "a", "sol2": "b"}))
     (tmp_path / "train-labels.lst").write_bytes(b"\xff0\n")
     with pytest.raises(UserError, match=r"train-labels\.lst: not UTF-8 \(byte 0\)"):
-        choice_readers.read_piqa(tmp_path / "train.jsonl")
+        piqa.read_piqa(tmp_path / "train.jsonl")
 
 
 def test_two_files_that_could_be_the_split_are_refused(tmp_path: Path) -> None:
     for seed in (13, 42):
         sst2_folder(tmp_path / "SST-2" / str(seed))
-    with pytest.raises(UserError, match=r"named alike; leave one, or name the right folder as folders.sst2"):
+    with pytest.raises(UserError, match=r"have the same name; keep one, or name the right folder as folders.sst2"):
         read_task("sst2", settings(tmp_path, "sst2"))
 
 
@@ -356,4 +354,4 @@ def test_limits_take_the_same_examples_each_time_and_say_so(tmp_path: Path) -> N
 def test_division_needs_two_texts(tmp_path: Path) -> None:
     path = write_tsv(tmp_path / "train.tsv", ("sentence", "label"), [("same", 0), ("same", 1)])
     with pytest.raises(ValueError, match="can't be divided"):
-        divide(choice_readers.read_sst2(path), 0.5)
+        divide(sst2.read_sst2(path), 0.5)

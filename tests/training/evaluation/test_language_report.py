@@ -20,16 +20,19 @@ from training.evaluation.language.language_metrics import (
 )
 from training.evaluation.language.language_report import (
     FORMAT,
-    Report,
+    Architecture,
+    EvaluatedModel,
+    LanguageReport,
     SeedResult,
     TaskReport,
+    TaskSources,
     collapse,
     read_report,
-    show,
+    show_report,
 )
 from training.evaluation.language.language_settings import LanguageSettings
-from training.evaluation.language.published_language_scores import PUBLISHED
-from training.evaluation.language.tasks.task_examples import Answer, Labelled, Question
+from training.evaluation.language.tasks.task_examples import AnswerSpan, Choice, Labelled, Question, Split
+from training.evaluation.published_scores import LANGUAGE
 
 
 def logits(*predicted: int, classes: int) -> torch.Tensor:
@@ -37,16 +40,16 @@ def logits(*predicted: int, classes: int) -> torch.Tensor:
 
 
 def asked(key: str, *answers: str) -> Question:
-    return Question(key, "context", "question", tuple(Answer(text, 0) for text in answers), "context")
+    return Question(key, "context", "question", tuple(AnswerSpan(text, 0) for text in answers), "context")
 
 
 def result(seed: int, accuracy: float, *flags: str) -> SeedResult:
     return SeedResult("qqp", seed, "k", {"accuracy": accuracy, "f1": 80.0}, 63.2, 100, 0.7, 0.3, 9.0, flags)
 
 
-def report(*results: SeedResult) -> Report:
-    task = TaskReport("qqp", "QQP", "accuracy", {"lr": 1e-4}, {"splits": {}, "notes": ["a note"]}, results)
-    return Report({"name": "student", "revision": "r"}, {"qqp": task})
+def report(*results: SeedResult) -> LanguageReport:
+    task = TaskReport("qqp", "QQP", "accuracy", {"lr": 1e-4}, TaskSources({}, ["a note"]), results)
+    return LanguageReport(EvaluatedModel("student", "r", Architecture(layers=2)), {"qqp": task})
 
 
 def test_accuracy_is_the_share_of_right_choices() -> None:
@@ -109,6 +112,14 @@ def test_a_written_report_is_read_back_the_same(tmp_path: Path) -> None:
     assert read_report(tmp_path / "report.json") == before
 
 
+def test_the_identity_of_examples_is_that_of_earlier_versions() -> None:
+    answers = (AnswerSpan("a dog", 0), AnswerSpan("dog", 2))
+    questions = (Question("k", "a dog ran", "who ran?", answers, "a dog ran"), Question("k2", "c", "q", (), "c"))
+    assert Split(questions, ("f",)).identity == "00f93187aae4074b"
+    others = (Labelled("k", "a", "b", 1, "g", ("t",)), Choice("k", "a", ("b", "c"), 0, "g"))
+    assert Split(others, ("f",)).identity == "7b55e4f6013d4baf"
+
+
 def test_an_empty_output_file_holds_no_report(tmp_path: Path) -> None:
     (tmp_path / "report.json").touch()
     assert read_report(tmp_path / "report.json") is None
@@ -140,7 +151,7 @@ def test_an_earlier_result_without_its_main_score_is_no_report(tmp_path: Path) -
 
 def test_the_table_has_published_rows_both_means_and_the_collapsed_seed() -> None:
     text = io.StringIO()
-    show(report(result(0, 86.0), result(1, 88.0), result(2, 59.0, "too low")), Console(file=text, width=100))
+    show_report(report(result(0, 86.0), result(1, 88.0), result(2, 59.0, "too low")), Console(file=text, width=100))
     row = next(line for line in text.getvalue().splitlines() if line.strip().startswith("QQP "))
     assert " ".join(row.split()) == "QQP accuracy 86.2 83.2 89.5 77.7 ± 16.2 87.0 ± 1.4 63.2 3 (1)"
     assert "QQP: seed 2 COLLAPSED: too low" in text.getvalue()
@@ -148,18 +159,18 @@ def test_the_table_has_published_rows_both_means_and_the_collapsed_seed() -> Non
 
 
 def test_only_verified_figures_are_published_and_what_is_unknown_is_said() -> None:
-    assert {name for row in PUBLISHED for name in row.scores} == {"sst2", "qnli", "qqp", "mnli"}
+    assert {name for row in LANGUAGE for name in row.scores} == {"sst2", "qnli", "qqp", "mnli"}
     swag = TaskReport(
         "swag",
         "SWAG",
         "accuracy",
         {},
-        {"notes": []},
+        TaskSources({}, []),
         (SeedResult("swag", 0, "k", {"accuracy": 40.0}, 25.0, 1, 1, 0.5, 1.0),),
     )
     text = io.StringIO()
-    show(Report({"name": "m"}, {"swag": swag}), Console(file=text, width=100))
-    assert "no verified published number is known of SWAG" in text.getvalue()
+    show_report(LanguageReport(EvaluatedModel("m", "r"), {"swag": swag}), Console(file=text, width=100))
+    assert "no verified published score is known for SWAG" in text.getvalue()
 
 
 def test_recipes_are_the_released_ones_and_changes_of_one_task_win() -> None:

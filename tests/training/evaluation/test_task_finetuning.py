@@ -19,11 +19,12 @@ from runtime.errors import UserError
 from training.engine.engine_settings import ComputeSettings
 from training.evaluation.language.answer_spans import best_answers
 from training.evaluation.language.evaluate_language import evaluate_language
-from training.evaluation.language.language_settings import LanguageSettings, Recipe
-from training.evaluation.language.task_finetuning import Training, finetune
+from training.evaluation.language.finetuning_recipe import FineTuningRecipe
+from training.evaluation.language.language_settings import LanguageSettings
+from training.evaluation.language.task_finetuning import TrainingCourse, finetune
 from training.evaluation.language.task_inputs import ChoiceInputs, LabelledInputs, Window, windows
-from training.evaluation.language.tasks.task_examples import MISPLACED, Answer, Choice, Labelled, Question
-from training.evaluation.language.tasks.task_registry import ENTRIES
+from training.evaluation.language.tasks.task_examples import MISPLACED, AnswerSpan, Choice, Labelled, Question
+from training.evaluation.language.tasks.task_registry import LANGUAGE_TASKS
 
 FAST = {"lr": 3e-3, "batch_size": 16, "epochs": 6, "max_length": 32}
 
@@ -48,22 +49,22 @@ def labelled(count: int = 8) -> list[Labelled]:
     return [Labelled(str(n), f"the {('blue', 'red')[n % 2]} dog {n}", None, n % 2, str(n)) for n in range(count)]
 
 
-def tuned(model: Path, seed: int = 0, count: int = 20, **compute: Any) -> Training:
-    recipe = Recipe(lr=3e-3, batch_size=8, epochs=2, max_length=16)
+def tuned(model: Path, seed: int = 0, count: int = 20, **compute: Any) -> TrainingCourse:
+    recipe = FineTuningRecipe(lr=3e-3, batch_size=8, epochs=2, max_length=16)
     found = finetune(
         model,
-        ENTRIES["sst2"],
+        LANGUAGE_TASKS["sst2"],
         labelled(count),
         recipe,
         seed=seed,
         compute=ComputeSettings(**compute),
         device=torch.device("cpu"),
     )
-    return found.training
+    return found.course
 
 
 def asked(key: str, context: str, text: str | None) -> Question:
-    answers = () if text is None else (Answer(text, context.index(text)),)
+    answers = () if text is None else (AnswerSpan(text, context.index(text)),)
     return Question(key, context, "what colour is the ball?", answers, context)
 
 
@@ -169,7 +170,7 @@ def test_squad2_scores_questions_with_and_without_answers_apart(model: Path, tmp
 def test_windows_cover_a_long_context_and_hold_the_answer_where_they_say(model: Path) -> None:
     context = "the cat and the dog walk. " * 12 + "the ball is yellow. " + "a man cut paper. " * 12
     tokenizer = AutoTokenizer.from_pretrained(model)
-    found = windows([asked("q", context, "yellow")], tokenizer, Recipe(max_length=48, stride=16))
+    found = windows([asked("q", context, "yellow")], tokenizer, FineTuningRecipe(max_length=48, stride=16))
     assert len(found) > 3
     assert all(len(window.inputs["input_ids"]) <= 48 for window in found)
     holding = [window for window in found if window.start]
@@ -189,7 +190,9 @@ def test_windows_begin_a_stride_apart_as_in_the_released_scripts(model: Path) ->
 
 def test_windows_share_nothing_and_leave_nothing_out_where_the_stride_is_longer(model: Path) -> None:
     context = " ".join(["red"] * 60)
-    found = windows([asked("q", context, None)], AutoTokenizer.from_pretrained(model), Recipe(max_length=30, stride=22))
+    found = windows(
+        [asked("q", context, None)], AutoTokenizer.from_pretrained(model), FineTuningRecipe(max_length=30, stride=22)
+    )
     covered = [tuple(span) for window in found for span in window.span_L2.tolist() if span[0] >= 0]
     assert [begin for begin, _ in covered] == [4 * word for word in range(60)]
 
@@ -197,7 +200,7 @@ def test_windows_share_nothing_and_leave_nothing_out_where_the_stride_is_longer(
 def test_logits_at_the_right_place_give_the_right_answer_over_windows(model: Path) -> None:
     context = "the cat and the dog walk. " * 12 + "the ball is yellow. " + "a man cut paper. " * 12
     questions = [asked("q", context, "yellow"), asked("none", "a man cut paper.", None)]
-    found = windows(questions, AutoTokenizer.from_pretrained(model), Recipe(max_length=48, stride=16))
+    found = windows(questions, AutoTokenizer.from_pretrained(model), FineTuningRecipe(max_length=48, stride=16))
     logits = []
     for window in found:
         start_L, end_L = np.zeros(60), np.zeros(60)  # longer than the window, as padded logits are
@@ -221,7 +224,7 @@ def shows_most(found: list[Window], begin: int) -> int:
 def test_best_spans_are_those_of_a_plain_search(model: Path, seed: int) -> None:
     context = "the red ball and the blue cup and a black box. " * 3
     questions = [asked("q", context, "red")]
-    found = windows(questions, AutoTokenizer.from_pretrained(model), Recipe(max_length=32, stride=8))
+    found = windows(questions, AutoTokenizer.from_pretrained(model), FineTuningRecipe(max_length=32, stride=8))
     draw = np.random.default_rng(seed)
     logits = [(draw.normal(size=len(w.span_L2)), draw.normal(size=len(w.span_L2))) for w in found]
     best, text = -np.inf, ""
@@ -239,24 +242,24 @@ def test_best_spans_are_those_of_a_plain_search(model: Path, seed: int) -> None:
 
 
 def test_a_question_longer_than_a_window_is_cut_and_leaves_room(model: Path) -> None:
-    long = Question("q", "the ball is red.", "why " * 200, (Answer("red", 12),), "c")
-    found = windows([long], AutoTokenizer.from_pretrained(model), Recipe(max_length=40, stride=8))
+    long = Question("q", "the ball is red.", "why " * 200, (AnswerSpan("red", 12),), "c")
+    found = windows([long], AutoTokenizer.from_pretrained(model), FineTuningRecipe(max_length=40, stride=8))
     assert [window.start > 0 for window in found] == [True]
 
 
 def test_misplaced_answers_are_not_trained_on(model: Path) -> None:
-    wrong = Question("q", "the ball is red.", "what?", (Answer("blue", MISPLACED),), "c")
+    wrong = Question("q", "the ball is red.", "what?", (AnswerSpan("blue", MISPLACED),), "c")
     right = asked("r", "the ball is red.", "red")
     trained = finetune(
         model,
-        ENTRIES["squad1"],
+        LANGUAGE_TASKS["squad1"],
         [wrong, right],
-        Recipe(batch_size=1, epochs=1, max_length=32, stride=8),
+        FineTuningRecipe(batch_size=1, epochs=1, max_length=32, stride=8),
         seed=0,
         compute=ComputeSettings(),
         device=torch.device("cpu"),
     )
-    assert trained.training.steps == 1
+    assert trained.course.steps == 1
 
 
 def test_pairs_and_choices_are_padded_to_the_longest_and_cut_at_the_limit(model: Path) -> None:
@@ -292,7 +295,7 @@ def test_a_model_without_tokenizer_files_is_refused_not_read_as_unknown_words(tm
 def test_a_tokenizer_of_specials_only_is_refused(tmp_path: Path) -> None:
     poor = tiny_bert(tmp_path / "bert")
     BertTokenizer(vocab={name: number for number, name in enumerate(SPECIALS)}).save_pretrained(poor)
-    with pytest.raises(UserError, match=r"the tokenizer has 5 tokens, the model \d+; they don't belong together"):
+    with pytest.raises(UserError, match=r"the tokenizer has 5 tokens, the model \d+; they do not fit each other"):
         evaluated(poor, settings(tmp_path, "sst2"), tmp_path / "report.json")
 
 

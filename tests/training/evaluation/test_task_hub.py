@@ -88,8 +88,8 @@ def folder_from_hub(tmp_path: Path, port: int, task: str) -> str:
     code = (
         "from runtime.errors import UserError\n"
         "from training.evaluation.language.tasks.task_hub import fetch_task\n"
-        "from training.evaluation.language.tasks.task_registry import ENTRIES\n"
-        f"try: print(fetch_task(ENTRIES['{task}']))\n"
+        "from training.evaluation.language.tasks.task_registry import LANGUAGE_TASKS\n"
+        f"try: print(fetch_task(LANGUAGE_TASKS['{task}']))\n"
         "except UserError as error: print('UserError', error)"
     )
     env = {

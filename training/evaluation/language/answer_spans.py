@@ -1,10 +1,10 @@
-"""Answers of SQuAD out of a model's logits: the best span of all windows, or none where nothing beats "no answer".
+"""Answers to SQuAD's questions from a model's logits: the best span of all windows, or "no answer" if it scores higher.
 
-As in the reference script: the `n_best` first starts and ends of a window, spans of at most `longest` tokens that begin
-in the window that shows most around their first token, the sum of both logits; "no answer" has the least of the
-windows' scores of the first special token.
+As in the reference script, candidates combine the `n_best` starts and ends of a window into spans of at most `longest`
+tokens; a span is considered only in the window with the most context around its first token, and scores the sum of
+both logits. "No answer" scores the lowest sum at the first special token of all windows.
 
-Shapes: L tokens, K best places.
+Shapes: L tokens, K best positions.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ Floats = NDArray[np.floating]
 
 def best_answers(
     questions: Sequence[Question],
-    found: Sequence[Window],
+    windows: Sequence[Window],
     logits: Sequence[tuple[Floats, Floats]],
     *,
     may_abstain: bool,
     n_best: int = 20,
     longest: int = 30,
 ) -> dict[str, str]:
-    """The answer to each question, by its key; empty for "no answer".
+    """Return the answer to each question by its key; empty for "no answer".
 
     Args:
         questions: all questions.
-        found: their windows.
-        logits: start and end logits [L] of each window; what stands beyond a window's tokens is not looked at.
-        may_abstain: SQuAD 2.0; else the best span is the answer however unlikely it is.
-        n_best: starts and ends that are tried.
-        longest: tokens of an answer at most.
+        windows: their windows.
+        logits: start and end logits [L] of each window; values beyond a window's tokens are ignored.
+        may_abstain: allow "no answer" (SQuAD 2.0); otherwise the best span is the answer, however unlikely.
+        n_best: number of starts and of ends to combine.
+        longest: highest number of tokens in an answer.
     """
     best: dict[int, tuple[float, str]] = {}
     null: dict[int, float] = {}
-    for window, widest_L, (start_L, end_L) in zip(found, _widest(found), logits, strict=True):
+    for window, widest_L, (start_L, end_L) in zip(windows, _widest(windows), logits, strict=True):
         number = window.question
         null[number] = min(null.get(number, np.inf), float(start_L[0] + end_L[0]))
         span = _best_span(window, widest_L, start_L, end_L, n_best, longest)
@@ -55,32 +55,33 @@ def best_answers(
     return answers
 
 
-def _widest(found: Sequence[Window]) -> list[NDArray[np.bool_]]:
-    """For each token of each window, whether it is context that no other window of its question shows more around.
+def _widest(windows: Sequence[Window]) -> list[NDArray[np.bool_]]:
+    """Return for each window a mask of the context tokens for which no other window has more surrounding context.
 
-    A window shows the lesser of the tokens before and after, and a hundredth of its length (``token_is_max_context``).
+    A window's surrounding context counts the smaller of the tokens before and after, plus a hundredth of its length
+    (``token_is_max_context``).
     """
     best: dict[tuple[int, int], tuple[float, int]] = {}  # window, by question and first character
-    for number, window in enumerate(found):
+    for number, window in enumerate(windows):
         begins = window.span_L2[window.span_L2[:, 0] >= 0, 0].tolist()
-        for place, begin in enumerate(begins):
-            score = min(place, len(begins) - 1 - place) + 0.01 * len(begins)
+        for position, begin in enumerate(begins):
+            score = min(position, len(begins) - 1 - position) + 0.01 * len(begins)
             if score > best.get((window.question, begin), (-1.0, -1))[0]:
                 best[window.question, begin] = (score, number)
     return [
         np.asarray(
             [begin >= 0 and best[window.question, begin][1] == number for begin in window.span_L2[:, 0].tolist()]
         )
-        for number, window in enumerate(found)
+        for number, window in enumerate(windows)
     ]
 
 
 def _best_span(
     window: Window, widest_L: NDArray[np.bool_], start_L: Floats, end_L: Floats, n_best: int, longest: int
 ) -> tuple[float, int, int] | None:
-    """Score, first and last character of a window's best span; None where none is allowed."""
+    """Return score, first and last character of a window's best span; None if no span is allowed."""
     length = len(window.span_L2)
-    start_K, end_K = _best_places(start_L[:length], n_best), _best_places(end_L[:length], n_best)
+    start_K, end_K = _best_positions(start_L[:length], n_best), _best_positions(end_L[:length], n_best)
     tokens_KK = end_K[None, :] - start_K[:, None] + 1
     context_L = window.span_L2[:, 0] >= 0
     allowed_KK = (tokens_KK >= 1) & (tokens_KK <= longest) & widest_L[start_K][:, None] & context_L[end_K][None, :]
@@ -92,5 +93,5 @@ def _best_span(
     return score, int(window.span_L2[start_K[row], 0]), int(window.span_L2[end_K[column], 1])
 
 
-def _best_places(logits_L: Floats, count: int) -> NDArray[np.intp]:
+def _best_positions(logits_L: Floats, count: int) -> NDArray[np.intp]:
     return np.argsort(-logits_L, kind="stable")[:count]

@@ -1,4 +1,4 @@
-"""Scores of the language tasks, in percent, by torchmetrics and by transformers' port of SQuAD's official script.
+"""Percentages of the language tasks, in percent, by torchmetrics and by transformers' port of SQuAD's official script.
 
 Shapes: N examples, K classes or choices.
 """
@@ -14,24 +14,26 @@ from torchmetrics.functional import classification as tm
 
 from training.evaluation.language.tasks.task_examples import Labelled, Question
 
-Scores = dict[str, float]
-"""Percent, by name."""
+Percentages = dict[str, float]
+"""Scores in percent by name."""
 
 
-def choice_scores(logits_NK: torch.Tensor, label_N: torch.Tensor) -> Scores:
-    """Accuracy among classes or choices."""
+def choice_scores(logits_NK: torch.Tensor, label_N: torch.Tensor) -> Percentages:
+    """Return the accuracy among classes or choices."""
     classes = logits_NK.shape[1]
     return {"accuracy": _percent(tm.multiclass_accuracy(logits_NK, label_N, classes, average="micro"))}
 
 
-def pair_scores(logits_N2: torch.Tensor, label_N: torch.Tensor) -> Scores:
-    """Accuracy, and F1 of the second class (QQP's duplicates)."""
+def pair_scores(logits_N2: torch.Tensor, label_N: torch.Tensor) -> Percentages:
+    """Return the accuracy, and F1 of the second class (QQP's duplicates)."""
     predicted_N = logits_N2.argmax(dim=1)
     return {**choice_scores(logits_N2, label_N), "f1": _percent(tm.binary_f1_score(predicted_N, label_N))}
 
 
-def diagnostic_scores(logits_NK: torch.Tensor, examples: Sequence[Labelled]) -> tuple[Scores, dict[str, Scores]]:
-    """Matthews' correlation of several classes (GLUE's R3) and accuracy on the diagnostic set: overall, by category."""
+def diagnostic_scores(
+    logits_NK: torch.Tensor, examples: Sequence[Labelled]
+) -> tuple[Percentages, dict[str, Percentages]]:
+    """Return Matthews' correlation of K classes (GLUE's R3) and accuracy on the diagnostic set, also by category."""
     label_N = torch.tensor([example.label for example in examples])
     by_tag: dict[str, list[int]] = {}
     for number, example in enumerate(examples):
@@ -44,8 +46,8 @@ def diagnostic_scores(logits_NK: torch.Tensor, examples: Sequence[Labelled]) -> 
     return _correlation(logits_NK, label_N), categories
 
 
-def squad_scores(questions: Sequence[Question], answers: Mapping[str, str]) -> Scores:
-    """Exact match and F1; where there are questions without answers, also of those with and of those without.
+def squad_scores(questions: Sequence[Question], answers: Mapping[str, str]) -> Percentages:
+    """Return exact match and F1; if some questions have no answer, also for those with and those without answers.
 
     Raises:
         KeyError: a question has no prediction.
@@ -65,19 +67,19 @@ def squad_scores(questions: Sequence[Question], answers: Mapping[str, str]) -> S
 
 
 def constant_score(labels: Sequence[int]) -> float:
-    """Percent that answering the most frequent label always would earn; never below chance."""
+    """Return the accuracy in percent of always giving the most frequent label; never below chance."""
     return 100 * max(labels.count(label) for label in set(labels)) / len(labels)
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """A question as `squad_evaluate` wants it."""
+    """A question in the form that `squad_evaluate` takes."""
 
     qas_id: str
     answers: list[dict[str, str]]
 
 
-def _correlation(logits_NK: torch.Tensor, label_N: torch.Tensor) -> Scores:
+def _correlation(logits_NK: torch.Tensor, label_N: torch.Tensor) -> Percentages:
     classes = logits_NK.shape[1]
     correlation = tm.multiclass_matthews_corrcoef(logits_NK.argmax(dim=1), label_N, classes)
     return {"mcc": _percent(correlation), **choice_scores(logits_NK, label_N)}

@@ -1,7 +1,7 @@
-"""What language evaluations found: every seed, means with and without collapsed ones, JSON, and a table.
+"""The report of the language evaluation: every seed, means with and without collapsed seeds, JSON, and a table.
 
-A seed is flagged as collapsed where its score is no better than answering the same always, or its training loss did
-not fall. It is never left out in silence: both means stand side by side.
+A seed is flagged as collapsed if its score is no better than that of a constant answer, or if its training loss did
+not fall. It is never left out silently: both means are reported side by side.
 """
 
 from __future__ import annotations
@@ -20,52 +20,92 @@ from rich.console import Console
 from rich.table import Table
 
 from runtime.errors import UserError
-from training.evaluation.language.published_language_scores import CONDITIONS, INSTABILITY, PUBLISHED, PublishedRow
-from training.evaluation.language.tasks.task_registry import ENTRIES, TASKS, TaskName
+from training.evaluation.language.tasks.task_registry import LANGUAGE_TASKS, TASK_NAMES, TaskName
+from training.evaluation.published_scores import LANGUAGE, LANGUAGE_CONDITIONS, LANGUAGE_SPREAD, PublishedRow
 from training.evaluation.score_files import write_json
 
 FORMAT: Final = 3
-"""Raised when the same settings would give other scores, or the file's form changes."""
-
+"""Version of the file; raised when the same settings would give other scores, or the file's form changes."""
 
 COLUMNS: Final = (
-    "this model: mean and standard deviation of all seeds; sound seeds: of those that did not collapse; constant: what "
-    "answering the same always would earn; seeds: how many, in parentheses how many collapsed"
+    "this model: mean and standard deviation of all seeds; sound seeds: of those that did not collapse; constant: "
+    "score of always giving the same answer; seeds: their number, in parentheses the number that collapsed"
 )
-"""What the table's columns are."""
+"""Explanation of the table's columns."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Size of a model; None for what its configuration does not state."""
+
+    type: str | None = None
+    layers: int | None = None
+    width: int | None = None
+    vocabulary: int | None = None
+
+
+@dataclass(frozen=True)
+class EvaluatedModel:
+    """The model of a report."""
+
+    name: str
+    """Folder or URI, as given."""
+    revision: str
+    architecture: Architecture = Architecture()
+
+
+@dataclass(frozen=True)
+class SplitSource:
+    """Size and origin of one split."""
+
+    examples: int
+    """Number of examples."""
+    files: list[str]
+    identity: str
+    """See `Split.identity`."""
+
+
+@dataclass(frozen=True)
+class TaskSources:
+    """Splits that a task is trained on and scored by."""
+
+    splits: dict[str, SplitSource]
+    notes: list[str]
+    """Remarks on the data."""
 
 
 @dataclass(frozen=True)
 class SeedResult:
-    """One fine-tuning, scored on one task."""
+    """Scores of one fine-tuning on one task."""
 
     task: TaskName
     seed: int
     key: str
     """Hash of model, recipe, data and seed: equal keys mean equal results."""
     scores: dict[str, float]
-    """Percent; of the split that stands for the task under plain names, of others as ``split_name``."""
+    """Percent; those of the task's first split have plain names, those of others are named ``split_name``."""
     floor: float
-    """Percent that answering the same always would earn on the main score."""
+    """Main score in percent of always giving the same answer."""
     steps: int
     first_loss: float | None
-    """None where it was no number."""
+    """None if it was not finite."""
     last_loss: float | None
+    """None if it was not finite."""
     seconds: float
     collapsed: tuple[str, ...] = ()
-    """Why the seed is flagged; empty: it is not."""
+    """Reasons why the seed is flagged as collapsed; empty: it is not."""
     categories: dict[str, dict[str, float]] = field(default_factory=dict)
-    """The diagnostic set's scores by category."""
+    """Scores of the diagnostic set by category."""
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Mean and sample standard deviation."""
+class SeedSpread:
+    """Mean and sample standard deviation over seeds."""
 
     seeds: int
     mean: float | None
     std: float | None
-    """None below two seeds."""
+    """None for fewer than two seeds."""
 
 
 @dataclass(frozen=True)
@@ -75,33 +115,32 @@ class TaskReport:
     task: TaskName
     title: str
     main: str
-    """Name of the score that `all` and `sound` are of."""
+    """Name of the score that `all` and `sound` summarize."""
     recipe: dict[str, Any]
-    data: dict[str, Any]
-    """Files, counts and identities of the splits, and notes."""
+    """Settings of `FineTuningRecipe`."""
+    data: TaskSources
     results: tuple[SeedResult, ...]
 
     @property
-    def all(self) -> Spread:
-        """Over every seed."""
+    def all(self) -> SeedSpread:
+        """SeedSpread over every seed."""
         return _spread([result.scores[self.main] for result in self.results])
 
     @property
-    def sound(self) -> Spread:
-        """Over the seeds that did not collapse."""
+    def sound(self) -> SeedSpread:
+        """SeedSpread over the seeds that did not collapse."""
         return _spread([result.scores[self.main] for result in self.results if not result.collapsed])
 
 
 @dataclass(frozen=True)
-class Report:
-    """One model on several tasks."""
+class LanguageReport:
+    """Scores of one model on several tasks."""
 
-    model: dict[str, Any]
-    """Name, revision, parameters, layers, width."""
+    model: EvaluatedModel
     tasks: dict[TaskName, TaskReport]
 
     def write(self, path: Path, settings: Mapping[str, Any]) -> None:
-        """Write all of it as JSON, at once or not at all.
+        """Write the report as JSON; the file is replaced at once.
 
         Raises:
             UserError: the file can't be written.
@@ -110,21 +149,21 @@ class Report:
             name: {**asdict(report), "all": asdict(report.all), "without_collapsed": asdict(report.sound)}
             for name, report in self.tasks.items()
         }
-        published = [asdict(row) for row in PUBLISHED]
+        rows = [{"model": row.model, "source": row.source, "scores": row.scores} for row in LANGUAGE]
         write_json(
             path,
             {
                 "format": FORMAT,
-                "model": self.model,
+                "model": asdict(self.model),
                 "settings": settings,
                 "tasks": tasks,
-                "published": {"conditions": CONDITIONS, "rows": published},
+                "published": {"conditions": LANGUAGE_CONDITIONS, "rows": rows},
             },
         )
 
 
-def read_report(path: Path) -> Report | None:
-    """What an earlier call wrote; None where there is no file, or an empty one.
+def read_report(path: Path) -> LanguageReport | None:
+    """Return the report that an earlier call wrote; None if there is no file, or an empty one.
 
     Raises:
         UserError: the file holds something else.
@@ -132,13 +171,13 @@ def read_report(path: Path) -> Report | None:
     if not path.is_file() or not path.stat().st_size:
         return None
     try:
-        text = path.read_text(encoding="utf-8")
-        values = json.loads(text)
+        values = json.loads(path.read_text(encoding="utf-8"))
         if values["format"] != FORMAT:
             raise UserError(f"--output {path}: of another version (format {values['format']}); name another file")
-        report = Report(values["model"], _reports(values["tasks"]))
-        if not _is_whole(report):
-            raise ValueError("lacks what every report has")
+        model = TypeAdapter(EvaluatedModel).validate_python(values["model"])
+        report = LanguageReport(model, _task_reports(values["tasks"]))
+        if not all(task.main in result.scores for task in report.tasks.values() for result in task.results):
+            raise ValueError("a result lacks its main score")
         return report
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError):
         raise UserError(f"--output {path}: holds something else than a language report; name another file") from None
@@ -147,13 +186,13 @@ def read_report(path: Path) -> Report | None:
 def collapse(
     scores: Mapping[str, float], main: str, floor: float, margin: float, first: float, last: float
 ) -> tuple[str, ...]:
-    """Why a seed counts as collapsed; empty where it does not.
+    """Return the reasons why a seed counts as collapsed; empty if it does not.
 
     Args:
         scores: percent.
-        main: the score to look at.
-        floor: percent that answering the same always would earn.
-        margin: percent above that which a model that learned something reaches.
+        main: name of the score to judge by.
+        floor: percent of a constant answer.
+        margin: percent above `floor` that a model must exceed.
         first: training loss at the start.
         last: training loss at the end.
     """
@@ -165,26 +204,31 @@ def collapse(
     return tuple(reasons)
 
 
-def show(report: Report, console: Console) -> None:
-    """Print published rows beside this model's means, then every collapsed seed and what was said of the data."""
-    names = [name for name in TASKS if name in report.tasks and report.tasks[name].results]
-    console.print(f"{report.model['name']}: language tasks, fine-tuned; percent", markup=False, highlight=False)
-    rows = [row for row in PUBLISHED if any(name in row.scores for name in names)]
+def finite(value: float) -> float | None:
+    """Return a loss, or None if it is not finite, which JSON can't hold."""
+    return value if math.isfinite(value) else None
+
+
+def show_report(report: LanguageReport, console: Console) -> None:
+    """Print published scores beside this model's means, then every collapsed seed and the remarks on the data."""
+    names = [name for name in TASK_NAMES if name in report.tasks and report.tasks[name].results]
+    console.print(f"{report.model.name}: language tasks, fine-tuned; percent", markup=False, highlight=False)
+    rows = [row for row in LANGUAGE if any(name in row.scores for name in names)]
     console.print(_means(report, names, rows))
     for number, row in enumerate(rows, start=1):
         console.print(f"[{number}] {row.model}: {row.source}", markup=False, highlight=False, soft_wrap=True)
     if "diagnostics" in names:
         console.print(_categories(report.tasks["diagnostics"]))
-    for note in (COLUMNS, *((CONDITIONS, INSTABILITY) if rows else ())):
+    for note in (COLUMNS, *((LANGUAGE_CONDITIONS, LANGUAGE_SPREAD) if rows else ())):
         _note(note, console)
-    unknown = [ENTRIES[name].title for name in names if not any(name in row.scores for row in PUBLISHED)]
+    unknown = [LANGUAGE_TASKS[name].title for name in names if not any(name in row.scores for row in LANGUAGE)]
     if unknown:
-        _note(f"no verified published number is known of {', '.join(unknown)}", console)
+        _note(f"no verified published score is known for {', '.join(unknown)}", console)
     for name in names:
         _show_notes(report.tasks[name], console)
 
 
-def _reports(values: Mapping[str, Any]) -> dict[TaskName, TaskReport]:
+def _task_reports(values: Mapping[str, Any]) -> dict[TaskName, TaskReport]:
     plain = {
         name: {key: value for key, value in report.items() if key in TaskReport.__dataclass_fields__}
         for name, report in values.items()
@@ -192,20 +236,12 @@ def _reports(values: Mapping[str, Any]) -> dict[TaskName, TaskReport]:
     return TypeAdapter(dict[TaskName, TaskReport]).validate_python(plain)
 
 
-def _is_whole(report: Report) -> bool:
-    """Whether all is there that is used of an earlier report."""
-    own = report.tasks.values()
-    named = all(isinstance(report.model[name], str) for name in ("name", "revision"))
-    noted = all(isinstance(task.data["notes"], list) for task in own)
-    return named and noted and all(task.main in result.scores for task in own for result in task.results)
+def _spread(values: Sequence[float]) -> SeedSpread:
+    return SeedSpread(len(values), mean(values) if values else None, stdev(values) if len(values) > 1 else None)
 
 
-def _spread(values: Sequence[float]) -> Spread:
-    return Spread(len(values), mean(values) if values else None, stdev(values) if len(values) > 1 else None)
-
-
-def _means(report: Report, names: Sequence[TaskName], rows: Sequence[PublishedRow]) -> Table:
-    """One row a task; published models are numbered, their names stand below."""
+def _means(report: LanguageReport, names: Sequence[TaskName], rows: Sequence[PublishedRow]) -> Table:
+    """Return a table with a row for each task; published models are numbered, and named below it."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     table.add_column("score")
@@ -221,7 +257,7 @@ def _means(report: Report, names: Sequence[TaskName], rows: Sequence[PublishedRo
     return table
 
 
-def _cell(spread: Spread) -> str:
+def _cell(spread: SeedSpread) -> str:
     if spread.mean is None:
         return "–"
     return f"{spread.mean:.1f}" + ("" if spread.std is None else f" ± {spread.std:.1f}")
@@ -240,7 +276,7 @@ def _show_notes(report: TaskReport, console: Console) -> None:
     for result in report.results:
         if result.collapsed:
             _note(f"{report.title}: seed {result.seed} COLLAPSED: {'; '.join(result.collapsed)}", console)
-    for note in report.data["notes"]:
+    for note in report.data.notes:
         _note(f"{report.title}: {note}", console)
 
 
@@ -249,7 +285,7 @@ def _note(text: str, console: Console) -> None:
 
 
 def _categories(report: TaskReport) -> Table:
-    """Scores by category, as means over the seeds."""
+    """Return a table of scores by category, as means over the seeds."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("GLUE diagnostics, by category", no_wrap=True)
     for name in ("examples", "mcc", "accuracy"):
@@ -259,8 +295,3 @@ def _categories(report: TaskReport) -> Table:
         means = [mean(scores[name] for scores in found) for name in ("mcc", "accuracy")]
         table.add_row(tag, f"{found[0]['examples']:.0f}", *(f"{value:.1f}" for value in means))
     return table
-
-
-def finite(value: float) -> float | None:
-    """A loss as JSON can hold it."""
-    return value if math.isfinite(value) else None

@@ -1,9 +1,9 @@
-"""The model that is evaluated: a folder of transformers, looked at before data is read, then opened with a new head.
+"""The model to evaluate: a folder of transformers, checked before any data is read, then opened with a new head.
 
     check_model(folder, recipe)
     model, tokenizer = with_head(folder, task, recipe)
 
-A folder that is cut off, damaged or incomplete is refused in one line; Python code that lies in it is never run.
+A truncated, damaged or incomplete folder is refused in one line; Python code in it is never run.
 """
 
 from __future__ import annotations
@@ -16,31 +16,36 @@ from typing import Any, Final
 import torch
 
 from runtime.errors import MachineError, UserError, is_machine_fault, one_line
-from training.evaluation.language.language_settings import Recipe
-from training.evaluation.language.tasks.task_registry import Task
+from training.evaluation.language.finetuning_recipe import FineTuningRecipe
+from training.evaluation.language.language_report import Architecture
+from training.evaluation.language.tasks.language_task import LanguageTask
 
 _VOCABULARIES: Final = {"tokenizer.json", "vocab.txt"}
 _WEIGHTS: Final = ("model*.safetensors", "pytorch_model*.bin")
 
 
-def describe(folder: Path) -> dict[str, Any]:
-    """What a report says of a model's architecture: type, layers, width, vocabulary; None for what it does not tell.
+def describe(folder: Path) -> Architecture:
+    """Return the architecture of a model: type, layers, width and vocabulary, as far as its configuration states them.
 
     Raises:
         UserError: the folder holds no model of transformers.
     """
     config = _config(folder)
-    names = {"type": "model_type", "layers": "num_hidden_layers", "width": "hidden_size", "vocabulary": "vocab_size"}
-    return {ours: getattr(config, theirs, None) for ours, theirs in names.items()}
+    return Architecture(
+        type=getattr(config, "model_type", None),
+        layers=getattr(config, "num_hidden_layers", None),
+        width=getattr(config, "hidden_size", None),
+        vocabulary=getattr(config, "vocab_size", None),
+    )
 
 
-def check_model(folder: Path, recipe: Recipe) -> None:
-    """See that a folder holds a model and a fast tokenizer of transformers that fit each other and the recipe.
+def check_model(folder: Path, recipe: FineTuningRecipe) -> None:
+    """Check that a folder holds a model and a fast tokenizer of transformers that fit each other and the recipe.
 
-    Of the weights the headers are read, which tells a file that is cut off.
+    Only the headers of the weights are read, which is enough to detect a truncated file.
 
     Raises:
-        UserError: it does not.
+        UserError: the folder does not.
     """
     config = _config(folder)
     _check_vocabulary(folder, _tokenizer(folder), config)
@@ -53,8 +58,8 @@ def check_model(folder: Path, recipe: Recipe) -> None:
         )
 
 
-def with_head(folder: Path, task: Task, recipe: Recipe) -> tuple[Any, Any]:
-    """A model with a new head for a task's kind, in fp32, and its tokenizer.
+def with_head(folder: Path, task: LanguageTask, recipe: FineTuningRecipe) -> tuple[Any, Any]:
+    """Return a model with a new head for a task's kind, in fp32, and its tokenizer.
 
     Raises:
         UserError: the folder can't be used, or its weights lack a part of the model.
@@ -93,7 +98,7 @@ def _config(folder: Path) -> Any:
 
 
 def _tokenizer(folder: Path) -> Any:
-    """The tokenizer of a folder's own files: without any, transformers would make up one that knows no word."""
+    """Return the tokenizer of a folder's own files; without any, transformers would invent one with no words."""
     from transformers import AutoTokenizer
 
     with _opening(folder):
@@ -109,16 +114,16 @@ def _tokenizer(folder: Path) -> Any:
 
 @contextmanager
 def _opening(folder: Path) -> Iterator[None]:
-    """Turns what transformers raises for a foreign, damaged or incomplete folder into one line."""
+    """Convert the exceptions of transformers about a foreign, damaged or incomplete folder to one line."""
     try:
         yield
-    except Exception as error:  # nearly any kind: of safetensors, of pickle, of dataclasses, bare ones of tokenizers
+    except Exception as error:  # many types: of safetensors, pickle, dataclasses, bare ones of tokenizers
         said = one_line(error, named=True)
         if is_machine_fault(error) or isinstance(error, torch.OutOfMemoryError):
             raise MachineError(f"model {folder}: {said}") from error
         if "trust_remote_code" in str(error):
             raise UserError(
-                f"model {folder}: asks to run Python code of its own, which is never done; take a model of an "
+                f"model {folder}: asks to run its own Python code, which is never done; use a model of an "
                 "architecture that transformers has"
             ) from error
         raise UserError(
@@ -129,18 +134,18 @@ def _opening(folder: Path) -> Iterator[None]:
 
 def _check_vocabulary(folder: Path, tokenizer: Any, config: Any) -> None:
     if not getattr(tokenizer, "is_fast", False):
-        raise UserError(f"model {folder}: its tokenizer has no fast form, which answers' places need")
+        raise UserError(f"model {folder}: its tokenizer has no fast form, which is needed for the positions of answers")
     known, rows = len(tokenizer), getattr(config, "vocab_size", None)
     if not isinstance(rows, int):
-        raise UserError(f"model {folder}: is no language model (its config.json has no vocab_size)")
+        raise UserError(f"model {folder}: not a language model (its config.json has no vocab_size)")
     if known > rows or 2 * known < rows or known <= len(set(tokenizer.all_special_ids)):
         raise UserError(
-            f"model {folder}: the tokenizer has {known} tokens, the model {rows}; they don't belong together"
+            f"model {folder}: the tokenizer has {known} tokens, the model {rows}; they do not fit each other"
         )
 
 
 def _check_files(folder: Path) -> None:
-    """Weights are there, and those in safetensors are as long as their headers say."""
+    """Check that there are weights, and that those in safetensors are as long as their headers say."""
     from safetensors import safe_open
 
     files = [path for pattern in _WEIGHTS for path in sorted(folder.glob(pattern))]
@@ -153,7 +158,7 @@ def _check_files(folder: Path) -> None:
 
 
 def _check_whole(folder: Path, model: Any, found: dict[str, Any]) -> None:
-    """What weights lack is filled with random numbers; that is right for the head and the pooler only."""
+    """Refuse weights that lack more than the head and the pooler: transformers fills the rest with random numbers."""
     body = f"{model.base_model_prefix}."
     mismatched = [entry[0] for entry in found.get("mismatched_keys", ())]
     lacking = [

@@ -1,10 +1,10 @@
-"""One fine-tuning: a BERT folder with a new head, trained by transformers' `Trainer`, then asked for its logits.
+"""One fine-tuning: a BERT folder gets a new head, is trained by transformers' `Trainer`, and returns logits.
 
     tuned = finetune(model, task, examples, recipe, seed=0, compute=compute, device=device)
     logits = tuned.logits(split.examples)
 
-The `Trainer` writes nothing, reports to nobody and uses one device: on a machine with several GPUs it would else
-multiply the batch by their number.
+The `Trainer` writes nothing, reports nowhere and uses one device: otherwise it would multiply the batch by the number
+of GPUs of the machine.
 
 Shapes: L tokens, K classes or choices.
 """
@@ -28,27 +28,29 @@ from runtime.errors import UserError
 from runtime.progress_bar import Advance
 from training.engine.engine_settings import ComputeSettings
 from training.engine.precision import choose_precision
-from training.evaluation.language.language_settings import Recipe
+from training.evaluation.language.finetuning_recipe import FineTuningRecipe
 from training.evaluation.language.pretrained_model import with_head
 from training.evaluation.language.task_inputs import (
     ChoiceInputs,
     LabelledInputs,
-    Listed,
+    ListDataset,
     Window,
     WindowInputs,
     trainable,
     windows,
 )
+from training.evaluation.language.tasks.language_task import LanguageTask
 from training.evaluation.language.tasks.task_examples import Example, Question
-from training.evaluation.language.tasks.task_registry import Task
 
-_EVAL_ROWS: Final = 4  # an evaluation batch, in training batches: nothing is kept for a backward pass
-_READINGS: Final = 20  # of the training loss, over a run
+_EVAL_ROWS: Final = 4
+"""Evaluation batch in training batches: it can be larger, because nothing is kept for a backward pass."""
+_READINGS: Final = 20
+"""Readings of the training loss over a run."""
 
 
 @dataclass(frozen=True)
-class Training:
-    """How a fine-tuning went."""
+class TrainingCourse:
+    """Steps, losses and duration of a fine-tuning."""
 
     steps: int
     first_loss: float
@@ -59,50 +61,51 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Tuned:
+class FineTunedModel:
     """A fine-tuned model, ready to be scored."""
 
-    training: Training
+    course: TrainingCourse
     trainer: Any
-    task: Task
-    recipe: Recipe
+    """The `Trainer`, which holds model and tokenizer."""
+    task: LanguageTask
+    recipe: FineTuningRecipe
 
     def logits(self, examples: Sequence[Example]) -> NDArray[np.floating]:
-        """Logits [N, K] of labelled texts or choices."""
-        found: NDArray[np.floating] = self.trainer.predict(Listed(examples)).predictions
-        return found
+        """Return logits [N, K] of labelled texts or choices."""
+        logits_NK: NDArray[np.floating] = self.trainer.predict(ListDataset(examples)).predictions
+        return logits_NK
 
     def spans(
         self, questions: Sequence[Question]
     ) -> tuple[list[Window], list[tuple[NDArray[np.floating], NDArray[np.floating]]]]:
-        """Windows of the questions, and start and end logits [L] of each."""
-        found = windows(questions, self.trainer.processing_class, self.recipe)
-        starts, ends = self.trainer.predict(Listed(found)).predictions[:2]
-        return found, list(zip(starts, ends, strict=True))
+        """Return the windows of the questions, and start and end logits [L] of each."""
+        cut = windows(questions, self.trainer.processing_class, self.recipe)
+        starts, ends = self.trainer.predict(ListDataset(cut)).predictions[:2]
+        return cut, list(zip(starts, ends, strict=True))
 
 
 def finetune(
     folder: Path,
-    task: Task,
+    task: LanguageTask,
     examples: Sequence[Example],
-    recipe: Recipe,
+    recipe: FineTuningRecipe,
     *,
     seed: int,
     compute: ComputeSettings,
     device: torch.device,
     advance: Advance = lambda done, total: None,
-) -> Tuned:
-    """Put a new head on a model and train all of it.
+) -> FineTunedModel:
+    """Put a new head on a model and train the whole model.
 
     Args:
         folder: a model in transformers' format, with its tokenizer.
-        task: its kind decides the head.
-        examples: what to train on.
+        task: the task, whose kind determines the head.
+        examples: training examples.
         recipe: lengths and rates.
-        seed: of the head, the order and dropout.
+        seed: seed of the head, the order of the examples and dropout.
         compute: precision, micro-batch and the like.
-        device: where to train; the processor or the first GPU.
-        advance: called after each step with the steps done and all steps.
+        device: the CPU or the first GPU.
+        advance: called after each step with the number of steps done and of all steps.
 
     Raises:
         UserError: the folder holds no such model, or texts of `max_length` are too long for it.
@@ -115,68 +118,73 @@ def finetune(
         set_seed(seed)
         model, tokenizer = with_head(folder, task, recipe)
         items, collate = _items(task, examples, tokenizer, recipe)
-        trainer = _trainer(model, tokenizer, items, collate, recipe, seed, compute, device, Path(scratch), advance)
+        rows = min(compute.micro_batch or recipe.batch_size, recipe.batch_size)
+        arguments = _arguments(recipe, len(items), rows, seed, compute, device)
+        arguments |= {"output_dir": scratch, "label_names": _label_names(task)}
+        trainer = _trainer(model, tokenizer, items, collate, arguments, advance)
         began = time.monotonic()
         steps = int(trainer.train().global_step)
-        return Tuned(_training(trainer, steps, time.monotonic() - began), trainer, task, recipe)
+        return FineTunedModel(_course(trainer, steps, time.monotonic() - began), trainer, task, recipe)
 
 
-def _items(task: Task, examples: Sequence[Example], tokenizer: Any, recipe: Recipe) -> tuple[Listed, Any]:
+def _items(
+    task: LanguageTask, examples: Sequence[Example], tokenizer: Any, recipe: FineTuningRecipe
+) -> tuple[ListDataset, Any]:
     if task.kind == "span":
         questions = [example for example in trainable(examples) if isinstance(example, Question)]
         if not questions:
-            raise UserError(f"{task.title}: no answer of the training examples stands at its answer_start")
-        return Listed(windows(questions, tokenizer, recipe)), WindowInputs(tokenizer)
+            raise UserError(f"{task.title}: no answer of the training examples is at its answer_start")
+        return ListDataset(windows(questions, tokenizer, recipe)), WindowInputs(tokenizer)
     inputs = LabelledInputs if task.kind == "label" else ChoiceInputs
-    return Listed(examples), inputs(tokenizer, recipe.max_length)
+    return ListDataset(examples), inputs(tokenizer, recipe.max_length)
+
+
+def _arguments(
+    recipe: FineTuningRecipe, examples: int, rows: int, seed: int, compute: ComputeSettings, device: torch.device
+) -> dict[str, Any]:
+    """Return the arguments of transformers' `TrainingArguments` for a recipe; `rows` is the micro-batch."""
+    steps = math.ceil(math.ceil(examples / recipe.batch_size) * recipe.epochs)
+    return {
+        "per_device_train_batch_size": rows,
+        "gradient_accumulation_steps": recipe.batch_size // rows,
+        "per_device_eval_batch_size": _EVAL_ROWS * rows,
+        "learning_rate": recipe.lr,
+        "num_train_epochs": recipe.epochs,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": math.ceil(recipe.warmup * steps),
+        "weight_decay": recipe.weight_decay,
+        "max_grad_norm": 1.0,
+        "seed": seed,
+        "data_seed": seed,
+        "use_cpu": device.type == "cpu",
+        "bf16": choose_precision(compute.precision, device).dtype == torch.bfloat16,
+        "torch_compile": compute.compile,
+        "logging_steps": max(1, steps // _READINGS),
+        "logging_nan_inf_filter": False,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+        "dataloader_pin_memory": device.type == "cuda",
+    }
+
+
+def _label_names(task: LanguageTask) -> list[str]:
+    return ["start_positions", "end_positions"] if task.kind == "span" else ["labels"]
 
 
 def _trainer(
-    model: Any,
-    tokenizer: Any,
-    items: Listed,
-    collate: Any,
-    recipe: Recipe,
-    seed: int,
-    compute: ComputeSettings,
-    device: torch.device,
-    scratch: Path,
-    advance: Advance,
+    model: Any, tokenizer: Any, items: ListDataset, collate: Any, arguments: dict[str, Any], advance: Advance
 ) -> Any:
+    """Return the `Trainer` of a model."""
     from transformers import PrinterCallback, TrainingArguments
 
-    rows = min(compute.micro_batch or recipe.batch_size, recipe.batch_size)
-    steps = math.ceil(math.ceil(len(items) / recipe.batch_size) * recipe.epochs)
-    arguments = TrainingArguments(
-        output_dir=str(scratch),
-        per_device_train_batch_size=rows,
-        gradient_accumulation_steps=recipe.batch_size // rows,
-        per_device_eval_batch_size=_EVAL_ROWS * rows,
-        learning_rate=recipe.lr,
-        num_train_epochs=recipe.epochs,
-        lr_scheduler_type="linear",
-        warmup_steps=math.ceil(recipe.warmup * steps),
-        weight_decay=recipe.weight_decay,
-        max_grad_norm=1.0,
-        seed=seed,
-        data_seed=seed,
-        use_cpu=device.type == "cpu",
-        bf16=choose_precision(compute.precision, device).dtype == torch.bfloat16,
-        torch_compile=compute.compile,
-        logging_steps=max(1, steps // _READINGS),
-        logging_nan_inf_filter=False,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=device.type == "cuda",
-        label_names=["start_positions", "end_positions"] if isinstance(collate, WindowInputs) else ["labels"],
-    )
-    arguments._n_gpu = min(1, arguments.n_gpu)  # no public setting keeps DataParallel off
-    model.accepts_loss_kwargs = False  # BERT's loss is a mean; what a micro-batch counts is ours to say
+    built = TrainingArguments(**arguments)
+    built._n_gpu = min(1, built.n_gpu)  # no public setting disables DataParallel
+    model.accepts_loss_kwargs = False  # BERT's loss is a mean; `WeightedTrainer` weights the micro-batches instead
     trainer = _trainer_class()(
         model=model,
-        args=arguments,
+        args=built,
         train_dataset=items,
         data_collator=collate,
         processing_class=tokenizer,
@@ -189,10 +197,10 @@ def _trainer(
 def _trainer_class() -> Any:
     from transformers import Trainer
 
-    class ByRows(Trainer):
-        """Weighs each micro-batch by its rows: the Trainer's mean of their means is another loss where one is short."""
+    class WeightedTrainer(Trainer):
+        """A `Trainer` that weights each micro-batch by its rows: the plain mean is wrong if one is short."""
 
-        loss_is_scaled_for_ga = True  # the weights of a step's micro-batches have the sum 1
+        loss_is_scaled_for_ga = True  # the weights of a step's micro-batches add up to 1
 
         def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[Any, Any]:
             batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
@@ -205,7 +213,7 @@ def _trainer_class() -> Any:
             loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
             return (share * loss, outputs) if return_outputs else share * loss
 
-    return ByRows
+    return WeightedTrainer
 
 
 def _rows(batch: Any) -> int:
@@ -216,7 +224,7 @@ def _progress(advance: Advance) -> Any:
     from transformers import TrainerCallback
 
     class Progress(TrainerCallback):
-        """Tells the bar of every step."""
+        """Advances the progress bar after every step."""
 
         def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
             advance(state.global_step, state.max_steps)
@@ -224,15 +232,15 @@ def _progress(advance: Advance) -> Any:
     return Progress()
 
 
-def _training(trainer: Any, steps: int, seconds: float) -> Training:
+def _course(trainer: Any, steps: int, seconds: float) -> TrainingCourse:
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     assert losses, "the Trainer logs at least once"
-    return Training(steps, float(losses[0]), float(losses[-1]), round(seconds, 2))
+    return TrainingCourse(steps, float(losses[0]), float(losses[-1]), round(seconds, 2))
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence transformers: it tells of every new head as of a fault, and its bars would break ours."""
+    """Silence transformers: it warns of every new head, and its progress bars would break ours."""
     from transformers.utils import logging
 
     before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -1,7 +1,7 @@
-"""Examples as a model takes them: texts tokenised and padded a batch at a time; contexts of SQuAD cut into windows.
+"""A model's inputs: texts tokenised and padded batch by batch; contexts of SQuAD cut into windows.
 
-`Windows` are made once, because one question gives several; labelled texts and choices are tokenised as they come, so
-that nothing of the size of a data set is held twice.
+Windows are made once, because one question gives several; labelled texts and choices are tokenised on the fly, so that
+nothing of the size of a data set is held twice.
 
 Shapes: B rows, L tokens, C choices.
 """
@@ -17,18 +17,20 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from training.evaluation.language.language_settings import Recipe
+from training.evaluation.language.finetuning_recipe import FineTuningRecipe
 from training.evaluation.language.tasks.task_examples import MISPLACED, Choice, Example, Labelled, Question
 
 Inputs = dict[str, torch.Tensor]
 """Named arguments of a model's `forward`; `labels` or `start_positions` and `end_positions` among them."""
 
-_LONGEST_QUESTION: Final = 64  # tokens; the rest of a question is cut, as in the reference script of SQuAD
-_NOWHERE: Final = -1
+_LONGEST_QUESTION: Final = 64
+"""Tokens of a question; the rest is cut, as in the reference script of SQuAD."""
+_NO_CONTEXT: Final = -1
+"""Characters of a token that is not context."""
 
 
-class Listed(Dataset[Any]):
-    """A sequence as a data set."""
+class ListDataset(Dataset[Any]):
+    """A sequence as a PyTorch data set."""
 
     def __init__(self, items: Sequence[Any]) -> None:
         self.items = items
@@ -42,13 +44,13 @@ class Listed(Dataset[Any]):
 
 @dataclass(frozen=True)
 class LabelledInputs:
-    """Turns labelled texts into a batch: [B, L], padded to the longest."""
+    """Collator of labelled texts: [B, L], padded to the longest."""
 
     tokenizer: Any
     max_length: int
 
     def __call__(self, examples: Sequence[Labelled]) -> Inputs:
-        """Tokenise; of a pair the longer text is cut."""
+        """Tokenise; if a pair is too long, its longer text is cut."""
         second = [example.second or "" for example in examples] if examples[0].second is not None else None
         batch = self.tokenizer(
             [example.first for example in examples],
@@ -63,7 +65,7 @@ class LabelledInputs:
 
 @dataclass(frozen=True)
 class ChoiceInputs:
-    """Turns choices into a batch: [B, C, L], padded to the longest."""
+    """Collator of choices: [B, C, L], padded to the longest."""
 
     tokenizer: Any
     max_length: int
@@ -88,25 +90,25 @@ class Window:
     """A question with a part of its context."""
 
     question: int
-    """Number of the question."""
+    """Index of the question."""
     inputs: dict[str, NDArray[np.int32]]
-    """`input_ids`, and `token_type_ids` where the tokenizer makes them; [L]."""
+    """`input_ids`, and `token_type_ids` if the tokenizer makes them; [L]."""
     span_L2: NDArray[np.int32]
-    """For each token the characters of the context it covers; -1 for what is no context."""
+    """For each token the characters of the context that it covers; -1 if it is not context."""
     start: int
-    """Place of the answer's first token; 0, the first special token, where the window does not hold the answer."""
+    """Index of the answer's first token; 0, the first special token, if the window does not hold the answer."""
     end: int
-    """Place of the answer's last token."""
+    """Index of the answer's last token."""
 
 
-def windows(questions: Sequence[Question], tokenizer: Any, recipe: Recipe) -> list[Window]:
-    """All windows of all questions, in order.
+def windows(questions: Sequence[Question], tokenizer: Any, recipe: FineTuningRecipe) -> list[Window]:
+    """Return all windows of all questions, in order.
 
-    Windows of a context begin `stride` tokens apart, as with ``doc_stride`` of the released scripts; transformers'
-    tokenizers ask for what neighbours share instead, which depends on the room that a question leaves.
+    Windows of a context begin `stride` tokens apart, like ``doc_stride`` of the released scripts; transformers'
+    tokenizers take the overlap of neighbours instead, which depends on the length of the question.
 
     Args:
-        questions: what to cut.
+        questions: questions with the contexts to cut.
         tokenizer: a fast tokenizer of transformers.
         recipe: its `max_length` and `stride`.
     """
@@ -131,12 +133,12 @@ def windows(questions: Sequence[Question], tokenizer: Any, recipe: Recipe) -> li
 
 @dataclass(frozen=True)
 class WindowInputs:
-    """Turns windows into a batch: [B, L], padded to the longest."""
+    """Collator of windows: [B, L], padded to the longest."""
 
     tokenizer: Any
 
     def __call__(self, found: Sequence[Window]) -> Inputs:
-        """Pad; the answer's place comes along."""
+        """Pad, and add the positions of the answers."""
         batch = self.tokenizer.pad(
             [{name: value.tolist() for name, value in window.inputs.items()} for window in found],
             padding=True,
@@ -150,7 +152,7 @@ class WindowInputs:
 
 
 def trainable(questions: Sequence[Example]) -> list[Example]:
-    """Questions whose first answer stands where it is said to, and those without answers."""
+    """Return the questions whose first answer is at its stated position, and those without answers."""
     return [
         question
         for question in questions
@@ -159,7 +161,7 @@ def trainable(questions: Sequence[Example]) -> list[Example]:
 
 
 def _first_tokens(text: str, tokenizer: Any, count: int) -> str:
-    """The part of a text that its first tokens cover."""
+    """Return the part of a text that its first `count` tokens cover."""
     spans = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
     return text if len(spans) <= count else text[: spans[count - 1][1]]
 
@@ -171,21 +173,21 @@ def _window(number: int, question: Question, pieces: Any, piece: int) -> Window:
         if name in pieces
     }
     span_L2 = np.asarray(pieces["offset_mapping"][piece], dtype=np.int32)
-    context_L = np.asarray([place == 1 for place in pieces.sequence_ids(piece)])
-    span_L2[~context_L] = _NOWHERE
+    context_L = np.asarray([sequence == 1 for sequence in pieces.sequence_ids(piece)])
+    span_L2[~context_L] = _NO_CONTEXT
     start, end = _target(question, span_L2, context_L)
     return Window(number, inputs, span_L2, start, end)
 
 
 def _target(question: Question, span_L2: NDArray[np.int32], context_L: NDArray[np.bool_]) -> tuple[int, int]:
-    """First and last token of the first answer; the first special token where this window does not hold all of it."""
-    places = np.flatnonzero(context_L)
-    if not question.answers or not len(places):
+    """Return first and last token of the first answer; (0, 0), the first special token, if it is not all in here."""
+    tokens = np.flatnonzero(context_L)
+    if not question.answers or not len(tokens):
         return 0, 0
     first, last = question.answers[0].start, question.answers[0].start + len(question.answers[0].text)
-    begins_L, ends_L = span_L2[places, 0], span_L2[places, 1]
+    begins_L, ends_L = span_L2[tokens, 0], span_L2[tokens, 1]
     if first < begins_L[0] or last > ends_L[-1]:
         return 0, 0
     start = int(np.searchsorted(begins_L, first, side="right")) - 1
     end = int(np.searchsorted(ends_L, last, side="left"))
-    return int(places[start]), int(places[end])
+    return int(tokens[start]), int(tokens[end])

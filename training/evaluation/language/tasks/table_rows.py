@@ -1,6 +1,6 @@
-"""Rows of a published task file, each with its place: TSV without quoting, CSV, JSON lines, Parquet.
+"""Rows of a published task file with their line numbers, and the examples made of them: TSV, CSV, JSON lines, Parquet.
 
-What is wrong with a row is told with file, line and column.
+A mistake in a row is reported with file, line and column.
 """
 
 from __future__ import annotations
@@ -13,26 +13,32 @@ from pathlib import Path
 from typing import Any, Final
 
 from runtime.errors import UserError, one_line
+from training.evaluation.language.tasks.task_examples import Example, Labelled, Split
 
 
 @dataclass(frozen=True)
-class Row:
-    """Named values of one line."""
+class TableRow:
+    """Values of one line by column."""
 
     values: Mapping[str, Any]
     file: Path
     line: int
-    """From 1; a Parquet file's rows are counted as lines."""
+    """From 1; of a Parquet file, the number of the row."""
+
+    @property
+    def key(self) -> str:
+        """File and line."""
+        return f"{self.file.name}:{self.line}"
 
     def fault(self, what: str) -> UserError:
-        """An error that names this row."""
+        """Return an error that names this row."""
         return UserError(f"{self.file}, line {self.line}: {what}")
 
     def text(self, column: str) -> str:
-        """The text of a column; empty texts are texts.
+        """Return the text of a column, which may be empty.
 
         Raises:
-            UserError: the row has no such value, or it is no text.
+            UserError: the row has no such value, or it is not text.
         """
         value = self.values.get(column)
         if value is None:
@@ -42,14 +48,14 @@ class Row:
         return value
 
     def label(self, column: str, names: Sequence[str]) -> int:
-        """A label's number: by name, or as a number (in tables without types, digits).
+        """Return the index of a label, given by name or as a number (in tables without types: digits).
 
         Args:
-            column: where it stands.
-            names: the classes, in the order of their numbers.
+            column: column of the label.
+            names: classes in the order of their indices.
 
         Raises:
-            UserError: no label, or one that is not known.
+            UserError: no label, or an unknown one.
         """
         value = self.values.get(column)
         if value is None or value == "":
@@ -64,17 +70,25 @@ class Row:
             raise self.fault(f"column {column!r} holds {value!r}, not one of {', '.join(known)}")
         return known[str(value)]
 
+    def index(self, column: str, count: int) -> int:
+        """Return an index from 0 to `count` - 1.
 
-def read_rows(path: Path, columns: Sequence[str], *, may_lack: bool = False) -> Iterator[Row]:
-    """The rows of a file, by its suffix.
+        Raises:
+            UserError: no index, or one out of range.
+        """
+        return self.label(column, [str(number) for number in range(count)])
+
+
+def read_rows(path: Path, columns: Sequence[str], *, may_lack: bool = False) -> Iterator[TableRow]:
+    """Yield the rows of a file; its suffix gives the format.
 
     Args:
         path: ``.tsv``, ``.csv``, ``.jsonl``, ``.json`` (JSON lines) or ``.parquet``.
-        columns: those that must be there.
-        may_lack: rows with too few fields come as they are, for the caller to count; else they are refused.
+        columns: required columns.
+        may_lack: also yield rows with too few fields, for the caller to count; otherwise they are refused.
 
     Raises:
-        UserError: not readable, of another format, or a column is missing.
+        UserError: not readable, another format, or a column is missing.
     """
     reader = _READERS.get(path.suffix)
     if reader is None:
@@ -92,25 +106,65 @@ def read_rows(path: Path, columns: Sequence[str], *, may_lack: bool = False) -> 
 
 
 def column_of(path: Path, *names: str) -> str:
-    """The first of `names` that a file's first row has: official files and the hub's copies call one thing differently.
+    """Return the first of `names` that a file has as a column: official files and the hub's use different names.
 
-    Returns:
-        The last of them where it has none, which `read_rows` then tells as missing.
+    If it has none of them, return the last, which `read_rows` then reports as missing.
     """
     row = next(read_rows(path, ()), None)
     return next((name for name in names if row and name in row.values), names[-1])
 
 
-def _tsv(path: Path) -> Iterator[Row]:
-    """QQP has stray quotes: in these files a quote is a letter."""
+def is_unlabelled(path: Path) -> bool:
+    """Return True if a file's first row has no label, as in published test splits."""
+    row = next(read_rows(path, ()), None)
+    return row is None or row.values.get("label") in (None, "", -1)
+
+
+def make_split(path: Path, examples: Iterator[Example], notes: tuple[str, ...] = ()) -> Split:
+    """Return the examples of a file as a split.
+
+    Raises:
+        UserError: there are none.
+    """
+    found = tuple(examples)
+    if not found:
+        raise UserError(f"{path}: holds no example")
+    return Split(found, (path.name,), notes)
+
+
+def labelled_text(
+    row: TableRow, first: str, second: str | None, label: int, tags: tuple[str, ...] = (), group: str | None = None
+) -> Labelled:
+    """Return a row as a labelled text or pair.
+
+    Args:
+        row: the row.
+        first: column of the first text.
+        second: column of the second text; None: there is one text only.
+        label: index of the class.
+        tags: categories of the example.
+        group: column of the group; None: the first text.
+    """
+    return Labelled(
+        key=row.key,
+        first=row.text(first),
+        second=None if second is None else row.text(second),
+        label=label,
+        group=row.text(group or first),
+        tags=tags,
+    )
+
+
+def _tsv(path: Path) -> Iterator[TableRow]:
+    """Yield the rows of a table in which quotes are plain characters: QQP has stray ones."""
     return _separated(path, delimiter="\t", quoting=csv.QUOTE_NONE)
 
 
-def _csv(path: Path) -> Iterator[Row]:
+def _csv(path: Path) -> Iterator[TableRow]:
     return _separated(path, delimiter=",", quoting=csv.QUOTE_MINIMAL)
 
 
-def _separated(path: Path, **form: Any) -> Iterator[Row]:
+def _separated(path: Path, **form: Any) -> Iterator[TableRow]:
     with path.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.reader(stream, **form)
         try:
@@ -119,12 +173,12 @@ def _separated(path: Path, **form: Any) -> Iterator[Row]:
                 raise UserError(f"{path}: empty")
             for fields in reader:
                 if fields:
-                    yield Row(dict(zip(header, fields, strict=False)), path, reader.line_num)
+                    yield TableRow(dict(zip(header, fields, strict=False)), path, reader.line_num)
         except csv.Error as error:
             raise UserError(f"{path}, line {reader.line_num}: {error}; not a table of short texts") from None
 
 
-def _json_lines(path: Path) -> Iterator[Row]:
+def _json_lines(path: Path) -> Iterator[TableRow]:
     with path.open(encoding="utf-8-sig") as stream:
         for number, line in enumerate(stream, start=1):
             if not line.strip():
@@ -135,10 +189,10 @@ def _json_lines(path: Path) -> Iterator[Row]:
                 raise UserError(f"{path}, line {number}: not JSON") from None
             if not isinstance(values, dict):
                 raise UserError(f"{path}, line {number}: not a JSON object")
-            yield Row(values, path, number)
+            yield TableRow(values, path, number)
 
 
-def _parquet(path: Path) -> Iterator[Row]:
+def _parquet(path: Path) -> Iterator[TableRow]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -147,12 +201,12 @@ def _parquet(path: Path) -> Iterator[Row]:
         for batch in pq.ParquetFile(path).iter_batches():
             for values in batch.to_pylist():
                 number += 1
-                yield Row(values, path, number)
+                yield TableRow(values, path, number)
     except pa.ArrowInvalid as error:
         raise UserError(f"{path}: can't be read as Parquet ({one_line(error)})") from None
 
 
-_READERS: Final[dict[str, Callable[[Path], Iterator[Row]]]] = {
+_READERS: Final[dict[str, Callable[[Path], Iterator[TableRow]]]] = {
     ".tsv": _tsv,
     ".csv": _csv,
     ".jsonl": _json_lines,

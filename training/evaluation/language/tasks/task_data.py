@@ -1,8 +1,8 @@
-"""A task's files, found by name in a folder or fetched from the hub, as examples to train on and to score.
+"""Find a task's files by name in a folder, or fetch them from the hub, and read them as examples.
 
     data = read_task("piqa", LanguageSettings(data="tasks/"))
 
-Published test splits carry no labels; they are never taken. Where only one labelled file is there, it is divided.
+Published test splits have no labels and are never used. If there is only one labelled file, it is divided.
 """
 
 from __future__ import annotations
@@ -16,43 +16,48 @@ from typing import Final
 
 from runtime.errors import UserError
 from training.evaluation.language.language_settings import HUB, LanguageSettings
-from training.evaluation.language.tasks.choice_readers import is_unlabelled
+from training.evaluation.language.tasks.language_task import LanguageTask
+from training.evaluation.language.tasks.table_rows import is_unlabelled
 from training.evaluation.language.tasks.task_examples import Split, divide
 from training.evaluation.language.tasks.task_hub import fetch_task
-from training.evaluation.language.tasks.task_registry import ENTRIES, Task, TaskName
+from training.evaluation.language.tasks.task_registry import LANGUAGE_TASKS, TaskName
 
 _ABSENT: Final = Split((), ())
 _SHOWN: Final = 5
+"""Number of file names that a message lists."""
 _SHARD: Final = re.compile(r"-\d{5}-of-\d{5}$")
+"""End of the name of a shard of Parquet."""
 
 
 @dataclass(frozen=True)
-class TaskData:
-    """What a task is trained on and scored by."""
+class TaskSplits:
+    """Examples that a task is trained on and scored by."""
 
     train: Split
-    """Empty for the diagnostic set, which is only scored."""
+    """Empty for a task that is only scored."""
     scored: dict[str, Split]
-    """By name; the first stands for the task."""
+    """Splits by name; the first represents the task."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Everything that was said of its splits, once."""
-        found = (note for split in (self.train, *self.scored.values()) for note in split.notes)
-        return tuple(dict.fromkeys(found))
+        """Remarks on all splits, without duplicates."""
+        notes = (note for split in (self.train, *self.scored.values()) for note in split.notes)
+        return tuple(dict.fromkeys(notes))
 
 
-def check_places(names: Sequence[TaskName], settings: LanguageSettings) -> None:
-    """See that each task has a place its files come from, before any is fetched.
+def check_sources(names: Sequence[TaskName], settings: LanguageSettings) -> None:
+    """Check that the files of each task have a source, before any is fetched.
 
     Raises:
-        UserError: the hub is asked for tasks that it does not have; all of them are named.
+        UserError: the hub does not have some of the tasks; the message names all of these.
     """
     lacking = [
-        name for name in names if settings.data == HUB and ENTRIES[name].hub is None and name not in settings.folders
+        name
+        for name in names
+        if settings.data == HUB and LANGUAGE_TASKS[name].hub is None and name not in settings.folders
     ]
     if lacking:
-        titles = " and ".join(ENTRIES[name].title for name in lacking)
+        titles = " and ".join(LANGUAGE_TASKS[name].title for name in lacking)
         raise UserError(
             f"data={HUB}: the hub has no labelled copy of {titles}; set "
             f"{' and '.join(f'folders.{name}' for name in lacking)} to folders with the published files, or leave "
@@ -60,13 +65,13 @@ def check_places(names: Sequence[TaskName], settings: LanguageSettings) -> None:
         )
 
 
-def read_task(name: TaskName, settings: LanguageSettings) -> TaskData:
+def read_task(name: TaskName, settings: LanguageSettings) -> TaskSplits:
     """Find and read a task.
 
     Raises:
-        UserError: the files are not there, not of the published format, or lack labels.
+        UserError: the files do not exist, have another format, or lack labels.
     """
-    task = ENTRIES[name]
+    task = LANGUAGE_TASKS[name]
     folder, files = _files(task, settings)
     train = _read(task, _matching(task, files, folder, task.train)) if task.train else _ABSENT
     scored = {
@@ -82,36 +87,36 @@ def read_task(name: TaskName, settings: LanguageSettings) -> TaskData:
     return _divided(task, only, others, folder, settings)
 
 
-def _files(task: Task, settings: LanguageSettings) -> tuple[Path, list[Path]]:
-    """A task's folder, and the files in it that are of its formats."""
+def _files(task: LanguageTask, settings: LanguageSettings) -> tuple[Path, list[Path]]:
+    """Return a task's folder, and the files in it that have one of its formats."""
     own = settings.folders.get(task.name)
     if own is None and settings.data == HUB:
         folder = fetch_task(task)
         return folder, _below(task, folder)
-    what, root = (f"folders.{task.name}={own}", Path(own)) if own else (f"data={settings.data}", Path(settings.data))
+    setting, root = (f"folders.{task.name}={own}", Path(own)) if own else (f"data={settings.data}", Path(settings.data))
     if not root.is_dir():
-        raise UserError(f"{what}: no such folder; name one with the tasks' files")
+        raise UserError(f"{setting}: no such folder; name one with the tasks' files")
     if own:
         return root, _below(task, root)
     named = {path.name.lower(): path for path in sorted(root.iterdir()) if path.is_dir()}
     known = [(path, _below(task, path)) for alias in task.folders if (path := named.get(alias.lower()))]
-    lying = sorted(path for path in root.iterdir() if path.is_file() and path.suffix in task.suffixes)
-    places = [*known, (root, lying)]
-    return next((place for place in places if _holds(task, *place)), places[0])
+    direct = sorted(path for path in root.iterdir() if path.is_file() and path.suffix in task.suffixes)
+    folders = [*known, (root, direct)]
+    return next((folder for folder in folders if _holds(task, *folder)), folders[0])
 
 
-def _below(task: Task, folder: Path) -> list[Path]:
+def _below(task: LanguageTask, folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix in task.suffixes and path.is_file())
 
 
-def _holds(task: Task, folder: Path, files: Sequence[Path]) -> bool:
-    """Whether a folder has a split of this task; two tasks may share a name (``squad``)."""
+def _holds(task: LanguageTask, folder: Path, files: Sequence[Path]) -> bool:
+    """Return True if a folder has a split of this task; two tasks may share a folder name (``squad``)."""
     patterns = (task.train, *task.scored.values())
     return any(_matching(task, files, folder, wanted) for wanted in patterns)
 
 
-def _matching(task: Task, files: Sequence[Path], folder: Path, patterns: Sequence[str]) -> list[Path]:
-    """Files of a split: those of the first pattern and the first format that any has; shards of Parquet together."""
+def _matching(task: LanguageTask, files: Sequence[Path], folder: Path, patterns: Sequence[str]) -> list[Path]:
+    """Return the files of a split (may be several shards): with the first pattern and format that any has."""
     for pattern in patterns:
         for suffix in task.suffixes:
             found = [path for path in files if path.suffix == suffix and fnmatchcase(_stem(path, folder), pattern)]
@@ -121,19 +126,19 @@ def _matching(task: Task, files: Sequence[Path], folder: Path, patterns: Sequenc
 
 
 def _stem(path: Path, folder: Path) -> str:
-    """What names a file's split: its own name, or its folder's where files are numbered (``train/0000.parquet``)."""
+    """Return the name of a file's split: its stem, or its folder if files are numbered (``train/0000.parquet``)."""
     if path.stem.isdigit() and path.parent != folder:
         return path.parent.name
     return _SHARD.sub("", path.stem)
 
 
-def _read(task: Task, files: Sequence[Path]) -> Split:
-    """The examples of a split's files; none of files without labels."""
+def _read(task: LanguageTask, files: Sequence[Path]) -> Split:
+    """Return the examples of a split's files; files without labels are skipped."""
     files = [path for path in files if not (path.stem.startswith("test") and is_unlabelled(path))]
     if len(files) > 1 and any(path.suffix != ".parquet" for path in files):
         raise UserError(
-            f"{task.title}: {' and '.join(str(path) for path in files)} are named alike; leave one, or name the right "
-            f"folder as folders.{task.name}"
+            f"{task.title}: {' and '.join(str(path) for path in files)} have the same name; keep one, or name the "
+            f"right folder as folders.{task.name}"
         )
     splits = [task.read(path) for path in files]
     return Split(
@@ -143,21 +148,23 @@ def _read(task: Task, files: Sequence[Path]) -> Split:
     )
 
 
-def _lone(task: Task, files: Sequence[Path]) -> list[Path]:
+def _lone(task: LanguageTask, files: Sequence[Path]) -> list[Path]:
     """The one file that can hold the examples where none is named for a split."""
     labelled = [path for path in files if not path.stem.startswith(("test", "sample", "prediction"))]
     return labelled if len(labelled) == 1 else []
 
 
-def _check_complete(task: Task, scored: dict[str, Split], folder: Path) -> None:
+def _check_complete(task: LanguageTask, scored: dict[str, Split], folder: Path) -> None:
     first = next(iter(task.scored))
     if first not in scored:
         wanted = ", ".join(f"{pattern}{suffix}" for pattern in task.scored[first] for suffix in task.suffixes)
         raise UserError(f"{task.title}: no labelled {first} split in {folder} (looked for {wanted})")
 
 
-def _divided(task: Task, only: Split, others: Sequence[str], folder: Path, settings: LanguageSettings) -> TaskData:
-    """The one labelled file as both splits; `others` lie beside it and are named for neither."""
+def _divided(
+    task: LanguageTask, only: Split, others: Sequence[str], folder: Path, settings: LanguageSettings
+) -> TaskSplits:
+    """Divide the one labelled file into both splits; `others` are files beside it whose names match neither."""
     share = settings.recipe(task.name).holdout
     if not len(only):
         raise UserError(f"{task.title}: no labelled file in {folder}; name its folder as folders.{task.name}")
@@ -173,8 +180,8 @@ def _divided(task: Task, only: Split, others: Sequence[str], folder: Path, setti
     return _limited(train, {"holdout": scored}, settings)
 
 
-def _unlike(task: Task, others: Sequence[str]) -> str:
-    """What the names of a task's files should have been, where files lie there that no split took."""
+def _unlike(task: LanguageTask, others: Sequence[str]) -> str:
+    """Return the names that a task's files should have, if other files exist beside the one that was read."""
     if not others:
         return ""
     wanted = dict.fromkeys((*task.train, *(pattern for patterns in task.scored.values() for pattern in patterns)))
@@ -182,8 +189,8 @@ def _unlike(task: Task, others: Sequence[str]) -> str:
     return f" of the names looked for ({', '.join(wanted)}); {some} beside it are none of these, or have no labels"
 
 
-def _limited(train: Split, scored: dict[str, Split], settings: LanguageSettings) -> TaskData:
-    return TaskData(
-        train.some(settings.max_train, "train"),
-        {name: split.some(settings.max_eval, name) for name, split in scored.items()},
+def _limited(train: Split, scored: dict[str, Split], settings: LanguageSettings) -> TaskSplits:
+    return TaskSplits(
+        train.sample(settings.max_train, "train"),
+        {name: split.sample(settings.max_eval, name) for name, split in scored.items()},
     )

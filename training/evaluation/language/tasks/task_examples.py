@@ -1,7 +1,7 @@
-"""What a language task is made of: labelled texts, questions with answers in a context, choices between endings.
+"""Examples of the language tasks: labelled texts, questions with answers in a context, choices between endings.
 
-`readers` and `squad` make these of published files, `data` gathers them into the splits of a task, `encode` turns them
-into what a model takes.
+The module of each task makes them from published files, `task_data` gathers them into splits, and `task_inputs` turns
+them into a model's inputs.
 """
 
 from __future__ import annotations
@@ -13,54 +13,58 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 MISPLACED: Final = -1
-"""Start of an answer that is not found at its place in the context: it is scored by its text, never trained on."""
+"""Start of an answer that the context does not have at the stated position: scored by its text, never trained on."""
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """A text, or two, of one of several classes."""
+    """One text, or a pair, of one of several classes."""
 
     key: str
-    """Where it was read, for messages."""
+    """File and line, for messages."""
     first: str
     second: str | None
     label: int
     group: str
     """Examples of one group are never divided between training and scoring."""
     tags: tuple[str, ...] = ()
-    """Categories it is also scored by."""
+    """Categories with scores of their own."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A beginning and several endings, of which one is right."""
+    """A beginning and several endings, one of which is right."""
 
     key: str
     first: str
     endings: tuple[str, ...]
     label: int
-    """Place of the right ending."""
+    """Index of the right ending."""
     group: str
 
 
-@dataclass(frozen=True)
-class Answer:
+@dataclass(frozen=True, repr=False)
+class AnswerSpan:
     """Words of a context that answer a question."""
 
     text: str
     start: int
-    """Characters before it in the context; `MISPLACED` where it does not stand where it is said to."""
+    """Number of characters before it in the context; `MISPLACED` if the context has other words there."""
+
+    def __repr__(self) -> str:
+        """Return the form that `Split.identity` hashes; another one would make the reports of earlier runs unusable."""
+        return f"Answer(text={self.text!r}, start={self.start!r})"
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question about a context; without answers it can't be answered from there."""
+    """A question about a context; without answers, the context does not answer it."""
 
     key: str
-    """Its id in the data set."""
+    """Id in the data set."""
     context: str
     question: str
-    answers: tuple[Answer, ...]
+    answers: tuple[AnswerSpan, ...]
     group: str
 
 
@@ -69,27 +73,27 @@ Example = Labelled | Choice | Question
 
 @dataclass(frozen=True)
 class Split:
-    """Examples that are trained on, or scored."""
+    """Examples to train on, or to score."""
 
     examples: tuple[Example, ...]
     files: tuple[str, ...]
-    """Names of the files they come from."""
+    """Names of the files that hold them."""
     notes: tuple[str, ...] = ()
-    """What a reader of the scores should know of it."""
+    """Remarks for the report."""
 
     def __len__(self) -> int:
         return len(self.examples)
 
     @property
     def identity(self) -> str:
-        """Sixteen hex digits over the examples: equal ones mean equal examples in equal order."""
+        """Sixteen hex digits over the examples: equal digits mean equal examples in equal order."""
         digest = hashlib.sha256()
         for example in self.examples:
             digest.update(repr(replace(example, key="")).encode())
         return digest.hexdigest()[:16]
 
-    def some(self, most: int | None, name: str) -> Split:
-        """At most `most` examples, drawn at random but always the same ones, in their order; `name` is for the note."""
+    def sample(self, most: int | None, name: str) -> Split:
+        """Return at most `most` examples, always the same random ones, in their order; `name` is for the note."""
         if most is None or len(self) <= most:
             return self
         chosen = sorted(random.Random(0).sample(range(len(self)), most))
@@ -98,14 +102,14 @@ class Split:
 
 
 def divide(split: Split, share: float) -> tuple[Split, Split]:
-    """A labelled split as training and scoring examples; the same division always, and no group on both sides.
+    """Divide a labelled split into training and scoring examples, always in the same way, with no group in both.
 
     Args:
         split: all examples.
-        share: of the examples that are scored, between 0 and 1; met as nearly as groups allow.
+        share: share of the examples to score, between 0 and 1; met as closely as the groups allow.
 
     Raises:
-        ValueError: there are not two groups.
+        ValueError: there are fewer than two groups.
     """
     groups = sorted({example.group for example in split.examples})
     if len(groups) < 2:
@@ -122,7 +126,7 @@ def divide(split: Split, share: float) -> tuple[Split, Split]:
 
 
 def _first_groups(examples: Sequence[Example], groups: Sequence[str], wanted: float) -> set[str]:
-    """The first groups that hold `wanted` examples together; at least one, never all."""
+    """Return the first groups that together hold about `wanted` examples; at least one, never all."""
     sizes: dict[str, int] = {}
     for example in examples:
         sizes[example.group] = sizes.get(example.group, 0) + 1

@@ -1,21 +1,18 @@
-"""Tasks from the hub: Parquet files of one configuration, kept in the hub's own cache, which also serves offline."""
+"""Fetch tasks from the hub: Parquet files of one configuration, kept in the hub's cache, which also works offline."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from runtime.errors import UserError, one_line
-
-if TYPE_CHECKING:
-    from training.evaluation.language.tasks.task_registry import Task
+from training.evaluation.language.tasks.language_task import LanguageTask
 
 
-def fetch_task(task: Task) -> Path:
-    """The folder with a task's Parquet files, fetched where the cache lacks them.
+def fetch_task(task: LanguageTask) -> Path:
+    """Return the folder with a task's Parquet files; fetch those that the cache lacks.
 
     Raises:
-        UserError: the hub has the task not, not labelled, or can't be reached; names the way to local files.
+        UserError: the hub lacks the task, has it without labels, or can't be reached; says how to use local files.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
@@ -38,7 +35,7 @@ def fetch_task(task: Task) -> Path:
     except HfHubHTTPError as error:
         reason = one_line(error, keep="last")
         raise UserError(f"{task.title}: {where}: {reason}; {local}") from None
-    found = Path(folder) / task.hub.config
-    if not found.is_dir():
+    parquet = Path(folder) / task.hub.config
+    if not parquet.is_dir():
         raise UserError(f"{task.title}: {where} holds no {task.hub.config}/*.parquet; {local}")
-    return found
+    return parquet

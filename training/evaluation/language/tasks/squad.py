@@ -1,6 +1,6 @@
-"""SQuAD 1.1 and 2.0 as questions: the official JSON, or the hub's Parquet.
+"""SQuAD 1.1 and 2.0 as questions, from the official JSON or the hub's Parquet.
 
-In 1.1 every question has an answer; in 2.0 one without answers is to be answered with nothing.
+In 1.1 every question has an answer; in 2.0 some have none, and the right reply to those is nothing.
 """
 
 from __future__ import annotations
@@ -8,32 +8,34 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from runtime.errors import UserError, one_line
-from training.evaluation.language.tasks.table_rows import Row, read_rows
-from training.evaluation.language.tasks.task_examples import MISPLACED, Answer, Question, Split
+from training.evaluation.language.finetuning_recipe import FineTuningRecipe
+from training.evaluation.language.tasks.language_task import HubDataset, LanguageTask
+from training.evaluation.language.tasks.table_rows import TableRow, read_rows
+from training.evaluation.language.tasks.task_examples import MISPLACED, AnswerSpan, Question, Split
 
 
 def read_squad1(path: Path) -> Split:
-    """SQuAD 1.1.
+    """Read a file of SQuAD 1.1.
 
     Raises:
-        UserError: not the format, or a question without an answer.
+        UserError: another format, or a question without an answer.
     """
-    return _split(path, must_answer=True)
+    return _read(path, must_answer=True)
 
 
 def read_squad2(path: Path) -> Split:
-    """SQuAD 2.0.
+    """Read a file of SQuAD 2.0.
 
     Raises:
-        UserError: not the format.
+        UserError: another format.
     """
-    return _split(path, must_answer=False)
+    return _read(path, must_answer=False)
 
 
-def _split(path: Path, must_answer: bool) -> Split:
+def _read(path: Path, must_answer: bool) -> Split:
     questions = tuple(_parquet(path) if path.suffix == ".parquet" else _official(path))
     if not questions:
         raise UserError(f"{path}: holds no question")
@@ -46,15 +48,15 @@ def _split(path: Path, must_answer: bool) -> Split:
     misplaced = sum(any(answer.start == MISPLACED for answer in question.answers) for question in questions)
     if misplaced > len(questions) // 10:
         raise UserError(
-            f"{path}: {misplaced} of {len(questions)} answers do not stand at their answer_start, which counts "
+            f"{path}: {misplaced} of {len(questions)} answers are not at their answer_start, which counts "
             "characters (not bytes) of the context"
         )
-    note = f"{path.name}: {misplaced} answers that do not stand at their answer_start are scored but not trained on"
+    note = f"{path.name}: {misplaced} answers that are not at their answer_start are scored but not trained on"
     return Split(questions, (path.name,), (note,) if misplaced else ())
 
 
 def _official(path: Path) -> Iterator[Question]:
-    """Articles, their paragraphs, their questions."""
+    """Yield the questions of the official JSON: articles, their paragraphs, their questions."""
     try:
         articles = json.loads(path.read_text(encoding="utf-8"))["data"]
     except (ValueError, KeyError, TypeError) as error:
@@ -79,7 +81,7 @@ def _parquet(path: Path) -> Iterator[Question]:
         yield _question(row.text("id"), row.text("context"), row.text("question"), _pairs(row))
 
 
-def _pairs(row: Row) -> list[tuple[str, int]]:
+def _pairs(row: TableRow) -> list[tuple[str, int]]:
     answers: Any = row.values["answers"]
     try:
         pairs = list(zip(answers["text"], answers["answer_start"], strict=True))
@@ -92,12 +94,46 @@ def _pairs(row: Row) -> list[tuple[str, int]]:
 
 
 def _question(key: str, context: str, question: str, given: list[tuple[str, int]]) -> Question:
-    """A question whose answers stand where they are said to."""
     return Question(key, context, question, tuple(_answer(context, *each) for each in given), group=context)
 
 
-def _answer(context: str, text: str, start: int) -> Answer:
-    """An answer without white space around it, which is no part of any token; `MISPLACED` where it does not stand."""
+def _answer(context: str, text: str, start: int) -> AnswerSpan:
+    """Return an answer without surrounding white space (part of no token); `MISPLACED` if it is not at `start`."""
     words = text.strip()
-    stands = words and context[start : start + len(text)] == text
-    return Answer(words, start + len(text) - len(text.lstrip()) if stands else MISPLACED)
+    in_place = words and context[start : start + len(text)] == text
+    return AnswerSpan(words, start + len(text) - len(text.lstrip()) if in_place else MISPLACED)
+
+
+def _recipe(lr: float) -> FineTuningRecipe:
+    return FineTuningRecipe(lr=lr, batch_size=12, epochs=2, max_length=384, stride=128, warmup=0.0)
+
+
+SQUAD1: Final = LanguageTask(
+    "squad1",
+    "SQuAD 1.1",
+    "span",
+    read_squad1,
+    ("squad1", "squad", "squad1.1", "squad_v1"),
+    metric="answers",
+    main="f1",
+    recipe=_recipe(3e-5),
+    train=("train-v1*", "train"),
+    scored={"dev": ("dev-v1*", "dev", "validation")},
+    suffixes=(".json", ".parquet"),
+    hub=HubDataset("rajpurkar/squad", "plain_text"),
+)
+
+SQUAD2: Final = LanguageTask(
+    "squad2",
+    "SQuAD 2.0",
+    "span",
+    read_squad2,
+    ("squad2", "squad", "squad2.0", "squad_v2"),
+    metric="answers_or_none",
+    main="f1",
+    recipe=_recipe(5e-5),
+    train=("train-v2*", "train"),
+    scored={"dev": ("dev-v2*", "dev", "validation")},
+    suffixes=(".json", ".parquet"),
+    hub=HubDataset("rajpurkar/squad_v2", "squad_v2"),
+)
