@@ -1,8 +1,8 @@
-"""`make demo-train`: train on the shards of `make demo`, score the held-out split, and open the result.
+"""`make demo-train`: train on the shards of `make demo`, score the held-out split, and open the model.
 
 python -m training.demo.vidla_demo --shards demo/shards --output demo/vidla
 
-A tiny model with random weights: it shows that every part runs, not what the method can do.
+The model is tiny and starts from random weights: the demo shows that every part runs, not what the method can do.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 python -m training.demo.vidlankd_demo --shards demo/shards --vidla demo/vidla/best --output demo/kd
 
-Tiny models: it shows that every part runs, not what the method can do. The corpus consists of the descriptions of the
+The models are tiny: the demo shows that every part runs, not what the method can do. The corpus consists of the descriptions of the
 installed packages; the evaluation's sentences are generated in the format of SST-2.
 """
 
@@ -25,7 +25,7 @@ from training.models.vidlankd.text_tokenizer import PACKAGED_TOKENIZER
 from training.vidlankd import train_vidlankd
 
 _THIS = "clipgrove"
-"""Name of this project, whose own README is left out of the corpus: a change of it must not change the demo."""
+"""Name of this project, whose own README is not part of the corpus: a change to it must not change the demo."""
 
 _RECIPE = """\
 features --shards {shards} --encoder vidla:{vidla} --name vidla
@@ -70,7 +70,7 @@ def main() -> int:
         if command[0] in ("teacher", "student"):
             show_losses(arguments.output / command[0])
     page = arguments.output / "ground.html"
-    print(f"\nDone in {time.monotonic() - started:.0f} s. The clips that each word means: {page}")
+    print(f"\nDone in {time.monotonic() - started:.0f} s. The clips nearest to each word: {page}")
     return 0
 
 
@@ -84,7 +84,7 @@ def write_corpus(path: Path) -> bool:
     """Write the descriptions of all installed packages but this one, in order of name, one paragraph a line.
 
     Returns:
-        True if the file has changed; otherwise its tokens can be used again.
+        True if the file has changed; otherwise its tokens can be reused.
     """
     found: dict[str, importlib.metadata.Distribution] = {}
     for package in importlib.metadata.distributions():

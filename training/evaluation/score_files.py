@@ -1,4 +1,4 @@
-"""Where scores are written: found to be writable before hours of work, written as JSON after them."""
+"""Files of scores: checked to be writable before hours of work, written as JSON after them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from shards.storage.files import write_file
 
 
 def check_writable(path: Path) -> None:
-    """Make the folder of `path`, and see whether the file can be written; what is in it stays, nothing is left.
+    """Make the folder of `path` and check that the file can be written; an existing file keeps its contents.
 
     Raises:
-        UserError: it can't.
+        UserError: the file can't be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ def check_writable(path: Path) -> None:
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a report.
+    """Write values as JSON; the file is replaced at once.
 
     Raises:
         UserError: the file can't be written.
