@@ -84,6 +84,6 @@ def _settings_page() -> str:
 
 
 def _bounds_table() -> str:
-    from runtime.failures import as_markdown
+    from runtime.retry_limits import as_markdown
 
     return as_markdown()

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from runtime.failures import DEATHS_PER_SOURCE
+from runtime.retry_limits import DEATHS_PER_SOURCE
 
 DEATHS_ALLOWED: Final = DEATHS_PER_SOURCE.count
 _MARK, _OLD_MARK = b".", b","

@@ -22,7 +22,7 @@ from subprocess import DEVNULL, PIPE, Popen
 from typing import IO, Final
 
 from runtime.errors import MachineError, UserError
-from runtime.failures import FFMPEG_CHECK_SECONDS
+from runtime.retry_limits import FFMPEG_CHECK_SECONDS
 
 STDERR_TAIL: Final = 16 * 1024
 """Bytes kept of the end of standard error."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curation.demo.synthetic_speech import speak
-from runtime.failures import DEMO_SECONDS
 from runtime.models.model_uri import resolve
 from runtime.processes import ffmpeg_binary, run
+from runtime.retry_limits import DEMO_SECONDS
 from shards.storage.files import new_file
 
 _GRADIO = (

@@ -30,7 +30,7 @@ from curation.engines.engine_settings import EngineSettings
 from curation.engines.event_loop_thread import BackgroundLoop
 from curation.engines.server_connection import check_connection
 from runtime.errors import MachineError, UserError
-from runtime.failures import (
+from runtime.retry_limits import (
     ENDPOINT_BACKOFF,
     ENDPOINT_LONGEST_WAIT,
     ENDPOINT_PROBES,
@@ -38,7 +38,7 @@ from runtime.failures import (
     ENDPOINT_TIMEOUT,
     ENDPOINT_TIMEOUTS,
 )
-from runtime.retries import backoff_seconds
+from runtime.retry_loop import backoff_seconds
 from runtime.settings import Runtime
 
 _RETRIED: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from runtime.errors import UserError
-from runtime.failures import ENDPOINT_CONNECT_SECONDS
+from runtime.retry_limits import ENDPOINT_CONNECT_SECONDS
 
 _PORTS: Final = {"http": 80, "https": 443}
 

@@ -28,9 +28,9 @@ from curation.engines.engine_interface import Answer, Request, TokenUsage, refus
 from curation.engines.event_loop_thread import BackgroundLoop
 from curation.engines.vllm_settings import VllmSettings, check_arguments, engine_arguments, environment
 from runtime.errors import MachineError, UserError, is_machine_fault, one_line
-from runtime.failures import ENGINE_RESTART_WAIT, ENGINE_RESTARTS
 from runtime.log import get_logger
 from runtime.models.model_uri import resolve
+from runtime.retry_limits import ENGINE_RESTART_WAIT, ENGINE_RESTARTS
 
 if TYPE_CHECKING:
     from vllm.outputs import RequestOutput

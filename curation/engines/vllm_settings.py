@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from curation.engines.engine_settings import EngineSettings
 from runtime.errors import UserError, nearest
-from runtime.failures import ENGINE_TIMEOUT
+from runtime.retry_limits import ENGINE_TIMEOUT
 from runtime.settings import Runtime
 
 _GIB: Final = 1 << 30

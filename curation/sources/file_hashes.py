@@ -9,8 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from runtime.failures import HASH_CACHE_SECONDS
 from runtime.log import get_logger
+from runtime.retry_limits import HASH_CACHE_SECONDS
 from shards.storage.files import file_sha256
 
 _log = get_logger(__name__)

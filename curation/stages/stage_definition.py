@@ -15,9 +15,9 @@ import pyarrow as pa
 from curation.stages.pipeline_settings import PipelineSettings
 from curation.stages.shard_table import ShardTable
 from curation.stages.whole_table import InputTables, WholeTable
-from runtime.failures import OTHER_DEATHS_PER_SHARD
 from runtime.ray_runner.stage import Service, Worker
 from runtime.ray_runner.table_stage import TableWorker
+from runtime.retry_limits import OTHER_DEATHS_PER_SHARD
 from runtime.settings import Settings
 
 OTHER_DEATHS: Final = OTHER_DEATHS_PER_SHARD.count

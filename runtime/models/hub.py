@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.errors import UserError, one_line
-from runtime.failures import HUB_SECONDS
+from runtime.retry_limits import HUB_SECONDS
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelInfo

@@ -16,8 +16,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from runtime.errors import UserError
-from runtime.failures import WHEEL_SECONDS
 from runtime.processes import PipeTail, ProcessFailed, ProcessTimeout, kill, raise_for_status, run, start
+from runtime.retry_limits import WHEEL_SECONDS
 
 _PART = re.compile(r"(.+)\.part(\d+)")
 

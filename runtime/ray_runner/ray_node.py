@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import psutil
 
-from runtime.failures import RAY_START_SECONDS
 from runtime.log import get_logger
+from runtime.retry_limits import RAY_START_SECONDS
 
 _POLL_SECONDS: Final = 0.1
 _log = get_logger(__name__)

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from runtime.errors import MachineError, UserError, one_line
-from runtime.failures import COORDINATOR_RETRIES, RAY_START_SECONDS, RAY_STOP_SECONDS
 from runtime.ray_runner.cluster import LOCAL_ADDRESS, Cluster, ClusterSettings, connected
 from runtime.ray_runner.coordinator import FinishedShard, RunCoordinator, WorkerUpdates
 from runtime.ray_runner.local import run_locally
@@ -29,6 +28,7 @@ from runtime.ray_runner.services import ServicePool
 from runtime.ray_runner.stage import ServiceSpec, StageSpec
 from runtime.ray_runner.stage_worker import ShardRow
 from runtime.ray_runner.table_stage import AnyStageSpec, as_row_stages
+from runtime.retry_limits import COORDINATOR_RETRIES, RAY_START_SECONDS, RAY_STOP_SECONDS
 
 if TYPE_CHECKING:
     from runtime.ray_runner.ray_dataset import ShardStream

@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 from runtime.errors import MachineError, UserError, is_machine_fault, one_line
-from runtime.failures import SERVICE_RESTARTS
 from runtime.ray_runner.cluster import keep_exit_statuses
 from runtime.ray_runner.coordinator import HEARTBEAT_SECONDS, BusyClock, Heartbeat
 from runtime.ray_runner.stage import ServiceSpec
+from runtime.retry_limits import SERVICE_RESTARTS
 
 
 class BuildFailure(Exception):

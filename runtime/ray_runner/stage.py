@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
-from runtime.failures import OTHER_DEATHS_PER_SHARD
+from runtime.retry_limits import OTHER_DEATHS_PER_SHARD
 from runtime.settings import Settings
 
 THREADS_PER_SHARD: Final = 4

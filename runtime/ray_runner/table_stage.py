@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
-from runtime.failures import OTHER_DEATHS_PER_SHARD
 from runtime.ray_runner.stage import PoolSettings, Service, ShardResult, StageSpec, Worker
+from runtime.retry_limits import OTHER_DEATHS_PER_SHARD
 
 WHOLE_TABLE: Final = -1
 """The shard number under which the single row of a table stage is reported."""

@@ -21,9 +21,9 @@ from typing import TypeVar
 from filelock import FileLock
 
 from runtime.errors import MachineError, UserError, is_machine_fault
-from runtime.failures import ABANDONED_SECONDS, STORE_BACKOFF, STORE_READS
 from runtime.log import get_logger
-from runtime.retries import with_retries
+from runtime.retry_limits import ABANDONED_SECONDS, STORE_BACKOFF, STORE_READS
+from runtime.retry_loop import with_retries
 from shards.errors import ShardError
 from shards.storage.backend import ObjectInfo
 from shards.storage.store import Store

@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 
 from runtime.errors import MachineError, UserError, one_line
-from runtime.failures import RANKS_SECONDS
+from runtime.retry_limits import RANKS_SECONDS
 
 T = TypeVar("T")
 

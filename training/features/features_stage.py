@@ -20,12 +20,12 @@ from rich.console import Console
 
 from runtime.attempts import DEATHS_ALLOWED, age_notes, remove_notes
 from runtime.errors import MachineError, UserError
-from runtime.failures import OTHER_DEATHS_PER_SHARD
 from runtime.ray_runner.cluster import ClusterSettings
 from runtime.ray_runner.progress import FAILED
 from runtime.ray_runner.run_record import RunReport
 from runtime.ray_runner.runner import run_stages
 from runtime.ray_runner.stage import PoolSettings, StageSpec
+from runtime.retry_limits import OTHER_DEATHS_PER_SHARD
 from runtime.run_lock import locked_dir
 from runtime.settings import content_hash
 from shards.manifest import StageMark, read_stage, write_stage

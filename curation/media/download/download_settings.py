@@ -15,7 +15,7 @@ from typing import Any, Final
 from pydantic import Field, field_serializer, field_validator
 
 from curation.media.download.address_guard import EVERYWHERE, parse_network
-from runtime import failures
+from runtime import retry_limits
 from runtime.errors import UserError
 from runtime.settings import Runtime, Settings
 
@@ -68,19 +68,19 @@ class DownloadSettings(Settings):
     is on the whole video, even if only a span of it is requested."""
     yt_dlp: dict[str, Any] = Field(default_factory=dict, repr=False)
     """Other yt-dlp options by their Python or command-line name: `cookies: FILE`, `proxy: URL`, …"""
-    socket_timeout: Runtime[float] = Field(default=failures.DOWNLOAD_SOCKET_TIMEOUT.seconds, gt=0)
+    socket_timeout: Runtime[float] = Field(default=retry_limits.DOWNLOAD_SOCKET_TIMEOUT.seconds, gt=0)
     """Seconds without a byte after which a connection is closed."""
-    stall_seconds: Runtime[float] = Field(default=failures.DOWNLOAD_STALL_SECONDS.seconds, gt=0)
+    stall_seconds: Runtime[float] = Field(default=retry_limits.DOWNLOAD_STALL_SECONDS.seconds, gt=0)
     """A download that receives less than `min_bytes_per_second` over this many seconds is stopped."""
     min_bytes_per_second: Runtime[float] = Field(default=1000.0, ge=0)
     """Slowest download that is allowed, see `stall_seconds`."""
-    time_limit: Runtime[float] = Field(default=failures.DOWNLOAD_TIME_LIMIT.seconds, gt=0)
+    time_limit: Runtime[float] = Field(default=retry_limits.DOWNLOAD_TIME_LIMIT.seconds, gt=0)
     """Time limit in seconds for all attempts at one source together."""
-    retries: Runtime[int] = Field(default=failures.DOWNLOAD_RETRIES.count, ge=0)
+    retries: Runtime[int] = Field(default=retry_limits.DOWNLOAD_RETRIES.count, ge=0)
     """Further attempts after a transient failure."""
-    backoff: Runtime[float] = Field(default=failures.DOWNLOAD_BACKOFF.seconds, ge=0)
+    backoff: Runtime[float] = Field(default=retry_limits.DOWNLOAD_BACKOFF.seconds, ge=0)
     """Seconds before the second attempt; doubled each time, with jitter. A site's `Retry-After` is used instead."""
-    max_wait: Runtime[float] = Field(default=failures.DOWNLOAD_MAX_WAIT.seconds, ge=0)
+    max_wait: Runtime[float] = Field(default=retry_limits.DOWNLOAD_MAX_WAIT.seconds, ge=0)
     """Longest wait for a site in seconds; a source whose site asks for a longer one fails as `rate_limited`."""
     host_interval: Runtime[float] = Field(default=1.0, ge=0)
     """Least seconds between two starts at the same host, over all workers of a machine."""

@@ -28,7 +28,7 @@ from curation.sources.ledger import SourceFailed, SourceFiltered
 from runtime.errors import MachineError, UserError
 from runtime.log import get_logger
 from runtime.processes import ProcessTimeout, ffmpeg_binary, run
-from runtime.retries import backoff_seconds
+from runtime.retry_loop import backoff_seconds
 
 _log = get_logger(__name__)
 

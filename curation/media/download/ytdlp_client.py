@@ -12,7 +12,7 @@ from curation.media.download.site_subtitles import choose_subtitles
 from curation.media.download.stall_watch import StallWatch
 from curation.media.download.ytdlp_errors import machine_fault
 from curation.media.download.ytdlp_options import ytdlp_options
-from runtime.failures import FRAGMENT_RETRIES
+from runtime.retry_limits import FRAGMENT_RETRIES
 
 CONTAINER_FORMATS: Final = "mov,matroska,mpegts,aac,mp3,ogg,flv,avi,wav,flac,mpeg,asf"
 """Demuxers that ffmpeg may use when it merges video and audio: containers, never playlists."""

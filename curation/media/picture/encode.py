@@ -23,8 +23,8 @@ from curation.media.picture.encoded_video import CandidateStill, EncodedVideo, f
 from curation.media.picture.video_file import open_video
 from curation.media.picture.video_records import VideoSpan
 from curation.sources.ledger import SourceFailed
-from runtime.failures import ENCODE_GRACE
 from runtime.processes import PipeTail, ProcessFailed, kill, raise_for_status, start
+from runtime.retry_limits import ENCODE_GRACE
 
 if TYPE_CHECKING:  # OpenCV and PySceneDetect are imported only by the process that encodes
     from curation.media.picture.shot_detection import ShotDetector

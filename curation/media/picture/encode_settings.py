@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from runtime.failures import ENCODE_TIME_FACTOR
+from runtime.retry_limits import ENCODE_TIME_FACTOR
 from runtime.settings import Runtime, Settings
 
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]

@@ -11,9 +11,9 @@ from curation.engines.speech_recognizer import SAMPLE_RATE
 from curation.media.picture.video_records import AudioStream, SubtitleStream, VideoSpan
 from curation.media.speech.sound_windows import SoundFile
 from curation.media.speech.subtitle_tracks import Track
-from runtime.failures import AUDIO_GRACE
 from runtime.log import get_logger
 from runtime.processes import ProcessFailed, ProcessTimeout, ffmpeg_binary, run
+from runtime.retry_limits import AUDIO_GRACE
 from runtime.untrusted_media import local_only
 
 

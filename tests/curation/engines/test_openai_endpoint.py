@@ -23,7 +23,7 @@ from curation.engines.engine_interface import Answer, ImageRef, Request
 from curation.engines.engine_registry import engine_for
 from curation.engines.openai_endpoint import EndpointEngine, EndpointSettings
 from runtime.errors import MachineError, UserError
-from runtime.failures import ENDPOINT_PROBES
+from runtime.retry_limits import ENDPOINT_PROBES
 from runtime.settings import content_hash
 
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string", "maxLength": 40}}, "required": ["text"]}

@@ -9,8 +9,8 @@ from typing import NoReturn
 
 import pytest
 
-from runtime.failures import RAY_START_SECONDS
 from runtime.ray_runner.ray_node import _wait_for_node, reduced_node_start
+from runtime.retry_limits import RAY_START_SECONDS
 
 
 @pytest.fixture

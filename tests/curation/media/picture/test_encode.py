@@ -19,7 +19,7 @@ from curation.media.picture.probe import probe
 from curation.media.picture.video_records import VideoSpan
 from curation.sources.ledger import SourceFailed
 from runtime.errors import MachineError
-from runtime.failures import ENCODE_GRACE
+from runtime.retry_limits import ENCODE_GRACE
 
 SETTINGS = EncodeSettings()
 # What the clock shows in frame 0; odd containers begin their picture a little after their sound.

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from runtime import failures
-from runtime.failures import TABLE, Bound, as_markdown
+from runtime import retry_limits
+from runtime.retry_limits import TABLE, Bound, as_markdown
 from runtime.settings_page import setting_rows
 
-_ROOT = Path(failures.__file__).parents[1]
+_ROOT = Path(retry_limits.__file__).parents[1]
 _PACKAGES = ("curation", "training", "runtime", "shards")
 _DEFINED_BELOW = {"shards.storage.dir_lock"}
 """Modules that import nothing of ours: they hold the number, and the table refers to it."""
 _BOUND_NAME = re.compile(r"(RETRIES|RESTARTS|TRIES|PROBES|DEATHS|TIMEOUT|PATIENCE|PATIENCE_SECONDS|GRACE|BACKOFF)$")
 
-_ROWS = {name: value for name, value in vars(failures).items() if isinstance(value, Bound)}
+_ROWS = {name: value for name, value in vars(retry_limits).items() if isinstance(value, Bound)}
 
 
 def _source(module: str) -> str:
@@ -54,8 +54,8 @@ def test_a_row_is_read_by_the_modules_that_it_names(name: str) -> None:
 def test_a_bound_that_is_defined_below_the_table_is_the_one_in_use() -> None:
     from shards.storage.dir_lock import HEARTBEAT_SECONDS, STALE_SECONDS
 
-    assert failures.LOCK_HEARTBEAT.seconds == HEARTBEAT_SECONDS
-    assert failures.LOCK_STALE.seconds == STALE_SECONDS
+    assert retry_limits.LOCK_HEARTBEAT.seconds == HEARTBEAT_SECONDS
+    assert retry_limits.LOCK_STALE.seconds == STALE_SECONDS
 
 
 def test_no_module_has_a_bound_of_its_own() -> None:
@@ -71,7 +71,7 @@ def test_no_module_has_a_bound_of_its_own() -> None:
 
 def test_a_number_of_attempts_is_no_time() -> None:
     with pytest.raises(ValueError, match="not seconds"):
-        _ = failures.DOWNLOAD_RETRIES.seconds
+        _ = retry_limits.DOWNLOAD_RETRIES.seconds
 
 
 def test_the_table_is_rendered_with_one_line_a_row() -> None:

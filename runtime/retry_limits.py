@@ -1,7 +1,7 @@
 """The table of every retry, restart and time-out bound of the program, each with its default and its reason.
 
 A module that gives something up after a while reads its bound here; a bound that a user can set has the name of the
-setting. `as_markdown` renders the table for the documentation. `runtime.retries` has the loop that uses a bound.
+setting. `as_markdown` renders the table for the documentation. `runtime.retry_loop` has the loop that uses a bound.
 """
 
 from __future__ import annotations

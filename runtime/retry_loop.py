@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from runtime.failures import Bound
+from runtime.retry_limits import Bound
 
 T = TypeVar("T")
 

@@ -1,7 +1,7 @@
 import pytest
 
-from runtime.failures import Bound
-from runtime.retries import backoff_seconds, with_retries
+from runtime.retry_limits import Bound
+from runtime.retry_loop import backoff_seconds, with_retries
 
 _THREE = Bound("reads", 3, "attempts", "", "")
 _NO_PAUSE = Bound("pause", 0, "s", "", "")
