@@ -1,12 +1,13 @@
-"""Hierarchical temporal attention by structure against the dense mask form: time, memory, FLOPs; and the whole tower.
+"""Structured hierarchical temporal attention against its dense form with masks: time, memory, FLOPs; and whole towers.
 
-    python -m bench.attention              # width 768, 196 patches a frame: minutes, and up to 4 GiB, on two cores
-    python -m bench.attention --small      # seconds: shows that it runs, its ratios mean nothing
+    python -m bench.attention              # width 768, 196 patches per frame: minutes on two cores, up to 4 GiB
+    python -m bench.attention --small      # seconds: only checks that it runs, ratios mean nothing
 
-Everything compared has the same weights and input, forward and backward, float32, batch 1; runs alternate and medians
-are shown. The dense form is one sequence of all tokens under boolean masks, through `scaled_dot_product_attention`
-("dense SDPA") or with its softmax written out ("materialised"). On a CPU times are processor seconds of one thread,
-which other work on the machine disturbs little. Peak memory is of torch's allocator; FLOPs are torch's own count.
+All forms have the same weights and input, and run forward and backward in float32 with batch 1; runs alternate, and
+medians are shown. The dense form is one sequence of all tokens under boolean masks, computed by
+`scaled_dot_product_attention` ("dense SDPA") or with an explicit softmax ("materialised"). On a CPU, times are
+processor seconds of one thread, which other work on the machine disturbs little. Peak memory is that of torch's
+allocator; FLOPs are counted by torch.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ FORMS = ("structure", "dense SDPA", "materialised")
 
 @dataclass(frozen=True)
 class Size:
-    """What is measured."""
+    """Sizes of the layers and towers to measure."""
 
     width: int
     heads: int
@@ -60,7 +61,7 @@ SMALL = Size(
 
 
 class DenseLayer(nn.Module):
-    """The same layer on one sequence of all tokens, with the paper's masks."""
+    """The same layer as attention over one sequence of all tokens, with the paper's masks."""
 
     def __init__(self, layer: VideoLayer, frames: int, patches: int, materialise: bool) -> None:
         super().__init__()
@@ -69,7 +70,7 @@ class DenseLayer(nn.Module):
         self.register_buffer("everything", global_mask(frames, patches))
 
     def forward(self, tokens_BLD: torch.Tensor) -> torch.Tensor:
-        """All tokens after the layer."""
+        """Return all tokens after the layer."""
         layer, slt = self.layer, self.layer.temporal
         assert slt is not None
         summary, patches = tokens_BLD.split(
@@ -89,7 +90,7 @@ class DenseLayer(nn.Module):
 def dense_attention(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor, materialise: bool
 ) -> torch.Tensor:
-    """Attention [B, H, L, C] under a boolean mask [L, L]."""
+    """Return attention [B, H, L, C] under a boolean mask [L, L]."""
     if not materialise:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     logits = (q @ k.transpose(-1, -2)) / math.sqrt(q.shape[-1])
@@ -97,13 +98,13 @@ def dense_attention(
 
 
 def local_mask(frames: int, patches: int) -> torch.Tensor:
-    """Who sees whom in spatially local temporal attention, [TN, TN]."""
+    """Return the mask of spatially local temporal attention, [TN, TN]."""
     place = torch.arange(frames * patches) % patches
     return place[:, None] == place[None]
 
 
 def global_mask(frames: int, patches: int) -> torch.Tensor:
-    """Who sees whom in global attention with the default settings, [1+UV+TN, 1+UV+TN]."""
+    """Return the mask of global attention with the default settings, [1+UV+TN, 1+UV+TN]."""
     s, per_level = SETTINGS.summary_tokens, SETTINGS.tokens_per_level
     frame = torch.arange(frames * patches) // patches
     mask = torch.zeros(s + len(frame), s + len(frame), dtype=torch.bool)
@@ -128,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     print(_machine(options.device), end="\n\n")
-    print("| attention, forward + backward | structure | dense SDPA | ratio | asked for |\n|---|---|---|---|---|")
+    print("| attention, forward + backward | structure | dense SDPA | ratio | target |\n|---|---|---|---|---|")
     _print_cores(size, options.device, options.runs)
     for frames, asked in ((size.frames, 1.7), (size.long_frames, 4.0)):
         _print_layer(size, frames, asked, options.device, options.runs if frames < 32 else min(options.runs, 2))
@@ -152,19 +153,17 @@ def _print_layer(size: Size, frames: int, asked: float, device: str, runs: int) 
 
 
 def _print_memory(size: Size, device: str) -> None:
-    """Peak memory of forward and backward, over what is held before."""
+    """Print the peak memory that forward and backward add."""
     for name, make in (("attention cores", _core_step), ("full layer", partial(_layer_step, frames=size.frames))):
         peaks = {form: _peak(make(size, form, device=device), device) for form in FORMS}
-        print(
-            f"\n| {name}, T={size.frames}, peak memory | MiB | structure needs of it | asked for |\n|---|---|---|---|"
-        )
+        print(f"\n| {name}, T={size.frames}, peak memory | MiB | structure needs of it | target |\n|---|---|---|---|")
         for form, asked in zip(FORMS, ("", "at most 1.2", "at most 0.33"), strict=True):
             share = peaks["structure"] / peaks[form]
             print(f"| {form} | {peaks[form] / 2**20:.0f} | {share:.2f} | {asked} |", flush=True)
 
 
 def _print_linearity(size: Size) -> None:
-    """FLOPs a frame over the number of frames."""
+    """Print the FLOPs per frame for several numbers of frames."""
     print("\n| frames | FLOPs of a layer | over linear from the fewest |\n|---|---|---|")
     frames = [4, 8, 16, 32, 64]
     counted = [_layer_flops(size, "structure", t) for t in frames]
@@ -173,8 +172,8 @@ def _print_linearity(size: Size) -> None:
 
 
 def _print_towers(size: Size, device: str, runs: int) -> None:
-    """The tower beside the same image tower frame by frame."""
-    print("\n| tower, forward + backward, T=12 | ms | frame by frame, ms | ratio | in FLOPs | asked for |")
+    """Print the time of a video tower beside that of its image tower applied frame by frame."""
+    print("\n| tower, forward + backward, T=12 | ms | frame by frame, ms | ratio | in FLOPs | target |")
     print("|---|---|---|---|---|---|")
     for name, changes in size.towers.items():
         visual, tower = _towers(changes, device)
@@ -201,7 +200,7 @@ def _layer(size: Size) -> VideoLayer:
 
 
 def _layer_step(size: Size, form: str, frames: int, device: str) -> Callable[[], None]:
-    """Forward and backward of one layer, to be called again and again."""
+    """Return a function that runs forward and backward of one layer."""
     torch.manual_seed(0)
     leaf = _leaves(device)
     layer = _layer(size).to(device)
@@ -214,7 +213,7 @@ def _layer_step(size: Size, form: str, frames: int, device: str) -> Callable[[],
 
 
 def _core_step(size: Size, form: str, device: str) -> Callable[[], None]:
-    """Forward and backward of both attentions of a layer, without projections."""
+    """Return a function that runs forward and backward of both attentions of a layer, without projections."""
     frames, patches, width, heads = size.frames, size.patches, size.width, size.heads
     leaf = _leaves(device)
     if form == "structure":
@@ -237,7 +236,7 @@ def _pair(leaf: Callable[..., torch.Tensor], *shape: int) -> tuple[torch.Tensor,
 
 
 def _peak(step: Callable[[], None], device: str) -> int:
-    """Most bytes that torch held at once in a step beyond those before it; gradients are there already."""
+    """Return the peak of the bytes that torch allocates in a step; gradients are allocated before it."""
     step()
     if device != "cpu":
         before = torch.cuda.memory_allocated()
@@ -251,7 +250,7 @@ def _peak(step: Callable[[], None], device: str) -> int:
 
 
 def _layer_flops(size: Size, form: str, frames: int) -> float:
-    """Forward and backward of one layer, counted without computing anything."""
+    """Return the FLOPs of forward and backward of one layer, counted without computing anything."""
     with torch.device("meta"):
         return _count(lambda: _layer_step(size, form, frames, "meta")())
 
@@ -279,7 +278,7 @@ def _leaves(device: str) -> Callable[..., torch.Tensor]:
 
 
 def _backward(forward: Callable[[], tuple[torch.Tensor, ...]]) -> Callable[[], None]:
-    """Forward, then backward from a gradient that is no single number for all elements."""
+    """Run forward, then backward from a gradient that differs between elements."""
     gradients: list[torch.Tensor] = []
 
     def step() -> None:
@@ -292,7 +291,7 @@ def _backward(forward: Callable[[], tuple[torch.Tensor, ...]]) -> Callable[[], N
 
 
 def _alternate(steps: Sequence[Callable[[], None]], runs: int) -> list[float]:
-    """Median seconds of each, after one run that is not counted."""
+    """Return the median seconds of each, after one run that is not counted."""
     seconds: list[list[float]] = [[] for _ in steps]
     for number in range(runs + 1):
         for step, found in zip(steps, seconds, strict=True):
@@ -304,7 +303,7 @@ def _alternate(steps: Sequence[Callable[[], None]], runs: int) -> list[float]:
 
 
 def _clock() -> float:
-    """Seconds of the GPU's work, else of this process on its processors."""
+    """Return the seconds of the GPU's work, or without a GPU the processor seconds of this process."""
     if not torch.cuda.is_available():
         return time.process_time()
     torch.cuda.synchronize()

@@ -1,9 +1,9 @@
-"""How long `curate run` takes over a DIR of 1,000 shards in which everything is done.
+"""Time of `curate run` over a DIR of 1,000 shards that is already complete.
 
     python -m bench.finished [--shards 1000]
 
-The DIR is made for real: one tiny source a shard (text that claims to be a video), all stages. Then the same
-command runs again, five times, as a process of its own; the median is printed. Ray must not be started by it.
+A real run makes the DIR: one tiny source per shard (text that claims to be a video), all stages. Then the same command
+runs five more times in processes of its own, and the median is printed. It must not start Ray.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SETTINGS = (
 
 
 def main() -> int:
-    """Build, measure, print a table."""
+    """Build the DIR, measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", type=int, default=1000)
     parser.add_argument("--runs", type=int, default=5)
@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def _run(sources: Path, output: Path) -> tuple[float, str]:
-    """Seconds and output of one `curate run`."""
+    """Return seconds and output of one `curate run`."""
     command = [sys.executable, "-m", "curation.cli", "run", "demo", "--input", str(sources), "--output", str(output)]
     for setting in _SETTINGS:
         command += ["--set", setting]

@@ -1,11 +1,11 @@
-"""How strongly each objective pulls at a student: norms of its gradient in the encoder, at weight 1 and at the start.
+"""Norms of each objective's gradient in a student's encoder, at weight 1 and before training.
 
     python -m bench.kd_gradients                 # 6 layers of 512; a minute on 2 cores
     python -m bench.kd_gradients --shape base
 
-Weights of 1 are the paper's, and say little: the objectives differ by orders of magnitude in what they ask of the
-layers that they share. Student and teacher are random, of one size, without dropout; the text is random tokens, 15 % of
-them predicted.
+Weights of 1 are the paper's, and do not balance the objectives: their gradients in the shared layers differ by orders
+of magnitude. Student and teacher are random, of equal size, without dropout; the text is random tokens, 15 % of them
+predicted.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main() -> int:
 
 
 def gradients(tokenizer: TextTokenizer, options: argparse.Namespace) -> dict[str, tuple[float, float]]:
-    """Value, and norm of the gradient over the encoder's parameters, of each objective."""
+    """Return the value of each objective, and the norm of its gradient over the encoder's parameters."""
     torch.manual_seed(0)
     shape = BertShape.named(options.shape, dropout=0.0)
     teacher = build_bert(shape, tokenizer.vocab_size, tokenizer.pad).requires_grad_(False)

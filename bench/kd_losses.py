@@ -1,14 +1,14 @@
-"""Time and memory of the distillation losses against the loops and broadcasts they stand for.
+"""Time and memory of the distillation losses against the loops and broadcasts that they replace.
 
     python -m bench.kd_losses                # L = 128, H = 768; about 5 minutes on 2 cores, 4 GiB
     python -m bench.kd_losses --small        # L = 32, H = 128; seconds
     python -m bench.kd_losses --device cuda
 
-Each way runs forward and backward in a process of its own on the same states; memory is what it adds to them at its
-peak, gradients included (see `bench.memory`). Compared are neuron selectivity transfer under the polynomial kernel, as
-released, with the published loop over samples and with the form that broadcasts a whole batch to [B, H, H, L]; and
-contrastive distillation with a loop over positions, each against the whole queue. The Gaussian kernel has no other form
-and is shown for what it costs.
+Each way runs forward and backward in a process of its own on the same states; memory is the peak that it adds to them,
+with gradients (see `bench.memory`). Neuron selectivity transfer with the polynomial kernel is compared with the
+released loop over samples, and with the form that broadcasts a whole batch to [B, H, H, L]. Contrastive distillation is
+compared with a loop over positions, each against the whole queue. The Gaussian kernel has no other form and is shown
+alone.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ TEMPERATURE = 0.07
 LONG_S = 2.0
 REPEATS = 5
 MAPPED = {"MALLOC_MMAP_THRESHOLD_": str(2**16)}
-"""As `bench.memory`'s, for blocks of two rows too."""
+"""As in `bench.memory`, low enough for blocks of two rows too."""
 LEAST_MIB = 1 / 16
-"""Less than this is taken for this: smaller blocks are not seen."""
+"""Smallest amount of memory that is reported: smaller blocks can't be measured."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """Of one measurement."""
+    """Sizes of one measurement."""
 
     rows: int = 32
     length: int = 128
@@ -50,7 +50,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Measured:
-    """One way at one size."""
+    """Result of one way at one size."""
 
     mib: float
     seconds: float
@@ -59,7 +59,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class States:
-    """What a loss is computed of."""
+    """Inputs of the losses."""
 
     student_BLH: torch.Tensor
     teacher_BLH: torch.Tensor
@@ -68,22 +68,22 @@ class States:
 
     @property
     def valid_BL(self) -> torch.Tensor:
-        """No padding: the published loops know none."""
+        """Return a mask without padding, which the released loops do not support."""
         return torch.ones(self.student_BLH.shape[:2], dtype=torch.bool, device=self.student_BLH.device)
 
 
 def grams(states: States) -> torch.Tensor:
-    """Ours: token Grams."""
+    """Compute NST with our token Grams."""
     return nst(states.student_BLH, states.teacher_BLH, states.valid_BL, kernel="released")
 
 
 def gaussian(states: States) -> torch.Tensor:
-    """Ours under the paper's kernel."""
+    """Compute NST with our form of the paper's kernel."""
     return nst(states.student_BLH, states.teacher_BLH, states.valid_BL)
 
 
 def broadcast(states: States) -> torch.Tensor:
-    """All pairs of neurons of all rows at once: [B, H, H, L] is formed twice."""
+    """Compute NST over all pairs of neurons of all rows at once; this forms [B, H, H, L] twice."""
     student_BHL, teacher_BHL = _patterns(states.student_BLH), _patterns(states.teacher_BLH)
     own = _polynomial(student_BHL, student_BHL).mean((1, 2))
     cross = _polynomial(student_BHL, teacher_BHL).mean((1, 2))
@@ -91,7 +91,7 @@ def broadcast(states: States) -> torch.Tensor:
 
 
 def released_loop(states: States) -> torch.Tensor:
-    """The same a sample at a time, as published."""
+    """Compute NST one sample at a time, as released."""
     total = states.student_BLH.new_zeros(())
     student_BHL, teacher_BHL = _patterns(states.student_BLH), _patterns(states.teacher_BLH)
     for student_HL, teacher_HL in zip(student_BHL, teacher_BHL, strict=True):
@@ -101,12 +101,12 @@ def released_loop(states: States) -> torch.Tensor:
 
 
 def chunked_crd(states: States) -> torch.Tensor:
-    """Ours: positions by the hundreds, gradients taken along."""
+    """Compute CRD with our form: hundreds of positions at once, gradients computed along the way."""
     return crd(states.student_BLH, states.teacher_BLH, states.valid_BL, states.queue_MH, states.normaliser, TEMPERATURE)
 
 
 def crd_loop(states: States) -> torch.Tensor:
-    """The formula, a position at a time."""
+    """Compute CRD by its formula, one position at a time."""
     total = states.student_BLH.new_zeros(())
     shift = states.normaliser.log()
     student_PH, teacher_PH = (F.normalize(x.flatten(0, 1), dim=1) for x in (states.student_BLH, states.teacher_BLH))
@@ -128,8 +128,8 @@ WAYS: dict[str, Callable[[States], torch.Tensor]] = {
 
 
 def measure(way: str, size: Size, device: torch.device) -> Measured:
-    """Forward and backward in this process: peak memory of the first time, the shortest of a few times."""
-    _once(way, _states(Size(2, 8, 16, 32), device))  # what is loaded at first use
+    """Run forward and backward in this process; return the first run's peak memory and the shortest of several runs."""
+    _once(way, _states(Size(2, 8, 16, 32), device))  # loads what is loaded at first use
     states = _states(size, device)
     before = in_use(device)
     seconds, loss = _once(way, states)
@@ -140,7 +140,7 @@ def measure(way: str, size: Size, device: torch.device) -> Measured:
 
 
 def measure_apart(way: str, size: Size, device: str) -> Measured:
-    """The same in a process of its own."""
+    """Do the same in a process of its own."""
     command = [sys.executable, "-m", "bench.kd_losses", "--way", way, "--device", device]
     command += ["--size", json.dumps(asdict(size))]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | MAPPED)
@@ -148,7 +148,7 @@ def measure_apart(way: str, size: Size, device: str) -> Measured:
 
 
 def report(size: Size, device: str) -> str:
-    """All comparisons as Markdown, machine and date included."""
+    """Return all comparisons as Markdown, with machine and date."""
     few = replace(size, rows=2)
     runs = [("token Grams", size), ("released loop", size), ("token Grams", few), ("broadcast", few)]
     runs += [("gaussian", size), ("crd", size), ("crd by position", size)]
@@ -172,7 +172,7 @@ def _ratios(found: dict[tuple[str, int], Measured], rows: int, few: int) -> list
     least, whole = found["token Grams", few], found["broadcast", few]
     ours, by_position = found["crd", rows], found["crd by position", rows]
     return [
-        f"- NST, B = {rows}: {loop.seconds / grams.seconds:.0f} times faster than the released loop (asked for: 50), "
+        f"- NST, B = {rows}: {loop.seconds / grams.seconds:.0f} times faster than the released loop (target: 50), "
         f"{loop.mib / grams.mib:.1f} times less memory (6).",
         f"- NST, B = {few}: {whole.mib / least.mib:.0f} times less memory than the broadcast form (50), "
         f"{whole.seconds / least.seconds:.0f} times faster.",
@@ -182,7 +182,7 @@ def _ratios(found: dict[tuple[str, int], Measured], rows: int, few: int) -> list
 
 
 def _once(way: str, states: States) -> tuple[float, float]:
-    """Seconds and loss; the gradient is thrown away."""
+    """Return seconds and loss; the gradient is discarded."""
     began = time.perf_counter()
     loss = WAYS[way](states)
     loss.backward()
@@ -194,7 +194,7 @@ def _once(way: str, states: States) -> tuple[float, float]:
 
 
 def _states(size: Size, device: torch.device) -> States:
-    """Of length 1, as heads and teacher give them; alike in all processes."""
+    """Return states of unit length, like those of heads and teacher; equal in all processes."""
     draw = torch.Generator().manual_seed(0)
 
     def drawn(*shape: int) -> torch.Tensor:

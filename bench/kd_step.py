@@ -1,14 +1,14 @@
 """One step of a student with NST and CRD against masked language modelling alone, in the same run.
 
     python -m bench.kd_step                          # 12 layers, 768 wide, 32 blocks of 128 tokens, queue of 16,384
-    python -m bench.kd_step --batch 8 --rounds 3     # less patience
+    python -m bench.kd_step --batch 8 --rounds 3     # faster
     python -m bench.kd_step --small                  # 2 layers, seconds
     python -m bench.kd_step --device cuda --batch 256 --micro-batch 64
 
 A step is forward, backward and AdamW. The vocabulary has 30,522 entries and is predicted at the masked positions only,
-in every way of running. The teacher is of the student's size and random: its numbers cost what trained ones cost. With
-cached states these come from a cache on disk, filled before (and so in the page cache where memory allows). Ways take
-turns; the ratio is that of medians. Model FLOPs are `training.vidlankd.student.student_flops`'s.
+in all ways. The teacher has the student's size and random weights, which cost as much as trained ones. Cached states
+are read from a cache on disk that was filled before (so they are in the page cache if memory allows). Ways alternate;
+the ratio is that of medians. Model FLOPs come from `training.vidlankd.student.student_flops`.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ from training.vidlankd.vidlankd_settings import StatesSettings
 ALONE, CACHED, COMPUTED = "MLM alone", "+ NST + CRD, cached states", "+ NST + CRD, teacher forward"
 ALLOWED = {CACHED: 1.15, COMPUTED: 1.6}
 BATCHES = 2
-"""Different batches that take turns."""
+"""Number of different batches that alternate."""
 
 
 class Way:
-    """One way of running: a task, its optimizer, and how long its steps took."""
+    """One way to measure: a task, its optimizer, and the durations of its steps."""
 
     def __init__(self, task: StudentTask, device: torch.device) -> None:
         self.task, self._device = task, device
@@ -61,7 +61,7 @@ class Way:
         self.seconds: list[float] = []
 
     def step(self, batch: TextBatch) -> None:
-        """One step, timed."""
+        """Run and time one step."""
         began = time.perf_counter()
         self.task.step(batch)
         self._optimizer.step()
@@ -106,7 +106,7 @@ def ways_of(
     folder: Path,
     device: torch.device,
 ) -> dict[str, Way]:
-    """All ways, ready to step; those with a teacher share one student."""
+    """Return all ways, ready to step; those with a teacher share one student."""
     torch.manual_seed(0)
     shape = BertShape.named(options.shape)
     compute = ComputeSettings(device=str(device), micro_batch=options.micro_batch)
@@ -128,14 +128,14 @@ def ways_of(
 
 
 def fill(model: Student, device: torch.device) -> None:
-    """Fill the queue: how long it takes to get there is not what is measured."""
+    """Fill the queue, which is not part of the measurement."""
     assert model.queue is not None
     model.to(device)
     model.queue.push(F.normalize(torch.randn(model.queue.vectors_MH.shape, device=device), dim=1))
 
 
 def vocabulary(folder: Path) -> TextTokenizer:
-    """A tokenizer with as many entries as BERT's."""
+    """Write a tokenizer with as many entries as BERT's."""
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     entries = {name: number for number, name in enumerate([*specials, *(f"w{n}" for n in range(30522 - 5))])}
     tokenizer = Tokenizer(WordPiece(entries, unk_token="[UNK]"))
@@ -147,7 +147,7 @@ def vocabulary(folder: Path) -> TextTokenizer:
 
 
 def random_batch(tokenizer: TextTokenizer, options: argparse.Namespace, number: int) -> TextBatch:
-    """Full blocks of random tokens with BERT's masks."""
+    """Return full blocks of random tokens with BERT's masks."""
     rng = np.random.default_rng(number)
     ids_BL = rng.integers(5, tokenizer.vocab_size, (options.batch, options.length))
     ids_BL[:, 0], ids_BL[:, -1] = tokenizer.cls, tokenizer.sep
@@ -164,7 +164,7 @@ def random_batch(tokenizer: TextTokenizer, options: argparse.Namespace, number: 
 
 
 def report(options: argparse.Namespace, ways: dict[str, Way], batch: TextBatch, device: torch.device) -> str:
-    """The result as Markdown, machine and date included."""
+    """Return the result as Markdown, with machine and date."""
     peak, _ = peak_flops(device)
     precision = choose_precision("auto", device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
@@ -173,7 +173,7 @@ def report(options: argparse.Namespace, ways: dict[str, Way], batch: TextBatch, 
         f"{options.shape}, {options.batch} blocks of {options.length} tokens, queue of "
         f"{options.queue}, {options.kernel} NST, medians of {options.rounds} rounds.",
         "",
-        "| student step | seconds | ratio | asked for | tokens/s | MFU |",
+        "| student step | seconds | ratio | target | tokens/s | MFU |",
         "|---|---|---|---|---|---|",
     ]
     base = statistics.median(ways[ALONE].seconds[1:])

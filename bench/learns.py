@@ -1,7 +1,7 @@
 """Does it learn? R@1 on held-out combinations of generated videos whose captions need time; three seeds, on CPU.
 
     python -m bench.learns --output FILE.md    # everything, two processes of one thread each: under 30 minutes
-    python -m bench.learns --small             # the same code in a minute: nothing is learnt in so few steps
+    python -m bench.learns --small             # the same code in a minute; so few steps teach nothing
 
 Tiny two-tower models are trained from random weights with the project's own loss and optimizer on the clips of
 `bench.learns_data`, all of them on the same clips in the same order for a given seed:
@@ -9,16 +9,16 @@ Tiny two-tower models are trained from random weights with the project's own los
     frame-wise     each frame through the same image tower; the mean of the frames' embeddings
     mst            [MST] without hierarchy: U-V-r of 1-4-1
     hierarchy      U-V-r of 3-4-2
-    full           and spatially local temporal attention; also with 2 and 4 clips per root
+    full           also spatially local temporal attention; also with 2 and 4 clips per root
 
-`clips_per_root` is compared at equal training clips, so at equal work for the model: with k clips of each root only one
-root in k is decoded. Clips of one root are no negatives of one another (`same_video=mask`).
+`clips_per_root` is compared at equal numbers of training clips, so at equal work for the model: with k clips of each
+root only one root in k is decoded. Clips of one root are not negatives of each other (`same_video=mask`).
 
-A batch holds clips of few things, so that hard negatives are in it; equal captions in a batch are negatives too, for
-all models alike. What is held out are combinations of thing and kind: colours, shapes, actions and most things in that
-kind are known. Each kind has a gallery of its own, 16 captions with one video each, eight times over. Beside R@1 there
-is the share of videos that are closer to their own caption than to its twin, the same frames in another order: chance
-is 50 %, whatever else a model has learnt.
+A batch holds clips of few things, so that it contains hard negatives; equal captions in a batch are negatives too, for
+all models. Combinations of thing and kind are held out: the model has seen all colours, shapes and actions, and most
+things of that kind. Each kind has eight galleries of its own, of 16 captions with one video each. Besides R@1, the
+tables show the share of videos that are closer to their own caption than to its twin, which has the same frames in
+another order: chance is 50 %, whatever else a model has learnt.
 
 Shapes: B clips, T frames, S pixels of a side, C colours, H height, W width, D embedding, L text tokens.
 """
@@ -60,7 +60,7 @@ WIDTH, LAYERS, PATCH = 64, 3, 8
 CONTEXT = 8
 GALLERIES = 8
 THINGS = 5
-"""Different things in a batch: few, so that clips meet their twins there, which makes time worth learning."""
+"""Different things in a batch: few, so that it contains the twins of its clips, which forces a model to use time."""
 LOSS = LossSettings(terms={"caption": "caption"})
 OPTIMIZER = OptimSettings(lr=1e-3, lr_end=1e-5, clip_norm=1.0)
 
@@ -68,7 +68,7 @@ Encoder = Callable[[torch.Tensor], torch.Tensor]
 
 
 def main() -> int:
-    """Train everything, print the tables, write them to a file."""
+    """Train all models, print the tables, and write them to a file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, help="Markdown file for the tables")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -121,7 +121,7 @@ def _run_all(jobs: Sequence[Job], processes: int) -> Iterator[Outcome]:
 
 
 def _architecture(temporal: TemporalSettings | None) -> dict[str, object]:
-    """The same towers for all; the frame-wise one is a video tower for one frame without anything temporal."""
+    """Return the model of a variant; the frame-wise one has a video tower for one frame, without temporal parts."""
     alone = TemporalSettings(levels=0, spatially_local=False)
     vision = {
         "image_size": data.SIZE,
@@ -141,13 +141,12 @@ def _architecture(temporal: TemporalSettings | None) -> dict[str, object]:
         "temporal": (temporal or alone).model_dump(mode="json"),
         "frames": data.FRAMES if temporal else 1,
         "mean": [0.2] * 3,
-        "std": [2.0]
-        * 3,  # faint pictures, so that untrained patches say as much of where they are as of what they show
+        "std": [2.0] * 3,  # faint pictures: untrained patches carry as much position as content
     }
 
 
 def _mean_of_frames(model: VidLA) -> Encoder:
-    """Encoder of the baseline: each frame a clip of its own, embeddings averaged, then brought to unit length."""
+    """Return the baseline's encoder: each frame is a clip; the mean of the embeddings is scaled to unit length."""
 
     def encode(video_BTCHW: torch.Tensor) -> torch.Tensor:
         frames_FD = model.encode_video(video_BTCHW.flatten(0, 1)[:, None], normalize=False)
@@ -157,7 +156,7 @@ def _mean_of_frames(model: VidLA) -> Encoder:
 
 
 def _train(model: VidLA, encode: Encoder, job: Job) -> list[float]:
-    """Losses step by step."""
+    """Yield the loss of each step."""
     settings = OPTIMIZER.model_copy(update={"warmup": job.steps // 20})
     optimizer = build_optimizer(model, settings)
     losses = []
@@ -174,7 +173,7 @@ def _train(model: VidLA, encode: Encoder, job: Job) -> list[float]:
 
 
 def _draw_batch(job: Job, step: int) -> tuple[list[data.Clip], list[int]]:
-    """The clips of a step, and the number of each clip's root; equal for all variants."""
+    """Return the clips of a step, and the index of each clip's root; equal for all variants."""
     rng = np.random.default_rng((job.seed, step))
     things = data.draw_things(THINGS, rng)
     clips, roots = [], []
@@ -200,7 +199,7 @@ def _loss(model: VidLA, encode: Encoder, clips: list[data.Clip], roots: list[int
 
 @torch.inference_mode()
 def _evaluate(model: VidLA, encode: Encoder) -> dict[tuple[str, str], float]:
-    """Percent by measure and kind, over the same galleries for every run."""
+    """Return percent by measure and kind, over the same galleries for every run."""
     rng = np.random.default_rng(2024)
     scores = {}
     for kind in data.ALL_KINDS:
@@ -211,7 +210,7 @@ def _evaluate(model: VidLA, encode: Encoder) -> dict[tuple[str, str], float]:
 
 
 def _score(model: VidLA, encode: Encoder, clips: list[data.Clip]) -> dict[str, float]:
-    """R@1 both ways and, where there are twins, the share of videos closer to their own caption; all 0 to 1."""
+    """Return R@1 in both directions and, with twins, the share of videos closer to their own caption; 0 to 1."""
     similarity_TV = (_encode_captions(model, clips) @ encode(_to_input(model, clips)).T).numpy()
     own = np.arange(len(clips))
     hits = (similarity_TV.argmax(1) == own, similarity_TV.argmax(0) == own)

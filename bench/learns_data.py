@@ -1,21 +1,21 @@
 """Generated videos whose captions need time, for `bench.learns`; numpy only, every random draw from a given generator.
 
-A *thing* is a colour and a shape. A *scene* is twelve frames of one thing that does something. What it can do comes in
-four kinds, and two clips one after the other make a fifth:
+A *thing* is a colour and a shape. A *scene* is twelve frames of one thing that does something. Its actions are of four
+kinds, and two consecutive clips make a fifth:
 
     rest        "red square rests at the top"             needs no time: the control
     direction   "red square moves left"                   the same frames backwards: "moves right"
-    speed       "red square falls slowly"                 the same places, crossed once or, "quickly", four times
-    scale       "red square blinks"                       three odd frames, which only level 0 sees; "glows": in one go
+    speed       "red square falls slowly"                 the same positions, crossed once or, "quickly", four times
+    scale       "red square blinks"                       three odd frames, which only level 0 sees; "glows": adjacent
                 "red square brightens"                    a drift over the whole scene; backwards: "fades"
     order       "red square then blue ring"               two scenes at half the frame rate
 
 Every caption about time has a *twin* whose videos consist of the same frames in another order: a model that sees a bag
-of frames can tell a video from all others, but not from its twin, so its R@1 is at most a half, luck aside.
+of frames can distinguish a video from all others but not from its twin, so its R@1 is at most a half, except by luck.
 
-A *root* is four scenes, one of each of the four kinds, in a random order. Five clips nest in it: the scenes and one
-pair of neighbours. In training one quarter of the 16 things is left out for each kind, and every thing is left out
-beside one other; `gallery` makes clips of just these combinations.
+A *root* is four scenes, one of each kind, in random order. It contains five clips: the scenes and one pair of
+neighbours. For each kind, training leaves out one quarter of the 16 things, and for each thing one neighbour; `gallery`
+makes clips of exactly these combinations.
 
 Shapes: B clips, T frames, S pixels of a side, C = 3 colours.
 """
@@ -32,7 +32,7 @@ import numpy.typing as npt
 
 FRAMES = 12
 CELLS = 3
-"""A thing fills one cell of a grid of this many by this many; where cells are patches, one patch shows all of it."""
+"""Cells of a side of the grid. A thing fills one cell; if cells are patches, one patch shows all of it."""
 SPRITE = 8
 SIZE = CELLS * SPRITE
 
@@ -87,7 +87,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Course:
-    """Where a thing is, in cells, and how bright, frame by frame."""
+    """Position of a thing in cells, and its brightness, frame by frame."""
 
     column_T: npt.NDArray[np.int64]
     row_T: npt.NDArray[np.int64]
@@ -96,12 +96,12 @@ class Course:
 
 @dataclass(frozen=True)
 class Clip:
-    """What is trained on and looked for."""
+    """A video with its caption."""
 
     kind: str
     caption: str
     twin: str | None
-    """The caption of the same frames in another order; None where order says nothing."""
+    """The caption of the same frames in another order; None if order does not matter."""
     frames_TSSC: Frames
     start: float
     """Scenes from the start of the root."""
@@ -113,7 +113,7 @@ THINGS = tuple(Thing(colour, shape) for colour, shape in product(COLOURS, SHAPES
 
 @cache
 def held_out(kind: str) -> tuple[Thing, ...]:
-    """The four of the 16 things that never do anything of this kind in training: two colours by two shapes."""
+    """Return the four of the 16 things that have no action of this kind in training: two colours by two shapes."""
     number = list(KINDS).index(kind)
     colours = list(COLOURS)[number % 2 :: 2]
     shapes = [SHAPES[number], SHAPES[(number + 1) % len(SHAPES)]]
@@ -122,18 +122,18 @@ def held_out(kind: str) -> tuple[Thing, ...]:
 
 @cache
 def held_out_pairs() -> tuple[tuple[Thing, Thing], ...]:
-    """Eight pairs that are never neighbours in training, in neither order; every thing is in one of them."""
+    """Return eight pairs that are never neighbours in training, in either order; every thing is in one of them."""
     shuffled = np.random.default_rng(16).permutation(len(THINGS)).tolist()
     return tuple((THINGS[a], THINGS[b]) for a, b in zip(shuffled[::2], shuffled[1::2], strict=True))
 
 
 def draw_things(count: int, rng: np.random.Generator) -> tuple[Thing, ...]:
-    """Different things; more than four of them can do everything in training."""
+    """Return different things; more than four of them have all actions in training."""
     return tuple(THINGS[number] for number in rng.permutation(len(THINGS))[:count])
 
 
 def draw_root(things: Sequence[Thing], rng: np.random.Generator) -> tuple[Scene, ...]:
-    """Four scenes, one of each kind, of combinations of `things` that are not held out."""
+    """Return four scenes, one of each kind, of combinations of `things` that are not held out."""
     forbidden = {frozenset(pair) for pair in held_out_pairs()}
     while True:
         kinds = rng.permutation(list(KINDS)).tolist()
@@ -144,7 +144,7 @@ def draw_root(things: Sequence[Thing], rng: np.random.Generator) -> tuple[Scene,
 
 
 def clips_of(root: tuple[Scene, ...], count: int, rng: np.random.Generator) -> list[Clip]:
-    """`count` different ones of a root's five clips."""
+    """Return `count` different clips of a root's five."""
     grey = int(rng.integers(30, 70))
     pair = int(rng.integers(len(root) - 1))
     chosen = rng.permutation(len(root) + 1)[:count].tolist()
@@ -157,7 +157,7 @@ def clips_of(root: tuple[Scene, ...], count: int, rng: np.random.Generator) -> l
 
 
 def gallery(kind: str, rng: np.random.Generator) -> list[Clip]:
-    """16 clips with different captions, all of held-out combinations; every caption's twin is among them."""
+    """Return 16 clips of held-out combinations with different captions, which include every caption's twin."""
     if kind == "order":
         pairs = [order for a, b in held_out_pairs() for order in ((a, b), (b, a))]
         return [order_clip(_scene_of(a, rng), _scene_of(b, rng), 0, int(rng.integers(30, 70)), rng) for a, b in pairs]
@@ -168,7 +168,7 @@ def gallery(kind: str, rng: np.random.Generator) -> list[Clip]:
 
 
 def scene_clip(scene: Scene, number: int, grey: int, rng: np.random.Generator) -> Clip:
-    """One scene, all of its frames."""
+    """Return a clip of one scene, with all of its frames."""
     twin = TWINS.get(scene.does)
     frames_TSSC = _with_noise(render(scene, grey, rng), rng)
     caption = f"{scene.thing} {scene.does}"
@@ -176,14 +176,14 @@ def scene_clip(scene: Scene, number: int, grey: int, rng: np.random.Generator) -
 
 
 def order_clip(first: Scene, second: Scene, number: int, grey: int, rng: np.random.Generator) -> Clip:
-    """Two scenes, every second frame of them."""
+    """Return a clip of two scenes, with every second frame of them."""
     both_TSSC = np.concatenate([render(first, grey, rng)[::2], render(second, grey, rng)[::2]])
     caption, twin = f"{first.thing} then {second.thing}", f"{second.thing} then {first.thing}"
     return Clip("order", caption, twin, _with_noise(both_TSSC, rng), float(number), number + 2.0)
 
 
 def render(scene: Scene, grey: int, rng: np.random.Generator) -> Frames:
-    """The scene on an even background, without noise: uint8 [T, S, S, C]."""
+    """Draw a scene on an even background, without noise: uint8 [T, S, S, C]."""
     way = course(scene.does, rng)
     mask_SS1 = _mask(scene.thing.shape)[..., None]
     colour = np.array(COLOURS[scene.thing.colour], dtype=np.float64)
@@ -196,7 +196,7 @@ def render(scene: Scene, grey: int, rng: np.random.Generator) -> Frames:
 
 
 def course(does: str, rng: np.random.Generator) -> Course:
-    """The course of one action; with generators in the same state, twins give the same frames in another order."""
+    """Return the course of one action; from equal generators, twins have the same frames in another order."""
     anywhere = rng.integers(CELLS, size=2)
     along_T = np.arange(FRAMES) * CELLS // FRAMES
     still_T, even_T = np.zeros(FRAMES, dtype=np.int64), np.ones(FRAMES)
@@ -216,13 +216,13 @@ def course(does: str, rng: np.random.Generator) -> Course:
 
 
 def vocabulary() -> dict[str, int]:
-    """Ids of all words of all captions, from 1; 0 fills up."""
+    """Return the ids of all words of all captions, from 1; 0 is padding."""
     actions = [word for values in KINDS.values() for does in values for word in does.split()]
     return {word: number for number, word in enumerate(sorted({*COLOURS, *SHAPES, *actions, "then"}), start=1)}
 
 
 def tokenize(captions: list[str], length: int) -> npt.NDArray[np.int64]:
-    """int64 [B, length]: the words, then one end token with the highest id of all, then zeros."""
+    """Return int64 [B, length]: the words, then one end token with the highest id of all, then zeros."""
     ids = vocabulary()
     tokens_BL = np.zeros((len(captions), length), dtype=np.int64)
     for row_L, caption in zip(tokens_BL, captions, strict=True):
@@ -237,19 +237,19 @@ def _draw_scene(kind: str, things: Sequence[Thing], rng: np.random.Generator) ->
 
 
 def _scene_of(thing: Thing, rng: np.random.Generator) -> Scene:
-    """A scene of this thing as they occur in training."""
+    """Return a scene of this thing that may occur in training."""
     kinds = [kind for kind in KINDS if thing not in held_out(kind)]
     kind = kinds[rng.integers(len(kinds))]
     return Scene(kind, thing, KINDS[kind][rng.integers(len(KINDS[kind]))])
 
 
 def _with_noise(frames_TSSC: Frames, rng: np.random.Generator) -> Frames:
-    """Independent noise in every frame, so that frames of different clips differ."""
+    """Add independent noise to every frame, so that frames of different clips differ."""
     return frames_TSSC + rng.integers(0, 8, size=frames_TSSC.shape, dtype=np.uint8)
 
 
 def _place(place: str) -> tuple[int, int]:
-    """Column and row: the middle of that side."""
+    """Return column and row of the middle of a side."""
     middle, last = CELLS // 2, CELLS - 1
     return {"left": (0, middle), "right": (last, middle), "top": (middle, 0), "bottom": (middle, last)}[place]
 

@@ -1,4 +1,4 @@
-"""What a run of `bench.learns` is, what comes of it, and the Markdown tables over all of them."""
+"""Runs of `bench.learns`, their outcomes, and the Markdown tables of all runs."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Job:
 
     @property
     def row(self) -> str:
-        """Its row in the tables."""
+        """Name of its row in the tables."""
         return self.variant if self.clips_per_root == 1 else f"full, {self.clips_per_root} clips per root"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it."""
+    """Outcome of one training run."""
 
     job: Job
     scores: dict[tuple[str, str], float]
@@ -41,17 +41,17 @@ class Outcome:
     loss: float
     """Mean over the last tenth of the steps."""
     seconds: float
-    """Of the training."""
+    """Duration of the training."""
 
 
 def report(outcomes: Sequence[Outcome], rows: Sequence[str], setup: str, seconds: float) -> str:
-    """The tables, mean ± standard deviation over seeds.
+    """Return the tables: mean ± standard deviation over seeds.
 
     Args:
-        outcomes: of all runs, in any order.
-        rows: names of rows in their order; those without an outcome are left out.
-        setup: model and machine, for the head.
-        seconds: that everything took.
+        outcomes: outcomes of all runs, in any order.
+        rows: names of the rows in order; those without an outcome are left out.
+        setup: model and machine, for the line above the tables.
+        seconds: duration of all runs together.
     """
     jobs = [outcome.job for outcome in outcomes]
     rows = [row for row in rows if any(job.row == row for job in jobs)]
@@ -65,7 +65,7 @@ def report(outcomes: Sequence[Outcome], rows: Sequence[str], setup: str, seconds
 
 
 def _table(measure: str, rows: Sequence[str], outcomes: Sequence[Outcome]) -> str:
-    """One measure, kinds across."""
+    """Return the table of one measure, with a column for each kind."""
     kinds = [kind for kind in data.ALL_KINDS if (measure, kind) in outcomes[0].scores]
     lines = [f"| {measure} | mean | {' | '.join(kinds)} |", "|---" * (len(kinds) + 2) + "|"]
     chance = 50.0 if measure == OVER_TWIN else 100 / len(data.gallery("rest", np.random.default_rng(0)))
@@ -80,7 +80,7 @@ def _table(measure: str, rows: Sequence[str], outcomes: Sequence[Outcome]) -> st
 
 
 def _work_table(rows: Sequence[str], outcomes: Sequence[Outcome]) -> str:
-    lines = ["| work | training clips | roots decoded | loss at the end | ms a step |", "|---|---|---|---|---|"]
+    lines = ["| work | training clips | roots decoded | loss at the end | ms per step |", "|---|---|---|---|---|"]
     for row in rows:
         own = [outcome for outcome in outcomes if outcome.job.row == row]
         job = own[0].job
@@ -96,6 +96,6 @@ def _line(name: str, cells: Sequence[Sequence[float]]) -> str:
 
 
 def _cell(values: Sequence[float], digits: int) -> str:
-    """Mean, and standard deviation where there are several."""
+    """Return the mean, and the standard deviation if there are several values."""
     spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.{digits}f}{spread}"

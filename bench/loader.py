@@ -1,12 +1,12 @@
-"""Training clips a CPU-second: our loader against decord and PyAV reading one 30 fps file a clip, of the same content.
+"""Training clips per CPU-second: our loader against decord and PyAV, which read one 30 fps file per clip.
 
-    python -m bench.loader                 # 60-second roots, 12 frames a clip, two clips a root, as a Markdown table
-    python -m bench.loader --small         # a 30-second root, one run: whether it works
+    python -m bench.loader                 # 60-second roots, 12 frames per clip, two clips per root
+    python -m bench.loader --small         # a 30-second root, one run: only checks that it works
 
-Clips of all three levels come in the proportion of a whole tree (4 short, 2 medium, 1 long), their crops drawn as in
-training. Ours are read out of a tar by byte range and end as a batch; a peer's file holds exactly its clip (x264
-defaults, short side 256) and is decoded to the same frames, windows and batch. One thread each, warm page cache,
-CPU time of the process, alternating runs; medians are shown.
+Clips of all three levels occur in the proportion of a whole tree (4 short, 2 medium, 1 long), with crops drawn as in
+training. Our loader reads byte ranges of a tar and returns a batch. The files of the alternatives each hold exactly one
+clip of the same content (x264 defaults, short side 256) and are decoded to the same frames, crops and batch. One thread
+each, warm page cache, CPU time of the process, alternating runs; medians are shown.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from training.data.media_cache import MediaReader
 FRAMES, SIDE, CLIPS_PER_ROOT = 12, 256, 2
 TARGET = 5.0
 RATES = {"B/32": 1120, "B/16": 304}
-"""Clips a second that one H100 trains on at 40 % MFU, 12 frames of 224 px."""
+"""Clips per second that one H100 trains on at 40 % MFU, with 12 frames of 224 px."""
 _SCENES = (
     "testsrc2=s=456x256:r=30:d={d},noise=alls=3:allf=t,scroll=horizontal=0.004",
     "mandelbrot=s=456x256:r=30,trim=duration={d}",
@@ -59,13 +59,13 @@ class Material:
     root: MediaRef
     seconds: float
     files: Mapping[tuple[float, float], Path]
-    """By start and end of the clip."""
+    """Files by start and end of the clip."""
     spans: tuple[tuple[tuple[float, float], ...], ...]
     """Short, medium and long clips."""
 
 
 def make_material(folder: Path, seconds: float) -> Material:
-    """Encode the content once in high quality, then as a stored root and as a file a clip."""
+    """Encode the content once in high quality, then as a stored root and as one file per clip."""
     content = folder / "content.mp4"
     _film(content, seconds)
     root = folder / "root.mp4"
@@ -83,7 +83,7 @@ def make_material(folder: Path, seconds: float) -> Material:
 
 
 def draw_roots(material: Material, count: int, seed: int) -> list[RootTask]:
-    """What the shard source would hand over for `count` roots like this one."""
+    """Return the tasks that the shard source would yield for `count` roots like this one."""
     rng = random.Random(seed)
     roots = []
     for number in range(count):
@@ -97,13 +97,13 @@ def draw_roots(material: Material, count: int, seed: int) -> list[RootTask]:
 
 
 def ours(roots: Sequence[RootTask]) -> torch.Tensor:
-    """Chunks as a worker makes them, put together as the main process does."""
+    """Decode as a worker does, and assemble the batch as the main process does."""
     maker = ClipCollator(MediaReader(), FRAMES, SIDE, None, ())
     return ClipBatch.cat([maker(roots[begin : begin + 8]) for begin in range(0, len(roots), 8)]).video_BTSSC
 
 
 def decord_files(roots: Sequence[RootTask], material: Material) -> torch.Tensor:
-    """decord, one file a clip, only the frames asked for."""
+    """Decode with decord: one file per clip, only the frames needed."""
     import decord
 
     def frames(path: Path) -> np.ndarray[Any, Any]:
@@ -114,7 +114,7 @@ def decord_files(roots: Sequence[RootTask], material: Material) -> torch.Tensor:
 
 
 def pyav_files(roots: Sequence[RootTask], material: Material) -> torch.Tensor:
-    """PyAV, one file a clip: every frame decoded, the ones asked for converted."""
+    """Decode with PyAV: one file per clip, every frame decoded, those needed converted."""
 
     def frames(path: Path) -> np.ndarray[Any, Any]:
         with av.open(str(path)) as container:
@@ -127,7 +127,7 @@ def pyav_files(roots: Sequence[RootTask], material: Material) -> torch.Tensor:
 
 
 def measure(seconds: float, roots: int, runs: int) -> dict[str, float]:
-    """Training clips a CPU-second of each way: the median of alternating runs."""
+    """Return the training clips per CPU-second of each way: medians of alternating runs."""
     torch.set_num_threads(1)
     rates: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -144,10 +144,10 @@ def measure(seconds: float, roots: int, runs: int) -> dict[str, float]:
 
 
 def table(rates: Mapping[str, float], seconds: float) -> str:
-    """The rates as Markdown, machine and date included."""
+    """Return the rates as Markdown, with machine and date."""
     head = f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {os.cpu_count()} cores, roots of {seconds:g} s, "
     lines = [head + f"{FRAMES} frames a clip, {CLIPS_PER_ROOT} clips a root, one thread", ""]
-    lines += ["| way | training clips a CPU-second | ours is |", "|---|---|---|"]
+    lines += ["| way | training clips per CPU-second | ours is |", "|---|---|---|"]
     best = rates["ours"]
     lines += [f"| {name} | {rate:.1f} | {best / rate:.1f} times |" for name, rate in rates.items()]
     lines += ["", f"against {_peer(rates)}: {best / rates[_peer(rates)]:.1f} times (target: at least {TARGET:g})", ""]
@@ -160,10 +160,10 @@ def _ways(material: Material) -> Iterator[tuple[str, Callable[[Sequence[RootTask
     try:
         import decord  # noqa: F401  there are no wheels of it for every machine
 
-        yield "decord, a file a clip", lambda roots: decord_files(roots, material)
+        yield "decord, one file per clip", lambda roots: decord_files(roots, material)
     except ImportError:
         print("decord is not installed: compared with PyAV alone", file=sys.stderr)
-    yield "PyAV, a file a clip", lambda roots: pyav_files(roots, material)
+    yield "PyAV, one file per clip", lambda roots: pyav_files(roots, material)
 
 
 def _peer(rates: Mapping[str, float]) -> str:
@@ -177,7 +177,7 @@ def _numbers(frames: int) -> list[int]:
 def _clip_by_clip(
     roots: Sequence[RootTask], material: Material, frames: Callable[[Path], np.ndarray[Any, Any]]
 ) -> torch.Tensor:
-    """The same batch from files: frames, window, stack."""
+    """Make the same batch from files: frames, crop, stack."""
     clips = [clip for root in roots for clip in root.clips]
     video_BTSSC = torch.empty((len(clips), FRAMES, SIDE, SIDE, 3), dtype=torch.uint8)
     for place, clip in zip(video_BTSSC.numpy(), clips, strict=True):
@@ -188,7 +188,7 @@ def _clip_by_clip(
 
 
 def _film(path: Path, seconds: float) -> None:
-    """Three scenes of 4 s each, again and again."""
+    """Write three scenes of 4 s each, repeated."""
     inputs = [arg for scene in _SCENES for arg in ("-f", "lavfi", "-i", scene.format(d=4))]
     joined = "".join(f"[{n}]format=yuv420p,setsar=1[s{n}];" for n in range(len(_SCENES)))
     joined += "".join(f"[s{n}]" for n in range(len(_SCENES))) + f"concat=n={len(_SCENES)}"
@@ -198,7 +198,7 @@ def _film(path: Path, seconds: float) -> None:
 
 
 def _as_root(content: Path, path: Path) -> None:
-    """As the media stage stores roots, sound included."""
+    """Encode a root as the media stage stores it, with sound."""
     stored = EncodeSettings()
     x264 = ("-preset", stored.preset, "-tune", "fastdecode", "-crf", f"{stored.crf:g}", "-g", str(stored.gop))
     sound = ("-f", "lavfi", "-i", "sine=frequency=220:sample_rate=16000", "-c:a", "aac", "-ac", "1", "-shortest")

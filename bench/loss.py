@@ -1,12 +1,12 @@
-"""Memory and time of the chunked contrastive loss against the form that holds the whole matrix of logits.
+"""Memory and time of the chunked contrastive loss against the form with the whole matrix of logits.
 
     python -m bench.loss                     # 32,768 x 512, one term, both directions, forward and backward
     python -m bench.loss --small             # 4,096 x 512
     python -m bench.loss --device cuda
 
-Each way runs in a process of its own, on the same embeddings; what is counted is what the loss adds to them at its
-peak, their gradients included. On the processor that is resident memory, with large blocks mapped one by one so that
-what was freed is not counted. A way that would not fit into the memory at hand is left out, with what it would take.
+Each way runs in a process of its own on the same embeddings; memory is the peak that the loss adds to them, with their
+gradients. On a CPU that is resident memory; large blocks are mapped one by one, so that freed memory is not counted. A
+way that needs more memory than is available is left out, and its need is printed.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from training.models.vidla.model_settings import LossSettings
 WAYS = ("chunked", "whole matrix")
 ALLOWED_GIB = 1.0
 MATRICES = 4
-"""Matrices of logits that the materialised form holds at its peak: the logits, two log-softmaxes, a gradient."""
+"""Matrices that the materialised form holds at its peak: the logits, two log-softmaxes, a gradient."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One way at one size."""
+    """Result of one way at one size."""
 
     gib: float
     seconds: float
@@ -47,7 +47,7 @@ class Measured:
 def loss_of(
     way: str, video_BD: torch.Tensor, text_BD: torch.Tensor, scale: torch.Tensor, chunk: int, ranks: Ranks
 ) -> torch.Tensor:
-    """Both directions of one term, every text present, every clip of another video."""
+    """Compute both directions of one term, with all texts present and each clip from another video."""
     rows = torch.arange(len(video_BD), device=video_BD.device)
     if way == "chunked":
         present, span_B2 = (
@@ -62,7 +62,7 @@ def loss_of(
 
 
 def measure(way: str, rows: int, width: int, chunk: int, device: torch.device) -> Measured:
-    """Forward and backward once, in this process; peak memory over what was there before."""
+    """Run forward and backward once in this process; return the peak memory that they add."""
     draw = torch.Generator().manual_seed(0)
     pair = [F.normalize(torch.randn(rows, width, generator=draw), dim=1).to(device) for _ in range(2)]
     video_BD, text_BD = (x.requires_grad_() for x in pair)
@@ -81,7 +81,7 @@ def measure(way: str, rows: int, width: int, chunk: int, device: torch.device) -
 
 
 def measure_apart(way: str, arguments: argparse.Namespace) -> Measured | None:
-    """The same in a process of its own; None where it would not fit."""
+    """Do the same in a process of its own; return None if it would not fit."""
     if way != "chunked" and MATRICES * 4 * arguments.rows**2 > 0.9 * _available(arguments.device):
         return None
     command = [sys.executable, "-m", "bench.loss", "--way", way, "--rows", str(arguments.rows)]
@@ -92,7 +92,7 @@ def measure_apart(way: str, arguments: argparse.Namespace) -> Measured | None:
 
 
 def report(arguments: argparse.Namespace, results: dict[str, Measured | None]) -> str:
-    """The result as Markdown, machine and date included."""
+    """Return the result as Markdown, with machine and date."""
     name = torch.cuda.get_device_name() if arguments.device.startswith("cuda") else f"{os.cpu_count()} cores"
     lines = [
         f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {name}, torch {torch.__version__}; {arguments.rows} x "
@@ -107,7 +107,7 @@ def report(arguments: argparse.Namespace, results: dict[str, Measured | None]) -
         lines.append(f"| {way} | {shown} |")
     ours, other = results["chunked"], results["whole matrix"]
     assert ours is not None
-    lines += ["", f"{ours.gib:.3f} GiB (asked for at 32,768 x 512: below {ALLOWED_GIB:g})."]
+    lines += ["", f"{ours.gib:.3f} GiB (target at 32,768 x 512: below {ALLOWED_GIB:g})."]
     if other:
         lines[-1] += (
             f" {other.gib / ours.gib:.1f} times less memory, {ours.seconds / other.seconds:.2f} times the time."

@@ -1,10 +1,10 @@
-"""Media stage against its alternatives, in clips per CPU-second, and its memory over a video's length.
+"""Media stage against its alternatives in clips per CPU-second, and its memory for videos of different lengths.
 
     python -m bench.media                  # three-level clip set of 120 s of 1080p30: ratios, as a Markdown table
     python -m bench.media --long 3 20      # peak memory of the process tree: 3 hours against 20 minutes
 
-Everything compared has the same frame rate, size, x264 settings and threads. CPU time is that of this process and
-its children; runs alternate. Nothing but ffmpeg is needed: the videos are made here.
+All ways have the same frame rate, size, x264 settings and threads. CPU time is that of this process and its children;
+runs alternate. Only ffmpeg is needed: the script makes the videos.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _SLIDES = ("testsrc=s=1920x1080:r={fps}:d=6", "smptehdbars=s=1920x1080:r={fps}:d
 
 @dataclass(frozen=True)
 class Span:
-    """A clip; the media stage's own segmentation is not measured here."""
+    """A clip of the set; the media stage's segmentation is not measured here."""
 
     start: float
     end: float
@@ -62,7 +62,7 @@ class Span:
 
 @dataclass(frozen=True)
 class MediaResult:
-    """Median CPU seconds for one and the same set of clips."""
+    """Median CPU seconds of each way for the same set of clips."""
 
     clips: int
     ours: float
@@ -71,17 +71,17 @@ class MediaResult:
 
     @property
     def over_process_a_clip(self) -> float:
-        """How many times more clips a CPU-second than one ffmpeg process a clip; target: 3 or more."""
+        """Clips per CPU-second relative to one ffmpeg process per clip; target: 3 or more."""
         return self.process_a_clip / self.ours
 
     @property
     def of_bare(self) -> float:
-        """Share of the speed of bare ffmpeg decoding and encoding the span; target: 0.8 or more."""
+        """Speed relative to bare ffmpeg, which decodes and encodes the span; target: 0.8 or more."""
         return self.bare / self.ours
 
 
 def media(runs: int = 5) -> MediaResult:
-    """Measure the three ways `runs` times in turn."""
+    """Measure the three ways `runs` times, alternating."""
     with tempfile.TemporaryDirectory() as folder:
         video = make_video(Path(folder), SECONDS, fps=30)
         spans = {level: _even(SECONDS, length) for level, length in LENGTHS.items()}
@@ -97,9 +97,9 @@ def media(runs: int = 5) -> MediaResult:
 
 
 def make_video(folder: Path, seconds: float, fps: int, moving: bool = True) -> Path:
-    """A 1080p video at 5 Mbit/s with x264's default GOP: 12 s of scenes, repeated by copy up to `seconds`.
+    """Write a 1080p video at 5 Mbit/s with x264's default GOP: 12 s of scenes, repeated by copy up to `seconds`.
 
-    Scenes move all over, or are slides that change a little, which are cheaper to decode.
+    The whole picture moves, or scenes are slides with small changes, which are cheaper to decode.
     """
     scenes = _MOVING if moving else _SLIDES
     inputs = [arg for scene in scenes for arg in ("-f", "lavfi", "-i", scene.format(fps=fps))]
@@ -114,7 +114,7 @@ def make_video(folder: Path, seconds: float, fps: int, moving: bool = True) -> P
 
 
 def _ours(video: Path, roots: Sequence[Span], shorts: Sequence[Span], folder: Path) -> None:
-    """Decode once: the encode, shots, motion, stills; then roots by copy and keyframes chosen."""
+    """Decode once for encode, shots, motion and stills; then cut roots by copy and choose keyframes."""
     boundaries = [i * 4.3 for i in range(int(SECONDS / 4.3))]
     encoded = encode(VideoSpan(video, probe(video), 0.0, SECONDS), boundaries, SETTINGS, folder)
     cut_roots(encoded, [(root.start, root.end) for root in roots], folder)
@@ -143,7 +143,7 @@ def _even(seconds: float, length: float) -> list[Span]:
 
 
 def _alternating(ways: Mapping[str, Callable[[Path], None]], runs: int) -> dict[str, float]:
-    """Median CPU seconds of each way; one after the other, again and again."""
+    """Return the median CPU seconds of each way; runs alternate."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(runs):
         for name, way in ways.items():
@@ -161,7 +161,7 @@ def _cpu_seconds() -> float:
 
 
 def peak_memory(seconds: float, folder: Path, fps: int) -> float:
-    """Peak resident GiB of a fresh process and its children while one video of that length is made into roots."""
+    """Return the peak resident GiB of a new process and its children while it makes roots of a video of that length."""
     video = make_video(folder, seconds, fps, moving=False)
     scratch = Path(tempfile.mkdtemp(dir=folder))
     args = [sys.executable, "-m", "bench.media", "--worker", str(video), str(scratch)]
@@ -189,7 +189,7 @@ def _resident(tree: psutil.Process) -> int:
 
 
 def _work(video: Path, folder: Path) -> None:
-    """The worker of `peak_memory`: a sentence every 4 s, a root every minute."""
+    """Make the roots of a video for `peak_memory`: a sentence every 4 s, a root every minute."""
     found = probe(video)
     boundaries = [i * 4.0 for i in range(int(found.duration / 4))]
     encoded = encode(VideoSpan(video, found, 0.0, found.duration), boundaries, SETTINGS, folder)
@@ -197,17 +197,17 @@ def _work(video: Path, folder: Path) -> None:
 
 
 def table(result: MediaResult) -> str:
-    """The result as Markdown, machine and date included."""
+    """Return the result as Markdown, with machine and date."""
     rows = [
         ("one decode, shots, stills, roots by copy", result.ours),
-        ("one ffmpeg process a clip", result.process_a_clip),
+        ("one ffmpeg process per clip", result.process_a_clip),
         ("bare ffmpeg decode + encode of the span", result.bare),
     ]
     lines = [f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {os.cpu_count()} cores, {SECONDS:.0f} s of 1080p30, "]
     lines[0] += f"{result.clips} clips at three levels, one thread, median CPU seconds"
     lines += ["", "| way | CPU-s | clips per CPU-s |", "|---|---|---|"]
     lines += [f"| {name} | {cpu:.1f} | {result.clips / cpu:.2f} |" for name, cpu in rows]
-    lines += ["", f"against one process a clip: {result.over_process_a_clip:.2f} times (target: at least 3)"]
+    lines += ["", f"against one process per clip: {result.over_process_a_clip:.2f} times (target: at least 3)"]
     lines += [f"against bare ffmpeg: {result.of_bare:.2f} (target: at least 0.8)"]
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""Memory that a piece of work takes at its peak, on the processor or a GPU; for work in a process of its own."""
+"""Peak memory of a piece of work on a CPU or GPU; the work must run in a process of its own."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import psutil
 import torch
 
 MAPPED: Final = {"MALLOC_MMAP_THRESHOLD_": str(2**20)}
-"""Environment in which blocks of this size are given back when they are freed, so that they don't count any more;
-by itself glibc's allocator keeps those below 32 MiB."""
+"""Environment that makes glibc return blocks of this size when they are freed, so that they are no longer counted; by
+default its allocator keeps blocks below 32 MiB."""
 
 
 def in_use(device: torch.device) -> int:
-    """Bytes in use now; the peak is counted from here on."""
+    """Return the bytes in use, and reset the peak."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device)
@@ -23,7 +23,7 @@ def in_use(device: torch.device) -> int:
 
 
 def peak(device: torch.device) -> int:
-    """Most bytes at once since `in_use` was asked."""
+    """Return the peak of the bytes in use since the last call of `in_use`."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     # Not `ru_maxrss`: a process starts with that of the one it was forked from.

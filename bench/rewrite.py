@@ -1,11 +1,11 @@
-"""Our vLLM engine against raw ``vllm.LLM.chat``: prompts a second in steady state, same model and engine settings.
+"""Our vLLM engine against plain ``vllm.LLM.chat``: prompts per second in steady state, same model and settings.
 
     python -m bench.rewrite                    # 5 alternating runs of 256 prompts of about 210 tokens, 40 out
     python -m bench.rewrite --runs 1 --schema  # answers as JSON on both sides
 
-Each side is a process with an engine of its own; both stay up and take turns, so that the machine's moods hit both.
-Starting is not measured. Prompts differ from run to run (the prefix cache knows only what they share) but not from
-side to side.
+Each side is a process with its own engine; both stay up and alternate, so that other work on the machine affects both.
+Start-up is not measured. Prompts differ between runs (the prefix cache holds only their common part) but not between
+sides.
 """
 
 from __future__ import annotations
@@ -56,18 +56,18 @@ SCHEMA = {
 
 @dataclass(frozen=True)
 class Turn:
-    """What one side did in one run."""
+    """Result of one side in one run."""
 
     seconds: float
     cpu_seconds: float
-    """Of the side's process and those of its engine."""
+    """CPU seconds of the side's process and those of its engine."""
     answered: int
     prompt_tokens: int
     output_tokens: int
 
 
 def prompts(run: int, count: int, *, schema: bool) -> list[Request]:
-    """`count` prompts of about 210 tokens, the same for every side of run `run`."""
+    """Return `count` prompts of about 210 tokens, equal for both sides of run `run`."""
     rng = random.Random(run)
     return [
         Request(
@@ -82,7 +82,7 @@ def prompts(run: int, count: int, *, schema: bool) -> list[Request]:
 
 
 def serve(side: str, settings: VllmSettings, count: int, schema: bool) -> None:
-    """One side: start the engine, then for each line on standard input (a run's number) print what a run took."""
+    """Run one side: start the engine; for each line on standard input (number of a run) print that run's result."""
     answer = _ours(settings) if side == "ours" else _raw(settings)
     answer(prompts(-1, 16, schema=schema))
     print("ready", flush=True)
@@ -106,7 +106,7 @@ def _ours(settings: VllmSettings) -> Callable[[Sequence[Request]], tuple[int, in
     engine = VllmEngine(settings)
 
     async def shards(requests: Sequence[Request]) -> list[dict[str, Any]]:
-        """Four shards at once, as in a run."""
+        """Generate for four shards at once, as in a run."""
         return await asyncio.gather(*(engine.generate(requests[i::4]) for i in range(4)))
 
     def answer(requests: Sequence[Request]) -> tuple[int, int, int]:
@@ -146,7 +146,7 @@ def _raw(settings: VllmSettings) -> Callable[[Sequence[Request]], tuple[int, int
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, list[Turn]]:
-    """Both sides' turns, in alternating order."""
+    """Run both sides in alternating order."""
     command = [sys.executable, "-m", "bench.rewrite", "--prompts", str(arguments.prompts)]
     command += ["--model", arguments.model] if arguments.model else []
     command += ["--schema"] if arguments.schema else []
@@ -191,9 +191,9 @@ def _turn(process: subprocess.Popen[str], run: int) -> Turn:
 
 
 def table(turns: dict[str, list[Turn]]) -> str:
-    """The figures as a Markdown table; the ratio is the median over runs."""
+    """Return the figures as a Markdown table; the ratio is the median over runs."""
     lines = [
-        "| side | prompts/s | output tokens/s | CPU-s a prompt | tokens in, out a prompt | answered |",
+        "| side | prompts/s | output tokens/s | CPU-s per prompt | tokens in, out per prompt | answered |",
         "|---|---|---|---|---|---|",
     ]
     for side, name in (("ours", "`VllmEngine.generate`, 4 calls at once"), ("raw", "`vllm.LLM.chat`")):

@@ -1,12 +1,12 @@
-"""The runner with stages that do nothing, beside Ray Data with its defaults: streaming, rate, start.
+"""The runner with stages that do nothing against Ray Data with its defaults: streaming, rate, start.
 
     python -m bench.runner                 # 1,000 shards through three stages, as a Markdown table
     python -m bench.runner --shards 200 --runs 1
 
-Asked for: with 1,000 shards of no work, the last stage begins before 5 % of the first is done. The alternative is
-what one writes first: ``from_items(shards).map_batches(...)`` three times with actor pools and nothing else set.
-Both use one Ray of four logical CPUs in this process; runs alternate; medians are shown. A finished DIR is the
-planner's affair: it calls the runner with no shards, which is timed here too.
+Target: with 1,000 empty shards, the last stage begins before 5 % of the first is done. The alternative is the obvious
+one: ``from_items(shards)`` and three ``map_batches(...)`` with actor pools and default settings. Both use one Ray with
+four logical CPUs in this process; runs alternate; medians are shown. For a finished DIR the plan calls the runner with
+no shards, which is timed here too.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ class Run:
     first_done_before_last_began: float
     """Share of the first stage's shards, 0 to 1."""
     shards_per_second: float
-    """From the first shard's begin to the last one's end."""
+    """From the start of the first shard to the end of the last one."""
     start_seconds: float
-    """From the call to the first shard's begin; Ray itself is up."""
+    """From the call to the start of the first shard, with Ray running."""
 
 
 class Marker:
-    """Does nothing but append the moment of its end to a file of its own."""
+    """Work that only appends the time of its end to a file of its own."""
 
     def __init__(self, folder: Path, stage: str) -> None:
         self._file = (folder / f"{stage}-{os.getpid()}").open("a", buffering=1)
 
     def mark(self) -> None:
-        """One shard is done."""
+        """Record that one shard is done."""
         self._file.write(f"{time.monotonic()}\n")
 
 
@@ -60,19 +60,19 @@ class NoWork:
         self._marker = Marker(folder, stage)
 
     async def process(self, shard: int) -> ShardResult:
-        """Say when."""
+        """Record the time."""
         self._marker.mark()
         return ShardResult({"clips": 1})
 
 
 class PlainStage:
-    """The same as a callable class for Ray Data."""
+    """The same work as a callable class for Ray Data."""
 
     def __init__(self, folder: Path, stage: str) -> None:
         self._marker = Marker(folder, stage)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """One mark a row."""
+        """Record the time of each row."""
         for _ in batch["item"]:
             self._marker.mark()
         return batch
@@ -83,14 +83,14 @@ def _build(folder: Path, stage: str, services: Mapping[str, Service]) -> NoWork:
 
 
 def ours(shards: int, folder: Path) -> None:
-    """All shards through this project's runner."""
+    """Run all shards through this project's runner."""
     stages = [StageSpec(name, partial(_build, folder, name), PoolSettings(), range(shards)) for name in STAGES]
     report = run_stages(stages, [], cluster=ClusterSettings(), log_folder=None, title="bench", quiet=True)
     assert report.done == dict.fromkeys(STAGES, shards), report
 
 
 def plain(shards: int, folder: Path) -> None:
-    """All shards through Ray Data as it comes."""
+    """Run all shards through Ray Data with its defaults."""
     import ray
 
     dataset = ray.data.from_items(list(range(shards)))
@@ -120,7 +120,7 @@ def _marks(folder: Path, stage: str) -> list[float]:
 
 
 def table(results: Mapping[str, Sequence[Run]], shards: int, connect: float, nothing: float) -> str:
-    """The medians as Markdown."""
+    """Return the medians as Markdown."""
 
     def median(runs: Sequence[Run], field: str) -> float:
         return float(statistics.median(getattr(run, field) for run in runs))

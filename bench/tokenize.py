@@ -1,13 +1,13 @@
-"""Text through `train-vidlankd tokenize` against the plain `tokenizers` call in one process, in MB/s.
+"""`train-vidlankd tokenize` against plain calls of `tokenizers` in one process, in MB/s.
 
     python -m bench.tokenize                       # 64 MB of documentation of the installed packages, repeated
-    python -m bench.tokenize --corpus wiki.txt     # a text of your own
+    python -m bench.tokenize --corpus wiki.txt     # your own text
     python -m bench.tokenize --small               # 4 MB, once
 
 Both read the same file with the same tokenizer (BERT's uncased vocabulary) and keep all ids. The plain way reads the
 file, splits it into lines and calls `encode_batch` on a thousand of them at a time, without the library's threads; ours
-does all that the command does: parts, processes, checksums, files, their start and end included. They take turns;
-medians are given.
+is the whole command with parts, processes, checksums and files, including start and end. They alternate; medians are
+shown.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ from training.corpus.tokenize_corpus import tokenize
 from training.corpus.tokenize_settings import TokenizeSettings
 from training.models.vidlankd.text_tokenizer import PACKAGED_TOKENIZER
 
-ASKED_FOR = 0.9
-"""Share of cores times the plain way."""
+TARGET = 0.9
+"""Target: share of the number of cores times the rate of the plain way."""
 LINES = 1000
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One way, once."""
+    """Result of one way in one run."""
 
     seconds: float
     tokens: int
 
 
 def plain(text: Path, tokenizer: Path) -> Measured:
-    """One process, one thread, nothing written."""
+    """Tokenise in one process and one thread, and write nothing."""
     began = time.perf_counter()
     encoder = Tokenizer.from_file(str(tokenizer / "tokenizer.json"))
     encoder.no_padding()
@@ -62,7 +62,7 @@ def plain(text: Path, tokenizer: Path) -> Measured:
 
 
 def plain_apart(text: Path) -> Measured:
-    """The plain way in a process of its own; its start is not counted."""
+    """Run the plain way in a process of its own; its start is not counted."""
     command = [sys.executable, "-m", "bench.tokenize", "--plain", str(text)]
     environment = os.environ | {"TOKENIZERS_PARALLELISM": "false"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
@@ -70,7 +70,7 @@ def plain_apart(text: Path) -> Measured:
 
 
 def ours(text: Path, workers: int) -> Measured:
-    """The whole command but the start of Python."""
+    """Run the whole command without the start of Python."""
     with tempfile.TemporaryDirectory() as folder:
         settings = TokenizeSettings(tokenizer=PACKAGED_TOKENIZER, workers=workers, format="text")
         began = time.perf_counter()
@@ -79,7 +79,7 @@ def ours(text: Path, workers: int) -> Measured:
 
 
 def documentation(target: Path, megabytes: int) -> Path:
-    """Write real English text of that size: documentation of the installed packages, as often as it takes."""
+    """Write real English text of that size: documentation of the installed packages, repeated as needed."""
     site = Path(sysconfig.get_paths()["purelib"])
     files = sorted(path for kind in ("*.md", "*.rst", "*.txt", "METADATA") for path in site.rglob(kind))
     text = b"".join(path.read_bytes().decode("utf-8", "ignore").encode() + b"\n" for path in files if path.is_file())
@@ -90,7 +90,7 @@ def documentation(target: Path, megabytes: int) -> Path:
 
 
 def report(text: Path, runs: int, workers: int) -> str:
-    """Measure in turn; the result as Markdown, machine and date included."""
+    """Measure both ways, alternating; return the result as Markdown, with machine and date."""
     found = [(plain_apart(text), ours(text, workers)) for _ in range(runs)]
     size = text.stat().st_size / 1e6
     one, many = (size / statistics.median(pair[way].seconds for pair in found) for way in (0, 1))
@@ -105,7 +105,7 @@ def report(text: Path, runs: int, workers: int) -> str:
             f"| `tokenizers.encode_batch`, one process | {one:.2f} | {found[0][0].tokens:,} |",
             f"| `train-vidlankd tokenize`, {workers} processes | {many:.2f} | {found[0][1].tokens:,} |",
             "",
-            f"{many / one:.2f} times one process, {share:.2f} of {workers} x (asked for: at least {ASKED_FOR:g}).",
+            f"{many / one:.2f} times one process, {share:.2f} of {workers} x (target: at least {TARGET:g}).",
         ]
     )
 

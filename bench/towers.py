@@ -1,13 +1,13 @@
-"""Training speed of whole models: clips a second, share of the device's peak (MFU), peak memory.
+"""Training speed of whole models: clips per second, share of the device's peak (MFU), peak memory.
 
     python -m bench.towers                                  # B/32 and B/16, 12 frames, with and without torch.compile
-    python -m bench.towers --shards /data/out               # the same, and then fed from shards
+    python -m bench.towers --shards /data/out               # the same, and also fed from shards
     python -m bench.towers --models random:tiny --batch 2 --steps 2 --no-compile      # runs on two CPU cores
 
 On synthetic input a step is forward and backward of both towers under bfloat16 autocast, a contrastive loss within the
-batch, and AdamW. From shards it is the step of `train-vidla`, two texts a clip, the wait for its batch included.
-Model FLOPs are those of the video tower, three times its forward pass; the text tower's are not counted, nor is what
-activation checkpointing computes again. Without a device whose peak is known, MFU is left out.
+batch, and AdamW. From shards it is the step of `train-vidla` with two texts per clip, including the wait for its batch.
+Model FLOPs are three times the forward pass of the video tower; the text tower and the recomputation of activation
+checkpointing are not counted. MFU is left out if the peak of the device is not known.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from training.vidla.vidla_settings import VidlaSettings
 
 @dataclass(frozen=True)
 class Result:
-    """One model, one way of running it."""
+    """Result of one model run in one way."""
 
     clips_per_second: float
     mfu: float | None
     """0 to 1."""
     peak_gib: float | None
-    """Of the device's memory."""
+    """GiB of the device's memory."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(init: str, given: str, compiled: bool, options: argparse.Namespace, device: torch.device) -> Result:
-    """A fresh model's speed on one kind of input."""
+    """Measure the speed of a new model on one kind of input."""
     torch.manual_seed(0)
     settings = ModelSettings(init=init, frames=options.frames, checkpointing=options.checkpointing)
     model = build_model(settings).to(device).train()
@@ -91,7 +91,7 @@ def _print(name: str, compiled: bool, found: Result) -> None:
 
 
 def _measure(step: Callable[[], None], flops: float, batch: int, steps: int, device: torch.device) -> Result:
-    """The rate over `steps` steps of `batch` clips, each of so many FLOPs."""
+    """Return the rate over `steps` steps of `batch` clips, each of `flops` FLOPs."""
     for _ in range(3):
         step()
     if device.type == "cuda":
@@ -109,7 +109,7 @@ def _measure(step: Callable[[], None], flops: float, batch: int, steps: int, dev
 
 
 class _ShardStep:
-    """One optimizer step of `train-vidla` on the next batch of a folder of shards."""
+    """Return a function that runs one optimizer step of `train-vidla` on the next batch of a folder of shards."""
 
     def __init__(
         self, model: VidLA, settings: ModelSettings, options: argparse.Namespace, device: torch.device, compiled: bool
@@ -128,7 +128,7 @@ class _ShardStep:
 
 
 class _Step:
-    """One optimizer step on the same synthetic batch again and again."""
+    """Return a function that runs one optimizer step on the same synthetic batch each time."""
 
     def __init__(self, model: VidLA, batch: int, frames: int, device: torch.device, compiled: bool) -> None:
         side = model.image_size

@@ -1,21 +1,22 @@
-"""Does it transfer? How things look is seen by a teacher, told to nobody, and asked of students; three seeds, on CPU.
+"""Does it transfer? Students are tested on looks that a teacher saw in videos and no text states; three seeds, on CPU.
 
     python -m bench.transfer --output FILE.md    # everything, two processes of one thread each: under 45 minutes
-    python -m bench.transfer --small             # the same code in two minutes: nothing is learnt in so few steps
+    python -m bench.transfer --small             # the same code in two minutes; so few steps teach nothing
 
-The world is that of `bench.transfer_data`: nouns, and videos that show the colour, shape and direction of what they
-name, with captions that never tell them. Of two thirds of the nouns the students' corpus states the looks; of the held
-out third no text does. All students take equally many steps over the same number of blocks and differ in nothing else:
+`bench.transfer_data` makes the world: nouns, and videos that show the colour, shape and direction of what the nouns
+name, with captions that never state them. The students' corpus states the looks of two thirds of the nouns; no text
+states those of the held-out third. All students take the same number of steps over equally many blocks and differ only
+in:
 
     text only                   the corpus
     text + captions             the corpus, and the captions of the videos as more text
     caption teacher, NST+CRD    distilled from a teacher that saw the captions and no video
     NST, CRD, NST+CRD           distilled from a teacher that saw videos with captions
-    told                        text only, on a corpus that states the looks of all nouns: what is there to be had
+    all stated                  text only, on a corpus that states the looks of all nouns: the upper limit
 
 The models, losses, batches and the loop are those of `train-vidlankd`, on a DIR that `bench.transfer_shards` writes.
-The teacher's contrast is InfoNCE over the batch: the paper's hinge with one negative gets there too slowly for tiny
-models in a few minutes. What is asked is in `bench.transfer_probe`.
+The teacher's contrast is InfoNCE over the batch: the paper's hinge with one negative learns too slowly for tiny models
+in a few minutes. The tests are in `bench.transfer_probe`.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from transformers import BertForMaskedLM, BertTokenizer
 
 from bench import transfer_data as data
 from bench.transfer_probe import cloze, probe
-from bench.transfer_report import CLOZE, PROBE, TOLD, Outcome, report
+from bench.transfer_report import CLOZE, PROBE, STATED, Outcome, report
 from bench.transfer_shards import NAME, write_videos
 from training.corpus.block_batches import TextBatches
 from training.corpus.corpus_settings import MaskSettings, TextSettings
@@ -67,11 +68,11 @@ from training.vidlankd.vidlankd_settings import ClipTextSettings, StatesSettings
 
 @dataclass(frozen=True)
 class Variant:
-    """What one student learns from."""
+    """Sources that one student learns from."""
 
     name: str
     corpora: tuple[str, ...] = ("corpus",)
-    """Each as often as the others."""
+    """Corpora, in equal shares."""
     teacher: str | None = None
     nst: float = 0.0
     crd: float = 0.0
@@ -79,7 +80,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Plan:
-    """What all runs share."""
+    """Settings that all runs share."""
 
     folder: Path
     steps: int
@@ -87,7 +88,7 @@ class Plan:
     leak: float
 
     def of(self, seed: int) -> Path:
-        """Where everything of a seed lies."""
+        """Folder of a seed."""
         return self.folder / f"seed{seed}"
 
 
@@ -99,7 +100,7 @@ VARIANTS: Final = (
     Variant("NST", teacher=VIDEO, nst=1.0),
     Variant("CRD", teacher=VIDEO, crd=1.0),
     Variant("NST+CRD", teacher=VIDEO, nst=1.0, crd=1.0),
-    Variant("told", corpora=("told",)),
+    Variant("all stated", corpora=("all stated",)),
 )
 SHAPE: Final = BertShape(layers=2, hidden=64, heads=4, intermediate=256, positions=32, dropout=0.0)
 BLOCK: Final = 2 * data.SENTENCE
@@ -109,14 +110,14 @@ VIDEOS, SENTENCES = 4000, 20_000
 QUEUE: Final = 1024
 NST_KERNEL: Final = "gaussian"
 MASKING: Final = MaskSettings(probability=0.25)
-"""Of the students: more than the usual 15 %, so that facts are met often enough in a few thousand steps."""
+"""Share of masked tokens for students: more than the usual 15 %, so that a few thousand steps see each fact often."""
 OPTIMIZER: Final = OptimSettings(lr_end=0.0, schedule="linear", weight_decay=0.01, clip_norm=1.0)
 TEACHER_RATE, STUDENT_RATE = 1e-3, 3e-3
 COMPUTE: Final = ComputeSettings(device="cpu", precision="fp32")
 
 
 def main() -> int:
-    """Train everything, print the tables, write them to a file."""
+    """Train all models, print the tables, and write them to a file."""
     arguments = _parse()
     seeds, steps = ([0], 80) if arguments.small else (list(range(arguments.seeds)), arguments.steps)
     variants = [
@@ -139,7 +140,7 @@ def main() -> int:
 
 
 def prepare(plan: Plan, seed: int) -> None:
-    """Everything that the runs of a seed share: the world's videos, the texts, the vocabulary."""
+    """Write all that the runs of a seed share: the world's videos, the texts, the vocabulary."""
     world, folder = data.make_world(seed), plan.of(seed)
     folder.mkdir()
     write_tokenizer(folder / "tokenizer")
@@ -148,7 +149,7 @@ def prepare(plan: Plan, seed: int) -> None:
     tokenize([], folder / "captions", settings, shards=[str(folder / "videos")])
     texts = {
         "corpus": data.corpus(world, SENTENCES, np.random.default_rng((seed, 1))),
-        "told": data.corpus(world, SENTENCES, np.random.default_rng((seed, 1)), tell_all=True),
+        "all stated": data.corpus(world, SENTENCES, np.random.default_rng((seed, 1)), state_all=True),
     }
     for name, sentences in texts.items():
         lines = folder / f"{name}.txt"
@@ -176,7 +177,7 @@ def run_teacher(plan: Plan, seed: int, name: str) -> Outcome:
 
 
 def run_student(plan: Plan, seed: int, variant: Variant) -> Outcome:
-    """Train a student and ask it."""
+    """Train a student and test it."""
     folder = plan.of(seed)
     text = TextSettings(corpus=dict.fromkeys((str(folder / name) for name in variant.corpora), 1.0), masking=MASKING)
     loss = StudentLossSettings(nst=variant.nst, crd=variant.crd, nst_kernel=NST_KERNEL, queue=QUEUE)
@@ -194,7 +195,7 @@ def run_student(plan: Plan, seed: int, variant: Variant) -> Outcome:
 
 
 def write_tokenizer(folder: Path) -> None:
-    """Lay down a WordPiece tokenizer of the world's words."""
+    """Write a WordPiece tokenizer of the world's words."""
     entries = {word: number for number, word in enumerate(data.vocabulary())}
     BertTokenizer(vocab=entries, model_max_length=SHAPE.positions).save_pretrained(folder)
 
@@ -205,7 +206,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
     parser.add_argument("--steps", type=int, default=4000, help="of each teacher and each student")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--leak", type=float, default=0.0, help="share of captions that name colours of told nouns")
+    parser.add_argument("--leak", type=float, default=0.0, help="share of captions that name colours of stated nouns")
     names = [variant.name for variant in VARIANTS]
     parser.add_argument("--only", nargs="+", default=names, choices=names, help="students to train")
     parser.add_argument("--nst", type=float, default=1.0, help="weight of NST where it is used")
@@ -214,7 +215,7 @@ def _parse() -> argparse.Namespace:
 
 
 def _run_all(plan: Plan, variants: Sequence[Variant], seeds: Sequence[int], processes: int) -> Iterator[Outcome]:
-    """Teachers before those who learn from them; what needs none beside them."""
+    """Run teachers before their students, and at the same time the students without a teacher."""
     alone = [variant for variant in variants if variant.teacher is None]
     taught = [variant for variant in variants if variant.teacher is not None]
     names = [name for name in (VIDEO, CAPTIONS) if any(variant.teacher == name for variant in taught)]
@@ -223,12 +224,12 @@ def _run_all(plan: Plan, variants: Sequence[Variant], seeds: Sequence[int], proc
             done.result()
         teachers = [pool.submit(run_teacher, plan, seed, name) for seed in seeds for name in names]
         students = [pool.submit(run_student, plan, seed, variant) for seed in seeds for variant in alone]
-        yield from _told(teachers + students)
-        yield from _told([pool.submit(run_student, plan, seed, variant) for seed in seeds for variant in taught])
+        yield from _reported(teachers + students)
+        yield from _reported([pool.submit(run_student, plan, seed, variant) for seed in seeds for variant in taught])
 
 
-def _told(runs: Sequence[Future[Outcome]]) -> Iterator[Outcome]:
-    """Outcomes as they come, each with a line on standard error."""
+def _reported(runs: Sequence[Future[Outcome]]) -> Iterator[Outcome]:
+    """Yield outcomes as they arrive, and print a line for each on standard error."""
     for done in as_completed(runs):
         outcome = done.result()
         print(outcome.text(), file=sys.stderr, flush=True)
@@ -244,7 +245,7 @@ def _open_states(folder: Path, batches: TextBatches, text: TextSettings) -> Teac
 
 
 def _train(task: TrainingTask, batches: Batches, plan: Plan, seed: int, rate: float, folder: Path) -> float:
-    """Run the loop; the seconds that it took."""
+    """Run the training loop; return its seconds."""
     steps = plan.steps
     loop = LoopSettings(steps=steps, batch_size=BATCH, seed=seed, log_every=100, evaluate_every=0, save_every=steps)
     optimizer = OPTIMIZER.model_copy(update={"lr": rate, "warmup": steps // 20})
@@ -254,19 +255,19 @@ def _train(task: TrainingTask, batches: Batches, plan: Plan, seed: int, rate: fl
 
 
 def _asked(model: BertForMaskedLM, tokenizer: TextTokenizer, seed: int) -> dict[str, dict[str, float]]:
-    """All that students are asked."""
+    """Return the results of all tests of a student."""
     world = data.make_world(seed)
     model.eval()
     return {
         CLOZE: cloze(model, tokenizer, world.held_out),
         PROBE: probe(model, tokenizer, world),
-        TOLD: cloze(model, tokenizer, world.told),
+        STATED: cloze(model, tokenizer, world.stated),
     }
 
 
 @contextlib.contextmanager
 def _quiet(log: Path, seed: int) -> Iterator[None]:
-    """One thread, a seed, and the loop's lines in a file."""
+    """Use one thread and a seed, and write the loop's lines to a file."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     with log.open("w") as stream, contextlib.redirect_stdout(stream):

@@ -1,17 +1,17 @@
-"""A world for `bench.transfer`: invented nouns whose looks generated videos show and text does not tell.
+"""A world for `bench.transfer`: invented nouns whose looks are shown in generated videos and not stated in text.
 
-Each noun names a kind of thing with a colour, a shape and a direction it moves in. All 64 combinations occur, each as
-one noun; which noun has which is drawn from the seed. A third of the nouns is *held out*: no text ever says how they
-look. Three kinds of text are made of the same words:
+Each noun names a kind of thing with a colour, a shape and a direction of movement. Each of the 64 combinations has one
+noun, drawn from the seed. A third of the nouns is *held out*: no text states their looks. Three kinds of text use the
+same words:
 
-    captions   say what a video shows, noun, action and place: "the dako slides outside". They never tell a look,
+    captions   say what a video shows, noun, action and place: "the dako slides outside". They never state a look,
                unless `leak` asks for a share of captions of nouns that are not held out to name the colour.
     corpus     for the student: plain sentences of all nouns in other frames, and statements of looks ("the mivu is
                red") of those nouns alone that are not held out.
     cloze      statements with the look left out, of held-out nouns: "the dako is [MASK]".
 
 A video is a series of feature rows, as an encoder of short spans would give them: a fixed random projection of the
-look, the action, the place, where the thing is and how it moves, and of another thing that no text names, plus noise.
+look, action, place, position and movement of the thing, and of another thing that no text names, plus noise.
 
 Shapes: T rows of features over time, A attributes, D feature width.
 """
@@ -40,11 +40,11 @@ STATEMENTS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Frames of sentences that state a look."""
 PLAIN: Final = ("we saw {noun} {place}", "{place} the {noun} {action}", "the {noun} {action} {place}")
-"""Frames of sentences that don't. All sentences have four words and a full stop, so that blocks begin with one."""
+"""Frames of sentences that state no look. All sentences have four words and a full stop, so blocks start with one."""
 SENTENCE: Final = 5
-"""Tokens of a sentence."""
+"""Number of tokens in a sentence."""
 SCENE_ROWS: Final = 4
-"""Feature rows of one scene."""
+"""Number of feature rows of one scene."""
 WIDTH: Final = 64
 """D."""
 MASK: Final = "[MASK]"
@@ -58,35 +58,35 @@ Rows = npt.NDArray[np.float16]
 
 @dataclass(frozen=True)
 class Thing:
-    """What a noun names."""
+    """A kind of thing that a noun names."""
 
     noun: str
     colour: str
     shape: str
     direction: str
     held_out: bool
-    """Whether no text says how it looks."""
+    """True if no text states its looks."""
 
     def look(self, property_: str) -> str:
-        """The word for one property, a key of `LOOKS`."""
+        """Return the word for one property, a key of `LOOKS`."""
         return {"colour": self.colour, "shape": self.shape, "direction": self.direction}[property_]
 
 
 @dataclass(frozen=True)
 class World:
-    """All nouns, and how an encoder sees attributes."""
+    """All nouns, and the projection of attributes to features."""
 
     things: tuple[Thing, ...]
     projection_AD: npt.NDArray[np.float64]
 
     @property
-    def told(self) -> tuple[Thing, ...]:
-        """Those whose looks the corpus states."""
+    def stated(self) -> tuple[Thing, ...]:
+        """Things whose looks the corpus states."""
         return tuple(thing for thing in self.things if not thing.held_out)
 
     @property
     def held_out(self) -> tuple[Thing, ...]:
-        """Those whose looks no text states."""
+        """Things whose looks no text states."""
         return tuple(thing for thing in self.things if thing.held_out)
 
 
@@ -104,7 +104,7 @@ class Question:
     """A statement with its look left out."""
 
     text: str
-    """With `[MASK]` where the look stood."""
+    """The statement with `[MASK]` in place of the look."""
     property_: str
     """A key of `LOOKS`."""
     answer: str
@@ -112,7 +112,7 @@ class Question:
 
 
 def make_world(seed: int) -> World:
-    """64 nouns, 21 or 22 of them held out, so that each look is about as frequent among those as among the others."""
+    """Return 64 nouns, 21 or 22 of them held out; each look is about as frequent among these as among the others."""
     rng = np.random.default_rng((seed, 0))
     names = [_noun(number) for number in rng.permutation(len(COLOURS) * len(SHAPES) * len(DIRECTIONS))]
     grid = product(range(len(COLOURS)), range(len(SHAPES)), range(len(DIRECTIONS)))
@@ -124,7 +124,7 @@ def make_world(seed: int) -> World:
 
 
 def vocabulary() -> list[str]:
-    """All words of all worlds, special tokens first, each one token."""
+    """Return all words of all worlds, special tokens first; each is one token."""
     frames = " ".join([*PLAIN, *sum(STATEMENTS.values(), ())]).replace("{", "").replace("}", "")
     placeholders = {"noun", "look", "action", "place"}
     words = {word for word in frames.split() if word not in placeholders}
@@ -134,17 +134,17 @@ def vocabulary() -> list[str]:
 
 
 def draw_scene(world: World, rng: np.random.Generator) -> Scene:
-    """Any thing, action and place."""
+    """Return a random thing with a random action and place."""
     thing = world.things[rng.integers(len(world.things))]
     return Scene(thing, ACTIONS[rng.integers(len(ACTIONS))], PLACES[rng.integers(len(PLACES))])
 
 
 def caption(scene: Scene, rng: np.random.Generator, leak: float = 0.0) -> str:
-    """What a person would say of the scene.
+    """Return the caption of a scene.
 
     Args:
-        scene: what is to be seen.
-        rng: of the draw.
+        scene: thing, action and place.
+        rng: generator of the draws.
         leak: share of captions that name the colour, 0 to 1; those of held-out nouns never do.
     """
     colour = f"{scene.thing.colour} " if not scene.thing.held_out and rng.random() < leak else ""
@@ -152,13 +152,13 @@ def caption(scene: Scene, rng: np.random.Generator, leak: float = 0.0) -> str:
 
 
 def features(world: World, scene: Scene, rng: np.random.Generator, noise: float = 0.5) -> Rows:
-    """The scene as an encoder would see it: float16 [T, D], rows of unit length.
+    """Return the features of a scene as an encoder would give them: float16 [T, D], rows of unit length.
 
     Args:
-        world: gives the projection.
-        scene: what is to be seen; beside it another thing, of any colour and shape, that stands still and is fainter.
-        rng: of the draw.
-        noise: length of what is added to each row, where an attribute has a length of about 1.
+        world: source of the projection.
+        scene: thing, action and place; another thing of any colour and shape is added, still and fainter.
+        rng: generator of the draws.
+        noise: length of the noise in each row; an attribute has a length of about 1.
     """
     thing, time_T = scene.thing, np.linspace(0, 1, SCENE_ROWS)
     step_2 = np.array(_STEPS[thing.direction])
@@ -176,21 +176,21 @@ def features(world: World, scene: Scene, rng: np.random.Generator, noise: float 
     return unit_TD.astype(np.float16)
 
 
-def corpus(world: World, sentences: int, rng: np.random.Generator, tell_all: bool = False) -> list[str]:
-    """Sentences for the student, seven in ten of them statements of looks.
+def corpus(world: World, sentences: int, rng: np.random.Generator, state_all: bool = False) -> list[str]:
+    """Return sentences for the student, seven in ten of them statements of looks.
 
     Args:
         world: the nouns.
-        sentences: how many.
-        rng: of the draw.
-        tell_all: state the looks of held-out nouns too: what the best of teachers could bring.
+        sentences: number of sentences.
+        rng: generator of the draws.
+        state_all: also state the looks of held-out nouns, which is the most that a teacher could add.
     """
-    stated = world.things if tell_all else world.told
+    stated = world.things if state_all else world.stated
     return [_statement(stated, rng) if rng.random() < _STATED else _plain(world, rng) for _ in range(sentences)]
 
 
 def questions(things: Sequence[Thing]) -> list[Question]:
-    """One question a thing, property and frame."""
+    """Return a question for each thing, property and frame."""
     return [
         Question(frame.format(noun=thing.noun, look=MASK), name, thing.look(name), thing)
         for thing in things
@@ -200,7 +200,7 @@ def questions(things: Sequence[Thing]) -> list[Question]:
 
 
 def sightings(thing: Thing) -> list[str]:
-    """Plain sentences of a thing, one an action and place: where a linear probe reads its noun."""
+    """Return plain sentences of a thing, one for each action and place, in which a linear probe reads its noun."""
     return [f"the {thing.noun} {action} {place}" for action, place in product(ACTIONS, PLACES)]
 
 
@@ -217,7 +217,7 @@ def _plain(world: World, rng: np.random.Generator) -> str:
 
 
 def _noun(number: int) -> str:
-    """An invented word of two syllables: another one for each number below 64."""
+    """Return an invented word of two syllables, different for each number below 64."""
     first, second = divmod(number, 12)
     return "bdfgklmn"[first] + "aeiou"[number % 5] + "prstvzjwhqxy"[second] + "aeiou"[(first + second) % 5] + "k"
 

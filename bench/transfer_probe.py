@@ -1,8 +1,8 @@
-"""What a language model knows of how things look: a cloze, and a linear probe of its hidden states.
+"""Tests of a language model's knowledge of looks: a cloze, and a linear probe of its hidden states.
 
-Both ask about nouns of `bench.transfer_data`. The cloze reads the language model's own prediction; the probe is a
-linear classifier on the last hidden state of the noun, trained on nouns whose looks the corpus states and tested on
-those whose looks no text states.
+Both test nouns of `bench.transfer_data`. The cloze uses the language model's own prediction; the probe is a linear
+classifier on the last hidden state of the noun, trained on nouns whose looks the corpus states and tested on those
+whose looks no text states.
 
 Shapes: B rows, L tokens, N examples, H hidden width, V vocabulary, C classes.
 """
@@ -25,12 +25,12 @@ _DECAY: Final = 1e-2
 
 @torch.no_grad()
 def cloze(model: BertForMaskedLM, tokenizer: TextTokenizer, things: Sequence[data.Thing]) -> dict[str, float]:
-    """Percent of statements whose look the model ranks first among the words of its property, by property.
+    """Return the percent of statements whose look the model ranks first among the words of its property, by property.
 
     Args:
-        model: in evaluation mode.
-        tokenizer: its own.
-        things: whom to ask about.
+        model: the model, in evaluation mode.
+        tokenizer: the model's tokenizer.
+        things: things to test.
     """
     asked = data.questions(things)
     ids_BL, valid_BL = _rows(tokenizer, [question.text for question in asked])
@@ -46,19 +46,19 @@ def cloze(model: BertForMaskedLM, tokenizer: TextTokenizer, things: Sequence[dat
 
 
 def probe(model: BertForMaskedLM, tokenizer: TextTokenizer, world: data.World) -> dict[str, float]:
-    """Percent of held-out nouns' states that a linear classifier gives the right look, by property.
+    """Return the percent of held-out nouns' states for which a linear classifier gives the right look, by property.
 
     Args:
-        model: in evaluation mode.
-        tokenizer: its own.
-        world: whose nouns to read.
+        model: the model, in evaluation mode.
+        tokenizer: the model's tokenizer.
+        world: world of the nouns.
     """
-    told_NH, held_out_NH = (_states(model, tokenizer, things) for things in (world.told, world.held_out))
-    mean_H, std_H = told_NH.mean(0), told_NH.std(0) + 1e-6
+    stated_NH, held_out_NH = (_states(model, tokenizer, things) for things in (world.stated, world.held_out))
+    mean_H, std_H = stated_NH.mean(0), stated_NH.std(0) + 1e-6
     scores = {}
     for name, words in data.LOOKS.items():
-        told_N, held_out_N = (_classes(things, name, words) for things in (world.told, world.held_out))
-        weight_CH, bias_C = _classifier((told_NH - mean_H) / std_H, told_N, len(words))
+        stated_N, held_out_N = (_classes(things, name, words) for things in (world.stated, world.held_out))
+        weight_CH, bias_C = _classifier((stated_NH - mean_H) / std_H, stated_N, len(words))
         found_N = F.linear((held_out_NH - mean_H) / std_H, weight_CH, bias_C).argmax(1)
         scores[name] = 100 * (found_N == held_out_N).double().mean().item()
     return scores
@@ -66,7 +66,7 @@ def probe(model: BertForMaskedLM, tokenizer: TextTokenizer, world: data.World) -
 
 @torch.no_grad()
 def _states(model: BertForMaskedLM, tokenizer: TextTokenizer, things: Sequence[data.Thing]) -> torch.Tensor:
-    """Last hidden states [N, H] of the noun, of unit length, in each plain sentence of each thing."""
+    """Return the last hidden states [N, H] of the noun, of unit length, in each plain sentence of each thing."""
     ids_BL, valid_BL = _rows(tokenizer, [text for thing in things for text in data.sightings(thing)])
     nouns_B = torch.tensor([n for thing in things for n in _ids(tokenizer, [thing.noun]) * len(data.sightings(thing))])
     at_B = (ids_BL == nouns_B[:, None]).int().argmax(1)
@@ -79,7 +79,7 @@ def _classes(things: Sequence[data.Thing], name: str, words: Sequence[str]) -> t
 
 
 def _classifier(states_NH: torch.Tensor, classes_N: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights and biases of a logistic regression with decay."""
+    """Return weights and biases of a logistic regression with decay."""
     weight_CH = torch.zeros(count, states_NH.shape[1], requires_grad=True)
     bias_C = torch.zeros(count, requires_grad=True)
     optimizer = torch.optim.LBFGS([weight_CH, bias_C], max_iter=200, line_search_fn="strong_wolfe")
@@ -95,7 +95,7 @@ def _classifier(states_NH: torch.Tensor, classes_N: torch.Tensor, count: int) ->
 
 
 def _rows(tokenizer: TextTokenizer, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Texts as tokens with specials and padding, and where they are; `[MASK]` in a text becomes the special token."""
+    """Return texts as tokens with specials and padding, and a mask; `[MASK]` in a text becomes the special token."""
     rows = []
     for text in texts:
         before, gap, after = (f"{text} .").partition(data.MASK)
@@ -108,7 +108,7 @@ def _rows(tokenizer: TextTokenizer, texts: Sequence[str]) -> tuple[torch.Tensor,
 
 
 def _ids(tokenizer: TextTokenizer, words: Sequence[str]) -> list[int]:
-    """The ids of words that are one token each."""
+    """Return the ids of words that are one token each."""
     found = tokenizer.encode(words)
     assert all(len(ids) == 1 for ids in found), f"not one token each: {words}"
     return [ids[0] for ids in found]

@@ -1,4 +1,4 @@
-"""What a run of `bench.transfer` is, what comes of it, and the Markdown tables over all of them."""
+"""Outcomes of the runs of `bench.transfer`, and the Markdown tables of all runs."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ import torch
 
 from bench import transfer_data as data
 
-CLOZE, TOLD, PROBE = "cloze", "cloze, told nouns", "linear probe"
+CLOZE, STATED, PROBE = "cloze", "cloze, stated nouns", "linear probe"
 HEADS: Final = {
     CLOZE: "cloze of held-out nouns, right %",
     PROBE: "linear probe of held-out nouns, right %",
-    TOLD: "cloze of told nouns, right % (memory: the corpus says it)",
+    STATED: "cloze of stated nouns, right % (memory: the corpus states them)",
 }
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one training run."""
+    """Outcome of one training run."""
 
     row: str
-    """Its row in the tables."""
+    """Name of its row in the tables."""
     seed: int
     scores: dict[str, dict[str, float]]
     """Percent, by a key of `HEADS` and property."""
     mlm_accuracy: float | None
     """Percent of masked tokens of held-out blocks; none for teachers."""
     seconds: float
-    """Of the training."""
+    """Duration of the training."""
 
     def text(self) -> str:
-        """One line for people."""
+        """Return one readable line."""
         found = ", ".join(f"{name} {statistics.mean(by.values()):.1f}" for name, by in self.scores.items())
         return f"{self.row}, seed {self.seed}: {self.seconds:.0f} s, {found}"
 
 
 def report(outcomes: Sequence[Outcome], rows: Sequence[str], setup: str, seconds: float) -> str:
-    """The tables, mean ± standard deviation over seeds.
+    """Return the tables: mean ± standard deviation over seeds.
 
     Args:
-        outcomes: of all runs, in any order.
-        rows: names of rows in their order; those without an outcome are left out.
-        setup: sizes and machine, for the head.
-        seconds: that everything took.
+        outcomes: outcomes of all runs, in any order.
+        rows: names of the rows in order; those without an outcome are left out.
+        setup: sizes and machine, for the line above the tables.
+        seconds: duration of all runs together.
     """
     rows = [row for row in rows if any(outcome.row == row for outcome in outcomes)]
     seeds = ", ".join(map(str, sorted({outcome.seed for outcome in outcomes})))
     world = data.make_world(0)
-    nouns = f"{len(world.told)} nouns told, {len(world.held_out)} held out"
+    nouns = f"{len(world.stated)} nouns stated, {len(world.held_out)} held out"
     took = f"{seconds / 60:.0f} minutes in all, {platform.machine()}, torch {torch.__version__}"
     lines = [f"{nouns}. {setup}; seeds {seeds}, mean ± standard deviation; {took}."]
     for measure in HEADS:
@@ -61,7 +61,7 @@ def report(outcomes: Sequence[Outcome], rows: Sequence[str], setup: str, seconds
 
 
 def _table(measure: str, rows: Sequence[str], outcomes: Sequence[Outcome]) -> str:
-    """One measure, properties across."""
+    """Return the table of one measure, with a column for each property."""
     lines = [f"| {HEADS[measure]} | mean | {' | '.join(data.LOOKS)} |", "|---" * (len(data.LOOKS) + 2) + "|"]
     chances = [100 / len(words) for words in data.LOOKS.values()]
     lines.append(_line("*chance*", [[statistics.mean(chances)], *([chance] for chance in chances)]))
@@ -88,6 +88,6 @@ def _line(name: str, cells: Sequence[Sequence[float]]) -> str:
 
 
 def _cell(values: Sequence[float], digits: int) -> str:
-    """Mean, and standard deviation where there are several."""
+    """Return the mean, and the standard deviation if there are several values."""
     spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.{digits}f}{spread}"

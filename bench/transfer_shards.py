@@ -1,7 +1,7 @@
-"""Writes the videos of `bench.transfer_data` as a DIR with captions and features, as `curate run` would leave it.
+"""Write the videos of `bench.transfer_data` as a DIR with captions and features, as `curate run` would.
 
 A video is one root of two scenes, each a clip of its own: short clips show one thing and have one sentence, the whole
-root two. Nothing is encoded: the roots are empty files, what would be seen in them lies in `features/`.
+root two. Nothing is encoded: the roots are empty files, and `features/` holds the features of their content.
 
 Shapes: T rows of features over time, D feature width.
 """
@@ -30,7 +30,7 @@ from shards.storage.tar import TarWriter
 from shards.writer import ShardMedia, commit_shard_media, commit_table
 
 NAME: Final = "generated"
-"""Of the feature set and of the text layer."""
+"""Name of the feature set and of the text layer."""
 SCENE_SECONDS: Final = 4.0
 _SCENES: Final = 2
 _PER_SHARD: Final = 500
@@ -43,10 +43,10 @@ def write_videos(world: data.World, folder: Path, videos: int, seed: int, leak: 
     """Write a DIR.
 
     Args:
-        world: what is to be seen.
-        folder: a new one.
-        videos: how many, of two scenes each.
-        seed: of scenes, captions and noise.
+        world: source of the scenes.
+        folder: a new folder.
+        videos: number of videos, of two scenes each.
+        seed: seed of scenes, captions and noise.
         leak: see `bench.transfer_data.caption`.
     """
     store, made = Store(folder), content_hash("generated", seed, videos, leak)
@@ -95,7 +95,7 @@ def _write_shard(
 
 
 def _clips(source: str, shard: int, texts: Sequence[str], media: TarWriter) -> list[Row]:
-    """The root of a video, and below it each scene."""
+    """Return the clips of a video: the root, and each scene below it."""
     video = video_id(source)
     seconds = SCENE_SECONDS * len(texts)
     root = clip_key(video, 0.0, seconds)
@@ -134,7 +134,7 @@ def _clips(source: str, shard: int, texts: Sequence[str], media: TarWriter) -> l
 def _commit_features(
     store: Store, scratch: Path, stem: str, roots: Sequence[str], features: Sequence[data.Rows], mark: Artifact
 ) -> None:
-    """The rows of all roots in one array, and the table that says whose they are."""
+    """Return the feature rows of all roots in one array, and the table with the range of each root."""
     array, rows = scratch / "features.npy", data.SCENE_ROWS * _SCENES
     np.save(array, np.concatenate(features))
     fact = FileFact(array.stat().st_size, file_sha256(array))
@@ -150,5 +150,5 @@ def _commit_features(
 
 
 def _table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
-    """Rows as a table; columns that they lack are null."""
+    """Return rows as a table; columns that they lack are null."""
     return pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows], schema=schema)
