@@ -16,6 +16,8 @@ from support.model_replies import careful
 
 from shards.storage.store import Store
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class LocalRun:

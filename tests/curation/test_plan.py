@@ -31,6 +31,8 @@ from shards.reader import read_artifact, read_table
 from shards.storage.dir_lock import LOCK, DirLock, LockOwner
 from shards.storage.store import Store
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def done(tmp_path: Path) -> Path:

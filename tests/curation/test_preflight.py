@@ -15,6 +15,8 @@ from support.video_server import free_port
 from curation import run as curate_run
 from runtime.ray_runner.run_record import RunReport
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = pytest.mark.parametrize("command", ["plan", "run"])
 
 

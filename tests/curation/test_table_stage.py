@@ -20,6 +20,8 @@ from curation.run_request import RunRequest
 from shards.reader import read_artifact, read_table
 from shards.storage.store import Store
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from support.shard_factory import build_dir
 
+pytestmark = pytest.mark.slow
+
 VIDLA = "training.vidla.train_vidla"
 VIDLANKD = "training.vidlankd.train_vidlankd"
 HEAVY = {"torch", "transformers", "open_clip"}

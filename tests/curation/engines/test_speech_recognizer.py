@@ -14,6 +14,8 @@ from curation.engines.engine_interface import RecognizedSpeech
 from curation.engines.speech_recognizer import AsrSettings, Recognizer
 from runtime.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 Sound = np.ndarray[Any, np.dtype[Any]]
 
 

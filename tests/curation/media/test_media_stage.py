@@ -26,6 +26,8 @@ from shards.storage.store import Store
 from shards.storage.tar import members, read_span
 from shards.writer import Artifact, commit_table
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = MediaSettings(video=VideoSettings(transcribe=TranscribeSettings(asr=None)))
 
 SUBTITLES = """1

@@ -19,6 +19,8 @@ from shards.manifest import read_manifest, read_stage
 from shards.reader import read_table
 from shards.storage.store import Store
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def store() -> Store:

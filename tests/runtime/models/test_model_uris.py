@@ -17,6 +17,8 @@ from support.waiting import PATIENCE
 from runtime.errors import UserError
 from runtime.models.model_uri import ModelURI, check, main, resolve, revision_of
 
+pytestmark = pytest.mark.slow
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 

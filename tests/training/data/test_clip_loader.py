@@ -27,6 +27,8 @@ from training.data.clip_tasks import ClipTask, MediaRef, RootTask
 from training.data.data_settings import DataSettings
 from training.data.sources.shard_source import ShardSource
 
+pytestmark = pytest.mark.slow
+
 TERMS = {"subtitle": "subtitle_summary", "caption": ["grounded_text", "caption"]}
 FRAMES, SIZE = 4, 48
 

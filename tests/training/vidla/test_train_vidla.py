@@ -21,6 +21,8 @@ from training.engine.training_loop import STOPPED
 from training.vidla import load
 from training.vidla.train_vidla import main
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:

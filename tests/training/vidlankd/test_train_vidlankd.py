@@ -21,6 +21,8 @@ from transformers import AutoModel, AutoTokenizer
 
 from training.vidlankd.train_vidlankd import main
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def taught(made: Recipe) -> Path:

@@ -22,6 +22,8 @@ from curation.media.download.address_guard import (
     parse_network,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("address", ["169.254.169.254", "[::ffff:192.168.1.1]"])
 def test_a_redirect_to_a_private_address_is_refused(fetch: Fetcher, site: VideoServer, address: str) -> None:

@@ -13,6 +13,8 @@ from curation.media.download.downloader import download, javascript_runtime
 from curation.sources.ledger import SourceFiltered
 from runtime.errors import MachineError
 
+pytestmark = pytest.mark.slow
+
 
 def streams(path: Path) -> list[str]:
     with av.open(str(path)) as container:

@@ -21,6 +21,8 @@ from curation.sources.ledger import SourceFailed
 from runtime.errors import MachineError
 from runtime.retry_limits import ENCODE_GRACE
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = EncodeSettings()
 # What the clock shows in frame 0; odd containers begin their picture a little after their sound.
 FIRST = {"edited_mp4": 1.0}

@@ -18,6 +18,8 @@ from curation.media.speech.transcript import Transcript, join_words
 from runtime.processes import ffmpeg_binary, run
 from runtime.ray_runner.stage import LocalService, Service
 
+pytestmark = pytest.mark.slow
+
 TEXT = "Lions sleep for about twenty hours every day."
 RATE = 16000
 VTT = "WEBVTT\n\n00:00.500 --> 00:02.000\nwritten by people\n\n00:02.000 --> 00:04.000\nnot by machines\n"
