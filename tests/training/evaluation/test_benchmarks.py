@@ -68,7 +68,7 @@ def test_a_missing_column_is_named_with_those_that_exist(tmp_path: Path) -> None
         msrvtt.read(tmp_path, videos(tmp_path / "v", "video1.mp4"))
 
 
-def test_a_missing_file_is_named_with_what_lies_there(tmp_path: Path) -> None:
+def test_a_missing_file_is_named_with_the_existing_files(tmp_path: Path) -> None:
     write(tmp_path / "other.csv", "a\n")
     with pytest.raises(UserError, match=r"no MSRVTT_JSFUSION_test.csv .*found: other.csv"):
         msrvtt.read(tmp_path, videos(tmp_path / "v", "video1.mp4"))
@@ -215,7 +215,7 @@ def test_videos_are_found_nested_with_any_ending_and_prefix(tmp_path: Path) -> N
     ]
 
 
-def test_links_to_folders_above_end_no_walk_and_links_to_others_are_followed(tmp_path: Path) -> None:
+def test_links_to_folders_above_are_skipped_and_other_links_are_followed(tmp_path: Path) -> None:
     videos(tmp_path / "elsewhere", "far.mp4")
     videos(tmp_path / "v", "a/near.mp4", "b/other.mp4")
     for name in ("a", "b"):
@@ -229,7 +229,7 @@ def test_a_folder_without_videos_is_refused(tmp_path: Path) -> None:
         VideoFiles(tmp_path)
 
 
-def test_several_lists_of_one_name_are_not_chosen_between(tmp_path: Path) -> None:
+def test_several_lists_of_one_name_are_refused(tmp_path: Path) -> None:
     for folder in ("didemo", "msvd"):
         (tmp_path / folder).mkdir()
         write(tmp_path / folder / "test_list.txt", "a\n")
@@ -253,7 +253,7 @@ def test_a_limit_keeps_videos_with_all_their_texts(tmp_path: Path) -> None:
     assert "--limit" in found.notes[0]
 
 
-def test_held_out_clips_are_kept_roots_with_their_place_in_the_tar(tmp_path: Path) -> None:
+def test_held_out_clips_are_kept_roots_with_their_byte_range_in_the_tar(tmp_path: Path) -> None:
     store = build_dir(tmp_path / "dir", shards=2, videos_per_shard=2)
     found = shards_benchmark.read([store.root], ["grounded_text"], split="train")
     rows = [
@@ -268,21 +268,21 @@ def test_held_out_clips_are_kept_roots_with_their_place_in_the_tar(tmp_path: Pat
     assert (found.items[0].start, found.items[0].end) == (0.25, 24.25)
 
 
-def test_clips_of_one_level_can_be_asked_for(tmp_path: Path) -> None:
+def test_clips_of_one_level_can_be_selected(tmp_path: Path) -> None:
     store = build_dir(tmp_path / "dir", shards=1)
     found = shards_benchmark.read([store.root], ["grounded_text"], split="train", clips="medium")
     assert len(found.items) == 4
     assert found.items[0].start == 0.25
 
 
-def test_the_first_column_that_holds_something_gives_the_text(tmp_path: Path) -> None:
+def test_the_first_column_that_is_not_empty_gives_the_text(tmp_path: Path) -> None:
     store = build_dir(tmp_path / "dir", shards=1)
     found = shards_benchmark.read([store.root], ["subtitle_summary", "caption"], split="train")
     assert found.texts[0].startswith("word")
     assert found.texts[1].startswith("a grey wall")
 
 
-def test_an_empty_split_is_refused_with_what_to_change(tmp_path: Path) -> None:
+def test_an_empty_split_is_refused_with_the_flags_to_change(tmp_path: Path) -> None:
     store = build_dir(tmp_path / "dir", shards=1)
     with pytest.raises(UserError, match="no kept root clip of split 'val'"):
         shards_benchmark.read([store.root], ["caption"])

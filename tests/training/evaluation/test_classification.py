@@ -43,7 +43,7 @@ def model() -> VidLA:
 
 
 @pytest.fixture
-def colours(tmp_path) -> Path:
+def colours(tmp_path: Path) -> Path:
     for name, colour in COLOURS.items():
         for number in range(2):
             colour_video(tmp_path / "videos" / name / f"{number}.mp4", colour)
@@ -58,7 +58,7 @@ def by_colour(video_BTCHW: torch.Tensor) -> torch.Tensor:
 # --- counting
 
 
-def test_a_hit_is_a_class_among_the_first_k():
+def test_a_hit_is_a_class_among_the_first_k() -> None:
     scores_NK = torch.tensor([[0.1, 0.9, 0.5, 0.4, 0.3, 0.2, 0.0]]).expand(7, -1)
     assert hit_probabilities(scores_NK, torch.arange(7)).tolist() == [
         [0, 0],
@@ -71,11 +71,11 @@ def test_a_hit_is_a_class_among_the_first_k():
     ]
 
 
-def test_constant_scores_earn_what_chance_earns():
+def test_constant_scores_earn_what_chance_earns() -> None:
     assert hit_probabilities(torch.zeros(1, 10), torch.tensor([3])).tolist() == [[pytest.approx(0.1), 0.5]]
 
 
-def test_accuracy_is_counted_over_videos_and_over_classes(colours):
+def test_accuracy_is_counted_over_videos_and_over_classes(colours: Path) -> None:
     (colours / "red" / "1.mp4").unlink()
     colour_video(colours / "blue" / "1.mp4", GREEN)
     scores = score_classification(by_colour, class_folders.read(colours), OPTIONS, FORMAT)
@@ -84,7 +84,7 @@ def test_accuracy_is_counted_over_videos_and_over_classes(colours):
     assert scores.complete
 
 
-def test_videos_that_fail_are_counted_by_reason_and_leave_the_score_incomplete(colours):
+def test_videos_that_fail_are_counted_by_reason_and_leave_the_score_incomplete(colours: Path) -> None:
     (colours / "red" / "1.mp4").write_bytes(b"no video at all")
     read = class_folders.read(colours)
     gone = LabelledVideo("gone", None, 0)
@@ -97,7 +97,7 @@ def test_videos_that_fail_are_counted_by_reason_and_leave_the_score_incomplete(c
     assert scores.top1_at_least == pytest.approx(5 / 7)
 
 
-def test_a_classifier_that_gives_no_numbers_is_counted_and_not_scored(colours):
+def test_videos_with_logits_that_are_not_finite_are_counted_and_not_scored(colours: Path) -> None:
     scores = score_classification(
         lambda video: by_colour(video) * torch.nan, class_folders.read(colours), OPTIONS, FORMAT
     )
@@ -108,12 +108,12 @@ def test_a_classifier_that_gives_no_numbers_is_counted_and_not_scored(colours):
 # --- views
 
 
-def test_the_softmax_of_all_views_is_averaged(tmp_path):
+def test_the_softmax_of_all_views_is_averaged(tmp_path: Path) -> None:
     colour_video(tmp_path / "blue" / "1.mp4", RED, GREEN, BLUE, BLUE, size=(128, 32))
     colour_video(tmp_path / "red" / "1.mp4", RED)
-    seen = []
+    seen: list[torch.Tensor] = []
 
-    def classify(video_BTCHW):
+    def classify(video_BTCHW: torch.Tensor) -> torch.Tensor:
         seen.append(by_colour(video_BTCHW)[:, ::2])
         return seen[-1]
 
@@ -124,20 +124,20 @@ def test_the_softmax_of_all_views_is_averaged(tmp_path):
     assert three.top1 == 1.0
 
 
-def test_three_squares_show_left_middle_and_right(tmp_path):
+def test_three_crops_show_left_middle_and_right(tmp_path: Path) -> None:
     path = colour_video(tmp_path / "1.mp4", RED, GREEN, BLUE, size=(96, 32))
     views = decode_views(LabelledVideo("1", path, 0), ClassificationOptions("uniform", 2, Views(1, 3)), 32)
     assert [view.shape for view in views] == [(2, 32, 32, 3)] * 3
     assert [int(view.mean(axis=(0, 1, 2)).argmax()) for view in views] == [0, 1, 2]
 
 
-def test_dense_views_by_squares_are_as_many_as_asked_for(tmp_path):
+def test_dense_views_times_crops_are_as_many_as_asked_for(tmp_path: Path) -> None:
     path = colour_video(tmp_path / "1.mp4", RED, seconds=4)
     views = decode_views(LabelledVideo("1", path, 0), ClassificationOptions("dense", 3, Views(5, 3)), 32)
     assert [view.shape for view in views] == [(3, 32, 32, 3)] * 15
 
 
-def test_a_trimmed_file_is_taken_whole_and_a_longer_one_by_its_span():
+def test_a_trimmed_file_is_taken_whole_and_a_longer_one_by_its_span() -> None:
     item = LabelledVideo("x", Path("x.mp4"), 0, 5.0, 15.0)
     assert labelled_span(item, 10.4) == (0.0, 10.4)
     assert labelled_span(item, 60.0) == (5.0, 15.0)
@@ -147,7 +147,7 @@ def test_a_trimmed_file_is_taken_whole_and_a_longer_one_by_its_span():
     assert failed.value.reason == "out_of_range"
 
 
-def test_the_length_of_a_video_is_told_without_decoding_it(tmp_path):
+def test_the_length_of_a_video_is_read_without_decoding_it(tmp_path: Path) -> None:
     assert video_seconds(colour_video(tmp_path / "1.mp4", RED, seconds=3)) == pytest.approx(3.0)
     assert video_seconds(colour_video(tmp_path / "1.mkv", RED, seconds=3)) == pytest.approx(3.0, abs=0.13)
 
@@ -155,7 +155,7 @@ def test_the_length_of_a_video_is_told_without_decoding_it(tmp_path):
 # --- zero-shot
 
 
-def test_a_class_is_the_mean_of_its_sentences_made_a_unit_vector(model):
+def test_a_class_embedding_is_the_normalised_mean_of_its_sentences(model: VidLA) -> None:
     classes, templates = ["a cat", "two dogs"], ["a photo of {}.", "a video of {}.", "{}"]
     found_KD = class_embeddings(model, classes, templates, batch_size=4)
     with torch.inference_mode():
@@ -164,7 +164,7 @@ def test_a_class_is_the_mean_of_its_sentences_made_a_unit_vector(model):
             torch.testing.assert_close(found_D, F.normalize(torch.stack(each).mean(dim=0), dim=0))
 
 
-def test_zero_shot_compares_clips_with_sentences_at_the_models_temperature(model):
+def test_zero_shot_compares_clips_with_sentences_at_the_models_temperature(model: VidLA) -> None:
     classify = zero_shot(model, ["red", "green"], ["a video of {}."])
     video_BTCHW = torch.randn(2, 6, 3, 64, 64)
     with torch.inference_mode():
@@ -173,7 +173,7 @@ def test_zero_shot_compares_clips_with_sentences_at_the_models_temperature(model
         torch.testing.assert_close(classify(video_BTCHW), expected_BK)
 
 
-def test_logits_are_not_rounded_where_the_towers_run_in_bfloat16(model):
+def test_logits_are_not_rounded_where_the_towers_run_in_bfloat16(model: VidLA) -> None:
     classify = zero_shot(model, ["red", "green"], ["a video of {}."])
     head = VideoClassifier(model.video, ClassificationHead(width_of(model.video), ["a", "b"])).eval()
     video_BTCHW = torch.randn(2, 6, 3, 64, 64)
@@ -190,7 +190,9 @@ def parsed(*given: str) -> argparse.Namespace:
     return eval_vidla._parser().parse_args(["classify", *given])
 
 
-def test_zero_shot_from_the_command_line_writes_scores_and_how_they_came_about(colours, model, tmp_path, capsys):
+def test_the_command_writes_zero_shot_scores_and_their_options(
+    colours: Path, model: VidLA, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     save(model, tmp_path / "export")
     flags = ["--checkpoint", str(tmp_path / "export"), "--benchmark", "folder", "--videos", str(colours)]
     output = tmp_path / "scores" / "zero.json"
@@ -210,7 +212,7 @@ def test_zero_shot_from_the_command_line_writes_scores_and_how_they_came_about(c
     assert "this checkpoint" in capsys.readouterr().out
 
 
-def test_without_time_each_frame_is_seen_by_itself(colours, tmp_path):
+def test_frame_mean_embeds_each_frame_alone(colours: Path, tmp_path: Path) -> None:
     flags = ["--checkpoint", "random:tiny", "--frame-mean", "--benchmark", "folder", "--videos", str(colours)]
     output = tmp_path / "mean.json"
     assert classify_command.run(parsed(*flags, "--frames", "2", "--device", "cpu", "--output", str(output))) == 0
@@ -218,7 +220,7 @@ def test_without_time_each_frame_is_seen_by_itself(colours, tmp_path):
     assert (report["frame_mean"], report["videos"], report["look"]["frames"]) == (True, 6, 2)
 
 
-def test_a_head_is_scored_in_the_order_of_its_own_classes(colours, model, tmp_path):
+def test_a_head_is_scored_in_the_order_of_its_own_classes(colours: Path, model: VidLA, tmp_path: Path) -> None:
     head = ClassificationHead(width_of(model.video), ["red", "green", "blue"])
     torch.nn.init.zeros_(head.linear.weight)
     head.linear.bias.data = torch.tensor([2.0, 1.0, 0.0])
@@ -233,14 +235,14 @@ def test_a_head_is_scored_in_the_order_of_its_own_classes(colours, model, tmp_pa
     assert (report["look"]["sampling"], report["look"]["frames"]) == ("dense", 6)
 
 
-def test_the_papers_numbers_stand_beside_ours():
+def test_published_accuracies_are_known_for_ssv2() -> None:
     assert [(row.model, row.scores["top1"]) for row in CLASSIFICATION["ssv2", "val", "finetuned"][:2]] == [
         ("VidLA-B/32", 67.9),
         ("VidLA-B/16", 69.9),
     ]
 
 
-def test_flags_that_make_no_sense_are_refused(colours):
+def test_contradictory_flags_are_refused(colours: Path) -> None:
     flags = ["--checkpoint", "random:tiny", "--benchmark", "folder", "--videos", str(colours)]
     with pytest.raises(UserError, match="--frames 0: must be at least 1"):
         classify_command.run(parsed(*flags, "--frames", "0"))
@@ -251,7 +253,7 @@ def test_flags_that_make_no_sense_are_refused(colours):
 # --- the head
 
 
-def test_the_head_reads_what_the_projection_reads(model):
+def test_the_head_takes_the_input_of_the_projection(model: VidLA) -> None:
     head = ClassificationHead(width_of(model.video), ["a", "b"], dropout=0.5)
     classifier = VideoClassifier(model.video, head).eval()
     video_BTCHW = torch.randn(2, 6, 3, 64, 64)

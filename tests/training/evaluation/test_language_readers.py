@@ -1,4 +1,6 @@
-"""Published files of the language tasks are read as they are; what is wrong with them is told with its place."""
+"""Published files of the language tasks become examples; mistakes in them are reported with file and line."""
+
+from __future__ import annotations
 
 import json
 from pathlib import Path
@@ -6,14 +8,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.language_tasks import mnli_folder, sst2_folder, write_csv, write_squad, write_tsv
+from support.language_tasks import mnli_folder, sst2_folder, task_settings, write_csv, write_tsv
 
 from runtime.errors import UserError
 from training.evaluation.language.language_settings import LanguageSettings
 from training.evaluation.language.tasks.task_data import check_sources, read_task
-from training.evaluation.language.tasks.task_examples import MISPLACED, AnswerSpan, divide
+from training.evaluation.language.tasks.task_examples import divide
 from training.evaluation.language.tasks.task_hub import fetch_task
-from training.evaluation.language.tasks.task_registry import LANGUAGE_TASKS, mnli, piqa, qnli, qqp, squad, sst2, swag
+from training.evaluation.language.tasks.task_registry import LANGUAGE_TASKS, mnli, piqa, qnli, qqp, sst2, swag
 
 SWAG_HEADER = (
     "",
@@ -49,15 +51,6 @@ def swag_row(number: int, label: object = 1) -> tuple[object, ...]:
     )
 
 
-def question(key: str, *answers: tuple[str, int]) -> dict[str, object]:
-    found = [{"text": text, "answer_start": start} for text, start in answers]
-    return {"id": key, "question": "Who fell?", "answers": found, "is_impossible": not found}
-
-
-def settings(data: Path, task: str, **more: object) -> LanguageSettings:
-    return LanguageSettings.model_validate({"tasks": [task], "data": str(data), **more})
-
-
 @pytest.mark.parametrize(
     ("folder", "task", "train", "labels"),
     [("SST-2", "sst2", 32, 2), ("QNLI", "qnli", 32, 2), ("QQP", "qqp", 32, 2), ("MNLI", "mnli", 48, 3)],
@@ -66,7 +59,7 @@ def test_published_glue_samples_are_read_with_balanced_labels(
     shared_fixtures: Path, folder: str, task: str, train: int, labels: int
 ) -> None:
     own = {task: str(shared_fixtures / "text" / "glue_kshot" / folder / "16-13")}
-    found = read_task(task, settings(shared_fixtures, task, folders=own))
+    found = read_task(task, task_settings(shared_fixtures, task, folders=own))
     counts = [sum(example.label == label for example in found.train.examples) for label in range(labels)]
     assert counts == [train // labels] * labels
     assert len(next(iter(found.scored.values()))) == train
@@ -80,16 +73,6 @@ def test_glue_pairs_have_premise_first_and_labels_by_their_published_names(share
     assert found.label == qnli.LABELS.index("entailment")
 
 
-def test_published_squad_sample_has_every_answer_at_its_place(shared_fixtures: Path) -> None:
-    found = squad.read_squad1(shared_fixtures / "text" / "squad1" / "xquad.en.json")
-    assert len(found) == 1190
-    assert all(
-        q.context[answer.start : answer.start + len(answer.text)] == answer.text
-        for q in found.examples
-        for answer in q.answers
-    )
-
-
 def test_published_swag_sample_puts_the_second_beginning_before_each_ending(shared_fixtures: Path) -> None:
     found = swag.read_swag(shared_fixtures / "text" / "swag" / "hf_sample.jsonl")
     assert len(found) == 10
@@ -98,14 +81,14 @@ def test_published_swag_sample_puts_the_second_beginning_before_each_ending(shar
 
 def test_published_piqa_sample_needs_a_share_to_be_divided(shared_fixtures: Path) -> None:
     with pytest.raises(UserError, match=r"only one labelled file \(valid_first200.jsonl\); set recipes.piqa.holdout"):
-        read_task("piqa", settings(shared_fixtures / "text", "piqa"))
-    divided = read_task("piqa", settings(shared_fixtures / "text", "piqa", recipes={"piqa": {"holdout": 0.25}}))
+        read_task("piqa", task_settings(shared_fixtures / "text", "piqa"))
+    divided = read_task("piqa", task_settings(shared_fixtures / "text", "piqa", recipes={"piqa": {"holdout": 0.25}}))
     assert (len(divided.train), len(divided.scored["holdout"])) == (150, 50)
     assert any("is divided 150 : 50" in note for note in divided.notes)
 
 
 def test_published_tracie_sample_is_divided_between_stories_never_within_one(shared_fixtures: Path) -> None:
-    found = read_task("tracie", settings(shared_fixtures / "text", "tracie"))
+    found = read_task("tracie", task_settings(shared_fixtures / "text", "tracie"))
     train, scored = found.train.examples, found.scored["holdout"].examples
     assert len(train) + len(scored) == 860
     assert {e.group for e in train}.isdisjoint(e.group for e in scored)
@@ -120,10 +103,10 @@ def test_unlabelled_tracie_test_split_is_not_taken_for_scoring(tmp_path: Path) -
     folder.mkdir()
     (folder / "train_uniform.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (folder / "test.jsonl").write_text(json.dumps({"query": "q", "story": "s"}))
-    assert list(read_task("tracie", settings(tmp_path, "tracie")).scored) == ["holdout"]
+    assert list(read_task("tracie", task_settings(tmp_path, "tracie")).scored) == ["holdout"]
 
 
-def test_quotes_in_qqp_are_letters_and_broken_rows_are_counted(tmp_path: Path) -> None:
+def test_quotes_in_qqp_are_plain_characters_and_broken_rows_are_counted(tmp_path: Path) -> None:
     rows = [(n, 1, 2, f'What is "{n}?', "Why not?", n % 2) for n in range(20)]
     path = write_tsv(tmp_path / "train.tsv", QQP_HEADER, [*rows, (20, 1, 2, "cut off")])
     found = qqp.read_qqp(path)
@@ -132,13 +115,13 @@ def test_quotes_in_qqp_are_letters_and_broken_rows_are_counted(tmp_path: Path) -
     assert found.notes == ("train.tsv: 1 broken rows left out",)
 
 
-def test_missing_column_is_told_with_file_line_and_what_there_is(tmp_path: Path) -> None:
+def test_a_missing_column_is_reported_with_file_line_and_the_existing_columns(tmp_path: Path) -> None:
     path = write_tsv(tmp_path / "train.tsv", ("sentence", "mark"), [("good", 1)])
     with pytest.raises(UserError, match=r"train.tsv, line 2: column 'label' is missing \(it has 'sentence', 'mark'\)"):
         sst2.read_sst2(path)
 
 
-def test_row_cut_short_is_told_with_its_line(tmp_path: Path) -> None:
+def test_a_truncated_row_is_reported_with_its_line(tmp_path: Path) -> None:
     path = write_tsv(
         tmp_path / "train.tsv", ("index", "question", "sentence", "label"), [(0, "q", "s", "entailment"), (1, "q")]
     )
@@ -146,19 +129,19 @@ def test_row_cut_short_is_told_with_its_line(tmp_path: Path) -> None:
         qnli.read_qnli(path)
 
 
-def test_unknown_label_is_told_with_line_column_and_valid_ones(tmp_path: Path) -> None:
+def test_an_unknown_label_is_reported_with_line_column_and_valid_labels(tmp_path: Path) -> None:
     path = write_tsv(tmp_path / "train.tsv", ("index", "question", "sentence", "label"), [(0, "q", "s", "maybe")])
     with pytest.raises(UserError, match=r"line 2: column 'label' holds 'maybe', not one of entailment, not_entailment"):
         qnli.read_qnli(path)
 
 
-def test_row_without_a_label_is_refused(tmp_path: Path) -> None:
+def test_a_row_without_a_label_is_refused(tmp_path: Path) -> None:
     path = write_tsv(tmp_path / "train.tsv", ("sentence", "label"), [("good", "")])
     with pytest.raises(UserError, match=r"line 2: no label in column 'label'"):
         sst2.read_sst2(path)
 
 
-def test_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
+def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "train.tsv"
     path.write_bytes("sentence\tlabel\ncafé\t1\n".encode("latin-1"))
     with pytest.raises(UserError, match="not UTF-8"):
@@ -169,7 +152,7 @@ def test_swag_is_read_from_the_shuffled_csv_and_not_from_the_full_one(tmp_path: 
     for name in ("train", "val"):
         write_csv(tmp_path / "swag" / f"{name}.csv", SWAG_HEADER, [swag_row(n) for n in range(3)])
         write_csv(tmp_path / "swag" / f"{name}_full.csv", ("video-id", "gold-ending"), [("v", "runs")])
-    found = read_task("swag", settings(tmp_path, "swag"))
+    found = read_task("swag", task_settings(tmp_path, "swag"))
     assert found.train.files == ("train.csv",)
     assert found.train.examples[0].first == "A man, number 0."
     assert found.train.examples[0].label == 1
@@ -181,38 +164,6 @@ def test_piqa_labels_must_be_as_many_as_goals(tmp_path: Path) -> None:
     (tmp_path / "train-labels.lst").write_text("0\n")
     with pytest.raises(UserError, match=r"1 labels for 2 goals of train\.jsonl"):
         piqa.read_piqa(tmp_path / "train.jsonl")
-
-
-def test_squad2_keeps_questions_without_answers_and_squad1_refuses_them(tmp_path: Path) -> None:
-    path = write_squad(tmp_path / "dev.json", [("The cat fell.", [question("a", ("The cat", 0)), question("b")])])
-    assert [len(q.answers) for q in squad.read_squad2(path).examples] == [1, 0]
-    with pytest.raises(UserError, match=r"question b: no answers, which SQuAD 1.1 does not have"):
-        squad.read_squad1(path)
-
-
-def test_squad_answers_that_are_elsewhere_are_marked_and_noted(tmp_path: Path) -> None:
-    asked = [question(str(n), ("The cat", 0)) for n in range(19)]
-    path = write_squad(tmp_path / "dev.json", [("The cat fell.", [*asked, question("x", ("The cat", 4))])])
-    found = squad.read_squad1(path)
-    assert found.examples[-1].answers[0].start == MISPLACED
-    assert "1 answers that are not at" in found.notes[0]
-
-
-def test_white_space_around_a_squad_answer_is_no_part_of_it(tmp_path: Path) -> None:
-    asked = [question(str(n), ("The cat", 0)) for n in range(19)]
-    path = write_squad(tmp_path / "dev.json", [("The cat fell.", [question("a", (" cat ", 3)), *asked])])
-    assert squad.read_squad1(path).examples[0].answers == (AnswerSpan("cat", 4),)
-    blank = write_squad(tmp_path / "blank.json", [("The cat fell.", [question("a", (" ", 3)), *asked])])
-    assert squad.read_squad1(blank).examples[0].answers[0].start == MISPLACED
-
-
-def test_both_squads_are_told_apart_in_one_folder(tmp_path: Path) -> None:
-    for version in ("v1.1", "v2.0"):
-        for split in ("train", "dev"):
-            asked = [question("a", ("The cat", 0)), *([question("b")] if version == "v2.0" else [])]
-            write_squad(tmp_path / "squad" / f"{split}-{version}.json", [("The cat fell.", asked)])
-    assert len(read_task("squad1", settings(tmp_path, "squad1")).train) == 1
-    assert len(read_task("squad2", settings(tmp_path, "squad2")).train) == 2
 
 
 def test_hub_parquet_gives_the_same_examples_as_the_official_files(tmp_path: Path) -> None:
@@ -230,7 +181,7 @@ def test_hub_parquet_gives_the_same_examples_as_the_official_files(tmp_path: Pat
     hub.mkdir(parents=True)
     for split in ("train", "validation_matched", "validation_mismatched"):
         pq.write_table(table, hub / f"{split}-00000-of-00001.parquet")
-    ours, theirs = (read_task("mnli", settings(folder, "mnli")) for folder in (tmp_path / "hub", official))
+    ours, theirs = (read_task("mnli", task_settings(folder, "mnli")) for folder in (tmp_path / "hub", official))
     assert ours.train.identity == theirs.train.identity
     assert list(ours.scored) == ["matched", "mismatched"]
 
@@ -254,17 +205,8 @@ def test_the_hubs_columns_and_numbered_labels_are_read_from_tables_of_text_too(
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(columns) + "\n")
     for folder in (tmp_path / task, tmp_path / f"{task}-lines"):
-        found = read_task(task, settings(tmp_path, task, folders={task: str(folder)}))
+        found = read_task(task, task_settings(tmp_path, task, folders={task: str(folder)}))
         assert [example.label for example in found.train.examples] == [1]
-
-
-def test_parquet_squad_and_numbered_files_below_their_split_are_read(tmp_path: Path) -> None:
-    answers = [{"text": ["The cat"], "answer_start": [0]}]
-    columns = {"id": ["a"], "title": ["t"], "context": ["The cat fell."], "question": ["Who?"], "answers": answers}
-    for split in ("train", "validation"):
-        (tmp_path / "squad" / split).mkdir(parents=True)
-        pq.write_table(pa.table(columns), tmp_path / "squad" / split / "0000.parquet")
-    assert read_task("squad1", settings(tmp_path, "squad1")).scored["dev"].examples[0].answers[0].text == "The cat"
 
 
 def test_labels_of_a_hub_test_split_are_refused(tmp_path: Path) -> None:
@@ -274,17 +216,17 @@ def test_labels_of_a_hub_test_split_are_refused(tmp_path: Path) -> None:
 
 
 def test_diagnostics_carry_coarse_and_fine_categories_and_no_training_split(tmp_path: Path) -> None:
-    found = read_task("diagnostics", settings(mnli_folder(tmp_path), "diagnostics"))
+    found = read_task("diagnostics", task_settings(mnli_folder(tmp_path), "diagnostics"))
     assert len(found.train) == 0
     assert found.scored["diagnostic"].examples[1].tags == ("Logic", "Logic: Negation", "Logic: Universal")
 
 
-def test_diagnostics_are_not_on_the_hub_and_the_way_out_is_named() -> None:
+def test_the_hub_lacks_the_diagnostics_and_the_message_says_what_to_do() -> None:
     with pytest.raises(UserError, match="the hub has no labelled copy; put its published files into a folder and name"):
         fetch_task(LANGUAGE_TASKS["diagnostics"])
 
 
-def test_tasks_the_hub_lacks_are_all_told_at_once_before_any_is_fetched() -> None:
+def test_all_tasks_that_the_hub_lacks_are_reported_before_any_is_fetched() -> None:
     asked = LanguageSettings.model_validate({"tasks": ["sst2", "diagnostics", "tracie"]})
     with pytest.raises(UserError, match=r"GLUE diagnostics and TRACIE; set folders\.diagnostics and folders\.tracie"):
         check_sources(asked.tasks, asked)
@@ -293,32 +235,15 @@ def test_tasks_the_hub_lacks_are_all_told_at_once_before_any_is_fetched() -> Non
     check_sources(asked.tasks, asked.model_copy(update={"data": "tasks"}))
 
 
-def test_files_of_other_names_are_told_beside_the_names_looked_for(tmp_path: Path) -> None:
+def test_files_of_other_names_are_reported_with_the_expected_names(tmp_path: Path) -> None:
     folder = mnli_folder(tmp_path) / "MNLI"
     (folder / "dev_matched.tsv").rename(folder / "dev.tsv")
     (folder / "dev_mismatched.tsv").unlink()
     with pytest.raises(UserError, match=r"\(train\.tsv\) of the names looked for \(train, .*dev_matched\*.*dev\.tsv"):
-        read_task("mnli", settings(tmp_path, "mnli"))
+        read_task("mnli", task_settings(tmp_path, "mnli"))
 
 
-def test_squad_json_without_a_list_of_articles_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "dev.json").write_text('{"data": 1}')
-    with pytest.raises(UserError, match="its key 'data' holds no list of articles"):
-        squad.read_squad1(tmp_path / "dev.json")
-
-
-def test_a_parquet_answer_that_is_no_text_is_told_with_its_row(tmp_path: Path) -> None:
-    answers = pa.array(
-        [{"text": [None], "answer_start": [0]}],
-        pa.struct({"text": pa.list_(pa.string()), "answer_start": pa.list_(pa.int32())}),
-    )
-    columns = {"id": ["a"], "context": ["The cat fell."], "question": ["Who?"], "answers": answers}
-    pq.write_table(pa.table(columns), tmp_path / "dev.parquet")
-    with pytest.raises(UserError, match=r"line 1: column 'answers' holds None at 0"):
-        squad.read_squad1(tmp_path / "dev.parquet")
-
-
-def test_a_field_too_long_for_a_table_is_told_with_its_line(tmp_path: Path) -> None:
+def test_a_field_too_long_for_a_table_is_reported_with_its_line(tmp_path: Path) -> None:
     path = write_tsv(tmp_path / "train.tsv", ("sentence", "label"), [("good", 1), ("x" * 140_000, 1)])
     with pytest.raises(UserError, match=r"train\.tsv, line 3: field larger than field limit"):
         sst2.read_sst2(path)
@@ -335,16 +260,16 @@ def test_two_files_that_could_be_the_split_are_refused(tmp_path: Path) -> None:
     for seed in (13, 42):
         sst2_folder(tmp_path / "SST-2" / str(seed))
     with pytest.raises(UserError, match=r"have the same name; keep one, or name the right folder as folders.sst2"):
-        read_task("sst2", settings(tmp_path, "sst2"))
+        read_task("sst2", task_settings(tmp_path, "sst2"))
 
 
-def test_folder_without_the_task_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_the_task_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="SWAG: no labelled file in"):
-        read_task("swag", settings(sst2_folder(tmp_path), "swag"))
+        read_task("swag", task_settings(sst2_folder(tmp_path), "swag"))
 
 
-def test_limits_take_the_same_examples_each_time_and_say_so(tmp_path: Path) -> None:
-    limited = settings(sst2_folder(tmp_path), "sst2", max_train=10, max_eval=5)
+def test_limits_sample_the_same_examples_each_time_and_add_a_note(tmp_path: Path) -> None:
+    limited = task_settings(sst2_folder(tmp_path), "sst2", max_train=10, max_eval=5)
     first, again = read_task("sst2", limited), read_task("sst2", limited)
     assert (len(first.train), len(first.scored["dev"])) == (10, 5)
     assert first.train.identity == again.train.identity

@@ -50,7 +50,7 @@ def test_a_missing_video_counts_alike_in_both_protocols(missing: Missing, querie
     assert result.v2t.queries == result.v2t_by_video.queries == queries
 
 
-def test_another_split_than_the_papers_is_said_to_be_one() -> None:
+def test_a_note_names_a_split_that_is_not_the_papers() -> None:
     said = "split val: the paper's scores are of the split test: not comparable"
     assert said in report_of((0, 1, 2), name="didemo", split="val").notes
     assert not [note for note in report_of((0, 1, 2), name="shards", split="val").notes if "paper" in note]

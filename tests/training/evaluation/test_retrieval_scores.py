@@ -89,7 +89,7 @@ def test_ranks_and_hits_are_the_expectation_over_every_order_of_ties(case: tuple
 
 @pytest.mark.parametrize("dual_softmax", [False, True])
 @pytest.mark.parametrize("block_bytes", [1, 3000, 1 << 26])
-def test_ranks_agree_with_a_brute_force_reference_whatever_the_block(dual_softmax: bool, block_bytes: int) -> None:
+def test_ranks_agree_with_a_brute_force_reference_for_any_block_size(dual_softmax: bool, block_bytes: int) -> None:
     video, text = unit_rows(23, 16, 1), unit_rows(60, 16, 2)
     owner = [random.Random(3 + i).randrange(23) for i in range(60)]
     t2v, v2t = rank_embeddings(video, text, owner, dual_softmax=dual_softmax, block_bytes=block_bytes)
@@ -148,7 +148,7 @@ def test_videos_are_ranked_by_the_nearest_of_their_texts_as_clip4clip_ranks_them
     assert ranking.ranks().tolist() == [1 + int((nearest[:, n] > nearest[n, n]).sum()) for n in asked]
 
 
-def test_by_video_and_by_text_are_one_where_each_video_has_one_text() -> None:
+def test_by_video_and_by_text_are_equal_if_each_video_has_one_text() -> None:
     video, text = unit_rows(30, 4, 3), unit_rows(30, 4, 4)
     by_text = rank_embeddings(video, text, range(30))[1]
     assert rank_groups(video, text, range(30), range(30)).ranks().tolist() == by_text.ranks().tolist()
@@ -198,7 +198,7 @@ def test_scores_do_not_depend_on_the_order_of_texts_or_videos(seed: int, videos:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000))
-def test_one_direction_is_the_other_of_the_transposed_matrix_where_each_video_has_one_text(seed: int) -> None:
+def test_one_direction_is_the_other_of_the_transposed_matrix_if_each_video_has_one_text(seed: int) -> None:
     similarity = torch.randn(9, 9, generator=torch.Generator().manual_seed(seed)).round(decimals=1)
     t2v, v2t = rank_matrix(similarity, list(range(9)))
     other_t2v, other_v2t = rank_matrix(similarity.T.contiguous(), list(range(9)))
@@ -206,13 +206,13 @@ def test_one_direction_is_the_other_of_the_transposed_matrix_where_each_video_ha
     assert torch.equal(v2t.ranks(), other_t2v.ranks())
 
 
-def test_a_video_without_texts_asks_nothing_but_stays_a_wrong_answer() -> None:
+def test_a_video_without_texts_is_no_query_but_remains_a_wrong_answer() -> None:
     t2v, v2t = rank_matrix(torch.tensor([[0.1, 0.9]]), [0])
     assert t2v.ranks().tolist() == [2.0]
     assert v2t.query_Q.tolist() == [0]
 
 
-def test_a_text_whose_video_is_missing_asks_nothing_but_stays_a_wrong_answer() -> None:
+def test_a_text_without_its_video_is_no_query_but_remains_a_wrong_answer() -> None:
     t2v, v2t = rank_matrix(torch.tensor([[0.1], [0.9]]), [0, -1])
     assert t2v.query_Q.tolist() == [0]
     assert v2t.ranks().tolist() == [2.0]
@@ -230,7 +230,7 @@ def test_a_part_of_the_queries_keeps_its_ranks_among_all_answers() -> None:
     assert t2v.take(t2v.query_Q == 0).ranks().tolist() == [2.0]
 
 
-def test_the_median_rank_lies_between_the_two_in_the_middle() -> None:
+def test_the_median_rank_is_the_mean_of_the_two_in_the_middle() -> None:
     ranking = Ranking(*(torch.tensor(x) for x in ([0, 1], [0, 3], [0, 0], [1, 1])))
     assert summarize_ranking(ranking).median_rank == 2.5
 
@@ -263,7 +263,7 @@ def test_the_flat_scores_of_a_perfect_model_are_perfect() -> None:
         (torch.eye(2), torch.eye(2), [0], "owners of shape"),
     ],
 )
-def test_what_can_not_be_ranked_is_refused(
+def test_inputs_that_cannot_be_ranked_are_refused(
     video: torch.Tensor, text: torch.Tensor, owner: list[int], said: str
 ) -> None:
     with pytest.raises(ValueError, match=said):

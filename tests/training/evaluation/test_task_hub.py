@@ -116,14 +116,14 @@ def test_one_configuration_is_fetched_with_its_shards_joined_and_serves_without_
     assert folder_from_hub(tmp_path, 9, "sst2") == folder  # nobody listens there
 
 
-def test_a_data_set_the_hub_does_not_know_is_told_with_the_way_to_local_files(port: int, tmp_path: Path) -> None:
+def test_an_unknown_data_set_is_reported_with_the_way_to_use_local_files(port: int, tmp_path: Path) -> None:
     answer = folder_from_hub(tmp_path, port, "swag")
     assert answer.startswith("UserError SWAG: datasets/allenai/swag: ")
     assert "name that as --data (or folders.swag)" in answer
     assert "\n" not in answer
 
 
-def test_a_hub_out_of_reach_is_told_with_the_way_to_local_files(tmp_path: Path) -> None:
+def test_an_unreachable_hub_is_reported_with_the_way_to_use_local_files(tmp_path: Path) -> None:
     answer = folder_from_hub(tmp_path, 9, "sst2")
     assert "is not in the hub's local cache and the hub can't be reached" in answer
     assert "name that as --data" in answer

@@ -35,8 +35,8 @@ COLUMNS: Final = (
 
 
 @dataclass(frozen=True)
-class Architecture:
-    """Size of a model; None for what its configuration does not state."""
+class ModelSize:
+    """Type and size of a model; None for values that its configuration lacks."""
 
     type: str | None = None
     layers: int | None = None
@@ -51,7 +51,7 @@ class EvaluatedModel:
     name: str
     """Folder or URI, as given."""
     revision: str
-    architecture: Architecture = Architecture()
+    architecture: ModelSize = ModelSize()
 
 
 @dataclass(frozen=True)

@@ -17,21 +17,21 @@ import torch
 
 from runtime.errors import MachineError, UserError, is_machine_fault, one_line
 from training.evaluation.language.finetuning_recipe import FineTuningRecipe
-from training.evaluation.language.language_report import Architecture
+from training.evaluation.language.language_report import ModelSize
 from training.evaluation.language.tasks.language_task import LanguageTask
 
 _VOCABULARIES: Final = {"tokenizer.json", "vocab.txt"}
 _WEIGHTS: Final = ("model*.safetensors", "pytorch_model*.bin")
 
 
-def describe(folder: Path) -> Architecture:
+def describe(folder: Path) -> ModelSize:
     """Return the architecture of a model: type, layers, width and vocabulary, as far as its configuration states them.
 
     Raises:
         UserError: the folder holds no model of transformers.
     """
     config = _config(folder)
-    return Architecture(
+    return ModelSize(
         type=getattr(config, "model_type", None),
         layers=getattr(config, "num_hidden_layers", None),
         width=getattr(config, "hidden_size", None),

@@ -149,7 +149,7 @@ def _read(task: LanguageTask, files: Sequence[Path]) -> Split:
 
 
 def _lone(task: LanguageTask, files: Sequence[Path]) -> list[Path]:
-    """The one file that can hold the examples where none is named for a split."""
+    """Return the one file that can hold the examples if no file is named for a split."""
     labelled = [path for path in files if not path.stem.startswith(("test", "sample", "prediction"))]
     return labelled if len(labelled) == 1 else []
 
