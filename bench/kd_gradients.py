@@ -31,7 +31,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", default="small", help="preset of student and teacher")
     parser.add_argument("--batch", type=int, default=8, help="blocks")
-    parser.add_argument("--length", type=int, default=128, help="tokens of a block, specials included")
+    parser.add_argument("--length", type=int, default=128, help="tokens per block, with specials")
     parser.add_argument("--queue", type=int, default=16384)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kd-gradients-") as folder:

@@ -129,7 +129,7 @@ WAYS: dict[str, Callable[[States], torch.Tensor]] = {
 
 def measure(way: str, size: Size, device: torch.device) -> Measured:
     """Run forward and backward in this process; return the first run's peak memory and the shortest of several runs."""
-    _once(way, _states(Size(2, 8, 16, 32), device))  # loads what is loaded at first use
+    _once(way, _states(Size(2, 8, 16, 32), device))  # load everything that is loaded at first use
     states = _states(size, device)
     before = in_use(device)
     seconds, loss = _once(way, states)
@@ -220,8 +220,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--small", action="store_true", help="L = 32, H = 128, a queue of 1,024")
-    parser.add_argument("--way", choices=WAYS, help="measure this one here and print JSON")
-    parser.add_argument("--size", help="of --way, as JSON")
+    parser.add_argument("--way", choices=WAYS, help="measure only this way, in this process, and print JSON")
+    parser.add_argument("--size", help="size for --way, as JSON")
     arguments = parser.parse_args()
     if arguments.way:
         size = Size(**json.loads(arguments.size or "{}"))

@@ -73,7 +73,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, help="Markdown file for the tables")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--batch", type=int, default=32, help="clips a step; a multiple of 4")
+    parser.add_argument("--batch", type=int, default=32, help="clips per step; a multiple of 4")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--only", default="", help="part of the name of the rows to train")
     parser.add_argument("--small", action="store_true", help="one seed, 20 steps")

@@ -135,7 +135,7 @@ def measure(seconds: float, roots: int, runs: int) -> dict[str, float]:
         for number in range(runs):
             drawn = draw_roots(material, roots, seed=number)
             for name, way in _ways(material):
-                way(drawn[:1])  # what is loaded once in a process is not a clip's
+                way(drawn[:1])  # do not count what a process loads once
                 before = time.process_time()
                 way(drawn)
                 rates.setdefault(name, []).append(roots * CLIPS_PER_ROOT / (time.process_time() - before))
@@ -158,7 +158,7 @@ def table(rates: Mapping[str, float], seconds: float) -> str:
 def _ways(material: Material) -> Iterator[tuple[str, Callable[[Sequence[RootTask]], torch.Tensor]]]:
     yield "ours", ours
     try:
-        import decord  # noqa: F401  there are no wheels of it for every machine
+        import decord  # noqa: F401  not every machine has wheels of it
 
         yield "decord, one file per clip", lambda roots: decord_files(roots, material)
     except ImportError:
@@ -215,7 +215,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true", help="a 30-second root, one run")
     parser.add_argument("--seconds", type=float, default=60.0, help="length of a root")
-    parser.add_argument("--roots", type=int, default=64, help="roots a run")
+    parser.add_argument("--roots", type=int, default=64, help="roots per run")
     parser.add_argument("--runs", type=int, default=5, help="alternating runs")
     args = parser.parse_args()
     seconds, roots, runs = (30.0, 8, 1) if args.small else (args.seconds, args.roots, args.runs)

@@ -68,7 +68,7 @@ def measure(way: str, rows: int, width: int, chunk: int, device: torch.device) -
     video_BD, text_BD = (x.requires_grad_() for x in pair)
     scale = torch.tensor(1 / 0.07, device=device, requires_grad=True)
     ranks = Ranks(device=device)
-    loss_of(way, video_BD[:64], text_BD[:64], scale, chunk, ranks).backward()  # what is loaded at first use
+    loss_of(way, video_BD[:64], text_BD[:64], scale, chunk, ranks).backward()  # load libraries
     for leaf in (video_BD, text_BD):
         leaf.grad = None
     before = in_use(device)
@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--chunk", type=int, default=LossSettings().chunk)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--small", action="store_true", help="4,096 rows")
-    parser.add_argument("--way", choices=WAYS, help="measure this one here and print JSON")
+    parser.add_argument("--way", choices=WAYS, help="measure only this way, in this process, and print JSON")
     arguments = parser.parse_args()
     if arguments.small:
         arguments.rows = 4096

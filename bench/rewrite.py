@@ -216,7 +216,7 @@ def main() -> None:
     """Read the command line and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5, help="alternating runs (default 5)")
-    parser.add_argument("--prompts", type=int, default=256, help="prompts a run (default 256)")
+    parser.add_argument("--prompts", type=int, default=256, help="prompts per run (default 256)")
     parser.add_argument("--schema", action="store_true", help="ask for JSON on both sides")
     parser.add_argument("--model", help="model URI (default: that of the pipeline demo)")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)

@@ -118,7 +118,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--small", action="store_true", help="4 MB, once")
-    parser.add_argument("--plain", type=Path, metavar="FILE", help="measure the plain way here and print JSON")
+    parser.add_argument(
+        "--plain", type=Path, metavar="FILE", help="measure the plain way in this process and print JSON"
+    )
     arguments = parser.parse_args()
     if arguments.plain:
         found = plain(arguments.plain, Path(resolve(PACKAGED_TOKENIZER).path))

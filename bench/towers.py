@@ -51,10 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--models", nargs="+", default=["random:ViT-B-32", "random:ViT-B-16"])
     parser.add_argument("--batch", type=int, default=64, help="clips")
     parser.add_argument("--frames", type=int, default=12)
-    parser.add_argument("--steps", type=int, default=20, help="steps that are timed, after three that are not")
+    parser.add_argument("--steps", type=int, default=20, help="timed steps, after three that are not timed")
     parser.add_argument("--checkpointing", action="store_true")
-    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True, help="measure that as well")
-    parser.add_argument("--shards", nargs="+", metavar="DIR", help="measure the step fed from these as well")
+    parser.add_argument(
+        "--compile", action=argparse.BooleanOptionalAction, default=True, help="also measure with torch.compile"
+    )
+    parser.add_argument("--shards", nargs="+", metavar="DIR", help="also measure training from these shards")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(arguments)
     device = torch.device(options.device)

@@ -203,13 +203,13 @@ def write_tokenizer(folder: Path) -> None:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, help="Markdown file for the tables")
-    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
-    parser.add_argument("--steps", type=int, default=4000, help="of each teacher and each student")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0")
+    parser.add_argument("--steps", type=int, default=4000, help="steps of each teacher and each student")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--leak", type=float, default=0.0, help="share of captions that name colours of stated nouns")
     names = [variant.name for variant in VARIANTS]
     parser.add_argument("--only", nargs="+", default=names, choices=names, help="students to train")
-    parser.add_argument("--nst", type=float, default=1.0, help="weight of NST where it is used")
+    parser.add_argument("--nst", type=float, default=1.0, help="weight of NST in the students that use it")
     parser.add_argument("--small", action="store_true", help="one seed, 80 steps")
     return parser.parse_args()
 
