@@ -250,6 +250,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_loads_vllms_plugins_ends_when_its_owner_is_killed() -> None:
     pytest.importorskip("vllm")
     owner = subprocess.Popen([sys.executable, "-c", OWNER, LIKE_VLLM], stdout=subprocess.PIPE, text=True)

@@ -251,6 +251,7 @@ def test_a_tower_under_ddp_gets_the_gradients_of_one_process(tmp_path: Path) -> 
             torch.testing.assert_close(rank[name], gradient, msg=name)
 
 
+@pytest.mark.slow
 def test_the_whole_matrix_of_logits_is_never_in_memory() -> None:
     """4096 x 4096 logits are 64 MiB; chunks of 128 rows are 2 MiB, a handful of them at a time."""
     command = [sys.executable, "-m", "bench.loss", "--way=chunked", "--rows=4096", "--width=64", "--chunk=128"]

@@ -184,6 +184,7 @@ def test_checkpointing_keeps_less() -> None:
     assert kept() < plain / 3
 
 
+@pytest.mark.slow
 def test_compiled_as_one_graph_it_is_the_same() -> None:
     tower = stirred_tower(TemporalSettings(levels=2, cls_self_bias="log_frames"), 3, layers=1)
     video = torch.randn(2, 3, 3, 32, 32)

@@ -151,6 +151,7 @@ def with_one_missing(videos: ClassificationSet) -> ClassificationSet:
     return replace(videos, items=(*videos.items, LabelledVideo("gone", None, 0)))
 
 
+@pytest.mark.slow
 def test_two_ranks_give_the_loss_gradients_and_scores_of_one(tmp_path: Path, colours: ClassificationSet) -> None:
     alone = task()
     report = alone.step(batch())

@@ -78,6 +78,7 @@ def test_micro_batches_give_the_gradients_of_the_whole_batch(rows: int) -> None:
     same(stepped(Ranks(), rows), stepped(Ranks(), None))
 
 
+@pytest.mark.slow
 def test_two_ranks_whole_or_in_parts_give_the_gradients_of_one(tmp_path: Path) -> None:
     expected = stepped(Ranks(), None)
     for found in on_ranks(2, both_ways, tmp_path):

@@ -110,6 +110,7 @@ def test_micro_batches_give_the_step_of_the_whole_batch(home: Path, rows: int) -
     same(state_after(Ranks(), str(home), rows, 4), state_after(Ranks(), str(home), None, 4))
 
 
+@pytest.mark.slow
 def test_two_ranks_whole_or_in_parts_give_the_step_and_the_scores_of_one(home: Path, tmp_path: Path) -> None:
     expected = state_after(Ranks(), str(home), None, 4)
     assert expected["queue.filled"] == QUEUE and expected["queue.normaliser"] > 0

@@ -163,6 +163,7 @@ def test_micro_batches_give_the_gradients_of_the_whole_batch(rows: int, kind: st
 
 
 @pytest.mark.parametrize(("kind", "level", "parts"), WAYS)
+@pytest.mark.slow
 def test_two_ranks_whole_or_in_parts_give_the_gradients_of_one(
     two_ranks: list[dict[str, dict[str, torch.Tensor | None]]], kind: str, level: str, parts: str
 ) -> None:
