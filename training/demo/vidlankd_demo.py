@@ -2,8 +2,8 @@
 
 python -m training.demo.vidlankd_demo --shards demo/shards --vidla demo/vidla/best --output demo/kd
 
-The models are tiny: the demo shows that every part runs, not what the method can do. The corpus consists of the descriptions of the
-installed packages; the evaluation's sentences are generated in the format of SST-2.
+The models are tiny: the demo shows that every part runs, not what the method can do. The corpus is made of the
+descriptions of the installed packages; the evaluation's sentences are generated in the format of SST-2.
 """
 
 from __future__ import annotations
