@@ -73,7 +73,7 @@ class _Evaluation:
         """Return the hash of all that a result depends on; equal keys mean equal results."""
         settings = self.settings
         train = self.data[training_task(name).name].train
-        identities = [train.identity, {split: found.identity for split, found in self.data[name].scored.items()}]
+        identities = [train.identity, {split: examples.identity for split, examples in self.data[name].scored.items()}]
         return content_hash(
             FORMAT,
             self.model.revision,

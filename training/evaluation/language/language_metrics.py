@@ -55,7 +55,7 @@ def squad_scores(questions: Sequence[Question], answers: Mapping[str, str]) -> P
     from transformers.data.metrics.squad_metrics import squad_evaluate
 
     asked = [_Asked(q.key, [{"text": answer.text} for answer in q.answers]) for q in questions]
-    found: Mapping[str, float] = squad_evaluate(asked, {q.key: answers[q.key] for q in questions})
+    results: Mapping[str, float] = squad_evaluate(asked, {q.key: answers[q.key] for q in questions})
     names = {"exact": "exact", "f1": "f1"}
     if any(not question.answers for question in questions):
         names |= {
@@ -63,7 +63,7 @@ def squad_scores(questions: Sequence[Question], answers: Mapping[str, str]) -> P
             for ours, theirs in (("answerable", "HasAns"), ("unanswerable", "NoAns"))
             for kind in ("exact", "f1")
         }
-    return {ours: float(found[theirs]) for ours, theirs in names.items() if theirs in found}
+    return {ours: float(results[theirs]) for ours, theirs in names.items() if theirs in results}
 
 
 def constant_score(labels: Sequence[int]) -> float:

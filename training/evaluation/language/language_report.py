@@ -291,7 +291,7 @@ def _categories(report: TaskReport) -> Table:
     for name in ("examples", "mcc", "accuracy"):
         table.add_column(name, justify="right")
     for tag in sorted(report.results[0].categories):
-        found = [result.categories[tag] for result in report.results if tag in result.categories]
-        means = [mean(scores[name] for scores in found) for name in ("mcc", "accuracy")]
-        table.add_row(tag, f"{found[0]['examples']:.0f}", *(f"{value:.1f}" for value in means))
+        seeds = [result.categories[tag] for result in report.results if tag in result.categories]
+        means = [mean(scores[name] for scores in seeds) for name in ("mcc", "accuracy")]
+        table.add_row(tag, f"{seeds[0]['examples']:.0f}", *(f"{value:.1f}" for value in means))
     return table

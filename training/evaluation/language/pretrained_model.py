@@ -78,7 +78,7 @@ def with_head(folder: Path, task: LanguageTask, recipe: FineTuningRecipe) -> tup
     }[task.kind]
     classes = {"num_labels": len(task.labels)} if task.kind == "label" else {}
     with _opening(folder):
-        model, found = head.from_pretrained(
+        model, loading = head.from_pretrained(
             folder,
             output_loading_info=True,
             ignore_mismatched_sizes=True,
@@ -86,7 +86,7 @@ def with_head(folder: Path, task: LanguageTask, recipe: FineTuningRecipe) -> tup
             trust_remote_code=False,
             **classes,
         )
-    _check_whole(folder, model, found)
+    _check_whole(folder, model, loading)
     return model, _tokenizer(folder)
 
 
@@ -157,12 +157,12 @@ def _check_files(folder: Path) -> None:
                 pass
 
 
-def _check_whole(folder: Path, model: Any, found: dict[str, Any]) -> None:
+def _check_whole(folder: Path, model: Any, loading: dict[str, Any]) -> None:
     """Refuse weights that lack more than the head and the pooler: transformers fills the rest with random numbers."""
     body = f"{model.base_model_prefix}."
-    mismatched = [entry[0] for entry in found.get("mismatched_keys", ())]
+    mismatched = [entry[0] for entry in loading.get("mismatched_keys", ())]
     lacking = [
-        name for name in [*found["missing_keys"], *mismatched] if name.startswith(body) and ".pooler." not in name
+        name for name in [*loading["missing_keys"], *mismatched] if name.startswith(body) and ".pooler." not in name
     ]
     if lacking:
         raise UserError(

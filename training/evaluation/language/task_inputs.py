@@ -112,7 +112,7 @@ def windows(questions: Sequence[Question], tokenizer: Any, recipe: FineTuningRec
         tokenizer: a fast tokenizer of transformers.
         recipe: its `max_length` and `stride`.
     """
-    found: list[Window] = []
+    cut: list[Window] = []
     specials = tokenizer.num_special_tokens_to_add(pair=True)
     longest = min(_LONGEST_QUESTION, (recipe.max_length - specials) // 2)
     for number, question in enumerate(questions):
@@ -127,8 +127,8 @@ def windows(questions: Sequence[Question], tokenizer: Any, recipe: FineTuningRec
             return_overflowing_tokens=True,
             return_offsets_mapping=True,
         )
-        found.extend(_window(number, question, pieces, piece) for piece in range(len(pieces["input_ids"])))
-    return found
+        cut.extend(_window(number, question, pieces, piece) for piece in range(len(pieces["input_ids"])))
+    return cut
 
 
 @dataclass(frozen=True)
@@ -137,17 +137,17 @@ class WindowInputs:
 
     tokenizer: Any
 
-    def __call__(self, found: Sequence[Window]) -> Inputs:
+    def __call__(self, batch_windows: Sequence[Window]) -> Inputs:
         """Pad, and add the positions of the answers."""
         batch = self.tokenizer.pad(
-            [{name: value.tolist() for name, value in window.inputs.items()} for window in found],
+            [{name: value.tolist() for name, value in window.inputs.items()} for window in batch_windows],
             padding=True,
             return_tensors="pt",
         )
         return {
             **batch,
-            "start_positions": torch.tensor([window.start for window in found]),
-            "end_positions": torch.tensor([window.end for window in found]),
+            "start_positions": torch.tensor([window.start for window in batch_windows]),
+            "end_positions": torch.tensor([window.end for window in batch_windows]),
         }
 
 

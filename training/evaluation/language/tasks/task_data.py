@@ -75,9 +75,9 @@ def read_task(name: TaskName, settings: LanguageSettings) -> TaskSplits:
     folder, files = _files(task, settings)
     train = _read(task, _matching(task, files, folder, task.train)) if task.train else _ABSENT
     scored = {
-        split: found
+        split: examples
         for split, patterns in task.scored.items()
-        if len(found := _read(task, _matching(task, files, folder, patterns)))
+        if len(examples := _read(task, _matching(task, files, folder, patterns)))
     }
     if not (task.train and (not len(train) or not scored)):
         _check_complete(task, scored, folder)
@@ -119,9 +119,9 @@ def _matching(task: LanguageTask, files: Sequence[Path], folder: Path, patterns:
     """Return the files of a split (may be several shards): with the first pattern and format that any has."""
     for pattern in patterns:
         for suffix in task.suffixes:
-            found = [path for path in files if path.suffix == suffix and fnmatchcase(_stem(path, folder), pattern)]
-            if found:
-                return found
+            matching = [path for path in files if path.suffix == suffix and fnmatchcase(_stem(path, folder), pattern)]
+            if matching:
+                return matching
     return []
 
 
