@@ -19,6 +19,8 @@ from support.language_tasks import (
 
 from runtime.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_learnable_task_is_learned_and_its_report_has_the_score(bert: Path, tmp_path: Path) -> None:
     found = evaluate_to_report(bert, fast_settings(sst2_folder(tmp_path), "sst2"), tmp_path / "report.json")["tasks"][
