@@ -22,7 +22,7 @@ def read_mnli(path: Path) -> Split:
     first = column_of(path, "premise", "sentence1")
     second, label = ("hypothesis", "label") if first == "premise" else ("sentence2", "gold_label")
     rows = read_rows(path, (first, second, label))
-    return make_split(path, (labelled_text(row, first, second, row.label(label, LABELS)) for row in rows))
+    return make_split(path, rows, lambda row: labelled_text(row, first, second, row.label(label, LABELS)))
 
 
 def read_diagnostics(path: Path) -> Split:
@@ -30,7 +30,8 @@ def read_diagnostics(path: Path) -> Split:
     rows = read_rows(path, (*CATEGORIES, "Premise", "Hypothesis", "Label"))
     return make_split(
         path,
-        (labelled_text(row, "Premise", "Hypothesis", row.label("Label", LABELS), _categories(row)) for row in rows),
+        rows,
+        lambda row: labelled_text(row, "Premise", "Hypothesis", row.label("Label", LABELS), _categories(row)),
     )
 
 

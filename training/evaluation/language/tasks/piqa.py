@@ -21,7 +21,7 @@ def read_piqa(path: Path) -> Split:
     """
     if column_of(path, "label", "goal") == "label":
         rows = read_rows(path, ("goal", "sol1", "sol2", "label"))
-        return make_split(path, (_choice(row, row) for row in rows))
+        return make_split(path, rows, lambda row: _choice(row, row))
     labels = path.with_name(f"{path.stem}-labels.lst")
     if not labels.is_file():
         raise UserError(f"{path}: its labels {labels.name} must be beside it")
@@ -30,7 +30,7 @@ def read_piqa(path: Path) -> Split:
     if len(marks) != len(goals):
         raise UserError(f"{labels}: {len(marks)} labels for {len(goals)} goals of {path.name}")
     marked = (TableRow({"label": mark}, labels, number) for number, mark in enumerate(marks, start=1))
-    return make_split(path, (_choice(row, mark) for row, mark in zip(goals, marked, strict=True)))
+    return make_split(path, zip(goals, marked, strict=True), lambda pair: _choice(*pair))
 
 
 def _choice(row: TableRow, labelled: TableRow) -> Choice:

@@ -15,7 +15,7 @@ LABELS: Final = ("entailment", "not_entailment")
 def read_qnli(path: Path) -> Split:
     """Read the pairs of a file and their labels."""
     rows = read_rows(path, ("question", "sentence", "label"))
-    return make_split(path, (labelled_text(row, "question", "sentence", row.label("label", LABELS)) for row in rows))
+    return make_split(path, rows, lambda row: labelled_text(row, "question", "sentence", row.label("label", LABELS)))
 
 
 QNLI: Final = LanguageTask("qnli", "QNLI", "label", read_qnli, ("QNLI",), labels=LABELS, hub=HubDataset(GLUE, "qnli"))

@@ -33,8 +33,9 @@ def read_qqp(path: Path) -> Split:
     if broken > max(10, len(whole) // 100):
         raise UserError(f"{path}: {broken} of {len(whole) + broken} rows have too few columns; fetch the file again")
     notes = (f"{path.name}: {broken} broken rows left out",) if broken else ()
-    examples = (labelled_text(row, "question1", "question2", row.label(column, LABELS)) for row in whole)
-    return make_split(path, examples, notes)
+    return make_split(
+        path, whole, lambda row: labelled_text(row, "question1", "question2", row.label(column, LABELS)), notes
+    )
 
 
 QQP: Final = LanguageTask(

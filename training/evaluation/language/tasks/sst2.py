@@ -15,7 +15,7 @@ LABELS: Final = ("negative", "positive")
 def read_sst2(path: Path) -> Split:
     """Read the sentences of a file and their labels."""
     rows = read_rows(path, ("sentence", "label"))
-    return make_split(path, (labelled_text(row, "sentence", None, row.label("label", LABELS)) for row in rows))
+    return make_split(path, rows, lambda row: labelled_text(row, "sentence", None, row.label("label", LABELS)))
 
 
 SST2: Final = LanguageTask(

@@ -16,7 +16,7 @@ _ENDINGS = tuple(f"ending{n}" for n in range(4))
 def read_swag(path: Path) -> Split:
     """Read the beginnings of a file, their endings and the right ones."""
     rows = read_rows(path, ("sent1", "sent2", *_ENDINGS, "label"))
-    return make_split(path, (_choice(row) for row in rows))
+    return make_split(path, rows, _choice)
 
 
 def _choice(row: TableRow) -> Choice:

@@ -7,13 +7,22 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from runtime.errors import UserError, one_line
 from training.evaluation.language.tasks.task_examples import Example, Labelled, Split
+
+T = TypeVar("T")
+
+_FEW_UNLABELLED: Final = 10
+"""Rows without a label that a file of any length may have; longer files may have a tenth of their rows."""
+
+
+class UnlabelledRow(UserError):
+    """A row has no label: its annotators did not agree, or the file is a test split."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,7 @@ class TableRow:
 
     def fault(self, what: str) -> UserError:
         """Return an error that names this row."""
-        return UserError(f"{self.file}, line {self.line}: {what}")
+        return UserError(self._describe(what))
 
     def text(self, column: str) -> str:
         """Return the text of a column, which may be empty.
@@ -55,15 +64,17 @@ class TableRow:
             names: classes in the order of their indices.
 
         Raises:
-            UserError: no label, or an unknown one.
+            UnlabelledRow: no label: empty, ``-`` (MNLI and SNLI, without consensus), or -1 (the hub).
+            UserError: an unknown label.
         """
         value = self.values.get(column)
-        if value is None or value == "":
-            raise self.fault(f"no label in column {column!r}; scoring needs labelled examples")
+        if value in (None, "", "-") or value != value:  # NaN
+            raise UnlabelledRow(self._describe(f"no label in column {column!r}; scoring needs labelled examples"))
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names):
             return value
         if value in (-1, "-1"):
-            raise self.fault(f"column {column!r} is -1: a test split without labels can't be scored")
+            what = f"column {column!r} is -1: a test split without labels can't be scored"
+            raise UnlabelledRow(self._describe(what))
         known = {name: number for number, name in enumerate(names)}
         known |= {str(number): number for number in range(len(names))}
         if str(value) not in known:
@@ -77,6 +88,9 @@ class TableRow:
             UserError: no index, or one out of range.
         """
         return self.label(column, [str(number) for number in range(count)])
+
+    def _describe(self, what: str) -> str:
+        return f"{self.file}, line {self.line}: {what}"
 
 
 def read_rows(path: Path, columns: Sequence[str], *, may_lack: bool = False) -> Iterator[TableRow]:
@@ -120,16 +134,31 @@ def is_unlabelled(path: Path) -> bool:
     return row is None or row.values.get("label") in (None, "", -1)
 
 
-def make_split(path: Path, examples: Iterator[Example], notes: tuple[str, ...] = ()) -> Split:
-    """Return the examples of a file as a split.
+def make_split(path: Path, rows: Iterable[T], example: Callable[[T], Example], notes: tuple[str, ...] = ()) -> Split:
+    """Return the examples of a file as a split; rows without a label are left out and noted if they are few.
+
+    Args:
+        path: the file.
+        rows: its rows.
+        example: makes an example of a row.
+        notes: remarks on the file so far.
 
     Raises:
-        UserError: there are none.
+        UserError: a row can't be read, there is no example, or too many rows have no label.
     """
-    found = tuple(examples)
-    if not found:
+    examples: list[Example] = []
+    unlabelled: list[UnlabelledRow] = []
+    for row in rows:
+        try:
+            examples.append(example(row))
+        except UnlabelledRow as error:
+            unlabelled.append(error)
+    if unlabelled and (not examples or len(unlabelled) > max(_FEW_UNLABELLED, len(examples) // 10)):
+        raise unlabelled[0]
+    if not examples:
         raise UserError(f"{path}: holds no example")
-    return Split(found, (path.name,), notes)
+    left_out = (f"{path.name}: rows without a label left out: {len(unlabelled)}",) if unlabelled else ()
+    return Split(tuple(examples), (path.name,), (*notes, *left_out))
 
 
 def labelled_text(

@@ -17,7 +17,7 @@ def read_tracie(path: Path) -> Split:
     """Read the queries and stories of a file and their labels."""
     rows = read_rows(path, ("query", "story", "label"))
     return make_split(
-        path, (labelled_text(row, "query", "story", row.label("label", LABELS), group="story") for row in rows)
+        path, rows, lambda row: labelled_text(row, "query", "story", row.label("label", LABELS), group="story")
     )
 
 
