@@ -40,10 +40,12 @@ class Cue:
 
 @dataclass(frozen=True)
 class CueFile:
-    """All cues of a file in its own order, and the language in its header."""
+    """The cues of a file in its own order, and the language in its header."""
 
     cues: tuple[Cue, ...]
     language: str | None = None
+    unread: int = 0
+    """Number of cues that have text and could not be read."""
 
 
 def line_text(line: Line) -> str:
