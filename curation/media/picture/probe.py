@@ -44,8 +44,8 @@ def probe(path: Path, *, max_seconds_scan: float = 60.0) -> Probe:
     """
     with open_unknown_file(path) as container:
         stream = _choose_video(container)
-        start = _inspect_first_packets(container, stream)
         duration, jumped = video_duration(container, path, max_seconds_scan)
+        start = _inspect_first_packets(container, stream, duration)
         faults = [
             *start.faults,
             *(["no_duration"] if container.duration is None else []),
@@ -81,7 +81,7 @@ class _FirstPackets(NamedTuple):
     faults: tuple[str, ...]
 
 
-def _inspect_first_packets(container: Any, stream: Any) -> _FirstPackets:
+def _inspect_first_packets(container: Any, stream: Any, duration: float) -> _FirstPackets:
     """Read the first packets and decode the first frame, for facts that headers do not state."""
     stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     times: list[PacketTimes] = []
@@ -105,7 +105,7 @@ def _inspect_first_packets(container: Any, stream: Any) -> _FirstPackets:
             fps=float(stream.average_rate or stream.base_rate or 0),
             variable_rate=is_variable_rate(sorted(shown), float(stream.time_base)),
             frames=stream.frames or None,
-            duration=stream_end(container, stream),
+            duration=stream_end(container, stream, duration),
             sar=float(sar) if sar else 1.0,
         ),
         tuple(timestamp_faults(times)),
