@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, get_args
 
 from curation.media.speech.cues import Cue, SubtitleError, unroll_cues
+from curation.media.speech.speaker_labels import SpeakerLabels, find_labels
 from curation.media.speech.subtitle_cleaning import BREAK, keep_speech
 from curation.media.speech.subtitle_formats import SubtitleFormat, known_format, read_cues
 from curation.media.speech.subtitle_tracks import Track, TrackKind, language_code
@@ -89,12 +90,13 @@ def _detect_format(text: str, declared: str | None) -> SubtitleFormat:
 def _words(cues: Sequence[Cue]) -> list[Word]:
     """Return the words of cues in the order of the file, each once; their times may be disordered and overlap."""
     timed = any(part.time is not None for cue in cues for line in cue.lines for part in line)
-    words = (word for cue in cues for word in _words_of_cue(cue))
+    labels = find_labels(map(_text_with_breaks, cues))
+    words = (word for cue in cues for word in _words_of_cue(cue, labels))
     return list(dict.fromkeys(_limit_duration(word) if timed else word for word in words))
 
 
-def _words_of_cue(cue: Cue) -> Iterator[Word]:
-    units = [(time, text) for time, text in _timed_texts(cue) if any(c.isalnum() for c in text)]
+def _words_of_cue(cue: Cue, labels: SpeakerLabels) -> Iterator[Word]:
+    units = [(time, text) for time, text in _timed_texts(cue, labels) if any(c.isalnum() for c in text)]
     following_times = [time for time, _ in units[1:]] + [cue.end]
     for (time, text), following in zip(units, following_times, strict=False):
         end = min(following, cue.end) if cue.end > time else following
@@ -105,9 +107,13 @@ def _limit_duration(word: Word) -> Word:
     return Word(word.start, min(word.end, word.start + WORD_SECONDS * len(word.text.split())), word.text)
 
 
-def _timed_texts(cue: Cue) -> list[tuple[float, str]]:
+def _text_with_breaks(cue: Cue) -> str:
+    return ("\n" + BREAK).join(BREAK.join(part.text for part in line) for line in cue.lines)
+
+
+def _timed_texts(cue: Cue, labels: SpeakerLabels) -> list[tuple[float, str]]:
     """Return time and text of each part of a cue with a time; parts without a time join the part before."""
-    text = keep_speech(("\n" + BREAK).join(BREAK.join(part.text for part in line) for line in cue.lines))
+    text = keep_speech(_text_with_breaks(cue), labels)
     times = [part.time for line in cue.lines for part in line]
     units: list[tuple[float, str]] = []
     for time, piece in zip(times, text.split(BREAK), strict=True):

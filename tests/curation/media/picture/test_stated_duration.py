@@ -12,7 +12,6 @@ from curation.media.picture.header_duration import header_duration
 from curation.media.picture.probe import probe
 from curation.media.picture.video_records import VideoSpan
 
-
 OFFSETS = ("60", "5", "0.3", "-1")
 CONTAINERS = (
     ("good", "clock.mkv", OFFSETS),
@@ -55,7 +54,8 @@ def test_a_segment_out_of_the_middle_of_a_stream_has_its_own_length(tmp_path: Pa
     part = tmp_path / "part.mp4"
     part.write_bytes(init.read_bytes() + (tmp_path / "s2.m4s").read_bytes())
     assert probe(part).start_time == pytest.approx(8.0)
-    assert (probe(part).duration, header_duration(part)) == (pytest.approx(4.0), pytest.approx(4.0))
+    assert probe(part).duration == pytest.approx(4.0)
+    assert header_duration(part) == pytest.approx(4.0)
 
 
 @pytest.mark.parametrize("states_length", [True, False])
