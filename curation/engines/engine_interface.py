@@ -59,6 +59,8 @@ class RecognizedSpeech:
     language_probability: float = 0.0
     voiced_seconds: float = 0.0
     """Length of the parts that hold speech."""
+    lost_seconds: float = 0.0
+    """Length of the parts whose words were dropped, because the recogniser fell into a loop there."""
 
 
 @dataclass(frozen=True)
