@@ -135,11 +135,24 @@ def _flush_decoder(stream: Any) -> Any | None:
 def _audio(stream: Any) -> AudioStream:
     context = stream.codec_context
     rate, channels = context.sample_rate or 0, context.channels or 0
-    return AudioStream(stream.index, context.codec.canonical_name, _language(stream), rate, channels)
+    name = context.codec.canonical_name
+    layout = context.layout.name if channels else ""
+    return AudioStream(stream.index, name, _language(stream), rate, channels, layout, _marks(stream), _title(stream))
 
 
 def _subtitle(stream: Any) -> SubtitleStream:
-    return SubtitleStream(stream.index, stream.codec_context.codec.canonical_name, _language(stream))
+    name = stream.codec_context.codec.canonical_name
+    return SubtitleStream(stream.index, name, _language(stream), _marks(stream), _title(stream))
+
+
+def _marks(stream: Any) -> frozenset[str]:
+    """Return the names of the stream's dispositions, as ffmpeg has them."""
+    return frozenset(str(mark.name) for mark in Disposition if mark and stream.disposition & mark)
+
+
+def _title(stream: Any) -> str:
+    """Return the stream's title; MP4 keeps it as the name of the handler."""
+    return str(stream.metadata.get("title") or stream.metadata.get("handler_name") or "")[:200]
 
 
 def _language(stream: Any) -> str | None:

@@ -46,6 +46,11 @@ class AudioStream:
     rate: int
     """Samples a second."""
     channels: int
+    layout: str = ""
+    """Name of the channel layout: ``stereo``, ``5.1``, ``ambisonic 1``; ``6 channels`` if the order is unknown."""
+    marks: frozenset[str] = frozenset()
+    """What the container says the stream is for: ``default``, ``original``, ``dub``, ``comment``, …"""
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,9 @@ class SubtitleStream:
     index: int
     codec: str
     language: str | None
+    marks: frozenset[str] = frozenset()
+    """What the container says the stream is for: ``default``, ``forced``, ``hearing_impaired``, ``comment``, …"""
+    title: str = ""
 
 
 @dataclass(frozen=True)
