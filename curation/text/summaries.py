@@ -13,8 +13,11 @@ from typing import Final
 from curation.captions.frame_captions import join_captions
 from curation.engines.engine_interface import Answer, Request
 from curation.grounding.word_matcher import supports
+from curation.prompts.answer_flaws import flaw_of
+from curation.prompts.model_answers import spoken_answer, without_markup
 from curation.prompts.prompt_templates import Prompt
-from curation.prompts.wording import middle_out, tidy, trim_words, unquoted
+from curation.prompts.word_units import count_words, trim_words
+from curation.prompts.wording import middle_out, split_sentences, tidy, unquoted
 from curation.text.clip_texts import ClipTexts
 from curation.text.rewrite_settings import RewriteSettings
 from shards.schema import Level
@@ -49,7 +52,7 @@ class Summarizer:
 
     def _needs_summary(self, text: str, level: Level) -> bool:
         settings = self._settings
-        return level in settings.summarize_levels and len(text.split()) > settings.summarize_over_words
+        return level in settings.summarize_levels and count_words(text) > settings.summarize_over_words
 
     def _request(self, key: str, text: str, counts: Counter[str]) -> Request:
         settings = self._settings
@@ -71,10 +74,14 @@ class Summarizer:
     def _check(self, text: str, answer: Answer, counts: Counter[str]) -> str | None:
         """Return the trimmed summary of `text`, or None if the answer is unusable or says what `text` does not."""
         settings = self._settings
-        summary = clean_summary(answer.text) if answer.error in (None, "length") else ""
+        summary = clean_summary(answer.text) if answer.is_usable else ""
+        flaw = flaw_of(summary)
+        if flaw == "refusal" and any(flaw_of(sentence) == flaw for sentence in split_sentences(tidy(text))):
+            flaw = None  # the speaker's own words
         trimmed = tidy(trim_words(summary, settings.summary_words), _CHARS_PER_WORD * settings.summary_words)
-        if not trimmed:
+        if flaw or not trimmed:
             counts["failed:summary"] += 1
+            counts[f"summaries_{flaw or 'empty'}"] += 1
             return None
         counts["summaries_trimmed"] += trimmed != summary
         if settings.summary_coverage and not supports([text], trimmed, settings.summary_coverage):
@@ -84,8 +91,8 @@ class Summarizer:
 
 
 def clean_summary(text: str) -> str:
-    """Return the first line of a model's answer without ``Sure! Here is …:`` and quotation marks."""
-    rest = text.strip()
+    """Return the first line of what an answer says, without ``Sure! Here is …:`` and quotation marks."""
+    rest = without_markup(spoken_answer(text)).strip()
     while match := _PREAMBLE.match(rest):
         rest = rest[match.end() :]
     return unquoted(tidy(next((line for line in rest.splitlines() if line.strip()), "")))

@@ -12,8 +12,8 @@ from curation.text.summaries import clean_summary
 
 
 def test_a_summary_never_has_more_words_than_allowed() -> None:
-    model = Answering(lambda request: "we chop the onions and " * 20)
-    (result,), counts = rewrite(model, [clip()])
+    model = Answering(lambda request: " ".join(f"word{number}" for number in range(40)))
+    (result,), counts = rewrite(model, [clip()], RewriteSettings(engine="llm", summary_coverage=0.0))
     assert len((result.subtitle_summary or "").split()) == 25
     assert counts["summaries_trimmed"] == 2
 
@@ -39,12 +39,28 @@ def test_a_summary_without_a_usable_answer_is_null_and_counted(reply: str | Answ
 
 
 @pytest.mark.parametrize(
+    "reply", ["I'm sorry, but I can't help with that.", "<think> onions", "None", "a red onion in " * 8]
+)
+def test_an_answer_that_is_no_summary_is_null_even_without_the_check(reply: str) -> None:
+    settings = RewriteSettings(engine="llm", summary_coverage=0.0)
+    (result,), counts = rewrite(Answering(lambda request: reply), [clip()], settings)
+    assert (result.subtitle_summary, counts["failed:summary"]) == (None, 2)
+
+
+def test_a_speaker_s_own_apology_is_no_refusal() -> None:
+    spoken = "I'm sorry that the onions burned"
+    (result,), _ = rewrite(Answering(lambda request: spoken), [clip(subtitle=spoken)])
+    assert result.subtitle_summary == spoken
+
+
+@pytest.mark.parametrize(
     ("raw", "clean"),
     [
         ('Sure! Here is a summary in a single sentence:\n\n"A man cooks."\n\nLet me know!', "A man cooks."),
         ("Here's the sentence: A man cooks.", "A man cooks."),
         ("Summary: Here at noon: lunch", "Here at noon: lunch"),
         ("A man cooks: soup.", "A man cooks: soup."),
+        ("<think>Onions?\nSoup?</think>\n**Summary:** A man cooks.<|im_end|>", "A man cooks."),
     ],
 )
 def test_what_chat_models_put_around_a_summary_is_taken_off(raw: str, clean: str) -> None:
