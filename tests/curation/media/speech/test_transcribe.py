@@ -199,6 +199,12 @@ def test_a_second_sound_track_replaces_one_that_can_not_be_decoded(tmp_path: Pat
     assert "sleep for about" in letters(join_words(words_of(path, tmp_path).words))
 
 
+@pytest.mark.parametrize("name", ["06-phase-inverted-stereo/inverted.mkv", "07-ambisonic-sound-lost/ambi.mkv"])
+def test_speech_in_channels_that_cancel_or_surround_is_heard(shared_fixtures: Path, tmp_path: Path, name: str) -> None:
+    transcript = words_of(shared_fixtures / "faults" / name, tmp_path)
+    assert "quick brown fox" in letters(join_words(transcript.words))
+
+
 def test_failing_sound_of_a_real_video_is_survived(shared_fixtures: Path, tmp_path: Path) -> None:
     assert words_of(shared_fixtures / "video" / "moviepy__video_with_failing_audio.mp4", tmp_path).origin == "none"
 
