@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import av
 from av.stream import Disposition
 
+from curation.media.picture.colour import ColourTags, colour_of
 from curation.media.picture.timestamps import (
     PacketTimes,
     is_variable_rate,
@@ -107,8 +108,20 @@ def _inspect_first_packets(container: Any, stream: Any, duration: float) -> _Fir
             frames=stream.frames or None,
             duration=stream_end(container, stream, duration),
             sar=float(sar) if sar else 1.0,
+            colour=colour_of(_colour_tags(frame), frame.width, frame.height),
         ),
         tuple(timestamp_faults(times)),
+    )
+
+
+def _colour_tags(frame: Any) -> ColourTags:
+    pixels = frame.format
+    return ColourTags(
+        matrix=int(frame.colorspace),
+        primaries=int(frame.color_primaries),
+        transfer=int(frame.color_trc),
+        deep=any(component.bits > 8 for component in pixels.components),
+        rgb=pixels.is_rgb or pixels.has_palette,
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from curation.media.picture.colour import Colour
+
 
 @dataclass(frozen=True)
 class VideoStream:
@@ -28,6 +30,8 @@ class VideoStream:
     """Second of the video at which the picture ends, if the container states it."""
     sar: float
     """Sample aspect ratio, pixel width divided by pixel height; 1 if not stated."""
+    colour: Colour
+    """How its samples are to be understood."""
 
     @property
     def display_size(self) -> tuple[float, float]:

@@ -48,8 +48,19 @@ def test_a_live_flash_video_that_states_its_end_has_the_length_of_its_recording(
 
 def test_a_segment_out_of_the_middle_of_a_stream_has_its_own_length(tmp_path: Path) -> None:
     init, segments = tmp_path / "init.mp4", tmp_path / "s%d.m4s"
-    stream = ["-f", "lavfi", "-i", picture(12.0, (160, 120)), "-g", "24", "-c:v", "libx264", "-preset", "ultrafast"]
-    naming = ["-hls_fmp4_init_filename", init.name, "-hls_segment_filename", segments]
+    stream: list[str | Path] = [
+        "-f",
+        "lavfi",
+        "-i",
+        picture(12.0, (160, 120)),
+        "-g",
+        "24",
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+    ]
+    naming: list[str | Path] = ["-hls_fmp4_init_filename", init.name, "-hls_segment_filename", segments]
     ffmpeg(*stream, "-f", "hls", "-hls_segment_type", "fmp4", "-hls_time", "4", *naming, tmp_path / "list.m3u8")
     part = tmp_path / "part.mp4"
     part.write_bytes(init.read_bytes() + (tmp_path / "s2.m4s").read_bytes())
