@@ -32,6 +32,10 @@ _SOUTH_EAST_ASIAN_START: Final = regex.compile(rf"[{_SOUTH_EAST_ASIAN}]")
 _SOUTH_EAST_ASIAN_END: Final = regex.compile(rf"[{_SOUTH_EAST_ASIAN}]\p{{M}}*\Z")
 _LAST_LETTER_EAST_ASIAN: Final = regex.compile(rf"[{_EAST_ASIAN}][^\w]*\Z")
 _LETTER: Final = regex.compile(r"\p{L}")
+_SQL_SOUTH_EAST: Final = r"\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_SQL_REST: Final = rf"[^\s{_EAST_ASIAN}{_SQL_SOUTH_EAST}]"
+SQL_WORD: Final = rf"[{_EAST_ASIAN}]{{1,2}}|[{_SQL_SOUTH_EAST}]{{1,5}}|{_SQL_REST}*[\pL\pN]{_SQL_REST}*"
+"""Pattern that matches about one word, for DuckDB's expressions: means over whole tables need no exact count."""
 _BREAKS_AFTER: Final = " ,;:-–—、，；：・"
 
 

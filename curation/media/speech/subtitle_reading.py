@@ -18,6 +18,7 @@ from curation.media.speech.subtitle_tracks import Track, TrackKind, language_cod
 from curation.media.speech.text_encoding import decode_text
 from curation.media.speech.transcript import Transcript, Word
 from curation.media.speech.word_times import make_monotone
+from curation.prompts.word_units import count_words, join_pieces
 
 MAX_BYTES: Final = 16 * 2**20
 """Largest subtitle file; ten hours of words with times take a quarter of it."""
@@ -69,7 +70,8 @@ def parse_subtitles(
     text = decode_text(data)
     file = read_cues(text, _detect_format(text, format_))
     words = make_monotone(_words(unroll_cues(file.cues)), 0.0, duration)
-    return Transcript(words, language_code(language) or language_code(file.language), origin)
+    share = len(file.cues) / max(len(file.cues) + file.unread, 1)
+    return Transcript(words, language_code(language) or language_code(file.language), origin, share)
 
 
 def _detect_format(text: str, declared: str | None) -> SubtitleFormat:
@@ -100,11 +102,11 @@ def _words_of_cue(cue: Cue, labels: SpeakerLabels) -> Iterator[Word]:
     following_times = [time for time, _ in units[1:]] + [cue.end]
     for (time, text), following in zip(units, following_times, strict=False):
         end = min(following, cue.end) if cue.end > time else following
-        yield Word(time, end if end > time else time + _GUESSED_SECONDS * len(text.split()), text)
+        yield Word(time, end if end > time else time + _GUESSED_SECONDS * count_words(text), text)
 
 
 def _limit_duration(word: Word) -> Word:
-    return Word(word.start, min(word.end, word.start + WORD_SECONDS * len(word.text.split())), word.text)
+    return Word(word.start, min(word.end, word.start + WORD_SECONDS * count_words(word.text)), word.text)
 
 
 def _text_with_breaks(cue: Cue) -> str:
@@ -121,7 +123,7 @@ def _timed_texts(cue: Cue, labels: SpeakerLabels) -> list[tuple[float, str]]:
             units[-1] = units[-1][0], units[-1][1] + piece
         else:
             units.append((cue.start if time is None else time, piece))
-    return [(time, " ".join(piece.split())) for time, piece in units]
+    return [(time, join_pieces(" ".join(line.split()) for line in piece.splitlines())) for time, piece in units]
 
 
 def _continues_word(before: str, piece: str) -> bool:

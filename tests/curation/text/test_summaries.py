@@ -7,6 +7,7 @@ from support.answering import Answering
 from support.rewriting import clip, rewrite
 
 from curation.engines.engine_interface import Answer
+from curation.prompts.word_units import count_words
 from curation.text.rewrite_settings import RewriteSettings
 from curation.text.summaries import clean_summary
 
@@ -65,3 +66,13 @@ def test_a_speaker_s_own_apology_is_no_refusal() -> None:
 )
 def test_what_chat_models_put_around_a_summary_is_taken_off(raw: str, clean: str) -> None:
     assert clean_summary(raw) == clean
+
+
+@pytest.mark.parametrize("text", ["今天天气很好我们一起去公园散步吧" * 15, "วันนี้อากาศดีมากเราไปเดินเล่นที่สวนสาธารณะกัน" * 6])
+def test_a_long_text_in_a_script_without_spaces_is_summarized_in_as_few_words(text: str) -> None:
+    settings = RewriteSettings(engine="llm", summarize_over_words=25)
+    model = Answering(lambda request: text[: len(text) // 2] + "。" + text[len(text) // 2 :])
+    (result,), counts = rewrite(model, [clip(subtitle=text)], settings)
+    assert "c0/subtitle_summary" in [request.key for request in model.requests]
+    assert count_words(result.subtitle_summary or "") <= 25
+    assert counts["summaries_trimmed"] == 1
