@@ -120,6 +120,30 @@ class Recognizer:
             lost_seconds=lost,
         )
 
+    def detect_language(self, audio: np.ndarray[Any, np.dtype[Any]]) -> tuple[str | None, float]:
+        """Return the language of the speech in at most 30 seconds of sound, and its probability.
+
+        Raises:
+            MachineError: the device failed.
+        """
+        sound = _as_float(audio)
+        if not sound.size:
+            return None, 0.0
+        try:
+            language, probability, _ = self._model.detect_language(sound, vad_filter=True)
+        except RuntimeError as error:
+            raise MachineError(f"speech recognition: {one_line(error)}") from error
+        return language, float(probability)
+
+    def voiced_stretches(self, audio: np.ndarray[Any, np.dtype[Any]]) -> list[tuple[float, float]]:
+        """Return start and end in seconds of the stretches of sound with voices."""
+        from faster_whisper.vad import VadOptions, get_speech_timestamps
+
+        silence = round(self._settings.min_silence * 1000)
+        options = VadOptions(threshold=self._settings.vad_threshold, min_silence_duration_ms=silence)
+        stretches = get_speech_timestamps(_as_float(audio), options, SAMPLE_RATE)
+        return [(stretch["start"] / SAMPLE_RATE, stretch["end"] / SAMPLE_RATE) for stretch in stretches]
+
     def _hear(self, sound: Samples, language: str | None, **options: Any) -> _Heard:
         segments, info = self._model.transcribe(
             sound,

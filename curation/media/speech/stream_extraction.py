@@ -13,6 +13,7 @@ from curation.engines.speech_recognizer import SAMPLE_RATE
 from curation.media.picture.video_records import AudioStream, SubtitleStream, VideoSpan
 from curation.media.speech.sound_mixing import mix_file
 from curation.media.speech.sound_windows import SoundFile
+from curation.media.speech.stream_choice import is_speech_text
 from curation.media.speech.subtitle_tracks import Track
 from runtime.failures import AUDIO_GRACE
 from runtime.log import get_logger
@@ -36,11 +37,14 @@ _log = get_logger(__name__)
 
 
 def embedded_tracks(span: VideoSpan, folder: Path) -> dict[Track, SubtitleStream]:
-    """Return a track for each text subtitle stream of the container; `extract_captions` makes its file in `folder`."""
+    """Return a track for each text subtitle stream of the container that holds speech, marked as original first.
+
+    `extract_captions` makes its file in `folder`.
+    """
     return {
         Track(folder / f"inside_{stream.index}", stream.language, "manual", _TEXT_CODECS[stream.codec].track): stream
-        for stream in span.probe.subtitles
-        if stream.codec in _TEXT_CODECS
+        for stream in sorted(span.probe.subtitles, key=lambda stream: "original" not in stream.marks)
+        if stream.codec in _TEXT_CODECS and is_speech_text(stream)
     }
 
 
