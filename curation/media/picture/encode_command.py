@@ -4,8 +4,8 @@ A pure function of plain values, built with ffmpeg-python.
 
 ::
 
-    video ── constant rate ────┬── short side 256, BT.601 ──┬── H.264, mono AAC ──▶ encoded.mp4
-                               │                            └── thumbnails ───────▶ pipe
+    video ── deinterlaced, ────┬── short side 256, BT.601 ──┬── H.264, mono AAC ──▶ encoded.mp4
+             constant rate     │                            └── thumbnails ───────▶ pipe
                                └── every 2 s ── short side 448, BT.601 ───────────▶ still_000000.jpg …
 """
 
@@ -22,6 +22,7 @@ import ffmpeg
 
 from curation.media.picture.colour_filters import as_understood, scaled_to_standard
 from curation.media.picture.encode_settings import EncodeSettings
+from curation.media.picture.interlacing import without_fields
 from curation.media.picture.video_records import Probe, VideoSpan
 from runtime.processes import ffmpeg_binary
 from runtime.untrusted_media import MAX_PIXELS, local_only
@@ -133,8 +134,10 @@ def _pictures(video: Any, request: EncodeRequest, settings: EncodeSettings) -> t
     round). They are in microseconds, because the filter would round the start to the container's own time base.
     """
     rate = Fraction(settings.fps).limit_denominator(1001)
-    colour = request.probe.video.colour
-    fine = as_understood(video, colour).filter("settb", "AVTB")
+    stream = request.probe.video
+    colour = stream.colour
+    whole = without_fields(as_understood(video, colour), stream.fields, stream.width, stream.height)
+    fine = whole.filter("settb", "AVTB")
     even = fine.filter("fps", str(rate), start_time=f"{request.skip + _TOLERANCE:.6f}", round="up")
     even = even.filter("setpts", "N").filter("trim", end_frame=request.num_frames).filter_multi_output("split", 2)
     stored = scaled_to_standard(even[0], colour, request.size.width, request.size.height, "tv")

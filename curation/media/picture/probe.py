@@ -15,6 +15,7 @@ import av
 from av.stream import Disposition
 
 from curation.media.picture.colour import ColourTags, colour_of
+from curation.media.picture.interlacing import fields_of
 from curation.media.picture.timestamps import (
     PacketTimes,
     is_variable_rate,
@@ -96,10 +97,11 @@ def _inspect_first_packets(container: Any, stream: Any, duration: float) -> _Fir
         raise SourceFailed("corrupt", f"none of the first {len(times)} video packets can be decoded")
     shown = [packet.shown for packet in times if packet.shown is not None]
     sar = stream.sample_aspect_ratio
+    codec = stream.codec_context.codec.canonical_name
     return _FirstPackets(
         VideoStream(
             index=stream.index,
-            codec=stream.codec_context.codec.canonical_name,
+            codec=codec,
             width=frame.width,
             height=frame.height,
             rotation=round(frame.rotation / 90) * 90 % 360,
@@ -109,6 +111,9 @@ def _inspect_first_packets(container: Any, stream: Any, duration: float) -> _Fir
             duration=stream_end(container, stream, duration),
             sar=float(sar) if sar else 1.0,
             colour=colour_of(_colour_tags(frame), frame.width, frame.height),
+            fields=fields_of(
+                codec, container.format.name, int(stream.codec_context.field_order), frame.interlaced_frame
+            ),
         ),
         tuple(timestamp_faults(times)),
     )

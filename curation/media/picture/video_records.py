@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curation.media.picture.colour import Colour
+from curation.media.picture.interlacing import Fields
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class VideoStream:
     """Sample aspect ratio, pixel width divided by pixel height; 1 if not stated."""
     colour: Colour
     """How its samples are to be understood."""
+    fields: Fields
+    """How its frames are interlaced."""
 
     @property
     def display_size(self) -> tuple[float, float]:
