@@ -160,6 +160,37 @@ def test_row_without_a_label_is_refused(tmp_path: Path) -> None:
         choice_readers.read_sst2(path)
 
 
+def test_rows_of_mnli_without_consensus_are_left_out_and_noted(shared_fixtures: Path) -> None:
+    folder = shared_fixtures / "faults/27-multinli-no-consensus"
+    found = choice_readers.read_mnli(folder / "multinli_1.0_dev_matched.jsonl")
+    assert [(example.first, example.label) for example in found.examples] == [("a man sits", 1), ("a cat sleeps", 0)]
+    assert found.notes == ("multinli_1.0_dev_matched.jsonl: rows without a label left out: 1",)
+
+
+@pytest.mark.parametrize("label", [None, -1])
+def test_rows_without_a_label_are_left_out_of_the_hubs_files_too(tmp_path: Path, label: int | None) -> None:
+    columns = {"premise": ["a", "b", "c"], "hypothesis": ["d", "e", "f"], "label": [0, label, 2]}
+    pq.write_table(pa.table(columns), tmp_path / "validation_matched.parquet")
+    found = choice_readers.read_mnli(tmp_path / "validation_matched.parquet")
+    assert [example.first for example in found.examples] == ["a", "c"]
+    assert found.notes
+
+
+def test_a_row_of_another_task_without_a_label_is_left_out(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "train.csv", SWAG_HEADER, [swag_row(0), swag_row(1, ""), swag_row(2)])
+    assert [len(choice_readers.read_swag(path)), *choice_readers.read_swag(path).notes] == [
+        2,
+        "train.csv: rows without a label left out: 1",
+    ]
+
+
+def test_a_file_with_many_rows_without_a_label_is_refused(tmp_path: Path) -> None:
+    rows = [(f"film {number}", "" if number % 2 else 1) for number in range(40)]
+    path = write_tsv(tmp_path / "train.tsv", ("sentence", "label"), rows)
+    with pytest.raises(UserError, match=r"line 3: no label in column 'label'"):
+        choice_readers.read_sst2(path)
+
+
 def test_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "train.tsv"
     path.write_bytes("sentence\tlabel\ncafé\t1\n".encode("latin-1"))

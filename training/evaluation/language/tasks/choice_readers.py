@@ -6,12 +6,12 @@ SQuAD's files are read by `squad`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from runtime.errors import UserError
-from training.evaluation.language.tasks.table_rows import Row, column_of, read_rows
+from training.evaluation.language.tasks.table_rows import Row, UnlabelledRow, column_of, read_rows
 from training.evaluation.language.tasks.task_examples import Choice, Example, Labelled, Split
 
 Reader = Callable[[Path], Split]
@@ -22,6 +22,8 @@ QNLI_LABELS: Final = ("entailment", "not_entailment")
 QQP_LABELS: Final = ("different", "duplicate")
 NLI_LABELS: Final = ("entailment", "neutral", "contradiction")
 TRACIE_LABELS: Final = ("entailment", "contradiction")
+_FEW: Final = 10
+T = TypeVar("T")
 CATEGORIES: Final = ("Lexical Semantics", "Predicate-Argument Structure", "Logic", "Knowledge")
 """Columns of GLUE's diagnostic set; each holds finer categories, divided by semicolons."""
 
@@ -29,13 +31,13 @@ CATEGORIES: Final = ("Lexical Semantics", "Predicate-Argument Structure", "Logic
 def read_sst2(path: Path) -> Split:
     """SST-2: a sentence of a film review, negative or positive."""
     rows = read_rows(path, ("sentence", "label"))
-    return _split(path, (_labelled(row, "sentence", None, row.label("label", SST2_LABELS)) for row in rows))
+    return _split(path, rows, lambda row: _labelled(row, "sentence", None, row.label("label", SST2_LABELS)))
 
 
 def read_qnli(path: Path) -> Split:
     """QNLI: whether a sentence answers a question. Sentences of one question stay together."""
     rows = read_rows(path, ("question", "sentence", "label"))
-    return _split(path, (_labelled(row, "question", "sentence", row.label("label", QNLI_LABELS)) for row in rows))
+    return _split(path, rows, lambda row: _labelled(row, "question", "sentence", row.label("label", QNLI_LABELS)))
 
 
 def read_qqp(path: Path) -> Split:
@@ -54,16 +56,17 @@ def read_qqp(path: Path) -> Split:
     if broken > max(10, len(whole) // 100):
         raise UserError(f"{path}: {broken} of {len(whole) + broken} rows have too few columns; fetch the file again")
     notes = (f"{path.name}: {broken} broken rows left out",) if broken else ()
-    examples = (_labelled(row, "question1", "question2", row.label(column, QQP_LABELS)) for row in whole)
-    return _split(path, examples, notes)
+    return _split(
+        path, whole, lambda row: _labelled(row, "question1", "question2", row.label(column, QQP_LABELS)), notes
+    )
 
 
 def read_mnli(path: Path) -> Split:
-    """MNLI: premise and hypothesis."""
+    """MNLI: premise and hypothesis. Rows on which the annotators did not agree are counted and left."""
     first = column_of(path, "premise", "sentence1")
     second, label = ("hypothesis", "label") if first == "premise" else ("sentence2", "gold_label")
     rows = read_rows(path, (first, second, label))
-    return _split(path, (_labelled(row, first, second, row.label(label, NLI_LABELS)) for row in rows))
+    return _split(path, rows, lambda row: _labelled(row, first, second, row.label(label, NLI_LABELS)))
 
 
 def read_diagnostics(path: Path) -> Split:
@@ -71,7 +74,8 @@ def read_diagnostics(path: Path) -> Split:
     rows = read_rows(path, (*CATEGORIES, "Premise", "Hypothesis", "Label"))
     return _split(
         path,
-        (_labelled(row, "Premise", "Hypothesis", row.label("Label", NLI_LABELS), _categories(row)) for row in rows),
+        rows,
+        lambda row: _labelled(row, "Premise", "Hypothesis", row.label("Label", NLI_LABELS), _categories(row)),
     )
 
 
@@ -80,7 +84,8 @@ def read_tracie(path: Path) -> Split:
     rows = read_rows(path, ("query", "story", "label"))
     return _split(
         path,
-        (_labelled(row, "query", "story", row.label("label", TRACIE_LABELS), group="story") for row in rows),
+        rows,
+        lambda row: _labelled(row, "query", "story", row.label("label", TRACIE_LABELS), group="story"),
     )
 
 
@@ -88,14 +93,14 @@ def read_swag(path: Path) -> Split:
     """SWAG: what happens next. The second sentence begins as given and ends in one of four ways."""
     endings = tuple(f"ending{n}" for n in range(4))
     rows = read_rows(path, ("sent1", "sent2", *endings, "label"))
-    return _split(path, (_swag(row, endings) for row in rows))
+    return _split(path, rows, lambda row: _swag(row, endings))
 
 
 def read_piqa(path: Path) -> Split:
     """PIQA: which of two solutions reaches a goal. Labels of ``x.jsonl`` lie beside it in ``x-labels.lst``."""
     if column_of(path, "label", "goal") == "label":
         rows = read_rows(path, ("goal", "sol1", "sol2", "label"))
-        return _split(path, (_piqa(row, row) for row in rows))
+        return _split(path, rows, lambda row: _piqa(row, row))
     labels = path.with_name(f"{path.stem}-labels.lst")
     if not labels.is_file():
         raise UserError(f"{path}: its labels {labels.name} must lie beside it")
@@ -104,7 +109,7 @@ def read_piqa(path: Path) -> Split:
     if len(marks) != len(rows_read):
         raise UserError(f"{labels}: {len(marks)} labels for {len(rows_read)} goals of {path.name}")
     marked = (Row({"label": mark}, labels, number) for number, mark in enumerate(marks, start=1))
-    return _split(path, (_piqa(row, mark) for row, mark in zip(rows_read, marked, strict=True)))
+    return _split(path, zip(rows_read, marked, strict=True), lambda pair: _piqa(*pair))
 
 
 def is_unlabelled(path: Path) -> bool:
@@ -113,11 +118,25 @@ def is_unlabelled(path: Path) -> bool:
     return row is None or row.values.get("label") in (None, "", -1)
 
 
-def _split(path: Path, examples: Iterator[Example], notes: tuple[str, ...] = ()) -> Split:
-    found = tuple(examples)
+def _split(path: Path, rows: Iterable[T], example: Callable[[T], Example], notes: tuple[str, ...] = ()) -> Split:
+    """Make an example of each row. Rows without a label are left and noted, unless they are more than a few.
+
+    Raises:
+        UserError: a row is not of the form, no row has a label, or too many have none.
+    """
+    found: list[Example] = []
+    unlabelled: list[UnlabelledRow] = []
+    for row in rows:
+        try:
+            found.append(example(row))
+        except UnlabelledRow as error:
+            unlabelled.append(error)
+    if unlabelled and (not found or len(unlabelled) > max(_FEW, len(found) // 10)):
+        raise unlabelled[0]
     if not found:
         raise UserError(f"{path}: holds no example")
-    return Split(found, (path.name,), notes)
+    left = (f"{path.name}: rows without a label left out: {len(unlabelled)}",) if unlabelled else ()
+    return Split(tuple(found), (path.name,), (*notes, *left))
 
 
 def _labelled(

@@ -15,6 +15,10 @@ from typing import Any, Final
 from runtime.errors import UserError, one_line
 
 
+class UnlabelledRow(UserError):
+    """A row has no label: annotators did not agree, or the file is a test split."""
+
+
 @dataclass(frozen=True)
 class Row:
     """Named values of one line."""
@@ -26,7 +30,7 @@ class Row:
 
     def fault(self, what: str) -> UserError:
         """An error that names this row."""
-        return UserError(f"{self.file}, line {self.line}: {what}")
+        return UserError(self._place(what))
 
     def text(self, column: str) -> str:
         """The text of a column; empty texts are texts.
@@ -49,20 +53,25 @@ class Row:
             names: the classes, in the order of their numbers.
 
         Raises:
-            UserError: no label, or one that is not known.
+            UnlabelledRow: no label: empty, ``-`` (MNLI and SNLI, without consensus), or -1 (the hub).
+            UserError: a label that is not known.
         """
         value = self.values.get(column)
-        if value is None or value == "":
-            raise self.fault(f"no label in column {column!r}; scoring needs labelled examples")
+        if value in (None, "", "-") or value != value:  # NaN
+            raise UnlabelledRow(self._place(f"no label in column {column!r}; scoring needs labelled examples"))
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names):
             return value
         if value in (-1, "-1"):
-            raise self.fault(f"column {column!r} is -1: a test split without labels can't be scored")
+            what = f"column {column!r} is -1: a test split without labels can't be scored"
+            raise UnlabelledRow(self._place(what))
         known = {name: number for number, name in enumerate(names)}
         known |= {str(number): number for number in range(len(names))}
         if str(value) not in known:
             raise self.fault(f"column {column!r} holds {value!r}, not one of {', '.join(known)}")
         return known[str(value)]
+
+    def _place(self, what: str) -> str:
+        return f"{self.file}, line {self.line}: {what}"
 
 
 def read_rows(path: Path, columns: Sequence[str], *, may_lack: bool = False) -> Iterator[Row]:
