@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
 
-from curation.media.speech.cue_blocks import MAX_CUE_CHARACTERS, cue_of, subrip_cues, webvtt_cues
+from curation.media.speech.cue_blocks import MAX_CUE_CHARACTERS, subrip_cues, webvtt_cues
 from curation.media.speech.cues import Cue, CueFile, CuePart, SubtitleError, line_text
+from curation.media.speech.substation_alpha import substation_cues
 from curation.media.speech.subtitle_cleaning import strip_markup
 
 SubtitleFormat = Literal["vtt", "srt", "json3", "ass"]
@@ -44,7 +45,7 @@ def read_cues(text: str, format_: SubtitleFormat) -> CueFile:
     """
     if format_ == "vtt":
         return _read_vtt(text)
-    readers = {"srt": _srt_cues, "json3": _json3_cues, "ass": _ass_cues}
+    readers = {"srt": _srt_cues, "json3": _json3_cues, "ass": substation_cues}
     file = _take_bounded(readers[format_](text))
     if not file.cues:
         raise SubtitleError(f"the file has no {format_} cue")
@@ -137,16 +138,3 @@ def _milliseconds(value: Any) -> float | None:
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) and abs(number) < 1e8 else None
-
-
-def _ass_cues(text: str) -> Iterator[Cue | None]:
-    """Parse SubStation Alpha with pysubs2."""
-    import pysubs2
-
-    try:
-        events = pysubs2.SSAFile.from_string(text, format_="ass").events
-    except (pysubs2.Pysubs2Error, ValueError, IndexError, KeyError) as error:
-        raise SubtitleError(f"not SubStation Alpha: {str(error)[:80]}") from None
-    for event in events:
-        if event.is_text and not event.is_drawing:
-            yield from cue_of((event.start / 1000, event.end / 1000), event.plaintext.split("\n"))

@@ -43,6 +43,12 @@ def read_timing(line: str) -> tuple[float, float] | None:
     return start, start if end is None else end
 
 
+def read_stamp(text: str) -> float | None:
+    """Return the seconds of a single time stamp; None if it can't be read."""
+    stamp = _STAMP.fullmatch(unicodedata.normalize("NFKC", text[:_LONGEST]).rstrip())
+    return None if stamp is None else _seconds(stamp)
+
+
 def _seconds(stamp: re.Match[str]) -> float | None:
     """Return the seconds of a time stamp of two to four numbers; None if they are no time."""
     fields = _FIELD.findall(stamp[2])
