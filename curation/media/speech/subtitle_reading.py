@@ -7,6 +7,7 @@ Formats are parsed in `curation.media.speech.subtitle_formats`; text is cleaned 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final, get_args
 
@@ -67,11 +68,17 @@ def parse_subtitles(
     """
     if len(data) > MAX_BYTES:
         raise SubtitleError(f"larger than {MAX_BYTES // 2**20} MiB")
-    text = decode_text(data)
+    text = decode_text(data, language_code(language) or language_code(_header_language(data)))
     file = read_cues(text, _detect_format(text, format_))
     words = make_monotone(_words(unroll_cues(file.cues)), 0.0, duration)
     share = len(file.cues) / max(len(file.cues) + file.unread, 1)
     return Transcript(words, language_code(language) or language_code(file.language), origin, share)
+
+
+def _header_language(data: bytes) -> str | None:
+    """Return the language in the header of WebVTT, which is ASCII in any code page."""
+    match = re.match(rb"WEBVTT[^\n]*\n(?:[^\n]+\n){0,10}?Language:[ \t]*([A-Za-z-]{2,20})", data[:1000])
+    return None if match is None else match[1].decode()
 
 
 def _detect_format(text: str, declared: str | None) -> SubtitleFormat:
