@@ -12,6 +12,7 @@ from itertools import pairwise
 import regex
 
 from curation.prompts.word_units import is_east_asian_end, is_south_east_asian_end
+from runtime.sound_text import sound_text
 
 _ENDS = ".!?…。！？।؟۔።։"
 _QUOTES = "\"'“”„«»`"
@@ -25,7 +26,7 @@ _CLAUSE_END = regex.compile(r"[,;:，；：、](?=\s|[^\x00-\u2fff])|\s[–—-]
 
 def tidy(text: str, max_chars: int | None = None) -> str:
     """Return `text` on one line, in valid Unicode without control characters, cut at a word to `max_chars`."""
-    sound = text.encode("utf-8", "ignore").decode("utf-8")
+    sound = sound_text(text)
     if not sound.isprintable():
         sound = "".join(character for character in sound if not _is_hidden(character))
     line = " ".join(sound.split())

@@ -17,7 +17,9 @@ BREAK = "\x1e"
 """Separator between the parts of a cue; cleaning keeps it."""
 
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,200}>|</?>|\{\\[^{}]{0,200}\}")
-_INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufffd]")
+_INVISIBLE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ud800-\udfff\ufeff\ufffd]"
+)
 _SPACE = re.compile(r"[^\S\n]+")
 _BRACKETS = re.compile(r"\[[^\[\]]{0,200}\]|［[^［］]{0,200}］|【[^【】]{0,200}】")
 _PARENTHESES = re.compile(r"\(([^()]{0,200})\)|（([^（）]{0,200})）")
