@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, get_args
 
 from curation.media.speech.cues import Cue, SubtitleError, unroll_cues
+from curation.media.speech.growing_captions import reduce_growing_cues
 from curation.media.speech.speaker_labels import SpeakerLabels, find_labels
 from curation.media.speech.subtitle_cleaning import BREAK, keep_speech
 from curation.media.speech.subtitle_formats import SubtitleFormat, known_format, read_cues
@@ -70,7 +71,7 @@ def parse_subtitles(
         raise SubtitleError(f"larger than {MAX_BYTES // 2**20} MiB")
     text = decode_text(data, language_code(language) or language_code(_header_language(data)))
     file = read_cues(text, _detect_format(text, format_))
-    words = make_monotone(_words(unroll_cues(file.cues)), 0.0, duration)
+    words = make_monotone(_words(unroll_cues(reduce_growing_cues(file.cues))), 0.0, duration)
     share = len(file.cues) / max(len(file.cues) + file.unread, 1)
     return Transcript(words, language_code(language) or language_code(file.language), origin, share)
 
