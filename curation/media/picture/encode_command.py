@@ -136,7 +136,9 @@ def _pictures(video: Any, request: EncodeRequest, settings: EncodeSettings) -> t
     rate = Fraction(settings.fps).limit_denominator(1001)
     stream = request.probe.video
     colour = stream.colour
-    whole = without_fields(as_understood(video, colour), stream.fields, stream.width, stream.height)
+    whole = as_understood(video, colour)
+    if stream.rotation % 180 == 0:  # ffmpeg has turned the picture already, and lines that are columns now stay combed
+        whole = without_fields(whole, stream.fields, stream.width, stream.height)
     fine = whole.filter("settb", "AVTB")
     even = fine.filter("fps", str(rate), start_time=f"{request.skip + _TOLERANCE:.6f}", round="up")
     even = even.filter("setpts", "N").filter("trim", end_frame=request.num_frames).filter_multi_output("split", 2)

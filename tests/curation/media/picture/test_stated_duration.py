@@ -3,8 +3,9 @@
 import struct
 from pathlib import Path
 
+import av
 import pytest
-from support.broken_videos import SECONDS, ffmpeg, path_of, picture
+from support.broken_videos import SECONDS, clock, ffmpeg, path_of, picture
 
 from curation.media.picture.encode import encode
 from curation.media.picture.encode_settings import EncodeSettings
@@ -94,3 +95,14 @@ def test_recordings_of_live_streams_are_encoded_whole(name: str, shared_fixtures
     assert found.duration == pytest.approx(8.0, abs=1 / 24)
     encoded = encode(VideoSpan(path, found, 0.0, found.duration), [], EncodeSettings(), tmp_path)
     assert encoded.num_frames in (64, 65)
+
+
+@pytest.mark.parametrize("name", ["clock.mkv", "clock.nut", "clock.flv"])
+def test_a_span_counts_from_the_first_time_stamp(name: str, tmp_path: Path) -> None:
+    plain, path = tmp_path / "plain.mkv", tmp_path / name
+    ffmpeg("-f", "lavfi", "-i", picture(30.0, (160, 120)), "-g", "120", "-pix_fmt", "yuv420p", plain)
+    ffmpeg("-i", plain, "-c", "copy", "-output_ts_offset", "100", path)
+    encoded = encode(VideoSpan(path, probe(path), 23.0, 25.0), [], EncodeSettings(), tmp_path)
+    with av.open(str(encoded.path)) as container:
+        shown = [clock(frame) for frame in container.decode(video=0)]
+    assert shown[::4] == pytest.approx([3.0, 3.5, 4.0, 4.5], abs=0.04)
