@@ -43,6 +43,11 @@ def split_sentences(line: str) -> list[str]:
     return [part for start, end in pairwise(bounds) if (part := line[start:end])]
 
 
+def ends_whole(text: str) -> bool:
+    """Return True if a text ends with an end mark, closing quotation marks and brackets aside."""
+    return text.rstrip(" \"'”’»」』）)]").endswith(tuple(_ENDS))
+
+
 def whole_part(line: str) -> str:
     """Return the whole sentences at the start of a line that breaks off.
 
@@ -96,7 +101,7 @@ def in_sentences(texts: Iterable[str]) -> str:
 
 def _with_end(text: str) -> str:
     """Return a text with the end mark of its script; Thai and its relatives have none."""
-    if text.rstrip("\"'”’»」』）)]").endswith(tuple(_ENDS)) or is_south_east_asian_end(text):
+    if ends_whole(text) or is_south_east_asian_end(text):
         return text
     return f"{text}。" if is_east_asian_end(text) else f"{text}."
 

@@ -1,6 +1,6 @@
 """Summaries of a clip's speech and of its frame captions: the requests, and the check of the answers.
 
-A summary is trimmed to its number of words, and dropped if it says what its source does not.
+`curation.text.summary_check` decides what of an answer is kept.
 """
 
 from __future__ import annotations
@@ -12,17 +12,15 @@ from typing import Final
 
 from curation.captions.frame_captions import join_captions
 from curation.engines.engine_interface import Answer, Request
-from curation.grounding.word_matcher import supports
-from curation.prompts.answer_flaws import flaw_of
 from curation.prompts.model_answers import spoken_answer, without_markup
 from curation.prompts.prompt_templates import Prompt
-from curation.prompts.word_units import count_words, trim_words
-from curation.prompts.wording import middle_out, split_sentences, tidy, unquoted
+from curation.prompts.word_units import count_words
+from curation.prompts.wording import middle_out, tidy, unquoted
 from curation.text.clip_texts import ClipTexts
 from curation.text.rewrite_settings import RewriteSettings
+from curation.text.summary_check import SummaryLimits, check_summary
 from shards.schema import Level
 
-_CHARS_PER_WORD: Final = 24  # bound on a summary's length in scripts that don't separate words
 _PREAMBLE: Final = re.compile(
     r"(?:(?:sure|certainly|of course|okay|here(?:'s|’s| is| are))\b[^:\n]{0,160}:|(?:summary|answer)\s*:)\s*",
     re.IGNORECASE,
@@ -35,6 +33,8 @@ class Summarizer:
     def __init__(self, prompt: Prompt, settings: RewriteSettings) -> None:
         self._prompt = prompt
         self._settings = settings
+        instructions = f"{prompt.system}\n{prompt.user}"
+        self._limits = SummaryLimits(settings.summary_words, settings.summary_coverage, instructions)
 
     def requests(self, clip: ClipTexts, counts: Counter[str]) -> Iterator[Request]:
         """Yield the requests for one clip; none for an empty text, or one that is its own summary."""
@@ -72,22 +72,14 @@ class Summarizer:
         return None if answer is None else self._check(text, answer, counts)
 
     def _check(self, text: str, answer: Answer, counts: Counter[str]) -> str | None:
-        """Return the trimmed summary of `text`, or None if the answer is unusable or says what `text` does not."""
-        settings = self._settings
+        """Return what is kept of the summary of `text` (see `check_summary`), and count what is not."""
         summary = clean_summary(answer.text) if answer.is_usable else ""
-        flaw = flaw_of(summary)
-        if flaw == "refusal" and any(flaw_of(sentence) == flaw for sentence in split_sentences(tidy(text))):
-            flaw = None  # the speaker's own words
-        trimmed = tidy(trim_words(summary, settings.summary_words), _CHARS_PER_WORD * settings.summary_words)
-        if flaw or not trimmed:
-            counts["failed:summary"] += 1
-            counts[f"summaries_{flaw or 'empty'}"] += 1
-            return None
-        counts["summaries_trimmed"] += trimmed != summary
-        if settings.summary_coverage and not supports([text], trimmed, settings.summary_coverage):
-            counts["summaries_unsupported"] += 1
-            return None
-        return trimmed
+        checked = check_summary(summary, text, self._limits, is_cut=answer.is_cut)
+        counts["summaries_trimmed"] += checked.is_trimmed
+        if checked.flaw:
+            counts[f"summaries_{checked.flaw}"] += 1
+            counts["failed:summary"] += checked.flaw != "unsupported"
+        return checked.text
 
 
 def clean_summary(text: str) -> str:
