@@ -116,7 +116,7 @@ def test_progressive_frames_are_passed_through_unchanged(tmp_path: Path) -> None
 
 
 def test_a_picture_that_ffmpeg_has_turned_is_not_deinterlaced(tmp_path: Path) -> None:
-    upright, turned = tmp_path / "upright.mkv", tmp_path / "turned.mov"
+    upright, turned = tmp_path / "upright.avi", tmp_path / "turned.mov"
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=1", "-c:v", "mpeg4", "-q:v", "2", upright)
     ffmpeg("-display_rotation", "90", "-i", upright, "-c", "copy", turned)
     used = {}
