@@ -67,8 +67,8 @@ class ImageTagger:
         """Name the objects in each image, the likeliest first: ``espresso``, or ``Egyptian cat, tabby``.
 
         Figures have no place in a text that is trained on: the confidence of the likeliest name has a column of its
-        own. The caption is None if no name has enough confidence; `CaptionResult.confidence` is always that of the likeliest
-        name. An image that can't be read has `CaptionResult.error`.
+        own. The caption is None if no name has enough confidence; `CaptionResult.confidence` is always that of the
+        likeliest name. An image that can't be read has `CaptionResult.error`.
         """
         results: dict[str, CaptionResult] = {}
         keys = list(images)

@@ -16,9 +16,9 @@ from runtime.errors import UserError
 from shards.storage.store import Store
 
 HASHES = {
-    "demo": ("a3331b65212a2a01", "77379273fb0041e2", "69357a8dfcfdb4a5", "e92c56d28d4a8e6a"),
+    "demo": ("a3331b65212a2a01", "77379273fb0041e2", "1f2eb4eec5f5fc88", "c74e836aa5e830a2"),
     "vidla": ("1fe53659c0c8d1e4", "b9dfa84646081f20", "79543a560876dc36", "3c7d413a984d0de8"),
-    "grounded": ("a7e61574303e5506", "2d5991fd6c2b0b30", "efe4c1d450e4376b", "e38d2222583a1277"),
+    "grounded": ("a7e61574303e5506", "2d5991fd6c2b0b30", "28d0060e1e129de7", "35a452aad9821b48"),
 }
 """The content hashes of media, captions and texts, and a hash of the settings in ``manifest.json``.
 
