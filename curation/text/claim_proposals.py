@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from curation.grounding.claims import Claim
 from curation.prompts.model_json import JsonObject, answer_object
-from curation.prompts.wording import tidy
+from curation.prompts.wording import cut_to, ends_whole, tidy
 
 _MAX_CITED: Final = 4
 
@@ -76,4 +76,6 @@ def _claim(item: object, max_chars: int) -> Claim | None:
         return None
     cited = item.get("evidence")
     names = [name for name in cited if isinstance(name, str)] if isinstance(cited, list) else []
-    return Claim(tidy(item["text"], max_chars), tuple(names[:_MAX_CITED]))
+    text = tidy(item["text"])
+    limit = max_chars if ends_whole(text) else max_chars - 1  # a grammar ends a text at its limit, within a word
+    return Claim(cut_to(text, limit), tuple(names[:_MAX_CITED]))

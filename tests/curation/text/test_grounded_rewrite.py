@@ -95,6 +95,23 @@ def test_of_a_cut_answer_the_whole_claims_are_kept_and_it_is_counted(before: str
     assert (counts["answers_cut"], counts["failed:rewrite"]) == (1, 0)
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("A man chops onions on a board.", "A man chops onions on a board."),
+        ("A man chops onions on a boa..", "A man chops onions on a boa.."),
+        ("A man chops onions, on a boar", "A man chops onions, on a boar"),
+        ("A man chops onions, on a board", "A man chops onions…"),
+        ("A man chops. The onions are on", "A man chops."),
+        ("A man chops onions on a board by the sea", "A man chops onions on a…"),
+    ],
+)
+def test_a_claim_that_a_limit_ended_gets_no_full_stop_in_mid_phrase(text: str, kept: str) -> None:
+    proposal = parse_proposal(claims_json((text, ["F1"])), 5, 30)
+    assert proposal is not None
+    assert [claim.text for claim in proposal.claims] == [kept]
+
+
 def test_a_cut_abstention_is_one() -> None:
     answer = Answer("", '{"abstain": true, "claims": [', "length")
     (result,), _ = rewrite(Answering(lambda request: answer), [clip()])
