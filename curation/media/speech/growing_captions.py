@@ -15,6 +15,7 @@ from curation.media.speech.cues import Cue, CuePart, line_text
 
 _TOUCHING: Final = 0.25  # seconds between two states of one screen
 _LEAST_RUN: Final = 3  # cues in a row that add to the one before: less may be speech that repeats itself
+_LEAST_CORRECTED: Final = 3  # words in a cue whose last one may be another in the next cue
 _LONGEST_OVERLAP: Final = 60  # words that are carried over when the first lines leave the screen
 
 
@@ -61,10 +62,15 @@ def _adds(before: Sequence[str], words: Sequence[str]) -> bool:
 
 
 def _kept_words(before: Sequence[str], words: Sequence[str]) -> int:
-    """Return how many first words of `words` are the last of `before`; the last of them may have got more letters."""
+    """Return how many first words of `words` are the last of `before`.
+
+    The last of them may have got more letters; in a longer cue that goes on it may also have been corrected.
+    """
     for count in [len(before), *range(min(len(before) - 1, _LONGEST_OVERLAP), 0, -1)]:
-        fits = 0 < count <= len(words) and words[count - 1].startswith(before[-1])
-        if fits and list(words[: count - 1]) == list(before[len(before) - count : -1]):
+        if not 0 < count <= len(words) or list(words[: count - 1]) != list(before[len(before) - count : -1]):
+            continue
+        corrected = count == len(before) >= _LEAST_CORRECTED and len(words) > count
+        if corrected or words[count - 1].startswith(before[-1]):
             return count
     return 0
 

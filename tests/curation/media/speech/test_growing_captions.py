@@ -28,6 +28,7 @@ def test_published_captions_that_grow_word_by_word(shared_fixtures: Path) -> Non
     [
         (["we", "we go", "we go to", "we go to the", "we go to the sea"], "we go to the sea"),
         (["hel", "hello", "hello w", "hello wor", "hello world"], "hello world"),
+        (["we", "we saw", "we saw thier", "we saw their boat", "we saw their boat sink"], "we saw their boat sink"),
         (["one", "one two", "one two three", "one two three", "one two three four"], "one two three four"),
         (
             [
@@ -58,7 +59,7 @@ def test_published_captions_that_grow_word_by_word(shared_fixtures: Path) -> Non
         ),
         (["我", "我 们", "我 们 去", "我 们 去 海", "我 们 去 海 边"], "我 们 去 海 边"),
     ],
-    ids=["words", "letters", "unchanged", "two-lines", "two-sentences", "chinese"],
+    ids=["words", "letters", "corrected", "unchanged", "two-lines", "two-sentences", "chinese"],
 )
 def test_each_word_is_said_once(texts: list[str], spoken: str) -> None:
     assert " ".join(word.text for word in said(texts)) == spoken
