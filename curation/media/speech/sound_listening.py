@@ -133,16 +133,18 @@ class Listener:
 
 
 def _overlap(voiced: Sequence[tuple[float, float]], words: Sequence[Word]) -> float:
-    """Return the voiced seconds within `_MARGIN` of a word; both are in order of time."""
-    covered, first = 0.0, 0
-    for start, end in voiced:
-        at = start
-        while first < len(words) and words[first].end + _MARGIN <= start:
-            first += 1
-        for word in words[first:]:
-            if word.start - _MARGIN >= end:
-                break
-            until = min(end, word.end + _MARGIN)
-            covered += max(0.0, until - max(at, word.start - _MARGIN))
-            at = max(at, until)
-    return covered
+    """Return the voiced seconds within `_MARGIN` of a word; both are in order of time and do not overlap."""
+    covered: list[tuple[float, float]] = []
+    for word in words:
+        start, end = word.start - _MARGIN, word.end + _MARGIN
+        if covered and start <= covered[-1][1]:
+            start = covered.pop()[0]
+        covered.append((start, end))
+    seconds, v, c = 0.0, 0, 0
+    while v < len(voiced) and c < len(covered):
+        seconds += max(0.0, min(voiced[v][1], covered[c][1]) - max(voiced[v][0], covered[c][0]))
+        if voiced[v][1] < covered[c][1]:
+            v += 1
+        else:
+            c += 1
+    return seconds

@@ -12,6 +12,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,7 @@ from runtime.log import get_logger
 from runtime.processes import ProcessFailed, ProcessTimeout
 from runtime.ray_runner.stage import Service
 
+_MOST_TRACKS: Final = 16  # subtitles that are tried; extracting one reads the whole file
 _WHOLE: Final = 0.8  # least share of its cues that must be readable in a track
 _log = get_logger(__name__)
 
@@ -40,6 +42,7 @@ def transcribe(
     asr: Service | None,
     scratch: Path,
     stated_language: str | None = None,
+    wanted_languages: Sequence[str] = (),
 ) -> Transcript:
     """Return the words said in a span of a video.
 
@@ -50,6 +53,7 @@ def transcribe(
         asr: pool of `curation.engines.speech_recognizer.Recognizer`; None: speech is not recognized.
         scratch: folder for large temporary files (six bytes a sample: 345 MB an hour of sound), removed again here.
         stated_language: tag of the language that is spoken, if the site states it.
+        wanted_languages: codes of the speech that is kept; they decide among sound streams if `settings` names none.
 
     Returns:
         Monotone words; origin `none` without words if there are neither subtitles nor speech.
@@ -57,7 +61,7 @@ def transcribe(
     Raises:
         MachineError: the machine is at fault (disk full, recognizer dead), never the data.
     """
-    streams = rank_sound(span.probe.audio, settings.languages)
+    streams = rank_sound(span.probe.audio, settings.languages or wanted_languages)
     tag = streams[0].language if streams else None
     with tempfile.TemporaryDirectory(dir=scratch, prefix="words_") as name:
         folder, listener, partial = Path(name), None, None
@@ -92,7 +96,8 @@ def _subtitles(
     embedded = embedded_tracks(span, folder)
     if spoken is None and listener is not None and _are_of_many_languages([*tracks, *embedded]):
         spoken = listener.language()
-    for track in (*_rank(tracks, languages, spoken), *_rank(embedded, languages, spoken)):
+    ranked = chain(_rank(tracks, languages, spoken), _rank(embedded, languages, spoken))
+    for track in islice(ranked, _MOST_TRACKS):
         try:
             if track in embedded:
                 extract_captions(span, embedded[track], track.path)

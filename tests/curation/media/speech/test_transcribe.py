@@ -211,6 +211,18 @@ def test_the_original_sound_is_heard_and_not_the_dub_before_it(shared_fixtures: 
     assert transcript.language == "en"
 
 
+def test_the_wanted_language_is_heard_where_no_sound_is_marked_as_original(tmp_path: Path) -> None:
+    english, spanish = spoken_video(tmp_path / "en.mp4", TEXT), spoken_video(tmp_path / "es.mp4", "Hola a todos.")
+    tags = ["-metadata:s:a:0", "language=spa", "-metadata:s:a:1", "language=eng", "-disposition:a:0", "default"]
+    maps = ["-map", "0:v", "-map", "0:a", "-map", "1:a", "-c", "copy", *tags, tmp_path / "both.mp4"]
+    run([ffmpeg_binary(), "-v", "error", "-i", spanish, "-i", english, *maps], timeout=PATIENCE)
+    found = probe(tmp_path / "both.mp4")
+    span = VideoSpan(tmp_path / "both.mp4", found, 0.0, found.duration)
+    asr = LocalService(recognizer())
+    transcript = transcribe(span, (), TranscribeSettings(), asr, tmp_path, wanted_languages=("en",))
+    assert "sleep for about" in letters(join_words(transcript.words))
+
+
 def test_forced_subtitles_are_not_the_speech(shared_fixtures: Path, tmp_path: Path) -> None:
     path = shared_fixtures / "faults/09-forced-subtitles-win/forced_first.mkv"
     transcript = words_of(path, tmp_path, asr=NeverAsked())
