@@ -275,7 +275,7 @@ def _add_export(commands: _Commands) -> None:
     parser.add_argument("--where", metavar="SQL", help="condition over the columns, in DuckDB's SQL")
     parser.add_argument("--all", action="store_true", help="include the clips that the filters dropped")
     parser.add_argument(
-        "--text", default="grounded_text", metavar="COLUMN", help="column for .txt; if it is null, the caption"
+        "--text", default="grounded_text", metavar="COLUMN", help="column for .txt; where it is null there is none"
     )
 
 

@@ -61,10 +61,20 @@ def assert_same_losses(run: Path) -> None:
         assert found[step] == pytest.approx(terms, rel=1e-3, abs=1e-5)
 
 
-def test_a_curated_dir_needs_nothing(made_before: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_new_layer_is_written_over_its_media(made_before: Path, capsys: pytest.CaptureFixture[str]) -> None:
     changes = [part for change in CURATED_WITH for part in ("--set", change)]
-    assert here(curate, ["run", "demo", "--output", "shards", *changes]) == 0
-    assert "nothing to do" in capsys.readouterr().err
+    layer = ["--stages", "caption,rewrite", "--layer", "new", "--address", "local"]
+    assert here(curate, ["run", "demo", "--output", "shards", *changes, *layer]) == 0
+    tables = {path.name for path in Path("shards/text/new").glob("*.parquet")}
+    assert tables == {path.name for path in Path("shards/text/demo").glob("*.parquet")}
+
+
+def test_new_media_beside_media_of_another_stage_version_is_refused_with_the_remedy(
+    made_before: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = [part for change in CURATED_WITH for part in ("--set", change)]
+    assert here(curate, ["run", "demo", "--output", "shards", *changes]) == 2
+    assert "the program has changed" in capsys.readouterr().err
 
 
 def test_a_curated_dir_passes_its_check_and_is_shown(made_before: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ class CaptionSettings(Settings):
     max_tokens: int = Field(default=96, ge=1)
     """Most tokens of a caption."""
     max_chars: int = Field(default=500, ge=1)
-    """Most characters of a caption; longer ones are cut at a word."""
+    """Most characters of a caption; longer ones are cut after a sentence, else at a clause or word with a `…`."""
 
     def content(self) -> dict[str, Any]:
         """Return the settings that decide the captions: only those of the captioner in use."""

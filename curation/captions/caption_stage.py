@@ -9,15 +9,17 @@ count; only faults of the machine end the run.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from curation.captions.caption_rows import caption_row, parse_keyframe_name
 from curation.captions.caption_settings import CaptionSettings
 from curation.captions.vlm_captioner import VlmCaptioner
 from curation.engines.engine_interface import Captioner, CaptionResult, ImageRef
 from curation.engines.engine_settings import EngineSettings
+from curation.prompts.answer_flaws import Flaw
 from curation.stages.pipeline_settings import PipelineSettings
 from curation.stages.shard_table import ShardTable
 from curation.stages.stage_definition import Outputs, ShardStage, StageContext, WorkerBuild
@@ -29,7 +31,7 @@ from shards.reader import read_artifact
 from shards.schema import CAPTIONS
 from shards.storage.tar import members
 
-CAPTION_VERSION = 1
+CAPTION_VERSION = 2
 
 
 def caption_hash(settings: CaptionSettings, engines: Mapping[str, EngineSettings]) -> str:
@@ -80,9 +82,11 @@ class CaptionWorker:
 
 def _counts(results: Iterable[CaptionResult], keyframes: int) -> dict[str, float]:
     results = tuple(results)
-    counts = {"keyframes": float(keyframes), "tokens": float(sum(result.tokens for result in results))}
-    failed = sum(result.error is not None for result in results)
-    return counts | ({"failed:caption": float(failed)} if failed else {})
+    counts = Counter(f"captions_{result.error}" for result in results if result.error in get_args(Flaw))
+    counts["captions_cut"] = sum(result.is_cut for result in results)
+    counts["failed:caption"] = sum(result.error is not None for result in results)
+    figures = {"keyframes": float(keyframes), "tokens": float(sum(result.tokens for result in results))}
+    return figures | {name: float(count) for name, count in counts.items() if count}
 
 
 def _content(settings: PipelineSettings) -> dict[str, Any]:

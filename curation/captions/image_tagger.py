@@ -1,4 +1,4 @@
-"""The embedded captioner: a small ImageNet classifier that names the objects in a keyframe, each with its confidence.
+"""The embedded captioner: a small ImageNet classifier that names the objects in a keyframe.
 
 It runs anywhere and comes from the package registry. Its thousand names are animals, tools, vehicles, food and
 scenes, with no actions and hardly any people. A vision-language model (`curation.captions.vlm_captioner`) says more.
@@ -64,10 +64,11 @@ class ImageTagger:
         self._names = [info.index_to_description(number).split(",")[0] for number in range(info.num_classes())]
 
     async def caption(self, images: Mapping[str, ImageRef]) -> dict[str, CaptionResult]:
-        """Name the objects in each image: ``espresso (0.84)``, or ``Egyptian cat (0.36), tabby (0.28)``.
+        """Name the objects in each image, the likeliest first: ``espresso``, or ``Egyptian cat, tabby``.
 
-        The caption is None if no name has enough confidence; `CaptionResult.confidence` is always that of the likeliest
-        name. An image that can't be read has `CaptionResult.error`.
+        Figures have no place in a text that is trained on: the confidence of the likeliest name has a column of its
+        own. The caption is None if no name has enough confidence; `CaptionResult.confidence` is always that of the
+        likeliest name. An image that can't be read has `CaptionResult.error`.
         """
         results: dict[str, CaptionResult] = {}
         keys = list(images)
@@ -96,7 +97,7 @@ class ImageTagger:
 
     def _result(self, confidences: Sequence[float], numbers: Sequence[int]) -> CaptionResult:
         names = [
-            f"{self._names[number]} ({confidence:.2f})"
+            self._names[number]
             for confidence, number in zip(confidences, numbers, strict=True)
             if confidence >= self._settings.threshold
         ]

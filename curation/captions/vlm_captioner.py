@@ -6,16 +6,14 @@ between them and stores the captions.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from curation.captions.caption_settings import CaptionSettings
+from curation.captions.caption_wording import caption_line, clean_caption
 from curation.engines.engine_interface import Answer, CaptionResult, ImageRef, Request
 from curation.prompts import prompt_templates
-from curation.prompts.wording import tidy, unquoted
+from curation.prompts.answer_flaws import flaw_of
 from runtime.ray_runner.stage import Service
-
-_PREFIX = re.compile(r"(?:caption|answer|description|assistant)\s*:\s*", re.IGNORECASE)
 
 
 class VlmCaptioner:
@@ -28,6 +26,9 @@ class VlmCaptioner:
 
     async def caption(self, images: Mapping[str, ImageRef]) -> dict[str, CaptionResult]:
         """Caption every image; the result has exactly the same keys.
+
+        `CaptionResult.error` is ``refusal``, ``empty`` or ``loop`` for an answer that is no caption; otherwise that of
+        the answer.
 
         Raises:
             MachineError: the engine is dead.
@@ -44,14 +45,8 @@ class VlmCaptioner:
     def _result(self, answer: Answer | None) -> CaptionResult:
         if answer is None:
             return CaptionResult(None, error="no answer")
-        usable = answer.error in (None, "length")
-        caption = clean_caption(answer.text, self._settings.max_chars) if usable else None
-        error = answer.error if not usable else None if caption else "empty"
-        return CaptionResult(caption, error=error, tokens=answer.output_tokens)
-
-
-def clean_caption(text: str, max_chars: int) -> str | None:
-    """Return a caption on one line, without prefix and quotation marks, cut at a word; None if nothing remains."""
-    line = tidy(text)
-    prefix = _PREFIX.match(line)
-    return tidy(unquoted(line[prefix.end() if prefix else 0 :]), max_chars) or None
+        if not answer.is_usable:
+            return CaptionResult(None, error=answer.error, tokens=answer.output_tokens)
+        caption = clean_caption(answer.text, self._settings.max_chars, is_cut=answer.is_cut)
+        error = None if caption else flaw_of(caption_line(answer.text)) or "empty"
+        return CaptionResult(caption, error=error, tokens=answer.output_tokens, is_cut=answer.is_cut)

@@ -69,7 +69,8 @@ def read_completion(request: Request, response: httpx.Response) -> Answer:
         error_ = "length"
     elif text is None:
         error_ = "garbage: the completion has no text"
-    return Answer(request.key, answer_text(text or "", is_json=request.schema is not None), error_, *tokens)
+    spoken = answer_text(text or "", is_json=request.schema is not None)
+    return Answer(request.key, spoken, error_, *tokens, ended_at_limit=reason == "length")
 
 
 def is_too_long(response: httpx.Response) -> bool:

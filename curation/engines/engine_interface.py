@@ -44,9 +44,21 @@ class Answer:
     key: str
     text: str = ""
     error: str | None = None
-    """One line if the answer is not usable: ``timeout``, ``length``, ``refused: …``."""
+    """One line if the answer is not usable: ``timeout``, ``refused: …``, or ``length`` (cut, with a schema)."""
     prompt_tokens: int = 0
     output_tokens: int = 0
+    ended_at_limit: bool = False
+    """The text ends at the request's `max_tokens`, not where the model would have ended it."""
+
+    @property
+    def is_cut(self) -> bool:
+        """True if the text breaks off at the limit of tokens."""
+        return self.ended_at_limit or self.error == "length"
+
+    @property
+    def is_usable(self) -> bool:
+        """True if the text is an answer, even if it breaks off."""
+        return self.error in (None, "length")
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,8 @@ class RecognizedSpeech:
     language_probability: float = 0.0
     voiced_seconds: float = 0.0
     """Length of the parts that hold speech."""
+    lost_seconds: float = 0.0
+    """Length of the parts whose words were dropped, because the recogniser fell into a loop there."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +86,8 @@ class CaptionResult:
     """One line if the captioner failed."""
     tokens: int = 0
     """Tokens generated for the caption."""
+    is_cut: bool = False
+    """The model was cut at its limit of tokens; the caption is what was whole."""
 
 
 class TextEngine(Protocol):

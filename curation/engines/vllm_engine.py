@@ -288,7 +288,8 @@ def _to_answer(request: Request, output: RequestOutput) -> Answer:
         error = f"refused: {first.finish_reason}"
     elif first.finish_reason == "length" and request.schema:
         error = "length"
-    return Answer(request.key, text, error, len(output.prompt_token_ids or ()), len(first.token_ids))
+    tokens = len(output.prompt_token_ids or ()), len(first.token_ids)
+    return Answer(request.key, text, error, *tokens, ended_at_limit=first.finish_reason == "length")
 
 
 async def _nothing() -> None:

@@ -7,6 +7,7 @@ from typing import Final
 from pydantic import Field, model_validator
 
 from curation.filters.clip_filter import ClipFacts, ClipFilter
+from curation.prompts.word_units import count_words
 from runtime.settings import Settings
 from shards.schema import Level
 
@@ -35,7 +36,7 @@ class WordCountFilterSettings(Settings):
 
 def _keeps(clip: ClipFacts, settings: WordCountFilterSettings) -> bool:
     limits = settings.words.get(clip.level, WordLimits())
-    count = len(clip.subtitle.split())
+    count = count_words(clip.subtitle)
     return limits.min <= count and (limits.max is None or count <= limits.max)
 
 

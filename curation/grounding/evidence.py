@@ -14,6 +14,7 @@ from typing import Literal
 
 from curation.captions.frame_captions import FrameCaption
 from curation.media.speech.transcript import Word, join_words
+from curation.prompts.word_units import join_pieces
 from curation.prompts.wording import tidy
 
 EvidenceKind = Literal["frame", "words"]
@@ -86,7 +87,7 @@ def format_seconds(value: float) -> str:
 
 def _append(items: dict[str, str], id_: str, text: str) -> None:
     if text:
-        items[id_] = f"{items[id_]} {text}" if id_ in items else text
+        items[id_] = join_pieces([items[id_], text]) if id_ in items else text
 
 
 def _word_spans(words: Sequence[Word], span_seconds: float) -> Iterable[list[Word]]:

@@ -14,7 +14,7 @@ from curation.engines.shared_requests import ask
 from curation.grounding.claims import CitedClaim
 from curation.grounding.evidence import Evidence, in_label_order
 from curation.grounding.judge import JudgeKind, JudgeResources, Ruling
-from curation.prompts.model_json import first_json_object
+from curation.prompts.model_json import answer_object
 from runtime.settings import Settings
 
 OPINION_PROMPT: Final = "opinion"
@@ -58,7 +58,7 @@ class SecondOpinion:
         """
         requests = [self._request(f"opinion/{number}", claim) for number, claim in enumerate(claims)]
         answers = await ask(self._engine, requests, counts)
-        agreed = {key for key, answer in answers.items() if not answer.error and agrees(answer.text)}
+        agreed = {key for key, answer in answers.items() if answer.is_usable and agrees(answer.text)}
         return [Ruling() if request.key in agreed else _OBJECTION for request in requests]
 
     def _request(self, key: str, claim: CitedClaim) -> Request:
@@ -70,7 +70,7 @@ class SecondOpinion:
 
 def agrees(text: str) -> bool:
     """Return True if an answer says that the claim is supported; an answer that can't be read does not."""
-    values = first_json_object(text)
+    values = answer_object(text, lambda found: isinstance(found.get("supported"), bool))
     return values is not None and values.get("supported") is True
 
 

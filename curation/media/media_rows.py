@@ -9,6 +9,7 @@ from typing import Any
 from curation.media.download.downloaded_video import VideoMetadata
 from curation.media.speech.transcript import Word
 from curation.sources.source_rows import SourceRow
+from runtime.sound_text import sound_text
 from shards.schema import FailedClass, FilteredClass, Level, State
 
 
@@ -103,7 +104,7 @@ class LedgerRow:
             "attempt": source.attempt,
             "state": outcome.state,
             "class": outcome.class_,
-            "message": outcome.message,
+            "message": None if outcome.message is None else sound_text(outcome.message),
             "seconds": outcome.seconds,
             "clips": outcome.clips,
             "elapsed": self.elapsed,

@@ -11,7 +11,7 @@ from curation.media.speech.sentence_settings import SentenceSettings
 from curation.media.speech.transcribe_settings import TranscribeSettings
 from runtime.settings import Runtime, Settings, content_hash
 
-STAGE_VERSION: Final = 1
+STAGE_VERSION: Final = 2
 """Raised if the stage makes different content from the same settings."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +11,8 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from curation.media.media_rows import LedgerRow, MediaClipRow
-from curation.media.video_to_clips import VideoClips
+from curation.media.video_to_clips import RootClip, VideoClips
+from runtime.sound_text import sound_value
 from shards.schema import CLIPS, LEDGER
 from shards.storage.store import Store
 from shards.storage.tar import TarWriter
@@ -39,16 +41,29 @@ class ShardBuilder:
     """Seconds of video that was read."""
 
     def add(self, video: VideoClips) -> int:
-        """Pack the roots of one video, and return the number of its clips."""
-        before = len(self.clips)
-        for root in video.roots:
-            mp4 = self.media.add(f"{root.facts.key}.mp4", root.mp4)
-            self.media.add(f"{root.facts.key}.json", json.dumps(asdict(root.facts), ensure_ascii=False).encode())
-            for still in root.keyframes:
-                self.keyframes.add(f"{root.facts.key}.{round(still.time * 1000)}.jpg", still.path)
-            self.clips += [PackedClip(row, mp4.offset, mp4.size) for row in root.rows]
+        """Pack the roots of one video, all or none of them, and return the number of its clips.
+
+        A video that fails half-way leaves neither bytes without a row nor a row that its table can't hold.
+        """
+        with self.media.all_or_nothing(), self.keyframes.all_or_nothing():
+            packed = [clip for root in video.roots for clip in self._pack(root)]
+            self._table(packed)
+        self.clips += packed
         self.seconds += video.seconds
-        return len(self.clips) - before
+        return len(packed)
+
+    def _pack(self, root: RootClip) -> list[PackedClip]:
+        facts = sound_value(asdict(root.facts))
+        mp4 = self.media.add(f"{root.facts.key}.mp4", root.mp4)
+        self.media.add(f"{root.facts.key}.json", json.dumps(facts, ensure_ascii=False).encode())
+        for still in root.keyframes:
+            self.keyframes.add(f"{root.facts.key}.{round(still.time * 1000)}.jpg", still.path)
+        return [PackedClip(row, mp4.offset, mp4.size) for row in root.rows]
+
+    @staticmethod
+    def _table(clips: Sequence[PackedClip]) -> pa.Table:
+        rows = [clip.row.table_row(clip.byte_offset, clip.byte_size) for clip in clips]
+        return pa.Table.from_pylist(rows, schema=CLIPS)
 
     def commit(self, store: Store, folder: Path, content_hash: str) -> None:
         """Commit the shard after its tars are closed; the table of clips comes last and is the commit mark.
@@ -58,8 +73,7 @@ class ShardBuilder:
             folder: scratch folder of the shard.
             content_hash: content hash of the media folder.
         """
-        rows = [clip.row.table_row(clip.byte_offset, clip.byte_size) for clip in self.clips]
-        clips = pa.Table.from_pylist(rows, schema=CLIPS)
+        clips = self._table(self.clips)
         ledger = pa.Table.from_pylist([row.table_row() for row in self.ledger], schema=LEDGER)
         artifact = Artifact("media", content_hash, counts=self.counts())
         commit_shard_media(store, folder, ShardMedia(self.number, self.media, self.keyframes, ledger, clips), artifact)

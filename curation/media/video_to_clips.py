@@ -69,7 +69,15 @@ def make_clips(row: SourceRow, download: DownloadedVideo, tools: VideoTools, scr
     """
     settings = tools.settings
     span = _kept_span(row, download.path, probe(download.path), settings)
-    transcript = transcribe(span, download.tracks, settings.transcribe, tools.asr, scratch)
+    transcript = transcribe(
+        span,
+        download.tracks,
+        settings.transcribe,
+        tools.asr,
+        scratch,
+        stated_language=download.metadata.language,
+        wanted_languages=settings.languages,
+    )
     _check_language(transcript, settings)
     sentences = split_sentences(transcript, settings.sentences, tools.punctuate)
     encoded = encode(span, sentence_boundaries(sentences), settings.encode, scratch)

@@ -5,6 +5,7 @@ Always: sources in = written + filtered + failed + pending. A source's state is 
 
 from __future__ import annotations
 
+from runtime.sound_text import sound_text
 from shards.schema import FailedClass, FilteredClass
 
 
@@ -14,7 +15,7 @@ class SourceFailed(Exception):
     def __init__(self, class_: FailedClass, message: str) -> None:
         super().__init__(class_, message)
         self.class_ = class_
-        self.message = " ".join(message.split())
+        self.message = " ".join(sound_text(message).split())
 
     def __str__(self) -> str:
         return self.message
@@ -26,7 +27,7 @@ class SourceFiltered(Exception):
     def __init__(self, class_: FilteredClass, message: str) -> None:
         super().__init__(class_, message)
         self.class_ = class_
-        self.message = " ".join(message.split())
+        self.message = " ".join(sound_text(message).split())
 
     def __str__(self) -> str:
         return self.message

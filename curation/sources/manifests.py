@@ -19,9 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from runtime.errors import UserError, nearest, one_line
+from runtime.sound_text import sound_text
 
 MANIFEST_SUFFIXES: Final = (".txt", ".csv", ".jsonl", ".parquet")
 
+_OWN_COLUMNS: Final = ("url", "start", "end")
 _CLOCK: Final = re.compile(r"(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:\.\d*)?)")
 
 
@@ -139,8 +141,8 @@ def _entry(line: _ManifestRow) -> ManifestEntry:
     start, end = _time(where, "start", row.get("start")), _time(where, "end", row.get("end"))
     if end is not None and end <= (start or 0.0):
         raise UserError(f"--input {where}: end={row['end']!r}: must be later than start={row.get('start')!r}")
-    carried = {str(name): _plain(value) for name, value in row.items() if name not in ("url", "start", "end")}
-    return ManifestEntry(where, url.strip(), start, end, carried)
+    carried = {sound_text(str(name)): _plain(value) for name, value in row.items() if name not in _OWN_COLUMNS}
+    return ManifestEntry(where, sound_text(url).strip(), start, end, carried)
 
 
 def _time(where: str, name: str, value: object) -> float | None:
@@ -151,11 +153,14 @@ def _time(where: str, name: str, value: object) -> float | None:
 
 
 def _plain(value: object) -> object:
-    """Convert a value to one that JSON can hold: dates, decimals and bytes become text, NaN and infinity None."""
+    """Convert a value to one that JSON can hold: dates, decimals and bytes become text, NaN and infinity None.
+
+    Halves of characters, which UTF-8 can't hold, are left out of texts.
+    """
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
+        return {sound_text(str(name)): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return value if value is None or isinstance(value, str | int) else str(value)
+    return value if value is None or isinstance(value, int) else sound_text(str(value))

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from curation.grounding.claims import Claim
-from curation.prompts.model_json import first_json_object
-from curation.prompts.wording import tidy
+from curation.prompts.model_json import JsonObject, answer_object
+from curation.prompts.wording import cut_to, ends_whole, tidy
 
 _MAX_CITED: Final = 4
 
@@ -52,20 +52,23 @@ def proposal_schema(max_claims: int, claim_chars: int) -> dict[str, Any]:
     }
 
 
-def parse_proposal(text: str, max_claims: int, claim_chars: int) -> Proposal | None:
+def parse_proposal(text: str, max_claims: int, claim_chars: int, *, is_cut: bool = False) -> Proposal | None:
     """Read a model's answer to the grounded prompt; None if it holds no such JSON object.
 
-    Malformed claims are left out; limits on number and length are enforced.
+    Malformed claims are left out; limits on number and length are enforced. Of an answer that was cut at its limit of
+    tokens the whole claims are kept; without one there is no proposal.
     """
-    values = first_json_object(text)
+    values = answer_object(text, _is_proposal, is_cut=is_cut)
     if values is None:
         return None
-    listed = values.get("claims")
-    abstains = values.get("abstain") is True
-    if not abstains and not isinstance(listed, list):
-        return None
+    abstains, listed = values.get("abstain") is True, values.get("claims")
     claims = [_claim(item, claim_chars) for item in listed] if isinstance(listed, list) else []
-    return Proposal(abstains, tuple(claim for claim in claims if claim)[:max_claims])
+    whole = tuple(claim for claim in claims if claim)[:max_claims]
+    return Proposal(abstains, whole) if whole or abstains or not is_cut else None
+
+
+def _is_proposal(values: JsonObject) -> bool:
+    return values.get("abstain") is True or isinstance(values.get("claims"), list)
 
 
 def _claim(item: object, max_chars: int) -> Claim | None:
@@ -73,4 +76,6 @@ def _claim(item: object, max_chars: int) -> Claim | None:
         return None
     cited = item.get("evidence")
     names = [name for name in cited if isinstance(name, str)] if isinstance(cited, list) else []
-    return Claim(tidy(item["text"], max_chars), tuple(names[:_MAX_CITED]))
+    text = tidy(item["text"])
+    limit = max_chars if ends_whole(text) else max_chars - 1  # a grammar ends a text at its limit, within a word
+    return Claim(cut_to(text, limit), tuple(names[:_MAX_CITED]))

@@ -82,11 +82,14 @@ class GroundedRewriter:
         return bool(evidence) and all(judge.can_support(evidence) for judge in self._judges)
 
     def _read(self, answer: Answer, counts: Counter[str]) -> Proposal | None:
-        """Return the proposal in an answer, or None if the answer is unusable."""
+        """Return the proposal in an answer, or None if the answer is unusable; count it."""
         settings = self._settings
-        proposal = None if answer.error else parse_proposal(answer.text, settings.max_claims, settings.claim_chars)
-        if proposal is None:
-            counts["failed:rewrite"] += 1
+        proposal = None
+        if answer.is_usable:
+            limits = settings.max_claims, settings.claim_chars
+            proposal = parse_proposal(answer.text, *limits, is_cut=answer.is_cut)
+        counts["answers_cut"] += answer.is_cut
+        counts["failed:rewrite"] += proposal is None
         return proposal
 
 

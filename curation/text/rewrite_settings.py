@@ -22,11 +22,13 @@ class RewriteSettings(Settings):
     summary_prompt: str = "summary"
     """Prompt of both summaries: the name of a built-in prompt, or the path of your own file."""
     summary_words: int = Field(default=25, ge=1)
-    """Most words of a summary; longer answers are trimmed."""
+    """Most words of a summary; longer answers end at a sentence, or at a clause or word with a `…`."""
     summary_tokens: int = Field(default=80, ge=1)
     """Most tokens the model may spend on a summary."""
-    summary_coverage: float = Field(default=0.5, ge=0, le=1)
-    """Share of a summary's terms that its source must hold, and all of its numbers and names; 0: no check."""
+    summary_coverage: float = Field(default=0.75, ge=0, le=1)
+    """Share of a sentence's terms that the source of a summary must hold, and all numbers and names; 0: no check.
+
+    A summary ends before the first sentence that fails."""
     summarize_levels: tuple[Level, ...] = LEVELS
     """Levels whose texts are summarised; at the other levels the summary is the text itself."""
     summarize_over_words: int = Field(default=0, ge=0)

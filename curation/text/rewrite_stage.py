@@ -32,7 +32,7 @@ from shards.keys import shard_name
 from shards.reader import read_artifact, read_table
 from shards.schema import TEXT
 
-REWRITE_VERSION = 1
+REWRITE_VERSION = 2
 
 
 def model_names(

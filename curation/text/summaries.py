@@ -1,6 +1,6 @@
 """Summaries of a clip's speech and of its frame captions: the requests, and the check of the answers.
 
-A summary is trimmed to its number of words, and dropped if it says what its source does not.
+`curation.text.summary_check` decides what of an answer is kept.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from typing import Final
 
 from curation.captions.frame_captions import join_captions
 from curation.engines.engine_interface import Answer, Request
-from curation.grounding.word_matcher import supports
+from curation.prompts.model_answers import spoken_answer, without_markup
 from curation.prompts.prompt_templates import Prompt
-from curation.prompts.wording import middle_out, tidy, trim_words, unquoted
+from curation.prompts.word_units import count_words
+from curation.prompts.wording import middle_out, tidy, unquoted
 from curation.text.clip_texts import ClipTexts
 from curation.text.rewrite_settings import RewriteSettings
+from curation.text.summary_check import SummaryLimits, check_summary
 from shards.schema import Level
 
-_CHARS_PER_WORD: Final = 24  # bound on a summary's length in scripts that don't separate words
 _PREAMBLE: Final = re.compile(
     r"(?:(?:sure|certainly|of course|okay|here(?:'s|’s| is| are))\b[^:\n]{0,160}:|(?:summary|answer)\s*:)\s*",
     re.IGNORECASE,
@@ -32,6 +33,8 @@ class Summarizer:
     def __init__(self, prompt: Prompt, settings: RewriteSettings) -> None:
         self._prompt = prompt
         self._settings = settings
+        instructions = f"{prompt.system}\n{prompt.user}"
+        self._limits = SummaryLimits(settings.summary_words, settings.summary_coverage, instructions)
 
     def requests(self, clip: ClipTexts, counts: Counter[str]) -> Iterator[Request]:
         """Yield the requests for one clip; none for an empty text, or one that is its own summary."""
@@ -49,7 +52,7 @@ class Summarizer:
 
     def _needs_summary(self, text: str, level: Level) -> bool:
         settings = self._settings
-        return level in settings.summarize_levels and len(text.split()) > settings.summarize_over_words
+        return level in settings.summarize_levels and count_words(text) > settings.summarize_over_words
 
     def _request(self, key: str, text: str, counts: Counter[str]) -> Request:
         settings = self._settings
@@ -69,23 +72,19 @@ class Summarizer:
         return None if answer is None else self._check(text, answer, counts)
 
     def _check(self, text: str, answer: Answer, counts: Counter[str]) -> str | None:
-        """Return the trimmed summary of `text`, or None if the answer is unusable or says what `text` does not."""
-        settings = self._settings
-        summary = clean_summary(answer.text) if answer.error in (None, "length") else ""
-        trimmed = tidy(trim_words(summary, settings.summary_words), _CHARS_PER_WORD * settings.summary_words)
-        if not trimmed:
-            counts["failed:summary"] += 1
-            return None
-        counts["summaries_trimmed"] += trimmed != summary
-        if settings.summary_coverage and not supports([text], trimmed, settings.summary_coverage):
-            counts["summaries_unsupported"] += 1
-            return None
-        return trimmed
+        """Return what is kept of the summary of `text` (see `check_summary`), and count what is not."""
+        summary = clean_summary(answer.text) if answer.is_usable else ""
+        checked = check_summary(summary, text, self._limits, is_cut=answer.is_cut)
+        counts["summaries_trimmed"] += checked.is_trimmed
+        if checked.flaw:
+            counts[f"summaries_{checked.flaw}"] += 1
+            counts["failed:summary"] += checked.flaw != "unsupported"
+        return checked.text
 
 
 def clean_summary(text: str) -> str:
-    """Return the first line of a model's answer without ``Sure! Here is …:`` and quotation marks."""
-    rest = text.strip()
+    """Return the first line of what an answer says, without ``Sure! Here is …:`` and quotation marks."""
+    rest = without_markup(spoken_answer(text)).strip()
     while match := _PREAMBLE.match(rest):
         rest = rest[match.end() :]
     return unquoted(tidy(next((line for line in rest.splitlines() if line.strip()), "")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 
 from rich.console import Console
 
@@ -41,9 +42,12 @@ def show_export(arguments: argparse.Namespace) -> int:
     store = Store(arguments.dir)
     layer = pick_layer(store, arguments.layer)
     selection = ExportSelection(layer, arguments.unit, arguments.where, not arguments.all, arguments.text)
+    counts: Counter[str] = Counter()
     with progress_bar("exporting") as progress:
-        written = export(store, selection, format=arguments.format, output=arguments.output, progress=progress)
-    _console().print(f"{written} samples of layer {layer} written to {arguments.output}")
+        how = {"format": arguments.format, "output": arguments.output}
+        written = export(store, selection, **how, progress=progress, counts=counts)
+    without = f", {counts['without_text']} of them without {arguments.text}" if counts["without_text"] else ""
+    _console().print(f"{written} samples of layer {layer} written to {arguments.output}{without}")
     return 0
 
 

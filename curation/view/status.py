@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from curation.prompts.word_units import SQL_WORD
 from curation.sources.source_states import SourceState, source_states
 from curation.view.sql_tables import connect, files, select
 from shards.reader import text_layers
@@ -72,16 +73,21 @@ _MEANS: Final = {
 }
 """Labels of the means in `LevelFigures`."""
 
-_LEVELS_QUERY: Final = """
+
+def _mean_words(column: str) -> str:
+    return f"avg(len(regexp_extract_all({column}, '{SQL_WORD}')))"
+
+
+_LEVELS_QUERY: Final = f"""
 select level, count(*) as clips, count(*) filter (keep) as kept, avg("end" - start) as seconds,
-       avg(len(regexp_extract_all(subtitle, '\\S+'))) as subtitle_words,
-       avg(len(regexp_extract_all(subtitle_summary, '\\S+'))) as subtitle_summary_words,
-       avg(len(regexp_extract_all(caption, '\\S+'))) as caption_words,
-       avg(len(regexp_extract_all(caption_summary, '\\S+'))) as caption_summary_words,
-       avg(len(regexp_extract_all(grounded_text, '\\S+'))) as grounded_words,
+       {_mean_words("subtitle")} as subtitle_words,
+       {_mean_words("subtitle_summary")} as subtitle_summary_words,
+       {_mean_words("caption")} as caption_words,
+       {_mean_words("caption_summary")} as caption_summary_words,
+       {_mean_words("grounded_text")} as grounded_words,
        avg(grounding_score) as score
 from read_parquet(?) group by level
-"""
+"""  # noqa: S608  the names of columns are those of this file
 _STATUS_QUERY: Final = "select level, rewrite_status, count(*) as clips from read_parquet(?) group by all"
 _REASONS_QUERY: Final = (
     "select filter_reason, count(*) as clips from read_parquet(?) where not keep group by 1 order by 2 desc"

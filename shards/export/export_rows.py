@@ -26,14 +26,12 @@ EXPORT: Final = pa.schema(
     [
         *TEXT,
         pa.field("text", pa.string()),  # content of .txt
-        pa.field("text_column", pa.string()),  # the column it was taken from
+        pa.field("text_column", pa.string()),  # the column it was taken from; null without a text
         pa.field("root_first_frame", pa.int32()),  # number, in the root, of the sample's first frame
         pa.field("tree", pa.list_(_node)),  # all exported clips of a root; null if the sample is one clip
     ]
 )
 """Columns of an exported sample; `offset` and `num_frames` are those of the sample's own video."""
-
-_FALLBACKS: Final = ("grounded_text", "caption_summary", "caption", "subtitle_summary", "subtitle")
 
 
 class TreeNode(TypedDict):
@@ -62,12 +60,12 @@ def export_row(row: StoredText, text_column: str) -> ExportRow:
 
     Args:
         row: of the text layer.
-        text_column: the preferred column; if it is empty, the next best column with a text is taken.
+        text_column: the column of the text. If it is empty the sample has none: speech or an unverified caption in its
+            place would say what the column promises not to.
     """
     columns: Mapping[str, Any] = row  # a TypedDict is read by literal names only
-    column = next((name for name in (text_column, *_FALLBACKS) if columns[name]), None)
-    text = columns[column] if column else None
-    return ExportRow(**row, text=text, text_column=column, root_first_frame=0, tree=None)
+    text = columns[text_column] or None
+    return ExportRow(**row, text=text, text_column=text_column if text else None, root_first_frame=0, tree=None)
 
 
 def tree_of(rows: Iterable[ExportRow]) -> list[TreeNode]:

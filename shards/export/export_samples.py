@@ -9,7 +9,7 @@ samples is in ``__len__`` (not in a ``sizes.json``: video2dataset takes every ``
 from __future__ import annotations
 
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -40,6 +40,7 @@ def export(
     output: str | Path,
     max_per_tar: int = 1000,
     progress: Progress | None = None,
+    counts: Counter[str] | None = None,
 ) -> int:
     """Write the clips of a text layer as samples for other tools.
 
@@ -51,6 +52,7 @@ def export(
         output: an empty or new folder, or fsspec URL.
         max_per_tar: samples a tar at most; a tar is also closed at 1 GiB.
         progress: called with (shards done, shards in all).
+        counts: ``without_text``, the samples written without the text that was asked for, is added to it.
 
     Returns:
         Samples written. Clips that could not be cut are counted by reason in each tar's ``_stats.json``.
@@ -67,10 +69,12 @@ def export(
     if target.list() or target.folders():
         raise ShardError(f"--output {output}: is not empty; name a new folder")
     shards = sorted(set(media_shards(store)) & set(shards_in(store.list(f"text/{layer}"))))
+    counts = Counter() if counts is None else counts
     if format == "jsonl":
-        written = _write_lines(store, shards, selection, target, progress)
+        written = _write_lines(store, shards, selection, target, progress, counts)
     else:
-        written = write_tars(_samples(store, shards, selection, progress), target, max_per_tar)
+        samples = _counted(_samples(store, shards, selection, progress), counts)
+        written = write_tars(samples, target, max_per_tar)
     target.commit_bytes(f"{written}\n".encode(), LENGTH_NAME)
     return written
 
@@ -92,6 +96,12 @@ def _samples(
                 yield from samples
             if progress is not None:
                 progress(done, len(shards))
+
+
+def _counted(samples: Iterable[ExportSample], counts: Counter[str]) -> Iterator[ExportSample]:
+    for sample in samples:
+        counts["without_text"] += sample.error is None and not sample.row["text"]
+        yield sample
 
 
 def _samples_of_root(
@@ -127,16 +137,22 @@ def _still_of(row: ExportRow, stills: Sequence[StoredStill]) -> StoredStill | No
 
 
 def _write_lines(
-    store: Store, shards: Sequence[int], selection: ExportSelection, target: Store, progress: Progress | None
+    store: Store,
+    shards: Sequence[int],
+    selection: ExportSelection,
+    target: Store,
+    progress: Progress | None,
+    counts: Counter[str],
 ) -> int:
     written = 0
     for done, shard in enumerate(shards, start=1):
         stills = stills_of(store, shard)
+        rows = [(root, row) for root in select_rows(store, shard, selection) for row in root.rows]
         lines = [
             json.dumps({**row, **_byte_ranges(store, shard, root, _still_of(row, stills.get(root.root_key, ())))})
-            for root in select_rows(store, shard, selection)
-            for row in root.rows
+            for root, row in rows
         ]
+        counts["without_text"] += sum(not row["text"] for _, row in rows)
         target.commit_bytes("".join(f"{line}\n" for line in lines).encode(), f"{shard_name(shard)}.jsonl")
         written += len(lines)
         if progress is not None:

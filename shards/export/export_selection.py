@@ -32,7 +32,7 @@ class ExportSelection:
     keep_only: bool = True
     """Leave out clips that the filters dropped."""
     text: str = "grounded_text"
-    """Column for `.txt`; if it is empty in a row, the next best text is taken."""
+    """Column for `.txt`; a clip whose column is empty has no `.txt`."""
 
     def validate(self) -> None:
         """Refuse a selection that can't work, before any work is done.

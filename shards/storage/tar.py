@@ -11,10 +11,11 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, NamedTuple, Self
 
 from shards.artifact import FileFact
 from shards.errors import ShardError
@@ -89,12 +90,32 @@ class TarWriter:
         padding = -info.size % _BLOCK
         return ByteSpan(self._file.size - padding - info.size, info.size)
 
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """Take back what was added within the block if the block raises."""
+        listed = self._tar.getmembers()
+        offset, count, mark = self._tar.offset, len(listed), self._file.mark()
+        try:
+            yield
+        except BaseException:
+            self._file.return_to(mark)
+            self._tar.offset = offset
+            del listed[count:]
+            raise
+
     @property
     def fact(self) -> FileFact:
         """Size and SHA-256 of the finished tar."""
         if self._fact is None:
             raise RuntimeError(f"{self.path} is not closed yet")
         return self._fact
+
+
+class _Mark(NamedTuple):
+    """An end that a file had: its size and the hash of its bytes."""
+
+    size: int
+    hash: hashlib._Hash
 
 
 class _Hashing(io.RawIOBase):
@@ -112,6 +133,16 @@ class _Hashing(io.RawIOBase):
 
     def tell(self) -> int:
         return self.size
+
+    def mark(self) -> _Mark:
+        """Return the present end of the file."""
+        return _Mark(self.size, self._hash.copy())
+
+    def return_to(self, mark: _Mark) -> None:
+        """Remove what was written since `mark`."""
+        self._file.seek(mark.size)
+        self._file.truncate()
+        self.size, self._hash = mark.size, mark.hash.copy()
 
     def close(self) -> None:
         self._file.close()

@@ -79,7 +79,18 @@ def rows(folder: Path) -> list[dict[str, object]]:
 
 
 def test_the_filter_marks_clips_with_its_own_reason(extended: Path, curated: Path) -> None:
-    layer = ["--output", "shards", "--layer", "filtered", "--set", "filters.max_repetition=0.1", "--address", "local"]
+    layer = [
+        "--output",
+        "shards",
+        "--stages",
+        "caption,rewrite",
+        "--layer",
+        "filtered",
+        "--set",
+        "filters.max_repetition=0.1",
+        "--address",
+        "local",
+    ]
     curate(extended, curated, *layer)
     reasons = {row["filter_reason"] for row in rows(curated / "shards" / "text" / "filtered")}
     assert "repetition" in reasons
@@ -90,7 +101,19 @@ def test_the_engine_answers_from_its_file(extended: Path, curated: Path) -> None
     (curated / "answers.jsonl").write_text("\n".join(json.dumps(line) for line in answers))
     engine = "engines.llm={kind: replay, model: recorded, answers: answers.jsonl}"
     changes = ["--set", engine, "--set", "rewrite.engine=llm", "--set", "rewrite.summarize_over_words=2"]
-    curate(extended, curated, "--output", "shards", "--layer", "replayed", *changes, "--address", "local")
+    curate(
+        extended,
+        curated,
+        "--output",
+        "shards",
+        "--layer",
+        "replayed",
+        "--stages",
+        "caption,rewrite",
+        *changes,
+        "--address",
+        "local",
+    )
     made = rows(curated / "shards" / "text" / "replayed")
     (red,) = [row for row in made if "red square" in str(row["subtitle"])]
     assert red["subtitle_summary"] == "A red square fills the picture."

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from curation.engines.engine_interface import Answer, Request
 from runtime.ray_runner.stage import LocalService
@@ -39,7 +40,7 @@ class Answering:
     def _answer(self, request: Request) -> Answer:
         reply = self._reply(request)
         if isinstance(reply, Answer):
-            return Answer(request.key, reply.text, reply.error, reply.prompt_tokens, reply.output_tokens)
+            return replace(reply, key=request.key)
         return Answer(request.key, reply, None, len(request.user.split()), len(reply.split()))
 
 

@@ -58,7 +58,8 @@ class DownloadSettings(Settings):
     height: int = Field(default=480, ge=64)
     """Short side of the format to download: the largest up to this, otherwise the smallest above it."""
     languages: tuple[str, ...] = ("en",)
-    """Languages of the site subtitles to download (`en` includes `en-US`); empty: all that are not translated."""
+    """Languages of the site subtitles to download (`en` includes `en-US`) where the site does not tell which language
+    is spoken; empty: all. Otherwise only subtitles in the spoken language are downloaded: others are translations."""
     format: str = "bv*+ba/b/bv*"
     """yt-dlp's format selector, sorted by `height`."""
     max_bytes: int = Field(default=8 * 2**30, gt=0)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from curation.media.download.download_errors import classify
 from curation.media.download.fetch_request import FetchOutcome, FetchRequest, FetchStopped
-from curation.media.download.site_subtitles import choose_subtitles
+from curation.media.download.site_subtitles import choose_subtitles, stated_language
 from curation.media.download.stall_watch import StallWatch
 from curation.media.download.ytdlp_errors import machine_fault
 from curation.media.download.ytdlp_options import ytdlp_options
@@ -28,6 +28,7 @@ def ytdlp_client(request: FetchRequest, watch: StallWatch) -> Any:
 
         subtitle_kinds: dict[str, str]
         last_error: Any = None
+        spoken: str | None = None
 
         def urlopen(self, req: Any) -> Any:
             """Open a URL if its scheme is allowed; keep the last HTTP error for its status and headers."""
@@ -41,9 +42,15 @@ def ytdlp_client(request: FetchRequest, watch: StallWatch) -> Any:
             finally:
                 watch.beat()
 
+        def process_video_result(self, info_dict: Any, download: bool = True) -> Any:
+            """Keep the language that the site states, which the choice of subtitles needs."""
+            self.spoken = stated_language(info_dict)
+            return super().process_video_result(info_dict, download)
+
         def process_subtitles(self, video_id: str, normal_subtitles: Any, automatic_captions: Any) -> Any:
             """Choose the subtitles to fetch, and keep the kind of each."""
-            chosen = choose_subtitles(normal_subtitles or {}, automatic_captions or {}, request.languages)
+            offered = normal_subtitles or {}, automatic_captions or {}
+            chosen = choose_subtitles(*offered, request.languages, self.spoken)
             self.subtitle_kinds = {language: kind for language, (kind, _) in chosen.items()}
             return {language: entry for language, (_, entry) in chosen.items()} or None
 

@@ -4,9 +4,9 @@ A pure function of plain values, built with ffmpeg-python.
 
 ::
 
-    video ── constant rate ────┬── short side 256 ──┬── H.264, mono AAC ──▶ encoded.mp4
-                               │                    └── thumbnails ───────▶ pipe
-                               └── every 2 s ── short side 448 ───────────▶ still_000000.jpg …
+    video ── deinterlaced, ────┬── short side 256, BT.601 ──┬── H.264, mono AAC ──▶ encoded.mp4
+             constant rate     │                            └── thumbnails ───────▶ pipe
+                               └── every 2 s ── short side 448, BT.601 ───────────▶ still_000000.jpg …
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from typing import Any, Final, Self
 
 import ffmpeg
 
+from curation.media.picture.colour_filters import as_understood, scaled_to_standard
 from curation.media.picture.encode_settings import EncodeSettings
+from curation.media.picture.interlacing import without_fields
 from curation.media.picture.video_records import Probe, VideoSpan
 from runtime.processes import ffmpeg_binary
 from runtime.untrusted_media import MAX_PIXELS, local_only
@@ -132,17 +134,20 @@ def _pictures(video: Any, request: EncodeRequest, settings: EncodeSettings) -> t
     round). They are in microseconds, because the filter would round the start to the container's own time base.
     """
     rate = Fraction(settings.fps).limit_denominator(1001)
-    fine = ffmpeg.filter(video, "settb", "AVTB")
+    stream = request.probe.video
+    colour = stream.colour
+    whole = as_understood(video, colour)
+    if stream.rotation % 180 == 0:  # ffmpeg has turned the picture already, and lines that are columns now stay combed
+        whole = without_fields(whole, stream.fields, stream.width, stream.height)
+    fine = whole.filter("settb", "AVTB")
     even = fine.filter("fps", str(rate), start_time=f"{request.skip + _TOLERANCE:.6f}", round="up")
     even = even.filter("setpts", "N").filter("trim", end_frame=request.num_frames).filter_multi_output("split", 2)
-    stored = _scaled(even[0], request.size, "yuv420p", "tv").filter_multi_output("split", 2)
+    stored = scaled_to_standard(even[0], colour, request.size.width, request.size.height, "tv")
+    stored = stored.filter_multi_output("split", 2)
     small = stored[1].filter("scale", *THUMBNAIL, flags="area").filter("format", "bgr24")
     some = even[1].filter("select", f"not(mod(n,{request.still_step}))")
-    return stored[0], small, _scaled(some, request.still_size, "yuvj420p", "pc")
-
-
-def _scaled(video: Any, to: PictureSize, pixels: str, range_: str) -> Any:
-    return video.filter("scale", to.width, to.height, out_range=range_).filter("setsar", 1).filter("format", pixels)
+    stills = scaled_to_standard(some, colour, request.still_size.width, request.still_size.height, "pc")
+    return stored[0], small, stills
 
 
 def _audio(audio: Any, request: EncodeRequest, settings: EncodeSettings) -> Any:

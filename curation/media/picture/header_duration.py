@@ -6,6 +6,7 @@ from pathlib import Path
 
 import av
 
+from curation.media.picture.stated_duration import stated_duration
 from curation.media.picture.video_file import open_unknown_file
 from curation.sources.ledger import SourceFailed
 
@@ -14,6 +15,6 @@ def header_duration(path: Path) -> float | None:
     """Return the duration that the header of a local file states, in seconds; None if it states none."""
     try:
         with open_unknown_file(path) as container:
-            return None if container.duration is None else container.duration / av.time_base
+            return stated_duration(container, path)
     except (SourceFailed, av.FFmpegError, OSError):
         return None

@@ -14,6 +14,8 @@ from typing import Any, Final, NamedTuple
 import av
 from av.stream import Disposition
 
+from curation.media.picture.colour import ColourTags, colour_of
+from curation.media.picture.interlacing import fields_of
 from curation.media.picture.timestamps import (
     PacketTimes,
     is_variable_rate,
@@ -44,8 +46,8 @@ def probe(path: Path, *, max_seconds_scan: float = 60.0) -> Probe:
     """
     with open_unknown_file(path) as container:
         stream = _choose_video(container)
-        start = _inspect_first_packets(container, stream)
         duration, jumped = video_duration(container, path, max_seconds_scan)
+        start = _inspect_first_packets(container, stream, duration)
         faults = [
             *start.faults,
             *(["no_duration"] if container.duration is None else []),
@@ -81,7 +83,7 @@ class _FirstPackets(NamedTuple):
     faults: tuple[str, ...]
 
 
-def _inspect_first_packets(container: Any, stream: Any) -> _FirstPackets:
+def _inspect_first_packets(container: Any, stream: Any, duration: float) -> _FirstPackets:
     """Read the first packets and decode the first frame, for facts that headers do not state."""
     stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     times: list[PacketTimes] = []
@@ -95,20 +97,36 @@ def _inspect_first_packets(container: Any, stream: Any) -> _FirstPackets:
         raise SourceFailed("corrupt", f"none of the first {len(times)} video packets can be decoded")
     shown = [packet.shown for packet in times if packet.shown is not None]
     sar = stream.sample_aspect_ratio
+    codec = stream.codec_context.codec.canonical_name
     return _FirstPackets(
         VideoStream(
             index=stream.index,
-            codec=stream.codec_context.codec.canonical_name,
+            codec=codec,
             width=frame.width,
             height=frame.height,
             rotation=round(frame.rotation / 90) * 90 % 360,
             fps=float(stream.average_rate or stream.base_rate or 0),
             variable_rate=is_variable_rate(sorted(shown), float(stream.time_base)),
             frames=stream.frames or None,
-            duration=stream_end(container, stream),
+            duration=stream_end(container, stream, duration),
             sar=float(sar) if sar else 1.0,
+            colour=colour_of(_colour_tags(frame), frame.width, frame.height),
+            fields=fields_of(
+                codec, container.format.name, int(stream.codec_context.field_order), frame.interlaced_frame
+            ),
         ),
         tuple(timestamp_faults(times)),
+    )
+
+
+def _colour_tags(frame: Any) -> ColourTags:
+    pixels = frame.format
+    return ColourTags(
+        matrix=int(frame.colorspace),
+        primaries=int(frame.color_primaries),
+        transfer=int(frame.color_trc),
+        deep=any(component.bits > 8 for component in pixels.components),
+        rgb=pixels.is_rgb or pixels.has_palette,
     )
 
 
@@ -135,11 +153,24 @@ def _flush_decoder(stream: Any) -> Any | None:
 def _audio(stream: Any) -> AudioStream:
     context = stream.codec_context
     rate, channels = context.sample_rate or 0, context.channels or 0
-    return AudioStream(stream.index, context.codec.canonical_name, _language(stream), rate, channels)
+    name = context.codec.canonical_name
+    layout = context.layout.name if channels else ""
+    return AudioStream(stream.index, name, _language(stream), rate, channels, layout, _marks(stream), _title(stream))
 
 
 def _subtitle(stream: Any) -> SubtitleStream:
-    return SubtitleStream(stream.index, stream.codec_context.codec.canonical_name, _language(stream))
+    name = stream.codec_context.codec.canonical_name
+    return SubtitleStream(stream.index, name, _language(stream), _marks(stream), _title(stream))
+
+
+def _marks(stream: Any) -> frozenset[str]:
+    """Return the names of the stream's dispositions, as ffmpeg has them."""
+    return frozenset(str(mark.name) for mark in Disposition if mark and stream.disposition & mark)
+
+
+def _title(stream: Any) -> str:
+    """Return the stream's title; MP4 keeps it as the name of the handler."""
+    return str(stream.metadata.get("title") or stream.metadata.get("handler_name") or "")[:200]
 
 
 def _language(stream: Any) -> str | None:

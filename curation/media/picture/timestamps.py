@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import av
 
+from curation.media.picture.stated_duration import stated_duration
 from curation.media.picture.video_file import open_video
 from curation.sources.ledger import SourceFailed
 from runtime.untrusted_media import readable_packets
@@ -61,12 +62,13 @@ def is_variable_rate(times: list[float], tick: float) -> bool:
     return sum(abs(gap - usual) > max(1.5 * tick, 0.1 * usual) for gap in gaps) > 0.02 * len(gaps)
 
 
-def stream_end(container: Any, stream: Any) -> float | None:
-    """Return the second of the video at which a stream ends; None if the container does not reliably state it."""
+def stream_end(container: Any, stream: Any, duration: float) -> float | None:
+    """Return the second of the video, at most `duration`, at which a stream ends; None if it is not reliably stated."""
     if not stream.duration or container.format.name in _SCANNED:
         return None
     first = stream.start_time or 0
-    return float((first + stream.duration) * stream.time_base) - (container.start_time or 0) / av.time_base
+    end = float((first + stream.duration) * stream.time_base) - (container.start_time or 0) / av.time_base
+    return min(end, duration)
 
 
 def video_duration(container: Any, path: Path, max_seconds: float) -> tuple[float, bool]:
@@ -81,8 +83,9 @@ def video_duration(container: Any, path: Path, max_seconds: float) -> tuple[floa
         SourceFailed: ``corrupt``, if the time limit is reached.
     """
     name = container.format.name
-    if container.duration is not None and container.duration > 0 and name not in _SCANNED:
-        return container.duration / av.time_base, False
+    stated = None if name in _SCANNED else stated_duration(container, path)
+    if stated is not None:
+        return stated, False
     return _scan_packets(path, name.partition(",")[0], max_seconds)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from curation.media.picture.colour import Colour
+from curation.media.picture.interlacing import Fields
+
 
 @dataclass(frozen=True)
 class VideoStream:
@@ -28,6 +31,10 @@ class VideoStream:
     """Second of the video at which the picture ends, if the container states it."""
     sar: float
     """Sample aspect ratio, pixel width divided by pixel height; 1 if not stated."""
+    colour: Colour
+    """How its samples are to be understood."""
+    fields: Fields
+    """How its frames are interlaced."""
 
     @property
     def display_size(self) -> tuple[float, float]:
@@ -46,6 +53,11 @@ class AudioStream:
     rate: int
     """Samples a second."""
     channels: int
+    layout: str = ""
+    """Name of the channel layout: ``stereo``, ``5.1``, ``ambisonic 1``; ``6 channels`` if the order is unknown."""
+    marks: frozenset[str] = frozenset()
+    """What the container says the stream is for: ``default``, ``original``, ``dub``, ``comment``, …"""
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,9 @@ class SubtitleStream:
     index: int
     codec: str
     language: str | None
+    marks: frozenset[str] = frozenset()
+    """What the container says the stream is for: ``default``, ``forced``, ``hearing_impaired``, ``comment``, …"""
+    title: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
+_ROLLING_LINES: Final = 8  # most lines that rolling captions show at once
 _CARRIED_OVER: Final = 0.25  # seconds; a rolling cue starts within this time of the end of the cue before
 
 
@@ -40,10 +41,12 @@ class Cue:
 
 @dataclass(frozen=True)
 class CueFile:
-    """All cues of a file in its own order, and the language in its header."""
+    """The cues of a file in its own order, and the language in its header."""
 
     cues: tuple[Cue, ...]
     language: str | None = None
+    unread: int = 0
+    """Number of cues that have text and could not be read."""
 
 
 def line_text(line: Line) -> str:
@@ -74,7 +77,7 @@ def _repeated_lines(before: Cue, cue: Cue) -> int:
     old, new = [line_text(line) for line in _visible_lines(before)], _visible_lines(cue)
     untimed = next((i for i, line in enumerate(new) if any(p.time is not None for p in line)), len(new))
     texts = [line_text(line) for line in new[:untimed]]
-    return next((n for n in range(min(len(old), len(texts)), 0, -1) if old[-n:] == texts[:n]), 0)
+    return next((n for n in range(min(len(old), len(texts), _ROLLING_LINES), 0, -1) if old[-n:] == texts[:n]), 0)
 
 
 def _visible_lines(cue: Cue) -> list[Line]:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from curation.media.speech.transcript import Word
+from curation.media.speech.transcript import Word, join_words
+from curation.prompts.word_units import count_words
 
-_DENSE = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")  # scripts without spaces
 _TERMINALS = re.compile(r"[.!?…。！？｡؟۔।။።][\"'”’»」』)\]]*(?=\s|$|[^\W\d_a-z])")
 _CLOSING: Final = "\"'”’»›」』】)]*_"
 _ALWAYS: Final = "!?。！？｡؟۔।။።"
@@ -22,13 +22,9 @@ _MAYBE: Final = re.compile(
 
 
 def is_punctuated(words: Sequence[Word], share: float) -> bool:
-    """Return True if at least `share` of the words end a sentence.
-
-    In scripts without spaces, two characters count as a word.
-    """
-    text = " ".join(word.text for word in words)
-    count = len(text.split()) + len(_DENSE.findall(text)) // 2
-    return len(_TERMINALS.findall(text)) >= share * count
+    """Return True if at least `share` of the words end a sentence."""
+    text = join_words(words)
+    return len(_TERMINALS.findall(text)) >= share * count_words(text)
 
 
 def sentence_ends(words: Sequence[Word], pauses: Sequence[float], pause: float) -> list[bool]:

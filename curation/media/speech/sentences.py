@@ -18,6 +18,7 @@ from curation.media.speech.punctuated_text import is_punctuated, sentence_ends
 from curation.media.speech.sentence_settings import SentenceSettings
 from curation.media.speech.transcript import Sentence, Transcript, Word
 from curation.media.speech.word_times import pause_between
+from curation.prompts.word_units import count_words, join_pieces
 
 Punctuate = Callable[[Sequence[str]], list[str]]
 """A function that takes words and returns the same words with punctuation and casing restored."""
@@ -58,13 +59,13 @@ def _restore_punctuation(words: Sequence[Word], punctuate: Punctuate) -> list[Wo
     if len(restored) != len(flat):
         return list(words)
     better = iter(new.strip() or old for new, old in zip(restored, flat, strict=True))
-    texts = [" ".join(next(better) for _ in group) for group in tokens]
+    texts = [join_pieces([next(better) for _ in group]) for group in tokens]
     return [replace(word, text=text) for word, text in zip(words, texts, strict=True)]
 
 
 def _split_long(words: Sequence[Word], span: tuple[int, int], settings: SentenceSettings) -> Iterator[tuple[int, int]]:
     """Split ``words[a:b]`` at its longest pauses until every part is short enough."""
-    counts = np.cumsum([0, *(len(word.text.split()) for word in words[span[0] : span[1]])])
+    counts = np.cumsum([0, *(count_words(word.text) for word in words[span[0] : span[1]])])
     pauses = np.array([pause_between(words[i], words[i + 1]) for i in range(span[0], span[1] - 1)])
     waiting = [span]
     while waiting:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -9,7 +11,9 @@ import ffmpeg
 
 from curation.engines.speech_recognizer import SAMPLE_RATE
 from curation.media.picture.video_records import AudioStream, SubtitleStream, VideoSpan
+from curation.media.speech.sound_mixing import mix_file
 from curation.media.speech.sound_windows import SoundFile
+from curation.media.speech.stream_choice import is_speech_text
 from curation.media.speech.subtitle_tracks import Track
 from runtime.log import get_logger
 from runtime.processes import ProcessFailed, ProcessTimeout, ffmpeg_binary, run
@@ -33,11 +37,14 @@ _log = get_logger(__name__)
 
 
 def embedded_tracks(span: VideoSpan, folder: Path) -> dict[Track, SubtitleStream]:
-    """Return a track for each text subtitle stream of the container; `extract_captions` makes its file in `folder`."""
+    """Return a track for each text subtitle stream of the container that holds speech, marked as original first.
+
+    `extract_captions` makes its file in `folder`.
+    """
     return {
         Track(folder / f"inside_{stream.index}", stream.language, "manual", _TEXT_CODECS[stream.codec].track): stream
-        for stream in span.probe.subtitles
-        if stream.codec in _TEXT_CODECS
+        for stream in sorted(span.probe.subtitles, key=lambda stream: "original" not in stream.marks)
+        if stream.codec in _TEXT_CODECS and is_speech_text(stream)
     }
 
 
@@ -52,23 +59,65 @@ def extract_captions(span: VideoSpan, stream: SubtitleStream, target: Path) -> N
 
 
 def extract_sound(span: VideoSpan, stream: AudioStream, folder: Path) -> SoundFile | None:
-    """Extract the span's sound to a file in `folder`; None if nothing can be decoded.
+    """Extract the span's sound as one channel to a file in `folder`; None if nothing can be decoded.
 
     Sample 0 is the span's start: a late start and gaps are filled with silence. This happens after mixing and
     resampling, because ffmpeg holds a gap's silence in memory.
     """
-    seek = max(span.start - _SEEK_MARGIN, 0.0)
     target = folder / f"sound_{stream.index}"
+    for mix in _mixes(stream):
+        extracted = folder / f"sound_{stream.index}_{mix.channels}"
+        try:
+            _extract_mix(span, stream, mix, extracted)
+        except (ProcessFailed, ProcessTimeout) as error:
+            _log.info("the sound of %s can't be mixed by %s: %s", span.path.name, mix, error)
+        if not extracted.exists() or not extracted.stat().st_size:
+            continue
+        if mix.channels == 1:
+            extracted.replace(target)
+        else:
+            mix_file(extracted, target)
+            extracted.unlink()
+        return SoundFile(target) or None
+    return None
+
+
+class _Mix(NamedTuple):
+    """A way to get one channel or two out of a sound stream."""
+
+    channels: int
+    pan: str | None
+    """Weights of ffmpeg's filter `pan`; None: ffmpeg's own matrix for the layout."""
+
+
+def _mixes(stream: AudioStream) -> list[_Mix]:
+    """Return the ways to mix a stream, best first.
+
+    ffmpeg has no matrix for ambisonic sound, whose first channel is the sound from everywhere, and for layouts without
+    an order; channels beyond the ambisonic ones are an ordinary mono or stereo mix.
+    """
+    count = max(stream.channels, 1)
+    if stream.layout.startswith("ambisonic"):
+        spherical = math.isqrt(count) ** 2
+        return [_Mix(1, _average([0, *range(spherical, count)]))]
+    return [_Mix(min(count, 2), None), _Mix(1, _average(range(count)))]
+
+
+def _average(channels: Iterable[int]) -> str:
+    chosen = list(channels)
+    return "mono|c0=" + "+".join(f"{1 / len(chosen):.6f}*c{channel}" for channel in chosen)
+
+
+def _extract_mix(span: VideoSpan, stream: AudioStream, mix: _Mix, target: Path) -> None:
+    seek = max(span.start - _SEEK_MARGIN, 0.0)
     audio = _ffmpeg_input(span, seek)[str(stream.index)]
-    audio = audio.filter("aresample", SAMPLE_RATE).filter("aformat", channel_layouts="mono", sample_fmts="s16")
+    if mix.pan is not None:
+        audio = audio.filter("pan", args=mix.pan)
+    layout = "mono" if mix.channels == 1 else "stereo"
+    audio = audio.filter("aresample", SAMPLE_RATE).filter("aformat", channel_layouts=layout, sample_fmts="s16")
     audio = audio.filter("aresample", **{"async": 1000, "first_pts": 0})
     audio = audio.filter("atrim", start=f"{span.start - seek:.6f}", duration=f"{span.seconds:.6f}")
-    try:
-        _run_ffmpeg(ffmpeg.output(audio, str(target), format="s16le", **{"c:a": "pcm_s16le"}), span)
-    except (ProcessFailed, ProcessTimeout) as error:
-        _log.info("the sound of %s can't be decoded: %s", span.path.name, error)
-    sound = SoundFile(target) if target.exists() else None
-    return sound or None
+    _run_ffmpeg(ffmpeg.output(audio, str(target), format="s16le", **{"c:a": "pcm_s16le"}), span)
 
 
 def _ffmpeg_input(span: VideoSpan, seek: float = 0.0) -> Any:

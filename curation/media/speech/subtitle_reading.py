@@ -7,16 +7,20 @@ Formats are parsed in `curation.media.speech.subtitle_formats`; text is cleaned 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final, get_args
 
 from curation.media.speech.cues import Cue, SubtitleError, unroll_cues
+from curation.media.speech.growing_captions import reduce_growing_cues
+from curation.media.speech.speaker_labels import SpeakerLabels, find_labels
 from curation.media.speech.subtitle_cleaning import BREAK, keep_speech
 from curation.media.speech.subtitle_formats import SubtitleFormat, known_format, read_cues
 from curation.media.speech.subtitle_tracks import Track, TrackKind, language_code
 from curation.media.speech.text_encoding import decode_text
 from curation.media.speech.transcript import Transcript, Word
 from curation.media.speech.word_times import make_monotone
+from curation.prompts.word_units import count_words, join_pieces
 
 MAX_BYTES: Final = 16 * 2**20
 """Largest subtitle file; ten hours of words with times take a quarter of it."""
@@ -65,10 +69,17 @@ def parse_subtitles(
     """
     if len(data) > MAX_BYTES:
         raise SubtitleError(f"larger than {MAX_BYTES // 2**20} MiB")
-    text = decode_text(data)
+    text = decode_text(data, language_code(language) or language_code(_header_language(data)))
     file = read_cues(text, _detect_format(text, format_))
-    words = make_monotone(_words(unroll_cues(file.cues)), 0.0, duration)
-    return Transcript(words, language_code(language) or language_code(file.language), origin)
+    words = make_monotone(_words(unroll_cues(reduce_growing_cues(file.cues))), 0.0, duration)
+    share = len(file.cues) / max(len(file.cues) + file.unread, 1)
+    return Transcript(words, language_code(language) or language_code(file.language), origin, share)
+
+
+def _header_language(data: bytes) -> str | None:
+    """Return the language in the header of WebVTT, which is ASCII in any code page."""
+    match = re.match(rb"WEBVTT[^\n]*\n(?:[^\n]+\n){0,10}?Language:[ \t]*([A-Za-z-]{2,20})", data[:1000])
+    return None if match is None else match[1].decode()
 
 
 def _detect_format(text: str, declared: str | None) -> SubtitleFormat:
@@ -89,25 +100,30 @@ def _detect_format(text: str, declared: str | None) -> SubtitleFormat:
 def _words(cues: Sequence[Cue]) -> list[Word]:
     """Return the words of cues in the order of the file, each once; their times may be disordered and overlap."""
     timed = any(part.time is not None for cue in cues for line in cue.lines for part in line)
-    words = (word for cue in cues for word in _words_of_cue(cue))
+    labels = find_labels(map(_text_with_breaks, cues))
+    words = (word for cue in cues for word in _words_of_cue(cue, labels))
     return list(dict.fromkeys(_limit_duration(word) if timed else word for word in words))
 
 
-def _words_of_cue(cue: Cue) -> Iterator[Word]:
-    units = [(time, text) for time, text in _timed_texts(cue) if any(c.isalnum() for c in text)]
+def _words_of_cue(cue: Cue, labels: SpeakerLabels) -> Iterator[Word]:
+    units = [(time, text) for time, text in _timed_texts(cue, labels) if any(c.isalnum() for c in text)]
     following_times = [time for time, _ in units[1:]] + [cue.end]
     for (time, text), following in zip(units, following_times, strict=False):
         end = min(following, cue.end) if cue.end > time else following
-        yield Word(time, end if end > time else time + _GUESSED_SECONDS * len(text.split()), text)
+        yield Word(time, end if end > time else time + _GUESSED_SECONDS * count_words(text), text)
 
 
 def _limit_duration(word: Word) -> Word:
-    return Word(word.start, min(word.end, word.start + WORD_SECONDS * len(word.text.split())), word.text)
+    return Word(word.start, min(word.end, word.start + WORD_SECONDS * count_words(word.text)), word.text)
 
 
-def _timed_texts(cue: Cue) -> list[tuple[float, str]]:
+def _text_with_breaks(cue: Cue) -> str:
+    return ("\n" + BREAK).join(BREAK.join(part.text for part in line) for line in cue.lines)
+
+
+def _timed_texts(cue: Cue, labels: SpeakerLabels) -> list[tuple[float, str]]:
     """Return time and text of each part of a cue with a time; parts without a time join the part before."""
-    text = keep_speech(("\n" + BREAK).join(BREAK.join(part.text for part in line) for line in cue.lines))
+    text = keep_speech(_text_with_breaks(cue), labels)
     times = [part.time for line in cue.lines for part in line]
     units: list[tuple[float, str]] = []
     for time, piece in zip(times, text.split(BREAK), strict=True):
@@ -115,7 +131,7 @@ def _timed_texts(cue: Cue) -> list[tuple[float, str]]:
             units[-1] = units[-1][0], units[-1][1] + piece
         else:
             units.append((cue.start if time is None else time, piece))
-    return [(time, " ".join(piece.split())) for time, piece in units]
+    return [(time, join_pieces(" ".join(line.split()) for line in piece.splitlines())) for time, piece in units]
 
 
 def _continues_word(before: str, piece: str) -> bool:

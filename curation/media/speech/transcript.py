@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from curation.prompts.word_units import join_pieces
+
 
 @dataclass(frozen=True)
 class Word:
@@ -36,7 +38,7 @@ class Sentence:
 
     @property
     def text(self) -> str:
-        """The words, separated by single spaces."""
+        """The words as one text; see `join_words`."""
         return join_words(self.words)
 
 
@@ -49,11 +51,13 @@ class Transcript:
     """ISO 639-1 code, if known."""
     origin: str = "none"
     """``manual``, ``auto``, ``asr:<model>`` or ``none``."""
+    read_share: float = 1.0
+    """Share of a subtitle file's cues that could be read."""
 
 
 def join_words(words: Iterable[Word]) -> str:
-    """Return the text of `words`, separated by single spaces."""
-    return " ".join(word.text for word in words)
+    """Return the text of `words`, separated by single spaces where their script has them."""
+    return join_pieces(word.text for word in words)
 
 
 def words_within(words: Sequence[Word], start: float, end: float) -> tuple[Word, ...]:

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from support.answering import Answering
 
 from curation.captions.caption_settings import CaptionSettings
+from curation.captions.caption_wording import clean_caption
+from curation.captions.frame_captions import FrameCaption, join_captions
 from curation.captions.image_tagger import TaggerSettings
-from curation.captions.vlm_captioner import VlmCaptioner, clean_caption
+from curation.captions.vlm_captioner import VlmCaptioner
 from curation.engines.engine_interface import Answer, CaptionResult, ImageRef, Request
 from runtime.ray_runner.stage import LocalService
 
@@ -51,7 +53,34 @@ def test_a_failed_request_leaves_no_caption_and_says_why() -> None:
 
 def test_a_caption_that_ran_into_the_token_limit_is_kept() -> None:
     seen = captioned(Answering(lambda request: Answer("", "a dog on a", "length", 3, 4)))
-    assert (seen["k0"].caption, seen["k0"].error, seen["k0"].tokens) == ("a dog on a", None, 4)
+    assert (seen["k0"].caption, seen["k0"].error, seen["k0"].tokens) == ("a dog on a…", None, 4)
+
+
+def test_a_cut_caption_ends_at_its_last_whole_sentence() -> None:
+    text = "A dog runs over a meadow. Dr. Who stands beside it at 3.5 m. A man in a"
+    seen = captioned(Answering(lambda request: Answer("", text, ended_at_limit=True)))["k0"]
+    assert (seen.caption, seen.is_cut) == ("A dog runs over a meadow. Dr. Who stands beside it at 3.5 m.", True)
+
+
+def test_a_cut_caption_without_a_whole_sentence_gets_no_full_stop() -> None:
+    text = "a dog with a red collar, a man in a"
+    (seen, *_) = captioned(Answering(lambda request: Answer("", text, ended_at_limit=True))).values()
+    assert seen.caption == "a dog with a red collar…"
+    assert join_captions([FrameCaption(0.0, seen.caption), FrameCaption(1.0, "a cat")]) == f"{seen.caption} a cat."
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("I'm sorry, but I can't assist with that request.", "refusal"),
+        ("N/A", "empty"),
+        ("<think> The user wants", "empty"),
+        ("a man in a red shirt in a red shirt in a red shirt in a red shirt", "loop"),
+    ],
+)
+def test_an_answer_that_is_no_caption_is_a_failure_that_says_why(text: str, error: str) -> None:
+    seen = captioned(Answering(lambda request: text))["k0"]
+    assert (seen.caption, seen.error) == (None, error)
 
 
 @pytest.mark.parametrize("text", ["", " \n ", "\x00\u202e", '""'])
@@ -81,7 +110,14 @@ def test_no_keyframes_are_no_request() -> None:
     [
         ('  Caption: "A dog\n on   grass." ', "A dog on grass."),
         ("a caption: on a wall", "a caption: on a wall"),
-        ("one two three four", "one two"),
+        ("<think> The user wants ... </think> A dog runs over a meadow.", "A dog runs over a meadow."),
+        ("**Caption:** A dog runs.", "A dog runs."),
+        ("# Caption\nA **dog** runs.", "A dog runs."),
+        ("Sure! Here is a caption: A dog runs.<|im_end|>", "A dog runs."),
+        ('```json\n{"caption": "A dog runs."}\n```', "A dog runs."),
+        ("描述：一只狗在跑。", "一只狗在跑。"),
+        ("Here is a dog: it barks.", "Here is a dog: it barks."),
+        ("one two three four", "one two…"),
         ("bad\ud800half", "badhalf"),
     ],
 )

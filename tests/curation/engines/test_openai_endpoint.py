@@ -161,9 +161,10 @@ def test_what_can_not_be_used_is_named(behaviour: str, schema: dict[str, Any] | 
     assert (answers["k"].error or "").partition(":")[0] == error
 
 
-def test_a_plain_text_cut_at_its_length_is_kept() -> None:
+def test_a_plain_text_cut_at_its_length_is_kept_and_marked() -> None:
     with FakeLLM("cut") as server:
-        assert ask(server.url, prompt())["k"].error is None
+        answer = ask(server.url, prompt())["k"]
+    assert (answer.error, answer.is_cut, answer.is_usable) == (None, True, True)
 
 
 def test_a_server_that_is_not_there_ends_the_run_with_one_line() -> None:

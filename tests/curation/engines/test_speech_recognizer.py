@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from support.speech import letters, recognizer, samples
 
 from curation.demo.synthetic_speech import speak
 from curation.engines.engine_interface import RecognizedSpeech
-from curation.engines.speech_recognizer import AsrSettings, Recognizer
+from curation.engines.speech_recognizer import AsrSettings, Recognizer, segment_words
 from runtime.errors import UserError
 
 pytestmark = pytest.mark.slow
@@ -72,8 +74,50 @@ def test_a_named_language_is_not_detected_again(voice: Sound) -> None:
     assert heard.language == "de"
 
 
-def test_text_that_repeats_itself_too_much_is_dropped(voice: Sound) -> None:
-    assert not Recognizer(AsrSettings(max_compression_ratio=1.01)).transcribe(np.tile(voice, 2)).words
+def test_text_that_repeats_itself_too_much_is_dropped_and_counted(voice: Sound) -> None:
+    heard = Recognizer(AsrSettings(max_compression_ratio=1.01)).transcribe(np.tile(voice, 2))
+    assert not heard.words
+    assert heard.lost_seconds > 3.0
+
+
+def test_speech_after_a_loop_of_the_model_is_heard(shared_fixtures: Path) -> None:
+    heard = recognizer().transcribe(samples(shared_fixtures / "faults/19-asr-loop-drops-speech/laughter.flac"))
+    assert "the boats leaving at 7 oclock" in said(heard)
+    assert said(heard).endswith("please wait for the captain")
+    times = [time for start, end, _ in heard.words for time in (start, end)]
+    assert times == sorted(times)
+    assert heard.lost_seconds == 0.0
+
+
+def test_a_word_said_many_times_is_heard(tmp_path: Path) -> None:
+    speak("No. " * 10 + "Go. " * 5, tmp_path / "no.wav")
+    heard = recognizer().transcribe(samples(tmp_path / "no.wav"))
+    assert len(heard.words) >= 10
+    assert heard.words[-1][1] - heard.words[0][0] > 8.0
+
+
+def test_words_are_put_together_as_the_model_writes_them(shared_fixtures: Path) -> None:
+    heard = recognizer().transcribe(samples(shared_fixtures / "faults/18-asr-apostrophes-decimals/oclock.flac"))
+    text = " ".join(text for _, _, text in heard.words)
+    assert "10 o'clock" in text
+    assert "3.5 percent" in text
+    assert " '" not in text
+
+
+@pytest.mark.parametrize(
+    ("pieces", "words"),
+    [
+        ([" Aujourd", "'hui", " c", "'est", " l", "'été"], ["Aujourd'hui", "c'est", "l'été"]),
+        ([" twenty", "-four", " dollars", ",", " 5", "%"], ["twenty-four", "dollars,", "5%"]),
+        (["It", "'s", " ", " fine."], ["It's", "fine."]),
+        (["你", "好", "，", "i", "Phone", "3", ".5"], ["你", "好", "，", "iPhone3.5"]),
+    ],
+)
+def test_pieces_without_a_space_before_them_continue_a_word(pieces: list[str], words: list[str]) -> None:
+    timed = [SimpleNamespace(word=piece, start=i, end=i + 1) for i, piece in enumerate(pieces)]
+    made = segment_words(timed)
+    assert [text for _, _, text in made] == words
+    assert all(a[1] <= b[0] for a, b in pairwise(made))
 
 
 def test_stereo_sound_is_refused() -> None:

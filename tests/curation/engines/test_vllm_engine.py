@@ -211,6 +211,7 @@ def test_what_one_request_can_not_have_is_its_own_error(vlm_engine: VllmEngine, 
         "bad schema": "refused",
         "fine": None,
     }
+    assert {key for key, a in answers.items() if a.is_cut} == {"cut", "fine"}
 
 
 @pytest.mark.engine

@@ -43,6 +43,8 @@ def test_a_clip_that_passes_every_filter_is_kept() -> None:
         ({"language": None}, "language"),
         ({"subtitle": "three words only"}, "words"),
         ({"subtitle": "word " * 21}, "words"),
+        ({"subtitle": "今天天气很好我们一起去公园散步吧" * 3}, "words"),
+        ({"subtitle": "今天天气"}, "words"),
         ({"speech_seconds": 5.9}, "speech_share"),
         ({"motion": 0.009}, "static_picture"),
     ],

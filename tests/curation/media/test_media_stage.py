@@ -180,3 +180,31 @@ def test_the_same_source_gives_the_same_keys_members_and_rows_twice(tmp_path: Pa
         tables.append((read_table(store, "media/0000000.parquet"), list(members(store, "media/0000000.tar"))))
     assert tables[0][0].equals(tables[1][0])
     assert tables[0][1] == tables[1][1]
+
+
+def test_half_a_character_in_captions_and_title_is_left_out(tmp_path: Path, shared_fixtures: Path) -> None:
+    video = tmp_path / "emoji.mp4"
+    video.write_bytes(path_of("good").read_bytes())
+    fault = shared_fixtures / "faults/22-lone-surrogate/emoji.en.json3"
+    video.with_suffix(".en.json3").write_bytes(fault.read_bytes())
+    carried = json.dumps({"title": "broken \ud83d emoji"})
+    store, result = curate(tmp_path, [source_row(video, carried=carried)])
+    assert (result.counts["written"], ledger(store)[str(video)]["state"]) == (1, "written")
+    assert [problem for problem in check(store) if "0000000" in problem.where] == []
+
+
+def test_a_video_that_fails_while_it_is_packed_leaves_no_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    videos = [tmp_path / name for name in ("first.mp4", "second.mp4", "third.mp4")]
+    for video in videos:
+        video.write_bytes(path_of("good").read_bytes())
+
+    def facts(values: dict[str, Any]) -> dict[str, Any]:
+        return {**values, "title": "\ud83d"} if values["source"].endswith("second.mp4") else values
+
+    monkeypatch.setattr("curation.media.shard_builder.sound_value", facts)
+    store, result = curate(tmp_path, [source_row(video) for video in videos])
+    assert result.fatal is None
+    assert [ledger(store)[str(video)]["class"] for video in videos] == [None, "internal", None]
+    roots = {row["root_key"] for row in read_table(store, "media/0000000.parquet").to_pylist()}
+    assert {member.name.partition(".")[0] for member in members(store, "media/0000000.tar")} == roots
+    assert [problem for problem in check(store, decode=True) if "0000000" in problem.where] == []

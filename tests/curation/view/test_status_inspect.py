@@ -191,7 +191,9 @@ def test_an_export_as_tars_is_read_by_stock_webdataset(
     samples = list(webdataset.WebDataset(tars, shardshuffle=False))
     wanted = {row["key"] for row in texts if row["keep"] and (unit == "clip" or row["parent_key"] is None)}
     assert {sample["__key__"] for sample in samples} == wanted
-    assert all({"mp4", "txt", "jpg", "json"} <= set(sample) for sample in samples)
+    assert all({"mp4", "jpg", "json"} <= set(sample) for sample in samples)
+    seen = {row["key"] for row in texts if row["grounded_text"]}
+    assert {sample["__key__"] for sample in samples if "txt" in sample} == wanted & seen
     assert f"{len(wanted)} samples" in ended.out
 
 

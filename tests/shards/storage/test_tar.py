@@ -102,3 +102,18 @@ def test_a_tar_that_finds_the_disk_full_is_removed(tmp_path: Path, size: int) ->
     with files_up_to(512), pytest.raises(OSError, match="File too large"), TarWriter(tmp_path / "a.tar") as tar:
         tar.add("a", bytes(size))
     assert not (tmp_path / "a.tar").exists()
+
+
+def test_what_a_failed_block_added_is_taken_back(tmp_path: Path) -> None:
+    with TarWriter(tmp_path / "a.tar") as tar:
+        tar.add("first", b"1" * 700)
+        with pytest.raises(KeyError), tar.all_or_nothing():
+            tar.add("second", b"2" * 5_000_000)
+            tar.add("third", b"3")
+            raise KeyError("in the middle")
+        span = tar.add("fourth", b"4" * 900)
+    with TarWriter(tmp_path / "b.tar") as plain:
+        plain.add("first", b"1" * 700)
+        assert plain.add("fourth", b"4" * 900) == span
+    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
+    assert tar.fact == plain.fact

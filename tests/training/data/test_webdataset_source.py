@@ -138,6 +138,76 @@ def test_tars_written_by_webdataset_are_read(shared_fixtures: Path) -> None:
         source(shared_fixtures / "wds" / "tendata.tar")
 
 
+# --- tars packed in other ways ---
+
+
+def pack(path: Path, *names: str) -> Path:
+    """Pack a tar: each file holds its own name."""
+    with tarfile.open(path, "w") as tar:
+        for name in names:
+            data = name.encode()
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+def captions(*tars: Path) -> dict[str, str | None]:
+    """Return the caption of each sample by its key within the tar."""
+    chosen = source(*tars, terms={"caption": "txt"})
+    return {task.key.partition("/")[2]: task.clips[0].texts["caption"] for task in chosen.epoch(0)}
+
+
+def test_what_macos_adds_to_a_tar_is_passed_over(shared_fixtures: Path) -> None:
+    faults = shared_fixtures / "faults/23-appledouble-splits-sample"
+    assert captions(faults / "mac.tar") == {"000": "a lion", "001": "a boat"}
+
+
+def test_members_of_a_sample_may_be_apart(shared_fixtures: Path) -> None:
+    faults = shared_fixtures / "faults/23-appledouble-splits-sample"
+    assert captions(faults / "by_type.tar") == {"000": "a lion", "001": "a boat", "002": "a car"}
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["talk 1.2.mp4", "talk 1.2.txt"], {"talk 1.2": "talk 1.2.txt"}),
+        (["a.v1.mp4", "a.v2.mp4", "a.v1.txt", "a.v2.txt"], {"a.v1": "a.v1.txt", "a.v2": "a.v2.txt"}),
+        (["000.mp4", "000.seg.png", "000.txt"], {"000": "000.txt"}),
+        (["a/._0.mp4", "a/0.mp4", "a/._0.txt", "a/0.txt", "__MACOSX/a/0.txt", ".DS_Store"], {"a/0": "a/0.txt"}),
+        (["./b.c/000.MP4", "./b.c/000.TXT"], {"b.c/000": "./b.c/000.TXT"}),
+        (["e\u0301.mp4", "\u00e9.txt"], {"\u00e9": "\u00e9.txt"}),
+        (["000.txt", "001.txt", "000.mp4", "001.mp4"], {"000": "000.txt", "001": "001.txt"}),
+    ],
+)  # fmt: skip
+def test_samples_are_gathered_by_name(tmp_path: Path, names: list[str], expected: dict[str, str]) -> None:
+    assert captions(pack(tmp_path / "a.tar", *names)) == expected
+
+
+def test_a_hard_link_is_the_file_that_it_links_to(tmp_path: Path) -> None:
+    tar = pack(tmp_path / "a.tar", "000.mp4", "000.txt", "001.mp4")
+    with tarfile.open(tar, "a") as more:
+        link = tarfile.TarInfo("001.txt")
+        link.type, link.linkname = tarfile.LNKTYPE, "000.txt"
+        more.addfile(link)
+    assert captions(tar) == {"000": "000.txt", "001": "000.txt"}
+
+
+def test_a_name_that_is_there_twice_is_refused_with_the_tar_and_the_member(tmp_path: Path) -> None:
+    tar = pack(tmp_path / "a.tar", "000.mp4", "000.txt", "001.mp4", "000.mp4")
+    with pytest.raises(ShardError, match=r"a\.tar: 000\.mp4 is there twice"):
+        source(tar, terms={"caption": "txt"})
+
+
+def test_what_is_left_out_is_logged_by_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tar = pack(tmp_path / "a.tar", "000.mp4", "000.txt", "._000.txt", "001.jpg", "001.txt", "000.left.mp4")
+    with caplog.at_level("WARNING"):
+        captions(tar)
+        captions(tar)  # from the index
+    expected = "left out 1 hidden files, 1 further videos of a sample, 1 samples without a video"
+    assert [expected in record.getMessage() for record in caplog.records] == [True, True]
+
+
 # --- plain files ---
 
 

@@ -1,16 +1,15 @@
 """Indexes of other people's webdataset tars: each tar is read once, and its index kept as a Parquet file in a cache.
 
 `webdataset` reads tars from front to back. To shuffle, to share samples among ranks and to resume exactly, samples
-must be addressable by number. A sample is a run of members with equal names up to the first dot.
+must be addressable by number. `training.data.sources.tar_members` gathers the members into samples.
 """
 
 from __future__ import annotations
 
 import json
-import tarfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final, Self, TypedDict, cast
 
@@ -23,12 +22,12 @@ from shards.errors import ShardError
 from shards.storage.files import new_file
 from shards.storage.object_store import remote_filesystem
 from training.data.media_cache import is_remote, read_with_retries, store_of
+from training.data.sources.tar_members import VIDEO_EXTENSIONS, Member, gather_samples, read_members
 
 TXT: Final = "txt"
 """Name of the text in a sample's ``.txt``."""
 
-_VIDEO = ("mp4", "webm", "mkv", "mov", "avi")
-_INDEX_VERSION = 2  # increase it when the format of the index files changes
+_INDEX_VERSION = 3  # increase it when the format of the index files changes
 _INDEX = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),
@@ -39,6 +38,7 @@ _INDEX = pa.schema(
     ]
 )
 _DIGEST = b"digest"
+_LEFT_OUT = b"left_out"
 
 
 class _IndexRow(TypedDict):
@@ -81,6 +81,8 @@ class IndexedTar:
     """Hash over the tar's name, size, members and texts."""
     size: int
     """Bytes."""
+    left_out: Mapping[str, int]
+    """Members and samples that are not used, by reason."""
 
 
 def index_tar(url: str, folder: Path) -> IndexedTar:
@@ -101,7 +103,9 @@ def index_tar(url: str, folder: Path) -> IndexedTar:
             index = folder / f"{content_hash(url, size, _token(url), _INDEX_VERSION)}.parquet"
             if not index.is_file():
                 file.seek(0)
-                _write_index(list(_index_rows(file, size, url)), index)
+                counts: Counter[str] = Counter()
+                rows = list(_index_rows(file, size, url, counts))
+                _write_index(rows, {reason: count for reason, count in counts.items() if count}, index)
     except FileNotFoundError:
         raise UserError(f"--shards {url}: no such tar") from None
     except ShardError:
@@ -111,8 +115,9 @@ def index_tar(url: str, folder: Path) -> IndexedTar:
             raise MachineError(f"--shards {url}: {error}") from None
         said = one_line(error).partition(". ")[0]
         raise UserError(f"--shards {url}: can't be read ({said}); copy it to a folder or another store") from None
-    members = pq.read_schema(index).metadata[_DIGEST].decode()
-    return IndexedTar(url, index, content_hash(PurePosixPath(url).name, size, members), size)
+    metadata = pq.read_schema(index).metadata
+    digest = content_hash(PurePosixPath(url).name, size, metadata[_DIGEST].decode())
+    return IndexedTar(url, index, digest, size, json.loads(metadata[_LEFT_OUT]))
 
 
 def read_samples(tar: IndexedTar) -> list[TarSample]:
@@ -133,63 +138,44 @@ def _token(url: str) -> str:
     return read_with_retries(lambda: store.entry(name)).token
 
 
-def _write_index(rows: list[_IndexRow], index: Path) -> None:
+def _write_index(rows: list[_IndexRow], left_out: Mapping[str, int], index: Path) -> None:
     table = pa.Table.from_pylist(rows, schema=_INDEX)
-    table = table.replace_schema_metadata({_DIGEST: content_hash(rows)})
+    table = table.replace_schema_metadata({_DIGEST: content_hash(rows), _LEFT_OUT: json.dumps(left_out)})
     with new_file(index) as partial:
         pq.write_table(table, partial)
 
 
-def _index_rows(file: IO[bytes], size: int, url: str) -> Iterator[_IndexRow]:
-    """Yield one row for each sample that has a video."""
-    members = ((_sample_and_extension(member.name), member) for member in _members(file, size, url))
-    for key, group in groupby(members, key=lambda item: item[0][0]):
-        parts = {extension: member for (_, extension), member in group}
-        video = next((parts[extension] for extension in _VIDEO if extension in parts), None)
+def _index_rows(file: IO[bytes], size: int, url: str, counts: Counter[str]) -> Iterator[_IndexRow]:
+    """Yield one row for each sample that has a video, and count the others."""
+    for key, sample in gather_samples(read_members(file, size, url, counts), url).items():
+        video = next((sample[extension] for extension in VIDEO_EXTENSIONS if extension in sample), None)
+        others = (name for name in sample if name.rpartition(".")[2] in VIDEO_EXTENSIONS)
+        counts["further videos of a sample"] += max(0, sum(1 for _ in others) - 1) if video else 0
         if video is None:
+            counts["samples without a video"] += 1
             continue
-        texts = {TXT: _read(file, parts[TXT]).decode("utf-8", "replace")} if TXT in parts else {}
-        fields = _json_fields(_read(file, parts["json"]), f"{url}: {key}.json") if "json" in parts else {}
+        texts = {TXT: _content(sample[TXT]).decode("utf-8", "replace")} if TXT in sample else {}
+        fields = _json_fields(_content(sample["json"]), f"{url}: {key}.json") if "json" in sample else {}
         texts = {name: value for name, value in fields.items() if isinstance(value, str)} | texts
-        stripped = {name: text.strip() for name, text in texts.items()}
+        stripped = {name: _sound(text) for name, text in texts.items()}
         numbers = {name: value for name, value in fields.items() if type(value) in (int, float)}
         yield _IndexRow(
             key=key,
-            offset=video.offset_data,
+            offset=video.offset,
             size=video.size,
             texts=json.dumps(stripped),
             numbers=json.dumps(numbers),
         )
 
 
-def _members(file: IO[bytes], size: int, url: str) -> Iterator[tarfile.TarInfo]:
-    """Yield the files of a tar; refuse a tar that is cut short."""
-    try:
-        with tarfile.open(fileobj=file, mode="r:") as tar:
-            for member in tar:
-                if member.offset_data + member.size > size:
-                    raise ShardError(f"{url}: {member.name} runs past the end of the tar; it was cut short")
-                if member.isfile():
-                    yield member
-            if 0 < size - tar.offset < tarfile.BLOCKSIZE:
-                raise ShardError(f"{url}: ends within a header at byte {size}; it was cut short")
-    except tarfile.ReadError as error:
-        raise ShardError(f"{url}: damaged, cut short or compressed ({error}); a plain tar is needed") from None
+def _content(member: Member) -> bytes:
+    assert member.data is not None, f"{member.name}: the members with texts are read with the tar"
+    return member.data
 
 
-def _sample_and_extension(name: str) -> tuple[str, str]:
-    """Split the name of a member into the key of its sample and its extension."""
-    path = PurePosixPath(name)
-    stem, _, extension = path.name.partition(".")
-    return str(path.with_name(stem)) if stem else name, extension.lower()
-
-
-def _read(file: IO[bytes], member: tarfile.TarInfo) -> bytes:
-    position = file.tell()
-    file.seek(member.offset_data)
-    data = file.read(member.size)
-    file.seek(position)
-    return data
+def _sound(text: str) -> str:
+    """Return a text without white space around it and without halves of characters, which no tokenizer takes."""
+    return text.encode("utf-8", "ignore").decode("utf-8").strip()
 
 
 def _json_fields(data: bytes, name: str) -> dict[str, Any]:

@@ -7,12 +7,14 @@ the tars' indexes (`training.data.sources.tar_index`) replace our tables.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
 from runtime.errors import UserError, nearest
+from runtime.log import get_logger
 from runtime.models.model_uri import cache_folder
 from runtime.progress_bar import progress_bar
 from runtime.settings import content_hash
@@ -25,6 +27,8 @@ from training.data.media_cache import is_remote, open_cache
 from training.data.sources.tar_index import IndexedTar, TarSample, index_tar, read_samples
 from training.data.sources.tar_patterns import expand_tars
 from training.data.sources.window_order import WindowOrder
+
+log = get_logger(__name__)
 
 _THREADS = 8
 _CHECKED_SAMPLES = 1000  # samples that are read before a field is reported as missing
@@ -61,6 +65,7 @@ class WebdatasetSource:
                 self._tars.append(tar)
                 self._samples.append(len(self._samples_of(tar)))
                 advance(len(self._tars), len(urls))
+        self._report_left_out()
         if not self.num_roots:
             raise UserError(f"--shards {' '.join(settings.shards)}: no sample with a video in the split {split!r}")
         self._check_names()
@@ -88,6 +93,14 @@ class WebdatasetSource:
         order = WindowOrder(self._samples, self._settings.window_shards, self._seed)
         for tar, sample in order.walk(epoch, skip, only, self._load, lambda root: self._video(*root)):
             yield self._task(tar, sample, epoch)
+
+    def _report_left_out(self) -> None:
+        """Log what the tars hold and no clip is made of, by reason."""
+        counts: Counter[str] = Counter()
+        for tar in self._tars:
+            counts.update(tar.left_out)
+        if counts:
+            log.warning("--shards: left out %s", ", ".join(f"{count} {reason}" for reason, count in counts.items()))
 
     def _samples_of(self, tar: IndexedTar) -> list[TarSample]:
         """Return the samples of a tar that belong to the split."""

@@ -27,7 +27,7 @@ def subs(shared_fixtures: Path) -> Path:
         ("webvtt-py/comments.vtt", 3),
         ("webvtt-py/cue_tags.vtt", 8),
         ("webvtt-py/invalid_timeframe.srt", 5),  # a dot for a comma is understood
-        ("webvtt-py/invalid_timeframe.vtt", 6),
+        ("webvtt-py/invalid_timeframe.vtt", 7),  # an end that can not be read does not cost the text
         ("webvtt-py/invalid_timeframe_in_cue_text.vtt", 3),
         ("webvtt-py/metadata_headers_multiline.vtt", 2),
         ("webvtt-py/missing_caption_text.srt", 4),

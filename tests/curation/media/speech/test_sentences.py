@@ -152,3 +152,10 @@ def test_real_human_captions_end_sentences_at_their_full_stops(shared_fixtures: 
         "It has shed much innocent blood.",
         "You're a fool for traveling alone, so completely unprepared.",
     ]
+
+
+def test_a_long_sentence_in_a_script_without_spaces_is_split() -> None:
+    words = tuple(Word(2.0 * i, 2.0 * i + 1.9, "今天天气很好我们去公园") for i in range(9))
+    sentences = split_sentences(Transcript(words), SentenceSettings(max_words=20, max_seconds=100.0))
+    assert len(sentences) > 1
+    assert max(len(sentence.text) for sentence in sentences) <= 44

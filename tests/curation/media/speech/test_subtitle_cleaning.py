@@ -1,7 +1,9 @@
 """Captions keep what is said, and lose sound tags, lyrics, speaker marks and markup."""
 
+from pathlib import Path
+
 import pytest
-from support.subtitle_texts import vtt
+from support.subtitle_texts import srt, vtt
 
 from curation.media.speech.subtitle_reading import parse_subtitles
 
@@ -52,3 +54,44 @@ def test_a_sound_tag_over_several_timed_words_leaves_the_others_at_their_times()
     text = vtt(("00:01.000 --> 00:04.000", "so<00:01.300><c> [loud</c><00:01.600><c> music]</c><00:02.000><c> we</c>"))
     words = parse_subtitles(text.encode(), "vtt").words
     assert [(word.start, word.text) for word in words] == [(1.0, "so"), (2.0, "we")]
+
+
+def test_speech_before_a_colon_stays_in_captions_in_capitals(shared_fixtures: Path) -> None:
+    data = (shared_fixtures / "faults/11-capitals-before-colon/talk.en.srt").read_bytes()
+    assert [word.text for word in parse_subtitles(data, "srt").words] == [
+        "HERE IS THE THING: WE NEED MORE WATER.",
+        "AND THE RULE IS SIMPLE: NEVER LOOK DOWN.",
+        "COVID-19: what we know so far.",
+        "The bridge is open.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (">> REPORTER: THE BRIDGE IS OPEN.", "THE BRIDGE IS OPEN."),
+        ("WARNING SIGNS: LOOK FOR THEM.", "WARNING SIGNS: LOOK FOR THEM."),
+        (
+            "DREI DINGE BRAUCHT DER MANN: FEUER, PFEIFE, STANWELL.",
+            "DREI DINGE BRAUCHT DER MANN: FEUER, PFEIFE, STANWELL.",
+        ),
+        (">> WAIT FOR IT: NOW.", "WAIT FOR IT: NOW."),
+        (">> Remember: it is late.", "Remember: it is late."),
+        ("USB-C: the new plug.", "USB-C: the new plug."),
+        ("MP3: A format.", "MP3: A format."),
+        ("SECOND MAN ON RADIO: We hear you.", "We hear you."),
+        ("ДИКТОР: Мост открыт.", "Мост открыт."),
+    ],
+)
+def test_only_names_of_speakers_are_removed_before_a_colon(text: str, expected: str) -> None:
+    assert srt_texts(text) == [expected]
+
+
+def test_a_name_repeated_in_captions_in_capitals_is_a_speaker() -> None:
+    cues = [("00:00:01,000 --> 00:00:02,000", "ANNA: NO."), ("00:00:03,000 --> 00:00:04,000", "ANNA: I WILL NOT.")]
+    assert [word.text for word in parse_subtitles(srt(*cues), "srt").words] == ["NO.", "I WILL NOT."]
+
+
+def test_an_acronym_that_the_track_says_elsewhere_is_no_speaker() -> None:
+    cues = [("00:00:01,000 --> 00:00:02,000", "NASA: The agency"), ("00:00:03,000 --> 00:00:04,000", "that is NASA")]
+    assert parse_subtitles(srt(*cues), "srt").words[0].text == "NASA: The agency"

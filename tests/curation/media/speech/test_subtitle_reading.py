@@ -12,6 +12,7 @@ from support.subtitle_texts import srt, vtt
 from curation.media.speech.cues import SubtitleError
 from curation.media.speech.subtitle_reading import MAX_BYTES, parse_subtitles, read_track
 from curation.media.speech.subtitle_tracks import Track
+from curation.media.speech.transcript import join_words
 
 
 def test_overlapping_cues_are_made_to_follow_each_other() -> None:
@@ -144,3 +145,16 @@ def test_any_text_in_a_cue_gives_clean_words_or_no_word(text: str) -> None:
 def test_any_bytes_are_parsed_or_refused(data: bytes, format: str | None) -> None:
     with contextlib.suppress(SubtitleError):
         parse_subtitles(b"WEBVTT\n" + data if format == "vtt" else data, format, duration=10.0)
+
+
+def test_timed_parts_of_japanese_are_joined_without_spaces(shared_fixtures: Path) -> None:
+    data = (shared_fixtures / "faults/17-cjk-spaces-and-limit/talk.ja.auto.json3").read_bytes()
+    words = parse_subtitles(data, "json3").words
+    assert len(words) == 6
+    assert join_words(words) == "今日はとてもいい天気です"
+
+
+def test_lines_of_a_cue_are_joined_as_their_script_does() -> None:
+    times = "00:00:01,000 --> 00:00:05,000"
+    assert parse_subtitles(srt((times, "我们今天\n去公园")), "srt").words[0].text == "我们今天去公园"
+    assert parse_subtitles(srt((times, "we go\nto the park")), "srt").words[0].text == "we go to the park"

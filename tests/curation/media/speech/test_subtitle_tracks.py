@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from curation.media.speech.subtitle_tracks import Track, TrackKind, choose_track, language_code
+from curation.media.speech.subtitle_tracks import (
+    Track,
+    TrackKind,
+    choose_track,
+    language_code,
+    spoken_language,
+)
 
 
 def track(language: str | None, kind: TrackKind = "manual", format: str = "vtt", name: str = "subtitles") -> Track:
@@ -22,6 +28,27 @@ def test_languages_are_preferred_in_their_order() -> None:
     assert choose_track(tracks, ["eng"]) is tracks[1]
     assert choose_track(tracks, ["ja"]) is None
     assert choose_track(tracks, []) is tracks[0]
+
+
+def test_translations_of_what_is_spoken_are_not_chosen() -> None:
+    arabic, english, nameless = track("ar"), track("en"), track(None)
+    assert choose_track([arabic, english], [], "en") is english
+    assert choose_track([arabic, english], ["en"], "ar") is arabic
+    assert choose_track([english], ["en"], "de") is None
+    assert choose_track([english, nameless], ["en"], "de") is nameless
+
+
+def test_a_language_that_contains_another_is_the_same() -> None:
+    bokmal = track("nob")
+    assert choose_track([bokmal], [], "no") is bokmal
+
+
+def test_the_spoken_language_is_what_the_site_recognized() -> None:
+    assert spoken_language("de-DE", [track("en", "auto")], "eng") == "de"
+    assert spoken_language(None, [track("ar"), track("en", "auto")], "fra") == "en"
+    assert spoken_language(None, [track("fr", "auto"), track("en-orig", "auto")], None) == "en"
+    assert spoken_language(None, [track("fr", "auto"), track("en", "auto")], "fra") == "fr"
+    assert spoken_language(None, [track("ar")], None) is None
 
 
 def test_a_track_without_language_is_the_last_resort() -> None:

@@ -201,6 +201,93 @@ def test_a_second_sound_track_replaces_one_that_can_not_be_decoded(tmp_path: Pat
     assert "sleep for about" in letters(join_words(words_of(path, tmp_path).words))
 
 
+@pytest.mark.parametrize("name", ["06-phase-inverted-stereo/inverted.mkv", "07-ambisonic-sound-lost/ambi.mkv"])
+def test_speech_in_channels_that_cancel_or_surround_is_heard(shared_fixtures: Path, tmp_path: Path, name: str) -> None:
+    transcript = words_of(shared_fixtures / "faults" / name, tmp_path)
+    assert "quick brown fox" in letters(join_words(transcript.words))
+
+
+def test_the_original_sound_is_heard_and_not_the_dub_before_it(shared_fixtures: Path, tmp_path: Path) -> None:
+    transcript = words_of(shared_fixtures / "faults/08-dub-before-original/dub_first.mkv", tmp_path)
+    assert "quick brown fox" in letters(join_words(transcript.words))
+    assert transcript.language == "en"
+
+
+def test_the_wanted_language_is_heard_where_no_sound_is_marked_as_original(tmp_path: Path) -> None:
+    english, spanish = spoken_video(tmp_path / "en.mp4", TEXT), spoken_video(tmp_path / "es.mp4", "Hola a todos.")
+    tags = ["-metadata:s:a:0", "language=spa", "-metadata:s:a:1", "language=eng", "-disposition:a:0", "default"]
+    maps = ["-map", "0:v", "-map", "0:a", "-map", "1:a", "-c", "copy", *tags, tmp_path / "both.mp4"]
+    run([ffmpeg_binary(), "-v", "error", "-i", spanish, "-i", english, *maps], timeout=PATIENCE)
+    found = probe(tmp_path / "both.mp4")
+    span = VideoSpan(tmp_path / "both.mp4", found, 0.0, found.duration)
+    asr = LocalService(recognizer())
+    transcript = transcribe(span, (), TranscribeSettings(), asr, tmp_path, wanted_languages=("en",))
+    assert "sleep for about" in letters(join_words(transcript.words))
+
+
+def test_forced_subtitles_are_not_the_speech(shared_fixtures: Path, tmp_path: Path) -> None:
+    path = shared_fixtures / "faults/09-forced-subtitles-win/forced_first.mkv"
+    transcript = words_of(path, tmp_path, asr=NeverAsked())
+    assert (transcript.language, transcript.origin) == ("en", "manual")
+    assert join_words(transcript.words).startswith("Welcome to the harbour.")
+
+
+def test_subtitles_inside_the_file_in_another_language_than_its_sound_are_not_the_speech(
+    video: Path, tmp_path: Path
+) -> None:
+    french, english = track(tmp_path, VTT.replace("written", "écrit"), "fr.vtt"), track(tmp_path, VTT, "en.vtt")
+    tags = ["-metadata:s:a:0", "language=eng", "-metadata:s:s:0", "language=fra", "-metadata:s:s:1", "language=eng"]
+    maps = ["-map", "0", "-map", "1", "-map", "2", "-c", "copy", *tags, "-disposition:s:0", "default"]
+    inputs = ["-i", video, "-i", french.path, "-i", english.path]
+    run([ffmpeg_binary(), "-v", "error", *inputs, *maps, tmp_path / "two.mkv"], timeout=PATIENCE)
+    transcript = words_of(tmp_path / "two.mkv", tmp_path, asr=NeverAsked())
+    assert transcript.language == "en"
+    assert join_words(transcript.words).startswith("written by people")
+
+
+def test_among_subtitles_of_many_languages_the_one_that_is_heard_is_taken(video: Path, tmp_path: Path) -> None:
+    tracks = [track(tmp_path, VTT, f"site.{code}.vtt", code) for code in ("ar", "de", "en")]
+    assert words_of(video, tmp_path, tracks=tracks).language == "en"
+
+
+@pytest.fixture(scope="module")
+def long_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return spoken_video(tmp_path_factory.mktemp("long") / "lions.mp4", " ".join([TEXT] * 4))
+
+
+def test_subtitles_that_cover_little_of_the_speech_give_way_to_recognition(long_video: Path, tmp_path: Path) -> None:
+    signs = track(tmp_path, "WEBVTT\n\n00:01.000 --> 00:02.000\nHARBOUR OF HAMBURG\n")
+    transcript = words_of(long_video, tmp_path, tracks=[signs])
+    assert transcript.origin.startswith("asr:")
+    assert "sleep for about" in letters(join_words(transcript.words))
+
+
+def test_subtitles_of_which_few_cues_can_be_read_give_way_to_recognition(video: Path, tmp_path: Path) -> None:
+    lost = "".join(f"\n\n00:0x.000 --> 00:0{i}.000\nlost" for i in range(1, 5))
+    assert words_of(video, tmp_path, tracks=[track(tmp_path, VTT + lost)]).origin.startswith("asr:")
+
+
+def test_incomplete_subtitles_are_used_where_nothing_is_heard(tmp_path: Path) -> None:
+    path = tmp_path / "still.mp4"
+    picture = ["-f", "lavfi", "-i", "testsrc=size=64x64:rate=8:duration=4"]
+    run([ffmpeg_binary(), "-v", "error", *picture, "-c:v", "libx264", path], timeout=PATIENCE)
+    lost = "".join(f"\n\n00:0x.000 --> 00:0{i}.000\nlost" for i in range(1, 5))
+    assert words_of(path, tmp_path, tracks=[track(tmp_path, VTT + lost)], asr=NeverAsked()).origin == "manual"
+
+
+def test_sparse_subtitles_of_a_video_with_little_speech_are_whole(tmp_path: Path) -> None:
+    path = spoken_video(tmp_path / "late.mp4", TEXT, delay=14.0)
+    spoken = track(tmp_path, "WEBVTT\n\n00:14.000 --> 00:17.000\nLions sleep.\n")
+    assert words_of(path, tmp_path, tracks=[spoken]).origin == "manual"
+
+
+def test_an_empty_line_in_a_cue_inside_the_file_does_not_end_it(video: Path, tmp_path: Path) -> None:
+    source = track(tmp_path, "1\n00:00:00,500 --> 00:00:03,000\nwritten by people\n\nnot by machines\n", "a.srt")
+    maps = ["-map", "0", "-map", "1", "-c:v", "copy", "-c:a", "copy", "-c:s", "mov_text"]
+    run([ffmpeg_binary(), "-v", "error", "-i", video, "-i", source.path, *maps, tmp_path / "c.mp4"], timeout=PATIENCE)
+    assert join_words(words_of(tmp_path / "c.mp4", tmp_path, asr=NeverAsked()).words).endswith("not by machines")
+
+
 def test_failing_sound_of_a_real_video_is_survived(shared_fixtures: Path, tmp_path: Path) -> None:
     assert words_of(shared_fixtures / "video" / "moviepy__video_with_failing_audio.mp4", tmp_path).origin == "none"
 
