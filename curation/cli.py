@@ -67,13 +67,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     from runtime.errors import MachineError, UserError
     from shards.errors import ShardError
+    from shards.storage.storage_errors import StorageError
 
     try:
         return int(_COMMANDS[arguments.command](arguments))
     except (UserError, ShardError) as mistake:
         print(f"curate: {mistake}", file=sys.stderr)
         return 2
-    except MachineError as fault:
+    except (MachineError, StorageError) as fault:
         print(f"curate: stopped: {fault}", file=sys.stderr)
         return 1
     except BrokenPipeError:

@@ -12,10 +12,13 @@ from typing import Final
 from curation.pipeline_models import used_engines, used_models
 from curation.plan import RunPlan
 from curation.run_request import RunRequest
+from curation.sources.source_rows import SOURCES_TABLE
 from runtime.errors import UserError
 from runtime.models.model_uri import check
 from runtime.ray_runner.cluster import ClusterSettings, check_address
+from shards.errors import ShardError
 from shards.manifest import MANIFEST
+from shards.reader import read_artifact
 from shards.storage.store import Store
 
 _SHOWN: Final = 3
@@ -31,12 +34,21 @@ def check_output(store: Store) -> None:
         _check_writable(Path(store.root), "--output")
     if store.exists(MANIFEST):
         return
-    others = sorted({*store.list(), *store.folders()})
+    own = {SOURCES_TABLE} if _began(store) else set()  # a run was killed before it wrote the manifest
+    others = sorted({*store.list(), *store.folders()} - own)
     if others:
         names = ", ".join(others[:_SHOWN]) + (", …" if len(others) > _SHOWN else "")
         raise UserError(
             f"--output {store.root}: holds files that `curate run` did not write ({names}); choose an empty folder"
         )
+
+
+def _began(store: Store) -> bool:
+    """Return True if a DIR holds a table of sources that `curate run` wrote."""
+    try:
+        return read_artifact(store, SOURCES_TABLE).stage == "sources"
+    except (FileNotFoundError, ShardError):
+        return False
 
 
 def check_run(plan: RunPlan) -> None:

@@ -12,13 +12,14 @@ from curation.media.download.local_videos import SUBTITLE_SUFFIXES
 from curation.media.media_settings import MediaSettings
 from curation.run_request import RunRequest
 from curation.sources.inputs import read_inputs
-from curation.sources.source_rows import SourceRow
+from curation.sources.source_rows import SOURCES_TABLE, SourceRow
 from curation.sources.source_states import source_states
 from curation.sources.source_table import PlannedSources, plan_sources
 from runtime.errors import UserError
 from runtime.models.model_uri import cache_folder
-from shards.manifest import read_manifest
-from shards.reader import read_table
+from shards.manifest import MANIFEST, read_manifest
+from shards.reader import media_shards, read_table
+from shards.storage.store import Store
 
 
 def run_sources(request: RunRequest) -> tuple[PlannedSources, tuple[str, ...]]:
@@ -33,7 +34,9 @@ def run_sources(request: RunRequest) -> tuple[PlannedSources, tuple[str, ...]]:
     ignored: Counter[str] = Counter()
     store = request.store
     manifest = read_manifest(store)
-    existing = read_table(store, "sources.parquet") if store.exists("sources.parquet") else None
+    existing = read_table(store, SOURCES_TABLE) if store.exists(SOURCES_TABLE) else None
+    if existing is None:
+        _refuse_lost_sources(store, has_manifest=manifest is not None)
     if not request.inputs and existing is None:
         raise UserError(f"--input: must be set, because {store.root} holds no sources yet")
     download = request.settings.branch(MediaSettings).download
@@ -53,6 +56,23 @@ def run_sources(request: RunRequest) -> tuple[PlannedSources, tuple[str, ...]]:
         retry=[] if existing is None else _failed(request),
     )
     return planned, _warnings(planned.table, ignored)
+
+
+def _refuse_lost_sources(store: Store, *, has_manifest: bool) -> None:
+    """Refuse a DIR without sources that a run has written to: new sources would get the shards of those that are lost.
+
+    `curation.dir_bookkeeping.begin` writes the sources first, so no run leaves such a DIR.
+
+    Raises:
+        UserError: names what the DIR holds, and the remedy.
+    """
+    shards = media_shards(store)
+    if not has_manifest and not shards:
+        return
+    held = f"media of {len(shards)} shards" if shards else MANIFEST
+    raise UserError(
+        f"--output {store.root}: holds {held} but no {SOURCES_TABLE}; put that file back, or choose an empty folder"
+    )
 
 
 def _videos_per_shard(request: RunRequest) -> int | Literal["auto"]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from curation.sources.source_rows import SourceKey, SourceRow, source_rows
+from curation.sources.source_rows import SOURCES_TABLE, SourceKey, SourceRow, source_rows
 from runtime.errors import UserError
 from shards.keys import shard_name
 from shards.reader import media_shards, read_table
@@ -36,10 +36,10 @@ def source_states(store: Store) -> list[SourceState]:
     Raises:
         UserError: `store` holds no sources.
     """
-    if not store.exists("sources.parquet"):
-        raise UserError(f"{store.root}: holds no sources.parquet; name a folder that `curate run` wrote")
+    if not store.exists(SOURCES_TABLE):
+        raise UserError(f"{store.root}: holds no {SOURCES_TABLE}; name a folder that `curate run` wrote")
     last: dict[SourceKey, SourceRow] = {}
-    for row in source_rows(read_table(store, "sources.parquet")):
+    for row in source_rows(read_table(store, SOURCES_TABLE)):
         if row.key not in last or row.attempt >= last[row.key].attempt:
             last[row.key] = row
     outcomes = _outcomes(store)
