@@ -271,7 +271,7 @@ def _add_export(commands: _Commands) -> None:
     parser = _add_for_dir(commands, "export", "write self-contained samples for other tools", _EXPORT_EXAMPLES)
     parser.add_argument("--format", required=True, choices=("webdataset", "jsonl"))
     parser.add_argument("--unit", default="clip", choices=("clip", "root"), help="one sample per clip or per root")
-    parser.add_argument("--output", required=True, type=Path, metavar="OUT")
+    parser.add_argument("--output", required=True, metavar="OUT", help="new folder (or object-store URL) to write")
     parser.add_argument("--layer", help="text layer (default: the only one)")
     parser.add_argument("--where", metavar="SQL", help="condition over the columns, in DuckDB's SQL")
     parser.add_argument("--all", action="store_true", help="include the clips that the filters dropped")

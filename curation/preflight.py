@@ -30,6 +30,7 @@ def check_output(store: Store) -> None:
     Raises:
         UserError: names the folder and the remedy.
     """
+    check_can_write(store)
     if store.is_local:
         _check_writable(Path(store.root), "--output")
     if store.exists(MANIFEST):
@@ -40,6 +41,19 @@ def check_output(store: Store) -> None:
         names = ", ".join(others[:_SHOWN]) + (", …" if len(others) > _SHOWN else "")
         raise UserError(
             f"--output {store.root}: holds files that `curate run` did not write ({names}); choose an empty folder"
+        )
+
+
+def check_can_write(store: Store) -> None:
+    """Refuse an ``--output`` behind a protocol that can only read.
+
+    Raises:
+        UserError: names the URL and the remedy.
+    """
+    if store.is_read_only:
+        protocol = store.root.partition("://")[0]
+        raise UserError(
+            f"--output {store.root}: {protocol} can only be read; name a folder, or an object store (s3://bucket/prefix)"
         )
 
 

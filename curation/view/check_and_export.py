@@ -6,6 +6,7 @@ import argparse
 
 from rich.console import Console
 
+from curation.preflight import check_can_write
 from curation.view.inspect_clips import pick_layer
 from runtime.errors import UserError
 from runtime.progress_bar import progress_bar
@@ -37,7 +38,12 @@ def show_check(root: str, *, decode: bool) -> int:
 
 
 def show_export(arguments: argparse.Namespace) -> int:
-    """Export a DIR; return 0."""
+    """Export a DIR; return 0.
+
+    Raises:
+        UserError: no such layer, or an output that can't be written.
+    """
+    check_can_write(Store(arguments.output))
     store = Store(arguments.dir)
     layer = pick_layer(store, arguments.layer)
     selection = ExportSelection(layer, arguments.unit, arguments.where, not arguments.all, arguments.text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from support.model_replies import careful
 from support.shard_factory import LAYER, build_dir
 
 from curation.cli import main
+from shards.storage.store import Store
 
 HEAVY = ("pyarrow", "ray", "torch", "pydantic", "numpy", "duckdb", "rich", "yaml", "av", "vllm", "yt_dlp")
 
@@ -246,3 +248,35 @@ def test_an_unknown_subcommand_is_refused(capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit, match="2"):
         main(["rnu"])
     assert "invalid choice: 'rnu'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "webdataset"])
+def test_an_export_into_an_object_store_is_there_and_not_in_a_local_folder(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    output = f"memory://{uuid.uuid4().hex}/rows"
+    ended = curate("export", built, "--format", format_, "--output", output)
+    assert ended.status == 0, ended.err
+    assert f"written to {output}" in ended.out
+    assert "__len__" in Store(output).list()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("output", ["http://127.0.0.1:9/x", "https://example.org/x", "s3:/bucket/rows"])
+def test_an_output_that_can_not_be_written_to_is_refused_with_its_remedy(
+    built: Path, arguments: list[str | Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.iterdir())
+    for line in (
+        refused(curate("export", built, "--format", "jsonl", "--output", output)),
+        refused(curate(*arguments, "--output", output)),
+        refused(curate("plan", *arguments[1:], "--output", output)),
+    ):
+        assert output in line and ("can only be read" in line or "write s3://bucket/rows" in line)
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_a_scratch_on_an_object_store_is_refused(arguments: list[str | Path]) -> None:
+    assert "must be a folder on a local disk" in refused(curate(*arguments, "--scratch", "s3://bucket/scratch"))
