@@ -66,16 +66,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit status."""
     arguments = _parser().parse_args(argv)
     from runtime.errors import MachineError, UserError
+    from runtime.terminal import on_one_line
     from shards.errors import ShardError
     from shards.storage.storage_errors import StorageError
 
     try:
         return int(_COMMANDS[arguments.command](arguments))
     except (UserError, ShardError) as mistake:
-        print(f"curate: {mistake}", file=sys.stderr)
+        print(f"curate: {on_one_line(str(mistake))}", file=sys.stderr)
         return 2
     except (MachineError, StorageError) as fault:
-        print(f"curate: stopped: {fault}", file=sys.stderr)
+        print(f"curate: stopped: {on_one_line(str(fault))}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         sys.stderr.close()  # the reader of the output has ended (`curate inspect out | head`)

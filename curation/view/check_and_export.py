@@ -10,6 +10,7 @@ from curation.preflight import check_can_write
 from curation.view.inspect_clips import pick_layer
 from runtime.errors import UserError
 from runtime.progress_bar import progress_bar
+from runtime.terminal import SafeConsole, on_one_line
 from shards.checks.check_dir import check
 from shards.export.export_samples import export
 from shards.export.export_selection import ExportSelection
@@ -29,7 +30,7 @@ def show_check(root: str, *, decode: bool) -> int:
     with progress_bar("checking shards") as progress:
         problems = check(store, decode=decode, progress=progress)
     for problem in problems:
-        console.print(f"{problem.where}: {problem.what}")
+        console.print(on_one_line(f"{problem.where}: {problem.what}"))
     if problems:
         console.print(f"{len(problems)} problem{'s' * (len(problems) != 1)} in {root}")
         return 1
@@ -55,4 +56,4 @@ def show_export(arguments: argparse.Namespace) -> int:
 
 def _console() -> Console:
     """Return a console that prints lines unchanged: file names may contain rich's markup."""
-    return Console(highlight=False, markup=False, soft_wrap=True)
+    return SafeConsole(highlight=False, markup=False, soft_wrap=True)

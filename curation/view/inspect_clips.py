@@ -11,6 +11,7 @@ from rich.text import Text
 
 from curation.view.sql_tables import connect, files, select
 from runtime.errors import UserError, nearest
+from runtime.terminal import SafeConsole, on_one_line
 from shards.reader import text_layers
 from shards.storage.store import Store
 from shards.stored_rows import StoredText
@@ -45,7 +46,7 @@ class QueriedClips:
 
 def show_clips(root: str, query: ClipQuery, console: Console | None = None) -> int:
     """Print the clips that match; return 0, or 1 if there are none."""
-    console = console or Console(highlight=False)
+    console = console or SafeConsole(highlight=False)
     clips = find_clips(Store(root), query)
     if not clips.rows:
         console.print(f"no clip of layer {clips.layer!r} matches", markup=False)
@@ -130,7 +131,7 @@ def _print_evidence(console: Console, row: StoredText) -> None:
     for claim in row["claims"] or []:
         verdict = Text(f"{claim['verdict']:>12}", _VERDICT_STYLE.get(claim["verdict"], "yellow"))
         cited = ", ".join(claim["evidence"] or []) or "-"
-        console.print(Text.assemble("  ", verdict, f"  {claim['text']}  <- {cited}"))
+        console.print(Text.assemble("  ", verdict, "  ", on_one_line(f"{claim['text']}  <- {cited}")))
     facts = {
         "root_key": row["root_key"],
         "parent_key": row["parent_key"],
@@ -149,7 +150,9 @@ def _print_evidence(console: Console, row: StoredText) -> None:
 
 def _print_line(console: Console, label: str, value: str | None, style: str = "") -> None:
     if value:
-        console.print(Text.assemble((f"  {label:<14}", "dim"), (value, style)), soft_wrap=not console.is_terminal)
+        console.print(
+            Text.assemble((f"  {label:<14}", "dim"), (on_one_line(value), style)), soft_wrap=not console.is_terminal
+        )
 
 
 def _shortened(text: str, full: bool) -> str:

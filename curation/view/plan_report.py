@@ -19,11 +19,12 @@ from runtime.models.model_uri import check
 from runtime.ray_runner.cluster import ClusterSettings, joins_running_cluster, machine_nodes
 from runtime.ray_runner.placement import place
 from runtime.ray_runner.stage import PoolSettings
+from runtime.terminal import SafeConsole
 
 
 def show_plan(arguments: argparse.Namespace) -> int:
     """Print the plan, and with ``--probe K`` the cost of the whole run; return 0."""
-    console = Console(highlight=False)
+    console = SafeConsole(highlight=False)
     request = RunRequest.of(arguments)
     check_output(request.store)
     plan = make_plan(request)

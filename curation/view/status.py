@@ -13,6 +13,7 @@ from rich.text import Text
 
 from curation.sources.source_states import SourceState, source_states
 from curation.view.sql_tables import connect, files, select
+from runtime.terminal import SafeConsole, on_one_line
 from shards.reader import text_layers
 from shards.schema import LEVELS, REWRITE_STATUSES, STATES, Level
 from shards.storage.store import Store
@@ -90,7 +91,7 @@ _REASONS_QUERY: Final = (
 
 def show_status(root: str, console: Console | None = None) -> int:
     """Print the sources by state, and the figures of each text layer; return 0."""
-    console = console or Console(highlight=False)
+    console = console or SafeConsole(highlight=False)
     store = Store(root)
     _print_sources(console, source_states(store))
     for layer in text_layers(store):
@@ -115,7 +116,10 @@ def _print_sources(console: Console, sources: Sequence[SourceState]) -> None:
             example = next(source for source in sources if source.state == state and source.class_ == class_)
             name = example.row.source
             table.add_row(
-                state, class_ or "", str(count), Text(f"{name}: {example.message}" if example.message else name)
+                state,
+                class_ or "",
+                str(count),
+                Text(on_one_line(f"{name}: {example.message}" if example.message else name)),
             )
     console.print(table)
     total = " + ".join(f"{states[state]} {state}" for state in STATES)

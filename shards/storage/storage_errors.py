@@ -88,7 +88,7 @@ def _is_of_the_store(error: BaseException) -> bool:
 
 
 def _missing_bucket(error: FileNotFoundError) -> str:
-    return f"the bucket or folder does not exist ({_cause(error)}); create it first"
+    return f"the bucket or folder does not exist ({one_line(error, limit=200)}); create it first"
 
 
 def _unreachable(error: BaseException) -> str:
