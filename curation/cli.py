@@ -69,14 +69,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     from runtime.terminal import on_one_line
     from shards.errors import ShardError
     from shards.storage.storage_errors import StorageError
+    from shards.storage.url_secrets import without_secrets
 
     try:
         return int(_COMMANDS[arguments.command](arguments))
     except (UserError, ShardError) as mistake:
-        print(f"curate: {on_one_line(str(mistake))}", file=sys.stderr)
+        print(f"curate: {on_one_line(without_secrets(str(mistake)))}", file=sys.stderr)
         return 2
     except (MachineError, StorageError) as fault:
-        print(f"curate: stopped: {on_one_line(str(fault))}", file=sys.stderr)
+        print(f"curate: stopped: {on_one_line(without_secrets(str(fault)))}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         sys.stderr.close()  # the reader of the output has ended (`curate inspect out | head`)

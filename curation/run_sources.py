@@ -11,7 +11,7 @@ from curation.media.download.downloader import check_options, javascript_runtime
 from curation.media.download.local_videos import SUBTITLE_SUFFIXES
 from curation.media.media_settings import MediaSettings
 from curation.run_request import RunRequest
-from curation.sources.inputs import read_inputs
+from curation.sources.inputs import NOT_UTF8, read_inputs
 from curation.sources.source_rows import SOURCES_TABLE, SourceRow
 from curation.sources.source_states import source_states
 from curation.sources.source_table import PlannedSources, plan_sources
@@ -19,6 +19,7 @@ from runtime.errors import UserError
 from runtime.models.model_uri import cache_folder
 from shards.manifest import MANIFEST, read_manifest
 from shards.reader import media_shards, read_table
+from shards.schema import SOURCES
 from shards.storage.store import Store
 
 
@@ -34,7 +35,7 @@ def run_sources(request: RunRequest) -> tuple[PlannedSources, tuple[str, ...]]:
     ignored: Counter[str] = Counter()
     store = request.store
     manifest = read_manifest(store)
-    existing = read_table(store, SOURCES_TABLE) if store.exists(SOURCES_TABLE) else None
+    existing = read_table(store, SOURCES_TABLE, SOURCES.names) if store.exists(SOURCES_TABLE) else None
     if existing is None:
         _refuse_lost_sources(store, has_manifest=manifest is not None)
     if not request.inputs and existing is None:
@@ -96,6 +97,10 @@ def _warnings(sources: pa.Table, ignored: Counter[str]) -> tuple[str, ...]:
     youtube = any("youtube.com/" in source or "youtu.be/" in source for source in sources["source"].to_pylist())
     if youtube and javascript_runtime() is None:
         warnings.append("YouTube needs a JavaScript runtime, and there is none on the PATH: install deno 2 (or node)")
+    if unnamed := ignored.pop(NOT_UTF8, 0):
+        warnings.append(
+            f"{unnamed} files in folders were left out, because their names are not UTF-8 text: rename them"
+        )
     left_out = Counter({suffix: count for suffix, count in ignored.items() if suffix not in SUBTITLE_SUFFIXES})
     if left_out:
         kinds = ", ".join(f"{count} {suffix or '(no suffix)'}" for suffix, count in left_out.most_common(5))

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final, cast
 from shards.errors import ShardError, one_line
 from shards.storage.backend import ObjectInfo
 from shards.storage.storage_errors import StorageError, clear_errors
+from shards.storage.url_secrets import has_secrets, without_secrets
 
 _TOKENS: Final = (
     "ETag",
@@ -33,10 +34,15 @@ def remote_filesystem(url: str) -> tuple[Any, str]:
     """Return the fsspec file system of a URL, and the path on it.
 
     Raises:
-        ShardError: the URL's protocol is unknown, or the package that speaks it is not installed.
+        ShardError: the URL's protocol is unknown, the package that speaks it is not installed, or it holds a password.
     """
     from fsspec.core import url_to_fs
 
+    if has_secrets(url):
+        raise ShardError(
+            f"{without_secrets(url)}: a URL must hold no password; set it where the store's library looks for it "
+            "(for S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
+        )
     try:
         filesystem, base = url_to_fs(url, use_listings_cache=False)
     except (ImportError, OSError, ValueError) as error:

@@ -280,3 +280,25 @@ def test_an_output_that_can_not_be_written_to_is_refused_with_its_remedy(
 
 def test_a_scratch_on_an_object_store_is_refused(arguments: list[str | Path]) -> None:
     assert "must be a folder on a local disk" in refused(curate(*arguments, "--scratch", "s3://bucket/scratch"))
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ["--input", "https://me:hunter2@[::1/x.mp4"],
+        ["--input", "https:/me:hunter2@example.org/x.mp4"],
+        ["--input", "https://me:hun/ter2@example.org/x.mp4"],
+        ["--input", "https://hunter2@example.org/x.mp4"],
+        ["--input", "me:hunter2@example.org/x.mp4"],
+        ["--output", "s3://AKIA:hunter2/x@bucket/dir"],
+        ["--output", "https://me:hunter2@example.org/dir"],
+        ["--set", "engines.llm.base_url=http://me:hunter2@127.0.0.1:1/v1"],
+        ["--set", "engines.llm.base_url=http:/me:hunter2@127.0.0.1:1/v1"],
+        ["--exclude", "https:/me:hunter2@example.org/ids.txt"],
+    ],
+    ids=" ".join,
+)
+def test_a_password_in_an_argument_is_refused_and_not_repeated(arguments: list[str | Path], extra: list[str]) -> None:
+    line = refused(curate(*arguments, *extra))
+    assert "hunter2" not in line and "ter2" not in line
+    assert extra[1].partition("=")[0] in line or extra[0] in line or "***@" in line
