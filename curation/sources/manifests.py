@@ -22,6 +22,15 @@ from runtime.errors import UserError, nearest, one_line
 
 MANIFEST_SUFFIXES: Final = (".txt", ".csv", ".jsonl", ".parquet")
 
+_NO_VALUE: Final = (pa.ArrowException, ValueError, OverflowError, TypeError, NotImplementedError)
+"""Errors of a conversion from Arrow's values to Python's."""
+_LONGEST: Final = 1e8
+"""Seconds, about three years: a later time is a mistake."""
+_SHOWN: Final = 80
+"""Most characters of a value in a message."""
+_DEEPEST: Final = 50
+"""Levels of lists and objects in a carried column."""
+_TOO_DEEP: Final = f"lists and objects are nested more than {_DEEPEST} deep; make them flatter"
 _CLOCK: Final = re.compile(r"(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:\.\d*)?)")
 
 
@@ -62,6 +71,8 @@ def read_manifest(path: Path) -> list[ManifestEntry]:
         raise UserError(f"--input {path}: can't be read ({error.strerror or error})") from None
     except UnicodeDecodeError as error:
         raise UserError(f"--input {path}: is not UTF-8 text ({error.reason} at byte {error.start})") from None
+    except csv.Error as error:
+        raise UserError(f"--input {path}: is not CSV ({error})") from None
 
 
 def seconds(value: Any) -> float | None:
@@ -74,10 +85,10 @@ def seconds(value: Any) -> float | None:
         return None
     clock = _CLOCK.fullmatch(value.strip()) if isinstance(value, str) else None
     if clock is not None:
-        return int(clock[1] or 0) * 3600 + int(clock[2]) * 60 + float(clock[3])
+        value = float(clock[1] or 0) * 3600 + int(clock[2]) * 60 + float(clock[3])
     number = math.nan if isinstance(value, bool) else float(value)
-    if not (math.isfinite(number) and number >= 0):
-        raise ValueError(f"{value!r} is not a time")
+    if not 0 <= number <= _LONGEST:
+        raise ValueError("not a time")
     return number
 
 
@@ -96,7 +107,7 @@ def _csv(path: Path) -> Iterator[_ManifestRow]:
             for row in reader:
                 where = f"{path}, line {reader.line_num}"
                 if "" in row:
-                    raise UserError(f"--input {where}: more values than columns ({row['']!r})")
+                    raise UserError(f"--input {where}: more values than columns ({_shown(row[''])})")
                 yield _ManifestRow(where, dict(row))
         except csv.Error as error:
             raise UserError(f"--input {path}, line {reader.line_num}: is not CSV ({error})") from None
@@ -111,6 +122,8 @@ def _jsonl(path: Path) -> Iterator[_ManifestRow]:
             row = json.loads(line)
         except ValueError as error:
             raise UserError(f"--input {where}: is not JSON ({error})") from None
+        except RecursionError:
+            raise UserError(f"--input {where}: {_TOO_DEEP}") from None
         if not isinstance(row, dict):
             raise UserError(f"--input {where}: must be an object with a url, found {line.strip()[:80]!r}")
         yield _ManifestRow(where, row)
@@ -122,8 +135,25 @@ def _parquet(path: Path) -> Iterator[_ManifestRow]:
     except pa.ArrowException as error:
         raise UserError(f"--input {path}: is not Parquet ({one_line(error)})") from None
     _check_columns(path, table.column_names)
-    for number, row in enumerate(table.to_pylist(), 1):
-        yield _ManifestRow(f"{path}, row {number}", row)
+    columns = [
+        _python_values(path, name, column) for name, column in zip(table.column_names, table.columns, strict=True)
+    ]
+    for number, values in enumerate(zip(*columns, strict=True), 1):
+        yield _ManifestRow(f"{path}, row {number}", dict(zip(table.column_names, values, strict=True)))
+
+
+def _python_values(path: Path, name: str, column: pa.ChunkedArray) -> list[Any]:
+    """Return a column's values; as text where Python has no value for them (nanoseconds, the year 300000)."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except _NO_VALUE:
+        try:
+            values = column.cast(pa.string()).to_pylist()
+        except _NO_VALUE as error:
+            raise UserError(
+                f"--input {path}: column {name!r} of type {column.type} can't be read ({one_line(error)}); leave it out"
+            ) from None
+    return values
 
 
 def _check_columns(path: Path, names: Collection[str]) -> None:
@@ -135,27 +165,47 @@ def _entry(line: _ManifestRow) -> ManifestEntry:
     where, row = line
     url = row.get("url")
     if not isinstance(url, str) or not url.strip():
-        raise UserError(f"--input {where}: url={url!r}: must be a URL or a path")
+        raise UserError(f"--input {where}: url={_shown(url)}: must be a URL or a path")
     start, end = _time(where, "start", row.get("start")), _time(where, "end", row.get("end"))
     if end is not None and end <= (start or 0.0):
-        raise UserError(f"--input {where}: end={row['end']!r}: must be later than start={row.get('start')!r}")
-    carried = {str(name): _plain(value) for name, value in row.items() if name not in ("url", "start", "end")}
+        raise UserError(
+            f"--input {where}: end={_shown(row['end'])}: must be later than start={_shown(row.get('start'))}"
+        )
+    try:
+        carried = {str(name): _plain(value) for name, value in row.items() if name not in ("url", "start", "end")}
+    except RecursionError:
+        raise UserError(f"--input {where}: {_TOO_DEEP}") from None
     return ManifestEntry(where, url.strip(), start, end, carried)
 
 
 def _time(where: str, name: str, value: object) -> float | None:
     try:
         return seconds(value)
-    except (TypeError, ValueError):
-        raise UserError(f"--input {where}: {name}={value!r}: must be seconds or hh:mm:ss") from None
+    except (TypeError, ValueError, OverflowError):
+        raise UserError(f"--input {where}: {name}={_shown(value)}: must be seconds or hh:mm:ss") from None
 
 
-def _plain(value: object) -> object:
-    """Convert a value to one that JSON can hold: dates, decimals and bytes become text, NaN and infinity None."""
+def _shown(value: object) -> str:
+    """Return a value as it is quoted in a message: a huge number or text is cut."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python writes
+        text = "an integer"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _plain(value: object, depth: int = 0) -> object:
+    """Convert a value to one that JSON can hold: dates, decimals and bytes become text, NaN and infinity None.
+
+    Raises:
+        RecursionError: the value is nested more than `_DEEPEST` deep.
+    """
+    if depth > _DEEPEST:
+        raise RecursionError
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
+        return {str(name): _plain(item, depth + 1) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_plain(item, depth + 1) for item in value]
     return value if value is None or isinstance(value, str | int) else str(value)
