@@ -10,16 +10,18 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from curation.sources.file_hashes import hash_files
 from curation.sources.manifests import MANIFEST_SUFFIXES, ManifestEntry, read_manifest
+from curation.sources.remote_lists import beside, list_suffix, read_remote_list
 from curation.sources.url_identity import url_id
 from runtime.errors import UserError
 from shards.keys import video_id
+from shards.storage.storage_errors import StorageError
 from shards.storage.url_secrets import has_secrets, without_secrets
 
 VIDEO_SUFFIXES: Final = frozenset(
@@ -64,7 +66,7 @@ def read_inputs(
     """Turn `--input` arguments into sources, in the order given (files of a folder: by name).
 
     Args:
-        inputs: http(s) URLs, files, folders (searched for videos at any depth), globs, manifests.
+        inputs: http(s) URLs, files, folders (searched for videos at any depth), globs, manifests (also at a URL).
         allow_schemes: URL schemes besides http and https.
         cache: file that keeps hashes of local files between runs.
         ignored: receives the number of files in folders and globs that are left out, by suffix, or by
@@ -72,6 +74,7 @@ def read_inputs(
 
     Raises:
         UserError: an input is missing, unreadable, or neither a path nor a URL.
+        StorageError: the store of a list failed.
     """
     ignored = Counter() if ignored is None else ignored
     try:
@@ -79,6 +82,8 @@ def read_inputs(
         locations = [_location(entry, allow_schemes) for entry in entries]
         files = [location for location in locations if isinstance(location, Path)]
         hashes = dict(zip(files, hash_files(files, cache), strict=True))
+    except StorageError:
+        raise
     except OSError as error:
         raise UserError(f"--input {error.filename}: can't be read ({error.strerror})") from None
     return [_source(entry, location, hashes) for entry, location in zip(entries, locations, strict=True)]
@@ -88,7 +93,7 @@ def _expand(text: str, ignored: Counter[str]) -> Iterator[ManifestEntry]:
     """Yield the entries of one `--input` argument, each with an absolute path or a URL."""
     where, path = f"--input {text}", _expanded(text)
     if _URL.match(text):
-        yield ManifestEntry(where, text)
+        yield from _listed_at(text) if list_suffix(text) else [ManifestEntry(where, text)]
     elif path.is_dir():
         yield from _videos_below(path, ignored)
     elif path.exists():
@@ -107,6 +112,15 @@ def _file(path: Path) -> Iterator[ManifestEntry]:
         local = None if _URL.match(entry.url) else _absolute(path.parent / _expanded(entry.url))
         where = f"--input {entry.where}"
         yield ManifestEntry(where, local or entry.url, entry.start, entry.end, entry.carried)
+
+
+def _listed_at(url: str) -> Iterator[ManifestEntry]:
+    """Yield the entries of a list at a URL; its relative names are URLs beside it, never files of this machine."""
+    scheme = url.partition("://")[0].lower()
+    if scheme in ("http", "https"):
+        _check_url(ManifestEntry(f"--input {url}", url), scheme, ())
+    for entry in read_remote_list(url):
+        yield replace(entry, where=f"--input {entry.where}", url=beside(url, entry.url))
 
 
 def _globbed(text: str, pattern: Path, ignored: Counter[str]) -> Iterator[ManifestEntry]:

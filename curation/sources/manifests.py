@@ -58,21 +58,36 @@ class _ManifestRow(NamedTuple):
     values: Mapping[str, object]
 
 
-def read_manifest(path: Path) -> list[ManifestEntry]:
+class _ListFile(NamedTuple):
+    """A file, and the name by which messages call it."""
+
+    path: Path
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def read_manifest(path: Path, name: str | None = None) -> list[ManifestEntry]:
     """Read a manifest; its suffix (one of `MANIFEST_SUFFIXES`) decides the format.
+
+    Args:
+        path: the file.
+        name: what messages call it, such as the URL that it is a copy of; None: its path.
 
     Raises:
         UserError: the file can't be read, has no column ``url``, or holds an invalid entry.
     """
+    file = _ListFile(path, name or str(path))
     readers = {".txt": _txt, ".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
     try:
-        return [_entry(row) for row in readers[path.suffix.lower()](path)]
+        return [_entry(row) for row in readers[path.suffix.lower()](file)]
     except OSError as error:
-        raise UserError(f"--input {path}: can't be read ({error.strerror or error})") from None
+        raise UserError(f"--input {file}: can't be read ({error.strerror or error})") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"--input {path}: is not UTF-8 text ({error.reason} at byte {error.start})") from None
+        raise UserError(f"--input {file}: is not UTF-8 text ({error.reason} at byte {error.start})") from None
     except csv.Error as error:
-        raise UserError(f"--input {path}: is not CSV ({error})") from None
+        raise UserError(f"--input {file}: is not CSV ({error})") from None
 
 
 def seconds(value: Any) -> float | None:
@@ -92,32 +107,32 @@ def seconds(value: Any) -> float | None:
     return number
 
 
-def _txt(path: Path) -> Iterator[_ManifestRow]:
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+def _txt(file: _ListFile) -> Iterator[_ManifestRow]:
+    for number, line in enumerate(file.path.read_text(encoding="utf-8-sig").splitlines(), 1):
         text = line.strip()
         if text and not text.startswith("#"):
-            yield _ManifestRow(f"{path}, line {number}", {"url": text})
+            yield _ManifestRow(f"{file}, line {number}", {"url": text})
 
 
-def _csv(path: Path) -> Iterator[_ManifestRow]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, restkey="")
-        _check_columns(path, reader.fieldnames or ())
+def _csv(file: _ListFile) -> Iterator[_ManifestRow]:
+    with file.path.open(encoding="utf-8-sig", newline="") as opened:
+        reader = csv.DictReader(opened, restkey="")
+        _check_columns(file, reader.fieldnames or ())
         try:
             for row in reader:
-                where = f"{path}, line {reader.line_num}"
+                where = f"{file}, line {reader.line_num}"
                 if "" in row:
                     raise UserError(f"--input {where}: more values than columns ({_shown(row[''])})")
                 yield _ManifestRow(where, dict(row))
         except csv.Error as error:
-            raise UserError(f"--input {path}, line {reader.line_num}: is not CSV ({error})") from None
+            raise UserError(f"--input {file}, line {reader.line_num}: is not CSV ({error})") from None
 
 
-def _jsonl(path: Path) -> Iterator[_ManifestRow]:
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
+def _jsonl(file: _ListFile) -> Iterator[_ManifestRow]:
+    for number, line in enumerate(file.path.read_text(encoding="utf-8-sig").split("\n"), 1):
         if not line.strip():
             continue
-        where = f"{path}, line {number}"
+        where = f"{file}, line {number}"
         try:
             row = json.loads(line)
         except ValueError as error:
@@ -129,20 +144,20 @@ def _jsonl(path: Path) -> Iterator[_ManifestRow]:
         yield _ManifestRow(where, row)
 
 
-def _parquet(path: Path) -> Iterator[_ManifestRow]:
+def _parquet(file: _ListFile) -> Iterator[_ManifestRow]:
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(file.path)
     except pa.ArrowException as error:
-        raise UserError(f"--input {path}: is not Parquet ({one_line(error)})") from None
-    _check_columns(path, table.column_names)
+        raise UserError(f"--input {file}: is not Parquet ({one_line(error)})") from None
+    _check_columns(file, table.column_names)
     columns = [
-        _python_values(path, name, column) for name, column in zip(table.column_names, table.columns, strict=True)
+        _python_values(file, name, column) for name, column in zip(table.column_names, table.columns, strict=True)
     ]
     for number, values in enumerate(zip(*columns, strict=True), 1):
-        yield _ManifestRow(f"{path}, row {number}", dict(zip(table.column_names, values, strict=True)))
+        yield _ManifestRow(f"{file}, row {number}", dict(zip(table.column_names, values, strict=True)))
 
 
-def _python_values(path: Path, name: str, column: pa.ChunkedArray) -> list[Any]:
+def _python_values(file: _ListFile, name: str, column: pa.ChunkedArray) -> list[Any]:
     """Return a column's values; as text where Python has no value for them (nanoseconds, the year 300000)."""
     try:
         values: list[Any] = column.to_pylist()
@@ -151,14 +166,14 @@ def _python_values(path: Path, name: str, column: pa.ChunkedArray) -> list[Any]:
             values = column.cast(pa.string()).to_pylist()
         except _NO_VALUE as error:
             raise UserError(
-                f"--input {path}: column {name!r} of type {column.type} can't be read ({one_line(error)}); leave it out"
+                f"--input {file}: column {name!r} of type {column.type} can't be read ({one_line(error)}); leave it out"
             ) from None
     return values
 
 
-def _check_columns(path: Path, names: Collection[str]) -> None:
+def _check_columns(file: _ListFile, names: Collection[str]) -> None:
     if "url" not in names:
-        raise UserError(f"--input {path}: has no column 'url'{nearest('url', names)}")
+        raise UserError(f"--input {file}: has no column 'url'{nearest('url', names)}")
 
 
 def _entry(line: _ManifestRow) -> ManifestEntry:

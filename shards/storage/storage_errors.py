@@ -15,6 +15,8 @@ from shards.errors import one_line
 
 _OWN: Final = (FileExistsError, IsADirectoryError, NotADirectoryError)
 """Errors with a meaning of their own, which callers handle."""
+_NOT_OF_STORES: Final = ("builtins", "shards", "runtime", "curation", "training")
+"""Packages whose errors are mistakes in the program, or have been made clear already."""
 _GONE: Final = (404, 410)
 """Statuses of HTTP that mean that something is not there."""
 
@@ -84,7 +86,8 @@ def _boto_status(error: BaseException) -> int | None:
 
 def _is_of_the_store(error: BaseException) -> bool:
     """Return True for an error of the system or of a library for stores; False for a mistake in the program."""
-    return isinstance(error, OSError) or type(error).__module__ != "builtins"
+    package = type(error).__module__.partition(".")[0]
+    return isinstance(error, OSError) or package not in _NOT_OF_STORES
 
 
 def _missing_bucket(error: FileNotFoundError) -> str:
