@@ -4,7 +4,8 @@
     curate inspect out --level long
 
 Each subcommand imports what it needs when it is called, so `curate --help` answers at once.
-Exit status: 0 done; 1 problems found, or the machine can't go on; 2 a mistake of the user; 130 interrupted.
+Exit status: 0 done; 1 problems found, or the machine can't go on; 2 a mistake of the user; 130 interrupted
+(Ctrl-C or SIGTERM).
 """
 
 from __future__ import annotations
@@ -66,13 +67,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit status."""
     arguments = _parser().parse_args(argv)
     from runtime.errors import MachineError, UserError
+    from runtime.ray_runner.interrupts import sigterm_as_ctrl_c
     from runtime.terminal import on_one_line
     from shards.errors import ShardError
     from shards.storage.storage_errors import StorageError
     from shards.storage.url_secrets import without_secrets
 
     try:
-        return int(_COMMANDS[arguments.command](arguments))
+        with sigterm_as_ctrl_c():
+            return int(_COMMANDS[arguments.command](arguments))
     except (UserError, ShardError) as mistake:
         print(f"curate: {on_one_line(without_secrets(str(mistake)))}", file=sys.stderr)
         return 2
