@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from curation.pipeline import stage_contents
 from curation.plan import RunPlan
 from curation.sources.source_rows import SOURCES_TABLE
@@ -25,10 +27,13 @@ def begin(plan: RunPlan) -> None:
     contents = stage_contents(request.settings)
     if plan.sources.new:
         commit_table(store, request.scratch, SOURCES_TABLE, plan.sources.table, Artifact("sources", ""))
-    if read_manifest(store) is None:
+    manifest, largest = read_manifest(store), plan.sources.largest_shard
+    if manifest is None:
         settings = contents | {"resources": request.settings.model_dump(mode="json")["resources"]}
         media = plan.outputs["media"].hash
         write_manifest(store, Manifest(request.pipeline, settings, plan.sources.videos_per_shard, media))
+    elif manifest.videos_per_shard < largest:
+        write_manifest(store, replace(manifest, videos_per_shard=largest))
     for stage in plan.stages:
         mark = StageMark(stage.name, stage.output.hash, contents[stage.name])
         if isinstance(stage.stage, ShardStage) and read_stage(store, stage.folder) != mark:

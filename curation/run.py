@@ -93,7 +93,7 @@ def _prepare_scratch(scratch: Path) -> None:
 def _run_stages(plan: RunPlan, quiet: bool) -> RunReport:
     """Fetch the models and run the stages, on Ray or in this process; nothing if no stage has anything to do."""
     request = plan.request
-    specs = stage_specs(plan.context, plan.todo, videos_per_shard=plan.sources.videos_per_shard)
+    specs = stage_specs(plan.context, plan.todo, videos_per_shard=plan.sources.largest_shard)
     if not specs:
         return RunReport()
     fetch_models(request.settings, [spec.name for spec in specs])

@@ -51,7 +51,7 @@ def run_sources(request: RunRequest) -> tuple[PlannedSources, tuple[str, ...]]:
     planned = plan_sources(
         existing,
         found,
-        videos_per_shard=manifest.videos_per_shard if manifest else _videos_per_shard(request),
+        videos_per_shard=_videos_per_shard(request),
         limit=request.limit,
         exclude=request.exclude,
         retry=[] if existing is None else _failed(request),

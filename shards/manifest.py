@@ -28,7 +28,7 @@ class Manifest:
     settings: Mapping[str, Any]
     """All its settings, defaults filled in, secrets left out."""
     videos_per_shard: int
-    """Sources in a shard, fixed by the first run."""
+    """Most sources in a shard: of the first run, or of a later one whose shards were larger."""
     media_hash: str
     """Content hash of the media settings: a DIR has one media."""
     schema_version: int = SCHEMA_VERSION

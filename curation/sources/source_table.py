@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -33,6 +33,13 @@ class PlannedSources:
     new: int
     """Rows that were added."""
     videos_per_shard: int
+    """Sources with work to do in each new shard."""
+
+    @property
+    def largest_shard(self) -> int:
+        """Most sources with work to do in one shard; runs may have used different sizes."""
+        sizes = Counter(row.shard for row in self.rows if row.planned_state is None)
+        return max(sizes.values(), default=self.videos_per_shard)
 
     @property
     def rows(self) -> list[SourceRow]:
@@ -54,7 +61,8 @@ def plan_sources(
     Args:
         existing: the table so far.
         found: sources of this run; those that the table holds already are not added again.
-        videos_per_shard: sources with work to do in one shard; ``auto`` decides by the number of new sources.
+        videos_per_shard: sources with work to do in one new shard; ``auto`` decides by the number of sources with work
+            to do, old and new. The shards that are there keep their sources.
         limit: most new sources to add; sources that need no work and retries don't count.
         exclude: video ids, canonical ids (``youtube:x``), ids of the site (``x``) or sources to mark as `excluded`.
         retry: attempts that failed and are to be repeated, unless the table holds a later attempt.
@@ -62,7 +70,7 @@ def plan_sources(
     table = SOURCES.empty_table() if existing is None else existing.select(SOURCES.names).cast(SOURCES)
     rows = source_rows(table)
     added = [*_next_attempts(rows, retry), *_new_rows(rows, found, frozenset(exclude), limit)]
-    work = sum(row.planned_state is None for row in added)
+    work = sum(row.planned_state is None for row in (*rows, *added))
     size = auto_videos_per_shard(work) if videos_per_shard == "auto" else videos_per_shard
     first = max((row.shard for row in rows), default=-1) + 1
     placed = source_table(_in_shards(added, first, size))

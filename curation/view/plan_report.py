@@ -84,7 +84,7 @@ def _print_workers(console: Console, plan: RunPlan) -> None:
     """Print the workers of each pool, and whether the stages stream through this machine or take turns."""
     request = plan.request
     everything: dict[str, Sequence[int]] = {stage.name: (0,) for stage in plan.stages}
-    specs = stage_specs(plan.context, everything, videos_per_shard=plan.sources.videos_per_shard)
+    specs = stage_specs(plan.context, everything, videos_per_shard=plan.sources.largest_shard)
     services = service_specs(request.settings, specs)
     if request.is_local:
         console.print("stages run in this process, one after another, without Ray (--address local)")

@@ -51,6 +51,18 @@ def plan(output: Path, *extra: str, inputs: Sequence[Path] = ()) -> RunPlan:
     return make_plan(RunRequest.of(_parser().parse_args([str(argument) for argument in [*arguments, *extra]])))
 
 
+def test_a_later_run_may_make_shards_of_another_size(done: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"new{number}.mp4").write_bytes(b"%d" % number)
+    new = sorted(tmp_path.glob("new*.mp4"))
+    before = read_table(Store(done), "sources.parquet")
+    for size, shards in ((1, [3, 4, 5]), (2, [3, 3, 4]), ("auto", [3, 4, 5])):
+        sources = plan(done, "--set", f"videos_per_shard={size}", inputs=new).sources
+        assert sources.table.slice(0, len(before)).equals(before)
+        assert sources.table["shard"].to_pylist()[len(before) :] == shards
+        assert sources.largest_shard == 4
+
+
 def todo(found: RunPlan) -> dict[str, list[int]]:
     """Return the shards that each stage has to make."""
     return {stage.name: list(stage.todo) for stage in found.stages}
