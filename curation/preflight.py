@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from curation import stage_registry
 from curation.pipeline_models import used_engines, used_models
 from curation.plan import RunPlan
 from curation.run_request import RunRequest
@@ -73,6 +74,7 @@ def check_run(plan: RunPlan) -> None:
             or a scratch folder that can't be written.
     """
     request = plan.request
+    _check_inputs_of_stages(plan)
     _check_writable(request.scratch, "--scratch")
     names = [name for name, shards in plan.todo.items() if shards]
     if not names:
@@ -80,6 +82,23 @@ def check_run(plan: RunPlan) -> None:
     if not request.is_local:
         check_address(ClusterSettings(address=request.address))
     _check_models(request, names)
+
+
+def _check_inputs_of_stages(plan: RunPlan) -> None:
+    """Refuse stages none of which has anything to read: they would end at once, having made nothing.
+
+    Raises:
+        UserError: names the stages that have to run first.
+    """
+    if not plan.stages or any(stage.work.done or stage.work.todo for stage in plan.stages):
+        return
+    missing = {name for stage in plan.stages for name in stage.stage.reads} - set(plan.request.stages)
+    if missing:
+        names = ",".join(stage.name for stage in stage_registry.STAGES if stage.name in missing)
+        raise UserError(
+            f"--stages {','.join(plan.request.stages)}: {plan.request.store.root} holds nothing for them to read yet; "
+            f"run --stages {names} first, or leave --stages out"
+        )
 
 
 def _check_models(request: RunRequest, names: list[str]) -> None:

@@ -7,8 +7,7 @@ import argparse
 from rich.console import Console
 
 from curation.preflight import check_can_write
-from curation.view.inspect_clips import pick_layer
-from runtime.errors import UserError
+from curation.view.inspect_clips import check_there, pick_layer
 from runtime.progress_bar import progress_bar
 from runtime.terminal import SafeConsole, on_one_line
 from shards.checks.check_dir import check
@@ -25,8 +24,7 @@ def show_check(root: str, *, decode: bool) -> int:
     """
     console = _console()
     store = Store(root)
-    if not store.list() and not store.folders():
-        raise UserError(f"{root}: no such folder, or nothing in it")
+    check_there(store)
     with progress_bar("checking shards") as progress:
         problems = check(store, decode=decode, progress=progress)
     for problem in problems:

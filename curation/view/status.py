@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from curation.sources.source_states import SourceState, source_states
+from curation.view.inspect_clips import check_there
 from curation.view.sql_tables import connect, files, select
 from runtime.terminal import SafeConsole, on_one_line
 from shards.reader import text_layers
@@ -93,6 +94,7 @@ def show_status(root: str, console: Console | None = None) -> int:
     """Print the sources by state, and the figures of each text layer; return 0."""
     console = console or SafeConsole(highlight=False)
     store = Store(root)
+    check_there(store)
     _print_sources(console, source_states(store))
     for layer in text_layers(store):
         paths = files(store, f"text/{layer}")

@@ -92,6 +92,15 @@ def test_the_help_of_a_subcommand_has_examples(command: str) -> None:
         (["--set", "rewrite.summary_prompt=sumary"], ["prompt sumary", "did you mean 'summary'"]),
         (["--set", "media.download.yt_dlp.no_such_option=1"], ["no_such_option"]),
         (["--set", "videos_per_shard=0"], ["videos_per_shard=0"]),
+        (["--set", "media.video.languages=[english]"], ["media.video.languages", "'english' is not the tag"]),
+        (["--set", "media.download.languages=[en, xx]"], ["media.download.languages", "'xx' is not the tag"]),
+        (["--set", "media.video.transcribe.languages=['']"], ["transcribe.languages", "'' is not the tag"]),
+        (
+            ["--stages", "caption"],
+            ["--stages caption", "holds nothing for them to read yet", "run --stages media first"],
+        ),
+        (["--stages", "caption,rewrite"], ["--stages caption,rewrite", "run --stages media first"]),
+        (["--stages", "rewrite"], ["run --stages media,caption first"]),
         (["--stages", "medai"], ["--stages medai", "did you mean 'media'"]),
         (["--layer", "../up"], ["--layer '../up'", "letters"]),
         (["--retry-failed", "netwrok"], ["--retry-failed netwrok", "did you mean 'network'"]),
@@ -198,15 +207,21 @@ def test_a_dir_that_holds_nothing_is_refused(tmp_path: Path, command: list[str],
     if there:
         folder.mkdir()
     name, *options = command
-    assert str(folder) in refused(curate(name, folder, *options))
+    line = refused(curate(name, folder, *options))
+    assert str(folder) in line and "no such folder, or nothing in it" in line
 
 
 @pytest.mark.parametrize(
     ("command", "words"),
     [
         (["inspect", "--layer", "gronded"], ["--layer gronded", f"did you mean '{LAYER}'"]),
-        (["inspect", "--where", "nonsense >"], ["query was refused"]),
-        (["inspect", "--where", "wirds > 3"], ["wirds"]),
+        (["inspect", "--where", "nonsense >"], ["--where 'nonsense >'", "syntax error"]),
+        (["inspect", "--where", "wirds > 3"], ["--where 'wirds > 3'", "wirds", "not found"]),
+        (["inspect", "--where", "keep) or (true"], ["--where 'keep) or (true'", "syntax error"]),
+        (["inspect", "--where", "keep; drop table clips"], ["--where"]),
+        (["inspect", "--where", "count(*) > 1"], ["aggregates"]),
+        (["inspect", "--where", "subtitle > 1 and subtitle::int > 0"], ["--where"]),
+        (["inspect", "--where", ""], ["--where ''"]),
         (["export", "--format", "jsonl", "--output", "rows", "--layer", "gronded"], [f"did you mean '{LAYER}'"]),
         (["export", "--format", "jsonl", "--output", "rows", "--where", "wirds > 3"], ["wirds"]),
         (["export", "--format", "webdataset", "--output", "rows", "--text", "wirds"], ["wirds"]),
@@ -221,6 +236,7 @@ def test_a_wrong_layer_or_condition_is_named(
     line = refused(curate(name, built, *options))
     for word in words:
         assert word in line
+    assert "LINE 1" not in line and "read_parquet" not in line
 
 
 def test_an_output_of_an_export_that_is_not_empty_is_refused(built: Path, tmp_path: Path) -> None:
