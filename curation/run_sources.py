@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import Literal
 
-import pyarrow as pa
-
 from curation.media.download.downloader import check_options, javascript_runtime
 from curation.media.download.local_videos import SUBTITLE_SUFFIXES
 from curation.media.media_settings import MediaSettings
@@ -56,7 +54,7 @@ def run_sources(request: RunRequest) -> tuple[PlannedSources, tuple[str, ...]]:
         exclude=request.exclude,
         retry=[] if existing is None else _failed(request),
     )
-    return planned, _warnings(planned.table, ignored)
+    return planned, _warnings(planned, ignored)
 
 
 def _refuse_lost_sources(store: Store, *, has_manifest: bool) -> None:
@@ -91,9 +89,16 @@ def _failed(request: RunRequest) -> list[SourceRow]:
     return [source.row for source in states if source.state == "failed" and source.class_ in request.retry]
 
 
-def _warnings(sources: pa.Table, ignored: Counter[str]) -> tuple[str, ...]:
+def _warnings(planned: PlannedSources, ignored: Counter[str]) -> tuple[str, ...]:
     """Return one line for each problem that may come up later."""
     warnings = []
+    sources = planned.table
+    if count := planned.overlapping:
+        spans, are = ("span", "overlaps") if count == 1 else ("spans", "overlap")
+        warnings.append(
+            f"{count} {spans} of the list {are} an earlier span of the same video and will not be made, because clips "
+            "of both could get the same key; curate them into another --output"
+        )
     youtube = any("youtube.com/" in source or "youtu.be/" in source for source in sources["source"].to_pylist())
     if youtube and javascript_runtime() is None:
         warnings.append("YouTube needs a JavaScript runtime, and there is none on the PATH: install deno 2 (or node)")

@@ -34,6 +34,8 @@ class PlannedSources:
     """Rows that were added."""
     videos_per_shard: int
     """Sources with work to do in each new shard."""
+    overlapping: int = 0
+    """Rows that were added as ``duplicate`` though no earlier row has the same span: theirs overlaps another one."""
 
     @property
     def largest_shard(self) -> int:
@@ -74,7 +76,7 @@ def plan_sources(
     size = auto_videos_per_shard(work) if videos_per_shard == "auto" else videos_per_shard
     first = max((row.shard for row in rows), default=-1) + 1
     placed = source_table(_in_shards(added, first, size))
-    return PlannedSources(pa.concat_tables([table, placed]), len(added), size)
+    return PlannedSources(pa.concat_tables([table, placed]), len(added), size, _overlapping(rows, added))
 
 
 def auto_videos_per_shard(sources: int) -> int:
@@ -124,6 +126,13 @@ def _planned_state(source: Source, taken: Iterable[tuple[float, float]], exclude
         return "excluded"
     start, end = _span(source.start, source.end)
     return "duplicate" if any(start < other_end and other < end for other, other_end in taken) else None
+
+
+def _overlapping(rows: Iterable[SourceRow], added: Sequence[SourceRow]) -> int:
+    """Return how many of the added duplicates have a span that no other row of their video has."""
+    taken = {(row.video_id, _span(row.start, row.end)) for row in (*rows, *added) if row.planned_state is None}
+    duplicates = [row for row in added if row.planned_state == "duplicate"]
+    return sum((row.video_id, _span(row.start, row.end)) not in taken for row in duplicates)
 
 
 def _first_attempt(source: Source, planned: str | None) -> SourceRow:

@@ -86,6 +86,33 @@ def test_a_video_under_another_name_is_a_duplicate_where_spans_overlap() -> None
     assert plan(table, [link("a", 3, 4)])["verdict"].to_pylist()[-1] == "duplicate"
 
 
+@pytest.mark.parametrize(
+    ("spans", "overlapping"),
+    [
+        ([(0, 5), (3, 7), (8, 9)], 1),
+        ([(0, 10), (2, 4), (4, 6)], 2),
+        ([(0, 5), (5, 9)], 0),
+        ([(0, 5), (None, None)], 1),
+        ([(None, None), (3, None)], 1),
+    ],
+)
+def test_spans_that_overlap_an_earlier_one_are_counted(
+    spans: list[tuple[float | None, float | None]], overlapping: int
+) -> None:
+    planned = plan_sources(None, [link("a", *span) for span in spans], videos_per_shard=4)
+    assert planned.overlapping == overlapping
+    assert planned.table["verdict"].to_pylist().count("duplicate") == overlapping
+    again = plan_sources(planned.table, [link("a", *span) for span in spans], videos_per_shard=4)
+    assert (again.new, again.overlapping) == (0, 0)
+
+
+def test_the_same_video_under_another_name_is_no_overlap() -> None:
+    a = link("a", 0, 5)
+    planned = plan_sources(None, [a, Source("https://x.org/b", a.video_id, 0, 5, {}, True)], videos_per_shard=4)
+    assert planned.table["verdict"].to_pylist() == [None, "duplicate"]
+    assert planned.overlapping == 0
+
+
 def test_a_changed_file_is_a_new_source_and_a_url_whose_id_has_changed_is_not() -> None:
     old = [Source("/v/a.mp4", "1" * 16), Source("https://x.org/a", "2" * 16, is_url=True)]
     new = [Source("/v/a.mp4", "3" * 16), Source("https://x.org/a", "4" * 16, is_url=True)]
