@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from curation.view.sql_tables import clips_where, connect, files, rows_of
+from curation.view.sql_tables import clips_where, files, rows_of
 from runtime.errors import UserError, nearest
 from runtime.terminal import SafeConsole, on_one_line
 from shards.reader import text_layers
@@ -69,7 +69,7 @@ def find_clips(store: Store, query: ClipQuery) -> QueriedClips:
         UserError: no such layer, or a condition that DuckDB refuses.
     """
     layer = pick_layer(store, query.layer)
-    clips = clips_where(connect(store), files(store, f"text/{layer}"), query.where, key=query.key, level=query.level)
+    clips = clips_where(store, f"text/{layer}", query.where, key=query.key, level=query.level)
     ordered = clips.order("shard, source, start, level desc").limit(query.limit)
     rows = rows_of(ordered, query.where)
     (total,) = rows_of(clips.count("*"), query.where)

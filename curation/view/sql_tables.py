@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 
 from runtime.errors import UserError, one_line
+from shards.carried_columns import carried_spans, with_carried
 from shards.storage.store import Store
 
 
@@ -38,26 +39,29 @@ def condition(where: str) -> duckdb.Expression:
         raise UserError(f"--where {where!r}: {one_line(error, keep='first')}") from None
 
 
-def clips_where(
-    connection: duckdb.DuckDBPyConnection, paths: Sequence[str], where: str | None, **equal: str | None
-) -> duckdb.DuckDBPyRelation:
-    """Return the rows of Parquet files that fulfil a user's condition, and whose columns equal the given values.
+def clips_where(store: Store, folder: str, where: str | None, **equal: str | None) -> duckdb.DuckDBPyRelation:
+    """Return the clips of a layer that fulfil a user's condition, and whose columns equal the given values.
 
     Args:
-        connection: of `connect`.
-        paths: of `files`.
-        where: condition in SQL; None: all rows.
+        store: the DIR.
+        folder: of the layer.
+        where: condition in SQL, over the clips' columns and those that the manifest carried along; None: all clips.
         equal: a value for each column; None: any.
 
     Raises:
         UserError: the condition is no SQL, or names no column.
     """
-    clips = connection.read_parquet(list(paths))
+    connection = connect(store)
+    clips = connection.read_parquet(files(store, folder))
     for column, value in equal.items():
         if value is not None:
             clips = clips.filter(duckdb.ColumnExpression(column) == duckdb.ConstantExpression(value))
+    if where is None:
+        return clips
+    columns = [duckdb.ColumnExpression(name) for name in clips.columns]
+    joined = with_carried(connection, clips, carried_spans(store, clips.columns))
     try:
-        return clips if where is None else clips.filter(condition(where))
+        return joined.filter(condition(where)).select(*columns)
     except duckdb.Error as error:
         raise UserError(f"--where {where!r}: {_said(error)}") from None
 
