@@ -4,7 +4,8 @@
     curate inspect out --level long
 
 Each subcommand imports what it needs when it is called, so `curate --help` answers at once.
-Exit status: 0 done; 1 problems found, or the machine can't go on; 2 a mistake of the user; 130 interrupted.
+Exit status: 0 done; 1 problems found, or the machine can't go on; 2 a mistake of the user; 130 interrupted
+(Ctrl-C or SIGTERM).
 """
 
 from __future__ import annotations
@@ -66,15 +67,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit status."""
     arguments = _parser().parse_args(argv)
     from runtime.errors import MachineError, UserError
+    from runtime.ray_runner.interrupts import sigterm_as_ctrl_c
+    from runtime.terminal import on_one_line
     from shards.errors import ShardError
+    from shards.storage.storage_errors import StorageError
+    from shards.storage.url_secrets import without_secrets
 
     try:
-        return int(_COMMANDS[arguments.command](arguments))
+        with sigterm_as_ctrl_c():
+            return int(_COMMANDS[arguments.command](arguments))
     except (UserError, ShardError) as mistake:
-        print(f"curate: {mistake}", file=sys.stderr)
+        print(f"curate: {on_one_line(without_secrets(str(mistake)))}", file=sys.stderr)
         return 2
-    except MachineError as fault:
-        print(f"curate: stopped: {fault}", file=sys.stderr)
+    except (MachineError, StorageError) as fault:
+        print(f"curate: stopped: {on_one_line(without_secrets(str(fault)))}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         sys.stderr.close()  # the reader of the output has ended (`curate inspect out | head`)
@@ -262,7 +268,7 @@ def _add_inspect(commands: _Commands) -> None:
     parser.add_argument("--key", help="show one clip, with its claims and evidence")
     parser.add_argument("--level", choices=("short", "medium", "long"))
     parser.add_argument("--layer", help="text layer (default: the only one)")
-    parser.add_argument("--where", metavar="SQL", help="condition over the columns, in DuckDB's SQL")
+    parser.add_argument("--where", metavar="SQL", help="DuckDB's SQL over the clips' and the manifest's columns")
     parser.add_argument("--limit", type=_positive, default=10, metavar="N", help="clips to show (default 10)")
 
 
@@ -270,9 +276,9 @@ def _add_export(commands: _Commands) -> None:
     parser = _add_for_dir(commands, "export", "write self-contained samples for other tools", _EXPORT_EXAMPLES)
     parser.add_argument("--format", required=True, choices=("webdataset", "jsonl"))
     parser.add_argument("--unit", default="clip", choices=("clip", "root"), help="one sample per clip or per root")
-    parser.add_argument("--output", required=True, type=Path, metavar="OUT")
+    parser.add_argument("--output", required=True, metavar="OUT", help="new folder (or object-store URL) to write")
     parser.add_argument("--layer", help="text layer (default: the only one)")
-    parser.add_argument("--where", metavar="SQL", help="condition over the columns, in DuckDB's SQL")
+    parser.add_argument("--where", metavar="SQL", help="DuckDB's SQL over the clips' and the manifest's columns")
     parser.add_argument("--all", action="store_true", help="include the clips that the filters dropped")
     parser.add_argument(
         "--text", default="grounded_text", metavar="COLUMN", help="column for .txt; where it is null there is none"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from curation.pipeline import stage_contents
 from curation.plan import RunPlan
+from curation.sources.source_rows import SOURCES_TABLE
 from curation.stages.stage_definition import ShardStage
 from shards.artifact import Artifact
 from shards.errors import ShardError
@@ -14,17 +17,23 @@ from shards.writer import commit_table
 
 
 def begin(plan: RunPlan) -> None:
-    """Write the manifest, the sources, and the hash of each folder before the work begins."""
+    """Write the sources, the manifest, and the hash of each folder before the work begins.
+
+    The sources come first: a DIR with a manifest or media but no sources has lost them, and is refused.
+    """
     request, store = plan.request, plan.request.store
     for folder in ("", "keyframes", "ledger", *(stage.folder for stage in plan.stages)):
         store.sweep(folder)
     contents = stage_contents(request.settings)
-    if read_manifest(store) is None:
+    if plan.sources.new:
+        commit_table(store, request.scratch, SOURCES_TABLE, plan.sources.table, Artifact("sources", ""))
+    manifest, largest = read_manifest(store), plan.sources.largest_shard
+    if manifest is None:
         settings = contents | {"resources": request.settings.model_dump(mode="json")["resources"]}
         media = plan.outputs["media"].hash
         write_manifest(store, Manifest(request.pipeline, settings, plan.sources.videos_per_shard, media))
-    if plan.sources.new:
-        commit_table(store, request.scratch, "sources.parquet", plan.sources.table, Artifact("sources", ""))
+    elif manifest.videos_per_shard < largest:
+        write_manifest(store, replace(manifest, videos_per_shard=largest))
     for stage in plan.stages:
         mark = StageMark(stage.name, stage.output.hash, contents[stage.name])
         if isinstance(stage.stage, ShardStage) and read_stage(store, stage.folder) != mark:

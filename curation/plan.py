@@ -98,7 +98,7 @@ def make_plan(request: RunRequest) -> RunPlan:
     """
     sources, warnings = run_sources(request)
     outputs = stage_outputs(request)
-    media = committed_media(request.store)
+    media = _media(request.store)
     return RunPlan(
         request=request,
         outputs=outputs,
@@ -107,6 +107,13 @@ def make_plan(request: RunRequest) -> RunPlan:
         media=media,
         warnings=warnings,
     )
+
+
+def _media(store: Store) -> dict[int, Artifact]:
+    """Return the committed media that has its ledger; a shard without one is made again: its sources have no state."""
+    media = committed_media(store)
+    booked = {shard for shard, ledger in artifacts(store, "ledger", media).items() if ledger.stage == "media"}
+    return {shard: artifact for shard, artifact in media.items() if shard in booked}
 
 
 def _plan_stages(

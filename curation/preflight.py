@@ -9,13 +9,17 @@ import os
 from pathlib import Path
 from typing import Final
 
+from curation import stage_registry
 from curation.pipeline_models import used_engines, used_models
 from curation.plan import RunPlan
 from curation.run_request import RunRequest
+from curation.sources.source_rows import SOURCES_TABLE
 from runtime.errors import UserError
 from runtime.models.model_uri import check
 from runtime.ray_runner.cluster import ClusterSettings, check_address
+from shards.errors import ShardError
 from shards.manifest import MANIFEST
+from shards.reader import read_artifact
 from shards.storage.store import Store
 
 _SHOWN: Final = 3
@@ -27,16 +31,39 @@ def check_output(store: Store) -> None:
     Raises:
         UserError: names the folder and the remedy.
     """
+    check_can_write(store)
     if store.is_local:
         _check_writable(Path(store.root), "--output")
     if store.exists(MANIFEST):
         return
-    others = sorted({*store.list(), *store.folders()})
+    own = {SOURCES_TABLE} if _began(store) else set()  # a run was killed before it wrote the manifest
+    others = sorted({*store.list(), *store.folders()} - own)
     if others:
         names = ", ".join(others[:_SHOWN]) + (", …" if len(others) > _SHOWN else "")
         raise UserError(
             f"--output {store.root}: holds files that `curate run` did not write ({names}); choose an empty folder"
         )
+
+
+def check_can_write(store: Store) -> None:
+    """Refuse an ``--output`` behind a protocol that can only read.
+
+    Raises:
+        UserError: names the URL and the remedy.
+    """
+    if store.is_read_only:
+        protocol = store.root.partition("://")[0]
+        raise UserError(
+            f"--output {store.root}: {protocol} can only be read; name a folder, or an object store (s3://bucket/prefix)"
+        )
+
+
+def _began(store: Store) -> bool:
+    """Return True if a DIR holds a table of sources that `curate run` wrote."""
+    try:
+        return read_artifact(store, SOURCES_TABLE).stage == "sources"
+    except (FileNotFoundError, ShardError):
+        return False
 
 
 def check_run(plan: RunPlan) -> None:
@@ -47,6 +74,7 @@ def check_run(plan: RunPlan) -> None:
             or a scratch folder that can't be written.
     """
     request = plan.request
+    _check_inputs_of_stages(plan)
     _check_writable(request.scratch, "--scratch")
     names = [name for name, shards in plan.todo.items() if shards]
     if not names:
@@ -54,6 +82,23 @@ def check_run(plan: RunPlan) -> None:
     if not request.is_local:
         check_address(ClusterSettings(address=request.address))
     _check_models(request, names)
+
+
+def _check_inputs_of_stages(plan: RunPlan) -> None:
+    """Refuse stages none of which has anything to read: they would end at once, having made nothing.
+
+    Raises:
+        UserError: names the stages that have to run first.
+    """
+    if not plan.stages or any(stage.work.done or stage.work.todo for stage in plan.stages):
+        return
+    missing = {name for stage in plan.stages for name in stage.stage.reads} - set(plan.request.stages)
+    if missing:
+        names = ",".join(stage.name for stage in stage_registry.STAGES if stage.name in missing)
+        raise UserError(
+            f"--stages {','.join(plan.request.stages)}: {plan.request.store.root} holds nothing for them to read yet; "
+            f"run --stages {names} first, or leave --stages out"
+        )
 
 
 def _check_models(request: RunRequest, names: list[str]) -> None:

@@ -20,6 +20,7 @@ from curation.sources.source_rows import SourceRow
 from curation.stages.pipeline_settings import PipelineSettings
 from runtime.errors import MachineError, UserError
 from runtime.ray_runner.run_record import RunReport
+from runtime.terminal import SafeConsole
 from shards.storage.store import Store
 
 _MEASURED = 2000
@@ -125,7 +126,7 @@ def _run(plan: RunPlan, sample: Sequence[SourceRow], folder: Path) -> RunReport:
         retry=None,
         replace=False,
     )
-    return execute(request, Console(stderr=True, highlight=False), quiet=False)
+    return execute(request, SafeConsole(stderr=True, highlight=False), quiet=False)
 
 
 def _cost(report: RunReport, settings: PipelineSettings, sample: Sequence[SourceRow], folder: Path) -> RunCost:

@@ -22,6 +22,7 @@ from runtime.ray_runner.cluster import ClusterSettings
 from runtime.ray_runner.run_record import RunReport
 from runtime.ray_runner.runner import run_stages
 from runtime.run_lock import locked_dir
+from runtime.terminal import SafeConsole
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -32,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
         MachineError: the machine can't go on, or another run has taken the DIR over.
         KeyboardInterrupt: Ctrl-C was pressed; everything is closed by then.
     """
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = SafeConsole(stderr=True, highlight=False, soft_wrap=True)
     request = RunRequest.of(arguments)
     check_output(request.store)
     with locked_dir(request.store, "--output"):
@@ -92,7 +93,7 @@ def _prepare_scratch(scratch: Path) -> None:
 def _run_stages(plan: RunPlan, quiet: bool) -> RunReport:
     """Fetch the models and run the stages, on Ray or in this process; nothing if no stage has anything to do."""
     request = plan.request
-    specs = stage_specs(plan.context, plan.todo, videos_per_shard=plan.sources.videos_per_shard)
+    specs = stage_specs(plan.context, plan.todo, videos_per_shard=plan.sources.largest_shard)
     if not specs:
         return RunReport()
     fetch_models(request.settings, [spec.name for spec in specs])

@@ -95,7 +95,13 @@ def _stages(asked: tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 def _scratch(store: Store, wanted: Path | None) -> Path:
-    """Return the folder for work in progress: inside the DIR (commits are renames then), or on a local disk."""
+    """Return the folder for work in progress: inside the DIR (commits are renames then), or on a local disk.
+
+    Raises:
+        UserError: the wanted folder is a URL.
+    """
+    if wanted is not None and re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(wanted)):
+        raise UserError(f"--scratch {wanted}: must be a folder on a local disk, not a URL")
     if wanted is not None:
         return wanted.absolute() / f"clipgrove-{content_hash(store.root)}"
     if store.is_local:

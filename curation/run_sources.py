@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from typing import Literal
 
-import pyarrow as pa
-
 from curation.media.download.downloader import check_options, javascript_runtime
 from curation.media.download.local_videos import SUBTITLE_SUFFIXES
 from curation.media.media_settings import MediaSettings
 from curation.run_request import RunRequest
-from curation.sources.inputs import read_inputs
-from curation.sources.source_rows import SourceRow
+from curation.sources.inputs import NOT_UTF8, read_inputs
+from curation.sources.source_rows import SOURCES_TABLE, SourceRow
 from curation.sources.source_states import source_states
 from curation.sources.source_table import PlannedSources, plan_sources
 from runtime.errors import UserError
 from runtime.models.model_uri import cache_folder
-from shards.manifest import read_manifest
-from shards.reader import read_table
+from shards.manifest import MANIFEST, read_manifest
+from shards.reader import media_shards, read_table
+from shards.schema import SOURCES
+from shards.storage.store import Store
 
 
 def run_sources(request: RunRequest) -> tuple[PlannedSources, tuple[str, ...]]:
@@ -33,7 +33,9 @@ def run_sources(request: RunRequest) -> tuple[PlannedSources, tuple[str, ...]]:
     ignored: Counter[str] = Counter()
     store = request.store
     manifest = read_manifest(store)
-    existing = read_table(store, "sources.parquet") if store.exists("sources.parquet") else None
+    existing = read_table(store, SOURCES_TABLE, SOURCES.names) if store.exists(SOURCES_TABLE) else None
+    if existing is None:
+        _refuse_lost_sources(store, has_manifest=manifest is not None)
     if not request.inputs and existing is None:
         raise UserError(f"--input: must be set, because {store.root} holds no sources yet")
     download = request.settings.branch(MediaSettings).download
@@ -47,12 +49,29 @@ def run_sources(request: RunRequest) -> tuple[PlannedSources, tuple[str, ...]]:
     planned = plan_sources(
         existing,
         found,
-        videos_per_shard=manifest.videos_per_shard if manifest else _videos_per_shard(request),
+        videos_per_shard=_videos_per_shard(request),
         limit=request.limit,
         exclude=request.exclude,
         retry=[] if existing is None else _failed(request),
     )
-    return planned, _warnings(planned.table, ignored)
+    return planned, _warnings(planned, ignored)
+
+
+def _refuse_lost_sources(store: Store, *, has_manifest: bool) -> None:
+    """Refuse a DIR without sources that a run has written to: new sources would get the shards of those that are lost.
+
+    `curation.dir_bookkeeping.begin` writes the sources first, so no run leaves such a DIR.
+
+    Raises:
+        UserError: names what the DIR holds, and the remedy.
+    """
+    shards = media_shards(store)
+    if not has_manifest and not shards:
+        return
+    held = f"media of {len(shards)} shards" if shards else MANIFEST
+    raise UserError(
+        f"--output {store.root}: holds {held} but no {SOURCES_TABLE}; put that file back, or choose an empty folder"
+    )
 
 
 def _videos_per_shard(request: RunRequest) -> int | Literal["auto"]:
@@ -70,12 +89,23 @@ def _failed(request: RunRequest) -> list[SourceRow]:
     return [source.row for source in states if source.state == "failed" and source.class_ in request.retry]
 
 
-def _warnings(sources: pa.Table, ignored: Counter[str]) -> tuple[str, ...]:
+def _warnings(planned: PlannedSources, ignored: Counter[str]) -> tuple[str, ...]:
     """Return one line for each problem that may come up later."""
     warnings = []
+    sources = planned.table
+    if count := planned.overlapping:
+        spans, are = ("span", "overlaps") if count == 1 else ("spans", "overlap")
+        warnings.append(
+            f"{count} {spans} of the list {are} an earlier span of the same video and will not be made, because clips "
+            "of both could get the same key; curate them into another --output"
+        )
     youtube = any("youtube.com/" in source or "youtu.be/" in source for source in sources["source"].to_pylist())
     if youtube and javascript_runtime() is None:
         warnings.append("YouTube needs a JavaScript runtime, and there is none on the PATH: install deno 2 (or node)")
+    if unnamed := ignored.pop(NOT_UTF8, 0):
+        warnings.append(
+            f"{unnamed} files in folders were left out, because their names are not UTF-8 text: rename them"
+        )
     left_out = Counter({suffix: count for suffix, count in ignored.items() if suffix not in SUBTITLE_SUFFIXES})
     if left_out:
         kinds = ", ".join(f"{count} {suffix or '(no suffix)'}" for suffix, count in left_out.most_common(5))

@@ -11,6 +11,8 @@ import os
 import sys
 from typing import Final
 
+from runtime.terminal import visible
+
 LEVEL_VARIABLE: Final = "CLIPGROVE_LOG"
 """Environment variable with the level: ``debug``, ``info``, ``warning`` (default) or ``error``."""
 
@@ -23,11 +25,18 @@ def get_logger(name: str) -> logging.Logger:
     root = logging.getLogger(_ROOT)
     if not root.handlers:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter(_FORMAT, datefmt="%H:%M:%S"))
+        handler.setFormatter(_VisibleFormatter(_FORMAT, datefmt="%H:%M:%S"))
         root.addHandler(handler)
         root.setLevel(_level())
         root.propagate = False
     return root.getChild(name)
+
+
+class _VisibleFormatter(logging.Formatter):
+    """Formats a message so that text from outside can't steer the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
 
 
 def _level() -> int:

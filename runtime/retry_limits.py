@@ -109,6 +109,9 @@ ENDPOINT_BACKOFF: Final = _bound("engines.NAME.backoff (endpoint)", 1, "s",
 ENDPOINT_LONGEST_WAIT: Final = _bound("longest pause before a retry at an endpoint", 60, "s",
     "curation.engines.openai_endpoint",
     "A server's Retry-After may name hours.")
+ENDPOINT_LARGEST_ANSWER: Final = _bound("largest answer of an endpoint", 8 << 20, "bytes",
+    "curation.engines.openai_endpoint",
+    "A chat completion of 100,000 tokens has less than a megabyte; what is larger would fill the worker's memory.")
 ENDPOINT_PROBES: Final = _bound("probes of an endpoint that no longer answers", 3, "probes",
     "curation.engines.openai_endpoint",
     "A server that is restarted returns within a few probes; without one the run ends, and no clip is recorded as "

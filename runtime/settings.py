@@ -7,16 +7,18 @@ Each component has a small `Settings` class beside its code. A field marked `Run
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, TypeGuard, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Final, TypeGuard, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from runtime.errors import UserError, nearest, one_line
+from shards.storage.url_secrets import without_secrets
 
 
 class _RuntimeOnly:
@@ -83,7 +85,7 @@ def _refusal(model: type[BaseModel], error: ValidationError, where: str) -> str:
     if first["type"] == "missing":
         return f"{path}: must be set"
     message = first["msg"].removeprefix("Value error, ")
-    value = "" if isinstance(first["input"], Mapping) else f"={first['input']!r}"
+    value = "" if isinstance(first["input"], Mapping) else f"={without_secrets(repr(first['input']))}"
     return f"{path}{value}: {message}" if path else message  # settings that don't agree name themselves
 
 
@@ -138,12 +140,17 @@ def load_yaml(path: Path) -> dict[str, Any]:
         UserError: the file can't be read, or is not a mapping.
     """
     try:
-        values = _read_yaml(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            data = file.read(_LARGEST_BYTES + 1)
+        if len(data) > _LARGEST_BYTES:
+            raise ValueError(f"it has more than {_LARGEST_BYTES >> 20} MiB")
+        values = _read_yaml(data.decode("utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no UTF-8
         raise UserError(f"--config {path}: can't be read as YAML ({one_line(error)})") from None
     if not isinstance(values, dict):
         raise UserError(f"--config {path}: must be a mapping of names to settings, found {type(values).__name__}")
-    return values
+    copied: dict[str, Any] = _copied(values, "")
+    return copied
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,11 +189,26 @@ def override(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, An
     return result
 
 
+_LARGEST_BYTES: Final = 4 << 20
+"""Bytes of a configuration file."""
+_MOST_VALUES: Final = 20_000
+"""Values of a configuration, with each alias counted as often as it is used."""
+_LARGEST_INTEGER: Final = (1 << 63) - 1
+_DEEPEST: Final = 100
+"""Levels of lists and mappings."""
+
+
 class _Loader(yaml.SafeLoader):
-    """The safe loader, except that ``2024-01-31`` is read as text.
+    """The safe loader, except that ``2024-01-31`` is read as text, and that merged mappings can't grow without bound.
 
     No setting holds a date, and some packages change for the whole process how the library's loader reads one.
     """
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Put the merged mappings (``<<``) in their place; each alias of an alias can multiply them."""
+        super().flatten_mapping(node)
+        if len(node.value) > _MOST_VALUES:
+            raise ValueError(_TOO_MANY)
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -195,8 +217,43 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
+_TOO_MANY: Final = f"its aliases give more than {_MOST_VALUES} values"
+
+
 def _read_yaml(text: str) -> Any:
-    return yaml.load(text, Loader=_Loader)  # noqa: S506  the loader above is a safe one
+    """Return the values of a text in YAML.
+
+    Raises:
+        yaml.YAMLError: it is not YAML.
+        ValueError: it holds too many values, or is nested too deeply.
+    """
+    try:
+        values = yaml.load(text, Loader=_Loader)  # noqa: S506  the loader above is a safe one
+        _check_extent(values)
+    except RecursionError:
+        raise ValueError(f"it is nested more than {_DEEPEST} deep") from None
+    return values
+
+
+def _check_extent(values: Any) -> None:
+    """Refuse values that a small text makes large: aliases of aliases, an alias of what holds it, deep nesting.
+
+    Raises:
+        ValueError: more than `_MOST_VALUES` values.
+        RecursionError: more than `_DEEPEST` levels.
+    """
+    waiting = [(values, 0)]
+    for seen in itertools.count(1):
+        if not waiting:
+            return
+        value, depth = waiting.pop()
+        if seen + len(waiting) > _MOST_VALUES:
+            raise ValueError(_TOO_MANY)
+        if depth > _DEEPEST:
+            raise RecursionError
+        inner = (*value.keys(), *value.values()) if isinstance(value, Mapping) else value
+        if isinstance(inner, list | tuple):
+            waiting += [(item, depth + 1) for item in inner]
 
 
 def _copied(value: Any, path: str) -> Any:
@@ -206,6 +263,8 @@ def _copied(value: Any, path: str) -> Any:
         return {names[name]: _copied(inner, f"{path}.{names[name]}".lstrip(".")) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_copied(inner, f"{path}.{number}") for number, inner in enumerate(value)]
+    if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
+        raise UserError(f"{path}: the number has {value.bit_length()} bits, and no setting holds more than 63")
     if value is None or isinstance(value, str | int | float):
         return value
     raise UserError(

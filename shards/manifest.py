@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 from shards.errors import ShardError, one_line
 from shards.schema import SCHEMA_VERSION
@@ -28,7 +28,7 @@ class Manifest:
     settings: Mapping[str, Any]
     """All its settings, defaults filled in, secrets left out."""
     videos_per_shard: int
-    """Sources in a shard, fixed by the first run."""
+    """Most sources in a shard: of the first run, or of a later one whose shards were larger."""
     media_hash: str
     """Content hash of the media settings: a DIR has one media."""
     schema_version: int = SCHEMA_VERSION
@@ -89,9 +89,26 @@ def _read(store: Store, name: str, record: type[T]) -> T | None:
     except FileNotFoundError:
         return None
     try:
-        return record(**json.loads(data))
-    except (ValueError, TypeError) as error:
-        raise ShardError(f"{store.path(name)}: damaged ({one_line(error)})") from None
+        values = json.loads(data)
+        _check_types(record, values)
+        return record(**values)
+    except (ValueError, TypeError, RecursionError) as error:
+        reason = one_line(error, limit=200)
+        raise ShardError(f"{store.path(name)}: damaged ({reason}); put back the file as it was") from None
+
+
+def _check_types(record: type[Any], values: Any) -> None:
+    """Refuse values of other types than the record's fields.
+
+    Raises:
+        TypeError: names the field.
+    """
+    if not isinstance(values, dict):
+        raise TypeError("it is not a JSON object")
+    for name, annotation in get_type_hints(record).items():
+        expected = get_origin(annotation) or annotation
+        if name in values and type(values[name]) is not (dict if expected is Mapping else expected):
+            raise TypeError(f"{name} is of type {type(values[name]).__name__}")
 
 
 def _write(store: Store, name: str, values: Mapping[str, Any]) -> None:

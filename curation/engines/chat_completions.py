@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -13,6 +14,11 @@ import httpx
 from curation.engines.chat_messages import ContentPart, answer_text, chat
 from curation.engines.engine_interface import Answer, Request
 
+_NO_COMPLETION: Final = (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError)
+"""Errors of a body that is no chat completion: another structure, nested without end, ``Infinity`` tokens."""
+_HALVES: Final = re.compile("[\ud800-\udfff]")
+"""Halves of characters: JSON can write them alone, tables can't."""
+_MOST_TOKENS: Final = 1 << 40
 LONGEST_MESSAGE: Final = 200
 """Most characters of a server's message that are kept."""
 
@@ -58,9 +64,10 @@ def read_completion(request: Request, response: httpx.Response) -> Answer:
         text, refusal = message.get("content"), message.get("refusal")
         if not isinstance(text, str | None):
             raise TypeError("content is no text")
+        text = text and _HALVES.sub("\ufffd", text)
         usage = values.get("usage") or {}
-        tokens = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        tokens = _tokens(usage.get("prompt_tokens")), _tokens(usage.get("completion_tokens"))
+    except _NO_COMPLETION as error:
         return Answer(request.key, error=f"garbage: no chat completion came back ({type(error).__name__})")
     error_ = None
     if refusal or reason == "content_filter":
@@ -71,6 +78,18 @@ def read_completion(request: Request, response: httpx.Response) -> Answer:
         error_ = "garbage: the completion has no text"
     spoken = answer_text(text or "", is_json=request.schema is not None)
     return Answer(request.key, spoken, error_, *tokens, ended_at_limit=reason == "length")
+
+
+def _tokens(value: object) -> int:
+    """Return a count of tokens as a server states it.
+
+    Raises:
+        ValueError: it is not a count.
+    """
+    count = int(value) if isinstance(value, int | float) else 0
+    if not 0 <= count <= _MOST_TOKENS:
+        raise ValueError("no count of tokens")
+    return count
 
 
 def is_too_long(response: httpx.Response) -> bool:

@@ -16,6 +16,7 @@ import httpx
 from pydantic import Field, field_validator
 
 from curation.engines import request_images
+from curation.engines.bounded_response import UNCOMPRESSED, UnreadableBody, read_bounded
 from curation.engines.chat_completions import (
     LONGEST_MESSAGE,
     CompletionOptions,
@@ -32,6 +33,7 @@ from curation.engines.server_connection import check_connection
 from runtime.errors import MachineError, UserError
 from runtime.retry_limits import (
     ENDPOINT_BACKOFF,
+    ENDPOINT_LARGEST_ANSWER,
     ENDPOINT_LONGEST_WAIT,
     ENDPOINT_PROBES,
     ENDPOINT_RETRIES,
@@ -146,7 +148,7 @@ class EndpointEngine:
         self._slots = asyncio.Semaphore(self._settings.concurrency)
         self._probing = asyncio.Lock()
         self._client = httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
+            headers=UNCOMPRESSED | ({"Authorization": f"Bearer {self._key}"} if self._key else {}),
             timeout=self._settings.timeout,
             limits=httpx.Limits(max_connections=self._settings.concurrency + 1),
         )
@@ -184,9 +186,7 @@ class EndpointEngine:
                 raise self._fatal
             last = attempt == self._settings.retries
             try:
-                response = await asyncio.wait_for(
-                    self._client.post(f"{self._settings.base_url}/chat/completions", json=body), self._settings.timeout
-                )
+                response = await asyncio.wait_for(self._post(body), self._settings.timeout)
             except (httpx.TimeoutException, TimeoutError):
                 timeouts += 1
                 if last or timeouts == ENDPOINT_TIMEOUTS.count:
@@ -197,11 +197,20 @@ class EndpointEngine:
                     raise _Unreachable from error
                 await asyncio.sleep(self._wait(attempt, None))
                 continue
+            except UnreadableBody as error:
+                self._signs_of_life += 1
+                return Answer(request.key, error=f"garbage: {error}")
             self._signs_of_life += 1
             if last or response.status_code not in _RETRIED:
                 return self._read(request, response)
             await asyncio.sleep(self._wait(attempt, response.headers.get("retry-after")))
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _post(self, body: Mapping[str, Any]) -> httpx.Response:
+        """Send one request and read its response, within `ENDPOINT_LARGEST_ANSWER`."""
+        url = f"{self._settings.base_url}/chat/completions"
+        async with self._client.stream("POST", url, json=body) as response:
+            return await read_bounded(response, ENDPOINT_LARGEST_ANSWER.count)
 
     def _read(self, request: Request, response: httpx.Response) -> Answer:
         """Return the answer in a response; raise `MachineError` if no request can succeed."""
@@ -227,8 +236,8 @@ class EndpointEngine:
                     return
                 await asyncio.sleep(self._wait(attempt, None))
                 try:
-                    await self._client.get(f"{self._settings.base_url}/models")
-                    self._signs_of_life += 1
+                    async with self._client.stream("GET", f"{self._settings.base_url}/models"):
+                        self._signs_of_life += 1
                 except httpx.TransportError as error:
                     cause = type(error).__name__
             if self._signs_of_life > seen:

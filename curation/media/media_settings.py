@@ -9,6 +9,7 @@ from curation.media.download.download_settings import DownloadSettings
 from curation.media.picture.encode_settings import EncodeSettings
 from curation.media.speech.sentence_settings import SentenceSettings
 from curation.media.speech.transcribe_settings import TranscribeSettings
+from runtime.language_tags import LanguageCode
 from runtime.settings import Runtime, Settings, content_hash
 
 STAGE_VERSION: Final = 2
@@ -22,7 +23,7 @@ class VideoSettings(Settings):
     """Videos (or spans) shorter than this are filtered as `too_short`."""
     max_seconds: float = 4 * 3600.0
     """Videos (or spans) longer than this are filtered as `too_long`."""
-    languages: tuple[str, ...] = ()
+    languages: tuple[LanguageCode, ...] = ()
     """ISO 639-1 codes of the speech to keep; other videos are filtered as `language`. Empty: all."""
     keyframes_per_second: float = 0.1
     """Keyframes for the captioner a second of video; each short clip has at least one."""

@@ -172,9 +172,17 @@ def _attempt_name(row: SourceRow) -> str:
     return f"{row.video_id}_{round((row.start or 0) * 1000)}"
 
 
+def _duplicate(row: SourceRow) -> str:
+    """Return what is earlier in the list: the video, or a span of it that this one overlaps."""
+    if row.start is None and row.end is None:
+        return "the same video, or a part of it, is earlier in the list"
+    end = "its end" if row.end is None else f"{row.end:g} s"
+    return f"the span from {row.start or 0:g} s to {end} overlaps a span of the same video that is earlier in the list"
+
+
 def _planned_filter(row: SourceRow) -> SourceFiltered:
     """Return why the source was filtered before any work."""
-    messages = {"duplicate": "the same video is earlier in the list", "excluded": "named by --exclude"}
+    messages = {"duplicate": _duplicate(row), "excluded": "named by --exclude"}
     for class_ in get_args(FilteredClass):
         if class_ == row.planned_state:
             return SourceFiltered(class_, messages.get(class_, class_))

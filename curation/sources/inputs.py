@@ -10,22 +10,29 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from curation.sources.file_hashes import hash_files
 from curation.sources.manifests import MANIFEST_SUFFIXES, ManifestEntry, read_manifest
+from curation.sources.remote_lists import beside, list_suffix, read_remote_list
 from curation.sources.url_identity import url_id
 from runtime.errors import UserError
 from shards.keys import video_id
+from shards.storage.storage_errors import StorageError
+from shards.storage.url_secrets import has_secrets, without_secrets
 
 VIDEO_SUFFIXES: Final = frozenset(
     {".3gp", ".asf", ".avi", ".f4v", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"}
     | {".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"}
 )
 """Suffixes of the files that are taken from a folder or a glob; a file that is named itself may have any suffix."""
+
+NOT_UTF8: Final = "(name is not UTF-8)"
+NOT_A_FILE: Final = "(broken link or no file)"
+"""Keys by which `read_inputs` counts what is named like a video in a folder, and left out for another reason."""
 
 _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
@@ -59,13 +66,15 @@ def read_inputs(
     """Turn `--input` arguments into sources, in the order given (files of a folder: by name).
 
     Args:
-        inputs: http(s) URLs, files, folders (searched for videos at any depth), globs, manifests.
+        inputs: http(s) URLs, files, folders (searched for videos at any depth), globs, manifests (also at a URL).
         allow_schemes: URL schemes besides http and https.
         cache: file that keeps hashes of local files between runs.
-        ignored: receives the number of files in folders and globs that are not videos, by suffix.
+        ignored: receives the number of files in folders and globs that are left out, by suffix, or by
+            `NOT_UTF8` or `NOT_A_FILE`.
 
     Raises:
         UserError: an input is missing, unreadable, or neither a path nor a URL.
+        StorageError: the store of a list failed.
     """
     ignored = Counter() if ignored is None else ignored
     try:
@@ -73,6 +82,8 @@ def read_inputs(
         locations = [_location(entry, allow_schemes) for entry in entries]
         files = [location for location in locations if isinstance(location, Path)]
         hashes = dict(zip(files, hash_files(files, cache), strict=True))
+    except StorageError:
+        raise
     except OSError as error:
         raise UserError(f"--input {error.filename}: can't be read ({error.strerror})") from None
     return [_source(entry, location, hashes) for entry, location in zip(entries, locations, strict=True)]
@@ -80,9 +91,9 @@ def read_inputs(
 
 def _expand(text: str, ignored: Counter[str]) -> Iterator[ManifestEntry]:
     """Yield the entries of one `--input` argument, each with an absolute path or a URL."""
-    where, path = f"--input {text}", Path(text).expanduser()
+    where, path = f"--input {text}", _expanded(text)
     if _URL.match(text):
-        yield ManifestEntry(where, text)
+        yield from _listed_at(text) if list_suffix(text) else [ManifestEntry(where, text)]
     elif path.is_dir():
         yield from _videos_below(path, ignored)
     elif path.exists():
@@ -90,7 +101,7 @@ def _expand(text: str, ignored: Counter[str]) -> Iterator[ManifestEntry]:
     elif glob.has_magic(text):
         yield from _globbed(text, path, ignored)
     else:
-        raise UserError(f"{where}: no such file, directory or URL")
+        raise UserError(f"{without_secrets(where)}: no such file, directory or URL")
 
 
 def _file(path: Path) -> Iterator[ManifestEntry]:
@@ -98,9 +109,18 @@ def _file(path: Path) -> Iterator[ManifestEntry]:
         yield ManifestEntry(f"--input {path}", _absolute(path))
         return
     for entry in read_manifest(path):
-        local = None if _URL.match(entry.url) else _absolute(path.parent / Path(entry.url).expanduser())
+        local = None if _URL.match(entry.url) else _absolute(path.parent / _expanded(entry.url))
         where = f"--input {entry.where}"
         yield ManifestEntry(where, local or entry.url, entry.start, entry.end, entry.carried)
+
+
+def _listed_at(url: str) -> Iterator[ManifestEntry]:
+    """Yield the entries of a list at a URL; its relative names are URLs beside it, never files of this machine."""
+    scheme = url.partition("://")[0].lower()
+    if scheme in ("http", "https"):
+        _check_url(ManifestEntry(f"--input {url}", url), scheme, ())
+    for entry in read_remote_list(url):
+        yield replace(entry, where=f"--input {entry.where}", url=beside(url, entry.url))
 
 
 def _globbed(text: str, pattern: Path, ignored: Counter[str]) -> Iterator[ManifestEntry]:
@@ -112,6 +132,8 @@ def _globbed(text: str, pattern: Path, ignored: Counter[str]) -> Iterator[Manife
         if match.is_dir():
             if "**" not in text:  # such a pattern lists the files below by itself
                 yield from _videos_below(match, ignored)
+        elif (why := _unusable(match)) is not None:
+            ignored[why] += 1
         elif pattern.suffix or match.suffix.lower() in VIDEO_SUFFIXES:
             yield from _file(match)
         else:
@@ -128,10 +150,33 @@ def _videos_below(folder: Path, ignored: Counter[str]) -> Iterator[ManifestEntry
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             suffix = Path(name).suffix.lower()
-            if suffix in VIDEO_SUFFIXES and not name.startswith("."):
-                yield ManifestEntry(f"--input {folder}", _absolute(Path(parent) / name))
-            else:
+            path = Path(parent) / name
+            if suffix not in VIDEO_SUFFIXES or name.startswith("."):
                 ignored[suffix] += 1
+            elif (why := _unusable(path)) is not None:
+                ignored[why] += 1
+            else:
+                yield ManifestEntry(f"--input {folder}", _absolute(path))
+
+
+def _expanded(text: str) -> Path:
+    """Return a path with the home folder for ``~``; a user that does not exist is taken as part of the name."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
+def _unusable(path: Path) -> str | None:
+    """Return why a match in a folder can't be a source; None if it can."""
+    if not _is_utf8(str(path)):
+        return NOT_UTF8
+    return None if path.is_file() else NOT_A_FILE
+
+
+def _is_utf8(text: str) -> bool:
+    """Return True if a name can be stored in tables, which hold UTF-8 text."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _absolute(path: Path) -> str:
@@ -145,11 +190,11 @@ def _location(entry: ManifestEntry, allow_schemes: Sequence[str]) -> Path | str:
         _check_url(entry, scheme[1].lower(), allow_schemes)
         return entry.url
     path = Path(entry.url)
-    if any("\ud800" <= letter <= "\udfff" for letter in entry.url):
+    if not _is_utf8(entry.url):
         raise UserError(f"--input {entry.url!r}: the name is not UTF-8 text; rename the file")
     if not path.is_file():
         reason = "is not a file" if path.exists() else "no such file"
-        raise UserError(f"{entry.where}: {entry.url}: {reason}")
+        raise UserError(without_secrets(f"{entry.where}: {entry.url}: {reason}"))
     if not os.access(path, os.R_OK):
         raise UserError(f"{entry.where}: {entry.url}: can't be read (permission denied)")
     return path
@@ -163,12 +208,14 @@ def _check_url(entry: ManifestEntry, scheme: str, allow_schemes: Sequence[str]) 
         parts = urlsplit(entry.url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise UserError(f"{entry.where}: {entry.url}: is not a URL ({error})") from None
-    if "@" in parts.netloc:
-        where = entry.where.replace(parts.netloc, f"***@{host}")
+        shown = without_secrets(f"{entry.where}: {entry.url}: is not a URL ({error})")
+        raise UserError(shown) from None
+    if "@" in parts.netloc or has_secrets(entry.url):
+        where = without_secrets(entry.where.replace(f"{parts.netloc.rpartition('@')[0]}@", "***@"))
         raise UserError(f"{where}: a URL must hold no password; set media.download.yt_dlp.username and password")
-    if not host or re.search(r"\s", entry.url):
-        raise UserError(f"{entry.where}: {entry.url}: is not a URL (no host, or a space in it)")
+    if not host or re.search(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]", entry.url):
+        shown = without_secrets(f"{entry.where}: {entry.url}")
+        raise UserError(f"{shown}: is not a URL (no host, or a space or control character in it)")
 
 
 def _source(entry: ManifestEntry, location: Path | str, hashes: Mapping[Path, str]) -> Source:

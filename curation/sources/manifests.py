@@ -24,6 +24,15 @@ from runtime.sound_text import sound_text
 MANIFEST_SUFFIXES: Final = (".txt", ".csv", ".jsonl", ".parquet")
 
 _OWN_COLUMNS: Final = ("url", "start", "end")
+_NO_VALUE: Final = (pa.ArrowException, ValueError, OverflowError, TypeError, NotImplementedError)
+"""Errors of a conversion from Arrow's values to Python's."""
+_LONGEST: Final = 1e8
+"""Seconds, about three years: a later time is a mistake."""
+_SHOWN: Final = 80
+"""Most characters of a value in a message."""
+_DEEPEST: Final = 50
+"""Levels of lists and objects in a carried column."""
+_TOO_DEEP: Final = f"lists and objects are nested more than {_DEEPEST} deep; make them flatter"
 _CLOCK: Final = re.compile(r"(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:\.\d*)?)")
 
 
@@ -51,19 +60,36 @@ class _ManifestRow(NamedTuple):
     values: Mapping[str, object]
 
 
-def read_manifest(path: Path) -> list[ManifestEntry]:
+class _ListFile(NamedTuple):
+    """A file, and the name by which messages call it."""
+
+    path: Path
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def read_manifest(path: Path, name: str | None = None) -> list[ManifestEntry]:
     """Read a manifest; its suffix (one of `MANIFEST_SUFFIXES`) decides the format.
+
+    Args:
+        path: the file.
+        name: what messages call it, such as the URL that it is a copy of; None: its path.
 
     Raises:
         UserError: the file can't be read, has no column ``url``, or holds an invalid entry.
     """
+    file = _ListFile(path, name or str(path))
     readers = {".txt": _txt, ".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
     try:
-        return [_entry(row) for row in readers[path.suffix.lower()](path)]
+        return [_entry(row) for row in readers[path.suffix.lower()](file)]
     except OSError as error:
-        raise UserError(f"--input {path}: can't be read ({error.strerror or error})") from None
+        raise UserError(f"--input {file}: can't be read ({error.strerror or error})") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"--input {path}: is not UTF-8 text ({error.reason} at byte {error.start})") from None
+        raise UserError(f"--input {file}: is not UTF-8 text ({error.reason} at byte {error.start})") from None
+    except csv.Error as error:
+        raise UserError(f"--input {file}: is not CSV ({error})") from None
 
 
 def seconds(value: Any) -> float | None:
@@ -76,91 +102,129 @@ def seconds(value: Any) -> float | None:
         return None
     clock = _CLOCK.fullmatch(value.strip()) if isinstance(value, str) else None
     if clock is not None:
-        return int(clock[1] or 0) * 3600 + int(clock[2]) * 60 + float(clock[3])
+        value = float(clock[1] or 0) * 3600 + int(clock[2]) * 60 + float(clock[3])
     number = math.nan if isinstance(value, bool) else float(value)
-    if not (math.isfinite(number) and number >= 0):
-        raise ValueError(f"{value!r} is not a time")
+    if not 0 <= number <= _LONGEST:
+        raise ValueError("not a time")
     return number
 
 
-def _txt(path: Path) -> Iterator[_ManifestRow]:
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+def _txt(file: _ListFile) -> Iterator[_ManifestRow]:
+    for number, line in enumerate(file.path.read_text(encoding="utf-8-sig").splitlines(), 1):
         text = line.strip()
         if text and not text.startswith("#"):
-            yield _ManifestRow(f"{path}, line {number}", {"url": text})
+            yield _ManifestRow(f"{file}, line {number}", {"url": text})
 
 
-def _csv(path: Path) -> Iterator[_ManifestRow]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, restkey="")
-        _check_columns(path, reader.fieldnames or ())
+def _csv(file: _ListFile) -> Iterator[_ManifestRow]:
+    with file.path.open(encoding="utf-8-sig", newline="") as opened:
+        reader = csv.DictReader(opened, restkey="")
+        _check_columns(file, reader.fieldnames or ())
         try:
             for row in reader:
-                where = f"{path}, line {reader.line_num}"
+                where = f"{file}, line {reader.line_num}"
                 if "" in row:
-                    raise UserError(f"--input {where}: more values than columns ({row['']!r})")
+                    raise UserError(f"--input {where}: more values than columns ({_shown(row[''])})")
                 yield _ManifestRow(where, dict(row))
         except csv.Error as error:
-            raise UserError(f"--input {path}, line {reader.line_num}: is not CSV ({error})") from None
+            raise UserError(f"--input {file}, line {reader.line_num}: is not CSV ({error})") from None
 
 
-def _jsonl(path: Path) -> Iterator[_ManifestRow]:
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
+def _jsonl(file: _ListFile) -> Iterator[_ManifestRow]:
+    for number, line in enumerate(file.path.read_text(encoding="utf-8-sig").split("\n"), 1):
         if not line.strip():
             continue
-        where = f"{path}, line {number}"
+        where = f"{file}, line {number}"
         try:
             row = json.loads(line)
         except ValueError as error:
             raise UserError(f"--input {where}: is not JSON ({error})") from None
+        except RecursionError:
+            raise UserError(f"--input {where}: {_TOO_DEEP}") from None
         if not isinstance(row, dict):
             raise UserError(f"--input {where}: must be an object with a url, found {line.strip()[:80]!r}")
         yield _ManifestRow(where, row)
 
 
-def _parquet(path: Path) -> Iterator[_ManifestRow]:
+def _parquet(file: _ListFile) -> Iterator[_ManifestRow]:
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(file.path)
     except pa.ArrowException as error:
-        raise UserError(f"--input {path}: is not Parquet ({one_line(error)})") from None
-    _check_columns(path, table.column_names)
-    for number, row in enumerate(table.to_pylist(), 1):
-        yield _ManifestRow(f"{path}, row {number}", row)
+        raise UserError(f"--input {file}: is not Parquet ({one_line(error)})") from None
+    _check_columns(file, table.column_names)
+    columns = [
+        _python_values(file, name, column) for name, column in zip(table.column_names, table.columns, strict=True)
+    ]
+    for number, values in enumerate(zip(*columns, strict=True), 1):
+        yield _ManifestRow(f"{file}, row {number}", dict(zip(table.column_names, values, strict=True)))
 
 
-def _check_columns(path: Path, names: Collection[str]) -> None:
+def _python_values(file: _ListFile, name: str, column: pa.ChunkedArray) -> list[Any]:
+    """Return a column's values; as text where Python has no value for them (nanoseconds, the year 300000)."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except _NO_VALUE:
+        try:
+            values = column.cast(pa.string()).to_pylist()
+        except _NO_VALUE as error:
+            raise UserError(
+                f"--input {file}: column {name!r} of type {column.type} can't be read ({one_line(error)}); leave it out"
+            ) from None
+    return values
+
+
+def _check_columns(file: _ListFile, names: Collection[str]) -> None:
     if "url" not in names:
-        raise UserError(f"--input {path}: has no column 'url'{nearest('url', names)}")
+        raise UserError(f"--input {file}: has no column 'url'{nearest('url', names)}")
 
 
 def _entry(line: _ManifestRow) -> ManifestEntry:
     where, row = line
     url = row.get("url")
     if not isinstance(url, str) or not url.strip():
-        raise UserError(f"--input {where}: url={url!r}: must be a URL or a path")
+        raise UserError(f"--input {where}: url={_shown(url)}: must be a URL or a path")
     start, end = _time(where, "start", row.get("start")), _time(where, "end", row.get("end"))
     if end is not None and end <= (start or 0.0):
-        raise UserError(f"--input {where}: end={row['end']!r}: must be later than start={row.get('start')!r}")
-    carried = {sound_text(str(name)): _plain(value) for name, value in row.items() if name not in _OWN_COLUMNS}
+        raise UserError(
+            f"--input {where}: end={_shown(row['end'])}: must be later than start={_shown(row.get('start'))}"
+        )
+    try:
+        carried = {sound_text(str(name)): _plain(value) for name, value in row.items() if name not in _OWN_COLUMNS}
+    except RecursionError:
+        raise UserError(f"--input {where}: {_TOO_DEEP}") from None
     return ManifestEntry(where, sound_text(url).strip(), start, end, carried)
 
 
 def _time(where: str, name: str, value: object) -> float | None:
     try:
         return seconds(value)
-    except (TypeError, ValueError):
-        raise UserError(f"--input {where}: {name}={value!r}: must be seconds or hh:mm:ss") from None
+    except (TypeError, ValueError, OverflowError):
+        raise UserError(f"--input {where}: {name}={_shown(value)}: must be seconds or hh:mm:ss") from None
 
 
-def _plain(value: object) -> object:
+def _shown(value: object) -> str:
+    """Return a value as it is quoted in a message: a huge number or text is cut."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python writes
+        text = "an integer"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _plain(value: object, depth: int = 0) -> object:
     """Convert a value to one that JSON can hold: dates, decimals and bytes become text, NaN and infinity None.
 
     Halves of characters, which UTF-8 can't hold, are left out of texts.
+
+    Raises:
+        RecursionError: the value is nested more than `_DEEPEST` deep.
     """
+    if depth > _DEEPEST:
+        raise RecursionError
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {sound_text(str(name)): _plain(item) for name, item in value.items()}
+        return {sound_text(str(name)): _plain(item, depth + 1) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_plain(item, depth + 1) for item in value]
     return value if value is None or isinstance(value, int) else sound_text(str(value))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 
 from shards.schema import SOURCES
+
+SOURCES_TABLE: Final = "sources.parquet"
+"""Name of the table of sources in a DIR."""
 
 
 class SourceKey(NamedTuple):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from curation.sources.source_rows import SourceKey, SourceRow, source_rows
+from curation.sources.source_rows import SOURCES_TABLE, SourceKey, SourceRow, source_rows
 from runtime.errors import UserError
+from shards.errors import ShardError
 from shards.keys import shard_name
 from shards.reader import media_shards, read_table
-from shards.schema import LEDGER, State
+from shards.schema import LEDGER, SOURCES, State
 from shards.storage.store import Store
 
 
@@ -36,23 +38,51 @@ def source_states(store: Store) -> list[SourceState]:
     Raises:
         UserError: `store` holds no sources.
     """
-    if not store.exists("sources.parquet"):
-        raise UserError(f"{store.root}: holds no sources.parquet; name a folder that `curate run` wrote")
+    if not store.exists(SOURCES_TABLE):
+        raise UserError(f"{store.root}: holds no {SOURCES_TABLE}; name a folder that `curate run` wrote")
     last: dict[SourceKey, SourceRow] = {}
-    for row in source_rows(read_table(store, "sources.parquet")):
+    for row in source_rows(read_table(store, SOURCES_TABLE, SOURCES.names)):
         if row.key not in last or row.attempt >= last[row.key].attempt:
             last[row.key] = row
-    outcomes = _outcomes(store)
-    return [SourceState(row, *outcomes.get((row.key, row.shard, row.attempt), ("pending",))) for row in last.values()]
+    outcomes, lost = _outcomes(store)
+    return [
+        SourceState(row, *outcomes.get((row.key, row.shard, row.attempt), _pending(row, lost))) for row in last.values()
+    ]
 
 
-_Outcome = tuple[State, str | None, str | None, float | None, int] | tuple[State]
+_Attempt = tuple[SourceKey, int, int]
+_Outcome = tuple[State, str | None, str | None, float | None, int] | tuple[State, None, str | None]
 
 
-def _outcomes(store: Store) -> dict[tuple[SourceKey, int, int], _Outcome]:
-    """Return the ledger by source, shard and attempt; a shard that is being made again does not count."""
-    tables = [read_table(store, f"ledger/{shard_name(shard)}.parquet") for shard in media_shards(store)]
-    table = pa.concat_tables(tables) if tables else LEDGER.empty_table()
+def _pending(row: SourceRow, lost: Collection[int]) -> _Outcome:
+    name = f"ledger/{shard_name(row.shard)}.parquet"
+    return (
+        "pending",
+        None,
+        f"{name} is missing or damaged; the next run makes it again" if row.shard in lost else None,
+    )
+
+
+def _outcomes(store: Store) -> tuple[dict[_Attempt, _Outcome], set[int]]:
+    """Return the ledger by source, shard and attempt, and the shards of media whose ledger can't be read.
+
+    A shard that is being made again does not count.
+    """
+    shards = media_shards(store)
+    tables = {shard: _ledger(store, shard) for shard in shards}
+    readable = [table for table in tables.values() if table is not None]
+    table = pa.concat_tables(readable) if readable else LEDGER.empty_table()
     names = ("source", "video_id", "start", "end", "shard", "attempt", "state", "class", "message", "seconds", "clips")
     rows = zip(*(table[name].to_pylist() for name in names), strict=True)
-    return {(SourceKey(*row[:4]), row[4], row[5]): row[6:] for row in rows}
+    outcomes: dict[tuple[SourceKey, int, int], _Outcome] = {
+        (SourceKey(*row[:4]), row[4], row[5]): row[6:] for row in rows
+    }
+    return outcomes, {shard for shard, table in tables.items() if table is None}
+
+
+def _ledger(store: Store, shard: int) -> pa.Table | None:
+    """Return the ledger of a shard; None if it is missing or damaged."""
+    try:
+        return read_table(store, f"ledger/{shard_name(shard)}.parquet", LEDGER.names).select(LEDGER.names).cast(LEDGER)
+    except (FileNotFoundError, ShardError, pa.ArrowException):
+        return None

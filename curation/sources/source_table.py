@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -33,6 +33,15 @@ class PlannedSources:
     new: int
     """Rows that were added."""
     videos_per_shard: int
+    """Sources with work to do in each new shard."""
+    overlapping: int = 0
+    """Rows that were added as ``duplicate`` though no earlier row has the same span: theirs overlaps another one."""
+
+    @property
+    def largest_shard(self) -> int:
+        """Most sources with work to do in one shard; runs may have used different sizes."""
+        sizes = Counter(row.shard for row in self.rows if row.planned_state is None)
+        return max(sizes.values(), default=self.videos_per_shard)
 
     @property
     def rows(self) -> list[SourceRow]:
@@ -54,7 +63,8 @@ def plan_sources(
     Args:
         existing: the table so far.
         found: sources of this run; those that the table holds already are not added again.
-        videos_per_shard: sources with work to do in one shard; ``auto`` decides by the number of new sources.
+        videos_per_shard: sources with work to do in one new shard; ``auto`` decides by the number of sources with work
+            to do, old and new. The shards that are there keep their sources.
         limit: most new sources to add; sources that need no work and retries don't count.
         exclude: video ids, canonical ids (``youtube:x``), ids of the site (``x``) or sources to mark as `excluded`.
         retry: attempts that failed and are to be repeated, unless the table holds a later attempt.
@@ -62,11 +72,11 @@ def plan_sources(
     table = SOURCES.empty_table() if existing is None else existing.select(SOURCES.names).cast(SOURCES)
     rows = source_rows(table)
     added = [*_next_attempts(rows, retry), *_new_rows(rows, found, frozenset(exclude), limit)]
-    work = sum(row.planned_state is None for row in added)
+    work = sum(row.planned_state is None for row in (*rows, *added))
     size = auto_videos_per_shard(work) if videos_per_shard == "auto" else videos_per_shard
     first = max((row.shard for row in rows), default=-1) + 1
     placed = source_table(_in_shards(added, first, size))
-    return PlannedSources(pa.concat_tables([table, placed]), len(added), size)
+    return PlannedSources(pa.concat_tables([table, placed]), len(added), size, _overlapping(rows, added))
 
 
 def auto_videos_per_shard(sources: int) -> int:
@@ -116,6 +126,13 @@ def _planned_state(source: Source, taken: Iterable[tuple[float, float]], exclude
         return "excluded"
     start, end = _span(source.start, source.end)
     return "duplicate" if any(start < other_end and other < end for other, other_end in taken) else None
+
+
+def _overlapping(rows: Iterable[SourceRow], added: Sequence[SourceRow]) -> int:
+    """Return how many of the added duplicates have a span that no other row of their video has."""
+    taken = {(row.video_id, _span(row.start, row.end)) for row in (*rows, *added) if row.planned_state is None}
+    duplicates = [row for row in added if row.planned_state == "duplicate"]
+    return sum((row.video_id, _span(row.start, row.end)) not in taken for row in duplicates)
 
 
 def _first_attempt(source: Source, planned: str | None) -> SourceRow:

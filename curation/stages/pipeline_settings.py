@@ -26,7 +26,8 @@ class PipelineSettings(Settings):
     tested: Runtime[bool] = False
     """Set if the whole pipeline has been run with the models that it names; `curate pipelines` shows it."""
     videos_per_shard: Runtime[Literal["auto"] | int] = "auto"
-    """Sources in a shard; `auto` is decided by the first run and then fixed in the manifest."""
+    """Sources in a new shard; `auto`: a sixteenth of all sources of the DIR, at least 1 and at most 64. Shards that are
+    there keep their sources."""
     val_percent: float = 1.0
     """Share of videos in the split `val`, in percent."""
     engines: dict[str, AnyEngineSettings] = Field(default_factory=dict)

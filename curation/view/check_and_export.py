@@ -7,9 +7,10 @@ from collections import Counter
 
 from rich.console import Console
 
-from curation.view.inspect_clips import pick_layer
-from runtime.errors import UserError
+from curation.preflight import check_can_write
+from curation.view.inspect_clips import check_there, pick_layer
 from runtime.progress_bar import progress_bar
+from runtime.terminal import SafeConsole, on_one_line
 from shards.checks.check_dir import check
 from shards.export.export_samples import export
 from shards.export.export_selection import ExportSelection
@@ -24,12 +25,11 @@ def show_check(root: str, *, decode: bool) -> int:
     """
     console = _console()
     store = Store(root)
-    if not store.list() and not store.folders():
-        raise UserError(f"{root}: no such folder, or nothing in it")
+    check_there(store)
     with progress_bar("checking shards") as progress:
         problems = check(store, decode=decode, progress=progress)
     for problem in problems:
-        console.print(f"{problem.where}: {problem.what}")
+        console.print(on_one_line(f"{problem.where}: {problem.what}"))
     if problems:
         console.print(f"{len(problems)} problem{'s' * (len(problems) != 1)} in {root}")
         return 1
@@ -38,7 +38,12 @@ def show_check(root: str, *, decode: bool) -> int:
 
 
 def show_export(arguments: argparse.Namespace) -> int:
-    """Export a DIR; return 0."""
+    """Export a DIR; return 0.
+
+    Raises:
+        UserError: no such layer, or an output that can't be written.
+    """
+    check_can_write(Store(arguments.output))
     store = Store(arguments.dir)
     layer = pick_layer(store, arguments.layer)
     selection = ExportSelection(layer, arguments.unit, arguments.where, not arguments.all, arguments.text)
@@ -53,4 +58,4 @@ def show_export(arguments: argparse.Namespace) -> int:
 
 def _console() -> Console:
     """Return a console that prints lines unchanged: file names may contain rich's markup."""
-    return Console(highlight=False, markup=False, soft_wrap=True)
+    return SafeConsole(highlight=False, markup=False, soft_wrap=True)

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from curation.view.sql_tables import connect, files, select
+from curation.view.sql_tables import clips_where, files, rows_of
 from runtime.errors import UserError, nearest
+from runtime.terminal import SafeConsole, on_one_line
 from shards.reader import text_layers
 from shards.storage.store import Store
 from shards.stored_rows import StoredText
@@ -45,7 +46,7 @@ class QueriedClips:
 
 def show_clips(root: str, query: ClipQuery, console: Console | None = None) -> int:
     """Print the clips that match; return 0, or 1 if there are none."""
-    console = console or Console(highlight=False)
+    console = console or SafeConsole(highlight=False)
     clips = find_clips(Store(root), query)
     if not clips.rows:
         console.print(f"no clip of layer {clips.layer!r} matches", markup=False)
@@ -68,31 +69,30 @@ def find_clips(store: Store, query: ClipQuery) -> QueriedClips:
         UserError: no such layer, or a condition that DuckDB refuses.
     """
     layer = pick_layer(store, query.layer)
-    conditions, parameters = ["true"], []
-    if query.key:
-        conditions.append("key = ?")
-        parameters.append(query.key)
-    if query.level:
-        conditions.append("level = ?")
-        parameters.append(query.level)
-    if query.where:
-        conditions.append(f"({query.where})")
-    connection = connect(store)
-    # The condition is the user's own SQL over their own files.
-    source = f"from read_parquet(?) where {' and '.join(conditions)}"
-    paths = files(store, f"text/{layer}")
-    order = "order by shard, source, start, level desc"
-    rows = select(connection, f"select * {source} {order} limit {query.limit:d}", [paths, *parameters])
-    (counted,) = select(connection, f"select count(*) as n {source}", [paths, *parameters])
-    return QueriedClips(layer, rows, int(counted["n"]))
+    clips = clips_where(store, f"text/{layer}", query.where, key=query.key, level=query.level)
+    ordered = clips.order("shard, source, start, level desc").limit(query.limit)
+    rows = rows_of(ordered, query.where)
+    (total,) = rows_of(clips.count("*"), query.where)
+    return QueriedClips(layer, rows, int(next(iter(total.values()))))
+
+
+def check_there(store: Store) -> None:
+    """Refuse a folder that is not there.
+
+    Raises:
+        UserError: there is no such folder, or it is empty.
+    """
+    if not store.list() and not store.folders():
+        raise UserError(f"{store.root}: no such folder, or nothing in it; name a folder that `curate run` wrote")
 
 
 def pick_layer(store: Store, wanted: str | None) -> str:
     """Return the named text layer, or the only one.
 
     Raises:
-        UserError: there is no such layer, no layer at all, or several and none was named.
+        UserError: there is no such folder or layer, no layer at all, or several and none was named.
     """
+    check_there(store)
     layers = [layer for layer in text_layers(store) if files(store, f"text/{layer}")]
     if not layers:
         raise UserError(f"{store.root}: holds no text layer yet; run `curate run` on it first")
@@ -130,7 +130,7 @@ def _print_evidence(console: Console, row: StoredText) -> None:
     for claim in row["claims"] or []:
         verdict = Text(f"{claim['verdict']:>12}", _VERDICT_STYLE.get(claim["verdict"], "yellow"))
         cited = ", ".join(claim["evidence"] or []) or "-"
-        console.print(Text.assemble("  ", verdict, f"  {claim['text']}  <- {cited}"))
+        console.print(Text.assemble("  ", verdict, "  ", on_one_line(f"{claim['text']}  <- {cited}")))
     facts = {
         "root_key": row["root_key"],
         "parent_key": row["parent_key"],
@@ -149,7 +149,9 @@ def _print_evidence(console: Console, row: StoredText) -> None:
 
 def _print_line(console: Console, label: str, value: str | None, style: str = "") -> None:
     if value:
-        console.print(Text.assemble((f"  {label:<14}", "dim"), (value, style)), soft_wrap=not console.is_terminal)
+        console.print(
+            Text.assemble((f"  {label:<15} ", "dim"), (on_one_line(value), style)), soft_wrap=not console.is_terminal
+        )
 
 
 def _shortened(text: str, full: bool) -> str:

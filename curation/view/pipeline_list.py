@@ -17,6 +17,7 @@ from curation.pipeline import called_pools, load_pipelines
 from curation.pipeline_models import used_engines, used_models
 from curation.stages.pipeline_settings import PipelineSettings
 from runtime.models.model_uri import ModelURI
+from runtime.terminal import SafeConsole
 
 _ORIGINS: Final[Mapping[str, str]] = {"hf": "model hub", "pypi": "package registry", "path": "this machine"}
 
@@ -27,7 +28,7 @@ def show_pipelines(config: Path | None, console: Console | None = None) -> int:
     Raises:
         UserError: the file can't be read, or one of its pipelines is invalid.
     """
-    console = console or Console(highlight=False)
+    console = console or SafeConsole(highlight=False)
     for name, settings in load_pipelines(config).items():
         _print_pipeline(console, name, settings)
     names = ", ".join(stage.name for stage in stage_registry.STAGES)

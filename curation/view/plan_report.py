@@ -19,11 +19,12 @@ from runtime.models.model_uri import check
 from runtime.ray_runner.cluster import ClusterSettings, joins_running_cluster, machine_nodes
 from runtime.ray_runner.placement import place
 from runtime.ray_runner.stage import PoolSettings
+from runtime.terminal import SafeConsole
 
 
 def show_plan(arguments: argparse.Namespace) -> int:
     """Print the plan, and with ``--probe K`` the cost of the whole run; return 0."""
-    console = Console(highlight=False)
+    console = SafeConsole(highlight=False)
     request = RunRequest.of(arguments)
     check_output(request.store)
     plan = make_plan(request)
@@ -83,7 +84,7 @@ def _print_workers(console: Console, plan: RunPlan) -> None:
     """Print the workers of each pool, and whether the stages stream through this machine or take turns."""
     request = plan.request
     everything: dict[str, Sequence[int]] = {stage.name: (0,) for stage in plan.stages}
-    specs = stage_specs(plan.context, everything, videos_per_shard=plan.sources.videos_per_shard)
+    specs = stage_specs(plan.context, everything, videos_per_shard=plan.sources.largest_shard)
     services = service_specs(request.settings, specs)
     if request.is_local:
         console.print("stages run in this process, one after another, without Ray (--address local)")

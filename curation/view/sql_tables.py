@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 
 from runtime.errors import UserError, one_line
+from shards.carried_columns import carried_spans, with_carried
 from shards.storage.store import Store
 
 
@@ -26,15 +27,71 @@ def files(store: Store, folder: str) -> list[str]:
     return [store.path(f"{folder}/{name}") for name in sorted(store.list(folder)) if name.endswith(".parquet")]
 
 
+def condition(where: str) -> duckdb.Expression:
+    """Return a user's condition, parsed by itself: it can't reach out of its place in a query.
+
+    Raises:
+        UserError: it is not one expression of SQL.
+    """
+    try:
+        return duckdb.SQLExpression(where)
+    except duckdb.Error as error:
+        raise UserError(f"--where {where!r}: {one_line(error, keep='first')}") from None
+
+
+def clips_where(store: Store, folder: str, where: str | None, **equal: str | None) -> duckdb.DuckDBPyRelation:
+    """Return the clips of a layer that fulfil a user's condition, and whose columns equal the given values.
+
+    Args:
+        store: the DIR.
+        folder: of the layer.
+        where: condition in SQL, over the clips' columns and those that the manifest carried along; None: all clips.
+        equal: a value for each column; None: any.
+
+    Raises:
+        UserError: the condition is no SQL, or names no column.
+    """
+    connection = connect(store)
+    clips = connection.read_parquet(files(store, folder))
+    for column, value in equal.items():
+        if value is not None:
+            clips = clips.filter(duckdb.ColumnExpression(column) == duckdb.ConstantExpression(value))
+    if where is None:
+        return clips
+    columns = [duckdb.ColumnExpression(name) for name in clips.columns]
+    joined = with_carried(connection, clips, carried_spans(store, clips.columns))
+    try:
+        return joined.filter(condition(where)).select(*columns)
+    except duckdb.Error as error:
+        raise UserError(f"--where {where!r}: {_said(error)}") from None
+
+
+def rows_of(relation: duckdb.DuckDBPyRelation, where: str | None) -> list[Any]:
+    """Return the rows of a relation, each a dictionary by column.
+
+    Raises:
+        UserError: the user's condition fails on a value.
+    """
+    try:
+        return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+    except duckdb.Error as error:
+        raise UserError(f"--where {where!r}: {_said(error)}") from None
+
+
+def _said(error: duckdb.Error) -> str:
+    """Return DuckDB's message without the query, of which the user wrote a part only."""
+    return " ".join(str(error).partition("\n\nLINE ")[0].split())[:300]
+
+
 def select(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[object] = ()) -> list[Any]:
     """Return the rows of a query, each a dictionary by column.
 
     Raises:
-        UserError: DuckDB refuses the query (a misspelt column in ``--where``).
+        UserError: a table is damaged.
     """
     try:
         result = connection.execute(query, list(parameters))
         names = [column[0] for column in result.description]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
     except duckdb.Error as error:
-        raise UserError(f"the query was refused: {one_line(error, limit=300)}") from None
+        raise UserError(f"a table can't be read: {_said(error)}") from None

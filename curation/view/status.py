@@ -13,7 +13,9 @@ from rich.text import Text
 
 from curation.prompts.word_units import SQL_WORD
 from curation.sources.source_states import SourceState, source_states
+from curation.view.inspect_clips import check_there
 from curation.view.sql_tables import connect, files, select
+from runtime.terminal import SafeConsole, on_one_line
 from shards.reader import text_layers
 from shards.schema import LEVELS, REWRITE_STATUSES, STATES, Level
 from shards.storage.store import Store
@@ -96,8 +98,9 @@ _REASONS_QUERY: Final = (
 
 def show_status(root: str, console: Console | None = None) -> int:
     """Print the sources by state, and the figures of each text layer; return 0."""
-    console = console or Console(highlight=False)
+    console = console or SafeConsole(highlight=False)
     store = Store(root)
+    check_there(store)
     _print_sources(console, source_states(store))
     for layer in text_layers(store):
         paths = files(store, f"text/{layer}")
@@ -121,11 +124,16 @@ def _print_sources(console: Console, sources: Sequence[SourceState]) -> None:
             example = next(source for source in sources if source.state == state and source.class_ == class_)
             name = example.row.source
             table.add_row(
-                state, class_ or "", str(count), Text(f"{name}: {example.message}" if example.message else name)
+                state,
+                class_ or "",
+                str(count),
+                Text(on_one_line(f"{name}: {example.message}" if example.message else name)),
             )
     console.print(table)
     total = " + ".join(f"{states[state]} {state}" for state in STATES)
     console.print(f"{len(sources)} in = {total}")
+    for lost in dict.fromkeys(source.message for source in sources if source.state == "pending" and source.message):
+        console.print(f"warning: {lost}", soft_wrap=True)
 
 
 def _print_layer(console: Console, store: Store, layer: str, paths: list[str]) -> None:

@@ -25,6 +25,7 @@ import psutil
 
 from runtime.errors import MachineError, UserError, one_line
 from runtime.log import LEVEL_VARIABLE, get_logger
+from runtime.ray_runner.interrupts import own_sigterm_handler
 from runtime.ray_runner.placement import MachineNode
 from runtime.ray_runner.process_reaper import start_reaper
 from runtime.ray_runner.ray_node import reduced_node_start
@@ -124,7 +125,8 @@ def connected(settings: ClusterSettings) -> Iterator[Cluster]:
     if ray.is_initialized():
         yield Cluster(_nodes())
         return
-    cluster = _join(settings) if joins_running_cluster(settings) else _start(settings)
+    with own_sigterm_handler():
+        cluster = _join(settings) if joins_running_cluster(settings) else _start(settings)
     try:
         yield cluster
     except Exception as error:

@@ -2,7 +2,7 @@
 
 Stages that fit the machine together form one streaming dataset; otherwise each has a dataset of its own, one after
 another (`runtime.ray_runner.placement`). The driver watches: it shows progress, and ends the run on the first fatal
-result, on Ctrl-C, or when a service can't be started. A stage's function never raises
+result, on Ctrl-C or SIGTERM, or when a service can't be started. A stage's function never raises
 (`runtime.ray_runner.stage_worker`). With ``--address local`` the same stages run without Ray
 (`runtime.ray_runner.local`).
 """
@@ -10,16 +10,15 @@ result, on Ctrl-C, or when a service can't be started. A stage's function never 
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from runtime.errors import MachineError, UserError, one_line
 from runtime.ray_runner.cluster import LOCAL_ADDRESS, Cluster, ClusterSettings, connected
 from runtime.ray_runner.coordinator import FinishedShard, RunCoordinator, WorkerUpdates
+from runtime.ray_runner.interrupts import InterruptFlag
 from runtime.ray_runner.local import run_locally
 from runtime.ray_runner.placement import MachineNode, Placement, StageGroup, place
 from runtime.ray_runner.progress_view import announce, open_display
@@ -103,7 +102,7 @@ class _StageRun:
         self._placement = placement
         self._record = record
         self._next_poll = 0.0
-        self._interrupt = _InterruptFlag()
+        self._interrupt = InterruptFlag()
 
     def run(self) -> RunReport:
         """Run all groups; see `run_stages`."""
@@ -232,30 +231,3 @@ def _updates(coordinator: Any) -> WorkerUpdates:
         return ray.get(coordinator.take_updates.remote(), timeout=RAY_START_SECONDS.seconds)
     except ray.exceptions.RayError as error:
         raise MachineError(f"Ray does not answer any more: {one_line(error, keep='last', named=True)}") from None
-
-
-class _InterruptFlag:
-    """Ctrl-C as a flag: the first one ends the run at the next poll, and later ones do not break into the clean-up."""
-
-    def __init__(self) -> None:
-        self._is_set = False
-
-    def check(self) -> None:
-        """Raise `KeyboardInterrupt` if Ctrl-C was pressed."""
-        if self._is_set:
-            raise KeyboardInterrupt
-
-    @contextlib.contextmanager
-    def caught(self) -> Iterator[None]:
-        """Catch SIGINT inside the block, if this is the main thread."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = signal.signal(signal.SIGINT, self._set)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
-
-    def _set(self, *_: object) -> None:
-        self._is_set = True

@@ -15,6 +15,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Literal, TypedDict, TypeVar
 
+import pyarrow as pa
+
+from shards.carried_columns import carried_spans
 from shards.errors import ShardError
 from shards.export.clip_cutting import cut_clip
 from shards.export.export_rows import ExportRow
@@ -23,6 +26,7 @@ from shards.export.export_tars import ExportSample, write_tars
 from shards.keyframes import StoredStill, nearest_still, read_still, stills_of
 from shards.keys import shard_name
 from shards.reader import media_shards, shards_in, text_layers
+from shards.schema import TEXT
 from shards.storage.store import Store
 from shards.storage.tar import read_span
 
@@ -64,23 +68,24 @@ def export(
     layer = selection.layer
     if layer not in text_layers(store):
         raise ShardError(f"--layer {layer}: no such text layer (there are: {', '.join(text_layers(store)) or 'none'})")
-    selection.validate()
+    carried = carried_spans(store, TEXT.names)
+    selection.validate(carried)
     target = Store(output)
     if target.list() or target.folders():
         raise ShardError(f"--output {output}: is not empty; name a new folder")
     shards = sorted(set(media_shards(store)) & set(shards_in(store.list(f"text/{layer}"))))
     counts = Counter() if counts is None else counts
     if format == "jsonl":
-        written = _write_lines(store, shards, selection, target, progress, counts)
+        written = _write_lines(store, shards, selection, carried, target, progress, counts)
     else:
-        samples = _counted(_samples(store, shards, selection, progress), counts)
+        samples = _counted(_samples(store, shards, selection, carried, progress), counts)
         written = write_tars(samples, target, max_per_tar)
     target.commit_bytes(f"{written}\n".encode(), LENGTH_NAME)
     return written
 
 
 def _samples(
-    store: Store, shards: Sequence[int], selection: ExportSelection, progress: Progress | None
+    store: Store, shards: Sequence[int], selection: ExportSelection, carried: pa.Table, progress: Progress | None
 ) -> Iterator[ExportSample]:
     """Yield all samples in order; the next roots are read and cut while one sample is written."""
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -92,7 +97,7 @@ def _samples(
             ) -> list[ExportSample]:
                 return _samples_of_root(store, shard, root, stills.get(root.root_key, ()), selection.unit)
 
-            for samples in _map_ahead(pool, make, select_rows(store, shard, selection)):
+            for samples in _map_ahead(pool, make, select_rows(store, shard, selection, carried)):
                 yield from samples
             if progress is not None:
                 progress(done, len(shards))
@@ -140,6 +145,7 @@ def _write_lines(
     store: Store,
     shards: Sequence[int],
     selection: ExportSelection,
+    carried: pa.Table,
     target: Store,
     progress: Progress | None,
     counts: Counter[str],
@@ -147,7 +153,7 @@ def _write_lines(
     written = 0
     for done, shard in enumerate(shards, start=1):
         stills = stills_of(store, shard)
-        rows = [(root, row) for root in select_rows(store, shard, selection) for row in root.rows]
+        rows = [(root, row) for root in select_rows(store, shard, selection, carried) for row in root.rows]
         lines = [
             json.dumps({**row, **_byte_ranges(store, shard, root, _still_of(row, stills.get(root.root_key, ())))})
             for root, row in rows

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 import pyarrow as pa
 
+from shards.carried_columns import with_carried
 from shards.errors import ShardError, one_line
 from shards.export.export_rows import ExportRow, export_row, tree_of
 from shards.keys import shard_name
@@ -28,21 +29,24 @@ class ExportSelection:
     layer: str
     unit: Unit = "clip"
     where: str | None = None
-    """A condition over the layer's columns in DuckDB's SQL."""
+    """A condition over the layer's columns, and those that the manifest carried along, in DuckDB's SQL."""
     keep_only: bool = True
     """Leave out clips that the filters dropped."""
     text: str = "grounded_text"
     """Column for `.txt`; a clip whose column is empty has no `.txt`."""
 
-    def validate(self) -> None:
+    def validate(self, carried: pa.Table) -> None:
         """Refuse a selection that can't work, before any work is done.
+
+        Args:
+            carried: what the DIR's sources carry, of `shards.carried_columns.carried_spans`.
 
         Raises:
             ShardError: `text` is no text column, or `where` is no condition over the columns.
         """
         if self.text not in _STRINGS:
             raise ShardError(f"--text {self.text}: no text column (choose one of {', '.join(_STRINGS)})")
-        _keys_where(TEXT.empty_table(), self.where)
+        _keys_where(TEXT.empty_table(), self.where, carried)
 
 
 @dataclass(frozen=True)
@@ -56,15 +60,21 @@ class SelectedRoot:
     """One row a sample; `offset` and `num_frames` are still those of the root."""
 
 
-def select_rows(store: Store, shard: int, selection: ExportSelection) -> list[SelectedRoot]:
+def select_rows(store: Store, shard: int, selection: ExportSelection, carried: pa.Table) -> list[SelectedRoot]:
     """Return the samples to make of one shard, root by root, in the order of its media.
+
+    Args:
+        store: the DIR.
+        shard: its number.
+        selection: the clips.
+        carried: what the DIR's sources carry, of `shards.carried_columns.carried_spans`.
 
     Raises:
         ShardError: a table is unreadable.
     """
     name = f"{shard_name(shard)}.parquet"
     table = read_table(store, f"text/{selection.layer}/{name}")
-    wanted = _keys_where(table, selection.where)
+    wanted = _keys_where(table, selection.where, carried)
     media = read_table(store, f"media/{name}", ["key", "byte_offset", "byte_size"]).to_pylist()
     spans = {row["key"]: ByteSpan(row["byte_offset"], row["byte_size"]) for row in media}
     by_root: dict[str, list[ExportRow]] = defaultdict(list)
@@ -84,7 +94,7 @@ def _with_tree(root: str, rows: Sequence[ExportRow]) -> list[ExportRow]:
     return [{**row, "tree": tree_of(rows)} for row in rows if row["key"] == root]
 
 
-def _keys_where(table: pa.Table, where: str | None) -> set[str]:
+def _keys_where(table: pa.Table, where: str | None, carried: pa.Table) -> set[str]:
     """Return the keys of the rows that fulfil a condition in SQL.
 
     Raises:
@@ -95,10 +105,9 @@ def _keys_where(table: pa.Table, where: str | None) -> set[str]:
     import duckdb
 
     with duckdb.connect(config={"enable_external_access": "false"}) as connection:
-        connection.register("clips", table)
-        query = f"select key from clips where ({where})"  # noqa: S608 - the user's own SQL over one table, shut off from files and network
-        try:
-            rows = connection.execute(query).fetchall()
+        clips = with_carried(connection, connection.from_arrow(table), carried)
+        try:  # the user's own SQL, parsed as one expression over one table, shut off from files and network
+            rows = clips.filter(duckdb.SQLExpression(where)).select("key").fetchall()
         except duckdb.Error as error:
             raise ShardError(f"--where {where!r}: {one_line(error, keep='first')}") from None
     return {key for (key,) in rows}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -14,6 +15,8 @@ from shards.storage.backend import ObjectInfo
 
 _NO_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 """Errors of file systems that have no hard links."""
+_ABSENT: Final = (FileNotFoundError, NotADirectoryError)
+"""The only errors that mean that a file or folder is not there."""
 
 
 class LocalFolder:
@@ -25,11 +28,8 @@ class LocalFolder:
 
     def list(self, folder: str) -> dict[str, ObjectInfo]:
         """Return the files directly in `folder` by name, sorted; empty if there is no such folder."""
-        if not self._at(folder).is_dir():
-            return {}
-        with os.scandir(self._at(folder)) as entries:
-            infos = {entry.name: _info(entry.stat()) for entry in entries if entry.is_file() and entry.name[0] != "."}
-        return dict(sorted(infos.items()))
+        entries = self._entries(folder)
+        return {entry.name: _info(entry.stat()) for entry in entries if entry.is_file() and entry.name[0] != "."}
 
     def info(self, name: str) -> ObjectInfo:
         """Return size and token of a file."""
@@ -37,12 +37,14 @@ class LocalFolder:
 
     def folders(self, folder: str) -> Sequence[str]:
         """Return the names of the folders directly in `folder`."""
-        path = self._at(folder)
-        return [entry.name for entry in os.scandir(path) if entry.is_dir()] if path.is_dir() else []
+        return [entry.name for entry in self._entries(folder) if entry.is_dir()]
 
     def exists(self, name: str) -> bool:
-        """Return True if the file is there."""
-        return self._at(name).is_file()
+        """Return True if the file is there; only "not found" is a no: a stale mount is an error."""
+        try:
+            return stat.S_ISREG(self._at(name).stat().st_mode)
+        except _ABSENT:
+            return False
 
     def open(self, name: str) -> BinaryIO:
         """Open a file to read."""
@@ -103,9 +105,17 @@ class LocalFolder:
         """Remove and count half-written files."""
         return files.remove_leftovers(self._at(folder))
 
+    def _entries(self, folder: str) -> Sequence[os.DirEntry[str]]:
+        """Return everything directly in `folder`, sorted by name; nothing if there is no such folder."""
+        try:
+            with os.scandir(self._at(folder)) as entries:
+                return sorted(entries, key=lambda entry: entry.name)
+        except _ABSENT:
+            return []
+
     def _at(self, name: str) -> Path:
         return self._path / name
 
 
-def _info(stat: os.stat_result) -> ObjectInfo:
-    return ObjectInfo(stat.st_size, f"{stat.st_mtime_ns}-{stat.st_ino}")
+def _info(facts: os.stat_result) -> ObjectInfo:
+    return ObjectInfo(facts.st_size, f"{facts.st_mtime_ns}-{facts.st_ino}")

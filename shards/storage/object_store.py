@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Final, cast
 
 from shards.errors import ShardError, one_line
 from shards.storage.backend import ObjectInfo
+from shards.storage.storage_errors import StorageError, clear_errors
+from shards.storage.url_secrets import has_secrets, without_secrets
 
 _TOKENS: Final = (
     "ETag",
@@ -31,10 +34,15 @@ def remote_filesystem(url: str) -> tuple[Any, str]:
     """Return the fsspec file system of a URL, and the path on it.
 
     Raises:
-        ShardError: the URL's protocol is unknown, or the package that speaks it is not installed.
+        ShardError: the URL's protocol is unknown, the package that speaks it is not installed, or it holds a password.
     """
     from fsspec.core import url_to_fs
 
+    if has_secrets(url):
+        raise ShardError(
+            f"{without_secrets(url)}: a URL must hold no password; set it where the store's library looks for it "
+            "(for S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
+        )
     try:
         filesystem, base = url_to_fs(url, use_listings_cache=False)
     except (ImportError, OSError, ValueError) as error:
@@ -43,7 +51,7 @@ def remote_filesystem(url: str) -> tuple[Any, str]:
 
 
 class ObjectStore:
-    """The `Backend` of an fsspec URL; errors are those of its file system."""
+    """The `Backend` of an fsspec URL; a failure that is not "not found" is a `StorageError`."""
 
     def __init__(self, url: str) -> None:
         """Connect to nothing yet.
@@ -66,9 +74,10 @@ class ObjectStore:
         Raises:
             OSError: the server does not report the size.
         """
-        facts = self._fs.info(self._key(name))
+        with self._errors(name):
+            facts = self._fs.info(self._key(name))
         if facts.get("size") is None:
-            raise OSError(errno.EIO, f"{self.root}/{name}: the server does not report its size")
+            raise StorageError(self._url(name), "the server does not report its size; use another server")
         return _info(facts)
 
     def folders(self, folder: str) -> Sequence[str]:
@@ -76,53 +85,66 @@ class ObjectStore:
         return [PurePosixPath(facts["name"]).name for facts in self._listing(folder) if facts["type"] == "directory"]
 
     def exists(self, name: str) -> bool:
-        """Return True if the file is there."""
-        return bool(self._fs.isfile(self._key(name)))
+        """Return True if the file is there; only "not found" is a no.
+
+        Raises:
+            StorageError: the store failed. fsspec's own `isfile` and `exists` would say no.
+        """
+        facts = self._facts(name)
+        return facts is not None and facts["type"] == "file"
 
     def open(self, name: str) -> BinaryIO:
         """Open a file to read by ranges."""
-        return cast(BinaryIO, self._fs.open(self._key(name), "rb", block_size=_READ_AHEAD))
+        with self._errors(name):
+            return cast(BinaryIO, self._fs.open(self._key(name), "rb", block_size=_READ_AHEAD))
 
     def read_bytes(self, name: str, offset: int, size: int | None) -> bytes:
         """Read a range of a file with one request."""
         if size == 0:
             return b""
         end = None if size is None else offset + size
-        return bytes(self._fs.cat_file(self._key(name), start=offset, end=end))
+        with self._errors(name):
+            return bytes(self._fs.cat_file(self._key(name), start=offset, end=end))
 
     def commit(self, local: Path, name: str) -> None:
         """Upload a scratch file whole, then remove it."""
-        self._fs.put_file(str(local), self._key(name))
+        with self._errors(name, writes=True):
+            self._fs.put_file(str(local), self._key(name))
         local.unlink()
 
     def commit_bytes(self, data: bytes, name: str) -> None:
         """Upload a file whole."""
-        self._fs.pipe_file(self._key(name), data)
+        with self._errors(name, writes=True):
+            self._fs.pipe_file(self._key(name), data)
 
     def create(self, name: str, data: bytes) -> None:
         """Upload a file that does not exist yet: conditionally if the store can, otherwise after a look."""
         if self.exists(name):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), f"{self.root}/{name}")
-        try:
-            self._fs.pipe_file(self._key(name), data, mode="create")
-        except (NotImplementedError, TypeError):  # this file system has no conditional upload
-            self._fs.pipe_file(self._key(name), data)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), self._url(name))
+        with self._errors(name, writes=True):
+            try:
+                self._fs.pipe_file(self._key(name), data, mode="create")
+            except (NotImplementedError, TypeError):  # this file system has no conditional upload
+                self._fs.pipe_file(self._key(name), data)
 
     def delete(self, name: str) -> None:
         """Remove a file if it is there."""
         if self.exists(name):
-            self._fs.rm_file(self._key(name))
+            with self._errors(name):
+                self._fs.rm_file(self._key(name))
 
     def delete_folder(self, folder: str) -> None:
         """Remove all objects below a prefix."""
-        if self._fs.exists(self._key(folder)):
-            self._fs.rm(self._key(folder), recursive=True)
+        if self._facts(folder) is not None:
+            with self._errors(folder):
+                self._fs.rm(self._key(folder), recursive=True)
 
     def replace_folder(self, new: str, old: str) -> None:
         """Put one folder in the place of another, by one copy a file."""
         self.delete_folder(old)
         for name in self.list(new):
-            self._fs.mv(self._key(f"{new}/{name}"), self._key(f"{old}/{name}"))
+            with self._errors(f"{new}/{name}"):
+                self._fs.mv(self._key(f"{new}/{name}"), self._key(f"{old}/{name}"))
 
     def mend_folders(self, folder: str) -> None:
         """Do nothing: a store has no renames that could be interrupted."""
@@ -134,10 +156,26 @@ class ObjectStore:
     def _key(self, name: str) -> str:
         return f"{self._base}/{name}" if name else self._base
 
+    def _url(self, name: str) -> str:
+        return f"{self.root}/{name}" if name else self.root
+
+    def _errors(self, name: str, *, writes: bool = False) -> AbstractContextManager[None]:
+        return clear_errors(self._url(name), writes=writes)
+
+    def _facts(self, name: str) -> Mapping[str, Any] | None:
+        """Return fsspec's facts of a file or folder; None if it is not there."""
+        try:
+            with self._errors(name):
+                facts: Mapping[str, Any] = self._fs.info(self._key(name))
+        except FileNotFoundError:
+            return None
+        return facts
+
     def _listing(self, folder: str) -> Sequence[Mapping[str, Any]]:
         """Return fsspec's facts of everything directly in `folder`."""
         try:
-            listing = self._fs.ls(self._key(folder), detail=True)
+            with self._errors(folder):
+                listing = self._fs.ls(self._key(folder), detail=True)
         except FileNotFoundError:
             return []
         own = PurePosixPath(self._key(folder))  # some stores keep an empty object for the folder itself
@@ -146,7 +184,8 @@ class ObjectStore:
     def _with_size(self, facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Return fsspec's facts of a file with its size; a web server's listing has none, so the file is asked for."""
         if facts.get("size") is None:
-            facts = self._fs.info(facts["name"])
+            with self._errors(PurePosixPath(facts["name"]).name):
+                facts = self._fs.info(facts["name"])
         return None if facts.get("size") is None else facts
 
 

@@ -8,15 +8,21 @@ seen only when it is complete.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from shards.errors import ShardError
 from shards.storage.backend import Backend, ObjectInfo
 from shards.storage.files import stream_sha256
 from shards.storage.local_folder import LocalFolder
 from shards.storage.object_store import ObjectStore
+
+_BROKEN_URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)/(?!/)")
+"""A URL with one slash instead of two."""
+_READ_ONLY: Final = ("http", "https", "data", "github", "reference", "zip", "tar")
+"""Protocols that fsspec can only read."""
 
 
 class Store:
@@ -26,9 +32,12 @@ class Store:
         """Name a DIR by path or fsspec URL (``s3://bucket/prefix``); nothing is created or opened yet.
 
         Raises:
-            ShardError: the URL's protocol is unknown, or the package that speaks it is not installed.
+            ShardError: the URL's protocol is unknown, the package that speaks it is not installed, or the slashes of
+                the URL were lost, as a `Path` loses them.
         """
         text = str(root).removeprefix("file://")
+        if (broken := _BROKEN_URL.match(text)) is not None and not Path(broken[1]).exists():
+            raise ShardError(f"{text}: is no folder and no URL; write {broken[1]}//{text[broken.end() :]}")
         self._backend: Backend = ObjectStore(text) if "://" in text else LocalFolder(text)
         self.root = self._backend.root
 
@@ -42,6 +51,11 @@ class Store:
     def is_local(self) -> bool:
         """True if the DIR is a folder of this machine, mounts included."""
         return isinstance(self._backend, LocalFolder)
+
+    @property
+    def is_read_only(self) -> bool:
+        """True if the DIR is behind a protocol that can't write, such as a web server."""
+        return self.root.partition("://")[0].lower() in _READ_ONLY
 
     def path(self, name: str) -> str:
         """Return the full path or URL of `name`, to pass to other libraries.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from support.model_replies import careful
 from support.shard_factory import LAYER, build_dir
 
 from curation.cli import main
+from shards.storage.store import Store
 
 HEAVY = ("pyarrow", "ray", "torch", "pydantic", "numpy", "duckdb", "rich", "yaml", "av", "vllm", "yt_dlp")
 
@@ -90,6 +92,15 @@ def test_the_help_of_a_subcommand_has_examples(command: str) -> None:
         (["--set", "rewrite.summary_prompt=sumary"], ["prompt sumary", "did you mean 'summary'"]),
         (["--set", "media.download.yt_dlp.no_such_option=1"], ["no_such_option"]),
         (["--set", "videos_per_shard=0"], ["videos_per_shard=0"]),
+        (["--set", "media.video.languages=[english]"], ["media.video.languages", "'english' is not the tag"]),
+        (["--set", "media.download.languages=[en, xx]"], ["media.download.languages", "'xx' is not the tag"]),
+        (["--set", "media.video.transcribe.languages=['']"], ["transcribe.languages", "'' is not the tag"]),
+        (
+            ["--stages", "caption"],
+            ["--stages caption", "holds nothing for them to read yet", "run --stages media first"],
+        ),
+        (["--stages", "caption,rewrite"], ["--stages caption,rewrite", "run --stages media first"]),
+        (["--stages", "rewrite"], ["run --stages media,caption first"]),
         (["--stages", "medai"], ["--stages medai", "did you mean 'media'"]),
         (["--layer", "../up"], ["--layer '../up'", "letters"]),
         (["--retry-failed", "netwrok"], ["--retry-failed netwrok", "did you mean 'network'"]),
@@ -196,15 +207,21 @@ def test_a_dir_that_holds_nothing_is_refused(tmp_path: Path, command: list[str],
     if there:
         folder.mkdir()
     name, *options = command
-    assert str(folder) in refused(curate(name, folder, *options))
+    line = refused(curate(name, folder, *options))
+    assert str(folder) in line and "no such folder, or nothing in it" in line
 
 
 @pytest.mark.parametrize(
     ("command", "words"),
     [
         (["inspect", "--layer", "gronded"], ["--layer gronded", f"did you mean '{LAYER}'"]),
-        (["inspect", "--where", "nonsense >"], ["query was refused"]),
-        (["inspect", "--where", "wirds > 3"], ["wirds"]),
+        (["inspect", "--where", "nonsense >"], ["--where 'nonsense >'", "syntax error"]),
+        (["inspect", "--where", "wirds > 3"], ["--where 'wirds > 3'", "wirds", "not found"]),
+        (["inspect", "--where", "keep) or (true"], ["--where 'keep) or (true'", "syntax error"]),
+        (["inspect", "--where", "keep; drop table clips"], ["--where"]),
+        (["inspect", "--where", "count(*) > 1"], ["aggregates"]),
+        (["inspect", "--where", "subtitle > 1 and subtitle::int > 0"], ["--where"]),
+        (["inspect", "--where", ""], ["--where ''"]),
         (["export", "--format", "jsonl", "--output", "rows", "--layer", "gronded"], [f"did you mean '{LAYER}'"]),
         (["export", "--format", "jsonl", "--output", "rows", "--where", "wirds > 3"], ["wirds"]),
         (["export", "--format", "webdataset", "--output", "rows", "--text", "wirds"], ["wirds"]),
@@ -219,6 +236,7 @@ def test_a_wrong_layer_or_condition_is_named(
     line = refused(curate(name, built, *options))
     for word in words:
         assert word in line
+    assert "LINE 1" not in line and "read_parquet" not in line
 
 
 def test_an_output_of_an_export_that_is_not_empty_is_refused(built: Path, tmp_path: Path) -> None:
@@ -246,3 +264,57 @@ def test_an_unknown_subcommand_is_refused(capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit, match="2"):
         main(["rnu"])
     assert "invalid choice: 'rnu'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "webdataset"])
+def test_an_export_into_an_object_store_is_there_and_not_in_a_local_folder(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    output = f"memory://{uuid.uuid4().hex}/rows"
+    ended = curate("export", built, "--format", format_, "--output", output)
+    assert ended.status == 0, ended.err
+    assert f"written to {output}" in ended.out
+    assert "__len__" in Store(output).list()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("output", ["http://127.0.0.1:9/x", "https://example.org/x", "s3:/bucket/rows"])
+def test_an_output_that_can_not_be_written_to_is_refused_with_its_remedy(
+    built: Path, arguments: list[str | Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.iterdir())
+    for line in (
+        refused(curate("export", built, "--format", "jsonl", "--output", output)),
+        refused(curate(*arguments, "--output", output)),
+        refused(curate("plan", *arguments[1:], "--output", output)),
+    ):
+        assert output in line and ("can only be read" in line or "write s3://bucket/rows" in line)
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_a_scratch_on_an_object_store_is_refused(arguments: list[str | Path]) -> None:
+    assert "must be a folder on a local disk" in refused(curate(*arguments, "--scratch", "s3://bucket/scratch"))
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ["--input", "https://me:hunter2@[::1/x.mp4"],
+        ["--input", "https:/me:hunter2@example.org/x.mp4"],
+        ["--input", "https://me:hun/ter2@example.org/x.mp4"],
+        ["--input", "https://hunter2@example.org/x.mp4"],
+        ["--input", "me:hunter2@example.org/x.mp4"],
+        ["--output", "s3://AKIA:hunter2/x@bucket/dir"],
+        ["--output", "https://me:hunter2@example.org/dir"],
+        ["--set", "engines.llm.base_url=http://me:hunter2@127.0.0.1:1/v1"],
+        ["--set", "engines.llm.base_url=http:/me:hunter2@127.0.0.1:1/v1"],
+        ["--exclude", "https:/me:hunter2@example.org/ids.txt"],
+    ],
+    ids=" ".join,
+)
+def test_a_password_in_an_argument_is_refused_and_not_repeated(arguments: list[str | Path], extra: list[str]) -> None:
+    line = refused(curate(*arguments, *extra))
+    assert "hunter2" not in line and "ter2" not in line
+    assert extra[1].partition("=")[0] in line or extra[0] in line or "***@" in line

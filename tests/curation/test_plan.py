@@ -53,6 +53,26 @@ def plan(output: Path, *extra: str, inputs: Sequence[Path] = ()) -> RunPlan:
     return make_plan(RunRequest.of(_parser().parse_args([str(argument) for argument in [*arguments, *extra]])))
 
 
+def test_a_later_run_may_make_shards_of_another_size(done: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"new{number}.mp4").write_bytes(b"%d" % number)
+    new = sorted(tmp_path.glob("new*.mp4"))
+    before = read_table(Store(done), "sources.parquet")
+    for size, shards in ((1, [3, 4, 5]), (2, [3, 3, 4]), ("auto", [3, 4, 5])):
+        sources = plan(done, "--set", f"videos_per_shard={size}", inputs=new).sources
+        assert sources.table.slice(0, len(before)).equals(before)
+        assert sources.table["shard"].to_pylist()[len(before) :] == shards
+        assert sources.largest_shard == 4
+
+
+def test_spans_that_overlap_are_told_before_the_run(tmp_path: Path, server: FakeLLM) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"never opened")
+    (tmp_path / "l.csv").write_text("url,start,end\na.mp4,0,5\na.mp4,3,7\na.mp4,8,9\n")
+    ended = curate("plan", *run_arguments(CHEAP, config_in(tmp_path), tmp_path / "l.csv", tmp_path / "out", server)[1:])
+    assert ended.status == 0, ended.err
+    assert "1 span of the list overlaps an earlier span of the same video and will not be made" in ended.out
+
+
 def todo(found: RunPlan) -> dict[str, list[int]]:
     """Return the shards that each stage has to make."""
     return {stage.name: list(stage.todo) for stage in found.stages}

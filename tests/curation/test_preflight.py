@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from support.curate_runs import CHEAP, TAGGER, Ended, config_in, curate, finished, run_arguments
 from support.fake_llm import FakeLLM
 from support.model_replies import careful
@@ -14,6 +18,7 @@ from support.video_server import free_port
 
 from curation import run as curate_run
 from runtime.ray_runner.run_record import RunReport
+from shards.storage.store import Store
 
 pytestmark = pytest.mark.slow
 
@@ -65,6 +70,57 @@ def test_an_output_that_holds_something_else_is_refused(
     line = refused(command, arguments)
     assert f"--output {tmp_path / 'out'}: holds files that `curate run` did not write (thesis.tex)" in line
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.tex"]
+
+
+@COMMANDS
+@pytest.mark.parametrize("kept", [("manifest.json",), ("manifest.json", "media"), ("media",)], ids="+".join)
+def test_a_dir_whose_sources_are_lost_is_refused_and_left_alone(
+    tmp_path: Path, videos: Path, server: FakeLLM, command: str, kept: tuple[str, ...]
+) -> None:
+    lost = finished().copy(tmp_path)
+    for path in lost.iterdir():
+        if path.name not in kept:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    line = refused(command, run_arguments(CHEAP, config_in(tmp_path), videos, lost, server))
+    words = "no sources.parquet; put that file back" if "manifest.json" in kept else "did not write (media)"
+    assert f"--output {lost}: holds " in line and words in line
+    assert sorted(path.name for path in lost.iterdir()) == sorted(kept)
+
+
+def test_a_store_that_fails_for_a_moment_is_not_taken_for_a_new_dir(
+    tmp_path: Path, videos: Path, server: FakeLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = f"memory://{uuid.uuid4().hex}/dir"
+    store = Store(root)
+    for name in ("sources.parquet", "manifest.json"):
+        store.commit_bytes((finished().dir / name).read_bytes(), name)
+    before = store.read_bytes("sources.parquet")
+    looks_up = MemoryFileSystem.info
+
+    def busy(self: MemoryFileSystem, path: str, **options: object) -> object:
+        if path.endswith("sources.parquet"):
+            raise OSError(errno.EBUSY, "Please reduce your request rate")
+        return looks_up(self, path, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, "info", busy)
+    for command in ("plan", "run", "status"):
+        shown = [command, root] if command == "status" else [command]
+        arguments = run_arguments(CHEAP, config_in(tmp_path), videos, root, server)[1:]
+        ended = curate(*shown, *([] if command == "status" else arguments))
+        assert ended.status == 1, ended.err
+        assert ended.err.startswith(f"curate: stopped: {root}/sources.parquet: the store can't be reached"), ended.err
+    assert store.read_bytes("sources.parquet") == before
+
+
+def test_a_run_that_was_killed_before_it_wrote_the_manifest_can_be_repeated(
+    tmp_path: Path, videos: Path, server: FakeLLM
+) -> None:
+    (tmp_path / "out").mkdir()
+    shutil.copy(finished().dir / "sources.parquet", tmp_path / "out")
+    arguments = run_arguments(CHEAP, config_in(tmp_path), videos, tmp_path / "out", server)
+    ended = curate("plan", *arguments[1:])
+    assert ended.status == 0, ended.err
+    assert "11 known, 1 new" in ended.out
 
 
 @COMMANDS

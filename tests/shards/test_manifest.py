@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,24 @@ def test_another_schema_version_is_refused_with_the_remedy(tmp_path: Path, versi
         read_manifest(Store(tmp_path))
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", json.dumps({"pipeline": "demo"})])
+WHOLE = asdict(MANIFEST)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[1]",
+        "null",
+        "[" * 100_000,
+        "\x00\x00",
+        json.dumps({"pipeline": "demo"}),
+        json.dumps(WHOLE | {"schema_version": "1"}),
+        json.dumps(WHOLE | {"videos_per_shard": None}),
+        json.dumps(WHOLE | {"settings": [1]}),
+    ],
+    ids=lambda text: text[:12],
+)
 def test_a_damaged_manifest_is_one_clear_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(ShardError, match=r"manifest\.json: damaged"):

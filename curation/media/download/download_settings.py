@@ -17,6 +17,7 @@ from pydantic import Field, field_serializer, field_validator
 from curation.media.download.address_guard import EVERYWHERE, parse_network
 from runtime import retry_limits
 from runtime.errors import UserError
+from runtime.language_tags import LanguageTag
 from runtime.settings import Runtime, Settings
 
 COOKIE_FILES: Final = ("cookiefile", "cookies")
@@ -57,7 +58,7 @@ class DownloadSettings(Settings):
 
     height: int = Field(default=480, ge=64)
     """Short side of the format to download: the largest up to this, otherwise the smallest above it."""
-    languages: tuple[str, ...] = ("en",)
+    languages: tuple[LanguageTag, ...] = ("en",)
     """Languages of the site subtitles to download (`en` includes `en-US`) where the site does not tell which language
     is spoken; empty: all. Otherwise only subtitles in the spoken language are downloaded: others are translations."""
     format: str = "bv*+ba/b/bv*"

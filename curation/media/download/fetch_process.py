@@ -24,6 +24,7 @@ from curation.media.download.site_subtitles import UNKNOWN
 from curation.media.download.stall_watch import StallWatch
 from curation.media.download.ytdlp_client import proxies_in_use, ytdlp_client
 from curation.media.download.ytdlp_errors import explain_error
+from shards.storage.url_secrets import without_user
 
 _DESCRIPTION_CHARACTERS: Final = 2000
 
@@ -112,7 +113,11 @@ def _metadata(info: Mapping[str, Any]) -> dict[str, Any]:
     names = ("title", "uploader", "license", "upload_date", "webpage_url", "extractor", "id", "duration", "language")
     description = info.get("description")
     shortened = str(description)[:_DESCRIPTION_CHARACTERS] if description else None
-    return {name: info.get(name) for name in names} | {"description": shortened}
+    page = info.get("webpage_url")  # after a redirect it may hold a user and password that the given URL did not
+    return {name: info.get(name) for name in names} | {
+        "webpage_url": without_user(str(page)) if page else None,
+        "description": shortened,
+    }
 
 
 def _bind_children() -> None:

@@ -8,13 +8,14 @@ from pydantic import Field
 
 from curation.engines.punctuator import PunctuationSettings
 from curation.engines.speech_recognizer import AsrSettings
+from runtime.language_tags import LanguageTag
 from runtime.settings import Settings
 
 
 class TranscribeSettings(Settings):
     """Settings of transcription: subtitles first, then speech recognition."""
 
-    languages: tuple[str, ...] = ()
+    languages: tuple[LanguageTag, ...] = ()
     """Language tags of subtitles to prefer, best first; empty: any."""
     subtitles: Literal["prefer", "never"] = "prefer"
     """`prefer`: use subtitles of the site or inside the file if there are any; `never`: always recognize speech."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.source_files import write
 
-from curation.sources.inputs import Source, read_inputs
+from curation.sources.inputs import NOT_A_FILE, NOT_UTF8, Source, read_inputs
 from runtime.errors import UserError
 
 
@@ -57,12 +57,28 @@ def test_a_path_that_no_file_system_takes_is_named() -> None:
         read_inputs(["/" + "x" * 300])
 
 
-def test_a_name_that_is_not_utf8_is_refused_and_any_text_is_accepted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pattern", ["", "*", "*.mp4", "**/*.mp4"])
+def test_what_can_not_be_a_source_is_left_out_of_a_folder_and_counted(tmp_path: Path, pattern: str) -> None:
     write(tmp_path / "family 👨‍👩‍👧.mp4")
-    assert len(read_inputs([str(tmp_path)])) == 1
     (tmp_path / os.fsdecode(b"\xff.mp4")).write_text("x")
+    (tmp_path / "gone.mp4").symlink_to("nowhere.mp4")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    ignored: Counter[str] = Counter()
+    assert names(read_inputs([str(tmp_path / pattern)], ignored=ignored)) == ["family 👨‍👩‍👧.mp4"]
+    assert ignored == {NOT_UTF8: 1, NOT_A_FILE: 2}
+
+
+def test_a_file_that_is_named_itself_must_have_a_name_in_utf8(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xff.mp4")
+    path.write_text("x")
     with pytest.raises(UserError, match="rename the file"):
-        read_inputs([str(tmp_path)])
+        read_inputs([str(path)])
+
+
+@pytest.mark.parametrize("value", ["~nobody-of-this-name/a.mp4", "http://x.org/a\x1b[2J", "http://x.org/\udcff"])
+def test_odd_names_and_urls_are_refused_in_one_line(value: str) -> None:
+    with pytest.raises(UserError, match=r"no such file|is not a URL"):
+        read_inputs([value])
 
 
 def test_other_schemes_pass_when_allowed() -> None:

@@ -59,6 +59,24 @@ def test_auto_makes_sixteen_shards_of_few_videos_and_shards_of_64_of_many() -> N
     assert max(planned.table["shard"].to_pylist()) == 13
 
 
+def test_auto_after_a_pilot_makes_shards_for_all_sources_and_keeps_the_pilots() -> None:
+    pilot = plan_sources(None, [link("a"), link("b")], videos_per_shard="auto")
+    assert pilot.table["shard"].to_pylist() == [0, 1]
+    grown = plan_sources(pilot.table, [link(str(n)) for n in range(1000)], videos_per_shard="auto")
+    assert grown.table.slice(0, 2).equals(pilot.table)
+    assert grown.videos_per_shard == 63
+    assert max(grown.table["shard"].to_pylist()) == 17
+    last = plan_sources(grown.table, [link("x"), link("y")], videos_per_shard="auto")
+    assert last.table["shard"].to_pylist()[-2:] == [18, 18]
+
+
+def test_a_size_that_is_set_later_is_that_of_new_shards_and_the_largest_is_known() -> None:
+    first = plan_sources(None, [link(str(n)) for n in range(6)], videos_per_shard=3)
+    second = plan_sources(first.table, [link("a"), link("b")], videos_per_shard=1)
+    assert second.table["shard"].to_pylist() == [0, 0, 0, 1, 1, 1, 2, 3]
+    assert (second.videos_per_shard, second.largest_shard) == (1, 3)
+
+
 def test_a_video_under_another_name_is_a_duplicate_where_spans_overlap() -> None:
     a, b = link("a", 0, 10), link("b", 5, 15)
     same = Source(b.source, a.video_id, b.start, b.end, {}, True, b.canonical)
@@ -66,6 +84,33 @@ def test_a_video_under_another_name_is_a_duplicate_where_spans_overlap() -> None
     table = plan(None, [a, same, apart])
     assert table["verdict"].to_pylist() == [None, "duplicate", None]
     assert plan(table, [link("a", 3, 4)])["verdict"].to_pylist()[-1] == "duplicate"
+
+
+@pytest.mark.parametrize(
+    ("spans", "overlapping"),
+    [
+        ([(0, 5), (3, 7), (8, 9)], 1),
+        ([(0, 10), (2, 4), (4, 6)], 2),
+        ([(0, 5), (5, 9)], 0),
+        ([(0, 5), (None, None)], 1),
+        ([(None, None), (3, None)], 1),
+    ],
+)
+def test_spans_that_overlap_an_earlier_one_are_counted(
+    spans: list[tuple[float | None, float | None]], overlapping: int
+) -> None:
+    planned = plan_sources(None, [link("a", *span) for span in spans], videos_per_shard=4)
+    assert planned.overlapping == overlapping
+    assert planned.table["verdict"].to_pylist().count("duplicate") == overlapping
+    again = plan_sources(planned.table, [link("a", *span) for span in spans], videos_per_shard=4)
+    assert (again.new, again.overlapping) == (0, 0)
+
+
+def test_the_same_video_under_another_name_is_no_overlap() -> None:
+    a = link("a", 0, 5)
+    planned = plan_sources(None, [a, Source("https://x.org/b", a.video_id, 0, 5, {}, True)], videos_per_shard=4)
+    assert planned.table["verdict"].to_pylist() == [None, "duplicate"]
+    assert planned.overlapping == 0
 
 
 def test_a_changed_file_is_a_new_source_and_a_url_whose_id_has_changed_is_not() -> None:

@@ -13,7 +13,8 @@ import pytest
 import webdataset
 from support.curate_runs import EXPECTED, TAGGER, curate, finished
 from support.dir_contents import all_rows, assert_texts_hold, assert_trees_nest, latest_states
-from support.model_replies import INVENTED
+from support.fake_llm import FakeLLM
+from support.model_replies import INVENTED, careful
 
 from shards.manifest import read_manifest, read_stage
 from shards.reader import read_table
@@ -112,6 +113,25 @@ def test_status_counts_pending_sources(tmp_path: Path) -> None:
     (done / "media" / "0000001.parquet").unlink()
     assert "3 in" not in (ended := curate("status", done)).out
     assert " pending" in ended.out and "0 pending" not in ended.out
+
+
+@pytest.mark.parametrize("damage", ["deleted", "damaged", "of other columns"])
+def test_a_ledger_that_is_lost_is_named_and_made_again_by_the_next_run(tmp_path: Path, damage: str) -> None:
+    done = finished().copy(tmp_path)
+    ledger = done / "ledger" / "0000001.parquet"
+    if damage == "deleted":
+        ledger.unlink()
+    elif damage == "damaged":
+        ledger.write_bytes(b"PAR1 no")
+    else:
+        shutil.copy(done / "sources.parquet", ledger)
+    ended = curate("status", done)
+    assert (ended.status, ended.err) == (0, "")
+    assert "0 pending" not in ended.out
+    assert "ledger/0000001.parquet is missing or damaged" in ended.out
+    with FakeLLM(careful) as llm:
+        assert curate(*finished().arguments(done, llm), "--address", "local").status == 0
+    assert latest_states(Store(done)) == {"written": 5, "filtered": 3, "failed": 3}
 
 
 def test_names_that_look_like_markup_or_a_glob_are_taken_literally(tmp_path: Path) -> None:

@@ -267,9 +267,12 @@ def driver(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
-def test_a_first_ctrl_c_stops_cleanly_and_leaves_no_process(driver: subprocess.Popen[bytes], tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_first_ctrl_c_or_sigterm_stops_cleanly_and_leaves_no_process(
+    driver: subprocess.Popen[bytes], tmp_path: Path, number: signal.Signals
+) -> None:
     processes = below(driver.pid)
-    driver.send_signal(signal.SIGINT)
+    driver.send_signal(number)
     status = driver.wait(timeout=PATIENCE)
     assert json.loads((tmp_path / "report.json").read_text()) == {"interrupted": True, "fatal": None}
     assert status == 130

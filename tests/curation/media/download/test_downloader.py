@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import av
 import pytest
@@ -26,6 +27,14 @@ def test_a_plain_file_arrives_whole(fetch: Fetcher, site: VideoServer, videos: P
     assert got.path.read_bytes() == (videos / "plain.mp4").read_bytes()
     assert got.metadata.webpage_url == site.url("plain.mp4")
     assert got.tracks == ()
+
+
+def test_credentials_in_a_redirect_are_not_stored(fetch: Fetcher, site: VideoServer) -> None:
+    secret = quote(site.url("plain.mp4").replace("://", "://me:hunter2@"), safe="")
+    got = fetch(site.url(f"to?url={secret}"))
+    assert got.path.stat().st_size > 0
+    assert "hunter2" not in repr(got.metadata).replace(secret, "")
+    assert got.metadata.webpage_url is not None and "@" not in got.metadata.webpage_url
 
 
 def test_a_page_gives_its_video_its_title_and_its_subtitles(fetch: Fetcher, site: VideoServer) -> None:

@@ -1,0 +1,71 @@
+"""Lists of sources at a URL: ``s3://bucket/urls.parquet``, ``https://example.org/list.csv``, any store of fsspec.
+
+A list is copied whole, within a bound, and read like a local one (`curation.sources.manifests`). It comes from outside,
+so nothing in it can name a file of this machine.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import Final
+from urllib.parse import unquote, urljoin, urlsplit
+
+from curation.sources.manifests import MANIFEST_SUFFIXES, ManifestEntry, read_manifest
+from runtime.errors import UserError
+from shards.storage.object_store import remote_filesystem
+from shards.storage.storage_errors import clear_errors
+from shards.storage.url_secrets import without_secrets
+
+LARGEST_LIST: Final = 1 << 30
+"""Bytes of a list: ten million URLs have less."""
+_LOCAL: Final = ("file", "local")
+"""Schemes of local files, which are named by their path."""
+_PIECE: Final = 1 << 20
+
+
+def list_suffix(url: str) -> str | None:
+    """Return the suffix of a URL that names a list; None if it names something else, such as a video."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # no URL; the check of sources says so
+        return None
+    suffix = PurePosixPath(unquote(parts.path)).suffix.lower()
+    return suffix if suffix in MANIFEST_SUFFIXES and parts.scheme not in _LOCAL else None
+
+
+def read_remote_list(url: str) -> list[ManifestEntry]:
+    """Read the list at a URL.
+
+    Raises:
+        UserError: there is no such list, it is too large, or an entry is invalid.
+        StorageError: the store or the server failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="list-") as folder:
+        copy = Path(folder) / f"list{list_suffix(url)}"
+        _copy(url, copy)
+        return read_manifest(copy, without_secrets(url))
+
+
+def beside(list_url: str, name: str) -> str:
+    """Return the URL of a source that a list names: its own URL, or one relative to the list's.
+
+    ``urljoin`` knows web addresses only, so a store's URL is joined as one and gets its own scheme back.
+    """
+    if "://" in name:
+        return name
+    scheme, _, rest = list_url.partition("://")
+    return f"{scheme}://{urljoin(f'https://{rest}', name).removeprefix('https://')}"
+
+
+def _copy(url: str, target: Path) -> None:
+    filesystem, path = remote_filesystem(url)
+    shown = without_secrets(url)
+    try:
+        with clear_errors(shown), filesystem.open(path, "rb") as source, target.open("wb") as copy:
+            while piece := source.read(_PIECE):
+                copy.write(piece)
+                if copy.tell() > LARGEST_LIST:
+                    raise UserError(f"--input {shown}: the list has more than {LARGEST_LIST >> 20} MiB; split it")
+    except FileNotFoundError:
+        raise UserError(f"--input {shown}: there is no such list") from None

@@ -1,0 +1,112 @@
+"""A store that fails is not a store that holds nothing: only "not found" means that a file is not there."""
+
+import errno
+import pickle
+import socket
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from support.file_server import file_server
+
+from shards.manifest import read_manifest
+from shards.reader import committed_media, read_artifact
+from shards.storage.storage_errors import StorageError
+from shards.storage.store import Store
+
+
+class _LibraryError(Exception):
+    """Stands for an error of a store's library that is no `OSError`, as botocore's are."""
+
+
+_LibraryError.__module__ = "botocore.exceptions"
+
+FAULTS = [
+    OSError(errno.EBUSY, "Please reduce your request rate (503)"),
+    PermissionError(errno.EACCES, "Forbidden"),
+    TimeoutError("no answer"),
+    _LibraryError('Could not connect to the endpoint URL: "http://127.0.0.1:1/"'),
+]
+
+
+@pytest.fixture
+def store() -> Store:
+    made = Store(f"memory://{uuid.uuid4().hex}/dir")
+    made.commit_bytes(b"x", "sources.parquet")
+    made.commit_bytes(b"x", "media/0000000.parquet")
+    return made
+
+
+def _fail(monkeypatch: pytest.MonkeyPatch, fault: Exception, *calls: str) -> None:
+    def fails(*arguments: object, **options: object) -> object:
+        raise fault
+
+    for call in calls:
+        monkeypatch.setattr(MemoryFileSystem, call, fails)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
+def test_a_failed_look_is_never_a_no(store: Store, monkeypatch: pytest.MonkeyPatch, fault: Exception) -> None:
+    _fail(monkeypatch, fault, "info", "ls", "cat_file")
+    looks: list[Callable[[], object]] = [
+        lambda: store.exists("sources.parquet"),
+        lambda: store.list("media"),
+        lambda: store.folders(),
+        lambda: store.entry("sources.parquet"),
+        lambda: read_manifest(store),
+        lambda: committed_media(store),
+        lambda: store.delete("sources.parquet"),
+        lambda: store.delete_folder("media"),
+        lambda: store.create("sources.parquet", b"y"),
+    ]
+    for look in looks:
+        with pytest.raises(StorageError, match="memory://"):
+            look()
+    monkeypatch.undo()
+    assert store.read_bytes("sources.parquet") == b"x"
+    assert store.exists("media/0000000.parquet")
+
+
+def test_what_is_not_there_is_still_a_plain_no(store: Store) -> None:
+    assert not store.exists("nothing")
+    assert not store.exists("media")
+    assert read_manifest(store) is None
+    with pytest.raises(FileNotFoundError):
+        read_artifact(store, "nothing.parquet")
+    store.delete_folder("nothing")
+
+
+def test_a_bucket_that_is_missing_is_named_as_the_cause(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    _fail(monkeypatch, FileNotFoundError("The specified bucket does not exist"), "pipe_file")
+    with pytest.raises(StorageError, match="the bucket or folder does not exist") as refused:
+        store.create(".lock", b"x")
+    assert refused.value.strerror is not None
+
+
+def test_a_mistake_of_the_program_is_not_taken_for_the_network(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    _fail(monkeypatch, AttributeError("no such name"), "info")
+    with pytest.raises(AttributeError):
+        store.exists("sources.parquet")
+
+
+def test_an_error_of_a_store_survives_pickling() -> None:
+    again = pickle.loads(pickle.dumps(StorageError("s3://b/a", "down")))
+    assert str(again) == "s3://b/a: down"
+    assert again.errno == errno.EIO
+
+
+def test_a_web_server_that_is_down_is_not_an_empty_one() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(StorageError, match="can't be reached"):
+        Store(f"http://127.0.0.1:{port}/dir").exists("manifest.json")
+
+
+def test_a_web_server_that_answers_404_says_no(tmp_path: Path) -> None:
+    (tmp_path / "there").write_bytes(b"x")
+    with file_server(tmp_path) as url:
+        assert not Store(url).exists("manifest.json")
+        assert Store(url).exists("there")
