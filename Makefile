@@ -39,7 +39,10 @@ demo-kd: $(VENV)/.installed
 test: $(VENV)/.installed
 ifeq ($(strip $(ARGS)),)
 	@echo "== all tests: about 15 minutes on two free cores (make test-quick takes about one)"
-	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m pytest --cov --cov-report=
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile -m "not ray and not engine" \
+		--cov --cov-report=
+	@echo "== the tests that start Ray or vLLM, one after another"
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m pytest -q -m "ray or engine" --cov --cov-append --cov-report=
 	@echo "== statements covered by tests in this process, the ten least covered modules, and the total"
 	@$(VENV)/bin/coverage report --sort=cover --skip-empty | sed -n -e '1,12p' -e '/^TOTAL/p'
 else

@@ -62,9 +62,7 @@ def execute(request: RunRequest, console: Console, *, quiet: bool) -> RunReport:
     try:
         report = _run_stages(plan, quiet)
     finally:
-        remove_notes(
-            request.scratch / "attempts"
-        )  # all workers have ended, and not because of the videos they worked on
+        remove_notes(request.scratch / "attempts")  # all workers have ended, and not because of their videos
         dir_bookkeeping.finish(plan)
     print_summary(request.store, request.layer, console)
     return report
