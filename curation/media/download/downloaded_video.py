@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation.media.speech.subtitle_tracks import Track
+from curation.media.subtitles.subtitle_tracks import Track
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from curation.media.download.downloaded_video import DownloadedVideo, VideoMetad
 from curation.media.download.fetch_request import FetchOutcome, FetchRequest
 from curation.media.download.host_pacing import host_slot, pacing_folder, postpone
 from curation.media.download.local_videos import is_url, open_local
-from curation.media.speech.subtitle_tracks import Track
+from curation.media.subtitles.subtitle_tracks import Track
 from curation.sources.ledger import SourceFailed, SourceFiltered
 from runtime.errors import MachineError, UserError
 from runtime.log import get_logger

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from curation.media.download.downloaded_video import DownloadedVideo, VideoMetadata
-from curation.media.speech.subtitle_tracks import Track
+from curation.media.subtitles.subtitle_tracks import Track
 from curation.sources.ledger import SourceFailed
 
 SUBTITLE_SUFFIXES: Final = (".vtt", ".srt", ".json3")

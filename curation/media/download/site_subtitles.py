@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:  # a type only, so that the child process need not import langcodes
-    from curation.media.speech.subtitle_tracks import TrackKind
+    from curation.media.subtitles.subtitle_tracks import TrackKind
 
 Offered = Mapping[str, Sequence[Mapping[str, Any]]]
 """For each language the same subtitle in several formats, as yt-dlp lists them."""

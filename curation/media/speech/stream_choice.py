@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from curation.media.picture.video_records import AudioStream, SubtitleStream
-from curation.media.speech.subtitle_tracks import language_code
+from curation.media.subtitles.subtitle_tracks import language_code
 
 _OTHER_SOUND: Final = frozenset({"comment", "visual_impaired", "descriptions", "karaoke", "clean_effects"})
 _OTHER_TEXT: Final = frozenset({"forced", "comment", "descriptions", "metadata", "karaoke", "lyrics", "clean_effects"})

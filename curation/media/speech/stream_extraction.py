@@ -14,7 +14,7 @@ from curation.media.picture.video_records import AudioStream, SubtitleStream, Vi
 from curation.media.speech.sound_mixing import mix_file
 from curation.media.speech.sound_windows import SoundFile
 from curation.media.speech.stream_choice import is_speech_text
-from curation.media.speech.subtitle_tracks import Track
+from curation.media.subtitles.subtitle_tracks import Track
 from runtime.log import get_logger
 from runtime.processes import ProcessFailed, ProcessTimeout, ffmpeg_binary, run
 from runtime.retry_limits import AUDIO_GRACE

@@ -1,7 +1,7 @@
 """Read a subtitle file into words with times: decode it, split it into cues, clean them, make the words monotone.
 
-Formats are parsed in `curation.media.speech.subtitle_formats`; text is cleaned in
-`curation.media.speech.subtitle_cleaning`. If a track gives no words, the caller tries the next one or ASR.
+Formats are parsed in `curation.media.subtitles.subtitle_formats`; text is cleaned in
+`curation.media.subtitles.subtitle_cleaning`. If a track gives no words, the caller tries the next one or ASR.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, get_args
 
-from curation.media.speech.cues import Cue, SubtitleError, unroll_cues
-from curation.media.speech.growing_captions import reduce_growing_cues
-from curation.media.speech.speaker_labels import SpeakerLabels, find_labels
-from curation.media.speech.subtitle_cleaning import BREAK, keep_speech
-from curation.media.speech.subtitle_formats import SubtitleFormat, known_format, read_cues
-from curation.media.speech.subtitle_tracks import Track, TrackKind, language_code
-from curation.media.speech.text_encoding import decode_text
 from curation.media.speech.transcript import Transcript, Word
 from curation.media.speech.word_times import make_monotone
+from curation.media.subtitles.cues import Cue, SubtitleError, unroll_cues
+from curation.media.subtitles.growing_captions import reduce_growing_cues
+from curation.media.subtitles.speaker_labels import SpeakerLabels, find_labels
+from curation.media.subtitles.subtitle_cleaning import BREAK, keep_speech
+from curation.media.subtitles.subtitle_formats import SubtitleFormat, known_format, read_cues
+from curation.media.subtitles.subtitle_tracks import Track, TrackKind, language_code
+from curation.media.subtitles.text_encoding import decode_text
 from curation.prompts.word_units import count_words, join_pieces
 
 MAX_BYTES: Final = 16 * 2**20

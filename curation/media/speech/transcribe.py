@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Final
 
 from curation.media.picture.video_records import VideoSpan
-from curation.media.speech.cues import SubtitleError
 from curation.media.speech.sound_listening import Listener
 from curation.media.speech.stream_choice import rank_sound
 from curation.media.speech.stream_extraction import embedded_tracks, extract_captions
 from curation.media.speech.subtitle_reading import read_track
-from curation.media.speech.subtitle_tracks import Track, choose_track, language_code, spoken_language
 from curation.media.speech.transcribe_settings import TranscribeSettings
 from curation.media.speech.transcript import Transcript
 from curation.media.speech.word_times import make_monotone
+from curation.media.subtitles.cues import SubtitleError
+from curation.media.subtitles.subtitle_tracks import Track, choose_track, language_code, spoken_language
 from runtime.log import get_logger
 from runtime.processes import ProcessFailed, ProcessTimeout
 from runtime.ray_runner.stage import Service

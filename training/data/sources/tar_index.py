@@ -22,7 +22,7 @@ from shards.errors import ShardError
 from shards.storage.files import new_file
 from shards.storage.object_store import remote_filesystem
 from training.data.media_cache import is_remote, read_with_retries, store_of
-from training.data.sources.tar_members import VIDEO_EXTENSIONS, Member, gather_samples, read_members
+from training.data.sources.tar_members import VIDEO_EXTENSIONS, SampleFile, gather_samples, read_members
 
 TXT: Final = "txt"
 """Name of the text in a sample's ``.txt``."""
@@ -168,7 +168,7 @@ def _index_rows(file: IO[bytes], size: int, url: str, counts: Counter[str]) -> I
         )
 
 
-def _content(member: Member) -> bytes:
+def _content(member: SampleFile) -> bytes:
     assert member.data is not None, f"{member.name}: the members with texts are read with the tar"
     return member.data
 

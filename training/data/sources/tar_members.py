@@ -23,12 +23,12 @@ TEXT_EXTENSIONS: Final = ("txt", "json")
 """Extensions of the members whose content is read."""
 _KNOWN: Final = frozenset([*VIDEO_EXTENSIONS, *TEXT_EXTENSIONS])
 
-Sample = Mapping[str, "Member"]
+Sample = Mapping[str, "SampleFile"]
 """The members of one sample by their extension."""
 
 
 @dataclass(frozen=True)
-class Member:
+class SampleFile:
     """One file of a tar."""
 
     name: str
@@ -39,7 +39,7 @@ class Member:
     """Its content, if its extension is one of `TEXT_EXTENSIONS`."""
 
 
-def read_members(file: IO[bytes], size: int, url: str, counts: Counter[str]) -> Iterator[Member]:
+def read_members(file: IO[bytes], size: int, url: str, counts: Counter[str]) -> Iterator[SampleFile]:
     """Yield the files of a tar in its order; refuse a tar that is cut short.
 
     Args:
@@ -71,14 +71,14 @@ def read_members(file: IO[bytes], size: int, url: str, counts: Counter[str]) -> 
                     continue
                 is_text = member.name.lower().endswith(tuple(f".{extension}" for extension in TEXT_EXTENSIONS))
                 data = _read(file, content) if is_text else None
-                yield Member(member.name, content.offset_data, content.size, data)
+                yield SampleFile(member.name, content.offset_data, content.size, data)
             if 0 < size - tar.offset < tarfile.BLOCKSIZE:
                 raise ShardError(f"{url}: ends within a header at byte {size}; it was cut short")
     except tarfile.ReadError as error:
         raise ShardError(f"{url}: damaged, cut short or compressed ({error}); a plain tar is needed") from None
 
 
-def gather_samples(members: Iterable[Member], url: str) -> Mapping[str, Sample]:
+def gather_samples(members: Iterable[SampleFile], url: str) -> Mapping[str, Sample]:
     """Return the samples of a tar by their key, in the order of their first members.
 
     Raises:
@@ -87,7 +87,7 @@ def gather_samples(members: Iterable[Member], url: str) -> Mapping[str, Sample]:
     members = list(members)
     split = [_split_at_first_dot(member.name) for member in members]
     keys = {key for key, extension in split if extension in _KNOWN}
-    samples: dict[str, dict[str, Member]] = {}
+    samples: dict[str, dict[str, SampleFile]] = {}
     for member, (key, extension) in zip(members, split, strict=True):
         if key not in keys and extension.rpartition(".")[2] in _KNOWN:
             inner, _, extension = extension.rpartition(".")

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.subtitle_texts import srt, vtt
 
-from curation.media.speech.cues import SubtitleError
 from curation.media.speech.subtitle_reading import MAX_BYTES, parse_subtitles, read_track
-from curation.media.speech.subtitle_tracks import Track
 from curation.media.speech.transcript import join_words
+from curation.media.subtitles.cues import SubtitleError
+from curation.media.subtitles.subtitle_tracks import Track
 
 
 def test_overlapping_cues_are_made_to_follow_each_other() -> None:
@@ -110,7 +110,7 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
 
 
 def test_more_cues_than_any_video_has_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("curation.media.speech.subtitle_formats.MAX_CUES", 3)
+    monkeypatch.setattr("curation.media.subtitles.subtitle_formats.MAX_CUES", 3)
     cues = [(f"00:0{i}.000 --> 00:0{i}.900", "a") for i in range(4)]
     assert len(parse_subtitles(vtt(*cues[:3]).encode(), "vtt").words) == 3
     with pytest.raises(SubtitleError, match="cues"):

@@ -11,10 +11,10 @@ from curation.demo.synthetic_speech import speak
 from curation.media.picture.probe import probe
 from curation.media.picture.video_records import VideoSpan
 from curation.media.speech.sound_windows import Sound
-from curation.media.speech.subtitle_tracks import Track, TrackKind
 from curation.media.speech.transcribe import transcribe
 from curation.media.speech.transcribe_settings import TranscribeSettings
 from curation.media.speech.transcript import Transcript, join_words
+from curation.media.subtitles.subtitle_tracks import Track, TrackKind
 from runtime.processes import ffmpeg_binary, run
 from runtime.ray_runner.stage import LocalService, Service
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
 
-from curation.media.speech.cue_blocks import MAX_CUE_CHARACTERS, subrip_cues, webvtt_cues
-from curation.media.speech.cues import Cue, CueFile, CuePart, SubtitleError, line_text
-from curation.media.speech.substation_alpha import substation_cues
-from curation.media.speech.subtitle_cleaning import strip_markup
+from curation.media.subtitles.cue_blocks import MAX_CUE_CHARACTERS, subrip_cues, webvtt_cues
+from curation.media.subtitles.cues import Cue, CueFile, CuePart, SubtitleError, line_text
+from curation.media.subtitles.substation_alpha import substation_cues
+from curation.media.subtitles.subtitle_cleaning import strip_markup
 
 SubtitleFormat = Literal["vtt", "srt", "json3", "ass"]
 MAX_CUES: Final = 200_000

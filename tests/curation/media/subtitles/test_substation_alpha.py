@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from curation.media.speech.cues import SubtitleError
-from curation.media.speech.subtitle_formats import read_cues
 from curation.media.speech.subtitle_reading import parse_subtitles
+from curation.media.subtitles.cues import SubtitleError
+from curation.media.subtitles.subtitle_formats import read_cues
 
 HEAD = "[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nStyle: Default,Arial,20\n\n[Events]\n"
 FORMAT = "Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"

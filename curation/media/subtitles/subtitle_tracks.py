@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import langcodes
 
-from curation.media.speech.subtitle_formats import SubtitleFormat, known_format
+from curation.media.subtitles.subtitle_formats import SubtitleFormat, known_format
 
 TrackKind = Literal["manual", "auto"]
 """``manual``: written by people; ``auto``: recognized by the site."""

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from curation.media.speech.cues import SubtitleError
 from curation.media.speech.subtitle_reading import parse_subtitles, read_track
-from curation.media.speech.subtitle_tracks import Track
 from curation.media.speech.transcript import Word
+from curation.media.subtitles.cues import SubtitleError
+from curation.media.subtitles.subtitle_tracks import Track
 
 
 def words_of(path: Path, duration: float = 1e5) -> tuple[Word, ...]:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from support.subtitle_texts import srt, vtt
 
-from curation.media.speech.subtitle_formats import read_cues
 from curation.media.speech.subtitle_reading import parse_subtitles
-from curation.media.speech.time_stamps import read_timing
+from curation.media.subtitles.subtitle_formats import read_cues
+from curation.media.subtitles.time_stamps import read_timing
 
 
 def texts(data: str | bytes, format: str = "srt") -> list[str]:

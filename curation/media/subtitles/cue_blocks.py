@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
-from curation.media.speech.cues import Cue, CuePart, Line, line_text
-from curation.media.speech.subtitle_cleaning import strip_markup
-from curation.media.speech.time_stamps import is_timing_line, read_timing
+from curation.media.subtitles.cues import Cue, CuePart, Line, line_text
+from curation.media.subtitles.subtitle_cleaning import strip_markup
+from curation.media.subtitles.time_stamps import is_timing_line, read_timing
 
 MAX_CUE_CHARACTERS: Final = 2_000
 """Most characters in a cue; a cue with more is malformed."""

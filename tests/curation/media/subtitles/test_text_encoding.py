@@ -6,8 +6,8 @@ import pytest
 from support.subtitle_texts import vtt
 
 from curation.media.speech.subtitle_reading import parse_subtitles, read_track
-from curation.media.speech.subtitle_tracks import Track
-from curation.media.speech.text_encoding import decode_text
+from curation.media.subtitles.subtitle_tracks import Track
+from curation.media.subtitles.text_encoding import decode_text
 
 ACCENTS = "1\n00:00:01,000 --> 00:00:02,000\nC’était déjà l’été à Besançon, où le garçon préférait être seul…\n"
 RUSSIAN = "1\n00:00:01,000 --> 00:00:02,000\nПривет, как дела? Это тестовые субтитры для проверки.\n"

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from curation.media.speech.cue_blocks import cue_of
-from curation.media.speech.cues import Cue
-from curation.media.speech.time_stamps import read_stamp
+from curation.media.subtitles.cue_blocks import cue_of
+from curation.media.subtitles.cues import Cue
+from curation.media.subtitles.time_stamps import read_stamp
 
 _FIELDS: Final = ("layer", "start", "end", "style", "name", "marginl", "marginr", "marginv", "effect", "text")
 _DRAWING: Final = re.compile(r"\\p(\d)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from typing import Final
 
-from curation.media.speech.legacy_code_pages import code_page
+from curation.media.subtitles.legacy_code_pages import code_page
 
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from curation.media.speech.cues import CueFile, SubtitleError, line_text
-from curation.media.speech.subtitle_formats import SubtitleFormat, read_cues
 from curation.media.speech.subtitle_reading import parse_subtitles
+from curation.media.subtitles.cues import CueFile, SubtitleError, line_text
+from curation.media.subtitles.subtitle_formats import SubtitleFormat, read_cues
 
 Captions = list[tuple[int, int, list[str]]]
 """Start and end in milliseconds, and lines of text."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from curation.media.speech.subtitle_tracks import (
+from curation.media.subtitles.subtitle_tracks import (
     Track,
     TrackKind,
     choose_track,

@@ -1,7 +1,7 @@
 """Reduce captions that grow (``this``, ``this is``, ``this is how``) to the words that each cue adds.
 
 Live captions are painted word by word or letter by letter, and written to files as one cue for each state of the
-screen. Runs before `curation.media.speech.cues.unroll_cues`, which knows captions that move up by whole lines.
+screen. Runs before `curation.media.subtitles.cues.unroll_cues`, which knows captions that move up by whole lines.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
-from curation.media.speech.cues import Cue, CuePart, line_text
+from curation.media.subtitles.cues import Cue, CuePart, line_text
 
 _TOUCHING: Final = 0.25  # seconds between two states of one screen
 _LEAST_RUN: Final = 3  # cues in a row that add to the one before: less may be speech that repeats itself

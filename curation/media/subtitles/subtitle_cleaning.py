@@ -11,7 +11,7 @@ import re
 import unicodedata
 from functools import partial
 
-from curation.media.speech.speaker_labels import REST, SpeakerLabels
+from curation.media.subtitles.speaker_labels import REST, SpeakerLabels
 
 BREAK = "\x1e"
 """Separator between the parts of a cue; cleaning keeps it."""
