@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runtime.settings_page import print_settings
 from training.command_line import (
     add_run_arguments,
     asked_for,
@@ -59,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _train(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments, {})
     if arguments.print_config:
+        from runtime.settings_page import print_settings
+
         return print_settings(settings)
     _check(settings, arguments)
     if settings.data.source == "shards":
@@ -76,6 +77,8 @@ def _finetune(arguments: argparse.Namespace) -> int:
     asked = asked_for(arguments, {"model": {"init": arguments.init}, "loop": {"steps": arguments.steps}})
     settings = _settings(arguments, settings_below(arguments.benchmark, asked))
     if arguments.print_config:
+        from runtime.settings_page import print_settings
+
         return print_settings(settings)
     _check(settings, arguments)
     from training.vidla.finetuning_request import FinetuningRequest

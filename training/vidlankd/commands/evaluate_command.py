@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from runtime.settings_page import print_settings
 from training.command_line import add_settings_arguments, settings_of
 from training.vidlankd.commands.subcommand import Subcommand, add_device
 
@@ -39,6 +38,8 @@ def _run(arguments: argparse.Namespace) -> int:
     flags = {"tasks": tasks, "data": arguments.data, "seeds": arguments.seeds, "compute": compute}
     settings = settings_of(LanguageSettings, arguments, flags)
     if arguments.print_config:
+        from runtime.settings_page import print_settings
+
         return print_settings(settings)
     from training.evaluation.language.evaluate_language import evaluate_language
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from runtime.settings_page import print_settings
 from training.command_line import add_settings_arguments, settings_of
 from training.vidlankd.commands.subcommand import Subcommand, add_device, add_shards
 
@@ -42,6 +41,8 @@ def _run(arguments: argparse.Namespace) -> int:
     flags = {name: getattr(arguments, name) for name in ("name", "encoder", "video", "originals", "device")}
     settings = settings_of(FeaturesSettings, arguments, flags)
     if arguments.print_config:
+        from runtime.settings_page import print_settings
+
         return print_settings(settings)
     from training.features.features_stage import extract
 

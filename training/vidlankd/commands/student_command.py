@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from runtime.settings_page import print_settings
 from training.command_line import add_run_arguments, asked_for, check_model, check_run_folder, run_flags, settings_of
 from training.vidlankd.commands.subcommand import Subcommand, add_size
 
@@ -42,6 +41,8 @@ def _run(arguments: argparse.Namespace) -> int:
     defaults = (STUDENT if has_teacher else TEXT_ALONE).below(asked)
     settings = settings_of(StudentSettings, arguments, flags, defaults)
     if arguments.print_config:
+        from runtime.settings_page import print_settings
+
         return print_settings(settings)
     check_run_folder(arguments.output, arguments.resume)
     if settings.teacher.teacher:

@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from runtime.settings_page import print_settings
 from training.command_line import add_settings_arguments, settings_of
 from training.vidlankd.commands.subcommand import Subcommand
 
@@ -43,6 +42,8 @@ def _run(arguments: argparse.Namespace) -> int:
     flags = {name: getattr(arguments, name) for name in ("tokenizer", "block", "format", "encoding", "column")}
     settings = settings_of(TokenizeSettings, arguments, flags)
     if arguments.print_config:
+        from runtime.settings_page import print_settings
+
         return print_settings(settings)
     from training.corpus.tokenize_corpus import tokenize
 
