@@ -13,7 +13,7 @@ help:
 	@echo "make demo-train  train on what make demo made, and score it (a few minutes)"
 	@echo "make demo-kd  features, teacher, student and an evaluation on top of the two (a few minutes)"
 	@echo "make test    run all tests (about 15 minutes on two free cores) and print the coverage"
-	@echo "make test-quick  run the pure and small tests (about a minute)"
+	@echo "make test-quick  run the pure and small tests (about two minutes)"
 	@echo "make install set up .venv only; EXTRA=gpu VENV=.venv-gpu for GPUs"
 	@echo "make lint    formatting, lint, types and import contracts"
 	@echo "make format  format the code"
@@ -38,7 +38,7 @@ demo-kd: $(VENV)/.installed
 # ARGS narrows a run: make test ARGS="tests/shards -k tar". Coverage is printed for the whole suite only.
 test: $(VENV)/.installed
 ifeq ($(strip $(ARGS)),)
-	@echo "== all tests: about 15 minutes on two free cores (make test-quick takes about one)"
+	@echo "== all tests: about 15 minutes on two free cores (make test-quick takes about two)"
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile -m "not ray and not engine" \
 		--cov --cov-report=
 	@echo "== the tests that start Ray or vLLM, one after another"
@@ -50,7 +50,7 @@ else
 endif
 
 test-quick: $(VENV)/.installed
-	@echo "== the pure and small tests: about a minute on two free cores"
+	@echo "== the pure and small tests: about two minutes on two free cores"
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile \
 		-m "not ray and not engine and not slow" --durations=5 $(ARGS)
 
