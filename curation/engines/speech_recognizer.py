@@ -33,7 +33,7 @@ _PENALTIES: Final[tuple[Mapping[str, Any], ...]] = (
     {"repetition_penalty": 1.1},
     {"repetition_penalty": 1.3, "no_repeat_ngram_size": 6},
 )
-"""How sound is heard again in which the model fell into a loop, one after the other."""
+"""Repetition penalties to try, in order, on sound in which the model fell into a loop."""
 _LEAST_SECONDS: Final = 0.5  # shorter sound is not heard again
 _NO_SPACES: Final = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
 
@@ -202,7 +202,7 @@ class Recognizer:
 
 @dataclass(frozen=True)
 class _Heard:
-    """What faster-whisper hears in a stretch of sound."""
+    """The words that faster-whisper recognized in a stretch of sound."""
 
     segments: tuple[Any, ...]
     language: str

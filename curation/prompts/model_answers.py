@@ -1,4 +1,4 @@
-"""What a model says in an answer: the text without its thoughts and without the tokens of its chat template.
+"""The answer proper of a model: the text without its thoughts and without the tokens of its chat template.
 
 Reasoning models whose server does not part thoughts from answers write both into one text. The thoughts may hold drafts
 in the very form that was asked for, so they are removed before anything is read. Special tokens come through if a

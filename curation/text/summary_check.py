@@ -36,7 +36,7 @@ class CheckedSummary:
 
 @dataclass(frozen=True)
 class SummaryLimits:
-    """What a summary must keep to."""
+    """Limits that a summary must keep."""
 
     words: int
     coverage: float

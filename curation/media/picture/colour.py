@@ -1,4 +1,4 @@
-"""What the colour tags of a video mean: which of them to believe, and what to assume where they are missing.
+"""The meaning of a video's colour tags: which of them to believe, and what to assume if they are missing.
 
 Tags are the code points of ITU-T H.273. A tag that can't be true of the samples, or that no player acts on, must not
 decide over the picture: it is replaced by what players assume for an untagged video of the same size.
@@ -35,7 +35,7 @@ class ColourTags:
 
 @dataclass(frozen=True)
 class Colour:
-    """How the samples of a video are to be understood; names are those of ffmpeg's ``setparams``."""
+    """Interpretation of a video's samples; names are those of ffmpeg's ``setparams``."""
 
     matrix: str | None
     """Matrix from YCbCr to RGB; None: the samples are RGB."""

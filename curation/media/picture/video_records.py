@@ -32,9 +32,9 @@ class VideoStream:
     sar: float
     """Sample aspect ratio, pixel width divided by pixel height; 1 if not stated."""
     colour: Colour
-    """How its samples are to be understood."""
+    """Colour of its samples."""
     fields: Fields
-    """How its frames are interlaced."""
+    """Interlacing of its frames."""
 
     @property
     def display_size(self) -> tuple[float, float]:

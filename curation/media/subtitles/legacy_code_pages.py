@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 
 class _Script(NamedTuple):
-    """How a language in Latin letters was written."""
+    """The letters and code pages of a language that is written in Latin letters."""
 
     letters: str
     """Its letters that are not ASCII, in lower case."""

@@ -30,7 +30,7 @@ REST: Final = 300
 
 @dataclass(frozen=True)
 class SpeakerLabels:
-    """What the whole track shows of the words before colons."""
+    """Evidence from a whole track on the words before its colons."""
 
     repeated: frozenset[str] = frozenset()
     """Texts in capitals before a colon at the start of two lines or more."""
