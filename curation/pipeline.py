@@ -40,9 +40,9 @@ def settings_class() -> type[PipelineSettings]:
 
 def _check_names(settings: PipelineSettings) -> PipelineSettings:
     for stage in stage_registry.STAGES:
-        engine = stage.engine(settings)
-        if engine is not None and engine not in settings.engines:
-            raise ValueError(f"{stage.name}.engine={engine!r}: no such engine{nearest(engine, settings.engines)}")
+        for setting, engine in stage.engines(settings).items():
+            if engine not in settings.engines:
+                raise ValueError(f"{setting}={engine!r}: no such engine{nearest(engine, settings.engines)}")
     names = [name for stage in stage_registry.STAGES for name in (stage.name, *stage.service_names)]
     known = {*names, *settings.engines}
     for name in settings.resources:
@@ -83,9 +83,8 @@ def stage_contents(settings: PipelineSettings) -> dict[str, dict[str, Any]]:
 
 
 def called_pools(stage: StageDefinition, settings: PipelineSettings) -> tuple[str, ...]:
-    """Return the names of the pools that a stage calls: its own services and its engine."""
-    engine = stage.engine(settings)
-    return (*stage.services(settings), *(() if engine is None else (engine,)))
+    """Return the names of the pools that a stage calls, each once: its own services and its engines."""
+    return tuple(dict.fromkeys([*stage.services(settings), *stage.engines(settings).values()]))
 
 
 def stage_specs(

@@ -20,8 +20,7 @@ def used_models(settings: PipelineSettings, names: Collection[str]) -> dict[str,
 
 def used_engines(settings: PipelineSettings, names: Collection[str]) -> list[str]:
     """Return the names of the engines that the named stages call, each once."""
-    engines = (stage.engine(settings) for stage in _named(names))
-    return list(dict.fromkeys(engine for engine in engines if engine is not None))
+    return list(dict.fromkeys(engine for stage in _named(names) for engine in stage.engines(settings).values()))
 
 
 def fetch_models(settings: PipelineSettings, names: Collection[str]) -> None:

@@ -106,6 +106,11 @@ def _models(settings: PipelineSettings) -> Mapping[str, str]:
     return {"caption": caption.tagger.model} if caption.engine is None else {}
 
 
+def _engines(settings: PipelineSettings) -> Mapping[str, str]:
+    engine = settings.branch(CaptionSettings).engine
+    return {} if engine is None else {"caption.engine": engine}
+
+
 CAPTION = ShardStage(
     name="caption",
     summary="From keyframes to frame captions.",
@@ -117,6 +122,6 @@ CAPTION = ShardStage(
     content=_content,
     hash=_hash,
     worker=_worker,
-    engine=lambda settings: settings.branch(CaptionSettings).engine,
+    engines=_engines,
     models=_models,
 )

@@ -74,10 +74,6 @@ WorkerBuild = Callable[[Mapping[str, Service]], Worker]
 TableWorkerBuild = Callable[[Mapping[str, Service]], TableWorker]
 
 
-def _no_engine(settings: PipelineSettings) -> str | None:
-    return None
-
-
 def _nothing(settings: PipelineSettings) -> Mapping[str, Any]:
     return {}
 
@@ -104,8 +100,8 @@ class StageDefinition:
     """Return the settings that decide what it makes; stored in ``manifest.json`` and ``_stage.json`` for people."""
     hash: Callable[[PipelineSettings, Outputs], str]
     """Return the content hash of its output, given the outputs of the stages before it."""
-    engine: Callable[[PipelineSettings], str | None] = _no_engine
-    """Return the name of the engine that it calls, one of `PipelineSettings.engines`."""
+    engines: Callable[[PipelineSettings], Mapping[str, str]] = _nothing
+    """Return the names of the engines that it calls, of `PipelineSettings.engines`, by the setting that names each."""
     service_names: tuple[str, ...] = ()
     """Names of the other pools that it may call; valid names under `resources`."""
     services: Callable[[PipelineSettings], Mapping[str, Callable[[], Any]]] = _nothing

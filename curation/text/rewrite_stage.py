@@ -150,6 +150,11 @@ def _worker(context: StageContext) -> WorkerBuild:
     return partial(rewrite_worker, REWRITE.tables(context), captions, rewrite, _layer(context.settings))
 
 
+def _engines(settings: PipelineSettings) -> Mapping[str, str]:
+    engine = settings.branch(RewriteSettings).engine
+    return {} if engine is None else {"rewrite.engine": engine}
+
+
 REWRITE = ShardStage(
     name="rewrite",
     summary="From speech and frame captions to summaries and grounded text.",
@@ -161,5 +166,5 @@ REWRITE = ShardStage(
     content=_content,
     hash=_hash,
     worker=_worker,
-    engine=lambda settings: settings.branch(RewriteSettings).engine,
+    engines=_engines,
 )
