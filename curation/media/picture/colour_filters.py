@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
-from curation.media.picture.colour import Colour
+from runtime.picture.colour import Colour
 
 _MATRIX: Final = "smpte170m"
 _WHITE_NITS: Final = 203

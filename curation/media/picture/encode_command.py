@@ -137,7 +137,7 @@ def _pictures(video: Any, request: EncodeRequest, settings: EncodeSettings) -> t
     stream = request.probe.video
     colour = stream.colour
     whole = as_understood(video, colour)
-    if stream.rotation % 180 == 0:  # ffmpeg has turned the picture already, and lines that are columns now stay combed
+    if not stream.orientation.transposed:  # ffmpeg has turned the picture: lines that are columns now stay combed
         whole = without_fields(whole, stream.fields, stream.width, stream.height)
     fine = whole.filter("settb", "AVTB")
     even = fine.filter("fps", str(rate), start_time=f"{request.skip + _TOLERANCE:.6f}", round="up")

@@ -14,7 +14,6 @@ from typing import Any, Final, NamedTuple
 import av
 from av.stream import Disposition
 
-from curation.media.picture.colour import ColourTags, colour_of
 from curation.media.picture.interlacing import fields_of
 from curation.media.picture.timestamps import (
     PacketTimes,
@@ -26,6 +25,8 @@ from curation.media.picture.timestamps import (
 from curation.media.picture.video_file import open_unknown_file
 from curation.media.picture.video_records import AudioStream, Probe, SubtitleStream, VideoStream
 from curation.sources.ledger import SourceFailed
+from runtime.picture.colour import ColourTags, colour_of
+from runtime.picture.orientation import Orientation
 from runtime.untrusted_media import MAX_PIXELS, readable_packets
 
 _PACKETS_READ: Final = 600
@@ -104,29 +105,18 @@ def _inspect_first_packets(container: Any, stream: Any, duration: float) -> _Fir
             codec=codec,
             width=frame.width,
             height=frame.height,
-            rotation=round(frame.rotation / 90) * 90 % 360,
+            orientation=Orientation.of_frame(frame),
             fps=float(stream.average_rate or stream.base_rate or 0),
             variable_rate=is_variable_rate(sorted(shown), float(stream.time_base)),
             frames=stream.frames or None,
             duration=stream_end(container, stream, duration),
             sar=float(sar) if sar else 1.0,
-            colour=colour_of(_colour_tags(frame), frame.width, frame.height),
+            colour=colour_of(ColourTags.of_frame(frame), frame.width, frame.height),
             fields=fields_of(
                 codec, container.format.name, int(stream.codec_context.field_order), frame.interlaced_frame
             ),
         ),
         tuple(timestamp_faults(times)),
-    )
-
-
-def _colour_tags(frame: Any) -> ColourTags:
-    pixels = frame.format
-    return ColourTags(
-        matrix=int(frame.colorspace),
-        primaries=int(frame.color_primaries),
-        transfer=int(frame.color_trc),
-        deep=any(component.bits > 8 for component in pixels.components),
-        rgb=pixels.is_rgb or pixels.has_palette,
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation.media.picture.colour import Colour
 from curation.media.picture.interlacing import Fields
+from runtime.picture.colour import Colour
+from runtime.picture.orientation import Orientation
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,11 @@ class VideoStream:
     index: int
     codec: str
     width: int
-    """Stored pixels, before rotation."""
+    """Stored pixels, before the picture is turned."""
     height: int
-    """Stored pixels, before rotation."""
-    rotation: int
-    """Degrees counter-clockwise by which a player rotates the picture: 0, 90, 180 or 270."""
+    """Stored pixels, before the picture is turned."""
+    orientation: Orientation
+    """Orientation in which a player shows the picture."""
     fps: float
     """Average frames a second; 0 if the container does not state it."""
     variable_rate: bool
@@ -38,9 +39,9 @@ class VideoStream:
 
     @property
     def display_size(self) -> tuple[float, float]:
-        """Width and height as a player shows them: square pixels, rotated."""
+        """Width and height as a player shows them: square pixels, turned."""
         width, height = self.width * self.sar, float(self.height)
-        return (height, width) if self.rotation % 180 else (width, height)
+        return (height, width) if self.orientation.transposed else (width, height)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from support.broken_videos import CLOCK_AT_ZERO, CLOCK_PER_SECOND, SECONDS, path_of
+from support.colour_videos import BLUE, GREEN, RED, colour_video
 from support.shard_factory import FPS, GOP, encode_root, luma_of
+from support.turned_videos import MATRICES, shown, with_matrix
 
 from training.data.clip_failure import ClipFailed
 from training.data.decoding import packet_index
@@ -227,6 +229,25 @@ def test_rotation_and_pixel_shape_are_those_of_a_player() -> None:
     assert np.abs(np.rot90(upright).astype(int) - turned).mean() < 2
     wide = decode_clips(path_of("wide_pixels"), [(0.0, 1.0)], 1, size=90)[0]
     assert wide.shape == (1, 90, 160, 3)
+
+
+@pytest.mark.parametrize("matrix", MATRICES.values(), ids=MATRICES.keys())
+@pytest.mark.parametrize("as_file", [True, False])
+def test_a_turned_or_mirrored_video_is_shown_as_its_matrix_says(
+    matrix: tuple[int, int, int, int], as_file: bool, tmp_path: Path
+) -> None:
+    plain = colour_video(tmp_path / "plain.mp4", RED, GREEN, BLUE)
+    (stored,) = decode_clips(plain, [(0.0, 1.0)], 1)[0]
+    path = tmp_path / "turned.mp4"
+    path.write_bytes(with_matrix(plain.read_bytes(), *matrix))
+    (clip,) = decode_clips(path if as_file else path.read_bytes(), [(0.0, 1.0)], 1)
+    np.testing.assert_array_equal(clip[0], shown(stored, *matrix))
+
+
+def test_a_matrix_of_zeros_turns_nothing(tmp_path: Path) -> None:
+    plain = colour_video(tmp_path / "plain.mp4", RED, GREEN, BLUE).read_bytes()
+    (clip,) = decode_clips(with_matrix(plain, 0, 0, 0, 0), [(0.0, 1.0)], 1)
+    np.testing.assert_array_equal(clip[0], decode_clips(plain, [(0.0, 1.0)], 1)[0][0])
 
 
 def test_a_video_whose_size_changes_gives_frames_of_one_size() -> None:

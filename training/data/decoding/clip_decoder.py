@@ -2,7 +2,7 @@
 
 `training.data.decoding.frame_sampling` chooses the frames of a clip, `training.data.decoding.packet_index` the packets
 of a frame; no other packet is decoded. Frames are uint8 RGB, H x W x 3, as a player shows them: square pixels,
-rotated.
+turned and mirrored, in the colours that are meant.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -18,10 +18,13 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from runtime.errors import is_machine_fault, one_line
+from runtime.picture.colour import Colour, ColourTags, colour_of
+from runtime.picture.orientation import Orientation
 from runtime.untrusted_media import MAX_PIXELS
 from training.data.clip_failure import ClipFailed
 from training.data.decoding.frame_sampling import Frame, frames_of_clip
 from training.data.decoding.packet_index import Video, open_video
+from training.data.decoding.standard_colours import standard_picture
 
 _MISSING_SECONDS = 1.0  # a video may lack this much at its end before it counts as truncated
 
@@ -192,6 +195,15 @@ def _collect(decoded: Mapping[int, Frame], numbers: NDArray[np.int64]) -> list[F
     return [decoded[int(number)] for number in numbers]
 
 
+class _Look(NamedTuple):
+    """The look of a video, as the first frame that is decoded has it; a change midway doesn't count."""
+
+    size: tuple[int, int]
+    """Width and height in pixels, before the picture is turned."""
+    colour: Colour
+    orientation: Orientation
+
+
 class _Pictures:
     """Converts decoded frames to RGB as a player shows them; reuses the scaler between frames."""
 
@@ -199,25 +211,23 @@ class _Pictures:
         self._size = size
         self._aspect = aspect
         self._reformatter = VideoReformatter()
-        self._first: tuple[int, int] | None = None
+        self._look: _Look | None = None
 
     def of(self, frame: Any) -> Frame:
         """Return a frame as uint8 [H, W, 3]."""
-        width, height = self._target(frame)
-        shrinks = width < frame.width or height < frame.height
+        if self._look is None:
+            colour = colour_of(ColourTags.of_frame(frame), frame.width, frame.height)
+            self._look = _Look(self._target(frame), colour, Orientation.of_frame(frame))
+        size, colour, orientation = self._look
+        shrinks = size[0] < frame.width or size[1] < frame.height
         method = Interpolation.AREA if shrinks else Interpolation.BILINEAR
-        picture = self._reformatter.reformat(frame, width, height, "rgb24", interpolation=method, threads=1)
-        turns = round(frame.rotation / 90) % 4
-        array = picture.to_ndarray().astype(np.uint8, copy=False)
-        return np.ascontiguousarray(np.rot90(array, turns)) if turns else array
+        picture = standard_picture(self._reformatter, frame, size, colour, interpolation=method, threads=1)
+        return orientation.applied(picture)
 
     def _target(self, frame: Any) -> tuple[int, int]:
-        """Return width and height before rotation; if sizes change, all frames get the size of the first."""
-        if self._first is not None:
-            return self._first
+        """Return width and height before the picture is turned."""
         width, height = frame.width * self._aspect, float(frame.height)
         factor = 1.0 if self._size is None else self._size / min(width, height)
         if not 0 < width * height * factor**2 <= MAX_PIXELS:
             raise ClipFailed("undecodable", f"a picture of {width * factor:.0f}x{height * factor:.0f} pixels")
-        self._first = max(round(width * factor), 1), max(round(height * factor), 1)
-        return self._first
+        return max(round(width * factor), 1), max(round(height * factor), 1)

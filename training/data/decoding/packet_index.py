@@ -100,6 +100,7 @@ def _by_index(data: bytes, container: Any, stream: Any) -> Video | None:
             packet = av.Packet(data[entry.pos : entry.pos + entry.size])
             packet.pts = packet.dts = entry.timestamp
             packet.time_base = stream.time_base
+            packet.is_keyframe = entry.is_keyframe  # PNG adds a frame without this mark to the one before
             yield packet
 
     numbers = np.arange(len(entries))

@@ -6,8 +6,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from support.broken_videos import CASES, CLOCK_ROUND, clock, ffmpeg, path_of, picture
+from support.colour_videos import BLUE, GREEN, RED, colour_video
+from support.turned_videos import MATRICES, shown, with_matrix
 
 from curation.media.clips.root_cutting import cut_roots
 from curation.media.picture import encode as module
@@ -124,6 +127,24 @@ def test_rotation_is_applied(tmp_path: Path) -> None:
     encoded = _encoded(path_of("rotated"), tmp_path)
     assert (encoded.width, encoded.height) == (256, 342)
     assert _clocks(encoded.path, "right")[:9:4] == pytest.approx([0, 0.5, 1], abs=0.03)
+
+
+@pytest.mark.parametrize("matrix", [*MATRICES.values(), (0, 0, 0, 0)], ids=[*MATRICES, "zeros"])
+def test_a_turned_or_mirrored_video_is_stored_as_its_matrix_says(
+    matrix: tuple[int, int, int, int], tmp_path: Path
+) -> None:
+    plain = colour_video(tmp_path / "plain.mp4", RED, GREEN, BLUE)
+    with av.open(str(plain)) as container:
+        source = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    turned = tmp_path / "turned.mp4"
+    turned.write_bytes(with_matrix(plain.read_bytes(), *matrix))
+    expected = shown(source, *matrix) if any(matrix) else source
+    with av.open(str(_encoded(turned, tmp_path).path)) as container:
+        frame = next(container.decode(video=0))
+        height, width = expected.shape[:2]
+        small = frame.reformat(width, height, "rgb24", interpolation="AREA").to_ndarray()
+    assert (frame.width > frame.height) == (width > height)
+    assert np.abs(small.astype(int) - expected).mean() < 6
 
 
 def test_pixels_become_square(tmp_path: Path) -> None:

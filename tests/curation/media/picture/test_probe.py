@@ -10,6 +10,7 @@ from support.broken_videos import CASES, SECONDS, path_of
 from curation.media.picture.probe import probe
 from curation.media.picture.video_records import Probe
 from curation.sources.ledger import SourceFailed
+from runtime.picture.orientation import Orientation
 
 REFUSED = [name for name, case in CASES.items() if case.expected_class == "not_video"]
 
@@ -40,7 +41,7 @@ def test_an_ordinary_file_is_described() -> None:
     found = _probed("good")
     assert (found.duration, found.start_time, found.format, found.faults) == (SECONDS, 0.0, "mov", ())
     assert (found.video.codec, found.video.width, found.video.height, found.video.fps) == ("h264", 320, 240, 24.0)
-    assert (found.video.rotation, found.video.sar, found.video.variable_rate) == (0, 1.0, False)
+    assert (found.video.orientation, found.video.sar, found.video.variable_rate) == (Orientation(), 1.0, False)
     assert [(stream.codec, stream.rate, stream.channels) for stream in found.audio] == [("aac", 44100, 1)]
 
 
@@ -68,7 +69,7 @@ def test_codecs_and_containers_are_named_as_ffmpeg_does(name: str, codec: str, f
 
 def test_rotation_turns_the_displayed_size() -> None:
     video = _probed("rotated").video
-    assert (video.width, video.height, video.rotation) == (320, 240, 90)
+    assert (video.width, video.height, video.orientation) == (320, 240, Orientation(True, upside_down=True))
     assert video.display_size == (240, 320)
 
 

@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 from support.broken_videos import ffmpeg
+from support.colour_videos import COLOUR, LINEAR, VP9, X264, X265, flat_video
 
 from curation.media.picture.encode import encode
 from curation.media.picture.encode_settings import EncodeSettings
@@ -14,22 +15,7 @@ from curation.media.picture.encoded_video import EncodedVideo
 from curation.media.picture.probe import probe
 from curation.media.picture.video_records import VideoSpan
 
-COLOUR = (200, 60, 30)
 NEAR = 5
-_LINEAR = (
-    "zscale=tin=iec61966-2-1:pin=709:min=gbr:rin=full:t=linear:p=709:m=gbr:npl=203,format=gbrpf32le,zscale=npl=203"
-)
-_X264 = ("-c:v", "libx264", "-preset", "ultrafast")
-_X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=0")
-_VP9 = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8")
-
-
-def _flat(path: Path, filters: str, *encoder: str, size: str = "320x240") -> Path:
-    """Make two seconds of `COLOUR`; `filters` convert it from RGB."""
-    red, green, blue = COLOUR
-    plain = f"color=0x{red:02x}{green:02x}{blue:02x}:s={size}:r=8:d=2,format=gbrp"
-    ffmpeg("-f", "lavfi", "-i", plain, "-vf", filters, *encoder, path)
-    return path
 
 
 def _encoded(path: Path, folder: Path) -> EncodedVideo:
@@ -67,7 +53,7 @@ def test_reported_videos_keep_their_colour(name: str, shared_fixtures: Path, tmp
 @pytest.mark.parametrize("range_", ["tv", "pc"])
 def test_every_matrix_and_range_is_converted(matrix: str, range_: str, tmp_path: Path) -> None:
     filters = f"scale=out_color_matrix={matrix}:out_range={range_}:flags=accurate_rnd,format=yuv420p"
-    _shows(_encoded(_flat(tmp_path / "flat.mp4", filters, *_X264), tmp_path))
+    _shows(_encoded(flat_video(tmp_path / "flat.mp4", filters, *X264), tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -76,7 +62,7 @@ def test_every_matrix_and_range_is_converted(matrix: str, range_: str, tmp_path:
 )
 def test_an_untagged_video_is_taken_for_what_its_size_implies(size: str, matrix: str, tmp_path: Path) -> None:
     untagged = f"scale=out_color_matrix={matrix},format=yuv420p,setparams=colorspace=unknown"
-    _shows(_encoded(_flat(tmp_path / "flat.webm", untagged, *_VP9, size=size), tmp_path))
+    _shows(_encoded(flat_video(tmp_path / "flat.webm", untagged, *VP9, size=size), tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -88,38 +74,38 @@ def test_an_untagged_video_is_taken_for_what_its_size_implies(size: str, matrix:
         ("packed.mov", "uyvy422", ("-c:v", "rawvideo")),
         ("quarter.mkv", "yuv411p", ("-c:v", "ffv1")),
         ("sixteenth.mkv", "yuv410p", ("-c:v", "ffv1")),
-        ("alpha.webm", "yuva420p", _VP9),
+        ("alpha.webm", "yuva420p", VP9),
         ("full.avi", "yuvj420p", ("-c:v", "mjpeg")),
         ("deep.mov", "yuv422p10le", ("-c:v", "prores_ks")),
     ],
 )
 def test_every_kind_of_samples_is_converted(name: str, pixels: str, encoder: tuple[str, ...], tmp_path: Path) -> None:
-    _shows(_encoded(_flat(tmp_path / name, f"scale,format={pixels}", *encoder), tmp_path))
+    _shows(_encoded(flat_video(tmp_path / name, f"scale,format={pixels}", *encoder), tmp_path))
 
 
 def test_grey_stays_grey(tmp_path: Path) -> None:
-    grey = _flat(tmp_path / "grey.mkv", "scale,format=gray,geq=lum=120", "-c:v", "ffv1")
+    grey = flat_video(tmp_path / "grey.mkv", "scale,format=gray,geq=lum=120", "-c:v", "ffv1")
     _shows(_encoded(grey, tmp_path), (120, 120, 120))
 
 
 @pytest.mark.parametrize(
     ("name", "meaning", "pixels", "encoder"),
     [
-        ("pq.mkv", "p=2020:t=smpte2084:m=2020_ncl:r=tv", "yuv420p10le", _X265),
-        ("hlg.mp4", "p=2020:t=arib-std-b67:m=2020_ncl:r=tv", "yuv420p10le", _X265),
-        ("hlg.webm", "p=2020:t=arib-std-b67:m=2020_ncl:r=tv", "yuv420p10le", (*_VP9, "-profile:v", "2")),
+        ("pq.mkv", "p=2020:t=smpte2084:m=2020_ncl:r=tv", "yuv420p10le", X265),
+        ("hlg.mp4", "p=2020:t=arib-std-b67:m=2020_ncl:r=tv", "yuv420p10le", X265),
+        ("hlg.webm", "p=2020:t=arib-std-b67:m=2020_ncl:r=tv", "yuv420p10le", (*VP9, "-profile:v", "2")),
         ("pq.mov", "p=2020:t=smpte2084:m=2020_ncl:r=tv", "yuv422p10le", ("-c:v", "prores_ks")),
-        ("full.mp4", "p=2020:t=smpte2084:m=2020_ncl:r=full", "yuv420p10le", _X265),
-        ("ictcp.mkv", "p=2020:t=smpte2084:m=ictcp:r=tv", "yuv444p10le", _X265),
+        ("full.mp4", "p=2020:t=smpte2084:m=2020_ncl:r=full", "yuv420p10le", X265),
+        ("ictcp.mkv", "p=2020:t=smpte2084:m=ictcp:r=tv", "yuv444p10le", X265),
         ("rgb.mkv", "p=2020:t=smpte2084:m=gbr:r=full", "gbrp10le", ("-c:v", "ffv1")),
-        ("p3.mkv", "p=smpte432:t=smpte2084:m=709:r=tv", "yuv420p10le", _X265),
-        ("p3.mp4", "p=smpte432:t=iec61966-2-1:m=709:r=tv", "yuv420p", _X264),
+        ("p3.mkv", "p=smpte432:t=smpte2084:m=709:r=tv", "yuv420p10le", X265),
+        ("p3.mp4", "p=smpte432:t=iec61966-2-1:m=709:r=tv", "yuv420p", X264),
     ],
 )
 def test_hdr_and_wide_colours_are_mapped_to_a_standard_screens(
     name: str, meaning: str, pixels: str, encoder: tuple[str, ...], tmp_path: Path
 ) -> None:
-    _shows(_encoded(_flat(tmp_path / name, f"{_LINEAR}:{meaning},format={pixels}", *encoder), tmp_path))
+    _shows(_encoded(flat_video(tmp_path / name, f"{LINEAR}:{meaning},format={pixels}", *encoder), tmp_path))
 
 
 def test_bt2020_without_hdr_shows_what_bt709_shows(tmp_path: Path) -> None:
@@ -127,24 +113,24 @@ def test_bt2020_without_hdr_shows_what_bt709_shows(tmp_path: Path) -> None:
     for name, meaning in {"wide": "p=2020:t=2020_10:m=2020_ncl:r=tv", "usual": "p=709:t=709:m=709:r=tv"}.items():
         folder = tmp_path / name
         folder.mkdir()
-        path = _flat(folder / "flat.mkv", f"{_LINEAR}:{meaning},format=yuv420p10le", *_X265)
+        path = flat_video(folder / "flat.mkv", f"{LINEAR}:{meaning},format=yuv420p10le", *X265)
         encoded = _encoded(path, folder)
         shown[name] = list(chain(_colour(encoded.path), _colour(encoded.stills[0].path)))
     assert shown["wide"] == pytest.approx(shown["usual"], abs=3)
 
 
 def test_what_is_brighter_than_white_is_white(tmp_path: Path) -> None:
-    bright = _LINEAR.replace("npl=203", "npl=800", 1)
+    bright = LINEAR.replace("npl=203", "npl=800", 1)
     path = tmp_path / "bright.mkv"
     pq = f"{bright}:p=2020:t=smpte2084:m=2020_ncl:r=tv,format=yuv420p10le"
-    ffmpeg("-f", "lavfi", "-i", "color=white:s=320x240:r=8:d=2,format=gbrp", "-vf", pq, *_X265, path)
+    ffmpeg("-f", "lavfi", "-i", "color=white:s=320x240:r=8:d=2,format=gbrp", "-vf", pq, *X265, path)
     _shows(_encoded(path, tmp_path), (255, 255, 255))
 
 
 @pytest.mark.parametrize("matrix", [0, 3, 8, 10, 11, 12, 13, 14, 15])
 def test_an_impossible_matrix_tag_changes_nothing(matrix: int, tmp_path: Path) -> None:
     plain, tagged = tmp_path / "plain.mp4", tmp_path / "tagged.mp4"
-    _flat(plain, "scale=out_color_matrix=smpte170m,format=yuv420p,setparams=colorspace=unknown", *_X264)
+    flat_video(plain, "scale=out_color_matrix=smpte170m,format=yuv420p,setparams=colorspace=unknown", *X264)
     ffmpeg("-i", plain, "-c", "copy", "-bsf:v", f"h264_metadata=matrix_coefficients={matrix}", tagged)
     _shows(_encoded(tagged, tmp_path))
 
@@ -153,7 +139,7 @@ def test_an_impossible_matrix_tag_changes_nothing(matrix: int, tmp_path: Path) -
 @pytest.mark.parametrize("code", [3, 9, 10, 16, 17, 99])
 def test_a_single_untrue_tag_changes_nothing(field: str, code: int, tmp_path: Path) -> None:
     plain, tagged = tmp_path / "plain.mp4", tmp_path / "tagged.mp4"
-    _flat(plain, "scale=out_color_matrix=smpte170m,format=yuv420p,setparams=colorspace=unknown", *_X264)
+    flat_video(plain, "scale=out_color_matrix=smpte170m,format=yuv420p,setparams=colorspace=unknown", *X264)
     ffmpeg("-i", plain, "-c", "copy", "-bsf:v", f"h264_metadata={field}={code}", tagged)
     _shows(_encoded(tagged, tmp_path))
 
@@ -173,7 +159,7 @@ def test_the_reported_ictcp_tag_changes_nothing(shared_fixtures: Path, tmp_path:
 
 
 def test_stored_videos_state_the_meaning_that_readers_assume(tmp_path: Path) -> None:
-    path = _flat(tmp_path / "flat.mp4", "scale=out_color_matrix=bt709,format=yuv420p", *_X264)
+    path = flat_video(tmp_path / "flat.mp4", "scale=out_color_matrix=bt709,format=yuv420p", *X264)
     with av.open(str(_encoded(path, tmp_path).path)) as container:
         frame = next(container.decode(video=0))
         assert (frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc) == (6, 1, 1, 1)

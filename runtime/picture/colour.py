@@ -7,7 +7,7 @@ decide over the picture: it is replaced by what players assume for an untagged v
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal, Self
 
 _UNSTATED: Final = 2
 _MATRICES: Final = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc"}
@@ -31,6 +31,18 @@ class ColourTags:
     """True if samples have more than 8 bits."""
     rgb: bool = False
     """True if the samples are red, green and blue, or colours of a palette."""
+
+    @classmethod
+    def of_frame(cls, frame: Any) -> Self:
+        """Return the tags of a frame of PyAV."""
+        pixels = frame.format
+        return cls(
+            matrix=int(frame.colorspace),
+            primaries=int(frame.color_primaries),
+            transfer=int(frame.color_trc),
+            deep=any(component.bits > 8 for component in pixels.components),
+            rgb=pixels.is_rgb or pixels.has_palette,
+        )
 
 
 @dataclass(frozen=True)

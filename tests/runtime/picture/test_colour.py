@@ -2,7 +2,7 @@
 
 import pytest
 
-from curation.media.picture.colour import Colour, ColourTags, colour_of
+from runtime.picture.colour import Colour, ColourTags, colour_of
 
 HD, SD = (1920, 1080), (640, 480)
 BT709, BT601 = Colour("bt709", "bt709", "bt709"), Colour("smpte170m", "bt709", "bt709")
