@@ -28,7 +28,7 @@ def begin(plan: RunPlan) -> None:
     if plan.sources.new:
         commit_table(store, request.scratch, SOURCES_TABLE, plan.sources.table, Artifact("sources", ""))
     manifest, largest = read_manifest(store), plan.sources.largest_shard
-    if manifest is None:
+    if manifest is None or ("media" in request.stages and manifest.media_hash != plan.outputs["media"].hash):
         settings = contents | {"resources": request.settings.model_dump(mode="json")["resources"]}
         media = plan.outputs["media"].hash
         write_manifest(store, Manifest(request.pipeline, settings, plan.sources.videos_per_shard, media))

@@ -9,7 +9,7 @@ from curation import stage_registry
 from curation.run_request import RunRequest
 from curation.stages.stage_definition import ShardStage, StageOutput, TableStage
 from runtime.errors import UserError
-from shards.manifest import read_stage
+from shards.reader import binding_mark
 from shards.storage.store import Store
 
 
@@ -35,7 +35,7 @@ def _output(stage: ShardStage | TableStage, hash_: str, request: RunRequest) -> 
 
 
 def _check_only_folder(stage: ShardStage, hash_: str, request: RunRequest) -> None:
-    mark = read_stage(request.store, stage.path)
+    mark = binding_mark(request.store, stage.path)
     if mark is None or mark.content_hash == hash_ or stage.name not in request.stages:
         return
     differing = _differences(mark.settings, stage.content(request.settings), stage.name)
@@ -53,7 +53,7 @@ def _set_folder(stage: ShardStage, hash_: str, request: RunRequest) -> StageOutp
         if made == hash_:
             return StageOutput(f"{stage.path}/{name}", hash_)
     folder = f"{stage.path}/{request.layer}"
-    if request.layer in made_with and _users(stage) & set(request.stages):
+    if made_with.get(request.layer) and _users(stage) & set(request.stages):
         if not request.replace:
             raise _changed(folder, stage)
         return StageOutput(f"{folder}-{hash_[:8]}", hash_)
@@ -84,7 +84,7 @@ def _changed(folder: str, stage: ShardStage) -> UserError:
 
 
 def _made_with(store: Store, folder: str) -> str | None:
-    mark = read_stage(store, folder)
+    mark = binding_mark(store, folder)
     return None if mark is None else mark.content_hash
 
 

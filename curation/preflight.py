@@ -1,6 +1,7 @@
 """Checks before anything heavy: no model is fetched, Ray is not started and no media is made until all have passed.
 
-`curate plan` and `curate run` both call `check_run`. Each mistake is one line with exit status 2.
+`curate plan` and `curate run` both call `check_cluster`, `check_output` and `check_run`, in this order. Each mistake is
+one line with exit status 2.
 """
 
 from __future__ import annotations
@@ -23,6 +24,16 @@ from shards.reader import read_artifact
 from shards.storage.store import Store
 
 _SHOWN: Final = 3
+
+
+def check_cluster(request: RunRequest) -> None:
+    """Refuse the address of a Ray cluster where nothing answers: the first check, before inputs are read.
+
+    Raises:
+        UserError: names the option and the remedy.
+    """
+    if not request.is_local:
+        check_address(ClusterSettings(address=request.address))
 
 
 def check_output(store: Store) -> None:
@@ -70,8 +81,8 @@ def check_run(plan: RunPlan) -> None:
     """Refuse a run that would fail as soon as its workers start.
 
     Raises:
-        UserError: an unreachable server, a key variable that is not set, a model that is not there, a dead Ray address,
-            or a scratch folder that can't be written.
+        UserError: an unreachable server, a key variable that is not set, a model that is not there, or a scratch folder
+            that can't be written.
     """
     request = plan.request
     _check_inputs_of_stages(plan)
@@ -79,8 +90,6 @@ def check_run(plan: RunPlan) -> None:
     names = [name for name, shards in plan.todo.items() if shards]
     if not names:
         return
-    if not request.is_local:
-        check_address(ClusterSettings(address=request.address))
     _check_models(request, names)
 
 

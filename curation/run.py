@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +14,7 @@ from curation import dir_bookkeeping
 from curation.pipeline import service_specs, stage_specs
 from curation.pipeline_models import fetch_models
 from curation.plan import RunPlan, make_plan
-from curation.preflight import check_output, check_run
+from curation.preflight import check_cluster, check_output, check_run
 from curation.run_request import RunRequest
 from curation.run_summary import print_summary
 from runtime.attempts import age_notes, remove_notes
@@ -21,6 +22,7 @@ from runtime.errors import MachineError, UserError
 from runtime.ray_runner.cluster import ClusterSettings
 from runtime.ray_runner.run_record import RunReport
 from runtime.ray_runner.runner import run_stages
+from runtime.ray_runner.table_stage import AnyStageSpec
 from runtime.run_lock import locked_dir
 from runtime.terminal import SafeConsole
 
@@ -35,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     console = SafeConsole(stderr=True, highlight=False, soft_wrap=True)
     request = RunRequest.of(arguments)
+    check_cluster(request)
     check_output(request.store)
     with locked_dir(request.store, "--output"):
         report = execute(request, console, quiet=arguments.quiet)
@@ -46,7 +49,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def execute(request: RunRequest, console: Console, *, quiet: bool) -> RunReport:
-    """Plan and run `request`, and finish the DIR however the run ends; the caller holds the lock."""
+    """Plan and run `request`, and finish the DIR however the run ends; the caller holds the lock.
+
+    The models are fetched before anything is written: a run without its models leaves the DIR as it was.
+    """
     request.store.mend_folders("text")  # a killed run may have been replacing a layer
     plan = make_plan(request)
     check_run(plan)
@@ -57,10 +63,12 @@ def execute(request: RunRequest, console: Console, *, quiet: bool) -> RunReport:
             dir_bookkeeping.finish(plan)
         console.print(f"nothing to do: {escape(request.store.root)} is up to date with pipeline {request.pipeline}")
         return RunReport()
+    specs = stage_specs(plan.context, plan.todo, videos_per_shard=plan.sources.largest_shard)
+    fetch_models(request.settings, [spec.name for spec in specs])
     _prepare_scratch(request.scratch)
     dir_bookkeeping.begin(plan)
     try:
-        report = _run_stages(plan, quiet)
+        report = _run_stages(plan, specs, quiet)
     finally:
         remove_notes(request.scratch / "attempts")  # all workers have ended, and not because of their videos
         dir_bookkeeping.finish(plan)
@@ -88,13 +96,11 @@ def _prepare_scratch(scratch: Path) -> None:
             entry.unlink()
 
 
-def _run_stages(plan: RunPlan, quiet: bool) -> RunReport:
-    """Fetch the models and run the stages, on Ray or in this process; nothing if no stage has anything to do."""
+def _run_stages(plan: RunPlan, specs: Sequence[AnyStageSpec], quiet: bool) -> RunReport:
+    """Run the stages, on Ray or in this process; nothing if no stage has anything to do."""
     request = plan.request
-    specs = stage_specs(plan.context, plan.todo, videos_per_shard=plan.sources.largest_shard)
     if not specs:
         return RunReport()
-    fetch_models(request.settings, [spec.name for spec in specs])
     return run_stages(
         specs,
         service_specs(request.settings, specs),

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from shards.artifact import FOOTER_KEY, Artifact
 from shards.errors import ShardError, one_line
 from shards.keys import SHARD_DIGITS, shard_name
+from shards.manifest import StageMark, read_stage
 from shards.storage.backend import ObjectInfo
 from shards.storage.store import Store
 
@@ -83,6 +84,17 @@ def artifacts(store: Store, folder: str, shards: Iterable[int] | None = None) ->
     wanted = shards_in(store.list(folder)) if shards is None else list(shards)
     found = in_threads(lambda shard: _artifact_or_none(store, f"{folder}/{shard_name(shard)}.parquet"), wanted)
     return {shard: artifact for shard, artifact in zip(wanted, found, strict=True) if artifact is not None}
+
+
+def binding_mark(store: Store, folder: str) -> StageMark | None:
+    """Return the settings that `folder` is bound to: the record in it, once an artifact is committed.
+
+    A run that failed before its first commit (no model, no cluster) leaves a record that the next run may replace.
+
+    Raises:
+        ShardError: the record is damaged.
+    """
+    return read_stage(store, folder) if shards_in(store.list(folder)) else None
 
 
 def verify_sizes(store: Store, media: Mapping[int, Artifact]) -> list[int]:

@@ -13,7 +13,7 @@ from rich.text import Text
 from curation.pipeline import service_specs, stage_specs
 from curation.pipeline_models import used_engines, used_models
 from curation.plan import RunPlan, make_plan
-from curation.preflight import check_output, check_run
+from curation.preflight import check_cluster, check_output, check_run
 from curation.run_request import RunRequest
 from runtime.models.model_uri import check
 from runtime.ray_runner.cluster import ClusterSettings, joins_running_cluster, machine_nodes
@@ -26,6 +26,7 @@ def show_plan(arguments: argparse.Namespace) -> int:
     """Print the plan, and with ``--probe K`` the cost of the whole run; return 0."""
     console = SafeConsole(highlight=False)
     request = RunRequest.of(arguments)
+    check_cluster(request)
     check_output(request.store)
     plan = make_plan(request)
     check_run(plan)

@@ -14,9 +14,9 @@ from runtime.settings import content_hash
 from shards.artifact import Artifact
 from shards.errors import ShardError
 from shards.keys import shard_name
-from shards.manifest import MANIFEST, Manifest, StageMark, read_manifest, read_stage
+from shards.manifest import MANIFEST, Manifest, StageMark, read_manifest
 from shards.pending_shards import Work, inputs_of, work_of
-from shards.reader import artifacts, committed_media, read_table
+from shards.reader import artifacts, binding_mark, committed_media, read_table
 from shards.storage.store import Store
 from training.features.features_settings import RATE_SLACK, FeaturesSettings
 from training.features.original_videos import with_new_originals
@@ -72,7 +72,7 @@ def plan_features(store: Store, settings: FeaturesSettings, identity: str, repla
         raise UserError(f"--shards {store.root}: no shard has media yet; run `curate` first")
     folder = f"features/{settings.set_name}"
     hash_ = content_hash("features", STAGE_VERSION, identity, settings.video)
-    mark = read_stage(store, folder)
+    mark = binding_mark(store, folder)
     building = folder
     if mark is not None and mark.content_hash != hash_:
         if not replace:

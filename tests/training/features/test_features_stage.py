@@ -203,6 +203,12 @@ def test_shards_are_made_again_if_their_hash_or_array_changed(fresh: Path, monke
     assert plan_features(Store(fresh), settings(), "identity", False).work.todo == (0,)
 
 
+def test_a_set_without_a_committed_shard_is_bound_to_no_settings(fresh: Path) -> None:
+    write_stage(Store(fresh), "features/tiny", StageMark("features", "of a run that failed", {}))
+    planned = plan_features(Store(fresh), settings(), "identity", False)
+    assert (planned.building, planned.work.todo) == ("features/tiny", (0,))
+
+
 def test_changed_settings_are_refused_with_the_remedy(fresh: Path) -> None:
     work(fresh)
     with pytest.raises(UserError, match=r"features/tiny of .* was made with other settings .*--replace"):
