@@ -73,7 +73,7 @@ class Backend(Protocol):
         ...
 
     def mend_folders(self, folder: str) -> None:
-        """Undo interrupted replacements of folders directly in `folder`."""
+        """Undo or complete interrupted replacements of folders directly in `folder`."""
         ...
 
     def sweep(self, folder: str) -> int:

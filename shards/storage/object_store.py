@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -26,6 +27,8 @@ _TOKENS: Final = (
     "mtime",
 )
 """Names that stores have for the mark of a file's state, the best first."""
+SWAP: Final = ".swap.json"
+"""File in a folder that is replacing another: the name of that one, and the names of all files."""
 _READ_AHEAD: Final = 1 << 16
 """Bytes. Remote files are read by ranges: headers and footers, not whole files."""
 
@@ -140,18 +143,39 @@ class ObjectStore:
                 self._fs.rm(self._key(folder), recursive=True)
 
     def replace_folder(self, new: str, old: str) -> None:
-        """Put one folder in the place of another, by one copy a file."""
-        self.delete_folder(old)
-        for name in self.list(new):
-            with self._errors(f"{new}/{name}"):
-                self._fs.mv(self._key(f"{new}/{name}"), self._key(f"{old}/{name}"))
+        """Put one folder in the place of another by copies; nothing is removed before all of them are there.
+
+        A store has no renames, so the replacement is written down first (`SWAP`). If it is interrupted at any later
+        point, `mend_folders` completes it.
+        """
+        swap = {"replaces": old, "names": sorted(self.list(new))}
+        self.commit_bytes(json.dumps(swap).encode(), f"{new}/{SWAP}")
+        self._complete_swap(new)
 
     def mend_folders(self, folder: str) -> None:
-        """Do nothing: a store has no renames that could be interrupted."""
+        """Complete the replacements that were interrupted."""
+        for name in self.folders(folder):
+            new = f"{folder}/{name}" if folder else name
+            if name.startswith(".") and self.exists(f"{new}/{SWAP}"):
+                self._complete_swap(new)
 
     def sweep(self, folder: str) -> int:
         """Return 0: an upload that was interrupted leaves no object."""
         return 0
+
+    def _complete_swap(self, new: str) -> None:
+        """Carry out the replacement that is written down in the folder `new`; every step may be repeated."""
+        swap = json.loads(self.read_bytes(f"{new}/{SWAP}", 0, None))
+        old, names = str(swap["replaces"]), list(swap["names"])
+        left = self.list(new).keys() & names  # a file is removed here only when all have been copied
+        for name in sorted(left):  # the record of the folder comes after its tables
+            with self._errors(f"{old}/{name}", writes=True):
+                self._fs.cp_file(self._key(f"{new}/{name}"), self._key(f"{old}/{name}"))
+        for name in sorted(self.list(old).keys() - names):
+            self.delete(f"{old}/{name}")
+        for name in sorted(left):
+            self.delete(f"{new}/{name}")
+        self.delete_folder(new)
 
     def _key(self, name: str) -> str:
         return f"{self._base}/{name}" if name else self._base

@@ -149,11 +149,15 @@ class Store:
         self._backend.delete_folder(_checked_folder(folder))
 
     def replace_folder(self, new: str, old: str) -> None:
-        """Put the folder `new` in the place of `old`: two renames in a folder, copies in an object store."""
+        """Put the folder `new` in the place of `old`: two renames in a folder, copies in an object store.
+
+        The new folder is complete before anything of the old one is removed. If it is interrupted, all of one of them
+        can be read or restored by `mend_folders`.
+        """
         self._backend.replace_folder(_checked(new), _checked(old))
 
     def mend_folders(self, folder: str = "") -> None:
-        """Undo interrupted replacements of folders directly in `folder`. Only for the holder of the lock."""
+        """Undo or complete interrupted replacements of folders in `folder`. Only for the holder of the lock."""
         self._backend.mend_folders(_checked_folder(folder))
 
     def sweep(self, folder: str = "") -> int:
