@@ -40,7 +40,11 @@ def run_sources(request: RunRequest) -> tuple[PlannedSources, tuple[str, ...]]:
         raise UserError(f"--input: must be set, because {store.root} holds no sources yet")
     download = request.settings.branch(MediaSettings).download
     found = read_inputs(
-        request.inputs, allow_schemes=download.allow_schemes, cache=cache_folder() / "hashes", ignored=ignored
+        request.inputs,
+        allow_schemes=download.allow_schemes,
+        allow_addresses=download.allow_private_addresses,
+        cache=cache_folder() / "hashes",
+        ignored=ignored,
     )
     if download.yt_dlp or any(source.is_url for source in found):
         check_options(download)  # imports yt-dlp, which takes a second

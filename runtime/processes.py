@@ -113,6 +113,12 @@ def run(
     return FinishedProcess(process.returncode, head.data, tail.text)
 
 
+def python_environment() -> dict[str, str]:
+    """Return an environment in which a Python child finds our packages where this process found them."""
+    packages = str(Path(__file__).parents[1])
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (packages, os.environ.get("PYTHONPATH"))))}
+
+
 def start(
     args: Sequence[str | Path],
     *,

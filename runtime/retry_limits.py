@@ -123,7 +123,7 @@ ENDPOINT_CONNECT_SECONDS: Final = _bound("connection to an endpoint before a run
 # Downloads
 
 DOWNLOAD_SOCKET_TIMEOUT: Final = _bound("media.download.socket_timeout", 20, "s",
-    "curation.media.download.download_settings",
+    "curation.media.download.download_settings, curation.sources.list_fetch",
     "A connection without a byte for this long is dead; the next attempt continues the file.", is_setting=True)
 DOWNLOAD_STALL_SECONDS: Final = _bound("media.download.stall_seconds", 60, "s",
     "curation.media.download.download_settings",
@@ -144,6 +144,24 @@ DOWNLOAD_MAX_WAIT: Final = _bound("media.download.max_wait", 300, "s",
 FRAGMENT_RETRIES: Final = _bound("retries of one fragment of a download", 3, "retries",
     "curation.media.download.ytdlp_client",
     "One lost fragment among hundreds should not cost the attempt.")
+
+LIST_SECONDS: Final = _bound("copy of a list of sources from a web server", 1800, "s",
+    "curation.sources.list_fetch",
+    "The largest list that is read has a gigabyte; a server that sends a trickle would hold the command for ever.")
+PAGE_BYTES: Final = _bound("media.download.max_page_bytes", 64 << 20, "bytes",
+    "curation.media.download.download_settings",
+    "The largest pages and playlists of sites have some megabytes; an endless one would fill the memory.",
+    is_setting=True)
+PAGE_CPU_SECONDS: Final = _bound("media.download.page_cpu_seconds", 60, "s",
+    "curation.media.download.download_settings",
+    "Reading a page takes a second or two; a page can be built so that a search through it never ends.",
+    is_setting=True)
+PAGE_ELEMENTS: Final = _bound("media elements of one page", 1000, "elements",
+    "curation.media.download.page_bounds",
+    "A source is one video; a page with thousands is a list, and yt-dlp would look at each.")
+DOWNLOAD_MEMORY: Final = _bound("memory of one download process", 4 << 30, "bytes",
+    "curation.media.download.page_bounds",
+    "A download needs some hundred megabytes; a compressed page can unpack to any size.")
 
 # Child processes
 

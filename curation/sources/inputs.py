@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from curation.sources.file_hashes import hash_files
 from curation.sources.manifests import MANIFEST_SUFFIXES, ManifestEntry, read_manifest
-from curation.sources.remote_lists import beside, list_suffix, read_remote_list
+from curation.sources.remote_lists import WEB_SCHEMES, beside, list_suffix, read_remote_list
 from curation.sources.url_identity import url_id
 from runtime.errors import UserError
 from shards.keys import video_id
@@ -60,6 +60,7 @@ def read_inputs(
     inputs: Sequence[str],
     *,
     allow_schemes: Sequence[str] = (),
+    allow_addresses: Sequence[str] = (),
     cache: Path | None = None,
     ignored: Counter[str] | None = None,
 ) -> list[Source]:
@@ -68,6 +69,7 @@ def read_inputs(
     Args:
         inputs: http(s) URLs, files, folders (searched for videos at any depth), globs, manifests (also at a URL).
         allow_schemes: URL schemes besides http and https.
+        allow_addresses: networks in CIDR form from which a list may be read although they are not public.
         cache: file that keeps hashes of local files between runs.
         ignored: receives the number of files in folders and globs that are left out, by suffix, or by
             `NOT_UTF8` or `NOT_A_FILE`.
@@ -78,7 +80,7 @@ def read_inputs(
     """
     ignored = Counter() if ignored is None else ignored
     try:
-        entries = [entry for text in inputs for entry in _expand(text, ignored)]
+        entries = [entry for text in inputs for entry in _expand(text, ignored, allow_addresses)]
         locations = [_location(entry, allow_schemes) for entry in entries]
         files = [location for location in locations if isinstance(location, Path)]
         hashes = dict(zip(files, hash_files(files, cache), strict=True))
@@ -89,11 +91,11 @@ def read_inputs(
     return [_source(entry, location, hashes) for entry, location in zip(entries, locations, strict=True)]
 
 
-def _expand(text: str, ignored: Counter[str]) -> Iterator[ManifestEntry]:
+def _expand(text: str, ignored: Counter[str], allowed: Sequence[str]) -> Iterator[ManifestEntry]:
     """Yield the entries of one `--input` argument, each with an absolute path or a URL."""
     where, path = f"--input {text}", _expanded(text)
     if _URL.match(text):
-        yield from _listed_at(text) if list_suffix(text) else [ManifestEntry(where, text)]
+        yield from _listed_at(text, allowed) if list_suffix(text) else [ManifestEntry(where, text)]
     elif path.is_dir():
         yield from _videos_below(path, ignored)
     elif path.exists():
@@ -114,12 +116,12 @@ def _file(path: Path) -> Iterator[ManifestEntry]:
         yield ManifestEntry(where, local or entry.url, entry.start, entry.end, entry.carried)
 
 
-def _listed_at(url: str) -> Iterator[ManifestEntry]:
+def _listed_at(url: str, allowed: Sequence[str]) -> Iterator[ManifestEntry]:
     """Yield the entries of a list at a URL; its relative names are URLs beside it, never files of this machine."""
     scheme = url.partition("://")[0].lower()
-    if scheme in ("http", "https"):
+    if scheme in WEB_SCHEMES:
         _check_url(ManifestEntry(f"--input {url}", url), scheme, ())
-    for entry in read_remote_list(url):
+    for entry in read_remote_list(url, allowed):
         yield replace(entry, where=f"--input {entry.where}", url=beside(url, entry.url))
 
 
@@ -201,7 +203,7 @@ def _location(entry: ManifestEntry, allow_schemes: Sequence[str]) -> Path | str:
 
 
 def _check_url(entry: ManifestEntry, scheme: str, allow_schemes: Sequence[str]) -> None:
-    if scheme not in ("http", "https", *allow_schemes):
+    if scheme not in (*WEB_SCHEMES, *allow_schemes):
         remedy = "give the path instead" if scheme == "file" else "set media.download.allow_schemes to allow it"
         raise UserError(f"{entry.where}: {scheme}:// is not allowed; {remedy}")
     try:

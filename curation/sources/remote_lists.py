@@ -7,10 +7,12 @@ so nothing in it can name a file of this machine.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import unquote, urljoin, urlsplit
 
+from curation.sources.list_fetch import fetch_list
 from curation.sources.manifests import MANIFEST_SUFFIXES, ManifestEntry, read_manifest
 from runtime.errors import UserError
 from shards.storage.object_store import remote_filesystem
@@ -19,6 +21,8 @@ from shards.storage.url_secrets import without_secrets
 
 LARGEST_LIST: Final = 1 << 30
 """Bytes of a list: ten million URLs have less."""
+WEB_SCHEMES: Final = ("http", "https")
+"""Schemes of web servers, whose lists may redirect."""
 _LOCAL: Final = ("file", "local")
 """Schemes of local files, which are named by their path."""
 _PIECE: Final = 1 << 20
@@ -34,16 +38,21 @@ def list_suffix(url: str) -> str | None:
     return suffix if suffix in MANIFEST_SUFFIXES and parts.scheme not in _LOCAL else None
 
 
-def read_remote_list(url: str) -> list[ManifestEntry]:
+def read_remote_list(url: str, allowed: Sequence[str] = ()) -> list[ManifestEntry]:
     """Read the list at a URL.
 
+    Args:
+        url: of a web server or an object store.
+        allowed: networks in CIDR form that a web server may be in although they are not public. The address of an
+            object store is set by the user and is not checked.
+
     Raises:
-        UserError: there is no such list, it is too large, or an entry is invalid.
+        UserError: there is no such list, its address is not permitted, it is too large, or an entry is invalid.
         StorageError: the store or the server failed.
     """
     with tempfile.TemporaryDirectory(prefix="list-") as folder:
         copy = Path(folder) / f"list{list_suffix(url)}"
-        _copy(url, copy)
+        _copy(url, copy, allowed)
         return read_manifest(copy, without_secrets(url))
 
 
@@ -58,14 +67,21 @@ def beside(list_url: str, name: str) -> str:
     return f"{scheme}://{urljoin(f'https://{rest}', name).removeprefix('https://')}"
 
 
-def _copy(url: str, target: Path) -> None:
-    filesystem, path = remote_filesystem(url)
+def _copy(url: str, target: Path, allowed: Sequence[str]) -> None:
     shown = without_secrets(url)
     try:
-        with clear_errors(shown), filesystem.open(path, "rb") as source, target.open("wb") as copy:
-            while piece := source.read(_PIECE):
-                copy.write(piece)
-                if copy.tell() > LARGEST_LIST:
-                    raise UserError(f"--input {shown}: the list has more than {LARGEST_LIST >> 20} MiB; split it")
+        if urlsplit(url).scheme.lower() in WEB_SCHEMES:
+            fetch_list(url, target, max_bytes=LARGEST_LIST, allowed=allowed)
+        else:
+            _copy_from_store(url, target)
     except FileNotFoundError:
         raise UserError(f"--input {shown}: there is no such list") from None
+    if target.stat().st_size > LARGEST_LIST:
+        raise UserError(f"--input {shown}: the list has more than {LARGEST_LIST >> 20} MiB; split it")
+
+
+def _copy_from_store(url: str, target: Path) -> None:
+    filesystem, path = remote_filesystem(url)
+    with clear_errors(without_secrets(url)), filesystem.open(path, "rb") as source, target.open("wb") as copy:
+        while copy.tell() <= LARGEST_LIST and (piece := source.read(_PIECE)):
+            copy.write(piece)

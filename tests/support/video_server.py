@@ -13,6 +13,7 @@ import re
 import socket
 import threading
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
@@ -147,11 +148,13 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(int(path.split("/")[2]), b"no", "text/plain", head)
             elif path.startswith("/busy/"):
                 self._busy(path, head)
-            elif path == "/to":
+            elif path == "/to" or path.startswith("/to/"):
                 self._redirect(query["url"][0])
             elif path in _PAGES:
                 page = _PAGES[path].replace("{host}", self.site.host)
                 self._send(200, page.encode(), "text/html; charset=utf-8", head)
+            elif path in _LARGE:
+                self._send(200, _LARGE[path].encode(), "text/html; charset=utf-8", head)
             elif path in _BAD:
                 getattr(self, _BAD[path])(head)
             elif path.startswith("/cut/"):
@@ -251,12 +254,39 @@ class _Handler(BaseHTTPRequestHandler):
         while not head and not self.site.closing.is_set():
             self.wfile.write(body)
 
+    def _endless_page(self, head: bool) -> None:
+        """Send a page that never ends."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        while not head and not self.site.closing.is_set():
+            self.wfile.write(b"<p>word</p>" * 10_000)
+
+    def _bomb(self, head: bool) -> None:
+        """Send a page of a few megabytes that unpacks to gigabytes."""
+        packer = zlib.compressobj(9, wbits=31)
+        pieces = [b"<html>", *([b" " * (1 << 24)] * 32)]
+        body = b"".join(map(packer.compress, pieces)) + packer.flush()
+        self._send(200, body, "text/html", head, Content_Encoding="gzip")
+
 
 _BAD = {
     "/truncated.mp4": "_truncated",
     "/stall.mp4": "_stall",
     "/drip.mp4": "_drip",
     "/endless.mp4": "_endless",
+    "/endless.html": "_endless_page",
+    "/bomb.html": "_bomb",
+}
+_MANY = 200_000
+_LARGE = {
+    "/many.html": "<html><title>M</title>" + '<video src="/plain.mp4"></video>' * _MANY,
+    "/frames.html": '<iframe src="https://www.youtube.com/embed/abcdefghijk"></iframe>' * 2000,
+    "/feed.xml": "<rss><channel>" + "<item><link>http://a/a.mp4</link></item>" * 2000 + "</channel></rss>",
+    "/many.m3u8": "#EXTM3U\n" + "#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n" * 2000,
+    "/slow.html": "<html><title>S</title>" + "<p class=" * 400_000,
 }
 _PAGES = {
     "/page.html": """<html><head><title>A ball &amp; a dog</title></head><body>

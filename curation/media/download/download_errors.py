@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from curation.media.download.address_guard import REFUSAL
+from curation.sources.address_guard import REFUSAL
 
 if TYPE_CHECKING:  # a type only, so that the child process need not import Arrow
     from shards.schema import FailedClass

@@ -1,7 +1,7 @@
 """Settings of the downloader, and the secrets among them.
 
-yt-dlp's own options are passed through. Passwords, tokens and headers among them never reach a hash, a log, a
-manifest or a message.
+Options of yt-dlp are passed on if `curation.media.download.ytdlp_allowed` has them. Passwords, tokens and headers among
+them never reach a hash, a log, a manifest or a message.
 """
 
 from __future__ import annotations
@@ -9,41 +9,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from pydantic import Field, field_serializer, field_validator
 
-from curation.media.download.address_guard import EVERYWHERE, parse_network
+from curation.media.download.ytdlp_allowed import check_allowed, plain_name, with_absolute_paths
+from curation.sources.address_guard import EVERYWHERE, parse_network
 from runtime import retry_limits
-from runtime.errors import UserError
 from runtime.language_tags import LanguageTag
 from runtime.settings import Runtime, Settings
 
 COOKIE_FILES: Final = ("cookiefile", "cookies")
 """The two names of yt-dlp's option for a cookies file."""
-
-_HELD: Final[Mapping[str, str]] = {
-    "format": "set download.format",
-    "subtitleslangs": "set download.languages",
-    "sub_langs": "set download.languages",
-    "socket_timeout": "set download.socket_timeout",
-    "retries": "set download.retries",
-    "max_filesize": "set download.max_bytes",
-    "external_downloader": "its connections can't be checked",
-    "downloader": "its connections can't be checked",
-    "enable_file_urls": "name local files with --input",
-    "exec_cmd": "no command is run on downloaded files",
-    "exec": "no command is run on downloaded files",
-    "outtmpl": "files are named by curate",
-    "output": "files are named by curate",
-    "paths": "files are named by curate",
-    "ignoreerrors": "errors are recorded in the ledger",
-    "download_archive": "the DIR records what is done",
-    "skip_download": "set --stages instead",
-    "simulate": "use curate plan",
-}
-"""yt-dlp options that the user can't set, each with the remedy."""
 
 _SECRET: Final = re.compile(r"pass(word|wd)?$|username|twofactor|headers?$|extractor.args|client.certificate|netrc.cmd")
 _TRANSPORT: Final = re.compile(
@@ -69,13 +46,18 @@ class DownloadSettings(Settings):
     """Longest video in seconds; if the site states a longer duration, the video is filtered as `too_long`. The limit
     is on the whole video, even if only a span of it is requested."""
     yt_dlp: dict[str, Any] = Field(default_factory=dict, repr=False)
-    """Other yt-dlp options by their Python or command-line name: `cookies: FILE`, `proxy: URL`, …"""
+    """Options of yt-dlp on how to reach a site and which format to prefer, by their Python or command-line name:
+    `cookies: FILE`, `proxy: URL`, …; all others are refused."""
     socket_timeout: Runtime[float] = Field(default=retry_limits.DOWNLOAD_SOCKET_TIMEOUT.seconds, gt=0)
     """Seconds without a byte after which a connection is closed."""
     stall_seconds: Runtime[float] = Field(default=retry_limits.DOWNLOAD_STALL_SECONDS.seconds, gt=0)
     """A download that receives less than `min_bytes_per_second` over this many seconds is stopped."""
     min_bytes_per_second: Runtime[float] = Field(default=1000.0, ge=0)
     """Slowest download that is allowed, see `stall_seconds`."""
+    max_page_bytes: Runtime[int] = Field(default=retry_limits.PAGE_BYTES.count, gt=0)
+    """Largest page, feed or playlist in bytes; a source with a larger one fails as `not_video`."""
+    page_cpu_seconds: Runtime[float] = Field(default=retry_limits.PAGE_CPU_SECONDS.seconds, gt=0)
+    """CPU time in seconds for the pages of one source; a source that needs more fails as `not_video`."""
     time_limit: Runtime[float] = Field(default=retry_limits.DOWNLOAD_TIME_LIMIT.seconds, gt=0)
     """Time limit in seconds for all attempts at one source together."""
     retries: Runtime[int] = Field(default=retry_limits.DOWNLOAD_RETRIES.count, ge=0)
@@ -103,13 +85,9 @@ class DownloadSettings(Settings):
 
     @field_validator("yt_dlp")
     @classmethod
-    def _not_ours(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for name in value:
-            remedy = _HELD.get(_plain_name(name))
-            if remedy is not None:  # not a ValueError, whose message would show the value and its secrets
-                raise UserError(f"download.yt_dlp.{name}: can't be set; {remedy}")
-        paths = {name: Path(value[name]).expanduser().absolute() for name in COOKIE_FILES if value.get(name)}
-        return value | {name: str(path) for name, path in paths.items()}  # workers may run in another working folder
+    def _allowed(cls, value: dict[str, Any]) -> dict[str, Any]:
+        check_allowed(value)  # no ValueError, whose message would show the value and its secrets
+        return with_absolute_paths(value)
 
     @field_serializer("yt_dlp")
     def _without_secrets(self, value: dict[str, Any]) -> dict[str, Any]:
@@ -130,16 +108,12 @@ def redact(text: str, settings: DownloadSettings) -> str:
     return _redacted(text, _secrets(settings.yt_dlp))
 
 
-def _plain_name(name: str) -> str:
-    return name.lstrip("-").replace("-", "_").lower()
-
-
 def _is_secret(name: str) -> bool:
-    return _SECRET.search(_plain_name(name)) is not None
+    return _SECRET.search(plain_name(name)) is not None
 
 
 def _is_transport(name: str) -> bool:
-    return _is_secret(name) or _TRANSPORT.search(_plain_name(name)) is not None
+    return _is_secret(name) or _TRANSPORT.search(plain_name(name)) is not None
 
 
 def _redacted(text: str, secrets: Iterable[str]) -> str:

@@ -23,11 +23,12 @@ from curation.media.download.downloaded_video import DownloadedVideo, VideoMetad
 from curation.media.download.fetch_request import FetchOutcome, FetchRequest
 from curation.media.download.host_pacing import host_slot, pacing_folder, postpone
 from curation.media.download.local_videos import is_url, open_local
+from curation.media.download.page_bounds import CPU_SIGNAL
 from curation.media.subtitles.subtitle_tracks import Track
 from curation.sources.ledger import SourceFailed, SourceFiltered
 from runtime.errors import MachineError, UserError
 from runtime.log import get_logger
-from runtime.processes import ProcessTimeout, ffmpeg_binary, run
+from runtime.processes import ProcessTimeout, ffmpeg_binary, python_environment, run
 from runtime.retry_loop import backoff_seconds
 
 _log = get_logger(__name__)
@@ -108,12 +109,15 @@ def _attempt(source: str, settings: DownloadSettings, scratch: Path, seconds: fl
     module = "curation.media.download.fetch_process"
     args: list[str | Path] = [sys.executable, "-P", "-m", module, request_path, outcome_path]
     try:
-        finished = run(args, timeout=seconds, cwd=scratch, env=_environment(), check=False)
+        finished = run(args, timeout=seconds, cwd=scratch, env=python_environment(), check=False)
     except ProcessTimeout:
         reason = f"took longer than {settings.time_limit:g} s (download.time_limit)"
         return FetchOutcome(failure=Failure("network", reason))
     finally:
         request_path.unlink(missing_ok=True)
+    if finished.returncode == -CPU_SIGNAL:
+        reason = f"its page took more than {settings.page_cpu_seconds:g} s of CPU time (download.page_cpu_seconds)"
+        return FetchOutcome(failure=Failure("not_video", reason))
     if not outcome_path.is_file():
         last_line = finished.stderr.strip().rpartition("\n")[2]
         message = f"the download process exited with status {finished.returncode}: {last_line}"
@@ -139,6 +143,8 @@ def _request(source: str, settings: DownloadSettings, scratch: Path, patient: bo
         min_bytes_per_second=settings.min_bytes_per_second,
         max_bytes=settings.max_bytes,
         max_duration=settings.max_duration,
+        max_page_bytes=settings.max_page_bytes,
+        page_cpu_seconds=settings.page_cpu_seconds,
         allowed_networks=settings.allow_private_addresses,
         allowed_schemes=settings.allow_schemes,
         ffmpeg=ffmpeg_binary(),
@@ -155,12 +161,6 @@ def _copy_cookies(options: Mapping[str, Any], scratch: Path) -> dict[str, Any]:
             _write_private(copy, Path(result[name]).read_text(encoding="utf-8"))
             result[name] = str(copy)
     return result
-
-
-def _environment() -> dict[str, str]:
-    """Return an environment in which the child process finds our packages where this process found them."""
-    packages = str(Path(__file__).parents[3])
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (packages, os.environ.get("PYTHONPATH"))))}
 
 
 def _write_private(path: Path, text: str) -> None:

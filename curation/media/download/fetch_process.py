@@ -3,7 +3,7 @@
 Run as ``python -m curation.media.download.fetch_process REQUEST.json OUTCOME.json``.
 
 A child process makes three promises simple to keep: a download that hangs can be killed; the guard against private
-addresses (`curation.media.download.address_guard`) covers every library and can't be undone; yt-dlp's memory returns
+addresses (`curation.sources.address_guard`) covers every library and can't be undone; yt-dlp's memory returns
 to the system. `curation.media.download.downloader` writes the request, starts this process and reads the outcome.
 """
 
@@ -17,13 +17,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, cast
 
-from curation.media.download.address_guard import EVERYWHERE, guard_connections
 from curation.media.download.download_errors import Failure, classify
 from curation.media.download.fetch_request import FetchedTrack, FetchOutcome, FetchRequest, FetchStopped
+from curation.media.download.page_bounds import limit_memory, start_page_clock
 from curation.media.download.site_subtitles import UNKNOWN
 from curation.media.download.stall_watch import StallWatch
 from curation.media.download.ytdlp_client import proxies_in_use, ytdlp_client
 from curation.media.download.ytdlp_errors import explain_error
+from curation.sources.address_guard import EVERYWHERE, guard_connections
+from runtime.retry_limits import DOWNLOAD_MEMORY
 from shards.storage.url_secrets import without_user
 
 _DESCRIPTION_CHARACTERS: Final = 2000
@@ -49,11 +51,16 @@ def fetch(request: FetchRequest, watch: StallWatch) -> FetchOutcome:
 
     with ytdlp_client(request, watch) as ydl:
         guard_connections(request.allowed_networks, proxies_in_use(ydl))
+        start_page_clock(request.page_cpu_seconds)
         watch.suspend(False)
         try:
             return _download(ydl, request)
         except FetchStopped as stop:
             return stop.outcome
+        except MemoryError:
+            return FetchOutcome(
+                failure=Failure("not_video", f"needs more than {DOWNLOAD_MEMORY.count >> 30} GiB of memory")
+            )
         except (YoutubeDLError, OSError) as error:
             return explain_error(error, ydl)
 
@@ -132,4 +139,5 @@ def _bind_children() -> None:
 
 if __name__ == "__main__":
     _bind_children()
+    limit_memory()
     main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -32,6 +32,8 @@ class FetchRequest:
     min_bytes_per_second: float
     max_bytes: int
     max_duration: float
+    max_page_bytes: int
+    page_cpu_seconds: float
     allowed_networks: Sequence[str]
     allowed_schemes: Sequence[str]
     ffmpeg: str

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from curation.media.download.download_errors import classify
 from curation.media.download.fetch_request import FetchOutcome, FetchRequest, FetchStopped
+from curation.media.download.page_bounds import bound_whole_reads, stop_page_clock
 from curation.media.download.site_subtitles import choose_subtitles, stated_language
 from curation.media.download.stall_watch import StallWatch
 from curation.media.download.ytdlp_errors import machine_fault
@@ -35,7 +36,7 @@ def ytdlp_client(request: FetchRequest, watch: StallWatch) -> Any:
             _check_scheme(req if isinstance(req, str) else req.url, request.allowed_schemes)
             watch.beat()
             try:
-                return super().urlopen(req)
+                return bound_whole_reads(super().urlopen(req), request.max_page_bytes)
             except yt_dlp.networking.exceptions.HTTPError as error:
                 self.last_error = error
                 raise
@@ -56,6 +57,7 @@ def ytdlp_client(request: FetchRequest, watch: StallWatch) -> Any:
 
         def dl(self, name: str, info: Any, subtitle: bool = False, test: bool = False) -> Any:
             """Download a file; a subtitle that can't be fetched does not fail the video."""
+            stop_page_clock()
             try:
                 return super().dl(name, info, subtitle, test)
             except (yt_dlp.utils.YoutubeDLError, OSError) as error:

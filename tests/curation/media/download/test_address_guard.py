@@ -13,7 +13,7 @@ from support.downloads import Fetcher
 from support.video_server import VideoServer
 from support.waiting import PATIENCE
 
-from curation.media.download.address_guard import (
+from curation.sources.address_guard import (
     PrivateAddress,
     check_host,
     guard_connections,
