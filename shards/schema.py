@@ -36,6 +36,9 @@ FAILED_CLASSES: Final[tuple[FailedClass, ...]] = get_args(FailedClass)
 RewriteStatus = Literal["ok", "abstained", "fallback", "failed"]
 REWRITE_STATUSES: Final[tuple[RewriteStatus, ...]] = get_args(RewriteStatus)
 
+ObservationKind = Literal["frame", "event", "text", "object"]
+OBSERVATION_KINDS: Final[tuple[ObservationKind, ...]] = get_args(ObservationKind)
+
 _category = pa.dictionary(pa.int8(), pa.string())
 _word = pa.struct([("start", pa.float64()), ("end", pa.float64()), ("text", pa.string())])
 
@@ -102,12 +105,25 @@ CLIPS: Final = pa.schema(
     ]
 )
 
-# captions/<name>/<shard>.parquet: one row a keyframe.
+# captions/<name>/<shard>.parquet: one row for each thing that was observed in a root's pictures.
 CAPTIONS: Final = pa.schema(
     [
         pa.field("root_key", pa.string(), nullable=False),
+        pa.field("kind", _category, nullable=False),  # frame caption, event, on-screen text, objects
+        pa.field("start", pa.float64(), nullable=False),
+        pa.field("end", pa.float64(), nullable=False),  # equal to start for what one still shows
+        pa.field("text", pa.string()),  # null: not sure enough; without a confidence: the observer failed here
+        pa.field("confidence", pa.float32()),
+        pa.field("share", pa.float32()),  # of the picture that it covers, 0 to 1; null where unknown
+    ]
+)
+
+# The same table in schema version 1: one row a keyframe. `shards.observations` reads both.
+CAPTIONS_1: Final = pa.schema(
+    [
+        pa.field("root_key", pa.string(), nullable=False),
         pa.field("time", pa.float64(), nullable=False),
-        pa.field("caption", pa.string()),  # null if the captioner failed
+        pa.field("caption", pa.string()),
         pa.field("confidence", pa.float32()),
     ]
 )

@@ -125,13 +125,16 @@ class StoredText(_ClipColumns):
     models: StoredModels | None
 
 
-class StoredCaption(TypedDict):
+class StoredObservation(TypedDict):
     """A row of ``captions/<name>/<shard>.parquet`` (`shards.schema.CAPTIONS`)."""
 
     root_key: str
-    time: float
-    caption: str | None
+    kind: str
+    start: float
+    end: float
+    text: str | None
     confidence: float | None
+    share: float | None
 
 
 class StoredFeatures(TypedDict):

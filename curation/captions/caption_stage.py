@@ -1,33 +1,33 @@
-"""The caption stage: the keyframes of a shard in, one caption set table out.
+"""The caption stage: the pictures of a shard in, one table of a caption set out.
 
-    keyframes/<shard>.tar -> captions/<name>/<shard>.parquet
+    keyframes/<shard>.tar + media/<shard>.tar -> captions/<name>/<shard>.parquet
 
-It follows the media stage and precedes the rewrite stage. A keyframe that can't be captioned becomes a null and a
-count; only faults of the machine end the run.
+It follows the media stage and precedes the rewrite stage. Its observers (`curation.captions.observer_registry`) look at
+stills and videos; what one of them can't see becomes a null and a count. Only faults of the machine end the run.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
-from typing import Any, get_args
+from typing import Any
 
-from curation.captions.caption_rows import caption_row, parse_keyframe_name
-from curation.captions.caption_settings import CaptionSettings
-from curation.captions.vlm_captioner import VlmCaptioner
-from curation.engines.engine_interface import Captioner, CaptionResult, ImageRef
+from curation.captions.keyframe_names import parse_keyframe_name
+from curation.captions.observer import Observer, ObserverKind, ShardPictures
+from curation.captions.observer_registry import CaptionSettings, build_observers, used_observers
+from curation.engines.engine_interface import ImageRef
 from curation.engines.engine_settings import EngineSettings
-from curation.prompts.answer_flaws import Flaw
 from curation.stages.pipeline_settings import PipelineSettings
 from curation.stages.shard_table import ShardTable
 from curation.stages.stage_definition import Outputs, ShardStage, StageContext, WorkerBuild
 from runtime.models.model_uri import revision_of
 from runtime.ray_runner.stage import Service, ShardResult
-from runtime.settings import content_hash
+from runtime.settings import Settings, content_hash
 from shards.keys import shard_name
-from shards.reader import read_artifact
+from shards.reader import read_artifact, read_table
 from shards.schema import CAPTIONS
 from shards.storage.tar import members
 
@@ -35,58 +35,58 @@ CAPTION_VERSION = 2
 
 
 def caption_hash(settings: CaptionSettings, engines: Mapping[str, EngineSettings]) -> str:
-    """Return the content hash of a caption set: stage version, settings, and the captioner with its revision."""
-    model = revision_of(settings.tagger.model) if settings.engine is None else engines[settings.engine].identity()
-    return content_hash("caption", CAPTION_VERSION, settings.content(), model)
+    """Return the content hash of a caption set: stage version, settings, and each observer's model with its revision.
+
+    It changes with an observer's settings only if that observer is in use.
+    """
+    models = {kind.branch: _identity(kind, values, engines) for kind, values in used_observers(settings)}
+    frames = models.pop("")
+    return content_hash("caption", CAPTION_VERSION, settings.content(), frames, *([models] if models else []))
+
+
+def _identity(kind: ObserverKind, settings: Settings, engines: Mapping[str, EngineSettings]) -> Any:
+    engine, model = kind.engine(settings), kind.model(settings)
+    if engine is not None:
+        return engines[engine].identity()
+    return None if model is None else revision_of(model)
 
 
 def caption_worker(output: ShardTable, settings: CaptionSettings, services: Mapping[str, Service]) -> CaptionWorker:
-    """Build a caption worker in its own process; the embedded tagger is loaded here if the settings use it."""
-    if settings.engine is not None:
-        return CaptionWorker(output, VlmCaptioner(services[settings.engine], settings))
-    from curation.captions.image_tagger import ImageTagger
-
-    return CaptionWorker(output, ImageTagger(settings.tagger))
+    """Build a caption worker in its own process; the observers' own models are loaded here."""
+    return CaptionWorker(output, build_observers(settings, services))
 
 
 class CaptionWorker:
-    """Captions the keyframes of a shard; see `runtime.ray_runner.stage.Worker`."""
+    """Observes the pictures of a shard; see `runtime.ray_runner.stage.Worker`."""
 
-    def __init__(self, output: ShardTable, captioner: Captioner) -> None:
+    def __init__(self, output: ShardTable, observers: Sequence[Observer]) -> None:
         self._output = output
-        self._captioner = captioner
+        self._observers = observers
 
     async def process(self, shard: int) -> ShardResult:
-        """Make the shard's table of the caption set: one row for each keyframe, in order of root and time."""
+        """Make the shard's table of the caption set: one row for each observation, by observer, root and time."""
         return await self._output.result(shard, self._make(shard))
 
     async def _make(self, shard: int) -> Mapping[str, float]:
         media = f"media/{shard_name(shard)}.parquet"
-        digest, images = await asyncio.to_thread(self._read, media, shard)
-        results = await self._captioner.caption(images)
-        rows = [caption_row(name, results.get(name) or CaptionResult(None, error="no answer")) for name in images]
-        counts = _counts(results.values(), len(rows))
-        await asyncio.to_thread(self._output.commit, shard, rows, {media: digest}, counts)
-        return counts
+        digest, pictures = await asyncio.to_thread(self._read, media, shard)
+        counts: Counter[str] = Counter()
+        made = await asyncio.gather(*(observer.observe(pictures, counts) for observer in self._observers))
+        rows = [asdict(observation) for observations in made for observation in observations]
+        figures = {"keyframes": 0.0, "tokens": 0.0} | {name: float(count) for name, count in counts.items() if count}
+        await asyncio.to_thread(self._output.commit, shard, rows, {media: digest}, figures)
+        return figures
 
-    def _read(self, media: str, shard: int) -> tuple[str, dict[str, ImageRef]]:
-        """Return the digest of the media artifact, and its keyframes by name in order of root and time."""
-        store = self._output.store
+    def _read(self, media: str, shard: int) -> tuple[str, ShardPictures]:
+        """Return the digest of the media artifact, and the shard's pictures."""
+        store, stem = self._output.store, shard_name(shard)
         artifact = read_artifact(store, media)
-        name = f"keyframes/{shard_name(shard)}.tar"
+        name = f"keyframes/{stem}.tar"
         url = store.path(name)
         images = {member.name: ImageRef(url, member.offset, member.size) for member in members(store, name)}
         in_order = sorted((name for name in images if name.endswith(".jpg")), key=parse_keyframe_name)
-        return artifact.digest, {name: images[name] for name in in_order}
-
-
-def _counts(results: Iterable[CaptionResult], keyframes: int) -> dict[str, float]:
-    results = tuple(results)
-    counts = Counter(f"captions_{result.error}" for result in results if result.error in get_args(Flaw))
-    counts["captions_cut"] = sum(result.is_cut for result in results)
-    counts["failed:caption"] = sum(result.error is not None for result in results)
-    figures = {"keyframes": float(keyframes), "tokens": float(sum(result.tokens for result in results))}
-    return figures | {name: float(count) for name, count in counts.items() if count}
+        stills = {name: images[name] for name in in_order}
+        return artifact.digest, ShardPictures(store, stills, read_table(store, media).to_pylist(), f"media/{stem}.tar")
 
 
 def _content(settings: PipelineSettings) -> dict[str, Any]:
@@ -102,18 +102,18 @@ def _worker(context: StageContext) -> WorkerBuild:
 
 
 def _models(settings: PipelineSettings) -> Mapping[str, str]:
-    caption = settings.branch(CaptionSettings)
-    return {"caption": caption.tagger.model} if caption.engine is None else {}
+    used = used_observers(settings.branch(CaptionSettings))
+    return {kind.branch or "caption": uri for kind, values in used if (uri := kind.model(values))}
 
 
 def _engines(settings: PipelineSettings) -> Mapping[str, str]:
-    engine = settings.branch(CaptionSettings).engine
-    return {} if engine is None else {"caption.engine": engine}
+    used = used_observers(settings.branch(CaptionSettings))
+    return {kind.setting("engine"): name for kind, values in used if (name := kind.engine(values))}
 
 
 CAPTION = ShardStage(
     name="caption",
-    summary="From keyframes to frame captions.",
+    summary="From keyframes to frame captions, and to what else can be seen: on-screen text, events, objects.",
     settings=CaptionSettings,
     reads=("media",),
     schema=CAPTIONS,

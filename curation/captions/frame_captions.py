@@ -1,4 +1,4 @@
-"""Frame captions of a clip: select them by time, and join them into one text.
+"""Frame captions of a clip, joined into one text.
 
 A frame caption says what the captioner saw in one keyframe. The rewrite stage (`curation.text`) and the evidence of a
 clip (`curation.grounding.evidence`) are built from them.
@@ -6,7 +6,7 @@ clip (`curation.grounding.evidence`) are built from them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from curation.prompts.wording import in_sentences
@@ -19,15 +19,6 @@ class FrameCaption:
     time: float
     """Seconds of the video."""
     text: str
-
-
-def captions_between(captions: Sequence[FrameCaption], start: float, end: float) -> tuple[FrameCaption, ...]:
-    """Return the captions with a time in ``[start, end)``.
-
-    Times are compared in whole milliseconds, because the names of keyframes hold whole milliseconds.
-    """
-    first, last = round(start * 1000), round(end * 1000)
-    return tuple(caption for caption in captions if first <= round(caption.time * 1000) < last)
 
 
 def join_captions(captions: Iterable[FrameCaption]) -> str | None:

@@ -1,23 +1,35 @@
-"""The evidence for one clip: its frame captions and its words by time, numbered so that a model can cite them.
+"""The evidence for one clip: what is seen and what is said, by time, numbered so that a model can cite it.
 
-Built from the media table and the captions table, shown to the LLM by `curation.text.grounded_rewrite`, checked by the
+Built from the media table and the caption set, shown to the LLM by `curation.text.grounded_rewrite`, checked by the
 judges (`curation.grounding.judge`), and stored with each claim. An id holds the time of the item in seconds of the
 video: ``frame@12.0`` is the caption of that keyframe, ``words@3.2-5.8`` the words spoken in that span. In prompts each
-item has a short label (``F1``, ``W1``): labels are cheap to generate, and one JSON schema serves all clips.
+item has a short label (``E1``, ``F1``, ``W1``): labels are cheap to generate, and one JSON schema serves all clips.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from curation.captions.frame_captions import FrameCaption
+from curation.captions.observation import Observation
 from curation.media.speech.transcript import Word, join_words
 from curation.prompts.word_units import join_pieces
 from curation.prompts.wording import tidy
 
-EvidenceKind = Literal["frame", "words"]
+EvidenceKind = Literal["event", "frame", "text", "object", "words"]
+
+_LABELS: Final[Mapping[EvidenceKind, str]] = {"event": "E", "frame": "F", "text": "T", "object": "O", "words": "W"}
+_DROPPED_FIRST: Final[tuple[EvidenceKind, ...]] = ("words", "object", "text", "frame", "event")
+_NAMES: Final[Mapping[EvidenceKind, str]] = {"object": "objects"}
+_SHOWN: Final[Mapping[EvidenceKind, str]] = {
+    "event": "happens",
+    "frame": "seen",
+    "text": "seen",
+    "object": "seen",
+    "words": "said",
+}
 
 
 @dataclass(frozen=True)
@@ -25,9 +37,10 @@ class Evidence:
     """One item that a claim may cite."""
 
     id: str
-    """``frame@<seconds>`` or ``words@<start>-<end>``; stored with the claim."""
+    """``event@<start>-<end>``, ``frame@<seconds>``, ``text@…``, ``objects@…`` or ``words@<start>-<end>``; stored with
+    the claim."""
     label: str
-    """``F<n>`` or ``W<n>``; shown to the model, which cites it."""
+    """``E<n>``, ``F<n>``, ``T<n>``, ``O<n>`` or ``W<n>``; shown to the model, which cites it."""
     kind: EvidenceKind
     text: str
 
@@ -35,26 +48,43 @@ class Evidence:
     def line(self) -> str:
         """The item as one line of a prompt."""
         time = self.id.partition("@")[2]
-        return f"{self.label} ({'seen' if self.kind == 'frame' else 'said'} at {time} s): {self.text}"
+        return f"{self.label} ({_SHOWN[self.kind]} at {time} s): {self.text}"
+
+    @property
+    def is_seen(self) -> bool:
+        """True for what the pictures show; False for spoken words."""
+        return self.kind != "words"
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Start and end in seconds of the video; equal for what one still shows."""
+        start, _, end = self.id.partition("@")[2].partition("-")
+        return float(start), float(end or start)
 
 
 def gather_evidence(
-    frames: Iterable[FrameCaption], words: Sequence[Word], span_seconds: float = 5.0
+    frames: Iterable[FrameCaption],
+    words: Sequence[Word],
+    span_seconds: float = 5.0,
+    observations: Iterable[Observation] = (),
 ) -> tuple[Evidence, ...]:
-    """Number the evidence of a clip: frame captions in time order, then words in spans of about `span_seconds`.
+    """Number the evidence of a clip: kind by kind, each in time order; words in spans of about `span_seconds`.
 
-    Captions and spans without text are left out; ids are unique.
+    Items without text are left out, and items of one kind and time are one item; ids are unique.
     """
-    seen: dict[str, str] = {}
+    items: dict[EvidenceKind, dict[str, str]] = {kind: {} for kind in _LABELS}
     for frame in sorted(frames, key=lambda frame: frame.time):
-        _append(seen, f"frame@{format_seconds(frame.time)}", tidy(frame.text))
-    said: dict[str, str] = {}
+        _append(items["frame"], f"frame@{format_seconds(frame.time)}", tidy(frame.text))
+    for each in sorted(observations, key=lambda each: (each.start, each.end)):
+        name = f"{_NAMES.get(each.kind, each.kind)}@{_format_span(each.start, each.end)}"
+        _append(items[each.kind], name, _statement(each))
     for span in _word_spans(words, span_seconds):
         id_ = f"words@{format_seconds(span[0].start)}-{format_seconds(span[-1].end)}"
-        _append(said, id_, tidy(join_words(span)))
-    return (
-        *(Evidence(id_, f"F{n}", "frame", text) for n, (id_, text) in enumerate(seen.items(), start=1)),
-        *(Evidence(id_, f"W{n}", "words", text) for n, (id_, text) in enumerate(said.items(), start=1)),
+        _append(items["words"], id_, tidy(join_words(span)))
+    return tuple(
+        Evidence(id_, f"{_LABELS[kind]}{number}", kind, text)
+        for kind, of_kind in items.items()
+        for number, (id_, text) in enumerate(of_kind.items(), start=1)
     )
 
 
@@ -64,19 +94,32 @@ def by_reference(evidence: Iterable[Evidence]) -> Mapping[str, Evidence]:
 
 
 def fit_evidence(evidence: Sequence[Evidence], max_chars: int) -> tuple[Evidence, ...]:
-    """Return as much evidence as fits `max_chars` of a prompt: drop words first, then captions, from the middle out."""
+    """Return as much evidence as fits `max_chars` of a prompt: words are dropped first, events last.
+
+    Of each kind the items in the middle are dropped first.
+    """
     kept = list(evidence)
     excess = sum(len(item.line) + 1 for item in kept) - max_chars
-    kinds: tuple[EvidenceKind, ...] = ("words", "frame")
-    for kind in kinds:
+    for kind in _DROPPED_FIRST:
         while excess > 0 and (indices := [index for index, item in enumerate(kept) if item.kind == kind]):
             excess -= len(kept.pop(indices[len(indices) // 2]).line) + 1
     return tuple(kept)
 
 
 def in_label_order(evidence: Iterable[Evidence]) -> list[Evidence]:
-    """Sort items of one clip as they are numbered: frame captions by time, then words by time."""
-    return sorted(evidence, key=lambda item: (item.kind, int(item.label[1:])))
+    """Sort items of one clip as they are numbered: kind by kind, each by time."""
+    order = list(_LABELS)
+    return sorted(evidence, key=lambda item: (order.index(item.kind), int(item.label[1:])))
+
+
+def _statement(observation: Observation) -> str:
+    """Return an observation as a statement about the pictures: what a text says is not what happens."""
+    text = tidy(observation.text or "")
+    return f"the picture shows the text \u201c{text}\u201d" if text and observation.kind == "text" else text
+
+
+def _format_span(start: float, end: float) -> str:
+    return format_seconds(start) if start == end else f"{format_seconds(start)}-{format_seconds(end)}"
 
 
 def format_seconds(value: float) -> str:

@@ -49,7 +49,7 @@ class WordMatcher:
 
     def can_support(self, evidence: Sequence[Evidence]) -> bool:
         """Return True if there is a frame caption, or any evidence at all with `speech_alone`."""
-        return any(item.kind == "frame" or self._settings.speech_alone for item in evidence)
+        return any(_tells(item) or self._settings.speech_alone for item in evidence)
 
     async def judge(self, claims: Sequence[CitedClaim], counts: Counter[str]) -> list[Ruling]:
         """Return one ruling for each claim, in order."""
@@ -58,7 +58,7 @@ class WordMatcher:
 
 def find_objection(claim: CitedClaim, settings: WordMatcherSettings) -> Objection:
     """Return the first reason why the cited evidence does not support the claim; empty if it does."""
-    seen = [item.text for item in claim.evidence if item.kind == "frame"]
+    seen = [item.text for item in claim.evidence if _tells(item)]
     if not seen and not settings.speech_alone:
         return "no_frame"
     claimed = terms(claim.text)
@@ -120,3 +120,8 @@ WORD_MATCHER: Final = JudgeKind(
     is_on=lambda settings: True,
     build=lambda settings, resources: WordMatcher(settings),
 )
+
+
+def _tells(item: Evidence) -> bool:
+    """Return True for evidence that tells what is to be seen; the words of a text in the picture don't."""
+    return item.is_seen and item.kind != "text"

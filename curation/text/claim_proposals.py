@@ -33,7 +33,7 @@ def proposal_schema(max_claims: int, claim_chars: int) -> dict[str, Any]:
             "text": {"type": "string", "maxLength": claim_chars},
             "evidence": {
                 "type": "array",
-                "items": {"type": "string", "pattern": "^[FW][0-9]{1,3}$"},
+                "items": {"type": "string", "pattern": "^[EFTOW][0-9]{1,3}$"},
                 "minItems": 1,
                 "maxItems": _MAX_CITED,
             },

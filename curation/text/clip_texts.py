@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from curation.captions.frame_captions import FrameCaption
+from curation.captions.observation import Observation
 from curation.grounding.grounded_text import GroundedText
 from curation.media.speech.transcript import Word
 from shards.schema import Level
@@ -12,7 +13,7 @@ from shards.schema import Level
 
 @dataclass(frozen=True)
 class ClipTexts:
-    """Speech and frame captions of one clip: the input of the rewrite."""
+    """Speech of one clip and what was seen in it: the input of the rewrite."""
 
     key: str
     level: Level
@@ -20,8 +21,10 @@ class ClipTexts:
     words: tuple[Word, ...] = ()
     frames: tuple[FrameCaption, ...] = ()
     """Captions of its keyframes in time order."""
-    failed_frames: int = 0
-    """Number of its keyframes that the captioner failed on."""
+    observations: tuple[Observation, ...] = ()
+    """What else was seen, in time order: events, on-screen text, objects."""
+    failures: int = 0
+    """Number of its keyframes and spans on which an observer failed."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class GroundedRewriter:
     def evidence(self, clips: Sequence[ClipTexts]) -> ClipEvidence:
         """Number the evidence of each clip."""
         span_seconds = self._settings.span_seconds
-        return {clip.key: gather_evidence(clip.frames, clip.words, span_seconds) for clip in clips}
+        return {clip.key: gather_evidence(clip.frames, clip.words, span_seconds, clip.observations) for clip in clips}
 
     def requests(self, clip: str, evidence: Sequence[Evidence], counts: Counter[str]) -> Iterator[Request]:
         """Yield the request for the claims of the clip with the key `clip`; none if no claim could pass the judges."""
@@ -65,7 +65,7 @@ class GroundedRewriter:
         for clip in clips:
             answer = answers.get(_key(clip.key))
             if answer is None:
-                if not self._can_ground(evidence[clip.key]) and not clip.failed_frames:
+                if not self._can_ground(evidence[clip.key]) and not clip.failures:
                     abstained.add(clip.key)
             elif proposal := self._read(answer, counts):
                 cited[clip.key] = [] if proposal.abstains else cite(proposal.claims, evidence[clip.key])

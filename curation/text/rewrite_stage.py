@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from curation.captions.caption_rows import CaptionRow
-from curation.captions.caption_settings import CaptionSettings
+from curation.captions.observation import Observation
+from curation.captions.observer_registry import CaptionSettings
 from curation.engines.engine_settings import EngineSettings
 from curation.media.media_rows import MediaClipRow
 from curation.stages.pipeline_settings import PipelineSettings
@@ -29,6 +29,7 @@ from runtime.ray_runner.stage import Service, ShardResult
 from runtime.settings import content_hash
 from shards.errors import ShardError
 from shards.keys import shard_name
+from shards.observations import observations_of
 from shards.reader import read_artifact, read_table
 from shards.schema import TEXT
 
@@ -42,9 +43,9 @@ def model_names(
     tagger = ModelURI.parse(caption.tagger.model).name
     captioner = tagger if caption.engine is None else engines[caption.engine].model_name
     if rewrite.engine is None:
-        return ModelNames(captioner, None, caption.prompt_ref())
-    refs = [caption.prompt_ref(), *(prompt.ref for prompt in rewrite.prompts().values())]
-    return ModelNames(captioner, engines[rewrite.engine].model_name, "+".join(ref for ref in refs if ref))
+        return ModelNames(captioner, None, "+".join(caption.prompt_refs()) or None)
+    refs = [*caption.prompt_refs(), *(prompt.ref for prompt in rewrite.prompts().values())]
+    return ModelNames(captioner, engines[rewrite.engine].model_name, "+".join(refs))
 
 
 def rewrite_hash(
@@ -95,8 +96,8 @@ class RewriteWorker:
         return await self._output.result(shard, self._make(shard))
 
     async def _make(self, shard: int) -> Mapping[str, float]:
-        inputs, clips, captions = await asyncio.to_thread(self._read, shard)
-        texts = clip_texts(clips, captions)
+        inputs, clips, observations = await asyncio.to_thread(self._read, shard)
+        texts = clip_texts(clips, observations)
         rewritten, figures = await self._rewriter.rewrite(texts)
         rows = [
             text_row(clip, text, result, self._layer)
@@ -106,8 +107,8 @@ class RewriteWorker:
         await asyncio.to_thread(self._output.commit, shard, [row.table_row() for row in rows], inputs, counts)
         return counts
 
-    def _read(self, shard: int) -> tuple[dict[str, str], list[MediaClipRow], list[CaptionRow]]:
-        """Return the digests of the layer's inputs, the clips, and the captions.
+    def _read(self, shard: int) -> tuple[dict[str, str], list[MediaClipRow], list[Observation]]:
+        """Return the digests of the layer's inputs, the clips, and what was observed.
 
         Raises:
             ShardError: the captions were made from other media than the shard has now.
@@ -119,7 +120,7 @@ class RewriteWorker:
             raise ShardError(f"{captions} was made from an older {media}; run the caption stage again")
         digests = {name: artifact.digest for name, artifact in artifacts.items()}
         clips = [read_clip_row(values) for values in read_table(store, media).to_pylist()]
-        return digests, clips, read_table(store, captions).to_pylist()
+        return digests, clips, [Observation.from_row(row) for row in observations_of(read_table(store, captions))]
 
 
 def _counts(rows: Sequence[TextRow]) -> dict[str, float]:

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
-from curation.captions.caption_rows import CaptionRow
-from curation.captions.frame_captions import FrameCaption, captions_between
+from curation.captions.frame_captions import FrameCaption
+from curation.captions.observation import Observation, observed_between
 from curation.filters.clip_filter import ClipFacts
 from curation.filters.filter_registry import FilterSettings, reason_to_drop
 from curation.media.media_rows import MediaClipRow
@@ -89,20 +89,18 @@ def read_clip_row(values: Mapping[str, Any]) -> MediaClipRow:
     return MediaClipRow(**own | {"words": None if words is None else tuple(Word(**word) for word in words)})
 
 
-def clip_texts(clips: Sequence[MediaClipRow], captions: Iterable[CaptionRow]) -> list[ClipTexts]:
-    """Give each clip the words of its root and the frame captions of its span.
+def clip_texts(clips: Sequence[MediaClipRow], observations: Iterable[Observation]) -> list[ClipTexts]:
+    """Give each clip the words of its root and what was observed in its span.
 
     Args:
         clips: rows of a media table.
-        captions: rows of the captions table of the same shard.
+        observations: rows of a caption set of the same shard.
     """
     words = {clip.root_key: clip.words or () for clip in clips if clip.parent_key is None}
-    frames: dict[str, list[FrameCaption]] = {}
-    for row in captions:
-        not_sure = row["caption"] is None and row["confidence"] is not None
-        if not not_sure:
-            frames.setdefault(row["root_key"], []).append(FrameCaption(row["time"], row["caption"] or ""))
-    return [_clip_texts(clip, words.get(clip.root_key, ()), frames.get(clip.root_key, [])) for clip in clips]
+    seen: dict[str, list[Observation]] = {}
+    for each in observations:
+        seen.setdefault(each.root_key, []).append(each)
+    return [_clip_texts(clip, words.get(clip.root_key, ()), seen.get(clip.root_key, [])) for clip in clips]
 
 
 def text_row(clip: MediaClipRow, texts: ClipTexts, rewritten: RewrittenTexts, layer: TextLayer) -> TextRow:
@@ -122,11 +120,13 @@ def _recognizer(subtitle_origin: str) -> str | None:
     return subtitle_origin.removeprefix("asr:") if subtitle_origin.startswith("asr:") else None
 
 
-def _clip_texts(clip: MediaClipRow, words: Sequence[Word], frames: Sequence[FrameCaption]) -> ClipTexts:
-    own = captions_between(sorted(frames, key=lambda frame: frame.time), clip.start, clip.end)
-    captioned = tuple(frame for frame in own if frame.text)
+def _clip_texts(clip: MediaClipRow, words: Sequence[Word], observations: Sequence[Observation]) -> ClipTexts:
+    own = observed_between(observations, clip.start, clip.end)
+    frames = tuple(FrameCaption(each.start, each.text) for each in own if each.kind == "frame" and each.text)
+    others = tuple(each for each in own if each.kind != "frame" and each.text)
+    failures = sum(each.is_failure for each in own)
     spoken = words_within(words, clip.start, clip.end)
-    return ClipTexts(clip.key, clip.level, clip.subtitle, spoken, captioned, len(own) - len(captioned))
+    return ClipTexts(clip.key, clip.level, clip.subtitle, spoken, frames, others, failures)
 
 
 def _facts(clip: MediaClipRow, caption: str | None) -> ClipFacts:

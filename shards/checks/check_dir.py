@@ -33,6 +33,7 @@ from shards.checks.dir_survey import (
 from shards.errors import ShardError
 from shards.index import INDEX_NAME, index_row
 from shards.keys import shard_name
+from shards.observations import is_version_1, observations_of
 from shards.reader import read_artifact, read_table
 from shards.storage.store import Store
 from shards.stored_rows import IndexRow, StoredClip
@@ -175,7 +176,7 @@ def _check_layers(folder: DirSurvey, shard: _CheckedShard, media: _MediaFacts) -
         elif layer.startswith("text/"):
             shard.add(name, text_problems(rows, media.clips))
         else:
-            shard.add(name, caption_problems(rows, media.roots, media.keyframes))
+            shard.add(name, caption_problems(observations_of(table), media.roots, media.keyframes))
 
 
 def _read(folder: DirSurvey, name: str, shard: _CheckedShard) -> tuple[pa.Table | None, Artifact | None]:
@@ -185,12 +186,19 @@ def _read(folder: DirSurvey, name: str, shard: _CheckedShard) -> tuple[pa.Table 
     except (ShardError, OSError) as error:
         shard.add(name, [without_name(error, name)])
         return None, None
-    if not table.schema.remove_metadata().equals(schema_of(name)):
+    if not _keeps_to_schema(name, table.schema):
         shard.add(name, ["its columns are not those of the schema"])
         return None, None
     if folder.hashes.get(folder_of(name), artifact.content_hash) != artifact.content_hash:
         shard.add(name, [f"was made with other settings ({artifact.content_hash}) than its folder's"])
     return table, artifact
+
+
+def _keeps_to_schema(name: str, schema: pa.Schema) -> bool:
+    """Return True for the columns of the present schema, or those of one that is still read."""
+    return bool(schema.remove_metadata().equals(schema_of(name))) or (
+        name.startswith("captions/") and is_version_1(schema)
+    )
 
 
 def _input_problems(artifact: Artifact, digests: Mapping[str, str]) -> Iterator[str]:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from shards.checks.check_clips import FRAME_SLACK
-from shards.schema import CLIPS, FAILED_CLASSES, FILTERED_CLASSES, REWRITE_STATUSES, STATES, TEXT
-from shards.stored_rows import StoredCaption, StoredClip, StoredOutcome, StoredSource, StoredText
+from shards.schema import CLIPS, FAILED_CLASSES, FILTERED_CLASSES, OBSERVATION_KINDS, REWRITE_STATUSES, STATES, TEXT
+from shards.stored_rows import StoredClip, StoredObservation, StoredOutcome, StoredSource, StoredText
 
 STILL_SLACK: Final = 10.0
 """Seconds by which a keyframe may be outside its root, if the video has no still inside."""
@@ -59,20 +59,26 @@ def _text_value_problems(row: StoredText) -> Iterator[str]:
 
 
 def caption_problems(
-    captions: Sequence[StoredCaption], roots: Mapping[str, StoredClip], keyframes: Mapping[str, set[int]]
+    rows: Sequence[StoredObservation], roots: Mapping[str, StoredClip], keyframes: Mapping[str, set[int]]
 ) -> Iterator[str]:
-    """Yield the problems of one set of captions of a shard, against its keyframes.
+    """Yield the problems of one set of captions of a shard, against its roots and keyframes.
 
     Args:
-        captions: rows of ``captions/<name>/<shard>.parquet``.
+        rows: of ``captions/<name>/<shard>.parquet``, as `shards.observations.observations_of` returns them.
         roots: the shard's root clips by key.
         keyframes: times (ms) of the keyframes that are there, by root.
     """
-    seen: Counter[tuple[str, int]] = Counter((row["root_key"], round(row["time"] * 1000)) for row in captions)
+    yield from _frame_problems([row for row in rows if row["kind"] == "frame"], roots, keyframes)
+    for row in rows:
+        yield from (f"root {row['root_key']}: {what}" for what in _observation_problems(row, roots))
+
+
+def _frame_problems(
+    rows: Sequence[StoredObservation], roots: Mapping[str, StoredClip], keyframes: Mapping[str, set[int]]
+) -> Iterator[str]:
+    seen: Counter[tuple[str, int]] = Counter((row["root_key"], round(row["start"] * 1000)) for row in rows)
     for (root, ms), count in seen.items():
-        if root not in roots:
-            yield f"root {root}: is no root of this shard's media"
-        elif ms not in keyframes.get(root, set()):
+        if root in roots and ms not in keyframes.get(root, set()):
             yield f"root {root}: a caption at {ms / 1000:g} s has no keyframe"
         if count > 1:
             yield f"root {root}: {count} captions at {ms / 1000:g} s"
@@ -80,9 +86,19 @@ def caption_problems(
         missing = sorted(ms for ms in times if (root, ms) not in seen)
         if missing:
             yield f"root {root}: {len(missing)} keyframes have no row, the first at {missing[0] / 1000:g} s"
-    for row in captions:
-        if row["confidence"] is not None and not 0 <= row["confidence"] <= 1:
-            yield f"root {row['root_key']}: confidence {row['confidence']:g} is not between 0 and 1"
+
+
+def _observation_problems(row: StoredObservation, roots: Mapping[str, StoredClip]) -> Iterator[str]:
+    root = roots.get(row["root_key"])
+    if root is None:
+        yield "is no root of this shard's media"
+    elif not root["start"] - STILL_SLACK <= row["start"] <= row["end"] <= root["end"] + STILL_SLACK:
+        yield f"the span {row['start']:g} to {row['end']:g} s of its {row['kind']} is outside it"
+    if row["kind"] not in OBSERVATION_KINDS:
+        yield f"kind {row['kind']!r} is none of {', '.join(OBSERVATION_KINDS)}"
+    for name, value in (("confidence", row["confidence"]), ("share", row["share"])):
+        if value is not None and not 0 <= value <= 1:
+            yield f"{name} {value:g} is not between 0 and 1"
 
 
 def keyframe_problems(roots: Mapping[str, StoredClip], keyframes: Mapping[str, set[int]]) -> Iterator[str]:

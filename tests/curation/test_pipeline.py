@@ -16,9 +16,9 @@ from runtime.errors import UserError
 from shards.storage.store import Store
 
 HASHES = {
-    "demo": ("a3331b65212a2a01", "77379273fb0041e2", "1f2eb4eec5f5fc88", "c74e836aa5e830a2"),
+    "demo": ("a3331b65212a2a01", "9433475a4b8e09fe", "70960bcfe2c40104", "54dd6bac91b169ad"),
     "vidla": ("1fe53659c0c8d1e4", "b9dfa84646081f20", "79543a560876dc36", "3c7d413a984d0de8"),
-    "grounded": ("a7e61574303e5506", "2d5991fd6c2b0b30", "28d0060e1e129de7", "35a452aad9821b48"),
+    "grounded": ("a7e61574303e5506", "03c3a3c3b89eb723", "9a7f80ce272f1279", "059823e0255df4ff"),
 }
 """The content hashes of media, captions and texts, and a hash of the settings in ``manifest.json``.
 

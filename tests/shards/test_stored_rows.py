@@ -14,7 +14,7 @@ from shards import schema, stored_rows
         (stored_rows.StoredOutcome, schema.LEDGER),
         (stored_rows.StoredClip, schema.CLIPS),
         (stored_rows.StoredText, schema.TEXT),
-        (stored_rows.StoredCaption, schema.CAPTIONS),
+        (stored_rows.StoredObservation, schema.CAPTIONS),
         (stored_rows.StoredFeatures, schema.FEATURES),
     ],
 )

@@ -27,8 +27,8 @@ from shards.storage.tar import TarWriter
 from shards.writer import Artifact, ShardMedia, commit_shard_media, commit_table, conform, table_digest
 
 ROWS = [
-    {"root_key": "a", "time": 1.0, "caption": "a cat", "confidence": 0.5},
-    {"root_key": "a", "time": 2.0, "caption": None, "confidence": None},
+    {"root_key": "a", "kind": "frame", "start": 1.0, "end": 1.0, "text": "a cat", "confidence": 0.5, "share": None},
+    {"root_key": "a", "kind": "frame", "start": 2.0, "end": 2.0, "text": None, "confidence": None, "share": None},
 ]
 ARTIFACT = Artifact(stage="caption", content_hash="c0ffee", inputs={"media/0000000.parquet": "d1"}, counts={"n": 2.0})
 
@@ -63,9 +63,9 @@ def test_a_committed_table_is_read_back_with_its_artifact(store: Store, tmp_path
 
 def test_some_columns_are_read_alone(store: Store, tmp_path: Path) -> None:
     commit_table(store, tmp_path, "captions/x/0000000.parquet", _captions(), ARTIFACT)
-    assert read_table(store, "captions/x/0000000.parquet", ["time"]).column_names == ["time"]
-    with pytest.raises(ShardError, match="no column 'tiem'"):
-        read_table(store, "captions/x/0000000.parquet", ["tiem"])
+    assert read_table(store, "captions/x/0000000.parquet", ["start"]).column_names == ["start"]
+    with pytest.raises(ShardError, match="no column 'strat'"):
+        read_table(store, "captions/x/0000000.parquet", ["strat"])
 
 
 def test_scratch_is_clean_after_a_commit(store: Store, tmp_path: Path) -> None:
@@ -87,10 +87,10 @@ def test_the_digest_is_of_values_not_of_how_they_are_held() -> None:
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        (_captions().drop_columns(["time"]), "missing"),
+        (_captions().drop_columns(["start"]), "missing"),
         (_captions().append_column("extra", pa.array([1, 2])), "extra"),
-        (_captions().set_column(1, "time", pa.array([1.0, None])), "column time has nulls"),
-        (_captions().set_column(1, "time", pa.array(["x", "y"])), "0000000"),
+        (_captions().set_column(2, "start", pa.array([1.0, None])), "column start has nulls"),
+        (_captions().set_column(2, "start", pa.array(["x", "y"])), "0000000"),
     ],
     ids=["missing column", "unknown column", "null where none may be", "wrong type"],
 )
@@ -186,7 +186,7 @@ def test_a_table_that_finds_the_disk_full_leaves_nothing_and_says_why(tmp_path: 
     store = Store(tmp_path / "dir")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    noise = [{**ROWS[0], "time": random.random()} for _ in range(20_000)]
+    noise = [{**ROWS[0], "start": random.random()} for _ in range(20_000)]
     with files_up_to(4096), pytest.raises(OSError) as failure:
         commit_table(store, scratch, "captions/x/0000000.parquet", _captions(noise), ARTIFACT)
     assert failure.value.errno == errno.EFBIG

@@ -230,15 +230,16 @@ def _add_keyframes(node: Node, key: str, keyframes: TarWriter) -> list[dict[str,
         if not clip.children:
             time = round((clip.start + clip.end) / 2, 3)
             keyframes.add(f"{key}.{round(time * 1000)}.jpg", _jpeg(round(time * 7) % 256))
-            rows.append({"root_key": key, "time": time, "caption": f"a grey wall at {time:g}", "confidence": 0.9})
+            seen = {"root_key": key, "kind": "frame", "start": time, "end": time, "text": f"a grey wall at {time:g}"}
+            rows.append(seen | {"confidence": 0.9, "share": None})
     return rows
 
 
 def _text_row(clip: dict[str, Any], captions: list[dict[str, Any]], val_percent: float) -> dict[str, Any]:
     seen = [
-        {"time": row["time"], "text": row["caption"]}
+        {"time": row["start"], "text": row["text"]}
         for row in captions
-        if row["root_key"] == clip["root_key"] and clip["start"] <= row["time"] < clip["end"]
+        if row["root_key"] == clip["root_key"] and clip["start"] <= row["start"] < clip["end"]
     ]
     caption = ". ".join(still["text"] for still in seen)
     grounded = f"A grey wall from {clip['start']:g} to {clip['end']:g} s."

@@ -8,8 +8,9 @@ from pathlib import Path
 from support.answering import Answering, asks_for_claims, claims_json
 from support.shard_factory import CAPTION_SET
 
-from curation.captions.caption_settings import CaptionSettings
 from curation.captions.caption_stage import CaptionWorker, caption_worker
+from curation.captions.frames.frame_observer import FrameObserver
+from curation.captions.observer_registry import CaptionSettings
 from curation.engines.engine_interface import Captioner, Request
 from curation.engines.engine_settings import EngineSettings
 from curation.engines.openai_endpoint import EndpointSettings
@@ -54,7 +55,7 @@ def caption_shard(store: Store, scratch: Path, model: Answering, name: str = "mi
 
 def caption_shard_with(store: Store, scratch: Path, captioner: Captioner, name: str) -> ShardResult:
     """Caption shard 0 with any captioner."""
-    return asyncio.run(CaptionWorker(captions_table(store, scratch, name), captioner).process(0))
+    return asyncio.run(CaptionWorker(captions_table(store, scratch, name), [FrameObserver(captioner)]).process(0))
 
 
 def rewrite_shard(

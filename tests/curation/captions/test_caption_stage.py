@@ -18,8 +18,8 @@ from support.stage_runs import (
     two_engines,
 )
 
-from curation.captions.caption_settings import CaptionSettings
 from curation.captions.caption_stage import caption_hash
+from curation.captions.observer_registry import CaptionSettings
 from curation.engines.engine_interface import Answer, CaptionResult, ImageRef, Request
 from curation.engines.openai_endpoint import EndpointSettings
 from runtime.errors import MachineError
@@ -36,8 +36,9 @@ def test_every_keyframe_of_the_tar_gets_one_row_in_order_of_root_and_time(built:
     rows = table.to_pylist()
     stills = read_table(built, f"captions/{CAPTION_SET}/0000000.parquet").to_pylist()
     assert table.schema.equals(CAPTIONS, check_metadata=False)
-    expected = sorted((row["root_key"], row["time"]) for row in stills)
-    assert [(row["root_key"], row["time"]) for row in rows] == expected
+    expected = sorted((row["root_key"], row["start"]) for row in stills)
+    assert [(row["root_key"], row["start"]) for row in rows] == expected
+    assert all(row["kind"] == "frame" and row["start"] == row["end"] for row in rows)
     assert result == ShardResult({"keyframes": len(rows), "tokens": 6 * len(rows)})
 
 
@@ -76,7 +77,7 @@ def test_a_keyframe_that_fails_is_a_null_and_a_count(built: Store, scratch: Path
     result = caption_shard_with(built, scratch, Doubtful(), "doubt")
     assert result.counts["failed:caption"] == 1
     rows = read_table(built, "captions/doubt/0000000.parquet").to_pylist()
-    assert [(row["caption"], row["confidence"] is None) for row in rows[:3]] == [
+    assert [(row["text"], row["confidence"] is None) for row in rows[:3]] == [
         (None, True), (None, False), ("a wall", False),
     ]  # fmt: skip
 

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from support.waiting import PATIENCE
 
-from curation.captions.image_tagger import ImageTagger, TaggerSettings
+from curation.captions.frames.image_tagger import ImageTagger, TaggerSettings
 from curation.engines.engine_interface import CaptionResult, ImageRef
 from runtime.errors import UserError
 from runtime.processes import ffmpeg_binary, run

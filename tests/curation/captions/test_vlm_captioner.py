@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.answering import Answering
 
-from curation.captions.caption_settings import CaptionSettings
-from curation.captions.caption_wording import clean_caption
 from curation.captions.frame_captions import FrameCaption, join_captions
-from curation.captions.image_tagger import TaggerSettings
-from curation.captions.vlm_captioner import VlmCaptioner
+from curation.captions.frames.caption_wording import clean_caption
+from curation.captions.frames.image_tagger import TaggerSettings
+from curation.captions.frames.vlm_captioner import VlmCaptioner
+from curation.captions.observer_registry import CaptionSettings
 from curation.engines.engine_interface import Answer, CaptionResult, ImageRef, Request
 from runtime.ray_runner.stage import LocalService
 

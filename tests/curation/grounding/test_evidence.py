@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from support.judging import EVIDENCE, FRAMES, WORDS
 
 from curation.captions.frame_captions import FrameCaption
-from curation.grounding.evidence import fit_evidence, gather_evidence
+from curation.captions.observation import Observation
+from curation.grounding.evidence import fit_evidence, gather_evidence, in_label_order
 from curation.media.speech.transcript import Word
 
 
@@ -27,6 +28,29 @@ def test_evidence_is_named_by_seconds_of_the_video_and_labelled_in_time_order() 
 def test_spans_of_words_hold_every_word_once_in_order() -> None:
     evidence = gather_evidence((), WORDS, span_seconds=2.0)
     assert " ".join(item.text for item in evidence).split() == [word.text for word in WORDS]
+
+
+def test_events_texts_and_objects_have_labels_and_ids_of_their_own() -> None:
+    observed = [
+        Observation("r", "text", 4.0, 9.5, "Open"),
+        Observation("r", "event", 2.0, 5.0, "A man opens a door."),
+        Observation("r", "object", 3.0, 3.0, "2 dogs"),
+    ]
+    evidence = gather_evidence(FRAMES[:1], WORDS[:1], observations=observed)
+    assert [(item.id, item.label) for item in evidence] == [
+        ("event@2.0-5.0", "E1"),
+        ("frame@2.0", "F1"),
+        ("text@4.0-9.5", "T1"),
+        ("objects@3.0", "O1"),
+        ("words@3.2-4.0", "W1"),
+    ]
+    assert [item.span for item in evidence][:2] == [(2.0, 5.0), (2.0, 2.0)]
+    assert [item.label for item in in_label_order(reversed(evidence))] == ["E1", "F1", "T1", "O1", "W1"]
+
+
+def test_what_a_text_in_the_picture_says_is_only_said_to_be_shown() -> None:
+    (item,) = gather_evidence((), (), observations=[Observation("r", "text", 4.0, 4.0, "A dragon flies")])
+    assert item.line == "T1 (seen at 4.0 s): the picture shows the text “A dragon flies”"
 
 
 def test_frames_without_a_caption_are_no_evidence() -> None:

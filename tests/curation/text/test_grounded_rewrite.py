@@ -33,7 +33,7 @@ def test_speech_without_a_picture_is_abstained_without_asking() -> None:
 
 
 def test_a_clip_whose_keyframes_all_failed_is_failed() -> None:
-    blind = ClipTexts("c0", "short", "we talk", (), (), failed_frames=2)
+    blind = ClipTexts("c0", "short", "we talk", failures=2)
     (result,), counts = rewrite(Answering(repeat_input), [blind])
     assert result.grounded.status == "failed"
     assert counts["status:failed"] == 1

@@ -25,7 +25,7 @@ from support.stage_runs import (
     two_engines,
 )
 
-from curation.captions.caption_settings import CaptionSettings
+from curation.captions.observer_registry import CaptionSettings
 from curation.engines.engine_interface import Answer, CaptionResult, ImageRef, Request
 from curation.engines.openai_endpoint import EndpointSettings
 from curation.filters.filter_registry import FilterSettings

@@ -119,12 +119,16 @@ def test_a_wrong_value_in_the_texts_is_reported(
     ("change", "words"),
     [
         (setting("root_key", "what"), "is no root"),
-        (setting("time", 77.0), "has no keyframe"),
-        (setting("time", 77.0), "keyframes have no row"),
+        (setting("start", 1.0), "has no keyframe"),
+        (setting("start", 1.0), "keyframes have no row"),
+        (setting("end", 1000.0), "is outside it"),
+        (setting("end", 0.0), "is outside it"),
+        (setting("kind", "rumour"), "kind 'rumour'"),
         (setting("confidence", 2.0), "confidence"),
+        (setting("share", -0.1), "share"),
         (lambda rows: rows.append(rows[0]), "2 captions"),
     ],
-    ids=["root", "time", "missing", "confidence", "twice"],
+    ids=["root", "time", "missing", "late", "backwards", "kind", "confidence", "share", "twice"],
 )
 def test_wrong_captions_are_reported(store: Store, tmp_path: Path, change: Change, words: str) -> None:
     recommit_table(store, tmp_path, CAPTIONS_NAME, change)

@@ -1,4 +1,4 @@
-"""Settings of the caption stage: the captioner, its prompt and its limits."""
+"""Settings of frame captions: the captioner, its prompt and its limits."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 from pydantic import Field
 
-from curation.captions.image_tagger import TaggerSettings
+from curation.captions.frames.image_tagger import TaggerSettings
 from curation.prompts import prompt_templates
 from runtime.settings import Runtime, Settings
 
 
-class CaptionSettings(Settings):
+class FrameSettings(Settings):
     """Captioner of the keyframes, its prompt and its limits."""
 
     engine: Runtime[str | None] = None

@@ -1,7 +1,8 @@
 """The embedded captioner: a small ImageNet classifier that names the objects in a keyframe.
 
 It runs anywhere and comes from the package registry. Its thousand names are animals, tools, vehicles, food and
-scenes, with no actions and hardly any people. A vision-language model (`curation.captions.vlm_captioner`) says more.
+scenes, with no actions and hardly any people. A vision-language model says more
+(`curation.captions.frames.vlm_captioner`).
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """A captioner that asks a vision-language model: one request for each keyframe.
 
-The other captioner is the embedded tagger (`curation.captions.image_tagger`). `curation.captions.caption_stage` chooses
-between them and stores the captions.
+The other captioner is the embedded tagger (`curation.captions.frames.image_tagger`);
+`curation.captions.frames.frame_observer` chooses between them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from curation.captions.caption_settings import CaptionSettings
-from curation.captions.caption_wording import caption_line, clean_caption
+from curation.captions.frames.caption_wording import caption_line, clean_caption
+from curation.captions.frames.frame_settings import FrameSettings
 from curation.engines.engine_interface import Answer, CaptionResult, ImageRef, Request
 from curation.prompts import prompt_templates
 from curation.prompts.answer_flaws import flaw_of
@@ -19,7 +19,7 @@ from runtime.ray_runner.stage import Service
 class VlmCaptioner:
     """A `Captioner` that asks a vision-language model."""
 
-    def __init__(self, engine: Service, settings: CaptionSettings) -> None:
+    def __init__(self, engine: Service, settings: FrameSettings) -> None:
         self._engine = engine
         self._settings = settings
         self._system, self._user = prompt_templates.load(settings.prompt).render()

@@ -1,0 +1,1 @@
+"""Frame captions: what the captioner says of each keyframe."""

@@ -1,0 +1,1 @@
+"""On-screen text: what can be read in the pictures."""
