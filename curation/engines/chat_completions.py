@@ -12,6 +12,7 @@ from typing import Any, Final
 import httpx
 
 from curation.engines.chat_messages import ContentPart, answer_text, chat
+from curation.engines.decisions import TOP_TOKENS, TokenProbability, decision
 from curation.engines.engine_interface import Answer, Request
 
 _NO_COMPLETION: Final = (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError)
@@ -52,6 +53,8 @@ def completion_body(options: CompletionOptions, request: Request, images: Sequen
     if request.schema is not None:
         schema = {"name": "answer", "schema": dict(request.schema), "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if request.options:
+        body |= {options.max_tokens_field: 1, "logprobs": True, "top_logprobs": TOP_TOKENS}
     return body | dict(options.extra_body)
 
 
@@ -67,6 +70,7 @@ def read_completion(request: Request, response: httpx.Response) -> Answer:
         text = text and _HALVES.sub("\ufffd", text)
         usage = values.get("usage") or {}
         tokens = _tokens(usage.get("prompt_tokens")), _tokens(usage.get("completion_tokens"))
+        likeliest = _first_tokens(choice) if request.options else []
     except _NO_COMPLETION as error:
         return Answer(request.key, error=f"garbage: no chat completion came back ({type(error).__name__})")
     error_ = None
@@ -74,10 +78,24 @@ def read_completion(request: Request, response: httpx.Response) -> Answer:
         error_ = f"refused: {' '.join(str(refusal or reason).split())[:LONGEST_MESSAGE]}"
     elif reason == "length" and request.schema is not None:
         error_ = "length"
-    elif text is None:
+    elif text is None and not request.options:
         error_ = "garbage: the completion has no text"
+    elif request.options:
+        return decision(request, likeliest, *tokens)
     spoken = answer_text(text or "", is_json=request.schema is not None)
     return Answer(request.key, spoken, error_, *tokens, ended_at_limit=reason == "length")
+
+
+def _first_tokens(choice: Mapping[str, Any]) -> list[TokenProbability]:
+    """Return the likeliest first tokens of a completion.
+
+    Raises:
+        ValueError: there are no log-probabilities; a LookupError or TypeError if they have another structure.
+    """
+    if not choice.get("logprobs"):
+        raise ValueError("no log-probabilities")
+    top = choice["logprobs"]["content"][0]["top_logprobs"]
+    return [TokenProbability(str(token["token"]), float(token["logprob"])) for token in top[: 4 * TOP_TOKENS]]
 
 
 def _tokens(value: object) -> int:

@@ -57,7 +57,7 @@ ContentPart = TextPart | ImageUrlPart | PilImagePart
 class ChatMessage(TypedDict):
     """One message of a chat."""
 
-    role: Literal["system", "user"]
+    role: Literal["system", "user", "assistant"]
     content: str | list[ContentPart]
 
 
@@ -70,13 +70,19 @@ def chat(request: Request, images: Sequence[ContentPart], *, system_role: bool =
         system_role: False puts the system text before the user's, for models whose template has no system role.
     """
     messages: list[ChatMessage] = []
-    user = request.user
+    for example in request.examples:
+        messages += [
+            ChatMessage(role="user", content=example.user),
+            ChatMessage(role="assistant", content=example.answer),
+        ]
+    messages.append(ChatMessage(role="user", content=request.user))
     if request.system and system_role:
-        messages.append(ChatMessage(role="system", content=request.system))
+        messages.insert(0, ChatMessage(role="system", content=request.system))
     elif request.system:
-        user = f"{request.system}\n\n{user}"
-    content: str | list[ContentPart] = [*images, TextPart(type="text", text=user)] if images else user
-    return [*messages, ChatMessage(role="user", content=content)]
+        messages[0]["content"] = f"{request.system}\n\n{messages[0]['content']}"
+    if images:
+        messages[-1]["content"] = [*images, TextPart(type="text", text=str(messages[-1]["content"]))]
+    return messages
 
 
 def answer_text(text: str, *, is_json: bool) -> str:

@@ -24,6 +24,14 @@ class ImageRef:
 
 
 @dataclass(frozen=True)
+class Exchange:
+    """A worked example: an earlier question of the same chat, with its right answer."""
+
+    user: str
+    answer: str
+
+
+@dataclass(frozen=True)
 class Request:
     """One prompt; `images` come before the text of the user message."""
 
@@ -35,6 +43,11 @@ class Request:
     """JSON schema that the answer must follow (structured output); None for plain text."""
     max_tokens: int = 128
     temperature: float = 0.0
+    examples: tuple[Exchange, ...] = ()
+    """Worked examples, between the system message and the user's. Requests that share them share their cost."""
+    options: tuple[str, ...] = ()
+    """Words between which the model decides, such as *yes* and *no*: the answer is their probabilities, without text.
+    They begin with different letters; no `schema` goes with them."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +57,12 @@ class Answer:
     key: str
     text: str = ""
     error: str | None = None
-    """One line if the answer is not usable: ``timeout``, ``refused: …``, or ``length`` (cut, with a schema)."""
+    """One line if the answer is not usable: ``timeout``, ``refused: …``, ``undecided: …`` (between the options), or
+    ``length`` (cut, with a schema)."""
     prompt_tokens: int = 0
     output_tokens: int = 0
+    probabilities: tuple[float, ...] = ()
+    """Of the request's options, in their order; they add up to 1."""
     ended_at_limit: bool = False
     """The text ends at the request's `max_tokens`, not where the model would have ended it."""
 

@@ -24,6 +24,7 @@ from curation.engines.chat_messages import (
     chat,
     has_chat_template,
 )
+from curation.engines.decisions import TOP_TOKENS, TokenProbability, decision
 from curation.engines.engine_interface import Answer, Request, TokenUsage, refuse_shared_keys
 from curation.engines.event_loop_thread import BackgroundLoop
 from curation.engines.vllm_settings import VllmSettings, check_arguments, engine_arguments, environment
@@ -199,7 +200,8 @@ class VllmEngine:
 
         return SamplingParams(
             temperature=request.temperature,
-            max_tokens=request.max_tokens,
+            max_tokens=1 if request.options else request.max_tokens,
+            logprobs=TOP_TOKENS if request.options else None,
             seed=self._settings.seed if request.temperature > 0 else None,
             output_kind=RequestOutputKind.FINAL_ONLY,
             structured_outputs=StructuredOutputsParams(json=dict(request.schema)) if request.schema else None,
@@ -247,7 +249,7 @@ def _start(settings: VllmSettings, path: str) -> Any:
         UserError: an argument is unknown to vLLM, or it can't serve the model.
         MachineError: the engine did not start.
     """
-    for name, value in environment(settings, _cpus()).items():
+    for name, value in environment(settings, os.sched_getaffinity(0)).items():  # Linux is required
         os.environ.setdefault(name, value)
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.platforms import current_platform
@@ -268,10 +270,6 @@ def _start(settings: VllmSettings, path: str) -> Any:
             ) from error
 
 
-def _cpus() -> set[int]:
-    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
-
-
 def _template(settings: VllmSettings, folder: Path) -> tuple[str | None, bool]:
     """Return the chat template to use (None: the model's own), and True if it adds special tokens such as BOS."""
     if settings.chat_template is not None:
@@ -282,13 +280,16 @@ def _template(settings: VllmSettings, folder: Path) -> tuple[str | None, bool]:
 
 def _to_answer(request: Request, output: RequestOutput) -> Answer:
     first = output.outputs[0]
+    tokens = len(output.prompt_token_ids or ()), len(first.token_ids)
+    if request.options:
+        top = first.logprobs[0].values() if first.logprobs else ()
+        return decision(request, [TokenProbability(each.decoded_token or "", each.logprob) for each in top], *tokens)
     text = answer_text(first.text, is_json=request.schema is not None)
     error = None
     if first.finish_reason not in ("stop", "length"):
         error = f"refused: {first.finish_reason}"
     elif first.finish_reason == "length" and request.schema:
         error = "length"
-    tokens = len(output.prompt_token_ids or ()), len(first.token_ids)
     return Answer(request.key, text, error, *tokens, ended_at_limit=first.finish_reason == "length")
 
 

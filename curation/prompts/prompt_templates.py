@@ -11,6 +11,9 @@ A prompt is a Markdown file, ``templates/<name>.md`` of this package or the user
     # user
     Summarize in at most $max_words words. $text
 
+The front matter may list worked ``examples``: values of the fields, and the right ``answer``. They are shown to the
+model as earlier turns of the chat (`Prompt.exchanges`).
+
 `Prompt.render` puts every piece of data between tags named after its field (``<text>`` ... ``</text>``), on separate
 lines, and replaces the brackets that could close the tag or open a special token of a chat template. Numbers are
 inserted without tags.
@@ -19,7 +22,7 @@ inserted without tags.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,6 +30,7 @@ from string import Template
 
 import yaml
 
+from curation.engines.engine_interface import Exchange
 from curation.prompts.wording import tidy
 from runtime.errors import UserError, nearest
 from runtime.settings import content_hash
@@ -35,6 +39,7 @@ _FOLDER = Path(__file__).parent / "templates"
 _LAYOUT = re.compile(
     r"---\n(?P<head>.*?)\n---\n\s*# system\n(?P<system>(?:.*?\n)?)# user(?P<user>(?:\n.*)?)", re.DOTALL
 )
+_ANSWER = "answer"
 _ESCAPES = str.maketrans("<>[]＜＞［］", "‹›()‹›()")
 
 Value = str | int | Sequence[str]
@@ -51,6 +56,8 @@ class Prompt:
     """Template of the system message; may be empty."""
     user: str
     """Template of the user message; may be empty."""
+    examples: tuple[Mapping[str, Value], ...] = ()
+    """Worked examples: values of the fields, and ``answer``."""
 
     @property
     def ref(self) -> str:
@@ -59,8 +66,9 @@ class Prompt:
 
     @property
     def hash(self) -> str:
-        """Hash of name, version and templates; part of a stage's content hash."""
-        return content_hash(self.name, self.version, self.system, self.user)
+        """Hash of name, version, templates and examples; part of a stage's content hash."""
+        examples = [list(self.examples)] if self.examples else []
+        return content_hash(self.name, self.version, self.system, self.user, *examples)
 
     @property
     def fields(self) -> frozenset[str]:
@@ -75,6 +83,19 @@ class Prompt:
         """
         values = {name: _delimited(name, value) for name, value in fields.items() if name in self.fields}
         return Template(self.system).substitute(values), Template(self.user).substitute(values)
+
+    def exchanges(self, **fields: Value) -> tuple[Exchange, ...]:
+        """Return the worked examples as earlier turns of the chat.
+
+        Args:
+            fields: values for fields that an example leaves out, such as limits.
+
+        Raises:
+            KeyError: a field of the prompt is missing.
+        """
+        return tuple(
+            Exchange(self.render(**{**fields, **example})[1], str(example[_ANSWER])) for example in self.examples
+        )
 
 
 def load(name: str, fields: Iterable[str] = ()) -> Prompt:
@@ -116,12 +137,32 @@ def _parse(name: str, text: str) -> Prompt:
         raise UserError(f"prompt {name}: must be front matter between --- lines, then '# system', then '# user'")
     try:
         head = yaml.safe_load(layout["head"])
-        prompt = Prompt(str(head["name"]), int(head["version"]), layout["system"].strip(), layout["user"].strip())
-    except (yaml.YAMLError, KeyError, TypeError, ValueError):
+        texts = layout["system"].strip(), layout["user"].strip()
+        prompt = Prompt(str(head["name"]), int(head["version"]), *texts, _examples(name, head.get("examples", [])))
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError):
         raise UserError(f"prompt {name}: its front matter must give a name and a whole number as version") from None
     if not (Template(prompt.system).is_valid() and Template(prompt.user).is_valid()):
         raise UserError(f"prompt {name}: a lone $ is not a field; write $$ for the sign itself")
     return prompt
+
+
+def _examples(name: str, listed: object) -> tuple[Mapping[str, Value], ...]:
+    whole = isinstance(listed, list) and all(
+        isinstance(example, dict)
+        and isinstance(example.get(_ANSWER), str)
+        and all(isinstance(value, str | int) or _is_lines(value) for value in example.values())
+        for example in listed
+    )
+    if not isinstance(listed, list) or not whole:
+        raise UserError(
+            f"prompt {name}: each of its examples must give texts, numbers or lists of texts by field, and an answer "
+            '(in quotes, if it is "yes" or "no")'
+        )
+    return tuple(listed)
+
+
+def _is_lines(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(line, str) for line in value)
 
 
 def _delimited(name: str, value: Value) -> str:

@@ -28,6 +28,8 @@ class Reply:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     finish_reason: str = "stop"
+    first_tokens: tuple[tuple[str, float], ...] = ()
+    """Likeliest first tokens with their log-probabilities; sent if the request asks for them."""
     raw: bytes | None = None
     """Bytes to send unchanged instead of a completion."""
     stall: bool = False
@@ -181,7 +183,10 @@ class FakeLLM:
 def completion(body: Body, reply: Reply) -> bytes:
     """Return a chat completion in the form of real servers; tokens are words."""
     message = {"role": "assistant", "content": reply.text}
-    choice = {"index": 0, "message": message, "finish_reason": reply.finish_reason}
+    choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": reply.finish_reason}
+    if body.get("logprobs"):
+        top = [{"token": token, "logprob": value} for token, value in reply.first_tokens]
+        choice["logprobs"] = {"content": [{"token": reply.text, "logprob": 0.0, "top_logprobs": top}]}
     usage = {"prompt_tokens": len(user_text(body).split()), "completion_tokens": len(reply.text.split())}
     return json.dumps({"object": "chat.completion", "choices": [choice], "usage": usage}).encode()
 

@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -15,9 +16,9 @@ from PIL import Image
 from support.processes import still_running
 from support.tiny_models import tiny_tokenizer
 
-from curation.engines import process_lifetime
+from curation.engines import decisions, process_lifetime
 from curation.engines.chat_messages import PLAIN_TEMPLATE, ImageUrlPart, answer_text, chat, has_chat_template
-from curation.engines.engine_interface import Answer, ImageRef, Request
+from curation.engines.engine_interface import Answer, Exchange, ImageRef, Request
 from curation.engines.engine_registry import engine_for
 from curation.engines.request_images import UnreadableImage, load
 from curation.engines.vllm_engine import VllmEngine, check_installed
@@ -162,6 +163,31 @@ def test_answers_of_several_callers_come_back_under_their_own_keys(vlm_engine: V
 
 
 @pytest.mark.engine
+def test_a_decision_has_the_probabilities_that_the_model_gives_to_its_options(
+    vlm_engine: VllmEngine, vlm_settings: VllmSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from transformers import AutoTokenizer, LlavaForConditionalGeneration
+
+    monkeypatch.setattr(decisions, "LEAST_MASS", 0.0)  # of a random model no word is likely
+    folder = vlm_settings.model.removeprefix("path://")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    request = Request("k", "judge", "is it red?", examples=(Exchange("is it blue?", "no"),))
+    prompt = tokenizer.apply_chat_template(chat(request, []), add_generation_prompt=True, return_tensors="pt")
+    model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    with torch.no_grad():
+        likely = model(**prompt).logits[0, -1].softmax(-1).topk(decisions.TOP_TOKENS)
+    pairs = zip(likely.indices.tolist(), likely.values.tolist(), strict=True)
+    words = {tokenizer.decode([index]).strip().casefold(): probability for index, probability in pairs}
+    clear = [word for word in words if word.isalpha() and sum(w != "" and word.startswith(w) for w in words) == 1]
+    one, other = clear[:2]
+    decided = answer(vlm_engine, replace(request, options=(one, other)))["k"]
+    share = words[one] / (words[one] + words[other])
+    assert decided.probabilities == pytest.approx((share, 1 - share), abs=0.01)
+    assert (decided.error, decided.text, decided.output_tokens) == (None, "", 1)
+
+
+@pytest.mark.engine
 def test_the_model_looks_at_the_image_that_is_stored_at_the_place_named(
     vlm_engine: VllmEngine, tar: tuple[ImageRef, ...]
 ) -> None:
@@ -236,7 +262,7 @@ def test_an_engine_that_dies_is_started_again_and_every_request_is_answered(vlm_
 
 OWNER = """
 import subprocess, sys, time
-from curation.engines import process_lifetime
+from curation.engines import decisions, process_lifetime
 with process_lifetime.owner():
     child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdout=subprocess.PIPE, text=True)
 print(child.stdout.readline().strip(), flush=True)
