@@ -67,10 +67,15 @@ class ToyTask:
         self.width = width
         self.losses: list[float] = []
         self.evaluated = 0
+        self.arithmetic = "fp32"
 
     @property
     def architecture(self) -> Mapping[str, Any]:
         return {"width": self.width, "act": {"name": "none"}}
+
+    @property
+    def precision(self) -> str:
+        return self.arithmetic
 
     def is_new(self, parameter: str) -> bool:
         return False

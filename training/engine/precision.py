@@ -19,6 +19,11 @@ class Precision:
     why: str
     """Why it was chosen, for the log's header."""
 
+    @property
+    def name(self) -> str:
+        """The setting `compute.precision` that asks for this arithmetic: ``bf16`` or ``fp32``."""
+        return "fp32" if self.dtype == torch.float32 else "bf16"
+
     def __str__(self) -> str:
         return f"{str(self.dtype).removeprefix('torch.')} ({self.why})"
 

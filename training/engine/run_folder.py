@@ -47,6 +47,8 @@ class RunIdentity:
     """`Batches.identity`."""
     architecture: Mapping[str, Any]
     """Plain values that rebuild the model."""
+    precision: str | None = None
+    """Arithmetic of the model: ``bf16`` or ``fp32``; None: not known, as in checkpoints of version 0.1.0."""
 
 
 @dataclass(frozen=True)
@@ -170,10 +172,10 @@ def checkpoint_to_resume(run: Path, resume: str) -> Path | None:
 
 
 def check_same_run(folder: Path, record: CheckpointRecord, now: RunIdentity) -> None:
-    """Refuse to continue if the order of the data or the meaning of a step would change.
+    """Refuse to continue if the order of the data, the meaning of a step or its arithmetic would change.
 
     Raises:
-        UserError: another architecture (the differences are listed), global batch, or data.
+        UserError: another architecture (the differences are listed), global batch, data, or precision.
     """
     differences = _differences(record.identity.architecture, now.architecture)
     if differences:
@@ -187,6 +189,11 @@ def check_same_run(folder: Path, record: CheckpointRecord, now: RunIdentity) -> 
         raise UserError(
             f"--resume {folder}: the data is not the one the run was begun with (files, layers, texts, seed or "
             "clips_per_root differ), so its position means nothing there; resume with that, or start a new --output"
+        )
+    if record.identity.precision not in (None, now.precision):
+        raise UserError(
+            f"compute.precision={now.precision}: the run was begun in {record.identity.precision}; resume it with "
+            f"--set compute.precision={record.identity.precision}, or start a new --output"
         )
 
 

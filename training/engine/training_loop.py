@@ -244,4 +244,4 @@ def _check_same_step(run: TrainingRun, done: int, resume: str) -> None:
 
 
 def _identity(run: TrainingRun) -> RunIdentity:
-    return RunIdentity(run.loop.batch_size, run.batches.identity, run.task.architecture)
+    return RunIdentity(run.loop.batch_size, run.batches.identity, run.task.architecture, run.task.precision)

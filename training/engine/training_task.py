@@ -47,6 +47,11 @@ class TrainingTask(Protocol):
         """Plain values that rebuild the model; a run can't be resumed with others."""
         ...
 
+    @property
+    def precision(self) -> str:
+        """Arithmetic of the model, ``bf16`` or ``fp32``; a run can't be resumed with another."""
+        ...
+
     def is_new(self, parameter: str) -> bool:
         """Return True if the parameter is not among the weights that the model started from."""
         ...

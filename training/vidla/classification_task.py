@@ -110,6 +110,11 @@ class ClassificationTask:
         """Plain values that rebuild the model, and the classes."""
         return {**self._model.architecture, "classes": list(self.module.head.classes)}
 
+    @property
+    def precision(self) -> str:
+        """Return the arithmetic, as the setting names it."""
+        return self._precision.name
+
     def is_new(self, parameter: str) -> bool:
         """Return True for the head's parameters: finetuning starts from a trained VidLA with everything else."""
         return parameter.startswith("head.")

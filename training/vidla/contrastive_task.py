@@ -74,6 +74,11 @@ class VidlaTask:
         """Plain values that rebuild the model."""
         return self.module.architecture
 
+    @property
+    def precision(self) -> str:
+        """Return the arithmetic, as the setting names it."""
+        return self._precision.name
+
     def is_new(self, parameter: str) -> bool:
         """Return True if CLIP has no such parameter."""
         return is_new(parameter)

@@ -148,6 +148,28 @@ def test_other_data_is_refused_with_the_reason(tmp_path: Path) -> None:
         train(toy_run(tmp_path, ToyBatches("other")), "auto")
 
 
+@pytest.mark.parametrize(("begun", "now"), [("bf16", "fp32"), ("fp32", "bf16")])
+def test_another_precision_is_refused_with_the_setting_that_continues(tmp_path: Path, begun: str, now: str) -> None:
+    run = toy_run(tmp_path)
+    run.task.arithmetic = begun
+    train(run)
+    again = toy_run(tmp_path)
+    again.task.arithmetic = now
+    with pytest.raises(UserError, match=f"precision={now}: .* in {begun}; .*--set compute.precision={begun}"):
+        train(again, "auto")
+
+
+def test_a_checkpoint_that_does_not_say_its_precision_is_continued(tmp_path: Path) -> None:
+    train(toy_run(tmp_path, steps=4))
+    for path in (tmp_path / "checkpoints").glob("step-*/checkpoint.json"):
+        record = json.loads(path.read_text())
+        del record["identity"]["precision"]
+        path.write_text(json.dumps(record))
+    again = toy_run(tmp_path)
+    assert train(again, "auto") == 0
+    assert len(again.task.losses) == 6
+
+
 def test_a_folder_without_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no checkpoint\.json"):
         train(toy_run(tmp_path / "run"), str(tmp_path))

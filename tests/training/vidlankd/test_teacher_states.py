@@ -1,6 +1,7 @@
 """A teacher's states: computed or read from disk they are equal, and settings that do not fit are refused at once."""
 
 import dataclasses
+import json
 import logging
 import os
 import shutil
@@ -13,6 +14,7 @@ from support.students import CPU, EXACT, LENGTH, blocks, corpus, states_of, teac
 from support.tiny_bert import tiny_tokenizer
 
 from runtime.errors import MachineError, UserError
+from training.engine.precision import Precision
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 from training.vidlankd.student.state_cache import CacheShape, StateCache
 from training.vidlankd.student.teacher_states import StateCorpus, TeacherStates, open_states, weights_identity
@@ -26,10 +28,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, TextTokenizer]:
     return teacher_in(folder / "teacher", tokenizer), tokenizer
 
 
-def opened(made: tuple[str, TextTokenizer], corpus_: StateCorpus, **settings: object) -> TeacherStates | None:
+def opened(
+    made: tuple[str, TextTokenizer], corpus_: StateCorpus, precision: Precision = EXACT, **settings: object
+) -> TeacherStates | None:
     teacher, tokenizer = made
     values = {"teacher": teacher, **settings}
-    return open_states(StatesSettings.model_validate(values), corpus_, tokenizer, EXACT, CPU)
+    return open_states(StatesSettings.model_validate(values), corpus_, tokenizer, precision, CPU)
 
 
 def test_states_are_the_teachers_last_hidden_states_of_the_masked_input_with_length_one(
@@ -147,6 +151,32 @@ def test_another_teacher_corpus_mask_or_input_has_a_cache_of_its_own(
     settings = {"input": "unmasked"} if other == "input" else {}
     found = opened((teacher, tokenizer), facts, cache=tmp_path, **settings)
     assert "(0 of" in found.header()
+
+
+def test_states_of_another_precision_have_a_cache_of_their_own(made: tuple[str, TextTokenizer], tmp_path: Path) -> None:
+    rough, batch = Precision(torch.bfloat16, "a test"), blocks(made[1], [1])
+    first = opened(made, corpus(1), rough, cache=tmp_path)
+    rounded = first.states(batch)
+    first.flush()
+    exact = opened(made, corpus(1), cache=tmp_path)
+    assert "(0 of" in exact.header()
+    assert torch.equal(exact.states(batch), states_of(*made).states(batch))
+    assert not torch.equal(exact.states(batch), rounded)
+    assert "(1 of" in opened(made, corpus(1), Precision(torch.bfloat16, "as set"), cache=tmp_path).header()
+
+
+def test_a_teacher_of_equal_weights_and_other_heads_has_a_cache_of_its_own(
+    made: tuple[str, TextTokenizer], tmp_path: Path
+) -> None:
+    first = opened(made, corpus(1), cache=tmp_path)
+    first.states(blocks(made[1], [1]))
+    first.flush()
+    other = Path(shutil.copytree(made[0], tmp_path / "other"))
+    config = json.loads((other / "config.json").read_text())
+    assert weights_identity(other) == first.identity
+    config["architecture"]["text"]["heads"] *= 2
+    (other / "config.json").write_text(json.dumps(config))
+    assert "(0 of" in opened((str(other), made[1]), corpus(1), cache=tmp_path).header()
 
 
 def test_a_cache_without_static_masks_names_both_settings(made: tuple[str, TextTokenizer], tmp_path: Path) -> None:

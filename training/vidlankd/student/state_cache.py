@@ -1,7 +1,7 @@
 """Cache of a teacher's hidden states on disk: rows of float16, written as they are computed, and one mark per row.
 
     CACHE/<hash>/
-      states.json      teacher, corpus, block length, masks and input; number and size of rows
+      states.json      teacher, precision, corpus, block length, masks and input; number and size of rows
       states.f16       [rows, L, G] float16, sparse until filled; memory-mapped for reading
       there.u8         [rows]: 1 if the row is stored; written after its states have reached the disk
 

@@ -125,6 +125,11 @@ class StudentTask:
         """Plain values that rebuild the model and identify its teacher."""
         return {**self.module.architecture, "teacher": self._states.facts if self._states else None}
 
+    @property
+    def precision(self) -> str:
+        """Return the arithmetic, as the setting names it."""
+        return self._precision.name
+
     def is_new(self, parameter: str) -> bool:
         """Return False: no parameter is newer than the others, as all are trained from scratch."""
         return False

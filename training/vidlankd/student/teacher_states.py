@@ -217,6 +217,8 @@ def open_states(
     shape = CacheShape(corpus.blocks * copies, corpus.length, int(text.config.hidden_size))
     facts = {
         "teacher": identity,
+        "tower": dict(teacher.architecture["text"]),  # equal weights with more heads give other states
+        "precision": precision.name,
         "corpus": corpus.identity,
         "input": settings.input,
         "masking": dict(corpus.masking) if settings.input == "masked" else None,

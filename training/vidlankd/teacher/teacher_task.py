@@ -91,6 +91,11 @@ class TeacherTask:
         """Plain values that rebuild the model."""
         return self.module.architecture
 
+    @property
+    def precision(self) -> str:
+        """Return the arithmetic, as the setting names it."""
+        return self._precision.name
+
     def is_new(self, parameter: str) -> bool:
         """Return False: no parameter is newer than the others, as all are trained from scratch."""
         return False
