@@ -97,12 +97,6 @@ def _warnings(planned: PlannedSources, ignored: Counter[str]) -> tuple[str, ...]
     """Return one line for each problem that may come up later."""
     warnings = []
     sources = planned.table
-    if count := planned.overlapping:
-        spans, are = ("span", "overlaps") if count == 1 else ("spans", "overlap")
-        warnings.append(
-            f"{count} {spans} of the list {are} an earlier span of the same video and will not be made, because clips "
-            "of both could get the same key; curate them into another --output"
-        )
     youtube = any("youtube.com/" in source or "youtu.be/" in source for source in sources["source"].to_pylist())
     if youtube and javascript_runtime() is None:
         warnings.append("YouTube needs a JavaScript runtime, and there is none on the PATH: install deno 2 (or node)")

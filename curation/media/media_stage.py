@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import Final, NamedTuple, get_args
 
 import pyarrow as pa
 
@@ -25,7 +25,8 @@ from curation.media.media_settings import MediaSettings
 from curation.media.shard_builder import ShardBuilder
 from curation.media.video_to_clips import VideoTools, make_clips
 from curation.sources.ledger import SourceFailed, SourceFiltered
-from curation.sources.source_rows import SourceRow, source_rows
+from curation.sources.overlapping_spans import overlap_numbers
+from curation.sources.source_rows import SOURCES_TABLE, SourceRow, source_rows
 from runtime.attempts import DEATHS_ALLOWED, Attempts
 from runtime.errors import is_machine_fault, one_line
 from runtime.log import get_logger
@@ -38,6 +39,8 @@ from shards.storage.store import Store
 from shards.storage.tar import TarWriter
 
 _log = get_logger(__name__)
+
+_DUPLICATE: Final = "the same video, or the same span of it, is earlier in the list"
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class _SourceInShard(NamedTuple):
     """A source of the shard with its download."""
 
     row: SourceRow
+    overlap: int
+    """Number of the source in the keys of its clips."""
     arrival: Future[DownloadedVideo] | None
     """The download, in progress or done; None if the source was filtered before any work."""
     folder: Path
@@ -92,13 +97,13 @@ class MediaWorker:
         return ShardResult(counts)
 
     def _make(self, number: int) -> dict[str, float]:
-        rows = _sources_of(self._store, number)
+        sources = _sources_of(self._store, number)
         folder = self._scratch / f"media-{shard_name(number)}"
         attempts = Attempts(self._scratch / "attempts" / shard_name(number))
         with _empty_folder(folder):
             with TarWriter(folder / "media.tar") as media, TarWriter(folder / "keyframes.tar") as keyframes:
                 shard = ShardBuilder(number, media, keyframes)
-                for source in self._downloads(rows, folder):
+                for source in self._downloads(sources, folder):
                     entry = self._curate(source, shard, attempts)
                     shard.ledger.append(entry)
                     report({"videos": 1, "clips": entry.outcome.clips, **entry.class_count()})
@@ -106,21 +111,22 @@ class MediaWorker:
         shutil.rmtree(self._scratch / "attempts" / shard_name(number), ignore_errors=True)
         return shard.counts()
 
-    def _downloads(self, rows: Sequence[SourceRow], folder: Path) -> Iterator[_SourceInShard]:
+    def _downloads(self, sources: Sequence[tuple[SourceRow, int]], folder: Path) -> Iterator[_SourceInShard]:
         """Yield each source with its download; at most `downloads_ahead` downloads are started in advance."""
         ahead = max(self._spec.settings.downloads_ahead, 1)
         with ThreadPoolExecutor(ahead, thread_name_prefix="download") as pool:
             started: list[_SourceInShard] = []
-            for index in range(len(rows)):
-                while len(started) < min(index + ahead, len(rows)):
-                    started.append(self._start(pool, rows[len(started)], folder / f"{len(started):04d}"))
+            for index in range(len(sources)):
+                while len(started) < min(index + ahead, len(sources)):
+                    started.append(self._start(pool, *sources[len(started)], folder / f"{len(started):04d}"))
                 yield started[index]
 
-    def _start(self, pool: ThreadPoolExecutor, row: SourceRow, folder: Path) -> _SourceInShard:
+    def _start(self, pool: ThreadPoolExecutor, row: SourceRow, overlap: int, folder: Path) -> _SourceInShard:
         if row.planned_state is not None:
-            return _SourceInShard(row, None, folder)
+            return _SourceInShard(row, overlap, None, folder)
         folder.mkdir(parents=True)
-        return _SourceInShard(row, pool.submit(download, row.source, self._spec.settings.download, folder), folder)
+        arrival = pool.submit(download, row.source, self._spec.settings.download, folder)
+        return _SourceInShard(row, overlap, arrival, folder)
 
     def _curate(self, source: _SourceInShard, shard: ShardBuilder, attempts: Attempts) -> LedgerRow:
         """Add one source's clips to the shard, and return its row of the ledger."""
@@ -148,7 +154,7 @@ class MediaWorker:
         if attempts.deaths(name) >= DEATHS_ALLOWED:
             raise SourceFailed("internal", "this video ended its worker process twice")
         with attempts.attempt(name):
-            video = make_clips(source.row, source.arrival.result(), self._tools, source.folder)
+            video = make_clips(source.row, source.arrival.result(), self._tools, source.folder, source.overlap)
         return SourceOutcome("written", seconds=video.seconds, clips=shard.add(video))
 
 
@@ -163,26 +169,24 @@ def _empty_folder(folder: Path) -> Iterator[None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sources_of(store: Store, shard: int) -> list[SourceRow]:
-    table = read_table(store, "sources.parquet")
-    return source_rows(table.filter(pa.compute.equal(table["shard"], shard)))
+def _sources_of(store: Store, shard: int) -> list[tuple[SourceRow, int]]:
+    """Return the sources of a shard, each with its number among those that overlap it."""
+    table = read_table(store, SOURCES_TABLE)
+    rows = source_rows(table.filter(pa.compute.equal(table["shard"], shard)))
+    videos = pa.array({row.video_id for row in rows}, pa.string())
+    numbers = overlap_numbers(source_rows(table.filter(pa.compute.is_in(table["video_id"], value_set=videos))))
+    return [(row, numbers.get(row.key, 1)) for row in rows]
 
 
 def _attempt_name(row: SourceRow) -> str:
-    return f"{row.video_id}_{round((row.start or 0) * 1000)}"
-
-
-def _duplicate(row: SourceRow) -> str:
-    """Return what is earlier in the list: the video, or a span of it that this one overlaps."""
-    if row.start is None and row.end is None:
-        return "the same video, or a part of it, is earlier in the list"
-    end = "its end" if row.end is None else f"{row.end:g} s"
-    return f"the span from {row.start or 0:g} s to {end} overlaps a span of the same video that is earlier in the list"
+    """Return the name of a source's notes: spans of one video have notes of their own."""
+    end = "" if row.end is None else f"_{round(row.end * 1000)}"
+    return f"{row.video_id}_{round((row.start or 0) * 1000)}{end}"
 
 
 def _planned_filter(row: SourceRow) -> SourceFiltered:
     """Return why the source was filtered before any work."""
-    messages = {"duplicate": _duplicate(row), "excluded": "named by --exclude"}
+    messages = {"duplicate": _DUPLICATE, "excluded": "named by --exclude"}
     for class_ in get_args(FilteredClass):
         if class_ == row.planned_state:
             return SourceFiltered(class_, messages.get(class_, class_))

@@ -60,8 +60,17 @@ class VideoClips:
     roots: Sequence[RootClip]
 
 
-def make_clips(row: SourceRow, download: DownloadedVideo, tools: VideoTools, scratch: Path) -> VideoClips:
+def make_clips(
+    row: SourceRow, download: DownloadedVideo, tools: VideoTools, scratch: Path, overlap: int = 1
+) -> VideoClips:
     """Cut one downloaded video into its clip trees.
+
+    Args:
+        row: the source.
+        download: its file.
+        tools: settings and models.
+        scratch: folder for files on the way, and for the result.
+        overlap: number of the source in the keys, see `shards.keys.ClipKey`.
 
     Raises:
         SourceFailed: the file is not a video, or it is damaged.
@@ -86,7 +95,7 @@ def make_clips(row: SourceRow, download: DownloadedVideo, tools: VideoTools, scr
         raise SourceFiltered("no_speech_no_frames", f"no clip in {span.seconds:.1f} s")
     files = cut_roots(encoded, [(tree.start, tree.end) for tree in trees], scratch)
     words = tuple(word for sentence in sentences for word in sentence.words)
-    video = _SegmentedVideo(row, download.metadata, transcript, words, encoded)
+    video = _SegmentedVideo(row, download.metadata, transcript, words, encoded, overlap)
     roots = [
         RootClip(
             video.root_facts(tree, file),
@@ -127,10 +136,12 @@ class _SegmentedVideo:
     words: Sequence[Word]
     """The words of all sentences, with restored punctuation."""
     encoded: EncodedVideo
+    overlap: int
+    """Number of the source in the keys."""
 
     def key(self, clip: Clip) -> str:
         """Return the key of a clip of this video."""
-        return clip_key(self.row.video_id, clip.start, clip.end)
+        return clip_key(self.row.video_id, clip.start, clip.end, self.overlap)
 
     def root_facts(self, tree: Clip, file: RootFile) -> RootFacts:
         """Return the facts that are stored beside the root's mp4."""

@@ -8,14 +8,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import pyarrow as pa
 
 from curation.sources.inputs import Source
+from curation.sources.overlapping_spans import Span, span_of
 from curation.sources.source_rows import SourceKey, SourceRow, source_rows, source_table
 from shards.schema import SOURCES
 
@@ -34,8 +35,6 @@ class PlannedSources:
     """Rows that were added."""
     videos_per_shard: int
     """Sources with work to do in each new shard."""
-    overlapping: int = 0
-    """Rows that were added as ``duplicate`` though no earlier row has the same span: theirs overlaps another one."""
 
     @property
     def largest_shard(self) -> int:
@@ -76,7 +75,7 @@ def plan_sources(
     size = auto_videos_per_shard(work) if videos_per_shard == "auto" else videos_per_shard
     first = max((row.shard for row in rows), default=-1) + 1
     placed = source_table(_in_shards(added, first, size))
-    return PlannedSources(pa.concat_tables([table, placed]), len(added), size, _overlapping(rows, added))
+    return PlannedSources(pa.concat_tables([table, placed]), len(added), size)
 
 
 def auto_videos_per_shard(sources: int) -> int:
@@ -99,40 +98,32 @@ def _new_rows(
     rows: Sequence[SourceRow], found: Sequence[Source], exclude: frozenset[str], limit: int | None
 ) -> Iterator[SourceRow]:
     """Yield a row, in shard 0 for now, for each source that the table does not hold."""
-    known = {_identity(row.source, row.video_id, row.start, row.end) for row in rows}
-    taken: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
-    for row in rows:
-        if row.planned_state is None:
-            taken[row.video_id].append(_span(row.start, row.end))
+    taken = {(row.video_id, span_of(row.start, row.end)) for row in rows if row.planned_state is None}
+    known = {_identity(row.source, row.video_id, row.start, row.end) for row in rows if not _was_left_out(row, taken)}
     added = 0
     for source in found:
         identity = _identity(source.source, source.video_id, source.start, source.end)
         if identity in known:
             continue
-        planned = _planned_state(source, taken[source.video_id], exclude)
+        span = (source.video_id, span_of(source.start, source.end))
+        planned = "excluded" if _names(source) & exclude else "duplicate" if span in taken else None
         if planned is None:
             if added == limit:
                 return
             added += 1
-            taken[source.video_id].append(_span(source.start, source.end))
+            taken.add(span)
         known.add(identity)
         yield _first_attempt(source, planned)
 
 
-def _planned_state(source: Source, taken: Iterable[tuple[float, float]], exclude: frozenset[str]) -> str | None:
-    """Return why a new source needs no work: overlapping spans of one video would give clips with equal keys."""
-    names = {source.source, source.video_id, source.canonical, source.canonical.partition(":")[2]}
-    if names & exclude:
-        return "excluded"
-    start, end = _span(source.start, source.end)
-    return "duplicate" if any(start < other_end and other < end for other, other_end in taken) else None
+def _was_left_out(row: SourceRow, taken: Collection[tuple[str, Span]]) -> bool:
+    """Return True for a ``duplicate`` of earlier versions: its span only overlapped another one."""
+    return row.planned_state == "duplicate" and (row.video_id, span_of(row.start, row.end)) not in taken
 
 
-def _overlapping(rows: Iterable[SourceRow], added: Sequence[SourceRow]) -> int:
-    """Return how many of the added duplicates have a span that no other row of their video has."""
-    taken = {(row.video_id, _span(row.start, row.end)) for row in (*rows, *added) if row.planned_state is None}
-    duplicates = [row for row in added if row.planned_state == "duplicate"]
-    return sum((row.video_id, _span(row.start, row.end)) not in taken for row in duplicates)
+def _names(source: Source) -> set[str]:
+    """Return all names by which a source can be excluded."""
+    return {source.source, source.video_id, source.canonical, source.canonical.partition(":")[2]}
 
 
 def _first_attempt(source: Source, planned: str | None) -> SourceRow:
@@ -151,7 +142,3 @@ def _in_shards(rows: Iterable[SourceRow], first: int, size: int) -> Iterator[Sou
 def _identity(source: str, video: str, start: float | None, end: float | None) -> SourceKey:
     """Return what makes two lines the same source: a URL keeps its identity; a file's is the hash of its bytes."""
     return SourceKey(source, "" if _URL.match(source) else video, start, end)
-
-
-def _span(start: float | None, end: float | None) -> tuple[float, float]:
-    return start or 0.0, math.inf if end is None else end

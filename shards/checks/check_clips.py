@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
-from shards.keys import clip_key
+from shards.keys import ClipKey, clip_key
 from shards.schema import LEVELS
 from shards.stored_rows import StoredClip, StoredSource, StoredWord
 
@@ -60,7 +60,7 @@ def _value_problems(row: StoredClip, shard: int) -> Iterator[str]:
     """Yield the problems of one row by itself."""
     if row["start"] >= row["end"] or row["start"] < 0:
         yield f"spans {row['start']:g} to {row['end']:g} s"
-    elif row["key"] != clip_key(row["video_id"], row["start"], row["end"]):
+    elif row["key"] != clip_key(row["video_id"], row["start"], row["end"], _overlap(row["root_key"])):
         yield "the key is not that of its video, start and end"
     if row["shard"] != shard:
         yield f"has shard {row['shard']}"
@@ -75,6 +75,14 @@ def _value_problems(row: StoredClip, shard: int) -> Iterator[str]:
     if (row["words"] is not None) != (row["parent_key"] is None):
         yield "words are kept for roots, and only for them"
     yield from _word_problems(row["words"] or [])
+
+
+def _overlap(root_key: str) -> int:
+    """Return the number in a root's key, which all keys of its tree have; 1 if that is no key."""
+    try:
+        return ClipKey.parse(root_key).overlap
+    except ValueError:
+        return 1
 
 
 def _word_problems(words: Sequence[StoredWord]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from curation.sources.source_rows import SourceRow, source_table
 from runtime.attempts import Attempts
 from runtime.ray_runner.stage import ShardResult
 from shards.checks.check_dir import check
-from shards.keys import video_id
+from shards.keys import ClipKey, video_id
 from shards.manifest import StageMark, write_stage
 from shards.reader import read_table
 from shards.storage.store import Store
@@ -106,6 +106,37 @@ def test_a_span_of_a_video_keeps_the_times_of_the_whole(tmp_path: Path) -> None:
     (tmp_path / "root.mp4").write_bytes(data)
     with av.open(str(tmp_path / "root.mp4")) as container:
         assert sum(1 for _ in container.decode(video=0)) == 26
+
+
+SPANS = {
+    "reported": [(0.0, 3.5), (0.5, 4.0)],
+    "nested": [(None, None), (0.0, 3.5)],
+    "the same times": [(0.0, None), (0.0, 9.0)],
+}
+
+
+@pytest.mark.parametrize("spans", SPANS.values(), ids=SPANS.keys())
+def test_spans_of_one_video_that_overlap_are_all_made_with_keys_of_their_own(
+    tmp_path: Path, spans: list[tuple[float | None, float | None]]
+) -> None:
+    rows = [source_row(path_of("good"), start=start, end=end) for start, end in spans]
+    store, result = curate(tmp_path, rows)
+    assert result.counts["written"] == len(spans)
+    clips = read_table(store, "media/0000000.parquet").to_pylist()
+    roots = [row for row in clips if row["parent_key"] is None]
+    assert [ClipKey.parse(row["key"]).overlap for row in roots] == [1, 2]
+    assert len({row["key"] for row in clips}) == len(clips)
+    assert {member.name.partition(".")[0] for member in members(store, "media/0000000.tar")} == {
+        row["key"] for row in roots
+    }
+    assert [p for p in check(store, decode=True) if p.where.startswith(("media", "keyframes", "ledger"))] == []
+
+
+def test_a_later_shard_continues_the_numbers_of_the_earlier_one(tmp_path: Path) -> None:
+    first, second = (source_row(path_of("good"), start=start) for start in (0.0, 0.5))
+    store, _ = curate(tmp_path, [replace(first, shard=1), second])
+    (row,) = read_table(store, "media/0000000.parquet").to_pylist()
+    assert ClipKey.parse(row["key"]).overlap == 2
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 from support.source_files import YOUTUBE
 
 from curation.sources.inputs import Source, read_inputs
-from curation.sources.source_rows import SourceRow, source_rows
+from curation.sources.overlapping_spans import overlap_numbers, span_of
+from curation.sources.source_rows import SourceRow, source_rows, source_table
 from curation.sources.source_table import auto_videos_per_shard, plan_sources
 from shards.keys import video_id
 from shards.schema import SOURCES
@@ -77,40 +79,37 @@ def test_a_size_that_is_set_later_is_that_of_new_shards_and_the_largest_is_known
     assert (second.videos_per_shard, second.largest_shard) == (1, 3)
 
 
-def test_a_video_under_another_name_is_a_duplicate_where_spans_overlap() -> None:
-    a, b = link("a", 0, 10), link("b", 5, 15)
-    same = Source(b.source, a.video_id, b.start, b.end, {}, True, b.canonical)
-    apart = Source("https://example.org/c", a.video_id, 10, 20, {}, True)
-    table = plan(None, [a, same, apart])
-    assert table["verdict"].to_pylist() == [None, "duplicate", None]
-    assert plan(table, [link("a", 3, 4)])["verdict"].to_pylist()[-1] == "duplicate"
+def test_a_video_under_another_name_is_a_duplicate_where_the_span_is_the_same() -> None:
+    a, b = link("a", 0, 10), link("b")
+    spans = [(None, 10.0), (5.0, 15.0), (0.0, 10.0), (0.0, None), (None, None)]
+    others = [Source(f"{b.source}{n}", a.video_id, *span, {}, True) for n, span in enumerate(spans)]
+    table = plan(None, [a, *others])
+    assert table["verdict"].to_pylist() == [None, "duplicate", None, "duplicate", None, "duplicate"]
 
 
 @pytest.mark.parametrize(
-    ("spans", "overlapping"),
+    "spans",
     [
-        ([(0, 5), (3, 7), (8, 9)], 1),
-        ([(0, 10), (2, 4), (4, 6)], 2),
-        ([(0, 5), (5, 9)], 0),
-        ([(0, 5), (None, None)], 1),
-        ([(None, None), (3, None)], 1),
+        [(0, 5), (3, 7), (8, 9)],
+        [(0, 10), (2, 4), (4, 6)],
+        [(0, 5), (0, 9)],
+        [(0, 5), (None, None)],
+        [(None, None), (3, None)],
     ],
 )
-def test_spans_that_overlap_an_earlier_one_are_counted(
-    spans: list[tuple[float | None, float | None]], overlapping: int
-) -> None:
+def test_each_span_of_a_video_is_a_source_of_its_own(spans: list[tuple[float | None, float | None]]) -> None:
     planned = plan_sources(None, [link("a", *span) for span in spans], videos_per_shard=4)
-    assert planned.overlapping == overlapping
-    assert planned.table["verdict"].to_pylist().count("duplicate") == overlapping
-    again = plan_sources(planned.table, [link("a", *span) for span in spans], videos_per_shard=4)
-    assert (again.new, again.overlapping) == (0, 0)
+    assert planned.table["verdict"].to_pylist() == [None] * len(spans)
+    assert plan_sources(planned.table, [link("a", *span) for span in spans], videos_per_shard=4).new == 0
 
 
-def test_the_same_video_under_another_name_is_no_overlap() -> None:
-    a = link("a", 0, 5)
-    planned = plan_sources(None, [a, Source("https://x.org/b", a.video_id, 0, 5, {}, True)], videos_per_shard=4)
-    assert planned.table["verdict"].to_pylist() == [None, "duplicate"]
-    assert planned.overlapping == 0
+def test_a_span_that_an_earlier_version_left_out_is_made_by_the_next_run() -> None:
+    first, span = link("a", 0, 5), link("a", 3, 7)
+    old = [SourceRow(s.source, s.video_id, s.start, s.end, 0, 1, None, None) for s in (first, span)]
+    table = source_table([old[0], replace(old[1], planned_state="duplicate")])
+    grown = plan(table, [first, span])
+    assert grown["verdict"].to_pylist() == [None, "duplicate", None]
+    assert plan(grown, [first, span]).equals(grown)
 
 
 def test_a_changed_file_is_a_new_source_and_a_url_whose_id_has_changed_is_not() -> None:
@@ -171,7 +170,7 @@ runs = st.lists(
 
 
 @given(runs)
-def test_a_table_only_ever_grows_at_its_end_and_no_two_worked_spans_of_a_video_overlap(
+def test_a_table_only_ever_grows_at_its_end_and_spans_that_overlap_have_different_numbers(
     history: list[tuple[list[Source], int | Literal["auto"], int | None, set[str], float]],
 ) -> None:
     table = SOURCES.empty_table()
@@ -189,8 +188,10 @@ def test_a_table_only_ever_grows_at_its_end_and_no_two_worked_spans_of_a_video_o
         fresh = [row for row in added if row["attempt"] == 1 and row["verdict"] is None]
         assert limit is None or len(fresh) <= limit
         table = grown
-    kept = [row for row in table.to_pylist() if row["verdict"] is None and row["attempt"] == 1]
+    kept = [row for row in source_rows(table) if row.planned_state is None and row.attempt == 1]
+    numbers = overlap_numbers(source_rows(table))
     for i, a in enumerate(kept):
         for b in kept[:i]:
-            disjoint = (a["end"] or math.inf) <= (b["start"] or 0) or (b["end"] or math.inf) <= (a["start"] or 0)
-            assert a["video_id"] != b["video_id"] or disjoint
+            disjoint = (a.end or math.inf) <= (b.start or 0) or (b.end or math.inf) <= (a.start or 0)
+            assert a.video_id != b.video_id or disjoint or numbers[a.key] != numbers[b.key]
+            assert a.video_id != b.video_id or span_of(a.start, a.end) != span_of(b.start, b.end)

@@ -78,6 +78,14 @@ def test_a_broken_tree_is_reported(store: Store, tmp_path: Path, change: Change,
     assert_reported(store, MEDIA, words, decode=False)
 
 
+def test_a_clip_with_another_number_than_its_root_is_reported(store: Store, tmp_path: Path) -> None:
+    def change(rows: list[Any]) -> None:
+        rows[1]["key"] += "_2"
+
+    recommit_table(store, tmp_path, MEDIA, change)
+    assert_reported(store, MEDIA, "the key is not that of its video", decode=False)
+
+
 def test_roots_of_one_video_that_overlap_are_reported(store: Store, tmp_path: Path) -> None:
     def change(rows: list[Any]) -> None:
         later = next(row for row in rows[1:] if row["parent_key"] is None)
