@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from curation.media.picture.header_duration import header_duration
+from curation.media.picture.guarded_probe import guarded_header_duration
 from curation.plan import RunPlan
 from curation.run import execute
 from curation.sources.source_rows import SourceRow
@@ -100,7 +100,7 @@ def whole_over_sample(rows: Sequence[SourceRow], sample: Sequence[SourceRow]) ->
 @cache
 def known_seconds(row: SourceRow) -> float | None:
     """Return the seconds of video in a source: its span, or the duration in the header of a local file."""
-    whole = header_duration(Path(row.source)) if Path(row.source).is_absolute() else None
+    whole = guarded_header_duration(Path(row.source)) if Path(row.source).is_absolute() else None
     end = row.end if whole is None or row.end is None else min(row.end, whole)
     end = whole if end is None else end
     return None if end is None else max(end - (row.start or 0.0), 0.0)

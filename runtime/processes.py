@@ -6,13 +6,11 @@ it, so that no process outlives a killed worker. All programs that are not Pytho
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +19,7 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
 from typing import IO, Final
 
+from runtime.children.child_setup import prepare_child
 from runtime.errors import MachineError, UserError
 from runtime.retry_limits import FFMPEG_CHECK_SECONDS
 
@@ -33,9 +32,6 @@ _MACHINE_SIGNS: Final = (
     "Read-only file system",
     "Too many open files",
 )
-_PR_SET_PDEATHSIG: Final = 1
-# Looked up here and called through PyDLL: between fork and exec no lock may be taken.
-_prctl = ctypes.PyDLL(None).prctl if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True)
@@ -75,6 +71,7 @@ def run(
     env: Mapping[str, str] | None = None,
     check: bool = True,
     max_output: int = 1 << 20,
+    memory: int | None = None,
 ) -> FinishedProcess:
     """Run a program to its end.
 
@@ -85,6 +82,7 @@ def run(
         env: the whole environment of the child; None: that of this process.
         check: raise if the exit status is not 0.
         max_output: the most bytes of standard output.
+        memory: the most bytes of memory of the process, and of each that it starts; None: no limit.
 
     Raises:
         ProcessFailed: exit status not 0 (with `check`), or more than `max_output` bytes written.
@@ -92,7 +90,7 @@ def run(
         MachineError: the program can't be started, or it reports a full disk.
     """
     deadline = time.monotonic() + timeout
-    process = start(args, cwd=cwd, env=env)
+    process = start(args, cwd=cwd, env=env, memory=memory)
     assert process.stdout is not None and process.stderr is not None
     head, tail = PipeHead(process.stdout, max_output, lambda: kill(process)), PipeTail(process.stderr)
     try:
@@ -126,10 +124,21 @@ def start(
     stderr: int | IO[bytes] = PIPE,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    memory: int | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> Popen[bytes]:
-    """Start a program and return at once; the caller reads its pipes (`Tail` drains one), waits, or calls `kill`.
+    """Start a program and return at once; the caller reads its pipes (`PipeTail` drains one), waits, or calls `kill`.
 
     The child dies with the *thread* that called this (Linux): keep that thread until the child has ended.
+
+    Args:
+        args: program and arguments; never a shell string.
+        stdout: a file, or a constant of `subprocess`.
+        stderr: a file, or a constant of `subprocess`.
+        cwd: folder to run in.
+        env: the whole environment of the child; None: that of this process.
+        memory: the most bytes of memory of the process, and of each that it starts; None: no limit.
+        pass_fds: file descriptors that stay open in the child.
 
     Raises:
         MachineError: the program can't be started.
@@ -143,7 +152,8 @@ def start(
             cwd=cwd,
             env=env,
             start_new_session=True,
-            preexec_fn=kill_with_parent(os.getpid()),
+            pass_fds=pass_fds,
+            preexec_fn=prepare_child(os.getpid(), memory),
         )
     except OSError as error:
         raise MachineError(f"{_name(args)} can't be started: {error.strerror or error}") from error
@@ -249,24 +259,6 @@ def _encodes_h264(binary: str) -> bool:
         return run(args, timeout=FFMPEG_CHECK_SECONDS.seconds, check=False).returncode == 0
     except (MachineError, ProcessTimeout):
         return False
-
-
-def kill_with_parent(parent: int) -> Callable[[], None] | None:
-    """Return a `preexec_fn` that has the kernel kill the child when its parent dies; None if this kernel can't.
-
-    Args:
-        parent: process id of the parent, read before the fork.
-    """
-    prctl = _prctl
-    if prctl is None:
-        return None
-
-    def set_signal() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it died before the line above
-            os._exit(1)
-
-    return set_signal
 
 
 def _name(args: Sequence[str | Path]) -> str:

@@ -174,6 +174,13 @@ ENCODE_GRACE: Final = _bound("time on top of time_limit_factor", 120, "s",
 AUDIO_GRACE: Final = _bound("time on top of the video's length to decode its sound", 120, "s",
     "curation.media.speech.stream_extraction",
     "Sound decodes far faster than it plays; the rest is start-up time on a busy machine.")
+PROBE_SECONDS: Final = _bound("probe of a video file", 180, "s",
+    "curation.media.picture.guarded_probe",
+    "Reading headers and first packets takes a tenth of a second, and counting packets without a stated duration has a "
+    "minute; a file that takes longer is made to.")
+SUBTITLE_SECONDS: Final = _bound("parsing of a subtitle file", 60, "s",
+    "curation.media.speech.subtitle_reading",
+    "Ten hours of words with times take two seconds.")
 FFMPEG_CHECK_SECONDS: Final = _bound("check of an ffmpeg binary", 20, "s",
     "runtime.processes",
     "A binary that can't encode two small frames in this time is not used.")

@@ -1,7 +1,7 @@
-"""Limits for opening an untrusted media file with libav: containers, protocols, picture size.
+"""Limits for opening an untrusted media file with libav: containers, protocols, pixels, streams, memory.
 
 Curation opens downloaded files, training other people's videos. A playlist named ``.mp4`` can make libav read other
-files, and a small file can ask for any amount of memory.
+files, and a small file can ask for any amount of memory (`shards.media_limits`).
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
+
+from shards.media_limits import LIBAV_LIMITS
+from shards.media_limits import MAX_PIXELS as MAX_PIXELS
 
 DEMUXERS: Final = (
     "mov,mp4,m4a,3gp,3g2,mj2",
@@ -26,11 +29,16 @@ DEMUXERS: Final = (
 )
 """libavformat's demuxers for containers that hold their own video; none of them opens a second file."""
 
-OPEN_OPTIONS: Final = {"protocol_whitelist": "file", "format_whitelist": ",".join(DEMUXERS)}
-"""Options with which every untrusted container is opened."""
+OPEN_OPTIONS: Final = {"protocol_whitelist": "file", "format_whitelist": ",".join(DEMUXERS), **LIBAV_LIMITS}
+"""Options with which PyAV opens every untrusted container."""
 
-MAX_PIXELS: Final = 1 << 26
-"""The most pixels of a picture (8,192 x 8,192)."""
+FFMPEG_MEMORY: Final = 4 << 30
+"""Bytes that an ffmpeg process may use for one video: seventeen frames of 8K with 10 bits are 1.7 GB."""
+
+
+def ffmpeg_input_options(demuxer: str) -> dict[str, Any]:
+    """Return the options with which ffmpeg opens a local file whose demuxer is known."""
+    return {"format": demuxer, "protocol_whitelist": "file,pipe", **LIBAV_LIMITS}
 
 
 def local_only(path: Path) -> str:

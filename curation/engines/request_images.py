@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import base64
-import io
 from typing import TYPE_CHECKING, Final
 
 from curation.engines.engine_interface import ImageRef
 from runtime.errors import MachineError, is_machine_fault
+from shards.pictures import PictureError, opened_picture
 
 if TYPE_CHECKING:
     from PIL import Image
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP")
-_MAX_PIXELS: Final = 64_000_000
 
 
 class UnreadableImage(Exception):
@@ -45,19 +44,15 @@ def load(image: ImageRef) -> Image.Image:
     """Read and decode the image as RGB.
 
     Raises:
-        UnreadableImage: not a JPEG, PNG or WebP, cut short, or of more than 64 million pixels.
+        UnreadableImage: not a JPEG, PNG or WebP, cut short, or of too many pixels.
         MachineError: see `read_bytes`.
     """
-    from PIL import Image
-
     data = read_bytes(image)
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-            if picture.width * picture.height > _MAX_PIXELS:
-                raise UnreadableImage(f"{image.url}: {picture.width}x{picture.height} pixels are too many")
+        with opened_picture(data, FORMATS) as picture:
             return picture.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UnreadableImage(f"{image.url} at {image.offset}: not a readable JPEG, PNG or WebP") from error
+    except PictureError as error:
+        raise UnreadableImage(f"{image.url} at {image.offset}: {error}") from error
 
 
 def data_url(image: ImageRef) -> str:

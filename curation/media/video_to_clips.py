@@ -18,7 +18,7 @@ from curation.media.media_rows import MediaClipRow, RootFacts
 from curation.media.media_settings import VideoSettings
 from curation.media.picture.encode import encode
 from curation.media.picture.encoded_video import CandidateStill, EncodedVideo
-from curation.media.picture.probe import probe
+from curation.media.picture.guarded_probe import guarded_probe
 from curation.media.picture.video_records import Probe, VideoSpan
 from curation.media.speech.sentences import Punctuate, split_sentences
 from curation.media.speech.transcribe import transcribe
@@ -77,7 +77,7 @@ def make_clips(
         SourceFiltered: the video is too short, too long, in another language, or gives no clip.
     """
     settings = tools.settings
-    span = _kept_span(row, download.path, probe(download.path), settings)
+    span = _kept_span(row, download.path, guarded_probe(download.path), settings)
     transcript = transcribe(
         span,
         download.tracks,

@@ -17,6 +17,8 @@ from shards.artifact import FileFact
 from shards.checks.dir_survey import without_name
 from shards.errors import ShardError, one_line
 from shards.keys import ClipKey
+from shards.media_limits import DECODER_LIMITS, LIBAV_LIMITS
+from shards.pictures import PictureError, opened_picture
 from shards.storage.backend import ObjectInfo
 from shards.storage.store import Store
 from shards.storage.tar import Member, members, read_span
@@ -181,26 +183,25 @@ def _decode(data: bytes) -> tuple[int, int, int, float]:
     """Return the number of frames that decode, width, height, and frames a second."""
     import av
 
-    with av.open(io.BytesIO(data), format="mp4") as container:
+    with av.open(io.BytesIO(data), format="mp4", options=dict(LIBAV_LIMITS)) as container:
         if not container.streams.video:
             return 0, 0, 0, 0.0
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
+        stream.codec_context.options = dict(DECODER_LIMITS)
         frames = sum(1 for _ in container.decode(stream))
         return frames, stream.codec_context.width, stream.codec_context.height, float(stream.average_rate or 0)
 
 
 def still_problems(store: Store, tar: str) -> Iterator[str]:
     """Yield a line for each still of a tar of keyframes that does not decode."""
-    from PIL import Image, UnidentifiedImageError
-
     try:
         for member in members(store, tar):
-            data: Any = io.BytesIO(read_span(store, tar, member.offset, member.size))
+            data = read_span(store, tar, member.offset, member.size)
             try:
-                with Image.open(data, formats=["JPEG"]) as image:
+                with opened_picture(data, ["JPEG"]) as image:
                     image.load()
-            except (UnidentifiedImageError, OSError, ValueError) as error:
+            except PictureError as error:
                 yield f"{member.name}: does not decode ({one_line(error)})"
     except (ShardError, FileNotFoundError):
         return  # `keyframe_times` reports damaged members

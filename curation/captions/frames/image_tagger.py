@@ -27,6 +27,7 @@ EFFICIENTNET_LITE0: Final = (
     "efficientnet-lite0-57934424.pth#sha256=f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be"
 )
 # The network's own training: pixels (0 to 255) become (x - 127) / 128; the crop keeps 224 of 256 pixels.
+_LONGEST: Final = 4  # times the short side
 _SIDE: Final = 224
 _RESIZED: Final = 256
 _MEAN: Final = 127.0
@@ -127,9 +128,20 @@ def _to_tensor(image: Image.Image) -> Tensor:
     import torch
     from PIL import Image
 
+    image = _without_far_ends(image)
     scale = _RESIZED / min(image.size)
     size = (max(_SIDE, round(image.width * scale)), max(_SIDE, round(image.height * scale)))
     left, top = (size[0] - _SIDE) // 2, (size[1] - _SIDE) // 2
     crop = image.resize(size, Image.Resampling.BICUBIC).crop((left, top, left + _SIDE, top + _SIDE))
     pixels_HWC = np.asarray(crop, dtype=np.float32)
     return torch.from_numpy((pixels_HWC - _MEAN) / _SCALE).permute(2, 0, 1).contiguous()
+
+
+def _without_far_ends(image: Image.Image) -> Image.Image:
+    """Return the middle of a very long or very high image: only its square is used, and the rest would be enlarged."""
+    short = min(image.size)
+    if max(image.size) <= _LONGEST * short:
+        return image
+    width, height = (min(side, _LONGEST * short) for side in image.size)
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))

@@ -131,10 +131,10 @@ def _bind_children() -> None:
     """Let what yt-dlp starts (ffmpeg, a JavaScript runtime) die with this process."""
     import yt_dlp.utils
 
-    from runtime.processes import kill_with_parent
+    from runtime.children.child_setup import prepare_child
 
     popen = yt_dlp.utils.Popen
-    popen.__init__ = partialmethod(popen.__init__, preexec_fn=kill_with_parent(os.getpid()))
+    popen.__init__ = partialmethod(popen.__init__, preexec_fn=prepare_child(os.getpid()))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from curation.media.picture.video_records import VideoSpan
 from curation.sources.ledger import SourceFailed
 from runtime.processes import PipeTail, ProcessFailed, kill, raise_for_status, start
 from runtime.retry_limits import ENCODE_GRACE
+from runtime.untrusted_media import FFMPEG_MEMORY
 
 if TYPE_CHECKING:  # OpenCV and PySceneDetect are imported only by the process that encodes
     from curation.media.picture.shot_detection import ShotDetector
@@ -74,7 +75,7 @@ def _shot_detector(settings: EncodeSettings) -> ShotDetector:
 
 def _run_ffmpeg(args: Sequence[str], scratch: Path, detector: ShotDetector, limit: float) -> str:
     """Run ffmpeg to its end, feed its thumbnails to the shot detector, and return the end of ffmpeg's log."""
-    process = start(args, cwd=scratch)
+    process = start(args, cwd=scratch, memory=FFMPEG_MEMORY)
     assert process.stdout is not None and process.stderr is not None
     tail = PipeTail(process.stderr)
     late = threading.Event()

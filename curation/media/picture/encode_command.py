@@ -25,7 +25,7 @@ from curation.media.picture.encode_settings import EncodeSettings
 from curation.media.picture.interlacing import without_fields
 from curation.media.picture.video_records import Probe, VideoSpan
 from runtime.processes import ffmpeg_binary
-from runtime.untrusted_media import MAX_PIXELS, local_only
+from runtime.untrusted_media import ffmpeg_input_options, local_only
 
 ENCODED: Final = "encoded.mp4"
 STILLS: Final = "still_%06d.jpg"
@@ -116,10 +116,8 @@ def scale_to(shape: tuple[float, float], short_side: int) -> PictureSize:
 
 def _input(request: EncodeRequest, settings: EncodeSettings) -> Any:
     options: dict[str, Any] = {
-        "format": request.probe.format,
-        "protocol_whitelist": "file,pipe",
+        **ffmpeg_input_options(request.probe.format),
         "threads": settings.threads,
-        "max_pixels": MAX_PIXELS,
         "reinit_filter": 0,  # a change of size midway is handled by the scalers and must not restart the frame counters
     }
     if request.seek > 0:  # decoding begins at the keyframe before; the frame rate filter drops earlier frames

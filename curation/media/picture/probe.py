@@ -27,7 +27,8 @@ from curation.media.picture.video_records import AudioStream, Probe, SubtitleStr
 from curation.sources.ledger import SourceFailed
 from runtime.picture.colour import ColourTags, colour_of
 from runtime.picture.orientation import Orientation
-from runtime.untrusted_media import MAX_PIXELS, readable_packets
+from runtime.untrusted_media import readable_packets
+from shards.media_limits import DECODER_LIMITS
 
 _PACKETS_READ: Final = 600
 _NOT_THE_VIDEO: Final = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
@@ -86,7 +87,7 @@ class _FirstPackets(NamedTuple):
 
 def _inspect_first_packets(container: Any, stream: Any, duration: float) -> _FirstPackets:
     """Read the first packets and decode the first frame, for facts that headers do not state."""
-    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    stream.codec_context.options = dict(DECODER_LIMITS)
     times: list[PacketTimes] = []
     frame = None
     for packet in islice(readable_packets(container, stream), _PACKETS_READ):

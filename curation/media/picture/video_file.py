@@ -12,6 +12,7 @@ import av
 
 from curation.sources.ledger import SourceFailed
 from runtime.untrusted_media import OPEN_OPTIONS, local_only
+from shards.media_limits import MAX_STREAMS
 
 
 def open_video(path: Path, format_: str | None = None) -> Any:
@@ -63,4 +64,6 @@ def _container_by_first_bytes(path: Path) -> str | None:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return f"it has more than {MAX_STREAMS} streams, or asks for too much memory"
     return getattr(error, "strerror", None) or str(error)

@@ -15,10 +15,11 @@ from curation.media.speech.sound_mixing import mix_file
 from curation.media.speech.sound_windows import SoundFile
 from curation.media.speech.stream_choice import is_speech_text
 from curation.media.subtitles.subtitle_tracks import Track
+from curation.media.subtitles.text_encoding import MAX_BYTES
 from runtime.log import get_logger
 from runtime.processes import ProcessFailed, ProcessTimeout, ffmpeg_binary, run
 from runtime.retry_limits import AUDIO_GRACE
-from runtime.untrusted_media import local_only
+from runtime.untrusted_media import FFMPEG_MEMORY, ffmpeg_input_options, local_only
 
 
 class _CaptionFormat(NamedTuple):
@@ -49,13 +50,14 @@ def embedded_tracks(span: VideoSpan, folder: Path) -> dict[Track, SubtitleStream
 
 
 def extract_captions(span: VideoSpan, stream: SubtitleStream, target: Path) -> None:
-    """Write a text subtitle stream of the container to a file.
+    """Write a text subtitle stream of the container to a file; it ends where it is too large to be read.
 
     Raises:
         ProcessFailed, ProcessTimeout: ffmpeg can't extract it.
     """
     source = _ffmpeg_input(span)[str(stream.index)]
-    _run_ffmpeg(ffmpeg.output(source, str(target), format=_TEXT_CODECS[stream.codec].muxer), span)
+    output = ffmpeg.output(source, str(target), format=_TEXT_CODECS[stream.codec].muxer, fs=MAX_BYTES + 1)
+    _run_ffmpeg(output, span)
 
 
 def extract_sound(span: VideoSpan, stream: AudioStream, folder: Path) -> SoundFile | None:
@@ -121,7 +123,7 @@ def _extract_mix(span: VideoSpan, stream: AudioStream, mix: _Mix, target: Path) 
 
 
 def _ffmpeg_input(span: VideoSpan, seek: float = 0.0) -> Any:
-    options: dict[str, Any] = {"format": span.probe.format, "protocol_whitelist": "file,pipe"}
+    options = ffmpeg_input_options(span.probe.format)
     if seek > 0:
         options |= {"ss": f"{seek:.6f}", "noaccurate_seek": None}
     return ffmpeg.input(local_only(span.path), **options)
@@ -130,4 +132,4 @@ def _ffmpeg_input(span: VideoSpan, seek: float = 0.0) -> Any:
 def _run_ffmpeg(output: Any, span: VideoSpan) -> None:
     general = ["-hide_banner", "-nostdin", "-nostats", "-v", "error", "-max_error_rate", "1"]
     args: list[str] = output.global_args(*general).compile(cmd=ffmpeg_binary(), overwrite_output=True)
-    run(args, timeout=AUDIO_GRACE.seconds + span.probe.duration)
+    run(args, timeout=AUDIO_GRACE.seconds + span.probe.duration, memory=FFMPEG_MEMORY)

@@ -19,11 +19,11 @@ from curation.media.subtitles.speaker_labels import SpeakerLabels, find_labels
 from curation.media.subtitles.subtitle_cleaning import BREAK, keep_speech
 from curation.media.subtitles.subtitle_formats import SubtitleFormat, known_format, read_cues
 from curation.media.subtitles.subtitle_tracks import Track, TrackKind, language_code
-from curation.media.subtitles.text_encoding import decode_text
+from curation.media.subtitles.text_encoding import MAX_BYTES, decode_text
 from curation.prompts.word_units import count_words, join_pieces
+from runtime.children.helper_process import HelperFailed, call_in_helper
+from runtime.retry_limits import SUBTITLE_SECONDS
 
-MAX_BYTES: Final = 16 * 2**20
-"""Largest subtitle file; ten hours of words with times take a quarter of it."""
 WORD_SECONDS: Final = 2.0
 """Longest duration of a single word, if words have times of their own."""
 _GUESSED_SECONDS = 0.3  # duration of a word in a cue that ends before it starts
@@ -45,6 +45,19 @@ def read_track(track: Track, duration: float) -> Transcript:
     with track.path.open("rb") as file:
         data = file.read(MAX_BYTES + 1)
     return parse_subtitles(data, track.format, duration=duration, language=track.language, origin=track.kind)
+
+
+def read_track_guarded(track: Track, duration: float) -> Transcript:
+    """Return `read_track(track, duration)`, made in a helper process that is ended if it exceeds its limits.
+
+    Raises:
+        SubtitleError: as `read_track` does; or the file takes too long or too much memory, or crashes the parser.
+        OSError: the file can't be read.
+    """
+    try:
+        return call_in_helper(SUBTITLE_SECONDS.seconds, read_track, track, duration)
+    except HelperFailed as error:
+        raise SubtitleError(f"parsing it {error}") from None
 
 
 def parse_subtitles(

@@ -20,7 +20,7 @@ from curation.media.picture.video_records import VideoSpan
 from curation.media.speech.sound_listening import Listener
 from curation.media.speech.stream_choice import rank_sound
 from curation.media.speech.stream_extraction import embedded_tracks, extract_captions
-from curation.media.speech.subtitle_reading import read_track
+from curation.media.speech.subtitle_reading import read_track_guarded
 from curation.media.speech.transcribe_settings import TranscribeSettings
 from curation.media.speech.transcript import Transcript
 from curation.media.speech.word_times import make_monotone
@@ -101,7 +101,7 @@ def _subtitles(
         try:
             if track in embedded:
                 extract_captions(span, embedded[track], track.path)
-            transcript = read_track(track, span.probe.duration)
+            transcript = read_track_guarded(track, span.probe.duration)
         except (SubtitleError, ProcessFailed, ProcessTimeout, FileNotFoundError) as error:
             _log.info("subtitles %s can't be used: %s", track.path.name, error)
             continue

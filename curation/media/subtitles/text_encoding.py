@@ -7,6 +7,9 @@ from typing import Final
 
 from curation.media.subtitles.legacy_code_pages import code_page
 
+MAX_BYTES: Final = 16 * 2**20
+"""Largest subtitle file; ten hours of words with times take a quarter of it."""
+
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),

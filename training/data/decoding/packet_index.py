@@ -19,7 +19,8 @@ import numpy as np
 from av.stream import Disposition
 from numpy.typing import NDArray
 
-from runtime.untrusted_media import MAX_PIXELS, OPEN_OPTIONS, local_only, readable_packets
+from runtime.untrusted_media import OPEN_OPTIONS, local_only, readable_packets
+from shards.media_limits import DECODER_LIMITS
 from training.data.clip_failure import ClipFailed
 from training.data.decoding.frame_sampling import Timeline
 
@@ -66,7 +67,7 @@ def open_video(data: bytes | Path) -> Iterator[Video]:
     with container:
         stream = video_stream(container)
         stream.codec_context.thread_count = 1
-        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        stream.codec_context.options = dict(DECODER_LIMITS)
         indexed = None if isinstance(data, Path) else _by_index(data, container, stream)
         yield indexed or _by_packets(container, stream)
 

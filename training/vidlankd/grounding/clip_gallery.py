@@ -17,12 +17,12 @@ from functools import lru_cache
 from itertools import islice
 
 import torch
-from PIL import Image, UnidentifiedImageError
 
 from runtime.errors import UserError
 from runtime.log import get_logger
 from runtime.progress_bar import progress_bar
 from shards.keyframes import StoredStill, nearest_still, read_still, stills_of
+from shards.pictures import PictureError, opened_picture
 from shards.reader import text_layers
 from shards.storage.store import Store
 from training.data.data_settings import Split
@@ -129,7 +129,7 @@ class Stills:
             return None
         try:
             data = _thumbnail(read_still(Store(clip.folder), clip.shard, still))
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        except (PictureError, OSError) as error:
             _log.warning("%s: its still can't be read (%s)", clip.key, error)
             return None
         return f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}"
@@ -173,7 +173,7 @@ def _stills(folder: str, shard: int) -> Mapping[str, Sequence[StoredStill]]:
 
 
 def _thumbnail(data: bytes) -> bytes:
-    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+    with opened_picture(data, ("JPEG",)) as image:
         image.draft("RGB", (_STILL_PIXELS, _STILL_PIXELS))
         image.thumbnail((_STILL_PIXELS, _STILL_PIXELS))
         out = io.BytesIO()

@@ -1,0 +1,1 @@
+"""Child processes: what they are given at their start, and the helper that reads untrusted files."""
