@@ -11,14 +11,18 @@ import difflib
 import errno
 from collections.abc import Iterable
 
+from shards.errors import bounded_line
 from shards.errors import one_line as one_line
 
 
 class UserError(Exception):
     """A mistake in a setting, a flag or an input; the message names it, its value and the remedy.
 
-    The message is one line and is printed without a traceback.
+    The message is one line, of bounded length, and is printed without a traceback.
     """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(bounded_line(str(message)))
 
 
 class MachineError(Exception):

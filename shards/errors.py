@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
+
+_LONGEST: Final = 1200
+"""Most characters of a message: it may quote names and values from outside, of any length."""
+_END: Final = 300
 
 
 class ShardError(ValueError):
@@ -10,6 +14,15 @@ class ShardError(ValueError):
 
     Commands print the message and exit with status 2.
     """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(bounded_line(str(message)))
+
+
+def bounded_line(text: str) -> str:
+    """Return `text` on one line, and without its middle if it is very long."""
+    line = " ".join(text.splitlines())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - _END]} … {line[-_END:]}"
 
 
 def one_line(

@@ -94,6 +94,8 @@ def read_inputs(
 def _expand(text: str, ignored: Counter[str], allowed: Sequence[str]) -> Iterator[ManifestEntry]:
     """Yield the entries of one `--input` argument, each with an absolute path or a URL."""
     where, path = f"--input {text}", _expanded(text)
+    if not text.strip():
+        raise UserError(f"--input {text!r}: must be a file, folder, list or URL")
     if _URL.match(text):
         yield from _listed_at(text, allowed) if list_suffix(text) else [ManifestEntry(where, text)]
     elif path.is_dir():

@@ -15,17 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from curation.sources.parquet_lists import UnreadableParquet, read_parquet_list
 from runtime.errors import UserError, nearest, one_line
 from runtime.sound_text import sound_text
 
 MANIFEST_SUFFIXES: Final = (".txt", ".csv", ".jsonl", ".parquet")
 
+LARGEST_LIST: Final = 1 << 30
+"""Bytes of a list: ten million URLs have less."""
+
 _OWN_COLUMNS: Final = ("url", "start", "end")
-_NO_VALUE: Final = (pa.ArrowException, ValueError, OverflowError, TypeError, NotImplementedError)
-"""Errors of a conversion from Arrow's values to Python's."""
 _LONGEST: Final = 1e8
 """Seconds, about three years: a later time is a mistake."""
 _SHOWN: Final = 80
@@ -81,15 +80,24 @@ def read_manifest(path: Path, name: str | None = None) -> list[ManifestEntry]:
         UserError: the file can't be read, has no column ``url``, or holds an invalid entry.
     """
     file = _ListFile(path, name or str(path))
+    _check_size(file)
     readers = {".txt": _txt, ".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
     try:
         return [_entry(row) for row in readers[path.suffix.lower()](file)]
     except OSError as error:
-        raise UserError(f"--input {file}: can't be read ({error.strerror or error})") from None
+        raise UserError(f"--input {file}: can't be read ({error.strerror or one_line(error)})") from None
     except UnicodeDecodeError as error:
         raise UserError(f"--input {file}: is not UTF-8 text ({error.reason} at byte {error.start})") from None
     except csv.Error as error:
         raise UserError(f"--input {file}: is not CSV ({error})") from None
+
+
+def _check_size(file: _ListFile) -> None:
+    """Refuse what has no end (a pipe, a device), and what is too large to be a list."""
+    if file.path.exists() and not file.path.is_file():
+        raise UserError(f"--input {file}: is not a file")
+    if file.path.is_file() and file.path.stat().st_size > LARGEST_LIST:
+        raise UserError(f"--input {file}: the list has more than {LARGEST_LIST >> 20} MiB; split it")
 
 
 def seconds(value: Any) -> float | None:
@@ -148,29 +156,10 @@ def _jsonl(file: _ListFile) -> Iterator[_ManifestRow]:
 
 def _parquet(file: _ListFile) -> Iterator[_ManifestRow]:
     try:
-        table = pq.read_table(file.path)
-    except pa.ArrowException as error:
-        raise UserError(f"--input {file}: is not Parquet ({one_line(error)})") from None
-    _check_columns(file, table.column_names)
-    columns = [
-        _python_values(file, name, column) for name, column in zip(table.column_names, table.columns, strict=True)
-    ]
-    for number, values in enumerate(zip(*columns, strict=True), 1):
-        yield _ManifestRow(f"{file}, row {number}", dict(zip(table.column_names, values, strict=True)))
-
-
-def _python_values(file: _ListFile, name: str, column: pa.ChunkedArray) -> list[Any]:
-    """Return a column's values; as text where Python has no value for them (nanoseconds, the year 300000)."""
-    try:
-        values: list[Any] = column.to_pylist()
-    except _NO_VALUE:
-        try:
-            values = column.cast(pa.string()).to_pylist()
-        except _NO_VALUE as error:
-            raise UserError(
-                f"--input {file}: column {name!r} of type {column.type} can't be read ({one_line(error)}); leave it out"
-            ) from None
-    return values
+        for number, values in enumerate(read_parquet_list(file.path, _OWN_COLUMNS[0]), 1):
+            yield _ManifestRow(f"{file}, row {number}", values)
+    except UnreadableParquet as error:
+        raise UserError(f"--input {file}: {error}") from None
 
 
 def _check_columns(file: _ListFile, names: Collection[str]) -> None:

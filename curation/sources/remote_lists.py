@@ -13,14 +13,12 @@ from typing import Final
 from urllib.parse import unquote, urljoin, urlsplit
 
 from curation.sources.list_fetch import fetch_list
-from curation.sources.manifests import MANIFEST_SUFFIXES, ManifestEntry, read_manifest
+from curation.sources.manifests import LARGEST_LIST, MANIFEST_SUFFIXES, ManifestEntry, read_manifest
 from runtime.errors import UserError
 from shards.storage.object_store import remote_filesystem
 from shards.storage.storage_errors import clear_errors
 from shards.storage.url_secrets import without_secrets
 
-LARGEST_LIST: Final = 1 << 30
-"""Bytes of a list: ten million URLs have less."""
 WEB_SCHEMES: Final = ("http", "https")
 """Schemes of web servers, whose lists may redirect."""
 _LOCAL: Final = ("file", "local")
