@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import math
 import os
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -123,14 +123,57 @@ def test_no_tars_and_tars_without_videos_are_refused(tmp_path: Path) -> None:
         source(tmp_path / "pictures.tar")
 
 
-def test_an_unreadable_json_is_named(tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "a.tar", "w") as tar:
-        for name, data in (("s.mp4", b"x"), ("s.json", json.dumps({"a": 1}).encode()[:-1])):
+UNREADABLE = {
+    "cut short": b'{"title": "a',
+    "empty": b"",
+    "not UTF-8": b'{"title": "caf\xe9"}',
+    "nested without end": b"[" * 200_000,
+    "digits without end": b'{"views": ' + b"9" * 5000 + b"}",
+}
+
+
+def pack_files(path: Path, files: Mapping[str, bytes]) -> Path:
+    with tarfile.open(path, "w") as tar:
+        for name, data in files.items():
             info = tarfile.TarInfo(name)
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
-    with pytest.raises(ShardError, match=r"a\.tar: s\.json: no readable JSON"):
-        source(tmp_path / "a.tar")
+    return path
+
+
+@pytest.mark.parametrize("data", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_a_sample_whose_json_can_not_be_read_is_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, data: bytes
+) -> None:
+    good = {"000.mp4": b"x", "000.txt": b"a lion", "000.json": b'{"title": "t"}'}
+    tar = pack_files(tmp_path / "a.tar", good | {"001.mp4": b"x", "001.txt": b"a boat", "001.json": data})
+    for _ in range(2):  # the second time from the index
+        with caplog.at_level("WARNING"):
+            assert captions(tar) == {"000": "a lion"}
+        assert "left out 1 samples whose json can't be read" in caplog.text
+        caplog.clear()
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e400", "-1e400", f"{10**400}"])
+def test_a_time_that_no_number_can_hold_is_no_time(tmp_path: Path, number: str) -> None:
+    text = f'{{"title": "t", "start": {number}, "end": {number}}}'.encode()
+    tar = pack_files(tmp_path / "a.tar", {"000.mp4": b"x", "000.json": text})
+    (task,) = source(tar, terms={"caption": "title"}).epoch(0)
+    assert (task.clips[0].video_start, task.clips[0].video_end) == (0.0, math.inf)
+
+
+def test_a_name_that_is_not_utf8_is_a_sample_like_others(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.GNU_FORMAT, encoding="latin-1") as tar:
+        for name in ("caf\xe9.mp4", "caf\xe9.txt", "000.mp4", "000.txt"):
+            info = tarfile.TarInfo(name)
+            info.size = 4
+            tar.addfile(info, io.BytesIO(b"text"))
+    assert captions(tmp_path / "a.tar") == {"caf\\udce9": "text", "000": "text"}
+
+
+def test_a_json_that_is_no_object_leaves_the_other_texts(tmp_path: Path) -> None:
+    tar = pack_files(tmp_path / "a.tar", {"000.mp4": b"x", "000.txt": b"a lion", "000.json": b"[1, 2]"})
+    assert captions(tar) == {"000": "a lion"}
 
 
 def test_tars_written_by_webdataset_are_read(shared_fixtures: Path) -> None:

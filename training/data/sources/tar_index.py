@@ -7,6 +7,7 @@ must be addressable by number. `training.data.sources.tar_members` gathers the m
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from training.data.sources.tar_members import VIDEO_EXTENSIONS, SampleFile, gath
 TXT: Final = "txt"
 """Name of the text in a sample's ``.txt``."""
 
-_INDEX_VERSION = 3  # increase it when the format of the index files changes
+_INDEX_VERSION = 4  # increase it when the format of the index files changes
 _INDEX = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),
@@ -154,13 +155,16 @@ def _index_rows(file: IO[bytes], size: int, url: str, counts: Counter[str]) -> I
         if video is None:
             counts["samples without a video"] += 1
             continue
+        fields = _json_fields(_content(sample["json"])) if "json" in sample else {}
+        if fields is None:
+            counts["samples whose json can't be read"] += 1
+            continue
         texts = {TXT: _content(sample[TXT]).decode("utf-8", "replace")} if TXT in sample else {}
-        fields = _json_fields(_content(sample["json"]), f"{url}: {key}.json") if "json" in sample else {}
         texts = {name: value for name, value in fields.items() if isinstance(value, str)} | texts
         stripped = {name: _sound(text) for name, text in texts.items()}
-        numbers = {name: value for name, value in fields.items() if type(value) in (int, float)}
+        numbers = {name: number for name, value in fields.items() if (number := _number(value)) is not None}
         yield _IndexRow(
-            key=key,
+            key=key.encode("utf-8", "backslashreplace").decode("utf-8"),  # names in tars may be any bytes
             offset=video.offset,
             size=video.size,
             texts=json.dumps(stripped),
@@ -178,10 +182,20 @@ def _sound(text: str) -> str:
     return text.encode("utf-8", "ignore").decode("utf-8").strip()
 
 
-def _json_fields(data: bytes, name: str) -> dict[str, Any]:
-    """Return the fields of a JSON object; none if the JSON is something else."""
+def _json_fields(data: bytes) -> dict[str, Any] | None:
+    """Return the fields of a JSON object; none if the JSON is something else, None if it can't be read."""
     try:
         fields = json.loads(data)
-    except ValueError as error:
-        raise ShardError(f"{name}: no readable JSON ({error})") from None
+    except (ValueError, RecursionError):
+        return None
     return fields if isinstance(fields, dict) else {}
+
+
+def _number(value: Any) -> float | None:
+    """Return a field of a JSON object if it is a number that a 64-bit float can hold."""
+    if type(value) not in (int, float):
+        return None
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:
+        return None
