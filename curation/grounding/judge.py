@@ -1,6 +1,7 @@
-"""The interface of a judge: it decides whether the evidence that a claim cites supports it.
+"""The interface of a judge: it scores a claim by the evidence that the claim cites.
 
-A judge is one file of this folder and one line of `curation.grounding.judge_registry`.
+A judge is one file of this folder, which ends with a `JudgeKind`, and one line of `curation.grounding.judge_registry`.
+The cascade (`curation.grounding.cascade`) asks the judges that a pipeline names and decides by their scores.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from pydantic import Field
+
 from curation.grounding.claims import CitedClaim
 from curation.grounding.evidence import Evidence
 from curation.prompts.prompt_templates import Prompt
@@ -17,30 +20,53 @@ from runtime.ray_runner.stage import Service
 from runtime.settings import Settings
 
 
-@dataclass(frozen=True)
-class Ruling:
-    """The decision of one judge on one claim."""
+class JudgeSettings(Settings):
+    """Settings that every judge has."""
 
-    objection: str = ""
-    """Why the claim is not supported, as one word that is stored and counted; empty if it is supported."""
+    threshold: float = Field(default=0.5, ge=0, le=1)
+    """Least score of a claim that the judge accepts, 0 to 1."""
 
     @property
-    def is_supported(self) -> bool:
-        """True if the judge has no objection."""
-        return not self.objection
+    def judge_engine(self) -> str | None:
+        """Name of the engine that the judge asks; None: the engine of the rewrite, if it asks one at all."""
+        return None
+
+    def prompts(self) -> Mapping[str, Prompt]:
+        """Return the prompts that the judge uses, by purpose.
+
+        Raises:
+            UserError: a prompt can't be read, or uses a field that can't be filled in.
+        """
+        return {}
+
+    def models(self) -> Mapping[str, str]:
+        """Return URIs of the models that the judge loads in its worker, by purpose."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """The finding of one judge on one claim."""
+
+    score: float | None
+    """From 0, surely not supported, to 1, surely supported; None: the judge can't tell."""
+    reason: str = ""
+    """One word that is stored and counted: why there is no score, or what speaks against the claim."""
+    may_be_retried: bool = False
+    """True without a score if a fault is the reason: another run may get one."""
 
 
 class Judge(Protocol):
-    """Decides on claims; no claim and no answer of a model makes it raise."""
+    """Scores claims. What it can't score has no score: no claim and no answer of a model makes it raise."""
 
     def can_support(self, evidence: Sequence[Evidence]) -> bool:
-        """Return True if a claim that cites some of this evidence could be supported; no model is asked if not."""
+        """Return True if a claim that cites some of this evidence could be accepted; no model is asked if not."""
 
     async def judge(self, claims: Sequence[CitedClaim], counts: Counter[str]) -> list[Ruling]:
         """Return one ruling for each claim, in order.
 
         Args:
-            claims: all claims of a shard that no earlier judge objected to; each cites at least one item.
+            claims: claims of all clips of a shard whose fate is open; each cites at least one item.
             counts: figures of the shard to add to, such as requests and tokens.
 
         Raises:
@@ -50,21 +76,30 @@ class Judge(Protocol):
 
 @dataclass(frozen=True)
 class JudgeResources:
-    """The engine and the prompts that a judge may use."""
+    """The language models that judges may ask."""
 
-    engine: Service | None = None
-    """Language model of the rewrite; None if the pipeline has none."""
-    prompts: Mapping[str, Prompt] = field(default_factory=dict)
-    """Prompts of the rewrite by purpose."""
+    engines: Mapping[str, Service] = field(default_factory=dict)
+    """Pools of engines by name."""
+    rewriter: str | None = None
+    """Name of the engine of the rewrite."""
+
+    def engine_of(self, settings: JudgeSettings) -> Service | None:
+        """Return the engine that a judge with these settings asks; None if the pipeline has none."""
+        name = settings.judge_engine or self.rewriter
+        return None if name is None else self.engines.get(name)
 
 
 @dataclass(frozen=True)
 class JudgeKind:
     """One kind of judge, as registered."""
 
-    settings: type[Settings]
-    """Its settings; their names are also the names under `rewrite.ground`, so no other judge may have them."""
-    is_on: Callable[[Any], bool]
-    """Return True if the settings ask for this judge."""
+    name: str
+    """Name in `rewrite.ground.judges`, of its settings beside it, and in the stored claims."""
+    settings: type[JudgeSettings]
     build: Callable[[Any, JudgeResources], Judge]
-    """Build the judge; called with an instance of `settings`."""
+    """Build the judge in a worker; called with an instance of `settings`."""
+    stands_for: str | None = None
+    """Name of the judge that need not be asked about a claim that this one accepts. A judge that stands for another
+    never rejects a claim."""
+    asks_engine: bool = False
+    """True if it asks a language model (`JudgeSettings.judge_engine`)."""

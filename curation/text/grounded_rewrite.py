@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from curation.engines.engine_interface import Answer, Request
-from curation.grounding.claims import CitedClaim, cite
+from curation.grounding.claims import CitedClaim, Verdict, cite
 from curation.grounding.evidence import Evidence, fit_evidence, gather_evidence
-from curation.grounding.grounded_text import GroundedText, compose
+from curation.grounding.grounded_text import GroundedText, caption_claims, compose
 from curation.grounding.judge import JudgeResources
-from curation.grounding.judge_registry import build_judges
-from curation.grounding.verifier import verify
+from curation.grounding.judge_registry import build_cascade
 from curation.text.claim_proposals import Proposal, parse_proposal, proposal_schema
 from curation.text.clip_texts import ClipTexts
 from curation.text.rewrite_settings import RewriteSettings
@@ -24,12 +23,11 @@ ClipEvidence = Mapping[str, Sequence[Evidence]]
 class GroundedRewriter:
     """Asks for claims, has them judged, and composes the grounded text of each clip."""
 
-    def __init__(self, engine: Service | None, settings: RewriteSettings) -> None:
-        prompts = settings.prompts()
+    def __init__(self, engines: Mapping[str, Service], settings: RewriteSettings) -> None:
         self._settings = settings
-        self._prompt = prompts.get("grounded")  # None: no claims are asked for
+        self._prompt = settings.prompts().get("grounded")  # None: no claims are asked for
         self._schema = proposal_schema(settings.max_claims, settings.claim_chars)
-        self._judges = build_judges(settings.ground, JudgeResources(engine, prompts))
+        self._cascade = build_cascade(settings.ground, JudgeResources(engines, settings.engine))
 
     def evidence(self, clips: Sequence[ClipTexts]) -> ClipEvidence:
         """Number the evidence of each clip."""
@@ -38,7 +36,7 @@ class GroundedRewriter:
 
     def requests(self, clip: str, evidence: Sequence[Evidence], counts: Counter[str]) -> Iterator[Request]:
         """Yield the request for the claims of the clip with the key `clip`; none if no claim could pass the judges."""
-        if self._prompt is None or not self._can_ground(evidence):
+        if self._prompt is None or not self._cascade.can_support(evidence):
             return
         shown = fit_evidence(evidence, self._settings.input_chars)
         counts["inputs_truncated"] += len(shown) < len(evidence)
@@ -65,21 +63,38 @@ class GroundedRewriter:
         for clip in clips:
             answer = answers.get(_key(clip.key))
             if answer is None:
-                if not self._can_ground(evidence[clip.key]) and not clip.failures:
+                if not self._cascade.can_support(evidence[clip.key]) and not clip.failures:
                     abstained.add(clip.key)
             elif proposal := self._read(answer, counts):
                 cited[clip.key] = [] if proposal.abstains else cite(proposal.claims, evidence[clip.key])
                 if proposal.abstains:
                     abstained.add(clip.key)
-        verdicts = await verify(cited, self._judges, counts)
+        verdicts = await self._cascade.verify(cited, counts)
+        captions = await self._judged_captions(evidence, verdicts, abstained, counts)
         return {
-            clip.key: compose(verdicts.get(clip.key), evidence[clip.key], abstained=clip.key in abstained)
+            clip.key: compose(
+                verdicts.get(clip.key),
+                captions.get(clip.key, ()),
+                abstained=clip.key in abstained,
+                has_captions=any(item.kind == "frame" for item in evidence[clip.key]),
+            )
             for clip in clips
         }
 
-    def _can_ground(self, evidence: Sequence[Evidence]) -> bool:
-        """Return True if a claim could pass all judges."""
-        return bool(evidence) and all(judge.can_support(evidence) for judge in self._judges)
+    async def _judged_captions(
+        self,
+        evidence: ClipEvidence,
+        verdicts: Mapping[str, Sequence[Verdict]],
+        abstained: Container[str],
+        counts: Counter[str],
+    ) -> dict[str, list[Verdict]]:
+        """Have the frame captions judged of every clip in which they are to take the place of claims."""
+        wanting = [
+            clip
+            for clip in evidence
+            if clip not in abstained and not any(verdict.is_kept for verdict in verdicts.get(clip, ()))
+        ]
+        return await self._cascade.verify({clip: caption_claims(evidence[clip]) for clip in wanting}, counts)
 
     def _read(self, answer: Answer, counts: Counter[str]) -> Proposal | None:
         """Return the proposal in an answer, or None if the answer is unusable; count it."""

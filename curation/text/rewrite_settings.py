@@ -1,4 +1,4 @@
-"""Settings of the rewrite stage: its engine, prompts and limits, and the strictness of the judges."""
+"""Settings of the rewrite stage: its engine, prompts and limits, and the judges of its claims."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from curation.grounding.judge_registry import GroundSettings
-from curation.grounding.second_opinion import OPINION_FIELDS, OPINION_PROMPT, SECOND_OPINION
 from curation.prompts import prompt_templates
 from curation.prompts.prompt_templates import Prompt
 from runtime.settings import Runtime, Settings
@@ -26,7 +25,7 @@ class RewriteSettings(Settings):
     summary_tokens: int = Field(default=80, ge=1)
     """Most tokens the model may spend on a summary."""
     summary_coverage: float = Field(default=0.75, ge=0, le=1)
-    """Share of a sentence's terms that the source of a summary must hold, and all numbers and names; 0: no check.
+    """Share of a sentence's words that the source of a summary must hold, and all numbers and names; 0: no check.
 
     A summary ends before the first sentence that fails."""
     summarize_levels: tuple[Level, ...] = LEVELS
@@ -43,14 +42,12 @@ class RewriteSettings(Settings):
     """Most claims a clip."""
     claim_chars: int = Field(default=160, ge=20)
     """Most characters a claim."""
-    opinion_prompt: str = "second_opinion"
-    """Prompt of the second opinion."""
     span_seconds: float = Field(default=5.0, gt=0)
     """Words are shown and cited in spans of about this length."""
     input_chars: int = Field(default=6000, ge=200)
     """Most characters of data in a prompt; longer texts lose their middle."""
     ground: GroundSettings = GroundSettings()
-    """Strictness of the judges of claims."""
+    """Judges of claims."""
 
     @model_validator(mode="after")
     def _within_limit(self) -> RewriteSettings:
@@ -62,7 +59,7 @@ class RewriteSettings(Settings):
         return self
 
     def prompts(self) -> dict[str, Prompt]:
-        """Return the prompts that these settings use, by purpose: ``summary``, ``grounded``, ``opinion``.
+        """Return the prompts that these settings use, by purpose: ``summary``, ``grounded``, and those of judges.
 
         Raises:
             UserError: a prompt can't be read, or uses a field that can't be filled in.
@@ -70,8 +67,7 @@ class RewriteSettings(Settings):
         used = {"summary": prompt_templates.load(self.summary_prompt, ("text", "max_words"))}
         if self.grounded:
             used["grounded"] = prompt_templates.load(self.grounded_prompt, ("evidence", "max_claims"))
-        if self.grounded and SECOND_OPINION.is_on(self.ground):
-            used[OPINION_PROMPT] = prompt_templates.load(self.opinion_prompt, OPINION_FIELDS)
+            used |= self.ground.prompts()
         return used
 
     def content(self) -> dict[str, Any]:

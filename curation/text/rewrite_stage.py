@@ -24,7 +24,7 @@ from curation.stages.stage_definition import Outputs, ShardStage, StageContext, 
 from curation.text.rewrite_settings import RewriteSettings
 from curation.text.rewriter import Rewriter
 from curation.text.text_rows import ModelNames, TextLayer, TextRow, clip_texts, read_clip_row, text_row
-from runtime.models.model_uri import ModelURI
+from runtime.models.model_uri import ModelURI, revision_of
 from runtime.ray_runner.stage import Service, ShardResult
 from runtime.settings import content_hash
 from shards.errors import ShardError
@@ -33,7 +33,7 @@ from shards.observations import observations_of
 from shards.reader import read_artifact, read_table
 from shards.schema import TEXT
 
-REWRITE_VERSION = 2
+REWRITE_VERSION = 3
 
 
 def model_names(
@@ -67,7 +67,15 @@ def rewrite_hash(
     model = None if settings.engine is None else engines[settings.engine].identity()
     made_from = [captions, captions_hash]
     filters = layer.filters.content()
-    return content_hash("rewrite", REWRITE_VERSION, settings.content(), filters, layer.val_percent, model, made_from)
+    models = [model, _judging_models(settings, engines)]
+    return content_hash("rewrite", REWRITE_VERSION, settings.content(), filters, layer.val_percent, models, made_from)
+
+
+def _judging_models(settings: RewriteSettings, engines: Mapping[str, EngineSettings]) -> dict[str, Any]:
+    """Return the identity of the model behind each judge that has one."""
+    names = {judge: name or settings.engine for judge, name in settings.ground.engines().items()}
+    asked: dict[str, Any] = {judge: engines[name].identity() for judge, name in names.items() if name is not None}
+    return asked | {purpose: revision_of(uri) for purpose, uri in settings.ground.models().items()}
 
 
 def rewrite_worker(
@@ -78,8 +86,7 @@ def rewrite_worker(
     services: Mapping[str, Service],
 ) -> RewriteWorker:
     """Build a rewrite worker in its own process; `captions` is the folder of the caption set to read."""
-    engine = None if settings.engine is None else services[settings.engine]
-    return RewriteWorker(output, captions, Rewriter(engine, settings), layer)
+    return RewriteWorker(output, captions, Rewriter(services, settings), layer)
 
 
 class RewriteWorker:
@@ -152,8 +159,13 @@ def _worker(context: StageContext) -> WorkerBuild:
 
 
 def _engines(settings: PipelineSettings) -> Mapping[str, str]:
-    engine = settings.branch(RewriteSettings).engine
-    return {} if engine is None else {"rewrite.engine": engine}
+    rewrite = settings.branch(RewriteSettings)
+    judges = {f"rewrite.ground.{judge}.engine": name for judge, name in rewrite.ground.engines().items()}
+    return {setting: name for setting, name in {"rewrite.engine": rewrite.engine, **judges}.items() if name is not None}
+
+
+def _models(settings: PipelineSettings) -> dict[str, str]:
+    return settings.branch(RewriteSettings).ground.models()
 
 
 REWRITE = ShardStage(
@@ -168,4 +180,5 @@ REWRITE = ShardStage(
     hash=_hash,
     worker=_worker,
     engines=_engines,
+    models=_models,
 )

@@ -7,7 +7,7 @@ Answers are never trusted: summaries are trimmed and checked (`curation.text.sum
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from curation.captions.frame_captions import join_captions
 from curation.engines.shared_requests import ask
@@ -21,10 +21,11 @@ from runtime.ray_runner.stage import Service
 class Rewriter:
     """Rewrites clips with an LLM behind a service; no answer of that LLM makes it raise."""
 
-    def __init__(self, engine: Service | None, settings: RewriteSettings) -> None:
-        self._engine = engine
+    def __init__(self, engines: Mapping[str, Service], settings: RewriteSettings) -> None:
+        """Take the pools of the engine that rewrites and of those that judges ask, by name."""
+        self._engine = None if settings.engine is None else engines[settings.engine]
         self._summarizer = Summarizer(settings.prompts()["summary"], settings)
-        self._grounded = GroundedRewriter(engine, settings)
+        self._grounded = GroundedRewriter(engines, settings)
 
     async def rewrite(self, clips: Sequence[ClipTexts]) -> tuple[list[RewrittenTexts], Counter[str]]:
         """Return summaries and grounded text of each clip, in order, and figures to add up.

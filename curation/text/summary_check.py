@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from curation.grounding.claim_terms import terms
-from curation.grounding.word_matcher import supports
 from curation.prompts.answer_flaws import Flaw, flaw_of
+from curation.prompts.shared_words import content_words, covers
 from curation.prompts.word_units import count_words, trim_words
 from curation.prompts.wording import cut_to, ends_whole, split_sentences, tidy, whole_part
 
@@ -20,6 +19,7 @@ SummaryFlaw = Flaw | Literal["cut", "prompt", "unsupported"]
 """Why nothing of an answer is kept: no summary at all, broken off, the prompt's own words, or not in the text."""
 
 _CHARS_PER_WORD: Final = 24  # bound on a summary's length, whatever counts as a word
+_ECHOED: Final = 0.4
 _ABOUT_THE_TEXT: Final = "text, texts, speech, speaker"  # a summary may name what it condenses
 
 
@@ -40,7 +40,7 @@ class SummaryLimits:
 
     words: int
     coverage: float
-    """Share of a sentence's terms that the text must hold, and all numbers and names; 0: no check."""
+    """Share of a sentence's words that the text must hold, and all numbers and names; 0: no check."""
     prompt: str
     """The instructions of the prompt, without the data."""
 
@@ -95,17 +95,12 @@ def _whole_sentences(summary: str, is_cut: bool) -> Iterator[str]:
 def _objection(sentence: str, source: str, limits: SummaryLimits) -> SummaryFlaw | None:
     if _echoes(sentence, source, limits.prompt):
         return "prompt"
-    if limits.coverage and not supports([source, _ABOUT_THE_TEXT], sentence, limits.coverage):
+    if limits.coverage and not covers(f"{source}\n{_ABOUT_THE_TEXT}", sentence, limits.coverage):
         return "unsupported"
     return None
 
 
 def _echoes(sentence: str, source: str, prompt: str) -> bool:
-    """Return True if at least half of the terms of a sentence are those of the prompt and not of the text."""
-    said = _forms(sentence) - _forms(_ABOUT_THE_TEXT)
-    return 2 * len((said & _forms(prompt)) - _forms(source)) >= len(said)
-
-
-def _forms(text: str) -> frozenset[str]:
-    """Return the terms of a text without their polarity."""
-    return frozenset(term.form.rpartition(":")[2] for term in terms(text))
+    """Return True if many of the words of a sentence are those of the prompt and not of the text."""
+    said = content_words(sentence) - content_words(_ABOUT_THE_TEXT)
+    return bool(said) and len((said & content_words(prompt)) - content_words(source)) >= _ECHOED * len(said)

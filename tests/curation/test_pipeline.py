@@ -16,9 +16,9 @@ from runtime.errors import UserError
 from shards.storage.store import Store
 
 HASHES = {
-    "demo": ("a3331b65212a2a01", "9433475a4b8e09fe", "70960bcfe2c40104", "54dd6bac91b169ad"),
-    "vidla": ("1fe53659c0c8d1e4", "b9dfa84646081f20", "79543a560876dc36", "3c7d413a984d0de8"),
-    "grounded": ("a7e61574303e5506", "03c3a3c3b89eb723", "9a7f80ce272f1279", "059823e0255df4ff"),
+    "demo": ("a3331b65212a2a01", "9433475a4b8e09fe", "7b07769a6d76e74d", "a5f190ae68f657fe"),
+    "vidla": ("1fe53659c0c8d1e4", "b9dfa84646081f20", "c9f391400bc22432", "db1843a3f8e6fcb0"),
+    "grounded": ("a7e61574303e5506", "03c3a3c3b89eb723", "5d7d113fdde130d5", "ca392a64b51616db"),
 }
 """The content hashes of media, captions and texts, and a hash of the settings in ``manifest.json``.
 

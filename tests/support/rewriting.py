@@ -36,11 +36,14 @@ def rewrite(
     model: Answering | None, clips: Sequence[ClipTexts], settings: RewriteSettings = WITH_LLM
 ) -> tuple[list[RewrittenTexts], Counter[str]]:
     """Rewrite clips and return the results with their counts."""
-    return asyncio.run(Rewriter(model.service if model else None, settings).rewrite(clips))
+    engines = {name: model.service for name in [settings.engine] if model and name}
+    return asyncio.run(Rewriter(engines, settings).rewrite(clips))
 
 
 def repeat_input(request: Request) -> str:
     """Answer like a well-behaved model: repeat the text to summarise, or state the default caption."""
+    if request.options:
+        return "yes and no"  # no decision
     if asks_for_claims(request):
         return claims_json(("A man chops onions", ["F1"]))
     return request.user.split("<text>")[1].split("</text>")[0]

@@ -11,7 +11,7 @@ from support.shard_factory import CAPTION_SET
 from curation.captions.caption_stage import CaptionWorker, caption_worker
 from curation.captions.frames.frame_observer import FrameObserver
 from curation.captions.observer_registry import CaptionSettings
-from curation.engines.engine_interface import Captioner, Request
+from curation.engines.engine_interface import Answer, Captioner, Request
 from curation.engines.engine_settings import EngineSettings
 from curation.engines.openai_endpoint import EndpointSettings
 from curation.engines.vllm_settings import VllmSettings
@@ -32,10 +32,13 @@ CAPTIONS_MADE = "captions/mine/0000000.parquet"
 TEXTS_MADE = "text/mine/0000000.parquet"
 
 
-def reply(request: Request) -> str:
+def reply(request: Request) -> str | Answer:
     """Answer a caption request, a request for claims and a request for a summary."""
     if request.images:
         return f"a grey wall at byte {request.images[0].offset}"
+    if request.options:
+        agrees = "dragon" not in request.user
+        return Answer("", probabilities=(float(agrees), float(not agrees)))
     if asks_for_claims(request):
         return claims_json(("A grey wall", ["F1"]), ("A dragon", ["F1"]))
     return "word1"

@@ -10,7 +10,6 @@ from support.rewriting import clip, repeat_input, rewrite
 
 from curation.engines.engine_interface import Answer, Request
 from curation.grounding.judge_registry import GroundSettings
-from curation.grounding.second_opinion import agrees
 from curation.text.claim_proposals import parse_proposal
 from curation.text.clip_texts import ClipTexts
 from curation.text.rewrite_settings import RewriteSettings
@@ -66,8 +65,6 @@ def test_a_draft_in_the_thoughts_is_not_the_answer(thoughts: str) -> None:
     answer = thoughts + claims_json(("A man chops onions", ["F1"]))
     (result,), _ = rewrite(Answering(lambda request: answer), [clip()])
     assert (result.grounded.status, len(result.grounded.verdicts)) == ("ok", 1)
-    assert agrees('<think>{"supported": false}</think>{"supported": true}')
-    assert not agrees('<think>{"supported": true}</think>{"supported": false}')
 
 
 WHOLE = '{"text": "A man chops onions", "evidence": ["F1"]}'
@@ -119,9 +116,9 @@ def test_a_cut_abstention_is_one() -> None:
 
 
 def test_half_a_character_in_an_answer_can_be_stored() -> None:
-    text = '{"abstain": false, "claims": [{"text": "Onions \\ud800", "evidence": ["F1"]}]}'
+    text = '{"abstain": false, "claims": [{"text": "A man chops onions \\ud800", "evidence": ["F1"]}]}'
     (result,), _ = rewrite(Answering(lambda request: text), [clip()])
-    assert [verdict.text for verdict in result.grounded.verdicts] == ["Onions"]
+    assert [verdict.text for verdict in result.grounded.verdicts] == ["A man chops onions"]
     assert result.subtitle_summary is None or result.subtitle_summary.encode()
 
 
@@ -167,22 +164,32 @@ def test_a_subtitle_reaches_the_model_as_one_line_of_data() -> None:
     assert "<|" not in request.user
 
 
-def test_a_second_opinion_must_agree() -> None:
-    def doubt(request: Request) -> str:
-        if request.key.startswith("opinion/"):
-            return json.dumps({"supported": "onions" in request.user.split("<claim>")[1]})
-        return claims_json(("A man chops onions", ["F1"]), ("A man", ["F1"])) if asks_for_claims(request) else "onions"
+def test_the_judges_must_agree_and_captions_that_stand_in_are_judged_too() -> None:
+    def doubt(request: Request) -> str | Answer:
+        if request.options:
+            yes = 0.9 if "onions" in request.user.split("<claim>")[1] else 0.2
+            return Answer("", probabilities=(yes, 1 - yes))
+        return claims_json(("A man cuts onions", ["F1"]), ("A man", ["F1"])) if asks_for_claims(request) else "onions"
 
     model = Answering(doubt)
-    how = RewriteSettings(engine="llm", ground=GroundSettings(second_opinion=True))
-    (result,), counts = rewrite(model, [clip()], how)
-    assert len(model.batches) == 2
-    assert result.grounded.text == "A man chops onions."
+    (result, other), _ = rewrite(model, [clip(), clip("c1", captions=("a man waits",))])
+    assert result.grounded.text == "A man cuts onions."
     assert result.grounded.score == 0.5
-    assert counts["claims:opinion"] == 1
-    assert "W1" not in model.batches[1][0].user
+    assert [(v.judge, v.score) for v in result.grounded.verdicts] == [("text", 0.9), ("text", 0.2)]
+    assert other.grounded.status == "ok"
+    only_text = RewriteSettings(engine="llm", ground=GroundSettings(judges=("text",)))
+    unhelpful = Answering(lambda request: doubt(request) if request.options else "none")
+    (waiting,), _ = rewrite(unhelpful, [clip(captions=("a man waits",))], only_text)
+    assert (waiting.grounded.status, waiting.grounded.text) == ("abstained", None)
 
 
-@pytest.mark.parametrize("text", ["", "yes", '{"supported": "true"}', '{"supported": false}', "{"])
-def test_a_second_opinion_that_does_not_say_yes_says_no(text: str) -> None:
-    assert not agrees(text)
+def test_claims_that_could_not_be_judged_are_not_kept_and_their_clip_is_counted() -> None:
+    def silent(request: Request) -> str | Answer:
+        if request.options:
+            return Answer("", error="timeout")
+        return claims_json(("A man cuts onions", ["F1"]), ("A man chops onions", ["F1"]))
+
+    (result,), counts = rewrite(Answering(silent), [clip()])
+    assert result.grounded.text == "A man chops onions."
+    assert [(v.verdict, v.reason) for v in result.grounded.verdicts] == [("unjudged", "timeout"), ("supported", "")]
+    assert (counts["failed:judge"], counts["claims:timeout"]) == (1, 1)

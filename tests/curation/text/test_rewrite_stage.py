@@ -199,12 +199,14 @@ def test_the_hash_covers_filters_split_and_captions(tmp_path: Path) -> None:
 
 def test_hashes_are_those_of_layers_made_before() -> None:
     engines = {"a": EndpointSettings(model="m", base_url="http://h/v1")}
-    settings = RewriteSettings.model_validate({"engine": "a", "ground": {"second_opinion": True, "spoken_words": 1}})
+    settings = RewriteSettings.model_validate(
+        {"engine": "a", "ground": {"judges": ["text"], "text": {"threshold": 0.7}}}
+    )
     layer = TextLayer(FilterSettings(min_motion=0.1), val_percent=2.0)
-    assert rewrite_hash(settings, layer, engines, "x", "19f43bc154c578c4") == "59a44e6c7adaf6b1"
+    assert rewrite_hash(settings, layer, engines, "x", "19f43bc154c578c4") == "d569f973e8b4d27b"
 
 
 def test_rows_are_named_after_the_models_and_prompts_that_made_them(tmp_path: Path) -> None:
     names = model_names(CaptionSettings(engine="vlm"), REWRITE, two_engines(tmp_path))
-    assert names == ModelNames("model", "big-llm", "caption@1+summary@1+grounded_rewrite@1")
+    assert names == ModelNames("model", "big-llm", "caption@1+summary@1+grounded_rewrite@1+entails@1")
     assert model_names(CaptionSettings(), RewriteSettings(), {}).rewriter is None

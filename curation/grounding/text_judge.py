@@ -1,0 +1,117 @@
+"""The judge of texts: do the cited items say what the claim says? It asks a language model for a yes or a no.
+
+The score is the probability of *yes*, read from the log-probabilities of one token; the worked examples before the
+question are shared by all claims, so an engine with a prefix cache reads them once. Only what the pictures show is
+shown to the model. What was spoken never supports a claim: nobody who writes a subtitle can bring a word into a
+grounded text. Measured by `bench.claims`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from pydantic import Field
+
+from curation.engines.engine_interface import Answer, Request
+from curation.engines.shared_requests import ask
+from curation.grounding.claims import CitedClaim
+from curation.grounding.evidence import Evidence, in_label_order
+from curation.grounding.judge import JudgeKind, JudgeResources, JudgeSettings, Ruling
+from curation.grounding.text_language import is_in
+from curation.prompts import prompt_templates
+from curation.prompts.prompt_templates import Prompt
+from runtime.ray_runner.stage import Service
+from runtime.settings import Runtime
+
+FIELDS: Final = ("evidence", "claim")
+"""Fields that the prompt can use."""
+_YES_NO: Final = ("yes", "no")
+_NOT_SEEN: Final = Ruling(0.0, "not_seen")
+_OTHER_LANGUAGE: Final = Ruling(None, "language")
+
+
+class TextJudgeSettings(JudgeSettings):
+    """The judge that asks a language model whether the cited evidence says what a claim says."""
+
+    engine: Runtime[str | None] = None
+    """Language model, by its name under `engines`; null: that of the rewrite. Its log-probabilities are needed."""
+    prompt: str = "entails"
+    """Prompt with worked examples, to be answered by yes or no."""
+    languages: tuple[str, ...] = ("en",)
+    """Languages of claims and evidence in which the model was measured (ISO 639-1); others stay unjudged. []: all."""
+    max_chars: int = Field(default=4000, ge=100)
+    """Claims whose evidence is longer stay unjudged."""
+
+    @property
+    def judge_engine(self) -> str | None:
+        """Name of the engine that the judge asks."""
+        return self.engine
+
+    def prompts(self) -> Mapping[str, Prompt]:
+        """Return the prompt."""
+        return {"text": prompt_templates.load(self.prompt, FIELDS)}
+
+
+class TextJudge:
+    """The judge that asks a language model; a `curation.grounding.judge.Judge`."""
+
+    def __init__(self, settings: TextJudgeSettings, engine: Service | None) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._prompt = settings.prompts()["text"]
+        self._examples = self._prompt.exchanges()
+
+    def can_support(self, evidence: Sequence[Evidence]) -> bool:
+        """Return True if there is anything that can be seen."""
+        return any(item.is_seen for item in evidence)
+
+    async def judge(self, claims: Sequence[CitedClaim], counts: Counter[str]) -> list[Ruling]:
+        """Return one ruling for each claim, in order.
+
+        Raises:
+            MachineError: the engine is dead.
+        """
+        rulings: dict[int, Ruling] = {}
+        requests: list[Request] = []
+        for number, claim in enumerate(claims):
+            lines = [item.text for item in in_label_order(claim.evidence) if item.is_seen]
+            refusal = self._refusal(claim.text, lines)
+            if refusal is not None:
+                rulings[number] = refusal
+                continue
+            system, user = self._prompt.render(evidence=lines, claim=claim.text)
+            requests.append(
+                Request(f"text/{number}", system, user, max_tokens=1, examples=self._examples, options=_YES_NO)
+            )
+        answers = await ask(self._engine, requests, counts)
+        return [rulings.get(number) or _ruling(answers.get(f"text/{number}")) for number in range(len(claims))]
+
+    def _refusal(self, claim: str, lines: Sequence[str]) -> Ruling | None:
+        """Return the ruling on a claim that the model is not asked about."""
+        if not lines:
+            return _NOT_SEEN
+        if sum(map(len, lines)) > self._settings.max_chars:
+            return Ruling(None, "too_long")
+        languages, evidence = self._settings.languages, " ".join(lines)
+        known = is_in(evidence, languages, claim) and is_in(claim, languages, evidence)
+        return None if known else _OTHER_LANGUAGE
+
+
+def _ruling(answer: Answer | None) -> Ruling:
+    """Return the ruling in an answer; a fault of the engine may be gone another time."""
+    if answer is None:
+        return Ruling(None, "no_engine", may_be_retried=True)
+    if answer.probabilities:
+        return Ruling(answer.probabilities[0])
+    reason = (answer.error or "garbage").partition(":")[0].replace(" ", "_")
+    return Ruling(None, reason, may_be_retried=reason != "too_long")
+
+
+def _build(settings: TextJudgeSettings, resources: JudgeResources) -> TextJudge:
+    return TextJudge(settings, resources.engine_of(settings))
+
+
+TEXT_JUDGE: Final = JudgeKind("text", TextJudgeSettings, build=_build, asks_engine=True)
+"""The language model's yes or no."""
