@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
-from curation.pipeline import stage_contents
-from curation.plan import RunPlan
+from curation import stage_registry
+from curation.pipeline_models import used_programs
+from curation.plan import RunPlan, StagePlan
 from curation.sources.source_rows import SOURCES_TABLE
+from curation.stages.program_versions import program_versions, with_versions
 from curation.stages.stage_definition import ShardStage
 from shards.artifact import Artifact
 from shards.errors import ShardError
 from shards.index import read_index, rebuild_index
 from shards.manifest import Manifest, StageMark, read_manifest, read_stage, write_manifest, write_stage
-from shards.reader import artifacts, committed_media
+from shards.reader import artifacts, binding_mark, committed_media
 from shards.writer import commit_table
 
 
@@ -24,20 +27,50 @@ def begin(plan: RunPlan) -> None:
     request, store = plan.request, plan.request.store
     for folder in ("", "keyframes", "ledger", *(stage.folder for stage in plan.stages)):
         store.sweep(folder)
-    contents = stage_contents(request.settings)
     if plan.sources.new:
         commit_table(store, request.scratch, SOURCES_TABLE, plan.sources.table, Artifact("sources", ""))
-    manifest, largest = read_manifest(store), plan.sources.largest_shard
-    if manifest is None or ("media" in request.stages and manifest.media_hash != plan.outputs["media"].hash):
-        settings = contents | {"resources": request.settings.model_dump(mode="json")["resources"]}
-        media = plan.outputs["media"].hash
-        write_manifest(store, Manifest(request.pipeline, settings, plan.sources.videos_per_shard, media))
-    elif manifest.videos_per_shard < largest:
-        write_manifest(store, replace(manifest, videos_per_shard=largest))
+    before = read_manifest(store)
+    manifest = _manifest(plan, before)
+    if manifest != before:
+        write_manifest(store, manifest)
     for stage in plan.stages:
-        mark = StageMark(stage.name, stage.output.hash, contents[stage.name])
+        mark = _mark(plan, stage)
         if isinstance(stage.stage, ShardStage) and read_stage(store, stage.folder) != mark:
             write_stage(store, stage.folder, mark)
+
+
+def _manifest(plan: RunPlan, before: Manifest | None) -> Manifest:
+    """Return the manifest of the DIR with the models and the versions of programs of this run."""
+    request, media = plan.request, plan.outputs["media"].hash
+    if before is None or ("media" in request.stages and before.media_hash != media):
+        contents: dict[str, Any] = {
+            stage.name: stage.content(plan.context.pinned(stage.name).settings) for stage in stage_registry.STAGES
+        }
+        contents["resources"] = request.settings.model_dump(mode="json")["resources"]
+        before = Manifest(request.pipeline, contents, plan.sources.videos_per_shard, media)
+    working = [stage for stage in plan.stages if stage.todo]
+    models = {stage.output.final_path: dict(stage.output.revisions) for stage in working if stage.output.revisions}
+    programs = {program for stage in working for program in _programs(plan, stage)}
+    return replace(
+        before,
+        videos_per_shard=max(before.videos_per_shard, plan.sources.largest_shard),
+        models={**before.models, **models},
+        versions=with_versions(before.versions, program_versions(programs)),
+    )
+
+
+def _mark(plan: RunPlan, stage: StagePlan) -> StageMark:
+    """Return the record of a stage's folder; the versions of programs change only if the run makes artifacts in it."""
+    settings, output = plan.context.pinned(stage.name).settings, stage.output
+    bound = binding_mark(plan.request.store, stage.folder) if isinstance(stage.stage, ShardStage) else None
+    now = program_versions(_programs(plan, stage)) if stage.todo else {}
+    versions = with_versions({} if bound is None else bound.versions, now)
+    return StageMark(stage.name, output.hash, stage.stage.content(settings), dict(output.revisions), versions)
+
+
+def _programs(plan: RunPlan, stage: StagePlan) -> list[str]:
+    request = plan.request
+    return [*used_programs(request.settings, stage.name), *([] if request.is_local else ["ray"])]
 
 
 def finish(plan: RunPlan) -> None:

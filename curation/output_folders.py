@@ -1,74 +1,145 @@
-"""Decides which folder each stage writes, and refuses to mix artifacts of different settings in one folder."""
+"""Decides which folder each stage writes, and refuses to mix artifacts of different settings in one folder.
+
+Settings here include the revisions of models: a hub's branch may move between two runs that add to the same folder.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from curation import stage_registry
+from curation.pipeline_models import used_models
 from curation.run_request import RunRequest
+from curation.stages.pinned_settings import pinned_settings
 from curation.stages.stage_definition import ShardStage, StageOutput, TableStage
 from runtime.errors import UserError
+from runtime.models.model_revisions import ModelRevisions, moves, pinned
+from shards.manifest import StageMark
 from shards.reader import binding_mark
-from shards.storage.store import Store
 
 
-def stage_outputs(request: RunRequest) -> dict[str, StageOutput]:
+def stage_outputs(request: RunRequest, today: ModelRevisions) -> dict[str, StageOutput]:
     """Return the output of every stage of the pipeline, by name; those that are not asked for are inputs of others.
+
+    A folder that holds artifacts keeps the revisions of models that it was begun with, also when it is replaced; a new
+    folder gets those of `today`.
 
     Raises:
         UserError: a stage would write into a folder that was made with other settings, or a model can't be found.
     """
     outputs: dict[str, StageOutput] = {}
     for stage in stage_registry.STAGES:
-        outputs[stage.name] = _output(stage, stage.hash(request.settings, outputs), request)
+        outputs[stage.name] = _output(_StageToPlace(stage, request, today, dict(outputs)))
     return outputs
 
 
-def _output(stage: ShardStage | TableStage, hash_: str, request: RunRequest) -> StageOutput:
-    if isinstance(stage, TableStage):
-        return StageOutput(stage.path, hash_)
-    if stage.kind == "only":
-        _check_only_folder(stage, hash_, request)
-        return StageOutput(stage.path, hash_)
-    return _set_folder(stage, hash_, request) if stage.kind == "set" else _layer_folder(stage, hash_, request)
+@dataclass(frozen=True)
+class _StageToPlace:
+    """A stage whose folder is to be chosen."""
+
+    stage: ShardStage | TableStage
+    request: RunRequest
+    today: ModelRevisions
+    before: Mapping[str, StageOutput]
+    """The outputs of the stages before it."""
+
+    @property
+    def is_asked(self) -> bool:
+        """True if the run makes artifacts of this stage."""
+        return self.stage.name in self.request.stages
+
+    def version(self, mark: StageMark | None) -> _Version:
+        """Return what the stage makes in the folder with this record, or in a new folder."""
+        recorded = {} if mark is None else mark.models
+        uris = used_models(self.request.settings, [self.stage.name]).values()
+        revisions = {uri: recorded[uri] if moves(uri) and uri in recorded else self.today.of(uri) for uri in uris}
+        settings = pinned_settings(self.request.settings, revisions)
+        return _Version(self.stage.hash(settings, self.before), revisions)
+
+    def content(self, version: _Version) -> Mapping[str, Any]:
+        """Return the settings that decide the content, with the models of a version."""
+        return self.stage.content(pinned_settings(self.request.settings, version.revisions))
 
 
-def _check_only_folder(stage: ShardStage, hash_: str, request: RunRequest) -> None:
-    mark = binding_mark(request.store, stage.path)
-    if mark is None or mark.content_hash == hash_ or stage.name not in request.stages:
-        return
-    differing = _differences(mark.settings, stage.content(request.settings), stage.name)
+class _Version(NamedTuple):
+    """The content hash of a stage with certain revisions of its models."""
+
+    hash: str
+    revisions: Mapping[str, str]
+
+    def output(self, path: str, replaces: str | None = None) -> StageOutput:
+        """Return the output in a folder."""
+        return StageOutput(path, self.hash, replaces, self.revisions)
+
+    def made(self, mark: StageMark | None) -> bool:
+        """Return True if the folder with this record was made by this version."""
+        return mark is not None and mark.content_hash == self.hash
+
+
+def _output(place: _StageToPlace) -> StageOutput:
+    if isinstance(place.stage, TableStage):
+        return place.version(None).output(place.stage.path)
+    if place.stage.kind == "only":
+        return _only_folder(place, place.stage)
+    return _set_folder(place, place.stage) if place.stage.kind == "set" else _layer_folder(place, place.stage)
+
+
+def _only_folder(place: _StageToPlace, stage: ShardStage) -> StageOutput:
+    mark = binding_mark(place.request.store, stage.path)
+    version = place.version(mark)
+    if mark is None or version.made(mark) or not place.is_asked:
+        return version.output(stage.path)
+    differing = _differences(mark.settings, place.content(version), stage.name)
     detail = "; ".join(differing[:3]) or "a model or the program has changed"
     raise UserError(
-        f"--output {request.store.root}: its {stage.path} was made with other settings ({detail}); "
+        f"--output {place.request.store.root}: its {stage.path} was made with other settings ({detail}); "
         "choose another --output, or set them as before with --set"
     )
 
 
-def _set_folder(stage: ShardStage, hash_: str, request: RunRequest) -> StageOutput:
+def _set_folder(place: _StageToPlace, stage: ShardStage) -> StageOutput:
     """Return an existing folder that was made with these settings, otherwise one named after the layer."""
-    made_with = {name: _made_with(request.store, f"{stage.path}/{name}") for name in request.store.folders(stage.path)}
-    for name, made in made_with.items():
-        if made == hash_:
-            return StageOutput(f"{stage.path}/{name}", hash_)
-    folder = f"{stage.path}/{request.layer}"
-    if made_with.get(request.layer) and _users(stage) & set(request.stages):
+    request = place.request
+    marks = {name: binding_mark(request.store, f"{stage.path}/{name}") for name in request.store.folders(stage.path)}
+    for name, mark in marks.items():
+        if mark is not None and (version := place.version(mark)).made(mark):
+            return version.output(f"{stage.path}/{name}")
+    folder, mark = f"{stage.path}/{request.layer}", marks.get(request.layer)
+    version = place.version(mark)
+    if mark is not None and _users(stage) & set(request.stages):
         if not request.replace:
             raise _changed(folder, stage)
-        return StageOutput(f"{folder}-{hash_[:8]}", hash_)
-    return StageOutput(folder, hash_)
+        return version.output(f"{folder}-{version.hash[:8]}")
+    return version.output(folder)
 
 
-def _layer_folder(stage: ShardStage, hash_: str, request: RunRequest) -> StageOutput:
+def _layer_folder(place: _StageToPlace, stage: ShardStage) -> StageOutput:
     """Return the layer's folder, or one beside it that will replace it when it is complete."""
-    folder = f"{stage.path}/{request.layer}"
-    made_with = _made_with(request.store, folder)
-    if made_with in (None, hash_) or stage.name not in request.stages:
-        return StageOutput(folder, hash_)
-    if not request.replace:
+    folder = f"{stage.path}/{place.request.layer}"
+    mark = binding_mark(place.request.store, folder)
+    version = place.version(mark)
+    if mark is None or version.made(mark) or not place.is_asked:
+        return version.output(folder)
+    if not place.request.replace:
         raise _changed(folder, stage)
-    return StageOutput(f"{stage.path}/.{request.layer}-{hash_[:8]}", hash_, replaces=folder)
+    return version.output(f"{stage.path}/.{place.request.layer}-{version.hash[:8]}", folder)
+
+
+def moved_models(request: RunRequest, outputs: Mapping[str, StageOutput], today: ModelRevisions) -> list[str]:
+    """Return one line for each model whose branch has moved since folders of this run were begun."""
+    lines = []
+    for uri, now in today.found.items():
+        asked = [output for name, output in outputs.items() if name in request.stages]
+        kept = {output.final_path: revision for output in asked if (revision := output.revisions.get(uri, now)) != now}
+        if kept and isinstance(now, str):
+            folders = ", ".join(f"{folder} ({str(revision)[:12]})" for folder, revision in kept.items())
+            lines.append(
+                f"{uri} has moved to {now[:12]}; what was begun before keeps its revision: {folders}. "
+                f"A new --layer takes the new one; name it as {pinned(uri, now)} to use it elsewhere"
+            )
+    return lines
 
 
 def _users(stage: ShardStage) -> set[str]:
@@ -81,11 +152,6 @@ def _changed(folder: str, stage: ShardStage) -> UserError:
         f"{folder} was made with other {stage.name} settings: add --layer NAME to write beside it, "
         "or --replace to rebuild it and swap when complete"
     )
-
-
-def _made_with(store: Store, folder: str) -> str | None:
-    mark = binding_mark(store, folder)
-    return None if mark is None else mark.content_hash
 
 
 def _differences(before: Any, now: Any, where: str) -> list[str]:

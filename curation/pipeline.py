@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from pydantic import Field, create_model, model_validator
 
 from curation import stage_registry
 from curation.engines.engine_registry import engine_for
+from curation.engines.engine_settings import EngineSettings
 from curation.stages.pipeline_settings import PipelineSettings
 from curation.stages.stage_definition import ShardStage, StageContext, StageDefinition, TableStage
 from runtime.errors import UserError, nearest
-from runtime.ray_runner.stage import ServiceSpec, StageSpec
+from runtime.ray_runner.stage import Service, ServiceSpec, StageSpec
 from runtime.ray_runner.table_stage import AnyStageSpec, TableStageSpec
-from runtime.settings import build, load_yaml, override
+from runtime.settings import build, content_hash, load_yaml, override
+
+W = TypeVar("W")
 
 
 def settings_class() -> type[PipelineSettings]:
@@ -77,11 +80,6 @@ def default_config() -> Path:
     return packaged if packaged.exists() else Path(__file__).parent.parent / "pipelines.yaml"
 
 
-def stage_contents(settings: PipelineSettings) -> dict[str, dict[str, Any]]:
-    """Return, by stage, the settings that decide its content: defaults filled in, without addresses and secrets."""
-    return {stage.name: stage.content(settings) for stage in stage_registry.STAGES}
-
-
 def called_pools(stage: StageDefinition, settings: PipelineSettings) -> tuple[str, ...]:
     """Return the names of the pools that a stage calls, each once: its own services and its engines."""
     return tuple(dict.fromkeys([*stage.services(settings), *stage.engines(settings).values()]))
@@ -91,29 +89,81 @@ def stage_specs(
     context: StageContext, todo: Mapping[str, Sequence[int]], *, videos_per_shard: int
 ) -> list[AnyStageSpec]:
     """Return what the runner has to run, in order: the stages that have shards in `todo`."""
-    return [
-        _stage_spec(stage, context, todo[stage.name], videos_per_shard)
-        for stage in stage_registry.STAGES
-        if todo.get(stage.name)
-    ]
+    stages = _stages_in(todo)
+    pools = engine_pools(context, [stage.name for stage in stages])
+    return [_stage_spec(stage, context, todo[stage.name], videos_per_shard, pools) for stage in stages]
+
+
+def _stages_in(names: Collection[str] | Mapping[str, Sequence[int]]) -> list[ShardStage | TableStage]:
+    wanted = {name for name in names if not isinstance(names, Mapping) or names[name]}
+    return [stage for stage in stage_registry.STAGES if stage.name in wanted]
+
+
+class EnginePool(NamedTuple):
+    """A pool of one engine; an engine has two if two stages of a run need different revisions of its model."""
+
+    name: str
+    engine: str
+    settings: EngineSettings
+
+
+def engine_pools(context: StageContext, names: Collection[str]) -> dict[tuple[str, str], EnginePool]:
+    """Return the pool of each engine that the named stages call, by stage and engine."""
+    pools: dict[tuple[str, str], EnginePool] = {}
+    for stage in _stages_in(names):
+        settings = context.pinned(stage.name).settings
+        for engine in stage.engines(settings).values():
+            wanted = settings.engines[engine]
+            same = [pool for pool in pools.values() if (pool.engine, pool.settings) == (engine, wanted)]
+            others = {pool.name for pool in pools.values() if pool.engine == engine}
+            name = f"{engine}-{content_hash(wanted.local_model)[:8]}" if others else engine
+            pools[stage.name, engine] = same[0] if same else EnginePool(name, engine, wanted)
+    return pools
 
 
 def _stage_spec(
-    stage: ShardStage | TableStage, context: StageContext, shards: Sequence[int], videos_per_shard: int
+    stage: ShardStage | TableStage,
+    context: StageContext,
+    shards: Sequence[int],
+    videos_per_shard: int,
+    pools: Mapping[tuple[str, str], EnginePool],
 ) -> AnyStageSpec:
+    pinned = context.pinned(stage.name)
     pool = context.settings.pool(stage.name)
-    services, deaths = called_pools(stage, context.settings), stage.deaths(videos_per_shard)
+    names = {name: pools[stage.name, name].name for name in stage.engines(pinned.settings).values()}
+    services = tuple(names.get(name, name) for name in called_pools(stage, pinned.settings))
+    deaths = stage.deaths(videos_per_shard)
     if isinstance(stage, ShardStage):
-        return StageSpec(stage.name, stage.worker(context), pool, shards, services, deaths)
+        build = partial(_build_with_pools, stage.worker(pinned), names)
+        return StageSpec(stage.name, build, pool, shards, services, deaths)
     inputs = [context.outputs[name].path for name in stage.reads]
-    return TableStageSpec(stage.name, stage.worker(context), pool, inputs, stage.path, shards, services, deaths)
+    table_build = partial(_build_with_pools, stage.worker(pinned), names)
+    return TableStageSpec(stage.name, table_build, pool, inputs, stage.path, shards, services, deaths)
 
 
-def service_specs(settings: PipelineSettings, specs: Sequence[AnyStageSpec]) -> list[ServiceSpec]:
+def _build_with_pools(
+    build: Callable[[Mapping[str, Service]], W], pools: Mapping[str, str], services: Mapping[str, Service]
+) -> W:
+    """Build a worker that knows its engines by their names in the settings.
+
+    Args:
+        build: a `WorkerBuild` or `TableWorkerBuild`.
+        pools: name of the pool of each engine.
+        services: the services, by the names of their pools.
+    """
+    return build({**services, **{engine: services[pool] for engine, pool in pools.items()}})
+
+
+def service_specs(context: StageContext, specs: Sequence[AnyStageSpec]) -> list[ServiceSpec]:
     """Return the pools that the given stages call, each once."""
-    own = {name: start for stage in stage_registry.STAGES for name, start in stage.services(settings).items()}
-    names = dict.fromkeys(name for spec in specs for name in spec.services)
-    return [
-        ServiceSpec(name, own.get(name) or partial(engine_for, settings.engines[name]), settings.pool(name))
-        for name in names
-    ]
+    settings, names = context.settings, [spec.name for spec in specs]
+    starts: dict[str, ServiceSpec] = {}
+    for stage in _stages_in(names):
+        for name, start in stage.services(context.pinned(stage.name).settings).items():
+            starts.setdefault(name, ServiceSpec(name, start, settings.pool(name)))
+    for pool in engine_pools(context, names).values():
+        starts.setdefault(
+            pool.name, ServiceSpec(pool.name, partial(engine_for, pool.settings), settings.pool(pool.engine))
+        )
+    called = dict.fromkeys(name for spec in specs for name in spec.services)
+    return [starts[name] for name in called]

@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from curation import stage_registry
-from curation.output_folders import stage_outputs
+from curation.output_folders import moved_models, stage_outputs
+from curation.pipeline_models import used_models
 from curation.run_request import RunRequest
 from curation.run_sources import run_sources
 from curation.sources.source_table import PlannedSources
 from curation.stages.stage_definition import Outputs, ShardStage, StageContext, StageOutput, TableStage
+from runtime.models.model_revisions import look_up
 from shards.artifact import Artifact
 from shards.errors import ShardError
 from shards.pending_shards import Work, inputs_of, work_of
@@ -97,7 +99,8 @@ def make_plan(request: RunRequest) -> RunPlan:
         UserError: the input, the settings or the state of the DIR don't allow the run.
     """
     sources, warnings = run_sources(request)
-    outputs = stage_outputs(request)
+    today = look_up(used_models(request.settings, [stage.name for stage in stage_registry.STAGES]).values())
+    outputs = stage_outputs(request, today)
     media = _media(request.store)
     return RunPlan(
         request=request,
@@ -105,7 +108,7 @@ def make_plan(request: RunRequest) -> RunPlan:
         sources=sources,
         stages=_plan_stages(request, outputs, sorted(set(sources.table["shard"].to_pylist())), media),
         media=media,
-        warnings=warnings,
+        warnings=(*warnings, *moved_models(request, outputs, today)),
     )
 
 

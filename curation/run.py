@@ -64,7 +64,7 @@ def execute(request: RunRequest, console: Console, *, quiet: bool) -> RunReport:
         console.print(f"nothing to do: {escape(request.store.root)} is up to date with pipeline {request.pipeline}")
         return RunReport()
     specs = stage_specs(plan.context, plan.todo, videos_per_shard=plan.sources.largest_shard)
-    fetch_models(request.settings, [spec.name for spec in specs])
+    fetch_models(plan.context, [spec.name for spec in specs])
     _prepare_scratch(request.scratch)
     dir_bookkeeping.begin(plan)
     try:
@@ -103,7 +103,7 @@ def _run_stages(plan: RunPlan, specs: Sequence[AnyStageSpec], quiet: bool) -> Ru
         return RunReport()
     return run_stages(
         specs,
-        service_specs(request.settings, specs),
+        service_specs(plan.context, specs),
         cluster=ClusterSettings(address=request.address),
         log_folder=Path(request.store.root) / "log" if request.store.is_local else request.scratch / "log",
         title=f"curate run {request.pipeline} -> {request.store.root}",

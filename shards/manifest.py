@@ -7,7 +7,7 @@ compares two strings instead of opening every table.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar, get_origin, get_type_hints
 
@@ -33,6 +33,10 @@ class Manifest:
     """Content hash of the media settings: a DIR has one media."""
     schema_version: int = SCHEMA_VERSION
     """Schema version of all tables."""
+    models: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """For each folder, the revision of each model that its artifacts were made with, by the URI in the settings."""
+    versions: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """All versions of each program that took part in making the DIR, the oldest first."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,10 @@ class StageMark:
     content_hash: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The settings behind the hash, for people."""
+    models: Mapping[str, str] = field(default_factory=dict)
+    """The revision of each model, by the URI in the settings; runs that add to the folder use the same revisions."""
+    versions: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """All versions of each program that made artifacts of the folder, the oldest first."""
 
 
 def read_manifest(store: Store) -> Manifest | None:

@@ -106,6 +106,11 @@ def _models(settings: PipelineSettings) -> Mapping[str, str]:
     return {kind.branch or "caption": uri for kind, values in used if (uri := kind.model(values))}
 
 
+def _programs(settings: PipelineSettings) -> Sequence[str]:
+    used = used_observers(settings.branch(CaptionSettings))
+    return [program for kind, values in used if kind.model(values) for program in kind.programs]
+
+
 def _engines(settings: PipelineSettings) -> Mapping[str, str]:
     used = used_observers(settings.branch(CaptionSettings))
     return {kind.setting("engine"): name for kind, values in used if (name := kind.engine(values))}
@@ -124,4 +129,5 @@ CAPTION = ShardStage(
     worker=_worker,
     engines=_engines,
     models=_models,
+    programs=_programs,
 )

@@ -73,6 +73,8 @@ class ObserverKind:
     """Return the name of the engine that it calls."""
     model: Callable[[Any], str | None] = _no_model
     """Return the URI of the model that it loads itself."""
+    programs: tuple[str, ...] = ()
+    """Distributions that run that model; their versions are recorded."""
     prompt: Callable[[Any], str | None] = _no_model
     """Return ``name@version`` of its prompt."""
 

@@ -27,6 +27,11 @@ class EngineSettings(Settings):
         return None
 
     @property
+    def programs(self) -> tuple[str, ...]:
+        """Distributions whose versions are recorded with what the engine makes; none if a server makes it."""
+        return ()
+
+    @property
     def model_name(self) -> str:
         """Short name of the model; stored in every row."""
         return self.model if self.local_model is None else ModelURI.parse(self.local_model).name

@@ -81,6 +81,11 @@ class VllmSettings(EngineSettings):
         """URI of the model."""
         return self.model
 
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """vLLM, and the two libraries that it loads models with."""
+        return ("vllm", "torch", "transformers")
+
     @field_validator("engine")
     @classmethod
     def _no_second_way(cls, engine: dict[str, Any]) -> dict[str, Any]:

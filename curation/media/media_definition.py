@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ from curation.engines.speech_recognizer import Recognizer
 from curation.media.media_settings import MediaSettings
 from curation.media.media_stage import MediaWorkerSpec, media_worker
 from curation.stages.pipeline_settings import PipelineSettings
+from curation.stages.program_versions import FFMPEG
 from curation.stages.stage_definition import OTHER_DEATHS, Outputs, ShardStage, StageContext, WorkerBuild
 from runtime.attempts import DEATHS_ALLOWED
 from runtime.models.model_uri import revision_of
@@ -39,6 +40,13 @@ def _models(settings: PipelineSettings) -> Mapping[str, str]:
     return {purpose: model.model for purpose, model in used.items() if model is not None}
 
 
+def _programs(settings: PipelineSettings) -> Sequence[str]:
+    transcribe = settings.branch(MediaSettings).video.transcribe
+    recognizer = () if transcribe.asr is None else ("faster-whisper", "ctranslate2")
+    punctuator = () if transcribe.punctuation is None else ("transformers", "torch")
+    return (FFMPEG, "av", "yt-dlp", *recognizer, *punctuator)
+
+
 def _deaths(videos_per_shard: int) -> int:
     """Each video of a shard may end its worker `DEATHS_ALLOWED` times before the worker gives the video up."""
     return OTHER_DEATHS + DEATHS_ALLOWED * videos_per_shard
@@ -57,5 +65,6 @@ MEDIA = ShardStage(
     service_names=("asr",),
     services=_services,
     models=_models,
+    programs=_programs,
     deaths=_deaths,
 )

@@ -6,12 +6,13 @@ plan, the run, ``--stages``, ``--print-config`` and the names under `resources` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 import pyarrow as pa
 
+from curation.stages.pinned_settings import pinned_settings
 from curation.stages.pipeline_settings import PipelineSettings
 from curation.stages.shard_table import ShardTable
 from curation.stages.whole_table import InputTables, WholeTable
@@ -41,6 +42,8 @@ class StageOutput:
     hash: str
     replaces: str | None = None
     """The finished folder that `path` will replace when it is complete."""
+    revisions: Mapping[str, str] = field(default_factory=dict)
+    """The revision of each model that the stage calls, by the URI in the settings."""
 
     @property
     def final_path(self) -> str:
@@ -63,6 +66,10 @@ class StageContext:
     settings: PipelineSettings
     outputs: Outputs
 
+    def pinned(self, stage: str) -> StageContext:
+        """Return the context of one stage, in whose settings its models are pinned to the revisions of its output."""
+        return replace(self, settings=pinned_settings(self.settings, self.outputs[stage].revisions))
+
     def inputs(self, stage: str) -> InputTables:
         """Return the tables of a stage, for a stage over all shards that reads them."""
         output = self.outputs[stage]
@@ -76,6 +83,10 @@ TableWorkerBuild = Callable[[Mapping[str, Service]], TableWorker]
 
 def _nothing(settings: PipelineSettings) -> Mapping[str, Any]:
     return {}
+
+
+def _no_programs(settings: PipelineSettings) -> Sequence[str]:
+    return ()
 
 
 def _other_deaths(videos_per_shard: int) -> int:
@@ -108,6 +119,8 @@ class StageDefinition:
     """Return how the other pools that it calls are built, by name; each is pickled."""
     models: Callable[[PipelineSettings], Mapping[str, str]] = _nothing
     """Return URIs of the models that it loads besides the engine's, by purpose."""
+    programs: Callable[[PipelineSettings], Sequence[str]] = _no_programs
+    """Return names of the programs that it uses besides those of its engines (`curation.stages.program_versions`)."""
     deaths: Callable[[int], int] = _other_deaths
     """Return how often its worker may die on one shard before the run ends, given the videos in a shard."""
 

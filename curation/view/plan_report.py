@@ -11,11 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from curation.pipeline import service_specs, stage_specs
-from curation.pipeline_models import used_engines, used_models
+from curation.pipeline_models import pinned_models, used_engines
 from curation.plan import RunPlan, make_plan
 from curation.preflight import check_cluster, check_output, check_run
 from curation.run_request import RunRequest
-from runtime.models.model_uri import check
 from runtime.ray_runner.cluster import ClusterSettings, joins_running_cluster, machine_nodes
 from runtime.ray_runner.placement import place
 from runtime.ray_runner.stage import PoolSettings
@@ -32,7 +31,7 @@ def show_plan(arguments: argparse.Namespace) -> int:
     check_run(plan)
     _print_sources(console, plan)
     _print_stages(console, plan)
-    _print_models(console, request)
+    _print_models(console, plan)
     _print_workers(console, plan)
     for warning in plan.warnings:
         console.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True)
@@ -68,12 +67,13 @@ def _print_stages(console: Console, plan: RunPlan) -> None:
         console.print("nothing to do: Ray would not be started")
 
 
-def _print_models(console: Console, request: RunRequest) -> None:
+def _print_models(console: Console, plan: RunPlan) -> None:
+    request = plan.request
     table = Table(title="models", title_justify="left")
     table.add_column("for")
     table.add_column("model", overflow="fold")
-    for use, uri in used_models(request.settings, request.stages).items():
-        table.add_row(use, Text(check(uri).uri.partition("#")[0]))
+    for use, uri in pinned_models(plan.context, request.stages).items():
+        table.add_row(use, Text(uri.partition("#sha256=")[0]))
     for name in used_engines(request.settings, request.stages):
         engine = request.settings.engines[name]
         if engine.local_model is None:
@@ -86,7 +86,7 @@ def _print_workers(console: Console, plan: RunPlan) -> None:
     request = plan.request
     everything: dict[str, Sequence[int]] = {stage.name: (0,) for stage in plan.stages}
     specs = stage_specs(plan.context, everything, videos_per_shard=plan.sources.largest_shard)
-    services = service_specs(request.settings, specs)
+    services = service_specs(plan.context, specs)
     if request.is_local:
         console.print("stages run in this process, one after another, without Ray (--address local)")
         return

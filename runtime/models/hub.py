@@ -19,6 +19,8 @@ from runtime.retry_limits import HUB_SECONDS
 if TYPE_CHECKING:
     from huggingface_hub import ModelInfo
 
+_COMPLETE = ".clipgrove-files"
+"""File in a snapshot that lists its files, written when all of them have been fetched."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # Weights in formats that are not read here, often as large as the others.
 _UNREAD = ("*.h5", "*.msgpack", "*.onnx", "*.onnx_data", "*.tflite", "*.ot", "original/*", "coreml/*", "openvino/*")
@@ -38,16 +40,36 @@ def fetch(uri: str, name: str, revision: str | None) -> Path:
         UserError: no such repository or revision, no access, or neither the hub nor the cache has it.
     """
     with _user_errors(uri):
-        return _snapshot(name, revision, _ask(name, revision))
+        return _fetched(name, revision) or _snapshot(name, revision, _ask(name, revision))
 
 
 def commit(uri: str, name: str, revision: str | None) -> str:
     """Return the commit that `fetch` would give, without fetching files; arguments and errors as there."""
-    if revision and _COMMIT.fullmatch(revision):
+    if revision and is_commit(revision):
         return revision
     with _user_errors(uri):
         info = _ask(name, revision)
         return str(info.sha) if info else _snapshot(name, revision, None).name
+
+
+def is_commit(revision: str | None) -> bool:
+    """Return True if a revision is a commit, which never moves, and not a branch or a tag."""
+    return revision is not None and _COMMIT.fullmatch(revision) is not None
+
+
+def _fetched(name: str, revision: str | None) -> Path | None:
+    """Return the folder of a commit that `_snapshot` has fetched completely; the hub is not asked."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.file_download import repo_folder_name
+
+    if revision is None or not is_commit(revision):
+        return None
+    folder = Path(HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type="model") / "snapshots" / revision
+    try:
+        names = (folder / _COMPLETE).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    return folder if all((folder / file).exists() for file in names) else None
 
 
 def _ask(name: str, revision: str | None) -> ModelInfo | None:
@@ -73,7 +95,11 @@ def _snapshot(name: str, revision: str | None, info: ModelInfo | None) -> Path:
     ignore = [*_UNREAD]
     if info is None or any(file.rfilename.endswith(".safetensors") for file in info.siblings or ()):
         ignore += _SECOND_COPY
-    return Path(snapshot_download(name, revision=revision, ignore_patterns=ignore, local_files_only=info is None))
+    folder = Path(snapshot_download(name, revision=revision, ignore_patterns=ignore, local_files_only=info is None))
+    if info is not None and is_commit(revision):
+        files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+        (folder / _COMPLETE).write_text("\n".join(files), encoding="utf-8")
+    return folder
 
 
 @contextmanager

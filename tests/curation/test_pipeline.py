@@ -7,54 +7,36 @@ import json
 from pathlib import Path
 
 import pytest
+from support.curation_requests import request_of
 
 from curation import stage_registry
 from curation.output_folders import stage_outputs
-from curation.pipeline import load_pipeline, stage_contents
-from curation.run_request import RunRequest
+from curation.pipeline import load_pipeline
+from curation.pipeline_models import used_models
+from curation.stages.stage_definition import StageContext
 from runtime.errors import UserError
-from shards.storage.store import Store
+from runtime.models.model_revisions import look_up
 
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HASHES = {
-    "demo": ("a3331b65212a2a01", "9433475a4b8e09fe", "7b07769a6d76e74d", "a5f190ae68f657fe"),
-    "vidla": ("1fe53659c0c8d1e4", "b9dfa84646081f20", "c9f391400bc22432", "db1843a3f8e6fcb0"),
-    "grounded": ("a7e61574303e5506", "03c3a3c3b89eb723", "5d7d113fdde130d5", "ca392a64b51616db"),
+    "demo": ("30632b7e7d3595ee", "a6f1d29215cb6e7b", "b8aa96e5e87ae829", "a5f190ae68f657fe"),
+    "vidla": ("232888752357d354", "91dfb16173af4933", "d7ecfa573b7daf73", "2feb2d05d2fbd22b"),
+    "grounded": ("ffba45b0521c9325", "e5cdfb41a8af947f", "98307f017cdc2c34", "eec0f6d71b1120fe"),
 }
 """The content hashes of media, captions and texts, and a hash of the settings in ``manifest.json``.
 
-The revision of every model is taken to be ``revision of <its URI>``. A change here makes every DIR stale.
+Every model of a hub is taken to be at `COMMIT`. A change here makes every DIR stale.
 """
 
 
-def request_of(pipeline: str, folder: Path) -> RunRequest:
-    """Return a run of a pipeline of the package with all its stages, into a new DIR."""
-    return RunRequest(
-        pipeline=pipeline,
-        settings=load_pipeline(pipeline, None, []),
-        inputs=(),
-        store=Store(folder),
-        scratch=folder / ".scratch",
-        layer=pipeline,
-        stages=tuple(stage.name for stage in stage_registry.STAGES),
-        in_turn=False,
-        replace=False,
-        limit=None,
-        exclude=frozenset(),
-        retry=None,
-        address=None,
-    )
-
-
 @pytest.mark.parametrize("pipeline", HASHES)
-def test_content_hashes_and_manifests_change_only_on_purpose(
-    pipeline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    users = ("curation.media.media_definition", "curation.captions.caption_stage", "curation.engines.engine_settings")
-    for module in users:
-        monkeypatch.setattr(f"{module}.revision_of", lambda uri: f"revision of {uri}")
+def test_content_hashes_and_manifests_change_only_on_purpose(pipeline: str, tmp_path: Path) -> None:
     request = request_of(pipeline, tmp_path)
-    outputs = stage_outputs(request)
-    contents = stage_contents(request.settings)
+    names = [stage.name for stage in stage_registry.STAGES]
+    today = look_up(used_models(request.settings, names).values(), lambda uri: COMMIT)
+    outputs = stage_outputs(request, today)
+    context = StageContext(request.store.root, str(request.scratch), request.settings, outputs)
+    contents = {stage.name: stage.content(context.pinned(stage.name).settings) for stage in stage_registry.STAGES}
     contents["resources"] = request.settings.model_dump(mode="json")["resources"]
     manifest = hashlib.sha256(json.dumps(contents, indent=2, ensure_ascii=False).encode()).hexdigest()[:16]
     assert (*(outputs[name].hash for name in ("media", "caption", "rewrite")), manifest) == HASHES[pipeline]

@@ -61,6 +61,7 @@ def _build(settings: FrameSettings, services: Mapping[str, Service]) -> FrameObs
 
 FRAME_CAPTIONS: Final = ObserverKind(
     branch="",
+    programs=("torch", "timm"),
     summary="Captions of the keyframes.",
     settings=FrameSettings,
     is_on=lambda settings: True,

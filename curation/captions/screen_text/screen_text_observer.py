@@ -88,6 +88,7 @@ def _build(settings: ScreenTextSettings, services: object) -> ScreenTextObserver
 
 ON_SCREEN_TEXT: Final = ObserverKind(
     branch="on_screen_text",
+    programs=("rapidocr", "onnxruntime"),
     summary="Text that can be read in the keyframes.",
     settings=ScreenTextSettings,
     is_on=lambda settings: settings.model is not None,

@@ -1,24 +1,26 @@
 import hashlib
-import json
 import multiprocessing
+import socket
 import subprocess
 import sys
-import threading
+import time
 import zipfile
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
+from support.model_hub import ModelHub, hub_environment
 from support.models import SMOLLM
 from support.waiting import PATIENCE
 
 from runtime.errors import UserError
+from runtime.models.model_revisions import moves, pinned
 from runtime.models.model_uri import ModelURI, check, main, resolve, revision_of
+from runtime.retry_limits import HUB_SECONDS
 
 pytestmark = pytest.mark.slow
 
+FILES = {"config.json": b'{"a": 1}', "model.safetensors": b"S" * 10, "pytorch_model.bin": b"P" * 10}
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -269,54 +271,11 @@ def test_prefetching_an_unknown_model_ends_with_status_2_and_one_line(capsys: py
     assert capsys.readouterr().err.count("\n") == 1
 
 
-class Hub(BaseHTTPRequestHandler):
-    """A model hub with one repository of one commit."""
-
-    files: ClassVar = {"config.json": b'{"a": 1}', "model.safetensors": b"S" * 10, "pytorch_model.bin": b"P" * 10}
-
-    def do_GET(self) -> None:
-        self._answer(body=True)
-
-    def do_HEAD(self) -> None:
-        self._answer(body=False)
-
-    def _answer(self, body: bool) -> None:
-        path = self.path.partition("?")[0]
-        name = path.rpartition("/")[2]
-        if path.startswith("/api/models/org/model"):
-            siblings = [{"rfilename": file} for file in self.files]
-            tree = [{"type": "file", "path": f, "size": len(d), "oid": "0" * 40} for f, d in self.files.items()]
-            listing = tree if "/tree/" in path else {"id": "org/model", "sha": COMMIT, "siblings": siblings}
-            self._send(200, json.dumps(listing).encode(), body)
-        elif path.startswith("/org/model/resolve/") and name in self.files:
-            self._send(200, self.files[name], body)
-        else:
-            self._send(404, b"", body)
-
-    def _send(self, status: int, data: bytes, body: bool) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.send_header("X-Repo-Commit", COMMIT)
-        self.send_header("ETag", f'"{hashlib.sha1(data).hexdigest()}"')
-        if status == 404:
-            self.send_header("X-Error-Code", "RepoNotFound")
-        self.end_headers()
-        if body:
-            self.wfile.write(data)
-
-    def log_message(self, *args) -> None:
-        pass
-
-
 @pytest.fixture
-def hub() -> Iterator[ThreadingHTTPServer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def hub() -> Iterator[ModelHub]:
+    with ModelHub() as hub:
+        hub.publish("org/model", COMMIT, FILES)
+        yield hub
 
 
 def ask_hub(tmp_path: Path, port: int, call: str) -> str:
@@ -325,31 +284,68 @@ def ask_hub(tmp_path: Path, port: int, call: str) -> str:
         "from runtime.models.model_uri import *\nfrom runtime.errors import UserError\n"
         f"try: print({call})\nexcept UserError as error: print('UserError', error)"
     )
-    env = {
-        "HF_ENDPOINT": f"http://127.0.0.1:{port}",
-        "HF_HOME": str(tmp_path / "hub"),
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DOWNLOAD_TIMEOUT": str(int(PATIENCE)),
-        "HF_HUB_ETAG_TIMEOUT": str(int(PATIENCE)),
-        "HF_HUB_DISABLE_XET": "1",
-    }
+    env = hub_environment(port, tmp_path / "hub")
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
-def test_a_hub_model_is_pinned_to_its_commit_and_fetched_without_double_weights(
-    hub: ThreadingHTTPServer, tmp_path: Path
-) -> None:
-    port = hub.server_address[1]
+def test_a_hub_model_is_pinned_to_its_commit_and_fetched_without_double_weights(hub: ModelHub, tmp_path: Path) -> None:
+    port = hub.port
     assert ask_hub(tmp_path, port, "revision_of('hf://org/model')") == COMMIT
     folder, revision = eval(ask_hub(tmp_path, port, "(lambda m: (m.path, m.revision))(resolve('hf://org/model'))"))
     assert revision == COMMIT
     assert sorted(p.name for p in Path(folder).iterdir()) == ["config.json", "model.safetensors"]
 
 
-def test_a_hub_model_in_the_local_cache_is_found_when_the_hub_is_away(hub: ThreadingHTTPServer, tmp_path: Path) -> None:
-    first = ask_hub(tmp_path, hub.server_address[1], "resolve('hf://org/model')")
+def test_a_commit_that_was_fetched_is_opened_without_asking_the_hub(hub: ModelHub, tmp_path: Path) -> None:
+    uri = pinned("hf://org/model@main", COMMIT)
+    assert uri == f"hf://org/model@{COMMIT}"
+    first = ask_hub(tmp_path, hub.port, f"resolve('{uri}').path")
+    asked = len(hub.requests)
+    assert ask_hub(tmp_path, hub.port, f"(resolve('{uri}').path, revision_of('{uri}'))") == str((first, COMMIT))
+    assert len(hub.requests) == asked
+    Path(first, "config.json").unlink()
+    assert ask_hub(tmp_path, hub.port, f"resolve('{uri}').path") == first
+    assert Path(first, "config.json").exists(), "a file that was lost is fetched again"
+
+
+def test_a_hub_that_accepts_and_says_nothing_is_given_up_soon(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        answer = ask_hub(
+            tmp_path,
+            silent.getsockname()[1],
+            "__import__('runtime.models.model_revisions').models.model_revisions.look_up("
+            "[f'hf://org/m{n}' for n in range(4)]).of('hf://org/m3')",
+        )
+        assert time.monotonic() - began < HUB_SECONDS.seconds + 20, "all are asked at once"
+    assert answer.startswith("UserError model 'hf://org/m3': the model hub")
+
+
+def test_a_pinned_path_is_refused_once_it_has_changed(tmp_path: Path) -> None:
+    folder = tmp_path / "a model#1"
+    folder.mkdir()
+    (folder / "weights.bin").write_bytes(b"one")
+    uri = f"path://{tmp_path}/a model%231"
+    exact = pinned(uri, revision_of(uri))
+    assert (resolve(exact).path, revision_of(exact)) == (str(folder), revision_of(uri))
+    (folder / "weights.bin").write_bytes(b"two")
+    with pytest.raises(UserError, match="has changed since its revision was looked up; run again"):
+        resolve(exact)
+
+
+def test_only_a_branch_or_tag_of_a_hub_moves(tmp_path: Path) -> None:
+    assert [moves(uri) for uri in ("hf://org/m", "hf://org/m@v2", f"hf://org/m@{COMMIT}", f"path://{tmp_path}")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_a_hub_model_in_the_local_cache_is_found_when_the_hub_is_away(hub: ModelHub, tmp_path: Path) -> None:
+    first = ask_hub(tmp_path, hub.port, "resolve('hf://org/model')")
     closed = 9  # the discard port: nothing listens there
     assert ask_hub(tmp_path, closed, "resolve('hf://org/model')") == first
     assert ask_hub(tmp_path, closed, "revision_of('hf://org/model')") == COMMIT
@@ -361,8 +357,8 @@ def test_a_hub_that_can_not_be_reached_is_named_with_the_remedy(tmp_path: Path) 
     )
 
 
-def test_a_repository_that_the_hub_does_not_know_is_the_users_mistake(hub: ThreadingHTTPServer, tmp_path: Path) -> None:
-    answer = ask_hub(tmp_path, hub.server_address[1], "resolve('hf://org/other')")
+def test_a_repository_that_the_hub_does_not_know_is_the_users_mistake(hub: ModelHub, tmp_path: Path) -> None:
+    answer = ask_hub(tmp_path, hub.port, "resolve('hf://org/other')")
     assert answer.startswith("UserError model 'hf://org/other':")
 
 
