@@ -10,7 +10,8 @@ import gc
 import importlib
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -67,15 +68,32 @@ def outcome_of(call: Callable[[], Any]) -> str:
     return outcome
 
 
+@dataclass
+class Peak:
+    """The growth of this process's memory within a block, known at its end."""
+
+    megabytes: float = 0.0
+
+
+@contextmanager
+def memory_peak() -> Iterator[Peak]:
+    """Measure the largest growth of this process's memory within a block."""
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before, peak = _status("VmRSS"), Peak()
+    yield peak
+    peak.megabytes = (_status("VmHWM") - before) / 1024
+
+
 def try_row(module: str, number: int) -> Tried:
     """Try a row of a table in this process."""
     row: Row = importlib.import_module(module).ROWS[number]
     with tempfile.TemporaryDirectory(prefix="hostile-") as folder:
-        gc.collect()
-        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-        before, began = _status("VmRSS"), time.process_time()
-        outcome = row.act(Path(folder))
-        return Tried(outcome, time.process_time() - began, (_status("VmHWM") - before) / 1024)
+        with memory_peak() as peak:
+            began = time.process_time()
+            outcome = row.act(Path(folder))
+            seconds = time.process_time() - began
+        return Tried(outcome, seconds, peak.megabytes)
 
 
 def _status(field: str) -> int:
