@@ -88,6 +88,7 @@ class _FirstPackets(NamedTuple):
 def _inspect_first_packets(container: Any, stream: Any, duration: float) -> _FirstPackets:
     """Read the first packets and decode the first frame, for facts that headers do not state."""
     stream.codec_context.options = dict(DECODER_LIMITS)
+    stream.codec_context.thread_count = 1  # one frame is decoded: threads would cost more than they save
     times: list[PacketTimes] = []
     frame = None
     for packet in islice(readable_packets(container, stream), _PACKETS_READ):
