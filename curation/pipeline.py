@@ -46,6 +46,7 @@ def _check_names(settings: PipelineSettings) -> PipelineSettings:
         for setting, engine in stage.engines(settings).items():
             if engine not in settings.engines:
                 raise ValueError(f"{setting}={engine!r}: no such engine{nearest(engine, settings.engines)}")
+        stage.check(settings)
     names = [name for stage in stage_registry.STAGES for name in (stage.name, *stage.service_names)]
     known = {*names, *settings.engines}
     for name in settings.resources:

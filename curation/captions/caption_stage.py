@@ -116,6 +116,17 @@ def _engines(settings: PipelineSettings) -> Mapping[str, str]:
     return {kind.setting("engine"): name for kind, values in used if (name := kind.engine(values))}
 
 
+def _check(settings: PipelineSettings) -> None:
+    """Refuse observers whose requests hold more pictures than their engine takes."""
+    for kind, values in used_observers(settings.branch(CaptionSettings)):
+        engine = kind.engine(values)
+        taken = None if engine is None else settings.engines[engine].pictures_per_prompt
+        for name, asked, most in zip(("images", "videos"), kind.pictures(values), taken or (), strict=False):
+            if asked > most:
+                setting, user = f"engines.{engine}.{name}_per_prompt", kind.setting("engine")
+                raise ValueError(f"{setting}={most}: {user}={engine!r} asks for {asked}; set {setting}={asked}")
+
+
 CAPTION = ShardStage(
     name="caption",
     summary="From keyframes to frame captions, and to what else can be seen: on-screen text, events, objects.",
@@ -128,6 +139,7 @@ CAPTION = ShardStage(
     hash=_hash,
     worker=_worker,
     engines=_engines,
+    check=_check,
     models=_models,
     programs=_programs,
 )

@@ -56,6 +56,10 @@ def _no_model(settings: Any) -> str | None:
     return None
 
 
+def _no_pictures(settings: Any) -> tuple[int, int]:
+    return 0, 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class ObserverKind:
     """One kind of observer, as registered. It calls an engine or loads a model of its own."""
@@ -77,6 +81,8 @@ class ObserverKind:
     """Distributions that run that model; their versions are recorded."""
     prompt: Callable[[Any], str | None] = _no_model
     """Return ``name@version`` of its prompt."""
+    pictures: Callable[[Any], tuple[int, int]] = _no_pictures
+    """Return the most images and the most videos that it puts into one request to its engine."""
 
     def setting(self, name: str) -> str:
         """Return the full name of one of its settings."""

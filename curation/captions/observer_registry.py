@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import Field, create_model
 
+from curation.captions.events.event_observer import EVENTS
 from curation.captions.frames.frame_observer import FRAME_CAPTIONS
 from curation.captions.frames.frame_settings import FrameSettings
 from curation.captions.observer import Observer, ObserverKind
@@ -16,6 +17,7 @@ from runtime.settings import Settings
 
 OBSERVER_KINDS: Final[tuple[ObserverKind, ...]] = (
     FRAME_CAPTIONS,
+    EVENTS,
     ON_SCREEN_TEXT,
 )
 """All observers, in the order in which they look at a shard."""

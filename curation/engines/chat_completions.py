@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import httpx
 
-from curation.engines.chat_messages import ContentPart, answer_text, chat
+from curation.engines.chat_messages import ContentPart, answer_text, chat, video_options
 from curation.engines.decisions import TOP_TOKENS, TokenProbability, decision
 from curation.engines.engine_interface import Answer, Request
 
@@ -40,7 +40,7 @@ def completion_body(options: CompletionOptions, request: Request, images: Sequen
     Args:
         options: the server's model and fields of its own.
         request: prompt.
-        images: one content part for each image.
+        images: content parts of the request's images and frames.
     """
     body: dict[str, Any] = {
         "model": options.model,
@@ -53,6 +53,8 @@ def completion_body(options: CompletionOptions, request: Request, images: Sequen
     if request.schema is not None:
         schema = {"name": "answer", "schema": dict(request.schema), "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if video := video_options(request.frames):
+        body["media_io_kwargs"] = video
     if request.options:
         body |= {options.max_tokens_field: 1, "logprobs": True, "top_logprobs": TOP_TOKENS}
     return body | dict(options.extra_body)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
-from curation.engines.engine_interface import Request
+from curation.engines.engine_interface import FramesRef, Request
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -51,7 +51,20 @@ class PilImagePart(TypedDict):
     image_pil: Image.Image
 
 
-ContentPart = TextPart | ImageUrlPart | PilImagePart
+class VideoUrl(TypedDict):
+    """Address of a video."""
+
+    url: str
+
+
+class VideoUrlPart(TypedDict):
+    """A video by its URL, which may be a ``data:`` URL."""
+
+    type: Literal["video_url"]
+    video_url: VideoUrl
+
+
+ContentPart = TextPart | ImageUrlPart | PilImagePart | VideoUrlPart
 
 
 class ChatMessage(TypedDict):
@@ -66,7 +79,7 @@ def chat(request: Request, images: Sequence[ContentPart], *, system_role: bool =
 
     Args:
         request: prompt.
-        images: one content part for each of the request's images, in order.
+        images: content parts of the request's images and frames, in order.
         system_role: False puts the system text before the user's, for models whose template has no system role.
     """
     messages: list[ChatMessage] = []
@@ -83,6 +96,13 @@ def chat(request: Request, images: Sequence[ContentPart], *, system_role: bool =
     if images:
         messages[-1]["content"] = [*images, TextPart(type="text", text=str(messages[-1]["content"]))]
     return messages
+
+
+def video_options(frames: FramesRef | None) -> dict[str, dict[str, Any]] | None:
+    """Return vLLM's ``media_io_kwargs`` for a request's video: all frames are meant, at their own rate."""
+    if frames is None or not frames.as_video:
+        return None
+    return {"video": {"num_frames": -1, "fps": frames.per_second}}
 
 
 def answer_text(text: str, *, is_json: bool) -> str:

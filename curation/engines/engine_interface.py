@@ -24,6 +24,25 @@ class ImageRef:
 
 
 @dataclass(frozen=True)
+class FramesRef:
+    """Reference to frames of a stored video. They are decoded where the engine runs."""
+
+    file: ImageRef
+    """The mp4: a span of a file in the store."""
+    times: tuple[float, ...]
+    """Seconds from the video's first frame, increasing."""
+    labels: tuple[str, ...]
+    """Text that is shown before each frame; one for each of `times`."""
+    as_video: bool = False
+    """Hand the frames to the model as one video, without labels: for vLLM and models with video input."""
+
+    @property
+    def per_second(self) -> float:
+        """Frames a second, for evenly spaced frames."""
+        return (len(self.times) - 1) / (self.times[-1] - self.times[0]) if len(self.times) > 1 else 1.0
+
+
+@dataclass(frozen=True)
 class Exchange:
     """A worked example: an earlier question of the same chat, with its right answer."""
 
@@ -39,6 +58,8 @@ class Request:
     system: str
     user: str
     images: tuple[ImageRef, ...] = ()
+    frames: FramesRef | None = None
+    """Frames of a video; they come before the text, too."""
     schema: Mapping[str, Any] | None = None
     """JSON schema that the answer must follow (structured output); None for plain text."""
     max_tokens: int = 128

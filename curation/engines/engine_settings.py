@@ -44,6 +44,11 @@ class EngineSettings(Settings):
         """
         return [self.content(), None if self.local_model is None else revision_of(self.local_model)]
 
+    @property
+    def pictures_per_prompt(self) -> tuple[int, int] | None:
+        """Most images and most videos in one request; None if the server decides."""
+        return None
+
     def check_ready(self, setting: str) -> None:
         """Refuse an engine that can't work, in a few seconds and without loading or fetching anything.
 

@@ -25,10 +25,11 @@ from curation.engines.chat_completions import (
     read_completion,
     retry_after_seconds,
 )
-from curation.engines.chat_messages import ImageUrlPart
+from curation.engines.chat_messages import ContentPart, ImageUrlPart
 from curation.engines.engine_interface import Answer, Request, TokenUsage, refuse_shared_keys
 from curation.engines.engine_settings import EngineSettings
 from curation.engines.event_loop_thread import BackgroundLoop
+from curation.engines.request_frames import frame_parts, jpeg_url
 from curation.engines.server_connection import check_connection
 from runtime.errors import MachineError, UserError
 from runtime.retry_limits import (
@@ -275,6 +276,11 @@ def _api_key(settings: EndpointSettings, prefix: str = "") -> str | None:
     return key
 
 
-async def _image_parts(request: Request) -> list[ImageUrlPart]:
+async def _image_parts(request: Request) -> list[ContentPart]:
     urls = [await asyncio.to_thread(request_images.data_url, image) for image in request.images]
-    return [ImageUrlPart(type="image_url", image_url={"url": url}) for url in urls]
+    images: list[ContentPart] = [_url_part(url) for url in urls]
+    return images + await frame_parts(request.frames, lambda picture: _url_part(jpeg_url(picture)))
+
+
+def _url_part(url: str) -> ImageUrlPart:
+    return ImageUrlPart(type="image_url", image_url={"url": url})

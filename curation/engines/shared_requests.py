@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from curation.engines.engine_interface import Answer, Exchange, ImageRef, Request
+from curation.engines.engine_interface import Answer, Exchange, FramesRef, ImageRef, Request
 from runtime.ray_runner.stage import Service
 
 
@@ -34,8 +34,16 @@ async def ask(engine: Service | None, requests: Sequence[Request], counts: Count
     return {key: answer or Answer(key, error="no answer") for key, answer in shared.items()}
 
 
-_Content = tuple[str, str, tuple[ImageRef, ...], int, tuple[Exchange, ...], tuple[str, ...]]
+_Content = tuple[str, str, tuple[ImageRef, ...], FramesRef | None, int, tuple[Exchange, ...], tuple[str, ...]]
 
 
 def _content(request: Request) -> _Content:
-    return request.system, request.user, request.images, request.max_tokens, request.examples, request.options
+    return (
+        request.system,
+        request.user,
+        request.images,
+        request.frames,
+        request.max_tokens,
+        request.examples,
+        request.options,
+    )

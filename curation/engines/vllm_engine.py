@@ -15,14 +15,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curation.engines import process_lifetime, request_images
+from curation.engines import process_lifetime, request_frames, request_images
 from curation.engines.chat_messages import (
     PLAIN_TEMPLATE,
     ChatMessage,
+    ContentPart,
     PilImagePart,
     answer_text,
     chat,
     has_chat_template,
+    video_options,
 )
 from curation.engines.decisions import TOP_TOKENS, TokenProbability, decision
 from curation.engines.engine_interface import Answer, Request, TokenUsage, refuse_shared_keys
@@ -34,6 +36,7 @@ from runtime.models.model_uri import resolve
 from runtime.retry_limits import ENGINE_RESTART_WAIT, ENGINE_RESTARTS
 
 if TYPE_CHECKING:
+    from PIL import Image
     from vllm.outputs import RequestOutput
     from vllm.sampling_params import SamplingParams
 
@@ -169,8 +172,10 @@ class VllmEngine:
 
     async def _complete(self, engine: Any, request: Request) -> Answer:
         images = [await asyncio.to_thread(request_images.load, image) for image in request.images]
-        parts = [PilImagePart(type="image_pil", image_pil=image) for image in images]
-        prompt = await self._render(engine, chat(request, parts, system_role=self._system_role))
+        parts: list[ContentPart] = [_pil_part(image) for image in images]
+        parts += await request_frames.frame_parts(request.frames, _pil_part)
+        messages = chat(request, parts, system_role=self._system_role)
+        prompt = await self._render(engine, messages, video_options(request.frames))
         if len(prompt["prompt_token_ids"]) + request.max_tokens > self._max_len:
             return Answer(request.key, error="too_long", prompt_tokens=len(prompt["prompt_token_ids"]))
         outputs = [
@@ -178,8 +183,16 @@ class VllmEngine:
         ]
         return _to_answer(request, outputs[-1])
 
-    async def _render(self, engine: Any, messages: list[ChatMessage]) -> Any:
-        """Apply the chat template, tokenize and process the images; return the engine's own form of a prompt."""
+    async def _render(
+        self, engine: Any, messages: list[ChatMessage], video: dict[str, dict[str, Any]] | None = None
+    ) -> Any:
+        """Apply the chat template, tokenize and process the images; return the engine's own form of a prompt.
+
+        Args:
+            engine: vLLM's.
+            messages: of the chat.
+            video: options for reading a video in them.
+        """
         from vllm.renderers.params import ChatParams
 
         template, adds_special_tokens = self._template
@@ -190,6 +203,7 @@ class VllmEngine:
                 "tokenize": False,
                 **self._settings.chat_template_kwargs,
             },
+            media_io_kwargs=video,
         )
         tokens = engine.renderer.default_chat_tok_params.with_kwargs(add_special_tokens=not adds_special_tokens)
         _, (prompt,) = await engine.renderer.render_chat_async([messages], params, tokens)
@@ -276,6 +290,10 @@ def _template(settings: VllmSettings, folder: Path) -> tuple[str | None, bool]:
         return settings.chat_template, True
     own = has_chat_template(folder)
     return (None, True) if own else (PLAIN_TEMPLATE, False)
+
+
+def _pil_part(image: Image.Image) -> PilImagePart:
+    return PilImagePart(type="image_pil", image_pil=image)
 
 
 def _to_answer(request: Request, output: RequestOutput) -> Answer:

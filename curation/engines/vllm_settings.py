@@ -68,6 +68,8 @@ class VllmSettings(EngineSettings):
     """Tokens of one engine step; null: vLLM's default for the machine."""
     images_per_prompt: Runtime[int] = Field(default=1, ge=0)
     """Most images in one request; 0 saves the memory of a vision-language model's vision tower."""
+    videos_per_prompt: Runtime[int] = Field(default=0, ge=0)
+    """Most videos in one request; 1 for `caption.events.as_video`."""
     cpu_threads_bind: Runtime[str | None] = None
     """CPUs that the model's threads are bound to, such as `0-3`; null: all that this process may use."""
     in_flight: Runtime[int | None] = Field(default=None, ge=1)
@@ -85,6 +87,11 @@ class VllmSettings(EngineSettings):
     def programs(self) -> tuple[str, ...]:
         """vLLM, and the two libraries that it loads models with."""
         return ("vllm", "torch", "transformers")
+
+    @property
+    def pictures_per_prompt(self) -> tuple[int, int]:
+        """Most images and most videos in one request."""
+        return self.images_per_prompt, self.videos_per_prompt
 
     @field_validator("engine")
     @classmethod
@@ -112,8 +119,12 @@ def engine_arguments(settings: VllmSettings, path: str, *, on_cpu: bool) -> dict
         "tensor_parallel_size": settings.tensor_parallel,
         "enable_prefix_caching": True,
         "disable_log_stats": True,
-        "limit_mm_per_prompt": {"image": settings.images_per_prompt, "video": 0, "audio": 0},
-        # Keyframes are all different: a cache of their processed form would only take memory.
+        "limit_mm_per_prompt": {
+            "image": settings.images_per_prompt,
+            "video": settings.videos_per_prompt,
+            "audio": 0,
+        },
+        # Pictures are all different: a cache of their processed form would only take memory.
         "mm_processor_cache_gb": 0,
         "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
         "use_tqdm_on_load": False,

@@ -42,7 +42,7 @@ _LAYOUT = re.compile(
 _ANSWER = "answer"
 _ESCAPES = str.maketrans("<>[]＜＞［］", "‹›()‹›()")
 
-Value = str | int | Sequence[str]
+Value = str | int | float | Sequence[str]
 """One text, a number, or lines; a text or a line takes exactly one line of the prompt."""
 
 
@@ -166,7 +166,7 @@ def _is_lines(value: object) -> bool:
 
 
 def _delimited(name: str, value: Value) -> str:
-    if isinstance(value, int):
+    if isinstance(value, int | float):
         return str(value)
     lines = [value] if isinstance(value, str) else value
     return "\n".join([f"<{name}>", *(escape(line) for line in lines), f"</{name}>"])

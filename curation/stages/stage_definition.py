@@ -81,6 +81,10 @@ WorkerBuild = Callable[[Mapping[str, Service]], Worker]
 TableWorkerBuild = Callable[[Mapping[str, Service]], TableWorker]
 
 
+def _no_check(settings: PipelineSettings) -> None:
+    pass
+
+
 def _nothing(settings: PipelineSettings) -> Mapping[str, Any]:
     return {}
 
@@ -113,6 +117,8 @@ class StageDefinition:
     """Return the content hash of its output, given the outputs of the stages before it."""
     engines: Callable[[PipelineSettings], Mapping[str, str]] = _nothing
     """Return the names of the engines that it calls, of `PipelineSettings.engines`, by the setting that names each."""
+    check: Callable[[PipelineSettings], None] = _no_check
+    """Raise ValueError, which names the settings, if the stage's settings don't agree with those of its engines."""
     service_names: tuple[str, ...] = ()
     """Names of the other pools that it may call; valid names under `resources`."""
     services: Callable[[PipelineSettings], Mapping[str, Callable[[], Any]]] = _nothing

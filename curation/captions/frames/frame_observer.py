@@ -69,4 +69,5 @@ FRAME_CAPTIONS: Final = ObserverKind(
     engine=lambda settings: settings.engine,
     model=lambda settings: settings.tagger.model if settings.engine is None else None,
     prompt=lambda settings: settings.prompt_ref(),
+    pictures=lambda settings: (1, 0),
 )

@@ -20,6 +20,8 @@ from curation.prompts.wording import cut_to
 
 _SAME: Final = 0.85
 """Share of letters in common from which two readings are the same text."""
+_SAME_WORD: Final = 0.6
+"""The same for each pair of words: *open* and *closed* are two words, *onlons* and *onions* one."""
 _GAP: Final = 0.9
 """Distance of two lines of one text, in heights of a line."""
 _TALLER: Final = 1.6
@@ -111,11 +113,26 @@ def _see(shown: list[_Shown], block: TextLine, time: float, number: int) -> None
 
 
 def _is_same(one: str, other: str) -> bool:
-    """Return True for two readings of one text; a figure that has changed makes it another text."""
-    first, second = ("".join(_LETTER.findall(text.casefold())) for text in (one, other))
-    if _digits(first) != _digits(second):
-        return False
-    return SequenceMatcher(None, first, second, autojunk=False).ratio() >= _SAME
+    """Return True for two readings of one text; a figure or a whole word that has changed makes it another text."""
+    first, second = one.casefold(), other.casefold()
+    if _letters(first) == _letters(second):
+        return True
+    pairs = list(zip(first.split(), second.split(), strict=False))
+    whole = len(pairs) == len(first.split()) == len(second.split())
+    return (
+        whole
+        and _digits(first) == _digits(second)
+        and _ratio(first, second) >= _SAME
+        and all(_ratio(word, read) >= _SAME_WORD for word, read in pairs)
+    )
+
+
+def _ratio(one: str, other: str) -> float:
+    return SequenceMatcher(None, one, other, autojunk=False).ratio()
+
+
+def _letters(text: str) -> str:
+    return "".join(_LETTER.findall(text))
 
 
 def _digits(text: str) -> str:

@@ -158,6 +158,13 @@ def test_a_score_that_changes_is_another_text() -> None:
     assert texts(*read) == [("Home 0 Guests 2", 0, 0), ("Home 1 Guests 2", 1, 1)]
 
 
+def test_a_word_that_changes_makes_another_text_and_a_space_does_not() -> None:
+    said = [ReadPicture(0, [line("The shop is now open")]), ReadPicture(1, [line("The shop is now shut")])]
+    assert [text for text, _, _ in texts(*said)] == ["The shop is now open", "The shop is now shut"]
+    spaced = [ReadPicture(0, [line("How to bake")]), ReadPicture(1, [line("Howto bake")])]
+    assert texts(*spaced) == [("How to bake", 0, 1)]
+
+
 def test_two_signs_with_the_same_words_in_one_picture_are_two_texts() -> None:
     assert texts(ReadPicture(0, [line("Exit", 0.1), line("Exit", 0.7)])) == [("Exit", 0, 0), ("Exit", 0, 0)]
 

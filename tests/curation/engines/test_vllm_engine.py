@@ -14,11 +14,12 @@ import psutil
 import pytest
 from PIL import Image
 from support.processes import still_running
+from support.shard_factory import encode_root
 from support.tiny_models import tiny_tokenizer
 
 from curation.engines import decisions, process_lifetime
 from curation.engines.chat_messages import PLAIN_TEMPLATE, ImageUrlPart, answer_text, chat, has_chat_template
-from curation.engines.engine_interface import Answer, Exchange, ImageRef, Request
+from curation.engines.engine_interface import Answer, Exchange, FramesRef, ImageRef, Request
 from curation.engines.engine_registry import engine_for
 from curation.engines.request_images import UnreadableImage, load
 from curation.engines.vllm_engine import VllmEngine, check_installed
@@ -306,3 +307,32 @@ def test_a_folder_that_is_no_model_is_the_users_mistake(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises((UserError, MachineError), match="model"):
         engine_for(VllmSettings(model=f"path://{tmp_path}"))
+
+
+@pytest.mark.engine
+def test_a_clip_of_several_frames_is_one_request_and_another_order_is_another_answer(
+    vlm_engine: VllmEngine, tmp_path: Path
+) -> None:
+    data = encode_root(64)
+    (tmp_path / "root.mp4").write_bytes(data)
+    stored = ImageRef(str(tmp_path / "root.mp4"), 0, len(data))
+    asked = {
+        name: Request(name, "", "What happens?", frames=FramesRef(stored, times, labels), schema=SCHEMA, max_tokens=160)
+        for name, times, labels in (
+            ("two", (0.1, 5.1), ("0.1 s:", "5.1 s:")),
+            ("swapped", (5.1, 0.1), ("0.1 s:", "5.1 s:")),
+            ("one", (0.1,), ("0.1 s:",)),
+        )
+    }
+    answers = answer(vlm_engine, *asked.values())
+    assert all(given.error is None and json.loads(given.text) for given in answers.values())
+    tokens = {name: given.prompt_tokens for name, given in answers.items()}
+    assert tokens["two"] == tokens["swapped"]
+    assert tokens["two"] - tokens["one"] > 16, "the second picture has 16 patches and a label"
+    refused = answer(vlm_engine, replace(asked["one"], frames=FramesRef(stored, (0.1,) * 9, ("x",) * 9)))["one"]
+    assert refused.error is not None and refused.error.startswith("refused: ")
+
+
+def test_a_request_may_hold_as_many_images_and_videos_as_the_settings_say() -> None:
+    settings = VllmSettings(model="path:///m", images_per_prompt=16, videos_per_prompt=1)
+    assert engine_arguments(settings, "/m", on_cpu=True)["limit_mm_per_prompt"] == {"image": 16, "video": 1, "audio": 0}
