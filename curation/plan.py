@@ -7,13 +7,15 @@ is up to date if its folder holds the hash of today's settings, and its inputs s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from uuid import uuid4
 
 from curation import stage_registry
 from curation.output_folders import moved_models, stage_outputs
 from curation.pipeline_models import used_models
 from curation.run_request import RunRequest
 from curation.run_sources import run_sources
+from curation.sources.postponed_sources import has_postponed, is_untried
 from curation.sources.source_table import PlannedSources
 from curation.stages.stage_definition import Outputs, ShardStage, StageContext, StageOutput, TableStage
 from runtime.models.model_revisions import look_up
@@ -67,14 +69,16 @@ class RunPlan:
     stages: tuple[StagePlan, ...]
     """The stages that were asked for, in order."""
     media: Mapping[int, Artifact]
-    """The media that are committed already."""
+    """The media that are committed already; without shards of which no source was tried."""
     warnings: tuple[str, ...] = ()
+    run: str = field(default_factory=lambda: uuid4().hex)
+    """Id of the run, for what its workers share."""
 
     @property
     def context(self) -> StageContext:
         """The context that workers are built from."""
         request = self.request
-        return StageContext(request.store.root, str(request.scratch), request.settings, self.outputs)
+        return StageContext(request.store.root, str(request.scratch), request.settings, self.outputs, self.run)
 
     @property
     def todo(self) -> dict[str, Sequence[int]]:
@@ -98,10 +102,12 @@ def make_plan(request: RunRequest) -> RunPlan:
     Raises:
         UserError: the input, the settings or the state of the DIR don't allow the run.
     """
-    sources, warnings = run_sources(request)
+    committed = _media(request.store)
+    media = {shard: artifact for shard, artifact in committed.items() if not is_untried(artifact.counts)}
+    postponed = [shard for shard, artifact in media.items() if has_postponed(artifact.counts)]
+    sources, warnings = run_sources(request, postponed)
     today = look_up(used_models(request.settings, [stage.name for stage in stage_registry.STAGES]).values())
     outputs = stage_outputs(request, today)
-    media = _media(request.store)
     return RunPlan(
         request=request,
         outputs=outputs,

@@ -6,6 +6,7 @@ import argparse
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.markup import escape
@@ -26,9 +27,12 @@ from runtime.ray_runner.table_stage import AnyStageSpec
 from runtime.run_lock import locked_dir
 from runtime.terminal import SafeConsole
 
+POSTPONED: Final = 3
+"""Exit status of a run that has done what it could: sources are left, because their hosts refused others."""
+
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry out `curate run`; return exit status 0.
+    """Carry out `curate run`; return exit status 0, or 3 if sources were postponed.
 
     Raises:
         UserError: as `curation.plan.make_plan`, `curation.preflight` and `runtime.ray_runner.runner.run_stages`.
@@ -45,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise MachineError(report.fatal)
     if report.interrupted:
         raise KeyboardInterrupt
-    return 0
+    return POSTPONED if report.counts.get("media", {}).get("pending") else 0
 
 
 def execute(request: RunRequest, console: Console, *, quiet: bool) -> RunReport:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Literal
 
 from curation.media.download.downloader import check_options, javascript_runtime
@@ -10,6 +11,7 @@ from curation.media.download.local_videos import SUBTITLE_SUFFIXES
 from curation.media.media_settings import MediaSettings
 from curation.run_request import RunRequest
 from curation.sources.inputs import NOT_UTF8, read_inputs
+from curation.sources.postponed_sources import postponed_rows
 from curation.sources.source_rows import SOURCES_TABLE, SourceRow
 from curation.sources.source_states import source_states
 from curation.sources.source_table import PlannedSources, plan_sources
@@ -21,8 +23,12 @@ from shards.schema import SOURCES
 from shards.storage.store import Store
 
 
-def run_sources(request: RunRequest) -> tuple[PlannedSources, tuple[str, ...]]:
+def run_sources(request: RunRequest, postponed_in: Sequence[int] = ()) -> tuple[PlannedSources, tuple[str, ...]]:
     """Read the inputs of a run and add the new sources to those of the DIR, which is not changed.
+
+    Args:
+        request: the run.
+        postponed_in: shards of which an earlier run has postponed some sources; they are tried again.
 
     Returns:
         All sources, and one warning for each problem that may come up later.
@@ -56,7 +62,7 @@ def run_sources(request: RunRequest) -> tuple[PlannedSources, tuple[str, ...]]:
         videos_per_shard=_videos_per_shard(request),
         limit=request.limit,
         exclude=request.exclude,
-        retry=[] if existing is None else _failed(request),
+        retry=[] if existing is None else [*_failed(request), *postponed_rows(store, postponed_in)],
     )
     return planned, _warnings(planned, ignored)
 

@@ -4,21 +4,41 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from curation.sources.source_states import source_states
+from curation.sources.source_states import SourceState, source_states
 from shards.reader import num_rows, text_layers
 from shards.schema import STATES
 from shards.storage.store import Store
 
+_HOSTS_NAMED: Final = 3
+
 
 def print_summary(store: Store, layer: str, console: Console) -> None:
     """Print the sources by state, and the next command."""
-    states = Counter(source.state for source in source_states(store))
+    states_of_all = source_states(store)
+    states = Counter(source.state for source in states_of_all)
     total = " + ".join(f"{states[state]} {state}" for state in STATES)
     console.print(f"sources: {states.total()} in = {total}")
+    postponed = [source for source in states_of_all if source.class_ == "postponed"]
+    if postponed:
+        console.print(_postponed_line(postponed), markup=False)
     console.print(f"next: {next_command(store, layer)}", markup=False)
+
+
+def _postponed_line(postponed: Sequence[SourceState]) -> str:
+    """Return one line about the sources that were not tried, and what to do."""
+    hosts = Counter(urlsplit(source.row.source).hostname or "?" for source in postponed)
+    named = ", ".join(f"{host} {count}" for host, count in hosts.most_common(_HOSTS_NAMED))
+    more = f", {len(hosts) - _HOSTS_NAMED} more hosts" if len(hosts) > _HOSTS_NAMED else ""
+    return (
+        f"postponed: {len(postponed)} sources were not tried, because their hosts refused others ({named}{more}); the "
+        "same command tries them later; with --retry-failed bot_check,rate_limited also those that were refused"
+    )
 
 
 def next_command(store: Store, layer: str) -> str:

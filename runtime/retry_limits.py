@@ -141,6 +141,10 @@ DOWNLOAD_MAX_WAIT: Final = _bound("media.download.max_wait", 300, "s",
     "curation.media.download.download_settings",
     "A site that asks for more patience ends the source as rate_limited; `--retry-failed` takes "
     "it up later.", is_setting=True)
+DOWNLOAD_POSTPONE_AFTER: Final = _bound("media.download.postpone_after", 10, "sources",
+    "curation.media.download.download_settings",
+    "A host that refuses so many sources in a row takes the run for a robot; asking on would record its whole list "
+    "as failed. Its other sources stay pending for the next run.", is_setting=True)
 FRAGMENT_RETRIES: Final = _bound("retries of one fragment of a download", 3, "retries",
     "curation.media.download.ytdlp_client",
     "One lost fragment among hundreds should not cost the attempt.")

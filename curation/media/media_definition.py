@@ -25,7 +25,8 @@ def _hash(settings: PipelineSettings, outputs: Outputs) -> str:
 def _worker(context: StageContext) -> WorkerBuild:
     settings = context.settings.branch(MediaSettings)
     return partial(
-        media_worker, MediaWorkerSpec(context.root, context.scratch, settings, context.outputs[MEDIA.name].hash)
+        media_worker,
+        MediaWorkerSpec(context.root, context.scratch, settings, context.outputs[MEDIA.name].hash, context.run),
     )
 
 

@@ -10,7 +10,7 @@ from curation.media.download.downloaded_video import VideoMetadata
 from curation.media.speech.transcript import Word
 from curation.sources.source_rows import SourceRow
 from runtime.sound_text import sound_text
-from shards.schema import FailedClass, FilteredClass, Level, State
+from shards.schema import FailedClass, FilteredClass, Level, PostponedClass, State
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class SourceOutcome:
     """The state in which one source ended."""
 
     state: State
-    class_: FilteredClass | FailedClass | None = None
+    class_: FilteredClass | FailedClass | PostponedClass | None = None
     message: str | None = None
     seconds: float | None = None
     """Length of the span that was read."""
@@ -111,6 +111,6 @@ class LedgerRow:
         }
 
     def class_count(self) -> dict[str, float]:
-        """Return a count of one for the class of a source that was filtered or failed; empty if it was written."""
+        """Return a count of one for the class of a source; empty if it was written."""
         outcome = self.outcome
         return {} if outcome.class_ is None else {f"{outcome.state}:{outcome.class_}": 1}

@@ -20,11 +20,12 @@ import pyarrow as pa
 
 from curation.media.download.downloaded_video import DownloadedVideo
 from curation.media.download.downloader import download
+from curation.media.download.host_refusals import HostRefusals
 from curation.media.media_rows import LedgerRow, SourceOutcome
 from curation.media.media_settings import MediaSettings
 from curation.media.shard_builder import ShardBuilder
 from curation.media.video_to_clips import VideoTools, make_clips
-from curation.sources.ledger import SourceFailed, SourceFiltered
+from curation.sources.ledger import SourceFailed, SourceFiltered, SourcePostponed
 from curation.sources.overlapping_spans import overlap_numbers
 from curation.sources.source_rows import SOURCES_TABLE, SourceRow, source_rows
 from runtime.attempts import DEATHS_ALLOWED, Attempts
@@ -54,6 +55,8 @@ class MediaWorkerSpec:
     settings: MediaSettings
     hash: str
     """Content hash of the media folder."""
+    run: str = ""
+    """Id of the run: refusals of hosts are counted for each run anew."""
 
 
 def media_worker(spec: MediaWorkerSpec, services: Mapping[str, Service]) -> MediaWorker:
@@ -85,6 +88,9 @@ class MediaWorker:
         self._store = Store(spec.root)
         self._scratch = Path(spec.scratch)
         self._tools = tools
+        self._refusals = HostRefusals(
+            self._scratch / "refusals" / f"run-{spec.run}", spec.settings.download.postpone_after
+        )
 
     async def process(self, shard: int) -> ShardResult:
         """Make media/<shard>, keyframes/<shard> and ledger/<shard>; see `runtime.ray_runner.stage.Worker`."""
@@ -125,7 +131,7 @@ class MediaWorker:
         if row.planned_state is not None:
             return _SourceInShard(row, overlap, None, folder)
         folder.mkdir(parents=True)
-        arrival = pool.submit(download, row.source, self._spec.settings.download, folder)
+        arrival = pool.submit(download, row.source, self._spec.settings.download, folder, self._refusals)
         return _SourceInShard(row, overlap, arrival, folder)
 
     def _curate(self, source: _SourceInShard, shard: ShardBuilder, attempts: Attempts) -> LedgerRow:
@@ -137,6 +143,8 @@ class MediaWorker:
             outcome = SourceOutcome("filtered", reason.class_, reason.message)
         except SourceFailed as reason:
             outcome = SourceOutcome("failed", reason.class_, reason.message)
+        except SourcePostponed as reason:
+            outcome = SourceOutcome("pending", "postponed", reason.message)
         except Exception as error:
             if is_machine_fault(error):
                 raise

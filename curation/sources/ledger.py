@@ -21,6 +21,14 @@ class SourceFailed(Exception):
         return self.message
 
 
+class SourcePostponed(Exception):
+    """A source was not tried, because its host refuses all of them: its state is ``pending``."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
 class SourceFiltered(Exception):
     """A source was read and is not wanted: its state is ``filtered``."""
 

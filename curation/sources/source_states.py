@@ -22,9 +22,9 @@ class SourceState:
 
     row: SourceRow
     state: State
-    """``pending`` until the source's shard is committed."""
+    """``pending`` until the source's shard is committed, or if the source was postponed."""
     class_: str | None = None
-    """Class of the failure, or of the reason to filter it; None when it was written or is pending."""
+    """Class of the failure, or of the reason to filter it; ``postponed``; otherwise None."""
     message: str | None = None
     """One line for people."""
     seconds: float | None = None

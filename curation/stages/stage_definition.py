@@ -65,6 +65,8 @@ class StageContext:
     """Folder on a local disk for work in progress."""
     settings: PipelineSettings
     outputs: Outputs
+    run: str = ""
+    """Id of the run, for what its workers share."""
 
     def pinned(self, stage: str) -> StageContext:
         """Return the context of one stage, in whose settings its models are pinned to the revisions of its output."""

@@ -132,8 +132,9 @@ def _print_sources(console: Console, sources: Sequence[SourceState]) -> None:
     console.print(table)
     total = " + ".join(f"{states[state]} {state}" for state in STATES)
     console.print(f"{len(sources)} in = {total}")
-    for lost in dict.fromkeys(source.message for source in sources if source.state == "pending" and source.message):
-        console.print(f"warning: {lost}", soft_wrap=True)
+    lost = [source.message for source in sources if source.state == "pending" and source.class_ is None]
+    for message in filter(None, dict.fromkeys(lost)):
+        console.print(f"warning: {message}", soft_wrap=True)
 
 
 def _print_layer(console: Console, store: Store, layer: str, paths: list[str]) -> None:

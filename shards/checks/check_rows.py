@@ -7,10 +7,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from shards.checks.check_clips import FRAME_SLACK
-from shards.schema import CLIPS, FAILED_CLASSES, FILTERED_CLASSES, OBSERVATION_KINDS, REWRITE_STATUSES, STATES, TEXT
+from shards.schema import (
+    CLIPS,
+    FAILED_CLASSES,
+    FILTERED_CLASSES,
+    OBSERVATION_KINDS,
+    REWRITE_STATUSES,
+    STATES,
+    TEXT,
+    PostponedClass,
+)
 from shards.stored_rows import StoredClip, StoredObservation, StoredOutcome, StoredSource, StoredText
 
 STILL_SLACK: Final = 10.0
@@ -145,7 +154,7 @@ _CLASSES: Final[Mapping[str, Callable[[str | None], bool]]] = {
     "written": lambda class_: class_ is None,
     "filtered": lambda class_: class_ in FILTERED_CLASSES,
     "failed": lambda class_: class_ in FAILED_CLASSES,
-    "pending": lambda class_: class_ is None,
+    "pending": lambda class_: class_ in (None, *get_args(PostponedClass)),
 }
 """Tests of the class that a source may have in each state."""
 

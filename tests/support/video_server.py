@@ -38,6 +38,8 @@ class VideoServer:
         """Unix time, path and headers of each request."""
         self.visits: Counter[str] = Counter()
         self.closing = threading.Event()
+        self.walled = False
+        """While True, everything under ``/wall/`` is refused; otherwise it is ``plain.mp4``."""
         self._http = Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"site": self}), bind_and_activate=False)
         self._http.server_bind()
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -153,6 +155,11 @@ class _Handler(BaseHTTPRequestHandler):
             elif path in _PAGES:
                 page = _PAGES[path].replace("{host}", self.site.host)
                 self._send(200, page.encode(), "text/html; charset=utf-8", head)
+            elif path.startswith("/wall/"):
+                if self.site.walled:
+                    self._send(403, b"no", "text/plain", head)
+                else:
+                    self._file(self.site.folder / "plain.mp4", head)
             elif path in _LARGE:
                 self._send(200, _LARGE[path].encode(), "text/html; charset=utf-8", head)
             elif path in _BAD:

@@ -66,6 +66,10 @@ class DownloadSettings(Settings):
     """Seconds before the second attempt; doubled each time, with jitter. A site's `Retry-After` is used instead."""
     max_wait: Runtime[float] = Field(default=retry_limits.DOWNLOAD_MAX_WAIT.seconds, ge=0)
     """Longest wait for a site in seconds; a source whose site asks for a longer one fails as `rate_limited`."""
+    postpone_after: Runtime[int] = Field(default=retry_limits.DOWNLOAD_POSTPONE_AFTER.count, ge=0)
+    """Sources of one host that fail as `bot_check` or `rate_limited` in a row, after which its other sources are not
+    tried but stay pending for the next run; after as many hosts in a row, all sources do. Counted for each machine.
+    0: never."""
     host_interval: Runtime[float] = Field(default=1.0, ge=0)
     """Least seconds between two starts at the same host, over all workers of a machine."""
     host_concurrency: Runtime[int] = Field(default=4, ge=1)

@@ -22,6 +22,7 @@ from curation.media.download.download_settings import COOKIE_FILES, DownloadSett
 from curation.media.download.downloaded_video import DownloadedVideo, VideoMetadata
 from curation.media.download.fetch_request import FetchOutcome, FetchRequest
 from curation.media.download.host_pacing import host_slot, pacing_folder, postpone
+from curation.media.download.host_refusals import HostRefusals
 from curation.media.download.local_videos import is_url, open_local
 from curation.media.download.page_bounds import CPU_SIGNAL
 from curation.media.subtitles.subtitle_tracks import Track
@@ -34,7 +35,9 @@ from runtime.retry_loop import backoff_seconds
 _log = get_logger(__name__)
 
 
-def download(source: str, settings: DownloadSettings, scratch: Path) -> DownloadedVideo:
+def download(
+    source: str, settings: DownloadSettings, scratch: Path, refusals: HostRefusals | None = None
+) -> DownloadedVideo:
     """Download a source; a local file stays where it is.
 
     Blocks until the video has arrived, waiting times and retries included.
@@ -43,8 +46,10 @@ def download(source: str, settings: DownloadSettings, scratch: Path) -> Download
         source: a URL or a path.
         settings: how to download it.
         scratch: an existing folder for this source alone; all files are written into it.
+        refusals: the refusals of the run so far; None: they are not counted.
 
     Raises:
+        SourcePostponed: the source's host, or too many hosts, refuse all sources.
         SourceFailed: the video can't be downloaded; the class gives the reason.
         SourceFiltered: `too_long`, if that becomes known before the whole video has arrived.
         MachineError: the disk is full, or ffmpeg can't be started.
@@ -52,9 +57,28 @@ def download(source: str, settings: DownloadSettings, scratch: Path) -> Download
     if not is_url(source):
         return open_local(source)
     host = (urlsplit(source).hostname or "").removeprefix("www.")
+    refusals = refusals or HostRefusals(pacing_folder(), 0)
+    try:
+        video = _download(source, settings, scratch, host, refusals)
+    except SourceFailed as reason:
+        refusals.failed(host, reason.class_)
+        raise
+    except SourceFiltered:
+        refusals.answered(host)
+        raise
+    refusals.answered(host)
+    return video
+
+
+def _download(
+    source: str, settings: DownloadSettings, scratch: Path, host: str, refusals: HostRefusals
+) -> DownloadedVideo:
+    """Download a URL, with all attempts; see `download`."""
     left, attempt = settings.time_limit, 0
     while True:
+        refusals.check(host)  # before it waits for a slot, and after it: others were refused meanwhile
         with host_slot(host, pacing_folder(), interval=settings.host_interval, slots=settings.host_concurrency):
+            refusals.check(host)
             began = time.monotonic()
             outcome = _attempt(source, settings, scratch, left, patient=attempt < settings.retries)
         left -= time.monotonic() - began

@@ -1,0 +1,46 @@
+"""Sources that earlier runs did not try, because their hosts refused others: they get their turn in the next run.
+
+A shard is committed with what was made of it. If none of its sources was tried, the shard counts as not made, and the
+next run makes it again in its place. If some were, the others go into a new shard at the end, as failed ones do with
+``--retry-failed``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from curation.sources.source_rows import SourceRow
+from shards.keys import shard_name
+from shards.reader import read_table
+from shards.storage.store import Store
+
+_COLUMNS = ("source", "video_id", "start", "end", "shard", "attempt")
+_WITHOUT_WORK = ("filtered:duplicate", "filtered:excluded")
+
+
+def has_postponed(counts: Mapping[str, float]) -> bool:
+    """Return True if a shard has sources that were postponed.
+
+    Args:
+        counts: figures of the shard's media or ledger (`shards.artifact.Artifact.counts`).
+    """
+    return counts.get("pending", 0) > 0
+
+
+def is_untried(counts: Mapping[str, float]) -> bool:
+    """Return True if a shard has sources that were postponed, and none that was tried."""
+    tried = sum(counts.get(state, 0) for state in ("written", "filtered", "failed"))
+    return has_postponed(counts) and tried == sum(counts.get(name, 0) for name in _WITHOUT_WORK)
+
+
+def postponed_rows(store: Store, shards: Iterable[int]) -> list[SourceRow]:
+    """Return the attempts that the ledgers of `shards` record as postponed, without what a manifest carried along."""
+    rows = []
+    for shard in shards:
+        ledger = read_table(store, f"ledger/{shard_name(shard)}.parquet", (*_COLUMNS, "state")).to_pylist()
+        rows += [
+            SourceRow(*(row[name] for name in _COLUMNS), planned_state=None, carried=None)
+            for row in ledger
+            if row["state"] == "pending"
+        ]
+    return rows
