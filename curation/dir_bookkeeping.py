@@ -25,7 +25,7 @@ def begin(plan: RunPlan) -> None:
     The sources come first: a DIR with a manifest or media but no sources has lost them, and is refused.
     """
     request, store = plan.request, plan.request.store
-    for folder in ("", "keyframes", "ledger", *(stage.folder for stage in plan.stages)):
+    for folder in ("", "keyframes", "ledger", "videos", *(stage.folder for stage in plan.stages)):
         store.sweep(folder)
     if plan.sources.new:
         commit_table(store, request.scratch, SOURCES_TABLE, plan.sources.table, Artifact("sources", ""))

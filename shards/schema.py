@@ -106,6 +106,29 @@ CLIPS: Final = pa.schema(
     ]
 )
 
+# videos/<shard>.parquet: one row a root, with what is known of its video; everything but the key may be null.
+VIDEOS: Final = pa.schema(
+    [
+        pa.field("root_key", pa.string(), nullable=False),
+        pa.field("video_title", pa.string()),
+        pa.field("video_uploader", pa.string()),
+        pa.field("video_uploader_url", pa.string()),
+        pa.field("video_license", pa.string()),  # as the site words it
+        pa.field("video_upload_date", pa.string()),  # YYYYMMDD
+        pa.field("video_url", pa.string()),  # the page, without user, password and tokens
+        pa.field("video_site", pa.string()),  # yt-dlp's name of the site
+        pa.field("video_site_id", pa.string()),  # the site's id of the video
+        pa.field("video_duration", pa.float64()),  # seconds, as the site states them
+        pa.field("video_language", pa.string()),
+        pa.field("video_description", pa.string()),  # its first 2,000 characters
+        pa.field("video_tags", pa.list_(pa.string())),
+        pa.field("video_categories", pa.list_(pa.string())),
+        pa.field("video_view_count", pa.int64()),
+        pa.field("video_age_limit", pa.int64()),  # years
+        pa.field("carried", pa.string()),  # JSON object: the manifest's other columns
+    ]
+)
+
 # captions/<name>/<shard>.parquet: one row for each thing that was observed in a root's pictures.
 CAPTIONS: Final = pa.schema(
     [

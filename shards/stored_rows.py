@@ -52,6 +52,27 @@ class StoredWord(TypedDict):
     text: str
 
 
+class StoredVideo(TypedDict):
+    """A row of ``videos/<shard>.parquet`` (`shards.schema.VIDEOS`) without its key."""
+
+    video_title: str | None
+    video_uploader: str | None
+    video_uploader_url: str | None
+    video_license: str | None
+    video_upload_date: str | None
+    video_url: str | None
+    video_site: str | None
+    video_site_id: str | None
+    video_duration: float | None
+    video_language: str | None
+    video_description: str | None
+    video_tags: list[str] | None
+    video_categories: list[str] | None
+    video_view_count: int | None
+    video_age_limit: int | None
+    carried: str | None
+
+
 class _ClipColumns(TypedDict):
     """The columns that every table of clips begins with."""
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from shards.artifact import FOOTER_KEY, Artifact, FileFact, table_digest
 from shards.errors import ShardError, one_line
 from shards.keys import shard_name
-from shards.schema import CAPTIONS, CLIPS, FEATURES, INDEX, LEDGER, SOURCES, TEXT
+from shards.schema import CAPTIONS, CLIPS, FEATURES, INDEX, LEDGER, SOURCES, TEXT, VIDEOS
 from shards.storage.store import Store
 from shards.storage.tar import TarWriter
 
@@ -38,6 +38,7 @@ _SCHEMAS = {
     "index.parquet": INDEX,
     "media": CLIPS,
     "ledger": LEDGER,
+    "videos": VIDEOS,
     "captions": CAPTIONS,
     "text": TEXT,
     "features": FEATURES,
@@ -84,10 +85,12 @@ class ShardMedia:
     """One row a source (`shards.schema.LEDGER`)."""
     clips: pa.Table
     """One row a clip (`shards.schema.CLIPS`); empty if no source gave a clip."""
+    videos: pa.Table | None = None
+    """One row a root (`shards.schema.VIDEOS`); None: nothing is known of the videos."""
 
 
 def commit_shard_media(store: Store, scratch: Path, made: ShardMedia, artifact: Artifact) -> Artifact:
-    """Commit one shard of media: tars, ledger, and last the clips, which are the commit mark.
+    """Commit one shard of media: tars, ledger, videos, and last the clips, which are the commit mark.
 
     Args:
         store: the DIR.
@@ -112,6 +115,8 @@ def commit_shard_media(store: Store, scratch: Path, made: ShardMedia, artifact: 
     for name, writer in tars.items():
         store.commit(writer.path, name)
     commit_table(store, scratch, f"ledger/{stem}.parquet", ledger, artifact)
+    if made.videos is not None:
+        commit_table(store, scratch, f"videos/{stem}.parquet", made.videos, artifact)
     _commit(store, scratch, f"media/{stem}.parquet", clips, record)
     return record
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -69,6 +70,30 @@ class RootFacts:
     video: VideoMetadata
     carried: Mapping[str, Any]
     """The other columns of the manifest."""
+
+
+def video_row(facts: RootFacts) -> dict[str, Any]:
+    """Return the row of ``videos/<shard>.parquet`` (`shards.schema.VIDEOS`) of one root, as Arrow takes it."""
+    video = facts.video
+    return {
+        "root_key": facts.key,
+        "video_title": video.title,
+        "video_uploader": video.uploader,
+        "video_uploader_url": video.uploader_url,
+        "video_license": video.license,
+        "video_upload_date": video.upload_date,
+        "video_url": video.webpage_url,
+        "video_site": video.extractor,
+        "video_site_id": video.id,
+        "video_duration": video.duration,
+        "video_language": video.language,
+        "video_description": video.description,
+        "video_tags": list(video.tags),
+        "video_categories": list(video.categories),
+        "video_view_count": video.view_count,
+        "video_age_limit": video.age_limit,
+        "carried": json.dumps(facts.carried, ensure_ascii=False) if facts.carried else None,
+    }
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from curation.media.media_rows import LedgerRow, MediaClipRow
+from curation.media.media_rows import LedgerRow, MediaClipRow, video_row
 from curation.media.video_to_clips import RootClip, VideoClips
 from runtime.sound_text import sound_value
-from shards.schema import CLIPS, LEDGER
+from shards.schema import CLIPS, LEDGER, VIDEOS
 from shards.storage.store import Store
 from shards.storage.tar import TarWriter
 from shards.writer import Artifact, ShardMedia, commit_shard_media
@@ -37,6 +37,8 @@ class ShardBuilder:
     keyframes: TarWriter
     clips: list[PackedClip] = field(default_factory=list)
     ledger: list[LedgerRow] = field(default_factory=list)
+    videos: pa.Table = field(default_factory=VIDEOS.empty_table)
+    """One row a root (`shards.schema.VIDEOS`)."""
     seconds: float = 0.0
     """Seconds of video that was read."""
 
@@ -48,7 +50,9 @@ class ShardBuilder:
         with self.media.all_or_nothing(), self.keyframes.all_or_nothing():
             packed = [clip for root in video.roots for clip in self._pack(root)]
             self._table(packed)
+            known = pa.Table.from_pylist([sound_value(video_row(root.facts)) for root in video.roots], schema=VIDEOS)
         self.clips += packed
+        self.videos = pa.concat_tables([self.videos, known])
         self.seconds += video.seconds
         return len(packed)
 
@@ -76,7 +80,8 @@ class ShardBuilder:
         clips = self._table(self.clips)
         ledger = pa.Table.from_pylist([row.table_row() for row in self.ledger], schema=LEDGER)
         artifact = Artifact("media", content_hash, counts=self.counts())
-        commit_shard_media(store, folder, ShardMedia(self.number, self.media, self.keyframes, ledger, clips), artifact)
+        made = ShardMedia(self.number, self.media, self.keyframes, ledger, clips, self.videos)
+        commit_shard_media(store, folder, made, artifact)
 
     def counts(self) -> dict[str, float]:
         """Return the numbers of videos, clips and seconds, and of sources by state and by class."""

@@ -8,6 +8,7 @@ next run makes it again in its place. If some were, the others go into a new sha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from curation.sources.source_rows import SourceRow
 from shards.keys import shard_name
@@ -15,6 +16,7 @@ from shards.reader import read_table
 from shards.storage.store import Store
 
 _COLUMNS = ("source", "video_id", "start", "end", "shard", "attempt")
+_UNKNOWN: Final[dict[str, Any]] = {"planned_state": None, "carried": None}
 _WITHOUT_WORK = ("filtered:duplicate", "filtered:excluded")
 
 
@@ -35,12 +37,6 @@ def is_untried(counts: Mapping[str, float]) -> bool:
 
 def postponed_rows(store: Store, shards: Iterable[int]) -> list[SourceRow]:
     """Return the attempts that the ledgers of `shards` record as postponed, without what a manifest carried along."""
-    rows = []
-    for shard in shards:
-        ledger = read_table(store, f"ledger/{shard_name(shard)}.parquet", (*_COLUMNS, "state")).to_pylist()
-        rows += [
-            SourceRow(*(row[name] for name in _COLUMNS), planned_state=None, carried=None)
-            for row in ledger
-            if row["state"] == "pending"
-        ]
-    return rows
+    ledgers = (read_table(store, f"ledger/{shard_name(shard)}.parquet", (*_COLUMNS, "state")) for shard in shards)
+    values = [row for ledger in ledgers for row in ledger.to_pylist() if row["state"] == "pending"]
+    return [SourceRow(**{name: row[name] for name in _COLUMNS} | _UNKNOWN) for row in values]

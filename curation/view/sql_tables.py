@@ -9,7 +9,9 @@ import duckdb
 
 from runtime.errors import UserError, one_line
 from shards.carried_columns import carried_spans, with_carried
+from shards.schema import VIDEOS
 from shards.storage.store import Store
+from shards.video_facts import with_videos
 
 
 def connect(store: Store) -> duckdb.DuckDBPyConnection:
@@ -45,7 +47,7 @@ def clips_where(store: Store, folder: str, where: str | None, **equal: str | Non
     Args:
         store: the DIR.
         folder: of the layer.
-        where: condition in SQL, over the clips' columns and those that the manifest carried along; None: all clips.
+        where: condition in SQL, over the columns of the clips, of their videos and of the manifest; None: all clips.
         equal: a value for each column; None: any.
 
     Raises:
@@ -59,11 +61,17 @@ def clips_where(store: Store, folder: str, where: str | None, **equal: str | Non
     if where is None:
         return clips
     columns = [duckdb.ColumnExpression(name) for name in clips.columns]
-    joined = with_carried(connection, clips, carried_spans(store, clips.columns))
+    joined = with_videos(clips, _videos(connection, store))
+    joined = with_carried(connection, joined, carried_spans(store, joined.columns))
     try:
         return joined.filter(condition(where)).select(*columns)
     except duckdb.Error as error:
         raise UserError(f"--where {where!r}: {_said(error)}") from None
+
+
+def _videos(connection: duckdb.DuckDBPyConnection, store: Store) -> duckdb.DuckDBPyRelation:
+    paths = files(store, "videos")
+    return connection.read_parquet(paths) if paths else connection.from_arrow(VIDEOS.empty_table())
 
 
 def rows_of(relation: duckdb.DuckDBPyRelation, where: str | None) -> list[Any]:

@@ -8,6 +8,7 @@ captions to keyframes, texts to clips, the ledger to sources, artifacts to their
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -124,6 +125,7 @@ def _check_shard(folder: DirSurvey, number: int, decoders: ThreadPoolExecutor | 
         shard.add(tar, decode_problems(store, tar, roots, decoders))
         shard.add(stills, still_problems(store, stills))
     _check_ledger(folder, shard, clips)
+    _check_videos(folder, shard, roots)
     _check_layers(folder, shard, _MediaFacts(clips, roots, times, artifact.digest))
     return shard
 
@@ -152,6 +154,19 @@ def _check_ledger(folder: DirSurvey, shard: _CheckedShard, clips: Sequence[Store
         return
     shard.add(name, digest_problems(table, artifact))
     shard.add(name, ledger_problems(table.to_pylist(), folder.sources.get(shard.number, ()), clips))
+
+
+def _check_videos(folder: DirSurvey, shard: _CheckedShard, roots: Mapping[str, StoredClip]) -> None:
+    """Check that the table of videos has one row for each root; a shard of an older version has no such table."""
+    name = f"videos/{shard_name(shard.number)}.parquet"
+    table, artifact = _read(folder, name, shard) if name in folder.files else (None, None)
+    if table is None or artifact is None:
+        return
+    shard.add(name, digest_problems(table, artifact))
+    keys = table["root_key"].to_pylist()
+    shard.add(name, [f"{key}: has no row" for key in roots.keys() - keys])
+    shard.add(name, [f"{key}: is no root of the shard" for key in sorted({*keys} - roots.keys())])
+    shard.add(name, [f"{key}: has {count} rows" for key, count in Counter(keys).items() if count > 1])
 
 
 def _check_layers(folder: DirSurvey, shard: _CheckedShard, media: _MediaFacts) -> None:

@@ -62,7 +62,7 @@ def survey(store: Store) -> tuple[DirSurvey, list[Problem]]:
     problems = list(_manifest_problems(store))
     named = {"captions": caption_sets(store), "text": text_layers(store), "features": feature_sets(store)}
     layers = [f"{folder}/{name}" for folder, names in named.items() for name in names]
-    folders = ("media", "keyframes", "ledger", *named, *layers)
+    folders = ("media", "keyframes", "ledger", "videos", *named, *layers)
     files = {f"{folder}/{name}": info for folder in folders for name, info in store.list(folder).items()}
     problems += [Problem(name, "does not belong here") for name in files if not _belongs(*name.rsplit("/", 1))]
     marked = [folder for folder in ("media", *layers) if store.list(folder)]

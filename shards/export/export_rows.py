@@ -1,14 +1,15 @@
-"""A row of an export: the columns of a text layer and four more, as written to ``.json`` and to the Parquet table."""
+"""A row of an export, in ``.json`` and in the Parquet table: columns of a text layer, of its video, and four more."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypedDict
 
 import pyarrow as pa
 
-from shards.schema import TEXT
-from shards.stored_rows import StoredText
+from shards.schema import TEXT, VIDEOS
+from shards.stored_rows import StoredText, StoredVideo
 
 _node = pa.struct(
     [
@@ -25,6 +26,7 @@ _node = pa.struct(
 EXPORT: Final = pa.schema(
     [
         *TEXT,
+        *(field for field in VIDEOS if field.name != "root_key"),
         pa.field("text", pa.string()),  # content of .txt
         pa.field("text_column", pa.string()),  # the column it was taken from; null without a text
         pa.field("root_first_frame", pa.int32()),  # number, in the root, of the sample's first frame
@@ -46,7 +48,7 @@ class TreeNode(TypedDict):
     text: str | None
 
 
-class ExportRow(StoredText):
+class ExportRow(StoredText, StoredVideo):
     """A row of `EXPORT`."""
 
     text: str | None
@@ -55,17 +57,26 @@ class ExportRow(StoredText):
     tree: list[TreeNode] | None
 
 
-def export_row(row: StoredText, text_column: str) -> ExportRow:
+def export_row(row: StoredText, video: StoredVideo, text_column: str) -> ExportRow:
     """Return the row of one clip with the text that is exported.
 
     Args:
         row: of the text layer.
+        video: what is known of its video.
         text_column: the column of the text. If it is empty the sample has none: speech or an unverified caption in its
             place would say what the column promises not to.
     """
     columns: Mapping[str, Any] = row  # a TypedDict is read by literal names only
     text = columns[text_column] or None
-    return ExportRow(**row, text=text, text_column=text_column if text else None, root_first_frame=0, tree=None)
+    return ExportRow(
+        **row, **video, text=text, text_column=text_column if text else None, root_first_frame=0, tree=None
+    )
+
+
+def sample_facts(row: ExportRow) -> dict[str, Any]:
+    """Return a row as it is written to json: what the manifest carried along is an object."""
+    carried = row["carried"]
+    return {**row, "carried": None if carried is None else json.loads(carried)}
 
 
 def tree_of(rows: Iterable[ExportRow]) -> list[TreeNode]:

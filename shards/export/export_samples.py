@@ -20,13 +20,13 @@ import pyarrow as pa
 from shards.carried_columns import carried_spans
 from shards.errors import ShardError
 from shards.export.clip_cutting import cut_clip
-from shards.export.export_rows import ExportRow
+from shards.export.export_rows import ExportRow, sample_facts
 from shards.export.export_selection import ExportSelection, SelectedRoot, Unit, select_rows
 from shards.export.export_tars import ExportSample, write_tars
 from shards.keyframes import StoredStill, nearest_still, read_still, stills_of
 from shards.keys import shard_name
 from shards.reader import media_shards, shards_in, text_layers
-from shards.schema import TEXT
+from shards.schema import TEXT, VIDEOS
 from shards.storage.store import Store
 from shards.storage.tar import read_span
 
@@ -68,7 +68,7 @@ def export(
     layer = selection.layer
     if layer not in text_layers(store):
         raise ShardError(f"--layer {layer}: no such text layer (there are: {', '.join(text_layers(store)) or 'none'})")
-    carried = carried_spans(store, TEXT.names)
+    carried = carried_spans(store, (*TEXT.names, *VIDEOS.names))
     selection.validate(carried)
     target = Store(output)
     if target.list() or target.folders():
@@ -154,9 +154,10 @@ def _write_lines(
     for done, shard in enumerate(shards, start=1):
         stills = stills_of(store, shard)
         rows = [(root, row) for root in select_rows(store, shard, selection, carried) for row in root.rows]
+        stills_of_rows = [_still_of(row, stills.get(root.root_key, ())) for root, row in rows]
         lines = [
-            json.dumps({**row, **_byte_ranges(store, shard, root, _still_of(row, stills.get(root.root_key, ())))})
-            for root, row in rows
+            json.dumps({**sample_facts(row), **_byte_ranges(store, shard, root, still)})
+            for (root, row), still in zip(rows, stills_of_rows, strict=True)
         ]
         counts["without_text"] += sum(not row["text"] for _, row in rows)
         target.commit_bytes("".join(f"{line}\n" for line in lines).encode(), f"{shard_name(shard)}.jsonl")

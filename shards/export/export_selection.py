@@ -14,9 +14,10 @@ from shards.errors import ShardError, one_line
 from shards.export.export_rows import ExportRow, export_row, tree_of
 from shards.keys import shard_name
 from shards.reader import read_table
-from shards.schema import TEXT
+from shards.schema import TEXT, VIDEOS
 from shards.storage.store import Store
 from shards.storage.tar import ByteSpan
+from shards.video_facts import read_videos, videos_by_root, with_videos
 
 Unit = Literal["clip", "root"]
 _STRINGS: Final = tuple(field.name for field in TEXT if pa.types.is_string(field.type))
@@ -29,7 +30,7 @@ class ExportSelection:
     layer: str
     unit: Unit = "clip"
     where: str | None = None
-    """A condition over the layer's columns, and those that the manifest carried along, in DuckDB's SQL."""
+    """A condition in DuckDB's SQL over the columns of the layer, of its videos (``video_…``) and of the manifest."""
     keep_only: bool = True
     """Leave out clips that the filters dropped."""
     text: str = "grounded_text"
@@ -46,7 +47,7 @@ class ExportSelection:
         """
         if self.text not in _STRINGS:
             raise ShardError(f"--text {self.text}: no text column (choose one of {', '.join(_STRINGS)})")
-        _keys_where(TEXT.empty_table(), self.where, carried)
+        _keys_where(TEXT.empty_table(), VIDEOS.empty_table(), self.where, carried)
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,15 @@ def select_rows(store: Store, shard: int, selection: ExportSelection, carried: p
     """
     name = f"{shard_name(shard)}.parquet"
     table = read_table(store, f"text/{selection.layer}/{name}")
-    wanted = _keys_where(table, selection.where, carried)
+    videos = read_videos(store, shard)
+    known = videos_by_root(videos)
+    wanted = _keys_where(table, videos, selection.where, carried)
     media = read_table(store, f"media/{name}", ["key", "byte_offset", "byte_size"]).to_pylist()
     spans = {row["key"]: ByteSpan(row["byte_offset"], row["byte_size"]) for row in media}
     by_root: dict[str, list[ExportRow]] = defaultdict(list)
     for row in table.to_pylist():
         if row["key"] in wanted and (row["keep"] or not selection.keep_only):
-            by_root[row["root_key"]].append(export_row(row, selection.text))
+            by_root[row["root_key"]].append(export_row(row, known[row["root_key"]], selection.text))
     selected = (
         SelectedRoot(root, spans[root], rows if selection.unit == "clip" else _with_tree(root, rows))
         for root, rows in by_root.items()
@@ -94,7 +97,7 @@ def _with_tree(root: str, rows: Sequence[ExportRow]) -> list[ExportRow]:
     return [{**row, "tree": tree_of(rows)} for row in rows if row["key"] == root]
 
 
-def _keys_where(table: pa.Table, where: str | None, carried: pa.Table) -> set[str]:
+def _keys_where(table: pa.Table, videos: pa.Table, where: str | None, carried: pa.Table) -> set[str]:
     """Return the keys of the rows that fulfil a condition in SQL.
 
     Raises:
@@ -105,7 +108,8 @@ def _keys_where(table: pa.Table, where: str | None, carried: pa.Table) -> set[st
     import duckdb
 
     with duckdb.connect(config={"enable_external_access": "false"}) as connection:
-        clips = with_carried(connection, connection.from_arrow(table), carried)
+        clips = with_videos(connection.from_arrow(table), connection.from_arrow(videos))
+        clips = with_carried(connection, clips, carried)
         try:  # the user's own SQL, parsed as one expression over one table, shut off from files and network
             rows = clips.filter(duckdb.SQLExpression(where)).select("key").fetchall()
         except duckdb.Error as error:

@@ -14,7 +14,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shards.export.export_rows import EXPORT, ExportRow
+from shards.export.export_rows import EXPORT, ExportRow, sample_facts
 from shards.storage.store import Store
 from shards.storage.tar import TarWriter
 
@@ -82,7 +82,7 @@ def _write_tar(samples: Iterable[ExportSample], target: Store, stem: str, scratc
 def _add(tar: TarWriter, sample: ExportSample) -> None:
     key = sample.row["key"]
     tar.add(f"{key}.mp4", sample.mp4)
-    tar.add(f"{key}.json", json.dumps(sample.row, ensure_ascii=False).encode())
+    tar.add(f"{key}.json", json.dumps(sample_facts(sample.row), ensure_ascii=False).encode())
     if sample.row["text"]:
         tar.add(f"{key}.txt", sample.row["text"].encode())
     if sample.jpg is not None:

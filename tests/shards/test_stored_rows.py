@@ -24,3 +24,7 @@ def test_a_row_has_the_columns_of_its_schema(row: Any, columns: pa.Schema) -> No
 
 def test_a_row_of_the_index_has_its_columns_in_their_order() -> None:
     assert [field.name for field in fields(stored_rows.IndexRow)] == schema.INDEX.names
+
+
+def test_a_row_of_what_is_known_of_a_video_has_the_columns_of_its_schema_but_the_key() -> None:
+    assert ["root_key", *stored_rows.StoredVideo.__annotations__] == schema.VIDEOS.names

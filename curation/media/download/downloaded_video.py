@@ -24,6 +24,12 @@ class VideoMetadata:
     """Seconds."""
     language: str | None = None
     description: str | None = None
+    uploader_url: str | None = None
+    tags: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    view_count: int | None = None
+    age_limit: int | None = None
+    """Years."""
 
 
 @dataclass(frozen=True)

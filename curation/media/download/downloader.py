@@ -8,13 +8,14 @@ attempt's outcome to the classes of the ledger.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from curation.media.download.download_errors import Failure
@@ -33,6 +34,9 @@ from runtime.processes import ProcessTimeout, ffmpeg_binary, python_environment,
 from runtime.retry_loop import backoff_seconds
 
 _log = get_logger(__name__)
+_MOST_TAGS: Final = 100
+_MOST_LETTERS: Final = 200
+"""Tags and categories of a video, and letters of each, that are kept."""
 
 
 def download(
@@ -205,8 +209,40 @@ def _downloaded(outcome: FetchOutcome, settings: DownloadSettings, scratch: Path
 
 
 def _clean_metadata(metadata: Mapping[str, Any]) -> VideoMetadata:
-    """Return a site's metadata as plain text; values that are neither text nor numbers are left out."""
-    values = {f.name: metadata.get(f.name) for f in fields(VideoMetadata)}
-    cleaned: dict[str, Any] = {name: str(v) for name, v in values.items() if isinstance(v, str | int | float)}
-    duration = metadata.get("duration")
-    return VideoMetadata(**cleaned | {"duration": float(duration) if isinstance(duration, int | float) else None})
+    """Return a site's metadata as plain values; those of another type than expected are left out."""
+    known = metadata.get
+    return VideoMetadata(
+        title=_text(known("title")),
+        uploader=_text(known("uploader")),
+        license=_text(known("license")),
+        upload_date=_text(known("upload_date")),
+        webpage_url=_text(known("webpage_url")),
+        extractor=_text(known("extractor")),
+        id=_text(known("id")),
+        duration=_seconds(known("duration")),
+        language=_text(known("language")),
+        description=_text(known("description")),
+        uploader_url=_text(known("uploader_url")),
+        tags=_texts(known("tags")),
+        categories=_texts(known("categories")),
+        view_count=_number(known("view_count")),
+        age_limit=_number(known("age_limit")),
+    )
+
+
+def _text(value: Any) -> str | None:
+    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    items = value if isinstance(value, list | tuple) else ()
+    return tuple(item[:_MOST_LETTERS] for item in items[:_MOST_TAGS] if isinstance(item, str))
+
+
+def _number(value: Any) -> int | None:
+    whole = int(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    return whole if whole is not None and abs(whole) < 1 << 63 else None
+
+
+def _seconds(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

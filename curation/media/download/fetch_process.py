@@ -26,9 +26,23 @@ from curation.media.download.ytdlp_client import proxies_in_use, ytdlp_client
 from curation.media.download.ytdlp_errors import explain_error
 from curation.sources.address_guard import EVERYWHERE, guard_connections
 from runtime.retry_limits import DOWNLOAD_MEMORY
-from shards.storage.url_secrets import without_user
+from shards.storage.url_secrets import without_tokens, without_user
 
 _DESCRIPTION_CHARACTERS: Final = 2000
+_STATED: Final = (
+    "title",
+    "license",
+    "upload_date",
+    "extractor",
+    "id",
+    "duration",
+    "language",
+    "tags",
+    "categories",
+    "view_count",
+    "age_limit",
+)
+"""yt-dlp's names of the facts that are kept as they are."""
 
 
 def main(request_path: Path, outcome_path: Path) -> None:
@@ -117,14 +131,18 @@ def _tracks(subtitles: Mapping[str, Mapping[str, Any]], kinds: Mapping[str, Any]
 
 
 def _metadata(info: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("title", "uploader", "license", "upload_date", "webpage_url", "extractor", "id", "duration", "language")
     description = info.get("description")
-    shortened = str(description)[:_DESCRIPTION_CHARACTERS] if description else None
-    page = info.get("webpage_url")  # after a redirect it may hold a user and password that the given URL did not
-    return {name: info.get(name) for name in names} | {
-        "webpage_url": without_user(str(page)) if page else None,
-        "description": shortened,
-    }
+    values = {name: info.get(name) for name in _STATED}
+    values |= {name: _address(info.get(name)) for name in ("webpage_url", "uploader_url")}
+    values["uploader"] = info.get("uploader") or info.get("channel")
+    values["uploader_url"] = values["uploader_url"] or _address(info.get("channel_url"))
+    values["description"] = str(description)[:_DESCRIPTION_CHARACTERS] if description else None
+    return values
+
+
+def _address(url: Any) -> str | None:
+    """Return a URL without secrets: after a redirect it may hold some that the given URL did not."""
+    return without_tokens(without_user(url)) if isinstance(url, str) and url else None
 
 
 def _bind_children() -> None:

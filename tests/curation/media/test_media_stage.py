@@ -93,6 +93,12 @@ def test_a_root_carries_its_words_facts_and_keyframes(tmp_path: Path) -> None:
     facts = {m.name: m for m in members(store, "media/0000000.tar")}[f"{row['key']}.json"]
     written = json.loads(read_span(store, "media/0000000.tar", facts.offset, facts.size))
     assert written["carried"] == {"topic": "patterns"}
+    (video,) = read_table(store, "videos/0000000.parquet").to_pylist()
+    assert (video["root_key"], video["video_title"], video["carried"]) == (
+        row["key"],
+        "spoken",
+        '{"topic": "patterns"}',
+    )
     stills = [member.name for member in members(store, "keyframes/0000000.tar")]
     assert stills
     assert all(name.startswith(f"{row['key']}.") and name.endswith(".jpg") for name in stills)

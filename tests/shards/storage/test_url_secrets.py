@@ -4,7 +4,7 @@ import pytest
 
 from shards.errors import ShardError
 from shards.storage.store import Store
-from shards.storage.url_secrets import has_secrets, without_secrets, without_user
+from shards.storage.url_secrets import has_secrets, without_secrets, without_tokens, without_user
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,19 @@ def test_a_store_with_a_password_in_its_url_is_refused_without_repeating_it(url:
 )
 def test_a_url_is_stored_without_its_user(url: str, stored: str) -> None:
     assert without_user(url) == stored
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://e.org/watch?v=abc&list=x", "https://e.org/watch?v=abc&list=x"),
+        ("https://e.org/a.mp4?X-Amz-Signature=hunter2&X-Amz-Date=1", "https://e.org/a.mp4"),
+        ("https://e.org/a?id=7&access_token=hunter2#t=hunter2", "https://e.org/a?id=7"),
+        ("https://e.org/a?Policy=hunter2&Key-Pair-Id=1&Signature=hunter2&id=7", "https://e.org/a?Key-Pair-Id=1&id=7"),
+        ("https://e.org/a?api%5Fkey=hunter2&keyboard=qwerty", "https://e.org/a?keyboard=qwerty"),
+        ("https://e.org/a?hdnts=hunter2&sig=hunter2&v", "https://e.org/a?v"),
+        ("https://e.org/", "https://e.org/"),
+    ],
+)
+def test_parameters_that_grant_access_are_not_stored(url: str, kept: str) -> None:
+    assert without_tokens(url) == kept
