@@ -16,13 +16,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from curation.media.download.download_errors import Failure
 from curation.media.download.download_settings import COOKIE_FILES, DownloadSettings, redact
 from curation.media.download.downloaded_video import DownloadedVideo, VideoMetadata
 from curation.media.download.fetch_request import FetchOutcome, FetchRequest
-from curation.media.download.host_pacing import host_slot, pacing_folder, postpone
+from curation.media.download.host_pacing import host_slot, pacing_folder, postpone, site_of
 from curation.media.download.host_refusals import HostRefusals
 from curation.media.download.local_videos import is_url, open_local
 from curation.media.download.page_bounds import CPU_SIGNAL
@@ -60,7 +59,7 @@ def download(
     """
     if not is_url(source):
         return open_local(source)
-    host = (urlsplit(source).hostname or "").removeprefix("www.")
+    host = site_of(source)
     refusals = refusals or HostRefusals(pacing_folder(), 0)
     try:
         video = _download(source, settings, scratch, host, refusals)

@@ -14,15 +14,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
+from urllib.parse import urlsplit
 
 from runtime.models.model_uri import cache_folder
 
+_SAME_SITE: Final = {
+    "youtu.be": "youtube.com",
+    "youtube-nocookie.com": "youtube.com",
+    "music.youtube.com": "youtube.com",
+    "player.vimeo.com": "vimeo.com",
+}
 _POLL_SECONDS: Final = 0.05
 
 
 def pacing_folder() -> Path:
     """Return the folder of this machine's pacing files, shared by all workers of this user."""
     return cache_folder() / "pacing" / (platform.node() or "localhost")
+
+
+def site_of(url: str) -> str:
+    """Return the name of the site of a URL: its host, the same for all hosts of one site that are known as such."""
+    host = (urlsplit(url).hostname or "").lower()
+    host = host.removeprefix("www.").removeprefix("m.")
+    return _SAME_SITE.get(host, host)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.waiting import PATIENCE
 
-from curation.media.download.host_pacing import host_slot, postpone
+from curation.media.download.host_pacing import host_slot, postpone, site_of
 
 
 class Clock(threading.local):
@@ -79,3 +79,19 @@ def _together(jobs: Sequence[Callable[[], None]]) -> None:
     for thread in threads:
         thread.join(PATIENCE)
         assert not thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("url", "site"),
+    [
+        ("https://www.youtube.com/watch?v=a", "youtube.com"),
+        ("https://m.YouTube.com/watch?v=a", "youtube.com"),
+        ("https://youtu.be/a", "youtube.com"),
+        ("https://www.youtube-nocookie.com/embed/a", "youtube.com"),
+        ("https://player.vimeo.com/video/1", "vimeo.com"),
+        ("https://cdn.example.org:8443/a.mp4", "cdn.example.org"),
+        ("https://m.example.org/a", "example.org"),
+    ],
+)
+def test_hosts_of_one_site_share_its_pace_and_its_refusals(url: str, site: str) -> None:
+    assert site_of(url) == site
