@@ -66,7 +66,7 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit status."""
     arguments = _parser().parse_args(argv)
-    from runtime.errors import MachineError, UserError
+    from runtime.errors import MachineError, UserError, UserErrors
     from runtime.ray_runner.interrupts import sigterm_as_ctrl_c
     from runtime.terminal import on_one_line
     from shards.errors import ShardError
@@ -77,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with sigterm_as_ctrl_c():
             return int(_COMMANDS[arguments.command](arguments))
     except (UserError, ShardError) as mistake:
-        print(f"curate: {on_one_line(without_secrets(str(mistake)))}", file=sys.stderr)
+        for line in mistake.errors if isinstance(mistake, UserErrors) else (mistake,):
+            print(f"curate: {on_one_line(without_secrets(str(line)))}", file=sys.stderr)
         return 2
     except (MachineError, StorageError) as fault:
         print(f"curate: stopped: {on_one_line(without_secrets(str(fault)))}", file=sys.stderr)

@@ -7,6 +7,8 @@ one line with exit status 2.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,9 +17,11 @@ from curation.pipeline_models import used_engines, used_models
 from curation.plan import RunPlan
 from curation.run_request import RunRequest
 from curation.sources.source_rows import SOURCES_TABLE
-from runtime.errors import UserError
-from runtime.models.model_uri import check
+from runtime.errors import UserError, UserErrors
+from runtime.models.model_uri import check_available
+from runtime.models.parallel_questions import ask_all
 from runtime.ray_runner.cluster import ClusterSettings, check_address
+from runtime.retry_limits import CHECKS_SECONDS
 from shards.errors import ShardError
 from shards.manifest import MANIFEST
 from shards.reader import read_artifact
@@ -111,10 +115,25 @@ def _check_inputs_of_stages(plan: RunPlan) -> None:
 
 
 def _check_models(request: RunRequest, names: list[str]) -> None:
-    for uri in used_models(request.settings, names).values():
-        check(uri)
+    """Check all models and servers that the named stages use, at once.
+
+    Raises:
+        UserErrors: several checks failed.
+        UserError: one check failed.
+    """
+    checks: dict[str, Callable[[], object]] = {
+        uri: partial(check_available, uri) for uri in used_models(request.settings, names).values()
+    }
     for name in used_engines(request.settings, names):
-        request.settings.engines[name].check_ready(f"engines.{name}")
+        checks[name] = partial(request.settings.engines[name].check_ready, f"engines.{name}")
+    answers = ask_all(checks, CHECKS_SECONDS.seconds)
+    failed = [answer for answer in answers.values() if isinstance(answer, Exception)]
+    mistakes = [error for error in failed if isinstance(error, UserError)]
+    for error in failed:
+        if not isinstance(error, UserError | TimeoutError):
+            raise error
+    if mistakes:
+        raise mistakes[0] if len(mistakes) == 1 else UserErrors(mistakes)
 
 
 def _check_writable(folder: Path, option: str) -> None:

@@ -25,6 +25,14 @@ class UserError(Exception):
         super().__init__(bounded_line(str(message)))
 
 
+class UserErrors(UserError):
+    """Several mistakes that were found at once; each is printed on a line of its own."""
+
+    def __init__(self, errors: Iterable[UserError]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("; ".join(map(str, self.errors)))
+
+
 class MachineError(Exception):
     """A fault of this machine (disk full, no permission, GPU lost, engine dead) that stops the run."""
 

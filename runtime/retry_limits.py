@@ -120,6 +120,16 @@ ENDPOINT_CONNECT_SECONDS: Final = _bound("connection to an endpoint before a run
     "curation.engines.server_connection",
     "An unreachable endpoint is reported before anything heavy starts.")
 
+ENDPOINT_CHECK_SECONDS: Final = _bound("questions to a model's server before a run", 10, "s",
+    "curation.engines.server_connection",
+    "A server that lists its models answers at once; one that does not answer in time is taken to be busy.")
+REGISTRY_SECONDS: Final = _bound("question to the package registry before a run", 30, "s",
+    "runtime.models.wheels",
+    "pip takes a second to start on a busy machine; after it the download itself finds out.")
+CHECKS_SECONDS: Final = _bound("all checks of models and servers before a run", 45, "s",
+    "curation.preflight",
+    "They are made at once; each has a shorter bound of its own.")
+
 # Downloads
 
 DOWNLOAD_SOCKET_TIMEOUT: Final = _bound("media.download.socket_timeout", 20, "s",

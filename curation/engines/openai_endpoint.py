@@ -30,7 +30,7 @@ from curation.engines.engine_interface import Answer, Request, TokenUsage, refus
 from curation.engines.engine_settings import EngineSettings
 from curation.engines.event_loop_thread import BackgroundLoop
 from curation.engines.request_frames import frame_parts, jpeg_url
-from curation.engines.server_connection import check_connection
+from curation.engines.server_connection import check_connection, check_served
 from runtime.errors import MachineError, UserError
 from runtime.retry_limits import (
     ENDPOINT_BACKOFF,
@@ -94,13 +94,14 @@ class EndpointSettings(EngineSettings):
         return self.base_url
 
     def check_ready(self, setting: str) -> None:
-        """Refuse a key variable that is not set, and an address where no server answers.
+        """Refuse a key variable that is not set, an address where no server answers, and a model that is not served.
 
         Raises:
             UserError: names the setting, its value and the remedy.
         """
-        _api_key(self, f"{setting}.")
+        key = _api_key(self, f"{setting}.")
         check_connection(self.base_url, f"{setting}.base_url")
+        check_served(self.base_url, self.model, key, setting)
 
 
 class _Unreachable(Exception):

