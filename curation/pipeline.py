@@ -11,12 +11,13 @@ from typing import Any, NamedTuple, TypeVar, cast
 from pydantic import Field, create_model, model_validator
 
 from curation import stage_registry
+from curation.engines.engine_interface import TextEngine
 from curation.engines.engine_registry import engine_for
 from curation.engines.engine_settings import EngineSettings
 from curation.stages.pipeline_settings import PipelineSettings
 from curation.stages.stage_definition import ShardStage, StageContext, StageDefinition, TableStage
 from runtime.errors import UserError, nearest
-from runtime.ray_runner.stage import Service, ServiceSpec, StageSpec
+from runtime.ray_runner.stage import PoolSettings, Service, ServiceSpec, StageSpec
 from runtime.ray_runner.table_stage import AnyStageSpec, TableStageSpec
 from runtime.settings import build, content_hash, load_yaml, override
 
@@ -164,7 +165,13 @@ def service_specs(context: StageContext, specs: Sequence[AnyStageSpec]) -> list[
             starts.setdefault(name, ServiceSpec(name, start, settings.pool(name)))
     for pool in engine_pools(context, names).values():
         starts.setdefault(
-            pool.name, ServiceSpec(pool.name, partial(engine_for, pool.settings), settings.pool(pool.engine))
+            pool.name,
+            ServiceSpec(pool.name, engine_start(pool.settings, settings.pool(pool.engine)), settings.pool(pool.engine)),
         )
     called = dict.fromkeys(name for spec in specs for name in spec.services)
     return [starts[name] for name in called]
+
+
+def engine_start(settings: EngineSettings, pool: PoolSettings) -> Callable[[], TextEngine]:
+    """Return the function that starts an engine in a worker of `pool`, with no more of a GPU than that reserves."""
+    return partial(engine_for, settings.on_gpus(pool.gpus))

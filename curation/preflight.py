@@ -85,8 +85,8 @@ def check_run(plan: RunPlan) -> None:
     """Refuse a run that would fail as soon as its workers start.
 
     Raises:
-        UserError: an unreachable server, a key variable that is not set, a model that is not there, or a scratch folder
-            that can't be written.
+        UserError: an unreachable server, a key variable that is not set, a model that is not there, an engine that
+            takes more of a GPU than its pool reserves, or a scratch folder that can't be written.
     """
     request = plan.request
     _check_inputs_of_stages(plan)
@@ -125,7 +125,9 @@ def _check_models(request: RunRequest, names: list[str]) -> None:
         uri: partial(check_available, uri) for uri in used_models(request.settings, names).values()
     }
     for name in used_engines(request.settings, names):
-        checks[name] = partial(request.settings.engines[name].check_ready, f"engines.{name}")
+        engine = request.settings.engines[name]
+        engine.check_gpus(name, request.settings.pool(name).gpus)
+        checks[name] = partial(engine.check_ready, f"engines.{name}")
     answers = ask_all(checks, CHECKS_SECONDS.seconds)
     failed = [answer for answer in answers.values() if isinstance(answer, Exception)]
     mistakes = [error for error in failed if isinstance(error, UserError)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from runtime.models.model_uri import ModelURI, check, revision_of
 from runtime.settings import Settings
@@ -48,6 +48,21 @@ class EngineSettings(Settings):
     def pictures_per_prompt(self) -> tuple[int, int] | None:
         """Most images and most videos in one request; None if the server decides."""
         return None
+
+    def on_gpus(self, gpus: float) -> Self:
+        """Return these settings as they hold for a worker that reserves `gpus` GPUs."""
+        return self
+
+    def check_gpus(self, name: str, gpus: float) -> None:
+        """Refuse settings that take more of a GPU than a worker of the engine's pool reserves.
+
+        Args:
+            name: name of the engine, and of its pool.
+            gpus: GPUs that a worker reserves, the setting ``resources.NAME.gpus``.
+
+        Raises:
+            UserError: names both settings and the remedy.
+        """
 
     def check_ready(self, setting: str) -> None:
         """Refuse an engine that can't work, in a few seconds and without loading or fetching anything.

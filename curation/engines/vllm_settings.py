@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field, field_validator
 
@@ -14,6 +14,7 @@ from runtime.settings import Runtime
 
 _GIB: Final = 1 << 30
 _CPU_KV_CACHE_GB: Final = 2.0
+_GPU_MEMORY_SHARE: Final = 0.9  # of the part of a GPU that is the engine's; the rest is for CUDA's context and kernels
 # On fewer CPUs vLLM's own binding (one thread a physical core, one core kept back) leaves too many of them idle.
 _AUTO_BIND_CPUS: Final = 8
 # vLLM arguments that have a setting here, by the name of that setting.
@@ -56,8 +57,9 @@ class VllmSettings(EngineSettings):
     """Any other vLLM engine argument by its own name (`quantization`, `trust_remote_code`, …)."""
     enforce_eager: Runtime[bool] = False
     """Skip compilation: starts faster, runs slower on a GPU."""
-    gpu_memory_utilization: Runtime[float] = Field(default=0.9, gt=0, le=1)
-    """Share of the GPU's memory that the engine may take."""
+    gpu_memory_utilization: Runtime[float | None] = Field(default=None, gt=0, le=1)
+    """Share of a GPU's memory that the engine may take; null: 0.9 of the share of the GPU that its pool reserves
+    (`resources.NAME.gpus`), so that others find theirs."""
     tensor_parallel: Runtime[int] = Field(default=1, ge=1)
     """Number of GPUs of this node that the model is split over."""
     kv_cache_gb: Runtime[float | None] = Field(default=None, gt=0)
@@ -92,6 +94,30 @@ class VllmSettings(EngineSettings):
     def pictures_per_prompt(self) -> tuple[int, int]:
         """Most images and most videos in one request."""
         return self.images_per_prompt, self.videos_per_prompt
+
+    def on_gpus(self, gpus: float) -> Self:
+        """Return these settings with the share of each GPU's memory that a worker with `gpus` GPUs may take."""
+        if self.gpu_memory_utilization is not None:
+            return self
+        return self.model_copy(update={"gpu_memory_utilization": _GPU_MEMORY_SHARE * self._share_of_gpu(gpus)})
+
+    def check_gpus(self, name: str, gpus: float) -> None:
+        """Refuse a share of a GPU's memory above the share of the GPU that the pool reserves; see the base class."""
+        share, wanted = self._share_of_gpu(gpus), self.gpu_memory_utilization
+        if self.tensor_parallel > 1 and 0 < gpus < self.tensor_parallel:
+            raise UserError(
+                f"engines.{name}.tensor_parallel={self.tensor_parallel}: more GPUs than resources.{name}.gpus={gpus:g} "
+                f"reserves; set resources.{name}.gpus={self.tensor_parallel}"
+            )
+        if wanted is not None and wanted > share:
+            raise UserError(
+                f"engines.{name}.gpu_memory_utilization={wanted:g}: more than the share of a GPU that resources.{name}."
+                f"gpus={gpus:g} reserves; set at most {share:g}, or null for {_GPU_MEMORY_SHARE * share:g}"
+            )
+
+    def _share_of_gpu(self, gpus: float) -> float:
+        """Return the share of each of its GPUs that a worker reserves; 1 if it reserves none, as on processors."""
+        return min(1.0, gpus / self.tensor_parallel) if gpus else 1.0
 
     @field_validator("engine")
     @classmethod
@@ -133,7 +159,7 @@ def engine_arguments(settings: VllmSettings, path: str, *, on_cpu: bool) -> dict
         "max_num_seqs": settings.max_num_seqs,
         "max_num_batched_tokens": settings.max_num_batched_tokens,
         "kv_cache_memory_bytes": _kv_cache_bytes(settings, on_cpu),
-        "gpu_memory_utilization": None if on_cpu else settings.gpu_memory_utilization,
+        "gpu_memory_utilization": None if on_cpu else settings.on_gpus(0).gpu_memory_utilization,
         "distributed_executor_backend": "mp" if settings.tensor_parallel > 1 else None,
     }
     arguments |= {name: value for name, value in optional.items() if value is not None}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from support.curate_runs import CHEAP, TAGGER, Ended, config_in, curate, finished, run_arguments
+from support.curate_runs import CHEAP, CONFIG, TAGGER, Ended, config_in, curate, finished, run_arguments
 from support.fake_llm import Body, FakeLLM, Reply
 from support.model_replies import careful
 from support.video_server import free_port
@@ -121,6 +121,16 @@ def test_a_run_that_was_killed_before_it_wrote_the_manifest_can_be_repeated(
     ended = curate("plan", *arguments[1:])
     assert ended.status == 0, ended.err
     assert "11 known, 1 new" in ended.out
+
+
+@COMMANDS
+def test_an_engine_that_takes_more_of_a_gpu_than_its_pool_reserves_is_refused(
+    tmp_path: Path, videos: Path, command: str
+) -> None:
+    engine = {"kind": "vllm", "model": f"path://{videos}", "gpu_memory_utilization": 0.9}
+    shared = {**CONFIG[CHEAP], "engines": {"llm": engine}, "resources": {"llm": {"gpus": 0.75}, "asr": {"gpus": 0.25}}}
+    line = refused(command, run_arguments("shared", config_in(tmp_path, shared=shared), videos, tmp_path / "out"))
+    assert "engines.llm.gpu_memory_utilization=0.9: more than the share of a GPU that resources.llm.gpus=0.75" in line
 
 
 @COMMANDS
