@@ -159,6 +159,9 @@ FRAGMENT_RETRIES: Final = _bound("retries of one fragment of a download", 3, "re
     "curation.media.download.ytdlp_client",
     "One lost fragment among hundreds should not cost the attempt.")
 
+DOWNLOAD_STOP_SECONDS: Final = _bound("end of the downloads in flight after a fault of the machine", 10, "s",
+    "curation.media.media_stage",
+    "Each is stopped and its process killed within a fraction of a second; a thread that hangs must not hold the run.")
 LIST_SECONDS: Final = _bound("copy of a list of sources from a web server", 1800, "s",
     "curation.sources.list_fetch",
     "The largest list that is read has a gigabyte; a server that sends a trickle would hold the command for ever.")

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple, get_args
@@ -33,6 +33,8 @@ from runtime.errors import is_machine_fault, one_line
 from runtime.log import get_logger
 from runtime.ray_runner.progress import report
 from runtime.ray_runner.stage import Service, ShardResult
+from runtime.retry_limits import DOWNLOAD_STOP_SECONDS
+from runtime.stoppable_threads import StoppableThreads
 from shards.keys import shard_name
 from shards.reader import read_table
 from shards.schema import FilteredClass
@@ -109,25 +111,36 @@ class MediaWorker:
         with _empty_folder(folder):
             with TarWriter(folder / "media.tar") as media, TarWriter(folder / "keyframes.tar") as keyframes:
                 shard = ShardBuilder(number, media, keyframes)
-                for source in self._downloads(sources, folder):
-                    entry = self._curate(source, shard, attempts)
-                    shard.ledger.append(entry)
-                    report({"videos": 1, "clips": entry.outcome.clips, **entry.class_count()})
+                with closing(self._downloads(sources, folder)) as downloads:
+                    for source in downloads:
+                        entry = self._curate(source, shard, attempts)
+                        shard.ledger.append(entry)
+                        report({"videos": 1, "clips": entry.outcome.clips, **entry.class_count()})
             shard.commit(self._store, folder, self._spec.hash)
         shutil.rmtree(self._scratch / "attempts" / shard_name(number), ignore_errors=True)
         return shard.counts()
 
-    def _downloads(self, sources: Sequence[tuple[SourceRow, int]], folder: Path) -> Iterator[_SourceInShard]:
-        """Yield each source with its download; at most `downloads_ahead` downloads are started in advance."""
+    def _downloads(
+        self, sources: Sequence[tuple[SourceRow, int]], folder: Path
+    ) -> Generator[_SourceInShard, None, None]:
+        """Yield each source with its download; at most `downloads_ahead` downloads are started in advance.
+
+        If the generator is closed early, because the machine failed, those in flight are stopped with their processes:
+        the shard is not committed, so their sources stay pending.
+        """
         ahead = max(self._spec.settings.downloads_ahead, 1)
-        with ThreadPoolExecutor(ahead, thread_name_prefix="download") as pool:
+        pool = StoppableThreads(ahead, "download")
+        try:
             started: list[_SourceInShard] = []
             for index in range(len(sources)):
                 while len(started) < min(index + ahead, len(sources)):
                     started.append(self._start(pool, *sources[len(started)], folder / f"{len(started):04d}"))
                 yield started[index]
+        finally:
+            pool.stop()
+            pool.wait(seconds=DOWNLOAD_STOP_SECONDS.seconds)
 
-    def _start(self, pool: ThreadPoolExecutor, row: SourceRow, overlap: int, folder: Path) -> _SourceInShard:
+    def _start(self, pool: StoppableThreads, row: SourceRow, overlap: int, folder: Path) -> _SourceInShard:
         if row.planned_state is not None:
             return _SourceInShard(row, overlap, None, folder)
         folder.mkdir(parents=True)

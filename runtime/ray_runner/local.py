@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import signal
 import threading
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from runtime.errors import one_line
 from runtime.ray_runner import progress
@@ -26,6 +23,7 @@ from runtime.ray_runner.coordinator import BusyClock, Counts, FinishedShard, Hea
 from runtime.ray_runner.run_record import RunRecord, RunReport, RunStopped
 from runtime.ray_runner.stage import THREADS_PER_SHARD, LocalService, ServiceSpec, ShardResult, StageSpec, Worker
 from runtime.ray_runner.stage_worker import add_counts, failed_shard
+from runtime.stoppable_threads import StoppableThreads
 
 _LAYOUT: Final = "stages run in this process, one after another, without Ray (--address local)"
 _TICK_SECONDS: Final = 0.5
@@ -74,7 +72,7 @@ class _LocalRun:
 
     def _run_all(self) -> None:
         children = child_processes()
-        threads = _WorkerThreads()
+        threads = StoppableThreads(THREADS_PER_SHARD, "worker")
         with asyncio.Runner() as runner:
             runner.get_loop().set_default_executor(threads)
             try:
@@ -178,47 +176,6 @@ class _OpenService:
 def _heartbeat(pool: str, clock: BusyClock, live: Mapping[int, Counts]) -> Heartbeat:
     busy, idle = clock.read()
     return Heartbeat(pool, "local", busy, idle, {shard: dict(counts) for shard, counts in live.items()})
-
-
-class _WorkerStopped(BaseException):
-    """Raised inside a worker's threads when the run ends early."""
-
-
-class _WorkerThreads(ThreadPoolExecutor):
-    """The threads of ``asyncio.to_thread``, which can be stopped.
-
-    With Ray a stopped worker is killed. A thread can't be: left alone it would take its killed ffmpeg for a damaged
-    video, go on with the next one, and commit the shard after the run has ended. So an exception is raised in it.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(THREADS_PER_SHARD, thread_name_prefix="worker")
-        self._running: set[int] = set()
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Submit a call as `ThreadPoolExecutor` does."""
-        return super().submit(self._run, fn, *args, **kwargs)
-
-    def _run(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        thread = threading.get_ident()
-        self._running.add(thread)
-        try:
-            return fn(*args, **kwargs)
-        finally:
-            self._running.discard(thread)
-
-    def stop(self) -> None:
-        """Raise `_WorkerStopped` in every busy thread, as soon as it executes Python again."""
-        self.shutdown(wait=False, cancel_futures=True)
-        for thread in tuple(self._running):
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(_WorkerStopped))
-
-    def wait(self, end_children: Callable[[], None]) -> None:
-        """Wait until no thread is busy; `end_children` ends, again and again, the processes that they wait for."""
-        end_children()
-        while self._running:
-            time.sleep(0.05)
-            end_children()
 
 
 @contextlib.contextmanager

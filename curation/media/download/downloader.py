@@ -31,6 +31,7 @@ from runtime.errors import MachineError, UserError
 from runtime.log import get_logger
 from runtime.processes import ProcessTimeout, ffmpeg_binary, python_environment, run
 from runtime.retry_loop import backoff_seconds
+from runtime.stoppable_threads import stoppable_sleep
 
 _log = get_logger(__name__)
 _MOST_TAGS: Final = 100
@@ -95,7 +96,7 @@ def _download(
             raise SourceFailed(failure.class_, redact(failure.message, settings))
         _log.info("%s: %s; next attempt in %.0f s", redact(source, settings), redact(failure.message, settings), wait)
         if failure.class_ != "rate_limited":
-            time.sleep(wait)
+            stoppable_sleep(wait)
         attempt += 1
 
 

@@ -54,7 +54,7 @@ def host_slot(host: str, folder: Path, *, interval: float, slots: int) -> Iterat
     with _hold_slot(folder, name, slots):
         start = _reserve_start(folder / f"{name}.next", interval)
         while (left := start - time.time()) > 0:
-            time.sleep(left)
+            time.sleep(min(left, _POLL_SECONDS))  # in steps: a thread that sleeps can't be stopped
         yield
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import errno
 import json
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,12 @@ from typing import Any
 import av
 import pytest
 from support.broken_videos import CASES, path_of
+from support.processes import below, still_running
+from support.video_server import make_videos, video_server
+from support.waiting import until
 
+from curation.media.download.download_settings import DownloadSettings
+from curation.media.download.host_pacing import pacing_folder, postpone
 from curation.media.media_settings import MediaSettings, VideoSettings
 from curation.media.media_stage import MediaWorker, MediaWorkerSpec
 from curation.media.speech.transcribe_settings import TranscribeSettings
@@ -206,6 +213,49 @@ def test_a_full_disk_stops_the_run_and_records_no_source(tmp_path: Path, monkeyp
     assert store.list("media") == {}
     assert store.list("ledger") == {}
     assert list(scratch.glob("media-*")) == []
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_videos(tmp_path_factory.mktemp("served"))
+
+
+WAITS: dict[str, tuple[str, dict[str, Any], float]] = {
+    "in flight": ("stall.mp4", {}, 0.0),
+    "before its next attempt": ("status/503", {"retries": 3, "backoff": 600.0, "max_wait": 3000.0}, 0.0),
+    "for its turn at the host": ("plain.mp4", {}, 600.0),
+}
+"""The path of a download that lasts, its settings, and the seconds until the host may be asked."""
+
+
+@pytest.mark.parametrize(("path", "values", "postponed"), WAITS.values(), ids=WAITS.keys())
+def test_a_machine_fault_does_not_wait_for_downloads_and_leaves_them_pending(
+    tmp_path: Path,
+    served: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    values: dict[str, Any],
+    postponed: float,
+) -> None:
+    monkeypatch.setenv("CLIPGROVE_CACHE", str(tmp_path / "cache"))
+    postpone("127.0.0.1", pacing_folder(), postponed)
+    with video_server(served) as server:
+
+        def full(*_: object) -> None:
+            until(lambda: server.requests or postponed, "the download")
+            time.sleep(0.5)
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr("curation.media.media_stage.make_clips", full)
+        download = DownloadSettings(allow_private_addresses=True, host_interval=0.0, **{"retries": 0, **values})
+        rows = [source_row(path_of("good")), replace(source_row(Path(path)), source=server.url(path))]
+        before = below(os.getpid())
+        began = time.monotonic()
+        store, result = curate(tmp_path, rows, SETTINGS.model_copy(update={"download": download}))
+        assert time.monotonic() - began < 45, "the download alone would last for minutes"
+    assert result.fatal is not None and "No space left on device" in result.fatal
+    assert still_running(set(below(os.getpid())) - set(before), seconds=1.0) == []
+    assert store.list("ledger") == {} and list((tmp_path / "scratch").glob("media-*")) == []
 
 
 def test_the_same_source_gives_the_same_keys_members_and_rows_twice(tmp_path: Path) -> None:

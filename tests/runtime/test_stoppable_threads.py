@@ -1,0 +1,61 @@
+"""Threads that are stopped: what they wait for ends, their children are killed, and nothing else is started."""
+
+from __future__ import annotations
+
+import sys
+import time
+from concurrent.futures import CancelledError
+from pathlib import Path
+
+import pytest
+from support.waiting import until
+
+from runtime.processes import run
+from runtime.stoppable_threads import StoppableThreads, Stopped, stoppable_sleep
+
+LONG = 600.0
+
+
+def test_a_thread_that_waits_for_a_child_process_is_stopped_and_its_child_is_killed(tmp_path: Path) -> None:
+    mark, survived = tmp_path / "mark", tmp_path / "survived"
+    code = f"import time; open({str(mark)!r}, 'w'); time.sleep(3); open({str(survived)!r}, 'w')"
+    threads = StoppableThreads(1, "test")
+    call = threads.submit(run, [sys.executable, "-c", code], timeout=LONG)
+    until(mark.exists, "the child")
+    began = time.monotonic()
+    threads.stop()
+    threads.wait()
+    assert time.monotonic() - began < 3
+    assert isinstance(call.exception(), Stopped)
+    time.sleep(3)
+    assert not survived.exists()
+
+
+def test_a_sleeping_thread_is_stopped_and_a_queued_call_is_never_made() -> None:
+    threads = StoppableThreads(1, "test")
+    sleeping, queued = threads.submit(stoppable_sleep, LONG), threads.submit(stoppable_sleep, LONG)
+    until(sleeping.running, "the thread")
+    threads.stop()
+    threads.wait()
+    assert isinstance(sleeping.exception(), Stopped)
+    with pytest.raises(CancelledError):
+        queued.result()
+
+
+def test_a_thread_that_runs_no_python_is_waited_for_no_longer_than_asked() -> None:
+    threads = StoppableThreads(1, "test")
+    call = threads.submit(time.sleep, 1.0)
+    until(call.running, "the thread")
+    threads.stop()
+    began = time.monotonic()
+    threads.wait(seconds=0.1)
+    assert time.monotonic() - began < 0.9
+    threads.wait()
+
+
+def test_finished_threads_need_no_stop() -> None:
+    threads = StoppableThreads(2, "test")
+    call = threads.submit(lambda: 3)
+    assert call.result() == 3
+    threads.stop()
+    threads.wait()
