@@ -30,9 +30,11 @@ Runtime = Annotated[T, _RuntimeOnly()]
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen; unknown keys are refused."""
+    """Base of all settings: frozen; unknown keys, infinity and NaN are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
+    )
 
     def content(self) -> dict[str, Any]:
         """Return the settings that change the content of results, as plain values; `Runtime` fields are left out."""

@@ -13,11 +13,11 @@ from support.hostile_rows import Row, try_row
 
 from runtime.children.helper_process import HelperProcess
 
-TABLES = ("list_rows", "url_rows", "media_rows")
-HANGS = 60.0
+TABLES = ("list_rows", "url_rows", "media_rows", "subtitle_rows", "picture_rows", "settings_rows")
+HANGS = 300.0
 """Seconds after which a row is ended, on a busy machine."""
 MEMORY = 3 << 30
-LEAST_ROWS = 190
+LEAST_ROWS = 300
 
 ROWS: list[tuple[str, int, Row]] = [
     (table, number, row) for table in TABLES for number, row in enumerate(importlib.import_module(table).ROWS)

@@ -11,8 +11,8 @@ from support.mutated_videos import CONTAINERS, bad_outcomes, mutated
 
 from runtime.children.helper_process import HelperProcess
 
-EACH = 250
-"""Mutations of each container; they take about a second."""
+EACH = 800
+"""Mutations of each container; they take about two seconds."""
 SECONDS, MEGABYTES = 5.0, 300.0
 """Limits of one probe; the whole of a small video's pictures has less than a megabyte."""
 
