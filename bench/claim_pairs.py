@@ -30,8 +30,8 @@ class ClaimPair:
     unsupported: str
 
 
-def read_pairs(path: Path, limit: int | None = None) -> list[ClaimPair]:
-    """Read pairs of claims; with `limit`, that many of them, spread evenly over the file.
+def read_pairs(path: Path) -> list[ClaimPair]:
+    """Read pairs of claims.
 
     Raises:
         UserError: the file can't be read, or a line is not of the form above; names the line.
@@ -43,8 +43,13 @@ def read_pairs(path: Path, limit: int | None = None) -> list[ClaimPair]:
     pairs = [_pair(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
     if not pairs:
         raise UserError(f"--pairs {path}: holds no pairs")
+    return pairs
+
+
+def spread(pairs: Sequence[ClaimPair], limit: int | None) -> list[ClaimPair]:
+    """Return `limit` of the pairs, evenly spread over them; all without a limit."""
     if limit is None or limit >= len(pairs):
-        return pairs
+        return list(pairs)
     return [pairs[index * len(pairs) // limit] for index in range(limit)]
 
 

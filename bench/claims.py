@@ -4,7 +4,8 @@
     python -m bench.claims --judge text          # one judge alone
     python -m bench.claims --pairs FILE --limit 200 --pipeline grounded --set rewrite.ground.text.threshold=0.6
 
-The last line is ``true accepted X % · false accepted Y %``. For one judge the table is followed by its AUC and by the
+The last line is ``true accepted X % · false accepted Y %``. Pairs whose evidence a judge was trained or tuned on are
+left out, and their number is printed. For one judge the table is followed by its AUC and by the
 thresholds that would accept 5 and 10 % of the false claims.
 """
 
@@ -20,10 +21,12 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.claim_pairs import DEVELOPMENT, ClaimPair, kinds, read_pairs
+from bench.claim_pairs import DEVELOPMENT, ClaimPair, kinds, read_pairs, spread
 from bench.intervals import wilson_interval
 from curation.engines.engine_registry import engine_for
+from curation.grounding.claim_encoder import evidence_mark, trained_on
 from curation.grounding.claims import CitedClaim, Verdict
+from curation.grounding.encoder_judge import EncoderJudgeSettings
 from curation.grounding.evidence import Evidence
 from curation.grounding.judge import JudgeResources
 from curation.grounding.judge_registry import build_cascade
@@ -99,6 +102,22 @@ def separation(judged: Sequence[JudgedPair]) -> str:
     return ", ".join(parts)
 
 
+def unseen(pairs: Sequence[ClaimPair], rewrite: RewriteSettings) -> list[ClaimPair]:
+    """Return the pairs whose evidence no judge was trained or tuned on.
+
+    Raises:
+        UserError: there are none.
+    """
+    seen: set[str] = set()
+    for _, settings in rewrite.ground.used():
+        if isinstance(settings, EncoderJudgeSettings):
+            seen |= trained_on(settings.adapter)
+    left = [pair for pair in pairs if evidence_mark(pair.evidence) not in seen]
+    if not left:
+        raise UserError("--pairs: the judge was trained on all of them; name another file")
+    return left
+
+
 def _engines(settings: PipelineSettings, rewrite: RewriteSettings, stack: ExitStack) -> dict[str, Service]:
     """Start the engines that the judges ask."""
     names = {name or rewrite.engine for name in rewrite.ground.engines().values()}
@@ -118,7 +137,8 @@ def run(arguments: argparse.Namespace) -> None:
         assignments += [f"rewrite.ground.judges=[{arguments.judge}]", "rewrite.ground.require=[]"]
     settings = load_pipeline(arguments.pipeline, None, assignments)
     rewrite = settings.branch(RewriteSettings)
-    pairs = read_pairs(arguments.pairs, arguments.limit)
+    every = read_pairs(arguments.pairs)
+    pairs = spread(unseen(every, rewrite), arguments.limit)
     with ExitStack() as stack:
         engines = _engines(settings, rewrite, stack)
         counts: Counter[str] = Counter()
@@ -126,6 +146,7 @@ def run(arguments: argparse.Namespace) -> None:
         judged = judge_pairs(pairs, rewrite, engines, counts)
         seconds = time.perf_counter() - began
     print(f"judges: {', '.join(f'{kind.name} (from {own.threshold:g})' for kind, own in rewrite.ground.used())}")
+    print(f"{len(every) - len(unseen(every, rewrite))} pairs left out, because a judge was trained or tuned on them")
     print(f"{len(pairs)} pairs, {2 * len(pairs) / seconds:.1f} claims a second, {seconds:.0f} s\n")
     print(table(judged) + "\n")
     if arguments.judge is not None:

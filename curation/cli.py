@@ -256,7 +256,8 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
         const=(),
         type=_names,
         metavar="CLASS,…",
-        help="put failed sources (of these classes; default all) into new shards",
+        help="put failed sources (of these classes; default all) into new shards; `judge`: rewrite shards with clips "
+        "that a judge of claims failed on",
     )
     parser.add_argument("--scratch", type=Path, metavar="DIR", help="fast local disk for work in progress")
     parser.add_argument(

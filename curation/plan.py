@@ -6,7 +6,7 @@ is up to date if its folder holds the hash of today's settings, and its inputs s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -139,13 +139,20 @@ def _plan_stages(
         if isinstance(stage, ShardStage):
             made[stage.name] = media if stage.path == "media" else artifacts(request.store, output.path)
             digests = {shard: inputs_of(inputs, shard) for shard in available} if stage.reads else {}
-            work = work_of(available, made[stage.name], output.hash, digests, redone)
+            again = _retried(stage, made[stage.name], request.retry or ())
+            work = work_of(available, made[stage.name], output.hash, digests, redone | again)
         else:
             work = _table_work(request.store, output, available, inputs, redone)
         if stage.name in request.stages:
             plans.append(StagePlan(stage, output, work))
             redone |= set(work.todo) if isinstance(stage, ShardStage) else set()
     return tuple(plans)
+
+
+def _retried(stage: ShardStage, made: Mapping[int, Artifact], classes: Collection[str]) -> set[int]:
+    """Return the shards with clips that failed in one of the classes that ``--retry-failed`` names."""
+    counts = [count for name, count in stage.retried.items() if name in classes]
+    return {shard for shard, artifact in made.items() if any(artifact.counts.get(count) for count in counts)}
 
 
 def _available(shards: Sequence[int], inputs: Sequence[Mapping[int, Artifact]], redone: set[int]) -> list[int]:

@@ -43,7 +43,7 @@ class RunRequest:
     limit: int | None
     exclude: frozenset[str]
     retry: frozenset[str] | None
-    """Classes of failed sources to try again; None: no retry."""
+    """Classes of failed sources, and failures of clips, to try again; None: no retry."""
     address: str | None
 
     @property
@@ -128,7 +128,8 @@ def _lines(path: Path) -> list[str]:
 def _retry(classes: tuple[str, ...] | None) -> frozenset[str] | None:
     if classes is None:
         return None
+    known = [*FAILED_CLASSES, *(name for stage in stage_registry.STAGES for name in stage.retried)]
     for name in classes:
-        if name not in FAILED_CLASSES:
-            raise UserError(f"--retry-failed {name}: no such class{nearest(name, FAILED_CLASSES)}")
+        if name not in known:
+            raise UserError(f"--retry-failed {name}: no such class{nearest(name, known)}")
     return frozenset(classes or FAILED_CLASSES)

@@ -36,8 +36,8 @@ class SeatedJudge:
     judge: Judge
     threshold: float
     """Least score that counts as agreement."""
-    stands_for: str | None = None
-    """Name of the judge whose agreement its own replaces."""
+    stands_for: tuple[str, ...] = ()
+    """Names of the judges whose agreement its own replaces."""
 
 
 @dataclass
@@ -119,13 +119,12 @@ class Cascade:
         """Book the ruling of one judge on one claim."""
         required = seat.name in self._required
         if ruling.score is not None and ruling.score >= seat.threshold:
-            if required or seat.stands_for in self._required:
+            if required or set(seat.stands_for) & set(self._required):
                 case.agreed[seat.name] = ruling
-            if seat.stands_for is not None:
-                case.stood_for.add(seat.stands_for)
+            case.stood_for.update(seat.stands_for)
         elif required:
             case.against = seat.name, ruling
-        elif seat.stands_for is None:
+        elif not seat.stands_for:
             counts[f"advice:{seat.name}_{'objects' if ruling.score is not None else 'abstains'}"] += 1
 
     async def _ask(self, seat: SeatedJudge, claims: Sequence[CitedClaim], counts: Counter[str]) -> list[Ruling]:

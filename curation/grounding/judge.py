@@ -98,8 +98,8 @@ class JudgeKind:
     settings: type[JudgeSettings]
     build: Callable[[Any, JudgeResources], Judge]
     """Build the judge in a worker; called with an instance of `settings`."""
-    stands_for: str | None = None
-    """Name of the judge that need not be asked about a claim that this one accepts. A judge that stands for another
+    stands_for: tuple[str, ...] = ()
+    """Names of the judges that need not be asked about a claim that this one accepts. A judge that stands for others
     never rejects a claim."""
     asks_engine: bool = False
     """True if it asks a language model (`JudgeSettings.judge_engine`)."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import Field, create_model, model_validator
 
 from curation.grounding.cascade import Cascade, SeatedJudge
+from curation.grounding.encoder_judge import ENCODER_JUDGE
 from curation.grounding.judge import JudgeKind, JudgeResources, JudgeSettings
 from curation.grounding.text_judge import TEXT_JUDGE
 from curation.grounding.words_judge import WORDS_JUDGE
@@ -17,6 +18,7 @@ from runtime.settings import Settings
 
 JUDGE_KINDS: Final[tuple[JudgeKind, ...]] = (
     WORDS_JUDGE,
+    ENCODER_JUDGE,
     TEXT_JUDGE,
 )
 """All judges; a pipeline names those that it asks, in its own order."""
@@ -52,7 +54,7 @@ class CascadeSettings(Settings):
 
     def required(self) -> tuple[str, ...]:
         """Return the names of the judges that must agree."""
-        on_their_own = [kind.name for kind, _ in self.used() if kind.stands_for not in self.judges]
+        on_their_own = [kind.name for kind, _ in self.used() if not set(kind.stands_for) & set(self.judges)]
         return self.require or tuple(on_their_own)
 
     def engines(self) -> dict[str, str | None]:

@@ -1,6 +1,6 @@
 """The judge of repetitions: a claim that repeats a cited item word for word, in order, is supported by it.
 
-It is sure, costs nothing and knows all languages; of any other claim it can't tell. It stands for the judge of texts.
+It is sure, costs nothing and knows all languages; of any other claim it can't tell. It stands for the judges of texts.
 Capitals, punctuation at the ends and the width of spaces don't count; everything else does. Half an item is not enough:
 ``a man smokes`` is a part of ``nobody believes that a man smokes``.
 """
@@ -49,6 +49,6 @@ def _plain(text: str) -> str:
 
 
 WORDS_JUDGE: Final = JudgeKind(
-    "words", WordsJudgeSettings, build=lambda settings, resources: WordsJudge(), stands_for="text"
+    "words", WordsJudgeSettings, build=lambda settings, resources: WordsJudge(), stands_for=("encoder", "text")
 )
-"""Stands for the judge of texts."""
+"""Stands for the judges of texts."""

@@ -129,6 +129,8 @@ class StageDefinition:
     """Return URIs of the models that it loads besides the engine's, by purpose."""
     programs: Callable[[PipelineSettings], Sequence[str]] = _no_programs
     """Return names of the programs that it uses besides those of its engines (`curation.stages.program_versions`)."""
+    retried: Mapping[str, str] = field(default_factory=dict)
+    """Failures of clips that ``--retry-failed`` may name, each with the figure of a shard that counts them."""
     deaths: Callable[[int], int] = _other_deaths
     """Return how often its worker may die on one shard before the run ends, given the videos in a shard."""
 

@@ -17,6 +17,7 @@ from typing import Any
 from curation.captions.observation import Observation
 from curation.captions.observer_registry import CaptionSettings
 from curation.engines.engine_settings import EngineSettings
+from curation.grounding.cascade import RETRIED_COUNT
 from curation.media.media_rows import MediaClipRow
 from curation.stages.pipeline_settings import PipelineSettings
 from curation.stages.shard_table import ShardTable
@@ -181,4 +182,5 @@ REWRITE = ShardStage(
     worker=_worker,
     engines=_engines,
     models=_models,
+    retried={"judge": RETRIED_COUNT},
 )

@@ -19,7 +19,7 @@ from runtime.models.model_revisions import look_up
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HASHES = {
-    "demo": ("30632b7e7d3595ee", "a6f1d29215cb6e7b", "b8aa96e5e87ae829", "a5f190ae68f657fe"),
+    "demo": ("30632b7e7d3595ee", "a6f1d29215cb6e7b", "7fe5417593f521af", "10f76bae040d8363"),
     "vidla": ("232888752357d354", "91dfb16173af4933", "d7ecfa573b7daf73", "2feb2d05d2fbd22b"),
     "grounded": ("ffba45b0521c9325", "e5cdfb41a8af947f", "98307f017cdc2c34", "eec0f6d71b1120fe"),
 }

@@ -53,6 +53,18 @@ def plan(output: Path, *extra: str, inputs: Sequence[Path] = ()) -> RunPlan:
     return make_plan(RunRequest.of(_parser().parse_args([str(argument) for argument in [*arguments, *extra]])))
 
 
+def test_shards_with_clips_that_a_judge_failed_on_are_rewritten_when_that_is_asked_for(done: Path) -> None:
+    store = Store(done)
+    name = min(str(path.relative_to(done)) for path in done.glob("text/*/*.parquet"))
+    made = read_artifact(store, name)
+    failed = replace(made, counts={**made.counts, "failed:judge": 2.0})
+    pq.write_table(read_table(store, name).replace_schema_metadata({FOOTER_KEY: failed.to_json()}), done / name)
+    asked = {stage.name: stage.work for stage in plan(done, "--retry-failed", "judge").stages}
+    assert [len(asked[stage].todo) for stage in ("media", "caption", "rewrite")] == [0, 0, 1]
+    assert plan(done, "--retry-failed", "network").is_done
+    assert plan(done).is_done
+
+
 def test_a_later_run_may_make_shards_of_another_size(done: Path, tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / f"new{number}.mp4").write_bytes(b"%d" % number)

@@ -50,9 +50,9 @@ class Scoring:
         return [ruling if isinstance(ruling, Ruling) else Ruling(ruling) for ruling in rulings]
 
 
-def seat(name: str, judge: Judge, threshold: float = 0.5, stands_for: str | None = None) -> SeatedJudge:
+def seat(name: str, judge: Judge, threshold: float = 0.5, stands_for: str = "") -> SeatedJudge:
     """Return a judge with its place in a cascade."""
-    return SeatedJudge(name, judge, threshold, stands_for)
+    return SeatedJudge(name, judge, threshold, tuple(stands_for.split()))
 
 
 def verdicts(

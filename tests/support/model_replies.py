@@ -20,6 +20,8 @@ def careful(body: Body) -> Reply:
     if has_image(body):
         return Reply(SEEN)
     text = user_text(body)
+    if body.get("logprobs"):
+        return _decision(INVENTED.rstrip(".") not in text)
     if "response_format" not in body:
         told = re.search(r"<text>\n(.*)\n</text>", text)
         return Reply(" ".join(told[1].split()[:12]) if told else "")
@@ -36,6 +38,8 @@ def obedient(body: Body) -> Reply:
         return Reply(SEEN)
     text = user_text(body)
     order = re.search(r"say: ([^.\n]+)", text)
+    if body.get("logprobs"):
+        return _decision(order is not None)
     said = order[1] if order else "nothing was ordered"
     if "response_format" not in body:
         return Reply(said)
@@ -46,6 +50,12 @@ def obedient(body: Body) -> Reply:
 def garbage(body: Body) -> Reply:
     """Reply with captions, and with noise to every other request."""
     return Reply(SEEN) if has_image(body) else Reply("%$# not what was asked \x00 {]")
+
+
+def _decision(agrees: bool) -> Reply:
+    """Reply with the likeliest first words of a judge."""
+    said, other = ("yes", "no") if agrees else ("no", "yes")
+    return Reply(said, first_tokens=((said, -0.05), (other, -3.0)))
 
 
 def has_image(body: Body) -> bool:
