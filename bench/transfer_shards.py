@@ -23,7 +23,7 @@ from shards.artifact import Artifact, FileFact
 from shards.index import rebuild_index
 from shards.keys import clip_key, shard_name, split_of, video_id
 from shards.manifest import Manifest, StageMark, write_manifest, write_stage
-from shards.schema import CLIPS, FEATURES, LEDGER, TEXT
+from shards.schema import CLIPS, FEATURES, LEDGER, SELECTION, TEXT
 from shards.storage.files import file_sha256
 from shards.storage.store import Store
 from shards.storage.tar import TarWriter
@@ -55,9 +55,18 @@ def write_videos(world: data.World, folder: Path, videos: int, seed: int, leak: 
     for place, stage in (("media", "media"), (f"text/{NAME}", "rewrite")):
         write_stage(store, place, StageMark(stage, made))
     write_stage(store, f"features/{NAME}", StageMark("features", made, encoder))
+    texts: dict[str, Artifact] = {}
+    marks: list[Row] = []
     for shard, first in enumerate(range(0, videos, _PER_SHARD)):
         rng = np.random.default_rng((seed, shard))
-        _write_shard(store, shard, world, range(first, min(first + _PER_SHARD, videos)), leak, rng, made)
+        clips, record = _write_shard(
+            store, shard, world, range(first, min(first + _PER_SHARD, videos)), leak, rng, made
+        )
+        texts[f"text/{NAME}/{shard_name(shard)}.parquet"] = record
+        marks += [clip | {"keep": True, "split": split_of(clip["video_id"])} for clip in clips]
+    selection = Artifact("select", made, inputs={name: record.digest for name, record in texts.items()})
+    with TemporaryDirectory() as scratch:
+        commit_table(store, Path(scratch), f"selections/{NAME}.parquet", _table(marks, SELECTION), selection)
     rebuild_index(store)
 
 
@@ -69,8 +78,8 @@ def _write_shard(
     leak: float,
     rng: np.random.Generator,
     made: str,
-) -> None:
-    """Commit media, texts and features of one shard."""
+) -> tuple[list[Row], Artifact]:
+    """Commit media, texts and features of one shard; return its clips and the record of its texts."""
     clips: list[Row] = []
     features: list[data.Rows] = []
     stem = shard_name(shard)
@@ -89,9 +98,10 @@ def _write_shard(
         )
         inputs = {f"media/{stem}.parquet": mark.digest}
         texts_mark = Artifact("rewrite", made, inputs=inputs)
-        commit_table(store, folder, f"text/{NAME}/{stem}.parquet", _table(clips, TEXT), texts_mark)
+        texts_mark = commit_table(store, folder, f"text/{NAME}/{stem}.parquet", _table(clips, TEXT), texts_mark)
         roots = [row["key"] for row in clips if row["parent_key"] is None]
         _commit_features(store, folder, stem, roots, features, Artifact("features", made, inputs=inputs))
+    return clips, texts_mark
 
 
 def _clips(source: str, shard: int, texts: Sequence[str], media: TarWriter) -> list[Row]:
@@ -118,8 +128,6 @@ def _clips(source: str, shard: int, texts: Sequence[str], media: TarWriter) -> l
         "byte_offset": held.offset,
         "byte_size": held.size,
         "rewrite_status": "ok",
-        "keep": True,
-        "split": split_of(video),
     }
     spans: list[tuple[float, float, str, str | None, str]] = [(0.0, seconds, "long", None, " . ".join(texts))]
     spans += [(n * SCENE_SECONDS, (n + 1) * SCENE_SECONDS, "short", root, text) for n, text in enumerate(texts)]

@@ -26,6 +26,8 @@ examples:
       download and cut only; run again without --stages for the texts
   curate run grounded --output /data/out --layer strict --set rewrite.ground.text.threshold=0.9
       a second text layer over the same media and sources
+  curate run grounded --output /data/out --stages select --set filters.min_motion=0.01
+      choose clips anew, in seconds and without a model
   curate run demo --input urls.txt --output out --retry-failed network,rate_limited
       try the sources that failed with these classes again
   curate run demo --input talk.mp4 --output out --address local
@@ -122,7 +124,9 @@ def _status(arguments: argparse.Namespace) -> int:
 def _inspect(arguments: argparse.Namespace) -> int:
     from curation.view.inspect_clips import ClipQuery, show_clips
 
-    query = ClipQuery(arguments.layer, arguments.key, arguments.level, arguments.where, arguments.limit)
+    query = ClipQuery(
+        arguments.layer, arguments.key, arguments.level, arguments.where, arguments.limit, arguments.selection
+    )
     return show_clips(arguments.dir, query)
 
 
@@ -244,6 +248,9 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--layer", metavar="NAME", help="text layer to write (default: the pipeline's name)")
     parser.add_argument(
+        "--selection", metavar="NAME", help="selection of clips to write (default: the name of the text layer)"
+    )
+    parser.add_argument(
         "--replace",
         action="store_true",
         help="rebuild the layer with changed settings, and swap when complete",
@@ -270,6 +277,7 @@ def _add_inspect(commands: _Commands) -> None:
     parser.add_argument("--key", help="show one clip, with its claims and evidence")
     parser.add_argument("--level", choices=("short", "medium", "long"))
     parser.add_argument("--layer", help="text layer (default: the only one)")
+    parser.add_argument("--selection", metavar="NAME", help="selection of clips (default: that of the layer)")
     parser.add_argument("--where", metavar="SQL", help="DuckDB's SQL over the clips' and the manifest's columns")
     parser.add_argument("--limit", type=_positive, default=10, metavar="N", help="clips to show (default 10)")
 
@@ -280,6 +288,7 @@ def _add_export(commands: _Commands) -> None:
     parser.add_argument("--unit", default="clip", choices=("clip", "root"), help="one sample per clip or per root")
     parser.add_argument("--output", required=True, metavar="OUT", help="new folder (or object-store URL) to write")
     parser.add_argument("--layer", help="text layer (default: the only one)")
+    parser.add_argument("--selection", metavar="NAME", help="selection of clips (default: that of the layer)")
     parser.add_argument("--where", metavar="SQL", help="DuckDB's SQL over the clips' and the manifest's columns")
     parser.add_argument("--all", action="store_true", help="include the clips that the filters dropped")
     parser.add_argument(

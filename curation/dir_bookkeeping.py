@@ -16,6 +16,7 @@ from shards.errors import ShardError
 from shards.index import read_index, rebuild_index
 from shards.manifest import Manifest, StageMark, read_manifest, read_stage, write_manifest, write_stage
 from shards.reader import artifacts, binding_mark, committed_media
+from shards.schema import SCHEMA_VERSION
 from shards.writer import commit_table
 
 
@@ -49,11 +50,13 @@ def _manifest(plan: RunPlan, before: Manifest | None) -> Manifest:
         contents["resources"] = request.settings.model_dump(mode="json")["resources"]
         before = Manifest(request.pipeline, contents, plan.sources.videos_per_shard, media)
     working = [stage for stage in plan.stages if stage.todo]
+    makes_shards = any(isinstance(stage.stage, ShardStage) for stage in working)
     models = {stage.output.final_path: dict(stage.output.revisions) for stage in working if stage.output.revisions}
     programs = {program for stage in working for program in _programs(plan, stage)}
     return replace(
         before,
         videos_per_shard=max(before.videos_per_shard, plan.sources.largest_shard),
+        schema_version=SCHEMA_VERSION if makes_shards else before.schema_version,
         models={**before.models, **models},
         versions=with_versions(before.versions, program_versions(programs)),
     )
@@ -69,8 +72,7 @@ def _mark(plan: RunPlan, stage: StagePlan) -> StageMark:
 
 
 def _programs(plan: RunPlan, stage: StagePlan) -> list[str]:
-    request = plan.request
-    return [*used_programs(request.settings, stage.name), *([] if request.is_local else ["ray"])]
+    return [*used_programs(plan.request.settings, stage.name), *(["ray"] if plan.needs_ray else [])]
 
 
 def finish(plan: RunPlan) -> None:

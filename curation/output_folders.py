@@ -80,7 +80,7 @@ class _Version(NamedTuple):
 
 def _output(place: _StageToPlace) -> StageOutput:
     if isinstance(place.stage, TableStage):
-        return place.version(None).output(place.stage.path)
+        return place.version(None).output(place.stage.path.replace("{selection}", place.request.selection))
     if place.stage.kind == "only":
         return _only_folder(place, place.stage)
     return _set_folder(place, place.stage) if place.stage.kind == "set" else _layer_folder(place, place.stage)

@@ -25,10 +25,11 @@ W = TypeVar("W")
 
 
 def settings_class() -> type[PipelineSettings]:
-    """Return the class of a pipeline's settings: those that all stages share, and a branch for each stage."""
+    """Return the class of a pipeline's settings: those that all stages share, and the branches of stages."""
     branches = {
         stage.name: (stage.settings, Field(stage.settings(), description=stage.summary))
         for stage in stage_registry.STAGES
+        if stage.settings is not None
     }
     return cast(
         type[PipelineSettings],
@@ -140,7 +141,8 @@ def _stage_spec(
         return StageSpec(stage.name, build, pool, shards, services, deaths)
     inputs = [context.outputs[name].path for name in stage.reads]
     table_build = partial(_build_with_pools, stage.worker(pinned), names)
-    return TableStageSpec(stage.name, table_build, pool, inputs, stage.path, shards, services, deaths)
+    output = context.outputs[stage.name].path
+    return TableStageSpec(stage.name, table_build, pool, inputs, output, shards, services, deaths)
 
 
 def _build_with_pools(

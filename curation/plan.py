@@ -86,6 +86,13 @@ class RunPlan:
         return {stage.name: stage.todo for stage in self.stages}
 
     @property
+    def needs_ray(self) -> bool:
+        """True if a stage has something to do that is more than a table made in seconds."""
+        to_do = [stage.stage for stage in self.stages if stage.todo]
+        light = all(isinstance(stage, TableStage) and stage.in_process for stage in to_do)
+        return not self.request.is_local and not light
+
+    @property
     def replaced(self) -> list[StageOutput]:
         """Outputs of this run that will replace a finished folder."""
         return [stage.output for stage in self.stages if stage.output.replaces]

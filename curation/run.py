@@ -16,7 +16,7 @@ from curation.pipeline import service_specs, stage_specs
 from curation.pipeline_models import fetch_models
 from curation.plan import RunPlan, make_plan
 from curation.preflight import check_cluster, check_output, check_run
-from curation.run_request import RunRequest
+from curation.run_request import LOCAL, RunRequest
 from curation.run_summary import print_summary
 from runtime.attempts import age_notes, remove_notes
 from runtime.errors import MachineError, UserError
@@ -101,14 +101,17 @@ def _prepare_scratch(scratch: Path) -> None:
 
 
 def _run_stages(plan: RunPlan, specs: Sequence[AnyStageSpec], quiet: bool) -> RunReport:
-    """Run the stages, on Ray or in this process; nothing if no stage has anything to do."""
+    """Run the stages, on Ray or in this process; nothing if no stage has anything to do.
+
+    Ray is not started for tables that are made in seconds.
+    """
     request = plan.request
     if not specs:
         return RunReport()
     return run_stages(
         specs,
         service_specs(plan.context, specs),
-        cluster=ClusterSettings(address=request.address),
+        cluster=ClusterSettings(address=request.address if plan.needs_ray else LOCAL),
         log_folder=Path(request.store.root) / "log" if request.store.is_local else request.scratch / "log",
         title=f"curate run {request.pipeline} -> {request.store.root}",
         quiet=quiet,

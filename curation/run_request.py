@@ -21,7 +21,7 @@ from shards.storage.store import Store
 LOCAL: Final = "local"
 """Value of ``--address`` that runs all stages in this process, without Ray."""
 
-_LAYER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class RunRequest:
     store: Store
     scratch: Path
     layer: str
+    selection: str
+    """Name of the selection that the stage `select` writes."""
     stages: tuple[str, ...]
     """Names of the stages to run, in the order of the pipeline."""
     in_turn: bool
@@ -69,7 +71,8 @@ class RunRequest:
             inputs=tuple(arguments.input),
             store=store,
             scratch=_scratch(store, arguments.scratch),
-            layer=_layer(arguments.layer or arguments.pipeline),
+            layer=_name("--layer", arguments.layer or arguments.pipeline),
+            selection=_name("--selection", arguments.selection or arguments.layer or arguments.pipeline),
             stages=names,
             in_turn=arguments.stages is not None and len(names) > 1,
             replace=arguments.replace,
@@ -80,9 +83,9 @@ class RunRequest:
         )
 
 
-def _layer(name: str) -> str:
-    if not _LAYER.fullmatch(name):
-        raise UserError(f"--layer {name!r}: use letters, digits, - and _ (at most 64)")
+def _name(option: str, name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise UserError(f"{option} {name!r}: use letters, digits, - and _ (at most 64)")
     return name
 
 

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
 from shards.errors import ShardError
 
 FOOTER_KEY = "artifact"
+_ROWS_AT_A_TIME: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,38 @@ class Artifact:
             raise ShardError(f"unreadable artifact record in a table's footer ({error})") from None
 
 
-def table_digest(table: pa.Table) -> str:
-    """Return sixteen hex digits over a table's names and values: equal rows give equal digests.
+class RowsDigest:
+    """The digest of a table that is handed over piece by piece: equal rows give equal digests.
 
     The layout in memory (chunks, dictionary codes, bytes behind nulls) makes no difference.
     """
-    rows = json.dumps([table.column_names, table.to_pylist()], ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(rows.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """Begin with the names of the columns."""
+        self._hash = hashlib.sha256(f"[{_plain_json(list(names))},[".encode())
+        self._is_empty = True
+
+    def update(self, table: pa.Table) -> None:
+        """Add the rows of a piece; few at a time are Python values."""
+        for batch in table.to_batches(max_chunksize=_ROWS_AT_A_TIME):
+            rows = _plain_json(batch.to_pylist())[1:-1]
+            if rows:
+                self._hash.update((rows if self._is_empty else f",{rows}").encode("utf-8", "surrogatepass"))
+                self._is_empty = False
+
+    def digest(self) -> str:
+        """Return sixteen hex digits over all rows so far."""
+        whole = self._hash.copy()
+        whole.update(b"]]")
+        return whole.hexdigest()[:16]
+
+
+def table_digest(table: pa.Table) -> str:
+    """Return sixteen hex digits over a table's names and values; see `RowsDigest`."""
+    digest = RowsDigest(table.column_names)
+    digest.update(table)
+    return digest.digest()
+
+
+def _plain_json(values: Sequence[Any]) -> str:
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""A DIR as a trainer reads it: one text layer over the media, shard by shard.
+"""A DIR as a trainer reads it: one text layer over the media with the marks of a selection, shard by shard.
 
 Faults of the folder or the layer are reported when it is opened, in one line; afterwards a trainer reads rows by shard
 and videos by byte range.
@@ -19,22 +19,26 @@ from shards.index import read_index
 from shards.keys import shard_name
 from shards.manifest import MANIFEST, Manifest, read_manifest
 from shards.reader import read_table, shards_in, text_layers
+from shards.selections.marked_texts import read_texts, selection_of
+from shards.selections.selection import Selection
 from shards.storage.store import Store
 from shards.storage.tar import read_span
 
 
 class Dataset:
-    """One text layer of a DIR, for reading; can be pickled into worker processes."""
+    """One text layer of a DIR with its marks, for reading; can be pickled into worker processes."""
 
-    def __init__(self, root: str | Path, layer: str) -> None:
+    def __init__(self, root: str | Path, layer: str, selection: str | None = None) -> None:
         """Open a DIR.
 
         Args:
             root: path or fsspec URL of the DIR.
             layer: name of the text layer.
+            selection: name of the selection; None: the layer's name, or the layer's own marks (schema version 1).
 
         Raises:
-            ShardError: not a DIR, no such layer (the message lists those that exist), or another schema version.
+            ShardError: not a DIR, no such layer or selection (the message lists those that exist), a layer without
+                marks, or another schema version.
         """
         self.store = Store(root)
         self.layer = layer
@@ -46,20 +50,31 @@ class Dataset:
         if layer not in layers:
             there_are = ", ".join(layers) or "none yet; run `curate` with the stage rewrite"
             raise ShardError(f"{self.store.root}: no text layer {layer!r} (there are: {there_are})")
+        self.selection: Selection | None = selection_of(self.store, layer, selection)
 
     def __repr__(self) -> str:
         return f"Dataset({self.store.root!r}, {self.layer!r})"
 
     @cached_property
     def index(self) -> pa.Table:
-        """The index (`shards.schema.INDEX`) of the shards that have both media and texts, in order.
+        """The index (`shards.schema.INDEX`) of the shards that have media, texts and marks, in order.
 
         Raises:
             ShardError: the DIR has no index yet.
         """
         index = read_index(self.store)
-        texts = shards_in(self.store.list(f"text/{self.layer}"))
-        return index.filter(pc.is_in(index["shard"], value_set=pa.array(texts, pa.int32())))
+        marked = sorted(set(self.text_shards) - set(self.unmarked_shards))
+        return index.filter(pc.is_in(index["shard"], value_set=pa.array(marked, pa.int32())))
+
+    @property
+    def text_shards(self) -> list[int]:
+        """Numbers of the shards that have texts, in order; those without media or marks included."""
+        return shards_in(self.store.list(f"text/{self.layer}"))
+
+    @property
+    def unmarked_shards(self) -> list[int]:
+        """Numbers of the shards that have texts but are not in the selection yet, in order; they can't be read."""
+        return [] if self.selection is None else sorted(set(self.text_shards) - self.selection.shards)
 
     @property
     def shards(self) -> list[int]:
@@ -67,18 +82,18 @@ class Dataset:
         return list(self.index["shard"].to_pylist())
 
     def texts(self, shard: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return the text rows of a shard (`shards.schema.TEXT`), or some of their columns.
+        """Return the text rows of a shard (`shards.schema.TEXT`) with their marks, or some of these columns.
 
         Raises:
-            ShardError: the table is unreadable, or lacks a column.
+            ShardError: a table is unreadable, lacks a column, or the selection lacks a clip.
         """
-        return read_table(self.store, f"text/{self.layer}/{shard_name(shard)}.parquet", columns)
+        return read_texts(self.store, self.layer, shard, self.selection, columns)
 
     def clips(self, shard: int, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the media rows of a shard (`shards.schema.CLIPS`), or some of their columns.
 
         Raises:
-            ShardError: as for `texts`.
+            ShardError: the table is unreadable, or lacks a column.
         """
         return read_table(self.store, f"media/{shard_name(shard)}.parquet", columns)
 
@@ -91,4 +106,4 @@ class Dataset:
         return read_span(self.store, f"media/{shard_name(shard)}.tar", byte_offset, byte_size)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"store": self.store, "layer": self.layer, "manifest": self.manifest}
+        return {"store": self.store, "layer": self.layer, "manifest": self.manifest, "selection": self.selection}

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar, get_origin, get_type_hints
 
 from shards.errors import ShardError, one_line
-from shards.schema import SCHEMA_VERSION
+from shards.schema import READ_VERSIONS, SCHEMA_VERSION
 from shards.storage.store import Store
 
 MANIFEST = "manifest.json"
@@ -32,7 +32,7 @@ class Manifest:
     media_hash: str
     """Content hash of the media settings: a DIR has one media."""
     schema_version: int = SCHEMA_VERSION
-    """Schema version of all tables."""
+    """The highest schema version of its tables; those of other folders may be of an earlier one."""
     models: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """For each folder, the revision of each model that its artifacts were made with, by the URI in the settings."""
     versions: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -60,11 +60,11 @@ def read_manifest(store: Store) -> Manifest | None:
         ShardError: it is damaged, or its schema version is not one that this program reads.
     """
     manifest = _read(store, MANIFEST, Manifest)
-    if manifest is not None and manifest.schema_version != SCHEMA_VERSION:
+    if manifest is not None and manifest.schema_version not in READ_VERSIONS:
         remedy = "install a newer version" if manifest.schema_version > SCHEMA_VERSION else "curate it again"
         raise ShardError(
             f"{store.path(MANIFEST)}: schema version {manifest.schema_version}, "
-            f"this program reads version {SCHEMA_VERSION}; {remedy}"
+            f"this program reads versions {' and '.join(map(str, READ_VERSIONS))}; {remedy}"
         )
     return manifest
 

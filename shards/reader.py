@@ -7,8 +7,9 @@ read only on request.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -22,6 +23,8 @@ from shards.storage.backend import ObjectInfo
 from shards.storage.store import Store
 
 _THREADS = 16
+A = TypeVar("A")
+B = TypeVar("B")
 T = TypeVar("T")
 
 
@@ -54,6 +57,11 @@ def read_artifact(store: Store, name: str) -> Artifact:
     if text is None:
         raise ShardError(f"{name}: its footer holds no artifact record; it was not written by this project")
     return Artifact.from_json(text)
+
+
+def column_names(store: Store, name: str) -> list[str]:
+    """Return the names of the columns of the table `name`, from its footer."""
+    return list(_with_parquet(store, name, lambda file: file.schema_arrow.names))
 
 
 def num_rows(store: Store, name: str) -> int:
@@ -136,6 +144,18 @@ def in_threads(function: Callable[[int], T], shards: Sequence[int], threads: int
         return [function(shard) for shard in shards]
     with ThreadPoolExecutor(min(threads, len(shards))) as pool:
         return list(pool.map(function, shards))
+
+
+def map_ahead(function: Callable[[A], B], items: Iterable[A], threads: int = _THREADS) -> Iterator[B]:
+    """Yield `function` of every item in order, computed a few items ahead of the reader: memory stays bounded."""
+    waiting: deque[Future[B]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _artifact_or_none(store: Store, name: str) -> Artifact | None:

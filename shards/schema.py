@@ -10,7 +10,10 @@ from typing import Final, Literal, get_args
 
 import pyarrow as pa
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+"""Version of the tables that this program writes."""
+READ_VERSIONS: Final = (1, 2)
+"""Versions that this program reads; `TEXT_1` and `CAPTIONS_1` are the tables of version 1 that have changed."""
 
 Level = Literal["short", "medium", "long"]
 LEVELS: Final[tuple[Level, ...]] = get_args(Level)
@@ -152,7 +155,8 @@ CAPTIONS_1: Final = pa.schema(
     ]
 )
 
-# text/<layer>/<shard>.parquet: one row a clip, with all texts and facts that people and trainers read.
+# text/<layer>/<shard>.parquet: one row a clip, with all texts and facts that people and trainers read. It holds nothing
+# that chooses clips: that is in a selection.
 TEXT: Final = pa.schema(
     [
         *_CLIP,
@@ -167,9 +171,6 @@ TEXT: Final = pa.schema(
             pa.list_(pa.struct([("text", pa.string()), ("verdict", pa.string()), ("evidence", pa.list_(pa.string()))])),
         ),
         pa.field("grounding_score", pa.float32()),
-        pa.field("keep", pa.bool_(), nullable=False),
-        pa.field("filter_reason", pa.string()),
-        pa.field("split", _category, nullable=False),
         pa.field(
             "models",
             pa.struct(
@@ -181,6 +182,17 @@ TEXT: Final = pa.schema(
                 ]
             ),
         ),
+    ]
+)
+
+# selections/<name>.parquet: one row a clip of all shards, in order of shards.
+SELECTION: Final = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("shard", pa.int32(), nullable=False),
+        pa.field("keep", pa.bool_(), nullable=False),
+        pa.field("filter_reason", pa.string()),  # name of the first filter that does not keep the clip; null if kept
+        pa.field("split", _category, nullable=False),  # train or val, by video
     ]
 )
 
@@ -207,5 +219,48 @@ INDEX: Final = pa.schema(
         pa.field("media_bytes", pa.int64(), nullable=False),
         pa.field("keyframes_bytes", pa.int64(), nullable=False),
         pa.field("digest", pa.string(), nullable=False),  # of the media artifact
+    ]
+)
+
+# text/<layer>/<shard>.parquet of schema version 1, which had the columns of a selection. Never changed.
+TEXT_1: Final = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("root_key", pa.string(), nullable=False),
+        pa.field("parent_key", pa.string()),
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("level", _category, nullable=False),
+        pa.field("shard", pa.int32(), nullable=False),
+        pa.field("start", pa.float64(), nullable=False),
+        pa.field("end", pa.float64(), nullable=False),
+        pa.field("offset", pa.float64(), nullable=False),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("num_frames", pa.int32(), nullable=False),
+        pa.field("fps", pa.float32(), nullable=False),
+        pa.field("language", pa.string()),
+        pa.field("subtitle", pa.string(), nullable=False),
+        pa.field("subtitle_origin", pa.string(), nullable=False),
+        pa.field("subtitle_summary", pa.string()),
+        pa.field("frame_captions", pa.list_(pa.struct([("time", pa.float64()), ("text", pa.string())]))),
+        pa.field("caption", pa.string()),
+        pa.field("caption_summary", pa.string()),
+        pa.field("grounded_text", pa.string()),
+        pa.field("rewrite_status", _category, nullable=False),
+        pa.field(
+            "claims",
+            pa.list_(pa.struct([("text", pa.string()), ("verdict", pa.string()), ("evidence", pa.list_(pa.string()))])),
+        ),
+        pa.field("grounding_score", pa.float32()),
+        pa.field("keep", pa.bool_(), nullable=False),
+        pa.field("filter_reason", pa.string()),
+        pa.field("split", _category, nullable=False),
+        pa.field(
+            "models",
+            pa.struct(
+                [("asr", pa.string()), ("captioner", pa.string()), ("rewriter", pa.string()), ("prompt", pa.string())]
+            ),
+        ),
     ]
 )

@@ -140,10 +140,26 @@ class StoredText(_ClipColumns):
     rewrite_status: str
     claims: list[StoredClaim] | None
     grounding_score: float | None
+    models: StoredModels | None
+
+
+class StoredMarks(TypedDict):
+    """The columns by which a selection chooses clips."""
+
     keep: bool
     filter_reason: str | None
     split: str
-    models: StoredModels | None
+
+
+class StoredSelection(StoredMarks):
+    """A row of ``selections/<name>.parquet`` (`shards.schema.SELECTION`)."""
+
+    key: str
+    shard: int
+
+
+class MarkedText(StoredText, StoredMarks):
+    """A row of a text layer with the marks of a selection."""
 
 
 class StoredObservation(TypedDict):

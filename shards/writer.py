@@ -7,17 +7,30 @@ table is therefore written last. A retry writes the same names again, so it leav
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shards.artifact import FOOTER_KEY, Artifact, FileFact, table_digest
+from shards.artifact import FOOTER_KEY, Artifact, FileFact, RowsDigest, table_digest
 from shards.errors import ShardError, one_line
 from shards.keys import shard_name
-from shards.schema import CAPTIONS, CLIPS, FEATURES, INDEX, LEDGER, SOURCES, TEXT, VIDEOS
+from shards.schema import (
+    CAPTIONS,
+    CAPTIONS_1,
+    CLIPS,
+    FEATURES,
+    INDEX,
+    LEDGER,
+    SCHEMA_VERSION,
+    SELECTION,
+    SOURCES,
+    TEXT,
+    TEXT_1,
+    VIDEOS,
+)
 from shards.storage.store import Store
 from shards.storage.tar import TarWriter
 
@@ -27,6 +40,7 @@ __all__ = [
     "ShardMedia",
     "commit_shard_media",
     "commit_table",
+    "commit_tables",
     "conform",
     "media_digest",
     "schema_of",
@@ -41,8 +55,10 @@ _SCHEMAS = {
     "videos": VIDEOS,
     "captions": CAPTIONS,
     "text": TEXT,
+    "selections": SELECTION,
     "features": FEATURES,
 }
+_SCHEMAS_1 = _SCHEMAS | {"captions": CAPTIONS_1, "text": TEXT_1}
 
 
 def commit_table(
@@ -69,6 +85,46 @@ def commit_table(
     artifact = replace(artifact, digest=table_digest(table))
     _commit(store, scratch, name, table, artifact)
     return artifact
+
+
+def commit_tables(
+    store: Store,
+    scratch: Path,
+    name: str,
+    tables: Iterable[pa.Table],
+    artifact: Callable[[], Artifact],
+    schema: pa.Schema,
+) -> Artifact:
+    """Write `tables` one after another as the Parquet file `name` of the DIR: only one is in memory at a time.
+
+    Args:
+        store: the DIR.
+        scratch: as for `commit_table`.
+        name: its name in the DIR.
+        tables: the rows; each becomes a row group.
+        artifact: returns the record of the whole, and is called after the last table; `digest` is filled in.
+        schema: schema of the tables.
+
+    Returns:
+        The artifact as committed.
+
+    Raises:
+        ShardError: a table does not keep to the schema.
+        OSError: as for `commit_table`.
+    """
+    local, digest = scratch / f"commit-{name.replace('/', '-')}", RowsDigest(schema.names)
+    try:
+        with pq.ParquetWriter(local, schema.remove_metadata(), compression="zstd") as writer:
+            for table in tables:
+                conforming = conform(table, schema, name)
+                digest.update(conforming)
+                writer.write_table(conforming, row_group_size=max(conforming.num_rows, 1))
+            record = replace(artifact(), digest=digest.digest())
+            writer.add_key_value_metadata({FOOTER_KEY: record.to_json()})
+        store.commit(local, name)
+    finally:
+        local.unlink(missing_ok=True)
+    return record
 
 
 @dataclass(frozen=True)
@@ -127,13 +183,14 @@ def media_digest(clips: pa.Table, files: Mapping[str, FileFact]) -> str:
     return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
 
 
-def schema_of(name: str) -> pa.Schema:
-    """Return the schema of the table `name` of a DIR.
+def schema_of(name: str, version: int = SCHEMA_VERSION) -> pa.Schema:
+    """Return the schema of the table `name` of a DIR, in a schema version.
 
     Raises:
         ShardError: the contract has no table of that name.
     """
-    schema = _SCHEMAS.get(name.split("/")[0]) if name.endswith(".parquet") else None
+    schemas = _SCHEMAS_1 if version == 1 else _SCHEMAS
+    schema = schemas.get(name.split("/")[0]) if name.endswith(".parquet") else None
     if schema is None:
         raise ShardError(f"{name}: a DIR has no table of this name")
     return schema

@@ -1,7 +1,7 @@
 """The filters, one line each, and the settings that are composed of theirs.
 
 Filters mark clips and never remove any: the name of the first filter that does not keep a clip becomes its
-`filter_reason` (`curation.text.text_rows`). By default only `nothing_to_say` is on.
+`filter_reason` (`curation.selection.clip_marks`). By default only `nothing_to_say` is on.
 """
 
 from __future__ import annotations

@@ -35,7 +35,9 @@ class WordCountFilterSettings(Settings):
 
 
 def _keeps(clip: ClipFacts, settings: WordCountFilterSettings) -> bool:
-    limits = settings.words.get(clip.level, WordLimits())
+    limits = settings.words.get(clip.level)
+    if limits is None:
+        return True
     count = count_words(clip.subtitle)
     return limits.min <= count and (limits.max is None or count <= limits.max)
 

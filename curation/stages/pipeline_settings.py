@@ -29,11 +29,11 @@ class PipelineSettings(Settings):
     """Sources in a new shard; `auto`: a sixteenth of all sources of the DIR, at least 1 and at most 64. Shards that are
     there keep their sources."""
     val_percent: float = 1.0
-    """Share of videos in the split `val`, in percent."""
+    """Share of videos in the split `val`, in percent. The stage `select` reads it."""
     engines: dict[str, AnyEngineSettings] = Field(default_factory=dict)
     """Language models by name; stages that name the same one share its pool."""
     filters: FilterSettings = FilterSettings()
-    """Filters that set `keep`."""
+    """Filters that set `keep`. The stage `select` reads them."""
     resources: Runtime[dict[str, PoolSettings]] = Field(default_factory=dict)
     """Workers of each stage, of `asr`, and of each engine, by name."""
 

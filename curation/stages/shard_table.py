@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from runtime.errors import UserError, is_machine_fault, one_line
+from curation.stages.stage_result import stage_result
 from runtime.ray_runner.stage import ShardResult
-from shards.errors import ShardError
 from shards.keys import shard_name
 from shards.storage.store import Store
 from shards.writer import Artifact, commit_table, schema_of
@@ -69,13 +68,5 @@ class ShardTable:
         commit_table(self.store, scratch, name, table, artifact, schema)
 
     async def result(self, shard: int, work: Awaitable[Mapping[str, float]]) -> ShardResult:
-        """Await `work` on a shard and return its counts, or one line if the run has to end.
-
-        The run ends for mistakes of the user, a damaged DIR and faults of the machine. Errors of the program propagate.
-        """
-        try:
-            return ShardResult(await work)
-        except Exception as error:
-            if not (isinstance(error, UserError | ShardError | OSError) or is_machine_fault(error)):
-                raise
-            return ShardResult(fatal=f"{self.stage} {shard_name(shard)}: {one_line(error)}")
+        """Await `work` on a shard; see `curation.stages.stage_result.stage_result`."""
+        return await stage_result(f"{self.stage} {shard_name(shard)}", work)

@@ -107,8 +107,8 @@ class StageDefinition:
     """Name in ``--stages``, of the branch of settings, of its pool, and in logs."""
     summary: str
     """One line for people: the description of its branch of settings."""
-    settings: type[Settings]
-    """Class of its settings; all fields have defaults."""
+    settings: type[Settings] | None = None
+    """Class of its branch of settings, all fields with defaults; None: it has only settings that stages share."""
     reads: tuple[str, ...] = ()
     """Names of the stages whose tables it reads; each of them makes one table per shard."""
     schema: pa.Schema
@@ -155,8 +155,11 @@ class TableStage(StageDefinition):
     """A stage that reads tables of all shards and makes one table; it runs after the stages before it have ended."""
 
     path: str
-    """Name of its table in the DIR (``selections/duplicates.parquet``)."""
+    """Name of its table in the DIR (``selections/duplicates.parquet``); ``{selection}`` in it stands for the name that
+    the run gives to its selection."""
     worker: Callable[[StageContext], TableWorkerBuild]
+    in_process: bool = False
+    """It takes seconds and little memory: Ray is not started for its sake alone."""
 
     def table(self, context: StageContext) -> WholeTable:
         """Return the table that it writes."""

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 
+from curation.stages.stage_result import stage_result
+from runtime.ray_runner.stage import ShardResult
 from shards.artifact import Artifact
 from shards.keys import shard_name
-from shards.reader import read_artifact, read_table
+from shards.reader import in_threads, map_ahead, read_artifact, read_table
 from shards.storage.store import Store
-from shards.writer import commit_table
+from shards.writer import commit_tables
+
+_THREADS: Final = 4
+"""Tables that are read ahead, for stores that answer late."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +39,19 @@ class InputTables:
         return Store(self.root)
 
     def tables(self, shards: Sequence[int], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Yield the table of each shard, one after another; `columns` are those to read, None for all."""
-        return (read_table(self.store, f"{self.folder}/{shard_name(shard)}.parquet", columns) for shard in shards)
+        """Yield the table of each shard, in order, read a few ahead; `columns` are those to read, None for all."""
+        return map_ahead(partial(self._table, columns=columns), shards, _THREADS)
 
     def digests(self, shards: Sequence[int]) -> dict[str, str]:
         """Return the digest of each shard's table by its final name, as `WholeTable.commit` records them."""
-        names = [f"{shard_name(shard)}.parquet" for shard in shards]
-        return {
-            f"{self.final_folder}/{name}": read_artifact(self.store, f"{self.folder}/{name}").digest for name in names
-        }
+        return dict(in_threads(self._digest, shards))
+
+    def _table(self, shard: int, columns: Sequence[str] | None) -> pa.Table:
+        return read_table(self.store, f"{self.folder}/{shard_name(shard)}.parquet", columns)
+
+    def _digest(self, shard: int) -> tuple[str, str]:
+        name = f"{shard_name(shard)}.parquet"
+        return f"{self.final_folder}/{name}", read_artifact(self.store, f"{self.folder}/{name}").digest
 
 
 @dataclass(frozen=True)
@@ -74,8 +84,21 @@ class WholeTable:
             inputs: digest of each artifact that the table is made from, by name.
             counts: figures to keep with the table.
         """
+        self.commit_tables([pa.Table.from_pylist(list(rows), schema=self.schema)], inputs, counts)
+
+    def commit_tables(self, tables: Iterable[pa.Table], inputs: Mapping[str, str], counts: Mapping[str, float]) -> None:
+        """Write tables one after another as row groups, and commit the whole; arguments otherwise as of `commit`.
+
+        `counts` is read after the last table.
+        """
         scratch = Path(self.scratch)
         scratch.mkdir(parents=True, exist_ok=True)
-        table = pa.Table.from_pylist(list(rows), schema=self.schema)
-        artifact = Artifact(self.stage, self.hash, inputs=inputs, counts=counts)
-        commit_table(self.store, scratch, self.name, table, artifact, self.schema)
+
+        def artifact() -> Artifact:
+            return Artifact(self.stage, self.hash, inputs=inputs, counts=dict(counts))
+
+        commit_tables(self.store, scratch, self.name, tables, artifact, self.schema)
+
+    async def result(self, work: Awaitable[Mapping[str, float]]) -> ShardResult:
+        """Await the work on the table; see `curation.stages.stage_result.stage_result`."""
+        return await stage_result(self.stage, work)

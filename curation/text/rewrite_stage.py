@@ -2,15 +2,14 @@
 
     media/<shard>.parquet + captions/<name>/<shard>.parquet -> text/<layer>/<shard>.parquet
 
-The last stage of the flow. An unusable answer of the model becomes a null and a count; only faults of the machine end
+An unusable answer of the model becomes a null and a count; only faults of the machine end
 the run.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -24,7 +23,7 @@ from curation.stages.shard_table import ShardTable
 from curation.stages.stage_definition import Outputs, ShardStage, StageContext, WorkerBuild
 from curation.text.rewrite_settings import RewriteSettings
 from curation.text.rewriter import Rewriter
-from curation.text.text_rows import ModelNames, TextLayer, TextRow, clip_texts, read_clip_row, text_row
+from curation.text.text_rows import ModelNames, TextRow, clip_texts, read_clip_row
 from runtime.models.model_uri import ModelURI, revision_of
 from runtime.ray_runner.stage import Service, ShardResult
 from runtime.settings import content_hash
@@ -51,25 +50,22 @@ def model_names(
 
 def rewrite_hash(
     settings: RewriteSettings,
-    layer: TextLayer,
     engines: Mapping[str, EngineSettings],
     captions: str,
     captions_hash: str,
 ) -> str:
-    """Return the content hash of a text layer.
+    """Return the content hash of a text layer; filters, splits and the names of models are not part of it.
 
     Args:
         settings: of the rewrite.
-        layer: filters and split; the names of models are not part of the hash.
         engines: settings of all engines by name.
         captions: name of the caption set that the layer is made from.
         captions_hash: content hash of that caption set.
     """
     model = None if settings.engine is None else engines[settings.engine].identity()
     made_from = [captions, captions_hash]
-    filters = layer.filters.content()
     models = [model, _judging_models(settings, engines)]
-    return content_hash("rewrite", REWRITE_VERSION, settings.content(), filters, layer.val_percent, models, made_from)
+    return content_hash("rewrite", REWRITE_VERSION, settings.content(), models, made_from)
 
 
 def _judging_models(settings: RewriteSettings, engines: Mapping[str, EngineSettings]) -> dict[str, Any]:
@@ -83,21 +79,21 @@ def rewrite_worker(
     output: ShardTable,
     captions: str,
     settings: RewriteSettings,
-    layer: TextLayer,
+    models: ModelNames,
     services: Mapping[str, Service],
 ) -> RewriteWorker:
     """Build a rewrite worker in its own process; `captions` is the folder of the caption set to read."""
-    return RewriteWorker(output, captions, Rewriter(services, settings), layer)
+    return RewriteWorker(output, captions, Rewriter(services, settings), models)
 
 
 class RewriteWorker:
     """Writes the text layer of a shard; see `runtime.ray_runner.stage.Worker`."""
 
-    def __init__(self, output: ShardTable, captions: str, rewriter: Rewriter, layer: TextLayer) -> None:
+    def __init__(self, output: ShardTable, captions: str, rewriter: Rewriter, models: ModelNames) -> None:
         self._output = output
         self._captions = captions
         self._rewriter = rewriter
-        self._layer = layer
+        self._models = models
 
     async def process(self, shard: int) -> ShardResult:
         """Make the shard's table of the layer: one row for each row of the shard's media table, in its order."""
@@ -108,10 +104,10 @@ class RewriteWorker:
         texts = clip_texts(clips, observations)
         rewritten, figures = await self._rewriter.rewrite(texts)
         rows = [
-            text_row(clip, text, result, self._layer)
+            TextRow(clip, text, result, self._models)
             for clip, text, result in zip(clips, texts, rewritten, strict=True)
         ]
-        counts = {**figures, **_counts(rows)}
+        counts = {**figures, "clips": len(rows)}
         await asyncio.to_thread(self._output.commit, shard, [row.table_row() for row in rows], inputs, counts)
         return counts
 
@@ -131,32 +127,25 @@ class RewriteWorker:
         return digests, clips, [Observation.from_row(row) for row in observations_of(read_table(store, captions))]
 
 
-def _counts(rows: Sequence[TextRow]) -> dict[str, float]:
-    dropped = Counter(f"dropped:{row.filter_reason}" for row in rows if not row.keep)
-    return {"clips": len(rows), "kept": sum(row.keep for row in rows), **dropped}
-
-
-def _layer(settings: PipelineSettings) -> TextLayer:
-    names = model_names(settings.branch(CaptionSettings), settings.branch(RewriteSettings), settings.engines)
-    return TextLayer(settings.filters, settings.val_percent, names)
+def _names(settings: PipelineSettings) -> ModelNames:
+    return model_names(settings.branch(CaptionSettings), settings.branch(RewriteSettings), settings.engines)
 
 
 def _content(settings: PipelineSettings) -> dict[str, Any]:
-    shared = {"filters": settings.filters.content(), "engines": settings.engines_content()}
-    return settings.branch(RewriteSettings).content() | shared | {"val_percent": settings.val_percent}
+    return settings.branch(RewriteSettings).content() | {"engines": settings.engines_content()}
 
 
 def _hash(settings: PipelineSettings, outputs: Outputs) -> str:
     captions = outputs["caption"]
     name = captions.path.removeprefix("captions/")
     rewrite = settings.branch(RewriteSettings)
-    return rewrite_hash(rewrite, _layer(settings), settings.engines, name, captions.hash)
+    return rewrite_hash(rewrite, settings.engines, name, captions.hash)
 
 
 def _worker(context: StageContext) -> WorkerBuild:
     captions = context.outputs["caption"].path
     rewrite = context.settings.branch(RewriteSettings)
-    return partial(rewrite_worker, REWRITE.tables(context), captions, rewrite, _layer(context.settings))
+    return partial(rewrite_worker, REWRITE.tables(context), captions, rewrite, _names(context.settings))
 
 
 def _engines(settings: PipelineSettings) -> Mapping[str, str]:

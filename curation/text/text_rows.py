@@ -1,4 +1,4 @@
-"""Rows of the rewrite stage: media and caption rows in (`clip_texts`), rows of a text layer out (`text_row`). Pure.
+"""Rows of the rewrite stage: media and caption rows in (`clip_texts`), rows of a text layer out (`TextRow`). Pure.
 
 `curation.text.rewrite_stage` reads and writes the tables; the columns are those of `shards.schema`.
 """
@@ -6,17 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
 from curation.captions.frame_captions import FrameCaption
 from curation.captions.observation import Observation, observed_between
-from curation.filters.clip_filter import ClipFacts
-from curation.filters.filter_registry import FilterSettings, reason_to_drop
 from curation.media.media_rows import MediaClipRow
 from curation.media.speech.transcript import Word, words_within
 from curation.text.clip_texts import ClipTexts, RewrittenTexts
-from shards.keys import split_of
 from shards.schema import CLIPS, TEXT
 
 CARRIED_COLUMNS: Final = tuple(name for name in TEXT.names if name in CLIPS.names)
@@ -34,31 +31,13 @@ class ModelNames:
 
 
 @dataclass(frozen=True)
-class TextLayer:
-    """The parts of a text row that do not come from the rewrite: filters, split and names."""
-
-    filters: FilterSettings = field(default_factory=FilterSettings)
-    val_percent: float = 1.0
-    """Share of videos in the split `val`, 0 to 100."""
-    models: ModelNames = field(default_factory=ModelNames)
-
-
-@dataclass(frozen=True)
 class TextRow:
     """One row of a text layer (`shards.schema.TEXT`): a clip with all its texts."""
 
     clip: MediaClipRow
     texts: ClipTexts
     rewritten: RewrittenTexts
-    filter_reason: str | None
-    """Name of the filter that marks the clip as not to be kept."""
-    split: str
     models: ModelNames
-
-    @property
-    def keep(self) -> bool:
-        """True if no filter marks the clip."""
-        return self.filter_reason is None
 
     def table_row(self) -> dict[str, Any]:
         """Return the row as Arrow takes it."""
@@ -75,9 +54,6 @@ class TextRow:
                 for verdict in grounded.verdicts
             ],
             "grounding_score": grounded.score,
-            "keep": self.keep,
-            "filter_reason": self.filter_reason,
-            "split": self.split,
             "models": {"asr": _recognizer(self.clip.subtitle_origin)} | asdict(self.models),
         }
 
@@ -103,19 +79,6 @@ def clip_texts(clips: Sequence[MediaClipRow], observations: Iterable[Observation
     return [_clip_texts(clip, words.get(clip.root_key, ()), seen.get(clip.root_key, [])) for clip in clips]
 
 
-def text_row(clip: MediaClipRow, texts: ClipTexts, rewritten: RewrittenTexts, layer: TextLayer) -> TextRow:
-    """Return one row of a text layer.
-
-    Args:
-        clip: row of the media table.
-        texts: the same clip before the rewrite.
-        rewritten: the same clip after the rewrite.
-        layer: filters, split and names.
-    """
-    reason = reason_to_drop(_facts(clip, rewritten.caption), layer.filters)
-    return TextRow(clip, texts, rewritten, reason, split_of(clip.video_id, layer.val_percent), layer.models)
-
-
 def _recognizer(subtitle_origin: str) -> str | None:
     return subtitle_origin.removeprefix("asr:") if subtitle_origin.startswith("asr:") else None
 
@@ -127,15 +90,3 @@ def _clip_texts(clip: MediaClipRow, words: Sequence[Word], observations: Sequenc
     failures = sum(each.is_failure for each in own)
     spoken = words_within(words, clip.start, clip.end)
     return ClipTexts(clip.key, clip.level, clip.subtitle, spoken, frames, others, failures)
-
-
-def _facts(clip: MediaClipRow, caption: str | None) -> ClipFacts:
-    return ClipFacts(
-        level=clip.level,
-        seconds=clip.end - clip.start,
-        language=clip.language,
-        subtitle=clip.subtitle,
-        caption=caption,
-        speech_seconds=clip.speech_seconds,
-        motion=clip.motion,
-    )

@@ -46,12 +46,16 @@ def show_export(arguments: argparse.Namespace) -> int:
     check_can_write(Store(arguments.output))
     store = Store(arguments.dir)
     layer = pick_layer(store, arguments.layer)
-    selection = ExportSelection(layer, arguments.unit, arguments.where, not arguments.all, arguments.text)
+    selection = ExportSelection(
+        layer, arguments.unit, arguments.where, not arguments.all, arguments.text, arguments.selection
+    )
     counts: Counter[str] = Counter()
     with progress_bar("exporting") as progress:
         how = {"format": arguments.format, "output": arguments.output}
         written = export(store, selection, **how, progress=progress, counts=counts)
     without = f", {counts['without_text']} of them without {arguments.text}" if counts["without_text"] else ""
+    if left_out := counts["shards_without_marks"]:
+        _console().print(f"{left_out} shards left out: no selection marks their clips yet; run `curate run` to its end")
     _console().print(f"{written} samples of layer {layer} written to {arguments.output}{without}")
     return 0
 

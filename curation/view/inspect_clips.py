@@ -13,8 +13,10 @@ from curation.view.sql_tables import clips_where, files, rows_of
 from runtime.errors import UserError, nearest
 from runtime.terminal import SafeConsole, on_one_line
 from shards.reader import text_layers
+from shards.selections.marked_texts import find_selection, marks_itself
+from shards.selections.selection import STAGE
 from shards.storage.store import Store
-from shards.stored_rows import StoredText
+from shards.stored_rows import MarkedText
 
 _LEVEL_STYLE: Final = {"short": "cyan", "medium": "green", "long": "magenta"}
 _VERDICT_STYLE: Final = {"supported": "green", "unsupported": "red"}
@@ -31,6 +33,8 @@ class ClipQuery:
     where: str | None = None
     """Condition over the columns, in DuckDB's SQL."""
     limit: int = 10
+    selection: str | None = None
+    """Name of the selection; None: that of the layer."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,12 @@ class QueriedClips:
     """The clips that match a query, in order of time."""
 
     layer: str
-    rows: list[StoredText]
+    rows: list[MarkedText]
     """At most as many as the query's limit."""
     total: int
     """Clips that match."""
+    are_marked: bool
+    """False if no selection marks the clips of the layer yet."""
 
 
 def show_clips(root: str, query: ClipQuery, console: Console | None = None) -> int:
@@ -50,10 +56,14 @@ def show_clips(root: str, query: ClipQuery, console: Console | None = None) -> i
     clips = find_clips(Store(root), query)
     if not clips.rows:
         console.print(f"no clip of layer {clips.layer!r} matches", markup=False)
+        if not clips.are_marked:
+            console.print(no_marks_yet(root, clips.layer), markup=False, soft_wrap=True)
         return 1
     for row in clips.rows:
         _print_clip(console, row, full=query.key is not None)
     total = f"{clips.total} clip{'s' * (clips.total != 1)}"
+    if not clips.are_marked:
+        console.print(f"[dim]{escape(no_marks_yet(root, clips.layer))}[/dim]", soft_wrap=True)
     shown = f"{len(clips.rows)} of {total}" if clips.total > len(clips.rows) else total
     console.print(
         f"[dim]{shown} of layer {escape(clips.layer)}; one in full: curate inspect {escape(root)} --key KEY[/dim]",
@@ -67,13 +77,22 @@ def find_clips(store: Store, query: ClipQuery) -> QueriedClips:
 
     Raises:
         UserError: no such layer, or a condition that DuckDB refuses.
+        ShardError: no such selection.
     """
     layer = pick_layer(store, query.layer)
-    clips = clips_where(store, f"text/{layer}", query.where, key=query.key, level=query.level)
+    selection = find_selection(store, layer, query.selection)
+    clips = clips_where(store, layer, selection, query.where, key=query.key, level=query.level)
     ordered = clips.order("shard, source, start, level desc").limit(query.limit)
     rows = rows_of(ordered, query.where)
     (total,) = rows_of(clips.count("*"), query.where)
-    return QueriedClips(layer, rows, int(next(iter(total.values()))))
+    are_marked = selection is not None or marks_itself(store, layer)
+    return QueriedClips(layer, rows, int(next(iter(total.values()))), are_marked)
+
+
+def no_marks_yet(root: str, layer: str) -> str:
+    """Return the line that says how to mark the clips of a layer."""
+    remedy = f"curate run PIPELINE --output {root} --layer {layer} --stages {STAGE}"
+    return f"keep and split are not known yet: no selection marks the clips of layer {layer}; make one with {remedy}"
 
 
 def check_there(store: Store) -> None:
@@ -105,7 +124,7 @@ def pick_layer(store: Store, wanted: str | None) -> str:
     return wanted
 
 
-def _print_clip(console: Console, row: StoredText, *, full: bool) -> None:
+def _print_clip(console: Console, row: MarkedText, *, full: bool) -> None:
     title = Text.assemble(
         (f"{row['level']:<6}", f"bold {_LEVEL_STYLE[row['level']]}"),
         f" {_clock(row['start'])}-{_clock(row['end'])} ({row['end'] - row['start']:.1f} s)  ",
@@ -113,7 +132,7 @@ def _print_clip(console: Console, row: StoredText, *, full: bool) -> None:
     )
     console.print(title, soft_wrap=True)
     _print_line(console, "source", row["source"])
-    if not row["keep"]:
+    if row["keep"] is False:  # null before a selection marks it
         _print_line(console, "dropped", row["filter_reason"], "yellow")
     _print_line(console, f"speech {row['language'] or ''}".strip(), _shortened(row["subtitle"], full))
     _print_line(console, "  summary", row["subtitle_summary"])
@@ -126,7 +145,7 @@ def _print_clip(console: Console, row: StoredText, *, full: bool) -> None:
     console.print()
 
 
-def _print_evidence(console: Console, row: StoredText) -> None:
+def _print_evidence(console: Console, row: MarkedText) -> None:
     for claim in row["claims"] or []:
         verdict = Text(f"{claim['verdict']:>12}", _VERDICT_STYLE.get(claim["verdict"], "yellow"))
         cited = ", ".join(claim["evidence"] or []) or "-"

@@ -10,6 +10,8 @@ import duckdb
 from runtime.errors import UserError, one_line
 from shards.carried_columns import carried_spans, with_carried
 from shards.schema import VIDEOS
+from shards.selections.marked_sql import marked_clips
+from shards.selections.selection import Selection
 from shards.storage.store import Store
 from shards.video_facts import with_videos
 
@@ -41,20 +43,24 @@ def condition(where: str) -> duckdb.Expression:
         raise UserError(f"--where {where!r}: {one_line(error, keep='first')}") from None
 
 
-def clips_where(store: Store, folder: str, where: str | None, **equal: str | None) -> duckdb.DuckDBPyRelation:
+def clips_where(
+    store: Store, layer: str, selection: Selection | None, where: str | None, **equal: str | None
+) -> duckdb.DuckDBPyRelation:
     """Return the clips of a layer that fulfil a user's condition, and whose columns equal the given values.
 
     Args:
         store: the DIR.
-        folder: of the layer.
-        where: condition in SQL, over the columns of the clips, of their videos and of the manifest; None: all clips.
+        layer: name of the text layer.
+        selection: marks its clips; None: no selection does.
+        where: condition in SQL, over the columns of the clips, their marks, their videos and the manifest; None: all
+            clips.
         equal: a value for each column; None: any.
 
     Raises:
         UserError: the condition is no SQL, or names no column.
     """
     connection = connect(store)
-    clips = connection.read_parquet(files(store, folder))
+    clips = marked_clips(connection, files(store, f"text/{layer}"), selection)
     for column, value in equal.items():
         if value is not None:
             clips = clips.filter(duckdb.ColumnExpression(column) == duckdb.ConstantExpression(value))

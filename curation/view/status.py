@@ -18,6 +18,9 @@ from curation.view.sql_tables import connect, files, select
 from runtime.terminal import SafeConsole, on_one_line
 from shards.reader import text_layers
 from shards.schema import LEVELS, REWRITE_STATUSES, STATES, Level
+from shards.selections.marked_sql import marked_clips
+from shards.selections.marked_texts import find_selection
+from shards.selections.selection import STAGE
 from shards.storage.store import Store
 
 
@@ -88,16 +91,17 @@ select level, count(*) as clips, count(*) filter (keep) as kept, avg("end" - sta
        {_mean_words("caption_summary")} as caption_summary_words,
        {_mean_words("grounded_text")} as grounded_words,
        avg(grounding_score) as score
-from read_parquet(?) group by level
+from clips group by level
 """  # noqa: S608  the names of columns are those of this file
-_STATUS_QUERY: Final = "select level, rewrite_status, count(*) as clips from read_parquet(?) group by all"
-_REASONS_QUERY: Final = (
-    "select filter_reason, count(*) as clips from read_parquet(?) where not keep group by 1 order by 2 desc"
-)
+_STATUS_QUERY: Final = "select level, rewrite_status, count(*) as clips from clips group by all"
+_REASONS_QUERY: Final = "select filter_reason, count(*) as clips from clips where not keep group by 1 order by 2 desc"
+
+
+_UNMARKED_QUERY: Final = "select count(*) as clips from clips where keep is null"
 
 
 def show_status(root: str, console: Console | None = None) -> int:
-    """Print the sources by state, and the figures of each text layer; return 0."""
+    """Print the sources by state, and the figures of each text layer with the selection of its name; return 0."""
     console = console or SafeConsole(highlight=False)
     store = Store(root)
     check_there(store)
@@ -139,7 +143,8 @@ def _print_sources(console: Console, sources: Sequence[SourceState]) -> None:
 
 def _print_layer(console: Console, store: Store, layer: str, paths: list[str]) -> None:
     connection = connect(store)
-    figures = [LevelFigures(**row) for row in select(connection, _LEVELS_QUERY, [paths])]
+    marked_clips(connection, paths, find_selection(store, layer)).create_view("clips")
+    figures = [LevelFigures(**row) for row in select(connection, _LEVELS_QUERY)]
     by_level = {level.level: level for level in figures}
     table = Table(title=f"\nlayer {layer}: means per clip (the paper's Table 1 in brackets)", title_justify="left")
     table.add_column("")
@@ -150,10 +155,14 @@ def _print_layer(console: Console, store: Store, layer: str, paths: list[str]) -
     for name, label in _MEANS.items():
         table.add_row(label, *(_beside_paper(by_level.get(level), level, name) for level in LEVELS))
     console.print(table)
-    _print_rewrites(console, [StatusCount(**row) for row in select(connection, _STATUS_QUERY, [paths])], by_level)
-    dropped = select(connection, _REASONS_QUERY, [paths])
+    _print_rewrites(console, [StatusCount(**row) for row in select(connection, _STATUS_QUERY)], by_level)
+    dropped = select(connection, _REASONS_QUERY)
     if dropped:
         console.print("dropped by filters: " + ", ".join(f"{row['filter_reason']} {row['clips']}" for row in dropped))
+    ((unmarked,),) = (row.values() for row in select(connection, _UNMARKED_QUERY))
+    if unmarked:
+        remedy = f"curate run PIPELINE --output {store.root} --layer {layer} --stages {STAGE}"
+        console.print(f"{unmarked} clips are in no selection yet: {remedy}", markup=False, soft_wrap=True)
 
 
 def _print_rewrites(console: Console, statuses: Sequence[StatusCount], by_level: Mapping[Level, LevelFigures]) -> None:

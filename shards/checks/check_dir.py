@@ -21,6 +21,7 @@ from shards.checks.check_clips import clip_problems
 from shards.checks.check_features import feature_problems
 from shards.checks.check_media import decode_problems, file_problems, keyframe_times, root_problems, still_problems
 from shards.checks.check_rows import caption_problems, keyframe_problems, ledger_problems, text_problems
+from shards.checks.check_selections import selection_problems
 from shards.checks.dir_survey import (
     MOST_PER_FILE,
     DirSurvey,
@@ -28,14 +29,16 @@ from shards.checks.dir_survey import (
     digest_problems,
     first_lines,
     folder_of,
+    input_problems,
     survey,
     without_name,
 )
 from shards.errors import ShardError
 from shards.index import INDEX_NAME, index_row
 from shards.keys import shard_name
-from shards.observations import is_version_1, observations_of
+from shards.observations import observations_of
 from shards.reader import read_artifact, read_table
+from shards.schema import READ_VERSIONS
 from shards.storage.store import Store
 from shards.stored_rows import IndexRow, StoredClip
 from shards.writer import media_digest, schema_of
@@ -49,6 +52,8 @@ class _CheckedShard:
     problems: list[Problem] = field(default_factory=list)
     keys: pa.Array | None = None
     """Keys of its clips; None if they can't be read."""
+    digests: dict[str, str] = field(default_factory=dict)
+    """Digest of each of its artifacts, by name."""
     index: IndexRow | None = None
     """The row that the index should have; None if it can't be computed."""
 
@@ -101,6 +106,9 @@ def check(
     for result in results:
         problems += result.problems
     problems += _repeated_keys(results)
+    keys = {shard.number: shard.keys for shard in results if shard.keys is not None}
+    digests = {name: digest for shard in results for name, digest in shard.digests.items()}
+    problems += selection_problems(folder, keys, digests)
     problems += _index_problems(store, results)
     problems += _layers_without_media(folder, set(shards))
     return problems
@@ -172,7 +180,8 @@ def _check_videos(folder: DirSurvey, shard: _CheckedShard, roots: Mapping[str, S
 def _check_layers(folder: DirSurvey, shard: _CheckedShard, media: _MediaFacts) -> None:
     """Check captions, texts and features of one shard, and that they were made from the present media."""
     stem = shard_name(shard.number)
-    digests = {f"media/{stem}.parquet": media.digest}
+    digests = shard.digests
+    digests[f"media/{stem}.parquet"] = media.digest
     for layer in folder.layers:
         name = f"{layer}/{stem}.parquet"
         if name not in folder.files:
@@ -182,7 +191,7 @@ def _check_layers(folder: DirSurvey, shard: _CheckedShard, media: _MediaFacts) -
             continue
         digests[name] = artifact.digest
         shard.add(name, digest_problems(table, artifact))
-        shard.add(name, _input_problems(artifact, digests))
+        shard.add(name, input_problems(artifact, digests))
         rows = table.to_pylist()
         if layer.startswith("features/"):
             for changed, what in file_problems(folder.store, artifact.files, folder.files):
@@ -211,15 +220,7 @@ def _read(folder: DirSurvey, name: str, shard: _CheckedShard) -> tuple[pa.Table 
 
 def _keeps_to_schema(name: str, schema: pa.Schema) -> bool:
     """Return True for the columns of the present schema, or those of one that is still read."""
-    return bool(schema.remove_metadata().equals(schema_of(name))) or (
-        name.startswith("captions/") and is_version_1(schema)
-    )
-
-
-def _input_problems(artifact: Artifact, digests: Mapping[str, str]) -> Iterator[str]:
-    for name, digest in artifact.inputs.items():
-        if name in digests and digests[name] != digest:
-            yield f"was made from another {name} than the present one; run curate again"
+    return any(schema.remove_metadata().equals(schema_of(name, version)) for version in READ_VERSIONS)
 
 
 def _repeated_keys(shards: Sequence[_CheckedShard]) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, get_args
+from typing import Any, Final, cast, get_args
 
 from shards.checks.check_clips import FRAME_SLACK
 from shards.schema import (
@@ -20,7 +20,7 @@ from shards.schema import (
     TEXT,
     PostponedClass,
 )
-from shards.stored_rows import StoredClip, StoredObservation, StoredOutcome, StoredSource, StoredText
+from shards.stored_rows import StoredClip, StoredMarks, StoredObservation, StoredOutcome, StoredSource, StoredText
 
 STILL_SLACK: Final = 10.0
 """Seconds by which a keyframe may be outside its root, if the video has no still inside."""
@@ -45,7 +45,7 @@ def text_problems(texts: Sequence[StoredText], clips: Sequence[StoredClip]) -> I
             yield f"clip {row['key']}: is no clip of this shard's media"
             continue
         for name in _SHARED:
-            if own[name] != clip[name]:
+            if name in own and own[name] != clip[name]:
                 yield f"clip {row['key']}: {name} {own[name]!r} is {clip[name]!r} in its media"
         yield from (f"clip {row['key']}: {what}" for what in _text_value_problems(row))
 
@@ -53,10 +53,8 @@ def text_problems(texts: Sequence[StoredText], clips: Sequence[StoredClip]) -> I
 def _text_value_problems(row: StoredText) -> Iterator[str]:
     if row["rewrite_status"] not in REWRITE_STATUSES:
         yield f"rewrite_status {row['rewrite_status']!r} is none of {', '.join(REWRITE_STATUSES)}"
-    if row["split"] not in ("train", "val"):
-        yield f"split {row['split']!r} is none of train, val"
-    if row["keep"] != (row["filter_reason"] is None):
-        yield "filter_reason must be given exactly if keep is false"
+    if "split" in row:  # schema version 1
+        yield from mark_problems(cast(StoredMarks, row))
     score = row["grounding_score"]
     if score is not None and (row["rewrite_status"] != "ok" or not 0 <= score <= 1):
         yield f"grounding_score {score:g} with rewrite_status {row['rewrite_status']}"
@@ -65,6 +63,14 @@ def _text_value_problems(row: StoredText) -> Iterator[str]:
     for caption in row["frame_captions"] or []:
         if not row["start"] - FRAME_SLACK <= caption["time"] <= row["end"] + FRAME_SLACK:
             yield f"a frame caption at {caption['time']:g} s is outside the clip"
+
+
+def mark_problems(row: StoredMarks) -> Iterator[str]:
+    """Yield the problems of the marks of one clip."""
+    if row["split"] not in ("train", "val"):
+        yield f"split {row['split']!r} is none of train, val"
+    if row["keep"] != (row["filter_reason"] is None):
+        yield "filter_reason must be given exactly if keep is false"
 
 
 def caption_problems(

@@ -15,6 +15,7 @@ from shards.errors import ShardError
 from shards.keys import SHARD_DIGITS, shard_name
 from shards.manifest import MANIFEST, STAGE, read_manifest, read_stage
 from shards.reader import caption_sets, feature_sets, read_artifact, read_table, shards_in, text_layers
+from shards.selections.selection import FOLDER as SELECTIONS
 from shards.storage.backend import ObjectInfo
 from shards.storage.store import Store
 from shards.stored_rows import StoredSource
@@ -62,7 +63,7 @@ def survey(store: Store) -> tuple[DirSurvey, list[Problem]]:
     problems = list(_manifest_problems(store))
     named = {"captions": caption_sets(store), "text": text_layers(store), "features": feature_sets(store)}
     layers = [f"{folder}/{name}" for folder, names in named.items() for name in names]
-    folders = ("media", "keyframes", "ledger", "videos", *named, *layers)
+    folders = ("media", "keyframes", "ledger", "videos", SELECTIONS, *named, *layers)
     files = {f"{folder}/{name}": info for folder in folders for name, info in store.list(folder).items()}
     problems += [Problem(name, "does not belong here") for name in files if not _belongs(*name.rsplit("/", 1))]
     marked = [folder for folder in ("media", *layers) if store.list(folder)]
@@ -79,6 +80,13 @@ def digest_problems(table: pa.Table, artifact: Artifact) -> Iterator[str]:
     """Yield a line if the rows of a table are not those that were committed."""
     if table_digest(table) != artifact.digest:
         yield "its rows have changed since it was committed (digest differs)"
+
+
+def input_problems(artifact: Artifact, digests: Mapping[str, str]) -> Iterator[str]:
+    """Yield a line for each input of an artifact that has another digest now."""
+    for name, digest in artifact.inputs.items():
+        if name in digests and digests[name] != digest:
+            yield f"was made from another {name} than the present one; run curate again"
 
 
 def without_name(error: Exception, name: str) -> str:
@@ -122,6 +130,8 @@ def _belongs(folder: str, name: str) -> bool:
     if name == STAGE:
         return folder not in _WITH_LAYERS
     path = PurePosixPath(name)
+    if folder == SELECTIONS:
+        return path.suffix == ".parquet"
     suffixes = {"media": (".tar", ".parquet"), "keyframes": (".tar",), **dict.fromkeys(_WITH_LAYERS, ())}
     is_shard = len(path.stem) >= SHARD_DIGITS and path.stem.isdecimal() and path.stem == shard_name(int(path.stem))
     in_layer = (".npy", ".parquet") if folder.startswith("features/") else (".parquet",)

@@ -1,4 +1,4 @@
-"""A row of an export, in ``.json`` and in the Parquet table: columns of a text layer, of its video, and four more."""
+"""A row of an export, in ``.json`` and in Parquet: columns of a text layer, its marks, its video, and four more."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any, Final, TypedDict
 
 import pyarrow as pa
 
-from shards.schema import TEXT, VIDEOS
-from shards.stored_rows import StoredText, StoredVideo
+from shards.schema import SELECTION, TEXT, VIDEOS
+from shards.selections.selection import MARKS
+from shards.stored_rows import MarkedText, StoredVideo
 
 _node = pa.struct(
     [
@@ -23,9 +24,12 @@ _node = pa.struct(
     ]
 )
 
+MARKED_TEXT: Final = pa.schema([*TEXT, *(SELECTION.field(mark) for mark in MARKS)])
+"""The columns of a text layer and of the marks of its clips."""
+
 EXPORT: Final = pa.schema(
     [
-        *TEXT,
+        *MARKED_TEXT,
         *(field for field in VIDEOS if field.name != "root_key"),
         pa.field("text", pa.string()),  # content of .txt
         pa.field("text_column", pa.string()),  # the column it was taken from; null without a text
@@ -48,7 +52,7 @@ class TreeNode(TypedDict):
     text: str | None
 
 
-class ExportRow(StoredText, StoredVideo):
+class ExportRow(MarkedText, StoredVideo):
     """A row of `EXPORT`."""
 
     text: str | None
@@ -57,11 +61,11 @@ class ExportRow(StoredText, StoredVideo):
     tree: list[TreeNode] | None
 
 
-def export_row(row: StoredText, video: StoredVideo, text_column: str) -> ExportRow:
+def export_row(row: MarkedText, video: StoredVideo, text_column: str) -> ExportRow:
     """Return the row of one clip with the text that is exported.
 
     Args:
-        row: of the text layer.
+        row: of the text layer, with its marks.
         video: what is known of its video.
         text_column: the column of the text. If it is empty the sample has none: speech or an unverified caption in its
             place would say what the column promises not to.

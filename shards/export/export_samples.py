@@ -9,24 +9,26 @@ samples is in ``__len__`` (not in a ``sizes.json``: video2dataset takes every ``
 from __future__ import annotations
 
 import json
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, TypedDict, TypeVar
+from typing import Final, Literal, TypedDict
 
 import pyarrow as pa
 
 from shards.carried_columns import carried_spans
 from shards.errors import ShardError
 from shards.export.clip_cutting import cut_clip
-from shards.export.export_rows import ExportRow, sample_facts
+from shards.export.export_rows import MARKED_TEXT, ExportRow, sample_facts
 from shards.export.export_selection import ExportSelection, SelectedRoot, Unit, select_rows
 from shards.export.export_tars import ExportSample, write_tars
 from shards.keyframes import StoredStill, nearest_still, read_still, stills_of
 from shards.keys import shard_name
-from shards.reader import media_shards, shards_in, text_layers
-from shards.schema import TEXT, VIDEOS
+from shards.reader import map_ahead, media_shards, shards_in, text_layers
+from shards.schema import VIDEOS
+from shards.selections.marked_texts import selection_of
+from shards.selections.selection import Selection
 from shards.storage.store import Store
 from shards.storage.tar import read_span
 
@@ -56,51 +58,67 @@ def export(
         output: an empty or new folder, or fsspec URL.
         max_per_tar: samples a tar at most; a tar is also closed at 1 GiB.
         progress: called with (shards done, shards in all).
-        counts: ``without_text``, the samples written without the text that was asked for, is added to it.
+        counts: ``without_text``, the samples written without the text that was asked for, and ``shards_without_marks``,
+            the shards left out because the selection was made before them, are added to it.
 
     Returns:
         Samples written. Clips that could not be cut are counted by reason in each tar's ``_stats.json``.
 
     Raises:
-        ShardError: no such layer, the output is not empty, or the selection can't work.
+        ShardError: no such layer, no marks for it, the output is not empty, or the selection can't work.
         OSError: the disk is full or can't be written; only whole tars are in the output then.
     """
     layer = selection.layer
     if layer not in text_layers(store):
         raise ShardError(f"--layer {layer}: no such text layer (there are: {', '.join(text_layers(store)) or 'none'})")
-    carried = carried_spans(store, (*TEXT.names, *VIDEOS.names))
+    carried = carried_spans(store, (*MARKED_TEXT.names, *VIDEOS.names))
     selection.validate(carried)
+    marks = selection_of(store, layer, selection.selection)
     target = Store(output)
     if target.list() or target.folders():
         raise ShardError(f"--output {output}: is not empty; name a new folder")
     shards = sorted(set(media_shards(store)) & set(shards_in(store.list(f"text/{layer}"))))
+    marked = [shard for shard in shards if marks is None or shard in marks.shards]
+    source = _Source(store, marked, selection, marks, carried)
     counts = Counter() if counts is None else counts
+    counts["shards_without_marks"] += len(shards) - len(marked)
     if format == "jsonl":
-        written = _write_lines(store, shards, selection, carried, target, progress, counts)
+        written = _write_lines(source, target, progress, counts)
     else:
-        samples = _counted(_samples(store, shards, selection, carried, progress), counts)
-        written = write_tars(samples, target, max_per_tar)
+        written = write_tars(_counted(_samples(source, progress), counts), target, max_per_tar)
     target.commit_bytes(f"{written}\n".encode(), LENGTH_NAME)
     return written
 
 
-def _samples(
-    store: Store, shards: Sequence[int], selection: ExportSelection, carried: pa.Table, progress: Progress | None
-) -> Iterator[ExportSample]:
+@dataclass(frozen=True)
+class _Source:
+    """What an export reads."""
+
+    store: Store
+    shards: Sequence[int]
+    clips: ExportSelection
+    marks: Selection | None
+    carried: pa.Table
+
+    def roots(self, shard: int) -> list[SelectedRoot]:
+        """Return the samples to make of a shard, root by root."""
+        return select_rows(self.store, shard, self.clips, self.marks, self.carried)
+
+
+def _samples(source: _Source, progress: Progress | None) -> Iterator[ExportSample]:
     """Yield all samples in order; the next roots are read and cut while one sample is written."""
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for done, shard in enumerate(shards, start=1):
-            stills = stills_of(store, shard)
+    for done, shard in enumerate(source.shards, start=1):
+        stills = stills_of(source.store, shard)
 
-            def make(
-                root: SelectedRoot, shard: int = shard, stills: Mapping[str, Sequence[StoredStill]] = stills
-            ) -> list[ExportSample]:
-                return _samples_of_root(store, shard, root, stills.get(root.root_key, ()), selection.unit)
+        def make(
+            root: SelectedRoot, shard: int = shard, stills: Mapping[str, Sequence[StoredStill]] = stills
+        ) -> list[ExportSample]:
+            return _samples_of_root(source.store, shard, root, stills.get(root.root_key, ()), source.clips.unit)
 
-            for samples in _map_ahead(pool, make, select_rows(store, shard, selection, carried)):
-                yield from samples
-            if progress is not None:
-                progress(done, len(shards))
+        for samples in map_ahead(make, source.roots(shard), _THREADS):
+            yield from samples
+        if progress is not None:
+            progress(done, len(source.shards))
 
 
 def _counted(samples: Iterable[ExportSample], counts: Counter[str]) -> Iterator[ExportSample]:
@@ -141,19 +159,11 @@ def _still_of(row: ExportRow, stills: Sequence[StoredStill]) -> StoredStill | No
     return nearest_still(stills, row["start"], row["end"])
 
 
-def _write_lines(
-    store: Store,
-    shards: Sequence[int],
-    selection: ExportSelection,
-    carried: pa.Table,
-    target: Store,
-    progress: Progress | None,
-    counts: Counter[str],
-) -> int:
-    written = 0
-    for done, shard in enumerate(shards, start=1):
+def _write_lines(source: _Source, target: Store, progress: Progress | None, counts: Counter[str]) -> int:
+    written, store = 0, source.store
+    for done, shard in enumerate(source.shards, start=1):
         stills = stills_of(store, shard)
-        rows = [(root, row) for root in select_rows(store, shard, selection, carried) for row in root.rows]
+        rows = [(root, row) for root in source.roots(shard) for row in root.rows]
         stills_of_rows = [_still_of(row, stills.get(root.root_key, ())) for root, row in rows]
         lines = [
             json.dumps({**sample_facts(row), **_byte_ranges(store, shard, root, still)})
@@ -163,7 +173,7 @@ def _write_lines(
         target.commit_bytes("".join(f"{line}\n" for line in lines).encode(), f"{shard_name(shard)}.jsonl")
         written += len(lines)
         if progress is not None:
-            progress(done, len(shards))
+            progress(done, len(source.shards))
     return written
 
 
@@ -189,18 +199,3 @@ def _byte_ranges(store: Store, shard: int, root: SelectedRoot, still: StoredStil
         return _SampleBytes(media=media, keyframe=None)
     keyframe = _TarRange(path=store.path(f"keyframes/{name}.tar"), offset=still.offset, size=still.size)
     return _SampleBytes(media=media, keyframe=keyframe)
-
-
-A = TypeVar("A")
-B = TypeVar("B")
-
-
-def _map_ahead(pool: ThreadPoolExecutor, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
-    """Yield `function` of every item in order, computed a few items ahead of the reader: memory stays bounded."""
-    waiting: deque[Future[B]] = deque()
-    for item in items:
-        waiting.append(pool.submit(function, item))
-        if len(waiting) > 2 * _THREADS:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()

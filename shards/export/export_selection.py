@@ -11,10 +11,12 @@ import pyarrow as pa
 
 from shards.carried_columns import with_carried
 from shards.errors import ShardError, one_line
-from shards.export.export_rows import ExportRow, export_row, tree_of
+from shards.export.export_rows import MARKED_TEXT, ExportRow, export_row, tree_of
 from shards.keys import shard_name
 from shards.reader import read_table
 from shards.schema import TEXT, VIDEOS
+from shards.selections.marked_texts import read_texts
+from shards.selections.selection import Selection
 from shards.storage.store import Store
 from shards.storage.tar import ByteSpan
 from shards.video_facts import read_videos, videos_by_root, with_videos
@@ -35,6 +37,8 @@ class ExportSelection:
     """Leave out clips that the filters dropped."""
     text: str = "grounded_text"
     """Column for `.txt`; a clip whose column is empty has no `.txt`."""
+    selection: str | None = None
+    """Name of the selection that says which clips to keep; None: that of the layer."""
 
     def validate(self, carried: pa.Table) -> None:
         """Refuse a selection that can't work, before any work is done.
@@ -47,7 +51,7 @@ class ExportSelection:
         """
         if self.text not in _STRINGS:
             raise ShardError(f"--text {self.text}: no text column (choose one of {', '.join(_STRINGS)})")
-        _keys_where(TEXT.empty_table(), VIDEOS.empty_table(), self.where, carried)
+        _keys_where(MARKED_TEXT.empty_table(), VIDEOS.empty_table(), self.where, carried)
 
 
 @dataclass(frozen=True)
@@ -61,31 +65,34 @@ class SelectedRoot:
     """One row a sample; `offset` and `num_frames` are still those of the root."""
 
 
-def select_rows(store: Store, shard: int, selection: ExportSelection, carried: pa.Table) -> list[SelectedRoot]:
+def select_rows(
+    store: Store, shard: int, clips: ExportSelection, marks: Selection | None, carried: pa.Table
+) -> list[SelectedRoot]:
     """Return the samples to make of one shard, root by root, in the order of its media.
 
     Args:
         store: the DIR.
         shard: its number.
-        selection: the clips.
+        clips: the clips to export.
+        marks: of `shards.selections.marked_texts.selection_of`.
         carried: what the DIR's sources carry, of `shards.carried_columns.carried_spans`.
 
     Raises:
         ShardError: a table is unreadable.
     """
     name = f"{shard_name(shard)}.parquet"
-    table = read_table(store, f"text/{selection.layer}/{name}")
+    table = read_texts(store, clips.layer, shard, marks)
     videos = read_videos(store, shard)
     known = videos_by_root(videos)
-    wanted = _keys_where(table, videos, selection.where, carried)
+    wanted = _keys_where(table, videos, clips.where, carried)
     media = read_table(store, f"media/{name}", ["key", "byte_offset", "byte_size"]).to_pylist()
     spans = {row["key"]: ByteSpan(row["byte_offset"], row["byte_size"]) for row in media}
     by_root: dict[str, list[ExportRow]] = defaultdict(list)
     for row in table.to_pylist():
-        if row["key"] in wanted and (row["keep"] or not selection.keep_only):
-            by_root[row["root_key"]].append(export_row(row, known[row["root_key"]], selection.text))
+        if row["key"] in wanted and (row["keep"] or not clips.keep_only):
+            by_root[row["root_key"]].append(export_row(row, known[row["root_key"]], clips.text))
     selected = (
-        SelectedRoot(root, spans[root], rows if selection.unit == "clip" else _with_tree(root, rows))
+        SelectedRoot(root, spans[root], rows if clips.unit == "clip" else _with_tree(root, rows))
         for root, rows in by_root.items()
         if root in spans
     )

@@ -19,11 +19,11 @@ from runtime.models.model_revisions import look_up
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HASHES = {
-    "demo": ("30632b7e7d3595ee", "a6f1d29215cb6e7b", "7fe5417593f521af", "10f76bae040d8363"),
-    "vidla": ("232888752357d354", "91dfb16173af4933", "d7ecfa573b7daf73", "2feb2d05d2fbd22b"),
-    "grounded": ("ffba45b0521c9325", "e5cdfb41a8af947f", "98307f017cdc2c34", "eec0f6d71b1120fe"),
+    "demo": ("30632b7e7d3595ee", "a6f1d29215cb6e7b", "10f2298c5a80d6cf", "7c70791e68b55701", "25e8ce49c45cbe15"),
+    "vidla": ("232888752357d354", "91dfb16173af4933", "7ac144ef7cfc6d79", "abb36a36ede03fe2", "b069d5974f8a569c"),
+    "grounded": ("ffba45b0521c9325", "e5cdfb41a8af947f", "96ff655bcf7586b9", "9268d8d640d53e43", "7030e82120f2acb6"),
 }
-"""The content hashes of media, captions and texts, and a hash of the settings in ``manifest.json``.
+"""The content hashes of media, captions, texts and the selection, and a hash of the settings in ``manifest.json``.
 
 Every model of a hub is taken to be at `COMMIT`. A change here makes every DIR stale.
 """
@@ -39,15 +39,19 @@ def test_content_hashes_and_manifests_change_only_on_purpose(pipeline: str, tmp_
     contents = {stage.name: stage.content(context.pinned(stage.name).settings) for stage in stage_registry.STAGES}
     contents["resources"] = request.settings.model_dump(mode="json")["resources"]
     manifest = hashlib.sha256(json.dumps(contents, indent=2, ensure_ascii=False).encode()).hexdigest()[:16]
-    assert (*(outputs[name].hash for name in ("media", "caption", "rewrite")), manifest) == HASHES[pipeline]
-    assert [output.path for output in outputs.values()] == ["media", f"captions/{pipeline}", f"text/{pipeline}"]
+    assert (*(outputs[name].hash for name in ("media", "caption", "rewrite", "select")), manifest) == HASHES[pipeline]
+    assert [output.path for output in outputs.values()] == [
+        "media",
+        f"captions/{pipeline}",
+        f"text/{pipeline}",
+        f"selections/{pipeline}.parquet",
+    ]
 
 
 def test_every_stage_has_its_own_branch_of_settings() -> None:
     settings = load_pipeline("demo", None, ["caption.max_chars=7"])
-    assert [type(settings.branch(stage.settings)) for stage in stage_registry.STAGES] == [
-        s.settings for s in stage_registry.STAGES
-    ]
+    branches = [stage.settings for stage in stage_registry.STAGES if stage.settings is not None]
+    assert [type(settings.branch(branch)) for branch in branches] == branches
     assert settings.model_dump()["caption"]["max_chars"] == 7
 
 

@@ -96,7 +96,9 @@ def folders(found: RunPlan) -> list[str]:
     return [output.path for output in found.outputs.values()]
 
 
-NOTHING: dict[str, list[int]] = {"media": [], "caption": [], "rewrite": []}
+NOTHING: dict[str, list[int]] = {"media": [], "caption": [], "rewrite": [], "select": []}
+ALL = {"select": [0, 1, 2]}
+"""The selection is one table, made from all shards."""
 
 
 # Shards to make
@@ -131,7 +133,7 @@ def test_a_new_file_goes_into_a_new_shard_at_the_end(done: Path, tmp_path: Path)
     new = talk(tmp_path / "new.mp4", 5)
     found = plan(done, inputs=[new])
     assert found.sources.new == 1
-    assert todo(found) == {"media": [3], "caption": [3], "rewrite": [3]}
+    assert todo(found) == {"media": [3], "caption": [3], "rewrite": [3], "select": [0, 1, 2, 3]}
     assert found.sources.table.slice(0, 11).equals(read_table(finished().store, "sources.parquet"))
     assert found.sources.rows[-1].source == str(new)
 
@@ -142,12 +144,12 @@ def test_no_more_new_sources_are_taken_than_the_limit_says(tmp_path: Path) -> No
 
 def test_missing_captions_are_made_again_and_their_texts_too(done: Path) -> None:
     (done / "captions" / TAGGER / "0000001.parquet").unlink()
-    assert todo(plan(done)) == {"media": [], "caption": [1], "rewrite": [1]}
+    assert todo(plan(done)) == NOTHING | {"caption": [1], "rewrite": [1]} | ALL
 
 
 def test_missing_texts_are_made_again_alone(done: Path) -> None:
     (done / "text" / TAGGER / "0000002.parquet").unlink()
-    assert todo(plan(done)) == {"media": [], "caption": [], "rewrite": [2]}
+    assert todo(plan(done)) == NOTHING | {"rewrite": [2]} | ALL
 
 
 def test_media_that_were_made_anew_make_captions_and_texts_stale(done: Path) -> None:
@@ -155,13 +157,13 @@ def test_media_that_were_made_anew_make_captions_and_texts_stale(done: Path) -> 
     made = replace(read_artifact(store, name), digest="0123456789abcdef")
     pq.write_table(read_table(store, name).replace_schema_metadata({FOOTER_KEY: made.to_json()}), done / name)
     found = plan(done)
-    assert todo(found) == {"media": [], "caption": [0], "rewrite": [0]}
-    assert [stage.work.stale for stage in found.stages] == [(), (0,), (0,)]
+    assert todo(found) == NOTHING | {"caption": [0], "rewrite": [0]} | ALL
+    assert [stage.work.stale for stage in found.stages] == [(), (0,), (0,), (0, 1, 2)]
 
 
 def test_missing_media_are_made_again_with_everything_made_from_them(done: Path) -> None:
     (done / "media" / "0000001.parquet").unlink()
-    assert todo(plan(done)) == {"media": [1], "caption": [1], "rewrite": [1]}
+    assert todo(plan(done)) == {"media": [1], "caption": [1], "rewrite": [1]} | ALL
 
 
 def test_only_the_stages_that_are_named_are_planned(tmp_path: Path) -> None:
@@ -224,7 +226,7 @@ def test_captions_of_other_settings_are_refused_unless_a_layer_or_a_replacement_
     with pytest.raises(UserError, match=r"captions/small was made with other caption settings.*--layer.*--replace"):
         plan(done, "--set", "caption.tagger.top=2")
     beside = plan(done, "--set", "caption.tagger.top=2", "--layer", "two")
-    assert folders(beside) == ["media", "captions/two", "text/two"]
+    assert folders(beside) == ["media", "captions/two", "text/two", "selections/two.parquet"]
     instead = plan(done, "--set", "caption.tagger.top=2", "--replace")
     assert instead.outputs["caption"].path == f"captions/small-{instead.outputs['caption'].hash[:8]}"
     assert [output.replaces for output in instead.replaced] == ["text/small"]
@@ -235,10 +237,10 @@ def test_texts_of_other_settings_are_refused_unless_a_layer_or_a_replacement_is_
     with pytest.raises(UserError, match=r"text/small was made with other rewrite settings.*--layer.*--replace"):
         plan(done, *changed)
     beside = plan(done, *changed, "--layer", "two")
-    assert todo(beside) == NOTHING | {"rewrite": [0, 1, 2]}
-    assert folders(beside) == ["media", "captions/small", "text/two"]
+    assert todo(beside) == NOTHING | {"rewrite": [0, 1, 2]} | ALL
+    assert folders(beside) == ["media", "captions/small", "text/two", "selections/two.parquet"]
     instead = plan(done, *changed, "--replace")
-    assert todo(instead) == NOTHING | {"rewrite": [0, 1, 2]}
+    assert todo(instead) == NOTHING | {"rewrite": [0, 1, 2]} | ALL
     assert folders(instead)[:2] == ["media", "captions/small"]
     assert folders(instead)[2].startswith("text/.small-")
     assert instead.outputs["rewrite"].replaces == "text/small"
@@ -254,7 +256,7 @@ def test_a_video_may_end_its_worker_twice_before_deaths_count_against_the_run(tm
 
     found = plan(tmp_path / "out")
     specs = stage_specs(found.context, found.todo, videos_per_shard=4)
-    assert {spec.name: spec.deaths for spec in specs} == {"media": 3 + 2 * 4, "caption": 3, "rewrite": 3}
+    assert {spec.name: spec.deaths for spec in specs} == {"media": 3 + 2 * 4, "caption": 3, "rewrite": 3, "select": 3}
 
 
 # Warnings

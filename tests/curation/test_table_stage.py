@@ -60,7 +60,7 @@ def todo(plan: RunPlan) -> dict[str, list[int]]:
     return {name: list(shards) for name, shards in plan.todo.items()}
 
 
-NOTHING: dict[str, list[int]] = {"media": [], "caption": [], "rewrite": []}
+NOTHING: dict[str, list[int]] = {"media": [], "caption": [], "rewrite": [], "select": []}
 
 
 def test_its_table_is_made_from_the_tables_of_all_shards(done: Path, server: FakeLLM) -> None:
@@ -94,7 +94,7 @@ def test_other_settings_make_it_again(done: Path, server: FakeLLM) -> None:
 def test_a_text_table_that_is_gone_makes_it_again_after_that_table(done: Path, server: FakeLLM) -> None:
     run(done, server)
     (done / "text" / TAGGER / "0000001.parquet").unlink()
-    assert todo(planned(done)) == NOTHING | {"rewrite": [1], "clips_per_video": [0, 1, 2]}
+    assert todo(planned(done)) == NOTHING | {"rewrite": [1], "select": [0, 1, 2], "clips_per_video": [0, 1, 2]}
     run(done, server)
     assert planned(done).is_done
 

@@ -83,7 +83,7 @@ def test_the_filter_marks_clips_with_its_own_reason(extended: Path, curated: Pat
         "--output",
         "shards",
         "--stages",
-        "caption,rewrite",
+        "caption,rewrite,select",
         "--layer",
         "filtered",
         "--set",
@@ -92,7 +92,7 @@ def test_the_filter_marks_clips_with_its_own_reason(extended: Path, curated: Pat
         "local",
     ]
     curate(extended, curated, *layer)
-    reasons = {row["filter_reason"] for row in rows(curated / "shards" / "text" / "filtered")}
+    reasons = {row["filter_reason"] for row in rows(curated / "shards" / "selections")}
     assert "repetition" in reasons
 
 

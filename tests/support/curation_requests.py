@@ -19,6 +19,7 @@ def request_of(pipeline: str, folder: Path) -> RunRequest:
         store=Store(folder),
         scratch=folder / ".scratch",
         layer=pipeline,
+        selection=pipeline,
         stages=tuple(stage.name for stage in stage_registry.STAGES),
         in_turn=False,
         replace=False,

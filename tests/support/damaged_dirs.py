@@ -11,7 +11,7 @@ from support.shard_factory import CAPTION_SET, LAYER
 from shards import writer
 from shards.checks.check_dir import check
 from shards.reader import read_artifact, read_table
-from shards.schema import CAPTIONS, CLIPS, LEDGER, SOURCES, TEXT
+from shards.schema import CAPTIONS, CLIPS, LEDGER, SELECTION, SOURCES, TEXT
 from shards.storage.store import Store
 from shards.storage.tar import TarWriter, members, read_span
 
@@ -21,7 +21,15 @@ STILLS = "keyframes/0000000.tar"
 LEDGER_NAME = "ledger/0000000.parquet"
 CAPTIONS_NAME = f"captions/{CAPTION_SET}/0000000.parquet"
 TEXT_NAME = f"text/{LAYER}/0000000.parquet"
-SCHEMAS = {MEDIA: CLIPS, LEDGER_NAME: LEDGER, CAPTIONS_NAME: CAPTIONS, TEXT_NAME: TEXT, "sources.parquet": SOURCES}
+SELECTION_NAME = f"selections/{LAYER}.parquet"
+SCHEMAS = {
+    MEDIA: CLIPS,
+    LEDGER_NAME: LEDGER,
+    CAPTIONS_NAME: CAPTIONS,
+    TEXT_NAME: TEXT,
+    SELECTION_NAME: SELECTION,
+    "sources.parquet": SOURCES,
+}
 
 
 Change = Callable[[list[Any]], object]

@@ -20,9 +20,10 @@ import av
 import numpy as np
 import pyarrow as pa
 from PIL import Image
+from support.selections import select
 
 from shards.index import rebuild_index
-from shards.keys import clip_key, shard_name, split_of, video_id
+from shards.keys import clip_key, shard_name, video_id
 from shards.manifest import Manifest, StageMark, write_manifest, write_stage
 from shards.schema import CAPTIONS, CLIPS, LEDGER, SOURCES, TEXT
 from shards.storage.store import Store
@@ -109,15 +110,14 @@ def build_dir(
         table = pa.Table.from_pylist(sources, schema=SOURCES)
         commit_table(store, Path(scratch), "sources.parquet", table, Artifact("sources", ""))
         for shard in range(shards):
-            add_shard(store, Path(scratch), shard, videos_per_shard, layer, val_percent)
+            add_shard(store, Path(scratch), shard, videos_per_shard, layer)
     rebuild_index(store)
+    select(store, layer, val_percent)
     return store
 
 
-def add_shard(
-    store: Store, scratch: Path, shard: int, videos: int = 2, layer: str = LAYER, val_percent: float = 1.0
-) -> None:
-    """Commit all artifacts of one shard."""
+def add_shard(store: Store, scratch: Path, shard: int, videos: int = 2, layer: str = LAYER) -> None:
+    """Commit all artifacts of one shard; the selection is left as it is."""
     clips, captions, ledger = [], [], []
     with TarWriter(scratch / "media.tar") as media, TarWriter(scratch / "keyframes.tar") as keyframes:
         for row in _sources(shard, videos):
@@ -147,7 +147,7 @@ def add_shard(
     name = f"captions/{CAPTION_SET}/{stem}.parquet"
     table = pa.Table.from_pylist(captions, schema=CAPTIONS)
     captioned = commit_table(store, scratch, name, table, Artifact("caption", "caption-hash", inputs=made_from))
-    texts = pa.Table.from_pylist([_text_row(clip, captions, val_percent) for clip in clips], schema=TEXT)
+    texts = pa.Table.from_pylist([_text_row(clip, captions) for clip in clips], schema=TEXT)
     record = Artifact("rewrite", "rewrite-hash", inputs=made_from | {name: captioned.digest})
     commit_table(store, scratch, f"text/{layer}/{stem}.parquet", texts, record)
 
@@ -235,7 +235,7 @@ def _add_keyframes(node: Node, key: str, keyframes: TarWriter) -> list[dict[str,
     return rows
 
 
-def _text_row(clip: dict[str, Any], captions: list[dict[str, Any]], val_percent: float) -> dict[str, Any]:
+def _text_row(clip: dict[str, Any], captions: list[dict[str, Any]]) -> dict[str, Any]:
     seen = [
         {"time": row["start"], "text": row["text"]}
         for row in captions
@@ -255,9 +255,6 @@ def _text_row(clip: dict[str, Any], captions: list[dict[str, Any]], val_percent:
         "rewrite_status": "ok",
         "claims": [claim],
         "grounding_score": 1.0,
-        "keep": clip["level"] != "short" or clip["parent_key"] is not None,
-        "filter_reason": None if clip["level"] != "short" or clip["parent_key"] is not None else "static",
-        "split": split_of(clip["video_id"], val_percent),
         "models": models,
     }
 

@@ -18,7 +18,7 @@ from curation.engines.vllm_settings import VllmSettings
 from curation.stages.shard_table import ShardTable
 from curation.text.rewrite_settings import RewriteSettings
 from curation.text.rewrite_stage import rewrite_worker
-from curation.text.text_rows import ModelNames, TextLayer
+from curation.text.text_rows import ModelNames
 from runtime.ray_runner.stage import ShardResult
 from shards.schema import CLIPS, LEDGER
 from shards.storage.store import Store
@@ -66,12 +66,10 @@ def rewrite_shard(
     scratch: Path,
     model: Answering,
     captions: str = f"captions/{CAPTION_SET}",
-    layer: TextLayer | None = None,
 ) -> ShardResult:
     """Rewrite shard 0 into the layer ``mine``."""
     output = ShardTable("rewrite", store.root, "text/mine", str(scratch), "t-hash")
-    layer = layer or TextLayer(val_percent=50.0, models=NAMES)
-    worker = rewrite_worker(output, captions, REWRITE, layer, {"llm": model.service})
+    worker = rewrite_worker(output, captions, REWRITE, NAMES, {"llm": model.service})
     return asyncio.run(worker.process(0))
 
 

@@ -55,8 +55,9 @@ def inspect_shards(roots: Sequence[str], settings: ReadingSettings) -> tuple[Inp
     if column not in columns:
         raise UserError(f"--column {column}: shards have no text column of that name{nearest(column, columns)}")
     _refuse_duplicates("--shards", roots)
-    open_shards(roots, {settings.layer: 1.0} if settings.layer else None)
-    return tuple(_inspect_dir(root, settings.layer or _only_layer(root), column) for root in roots)
+    open_shards(roots, {settings.layer: 1.0} if settings.layer else None, settings.selection)
+    datasets = [Dataset(root, settings.layer or _only_layer(root), settings.selection) for root in roots]
+    return tuple(_inspect_dir(dataset, column) for dataset in datasets)
 
 
 def _refuse_duplicates(flag: str, names: Sequence[str]) -> None:
@@ -103,16 +104,19 @@ def _only_layer(root: str) -> str:
     return next(iter(text_layers(Store(root))))
 
 
-def _inspect_dir(root: str, layer: str, column: str) -> InputRecord:
-    dataset = Dataset(root, layer)
-    entries = dataset.store.list(f"text/{layer}")
+def _inspect_dir(dataset: Dataset, column: str) -> InputRecord:
+    entries, selection = dataset.store.list(f"text/{dataset.layer}"), dataset.selection
     tables = {number: entries[f"{shard_name(number)}.parquet"] for number in dataset.shards}
     return InputRecord(
         path=dataset.store.root,
         kind="shards",
         size=sum(table.size for table in tables.values()),
-        mark=content_hash([[number, table.size, table.token] for number, table in tables.items()]),
+        mark=content_hash(
+            [[number, table.size, table.token] for number, table in tables.items()],
+            *([] if selection is None else [selection.digest]),
+        ),
         wikitext=False,
         column=column,
-        layer=layer,
+        layer=dataset.layer,
+        selection=None if selection is None else selection.name,
     )

@@ -115,6 +115,6 @@ def _column_bytes(group: Any, column: str | None) -> int:
 
 def _shard_parts(source: InputRecord, _: int) -> Iterator[CorpusPart]:
     assert source.layer is not None
-    shards = Dataset(source.path, source.layer).shards
+    shards = Dataset(source.path, source.layer, source.selection).shards
     for shard in shards:
         yield CorpusPart(source, shard, shard + 1, source.size // len(shards))

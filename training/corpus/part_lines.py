@@ -68,7 +68,8 @@ def _raw_texts(part: CorpusPart) -> Iterator[tuple[bytes, str]]:
         yield from _parquet_texts(part)
     else:
         assert source.layer is not None and source.column is not None
-        table = Dataset(source.path, source.layer).texts(part.begin, [source.column, "split", "keep"])
+        dataset = Dataset(source.path, source.layer, source.selection)
+        table = dataset.texts(part.begin, [source.column, "split", "keep"])
         trained = pc.and_(pc.equal(pc.cast(table["split"], pa.string()), "train"), table["keep"])
         for text in pc.cast(table.filter(trained)[source.column], pa.large_binary()).to_pylist():
             yield text or b"", f"shard {part.begin}"

@@ -66,6 +66,7 @@ class InputRecord(_StoredRecord):
     """True if headings are left out."""
     column: str | None = None
     layer: str | None = None
+    selection: str | None = None
 
 
 class TokenizePlan(_StoredRecord):

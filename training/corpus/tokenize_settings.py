@@ -22,6 +22,8 @@ class ReadingSettings(Settings):
     """Text column: of Parquet files (default `text`), or of shards (default `grounded_text`)."""
     layer: str | None = None
     """Text layer of shards; unset: the only one there is."""
+    selection: Runtime[str | None] = None
+    """Selection that says which clips of shards to keep, and their split; unset: the one named as the text layer."""
     min_words: int = Field(default=0, ge=0)
     """Leave out lines of fewer words."""
 

@@ -37,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--layer", metavar="NAME", help="with --benchmark shards: text layer (default: the only one)")
     parser.add_argument(
+        "--selection", metavar="NAME", help="with --benchmark shards: selection of clips (default: that of the layer)"
+    )
+    parser.add_argument(
         "--text",
         nargs="+",
         default=["grounded_text", "caption_summary"],
@@ -160,6 +163,7 @@ def _read_shards(arguments: argparse.Namespace) -> RetrievalSet:
         arguments.shards,
         arguments.text,
         layer=arguments.layer,
+        selection=arguments.selection,
         split="train" if arguments.split == "train" else "val",
         clips=arguments.clips,
         limit=arguments.limit,

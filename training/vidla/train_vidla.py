@@ -65,7 +65,7 @@ def _train(arguments: argparse.Namespace) -> int:
     if settings.data.source == "shards":
         from training.data.sources.shard_tables import open_shards
 
-        open_shards(settings.data.shards, settings.data.layers)
+        open_shards(settings.data.shards, settings.data.layers, settings.data.selection)
     from training.vidla.pretraining_run import run_pretraining
 
     return run_pretraining(settings, arguments.output, arguments.resume)
@@ -103,7 +103,7 @@ def _settings(arguments: argparse.Namespace, defaults: dict[str, Any]) -> VidlaS
     from training.vidla.vidla_settings import VidlaSettings
 
     layer = getattr(arguments, "layer", None)
-    data = {"shards": getattr(arguments, "shards", None), "source": getattr(arguments, "source", None)}
+    data = {name: getattr(arguments, name, None) for name in ("shards", "source", "selection")}
     flags = {
         "model": {"init": arguments.init, "frames": arguments.frames},
         "data": data | {"layers": {layer: 1.0} if layer else None},
@@ -123,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         "--shards", nargs="+", metavar="DIR", help="folders or object-store URLs that `curate run` wrote"
     )
     parser.add_argument("--layer", metavar="NAME", help="text layer to train on (default: the only one)")
+    parser.add_argument("--selection", metavar="NAME", help="selection of clips (default: that of the layer)")
     parser.add_argument(
         "--source", choices=("shards", "webdataset"), help="webdataset: tars with .mp4 and .txt, made by other tools"
     )

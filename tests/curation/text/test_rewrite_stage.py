@@ -28,15 +28,15 @@ from support.stage_runs import (
 from curation.captions.observer_registry import CaptionSettings
 from curation.engines.engine_interface import Answer, CaptionResult, ImageRef, Request
 from curation.engines.openai_endpoint import EndpointSettings
-from curation.filters.filter_registry import FilterSettings
-from curation.filters.word_count_filter import WordLimits
+from curation.pipeline import load_pipeline
 from curation.stages.shard_table import ShardTable
+from curation.stages.stage_definition import StageOutput
 from curation.text.rewrite_settings import RewriteSettings
+from curation.text.rewrite_stage import REWRITE as REWRITE_STAGE
 from curation.text.rewrite_stage import model_names, rewrite_hash, rewrite_worker
-from curation.text.text_rows import CARRIED_COLUMNS, ModelNames, TextLayer
+from curation.text.text_rows import CARRIED_COLUMNS, ModelNames
 from runtime.errors import MachineError
 from runtime.ray_runner.stage import LocalService, ShardResult
-from shards.keys import split_of
 from shards.reader import read_artifact, read_table
 from shards.schema import REWRITE_STATUSES, TEXT
 from shards.storage.store import Store
@@ -73,12 +73,11 @@ def test_rows_hold_the_captions_of_their_own_span_and_only_supported_text(built:
         assert row["subtitle_summary"] is None or row["subtitle_summary"] in row["subtitle"]
 
 
-def test_rows_name_models_prompts_and_split(built: Store, scratch: Path) -> None:
+def test_rows_name_models_and_prompts(built: Store, scratch: Path) -> None:
     rewrite_shard(built, scratch, Answering(reply))
     for row in rows_of(built):
         asr = "test" if row["subtitle_origin"] == "asr:test" else None
         assert row["models"] == {"asr": asr, "captioner": "tagger", "rewriter": "llm", "prompt": NAMES.prompt}
-        assert row["split"] == split_of(row["video_id"], 50.0)
 
 
 def test_a_layer_records_the_media_and_captions_it_was_made_from(built: Store, scratch: Path) -> None:
@@ -86,16 +85,6 @@ def test_a_layer_records_the_media_and_captions_it_was_made_from(built: Store, s
     rewrite_shard(built, scratch, Answering(reply), "captions/mine")
     artifact = read_artifact(built, TEXTS_MADE)
     assert artifact.inputs == {name: read_artifact(built, name).digest for name in (MEDIA, CAPTIONS_MADE)}
-
-
-def test_filters_mark_rows_and_remove_none(built: Store, scratch: Path) -> None:
-    layer = TextLayer(FilterSettings(words={"short": WordLimits(min=100)}))
-    result = rewrite_shard(built, scratch, Answering(reply), layer=layer)
-    rows = rows_of(built)
-    assert len(rows) == read_table(built, MEDIA).num_rows
-    for row in rows:
-        assert (row["keep"], row["filter_reason"]) == ((False, "words") if row["level"] == "short" else (True, None))
-    assert result.counts["dropped:words"] + result.counts["kept"] == len(rows)
 
 
 def test_statuses_are_counted_and_add_up_to_the_clips(built: Store, scratch: Path) -> None:
@@ -174,7 +163,7 @@ def test_several_shards_may_be_in_flight_in_one_worker(tmp_path: Path, scratch: 
     store = build_dir(tmp_path / "dir", shards=3, videos_per_shard=1)
     output = ShardTable("rewrite", store.root, "text/mine", str(scratch), "h")
     services = {"llm": LocalService(Answering(reply))}
-    worker = rewrite_worker(output, f"captions/{CAPTION_SET}", REWRITE, TextLayer(), services)
+    worker = rewrite_worker(output, f"captions/{CAPTION_SET}", REWRITE, ModelNames(), services)
 
     async def all_at_once() -> list[ShardResult]:
         return await asyncio.gather(*(worker.process(shard) for shard in range(3)))
@@ -188,13 +177,20 @@ def test_several_shards_may_be_in_flight_in_one_worker(tmp_path: Path, scratch: 
 # Hashes and names
 
 
-def test_the_hash_covers_filters_split_and_captions(tmp_path: Path) -> None:
+def test_the_hash_covers_settings_models_and_captions(tmp_path: Path) -> None:
     engines = two_engines(tmp_path)
-    one = rewrite_hash(REWRITE, TextLayer(), engines, "mine", "c-hash")
-    assert one == rewrite_hash(REWRITE, TextLayer(models=NAMES), engines, "mine", "c-hash")
-    assert one != rewrite_hash(REWRITE, TextLayer(FilterSettings(min_motion=0.1)), engines, "mine", "c-hash")
-    assert one != rewrite_hash(REWRITE, TextLayer(val_percent=2.0), engines, "mine", "c-hash")
-    assert one != rewrite_hash(REWRITE, TextLayer(), engines, "mine", "other")
+    one = rewrite_hash(REWRITE, engines, "mine", "c-hash")
+    assert one == rewrite_hash(REWRITE, engines, "mine", "c-hash")
+    assert one != rewrite_hash(REWRITE.model_copy(update={"max_claims": 2}), engines, "mine", "c-hash")
+    assert one != rewrite_hash(REWRITE, engines, "mine", "other")
+
+
+@pytest.mark.parametrize("change", ["filters.min_motion=0.1", "filters.nothing_to_say=false", "val_percent=50"])
+def test_no_setting_that_chooses_clips_is_part_of_the_texts(change: str) -> None:
+    outputs = {"caption": StageOutput("captions/demo", "c-hash")}
+    one, other = (load_pipeline("vidla", None, ["rewrite.engine=null", *changes]) for changes in ([], [change]))
+    assert REWRITE_STAGE.hash(one, outputs) == REWRITE_STAGE.hash(other, outputs)
+    assert REWRITE_STAGE.content(one) == REWRITE_STAGE.content(other)
 
 
 def test_hashes_are_those_of_layers_made_before() -> None:
@@ -202,8 +198,7 @@ def test_hashes_are_those_of_layers_made_before() -> None:
     settings = RewriteSettings.model_validate(
         {"engine": "a", "ground": {"judges": ["text"], "text": {"threshold": 0.7}}}
     )
-    layer = TextLayer(FilterSettings(min_motion=0.1), val_percent=2.0)
-    assert rewrite_hash(settings, layer, engines, "x", "19f43bc154c578c4") == "d569f973e8b4d27b"
+    assert rewrite_hash(settings, engines, "x", "19f43bc154c578c4") == "29e73270233ac7c9"
 
 
 def test_rows_are_named_after_the_models_and_prompts_that_made_them(tmp_path: Path) -> None:

@@ -28,15 +28,20 @@ def store(tmp_path: Path) -> Store:
 
     def spoil(rows: list[Any]) -> None:
         for row in rows:
-            row |= {"source": HOSTILE, "subtitle": HOSTILE, "caption": HOSTILE, "filter_reason": HOSTILE}
+            row |= {"source": HOSTILE, "subtitle": HOSTILE, "caption": HOSTILE}
             row |= {"grounded_text": HOSTILE, "subtitle_summary": HOSTILE, "caption_summary": HOSTILE}
             row["claims"] = [{"text": HOSTILE, "verdict": "supported", "evidence": [HOSTILE]}]
+
+    def drop(rows: list[Any]) -> None:
+        for row in rows:
+            row |= {"keep": False, "filter_reason": HOSTILE}
 
     def fail(rows: list[Any]) -> None:
         for row in rows:
             row |= {"state": "failed", "class": "network", "message": HOSTILE}
 
     rewrite_table(store, f"text/{LAYER}/0000000.parquet", spoil)
+    rewrite_table(store, f"selections/{LAYER}.parquet", drop)
     rewrite_table(store, "ledger/0000000.parquet", fail)
     return store
 

@@ -15,6 +15,7 @@ from support.curate_runs import EXPECTED, TAGGER, curate, finished
 from support.dir_contents import all_rows, assert_texts_hold, assert_trees_nest, latest_states
 from support.fake_llm import FakeLLM
 from support.model_replies import INVENTED, careful
+from support.selections import marked_rows
 
 from shards.manifest import read_manifest, read_stage
 from shards.reader import read_table
@@ -31,8 +32,8 @@ def store() -> Store:
 
 @pytest.fixture(scope="module")
 def texts(store: Store) -> list[dict[str, Any]]:
-    """Its text rows."""
-    return all_rows(store, f"text/{TAGGER}")
+    """Its text rows, with their marks."""
+    return marked_rows(store.root, TAGGER)
 
 
 # The DIR of a finished run
@@ -80,7 +81,7 @@ def test_the_books_of_a_dir_are_there(store: Store) -> None:
 def test_the_log_is_lines_of_json_from_start_to_end(store: Store) -> None:
     (path,) = (Path(store.root) / "log").glob("*.jsonl")
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert lines[0]["event"] == "start" and lines[0]["shards"] == {"media": 3, "caption": 3, "rewrite": 3}
+    assert lines[0]["event"] == "start" and lines[0]["shards"] == {"media": 3, "caption": 3, "rewrite": 3, "select": 1}
     assert lines[-1]["event"] == "end" and lines[-1]["status"] == "done"
     media = lines[-1]["pools"]["media"]
     assert (media["done"], media["total"], media["failed"]) == (3, 3, {"not_video": 2, "corrupt": 1})

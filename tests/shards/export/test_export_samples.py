@@ -14,12 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 import webdataset
 from PIL import Image
+from support.selections import marked_rows
 from support.shard_factory import FPS, LAYER, build_dir, luma_of
 
 from shards.errors import ShardError
 from shards.export.export_samples import export
 from shards.export.export_selection import ExportSelection
-from shards.reader import read_table
 from shards.storage.store import Store
 
 
@@ -30,11 +30,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def rows(store: Store) -> dict[str, Any]:
-    return {
-        row["key"]: row
-        for shard in (0, 1)
-        for row in read_table(store, f"text/{LAYER}/{shard:07d}.parquet").to_pylist()
-    }
+    return {row["key"]: row for row in marked_rows(store.root, LAYER)}
 
 
 @pytest.fixture(scope="module")

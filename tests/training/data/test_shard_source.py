@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from support.selections import marked_rows
 from support.shard_factory import build_dir
 
 from runtime.errors import UserError
@@ -38,7 +39,8 @@ def source(*roots: Path, terms: object = None, seed: int = 1, split: str = "trai
 
 
 def second_layer(root: Path, name: str) -> None:
-    """Copy the text layer, with the layer's name in front of every grounded text."""
+    """Copy the text layer and its selection, with the layer's name in front of every grounded text."""
+    shutil.copy(root / "selections" / "grounded.parquet", root / "selections" / f"{name}.parquet")
     shutil.copytree(root / "text" / "grounded", root / "text" / name)
     for path in (root / "text" / name).glob("*.parquet"):
         table = pq.read_table(path)
@@ -54,7 +56,7 @@ def keys(tasks: list[RootTask]) -> list[str]:
 def test_an_epoch_yields_every_root_of_the_split_once(root: Path) -> None:
     data = source(root)
     tasks = list(data.epoch(0))
-    rows = [row for path in root.glob("text/grounded/*.parquet") for row in pq.read_table(path).to_pylist()]
+    rows = marked_rows(root, "grounded")
     expected = sorted(row["key"] for row in rows if row["parent_key"] is None and row["split"] == "train")
     assert sorted(keys(tasks)) == expected and len(tasks) == data.num_roots
 
@@ -96,7 +98,7 @@ def test_the_order_does_not_depend_on_the_text_layer_or_on_what_is_kept(root: Pa
 
 
 def test_clips_are_distinct_kept_clips_of_the_root_with_times_of_the_media(root: Path) -> None:
-    rows = {row["key"]: row for p in root.glob("text/grounded/*.parquet") for row in pq.read_table(p).to_pylist()}
+    rows = {row["key"]: row for row in marked_rows(root, "grounded")}
     for task in source(root).epoch(0):
         taught = [clip for clip in task.clips if any(clip.texts.values())]
         assert len(task.clips) == 2 and len({clip.key for clip in taught}) == len(taught)

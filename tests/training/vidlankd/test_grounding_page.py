@@ -5,20 +5,18 @@ import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 import torch
 import torch.nn.functional as F
 from support import tiny_teacher
 from support.feature_sets import NAME, write_features
+from support.selections import write_selection
 from support.shard_factory import LAYER, build_dir
 from support.tiny_bert import WORDS, tiny_tokenizer
 
 from runtime.errors import UserError
-from shards.reader import read_artifact, read_table
-from shards.schema import TEXT
+from shards.reader import read_table
 from shards.storage.store import Store
-from shards.writer import commit_table
 from training.features.feature_store import FeatureStore
 from training.models.vidlankd.bert_model import hidden_states
 from training.models.vidlankd.student_model import Distillation, Student, load_student, save_student
@@ -168,8 +166,10 @@ def test_a_kept_clip_represents_the_clips_in_it_that_were_not_kept(tmp_path: Pat
     store, name = Store(tmp_path / "dir"), f"text/{LAYER}/0000000.parquet"
     rows = read_table(store, name).to_pylist()
     tree = [row["key"] for row in rows if row["root_key"] == rows[0]["root_key"]]
-    changed = [row | {"keep": row["key"] in {tree[number] for number in kept}} for row in rows]
-    commit_table(store, tmp_path, name, pa.Table.from_pylist(changed, schema=TEXT), read_artifact(store, name))
+    keep = {tree[number] for number in kept}
+    marks = [{"filter_reason": None if row["key"] in keep else "dull", "keep": row["key"] in keep} for row in rows]
+    shared = [{"key": row["key"], "shard": row["shard"], "split": "train"} for row in rows]
+    write_selection(store, LAYER, [one | mark for one, mark in zip(shared, marks, strict=True)])
     assert {tree.index(clip.key) for clip in find_clips([str(tmp_path / "dir")], 100)} == found
 
 

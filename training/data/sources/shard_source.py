@@ -61,7 +61,7 @@ class ShardSource:
         decoding = settings if isinstance(settings, DataSettings) else None
         self._augment = decoding.augment if decoding else None
         self._preferred = {term: _preferred(columns_of.format(term=term), columns) for term, columns in terms.items()}
-        self._open = open_shards(settings.shards, settings.layers)
+        self._open = open_shards(settings.shards, settings.layers, settings.selection)
         tars = [(shard.tar, shard.media_bytes) for shard in self._open.shards]
         self._cache = open_cache(decoding, tars) if decoding else None
         self._roots, stocks = count_roots(self._open.shards, split, settings.only_kept)

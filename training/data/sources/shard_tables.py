@@ -90,19 +90,20 @@ class OpenShards:
     layers: Mapping[str, float]
     """Weight by layer."""
     marks: tuple[str, ...]
-    """Content hash of each text layer in each DIR."""
+    """Content hash of each text layer in each DIR, with the digest of its selection if it has one."""
 
 
-def open_shards(roots: Sequence[str], layers: Mapping[str, float] | None) -> OpenShards:
+def open_shards(roots: Sequence[str], layers: Mapping[str, float] | None, selection: str | None = None) -> OpenShards:
     """Open DIRs with their text layers.
 
     Args:
         roots: paths or URLs of DIRs.
         layers: weight by text layer; None: the only layer of the DIRs.
+        selection: says which clips to keep, and their split; None: the selection that is named as the layer.
 
     Raises:
         UserError: no DIR given, several layers and none named, or a DIR without a usable shard.
-        ShardError: not a DIR, another schema version, or no such layer.
+        ShardError: not a DIR, another schema version, no such layer or selection, or no marks for a layer.
     """
     if not roots:
         raise UserError("--shards: name at least one folder that `curate run` wrote")
@@ -110,10 +111,9 @@ def open_shards(roots: Sequence[str], layers: Mapping[str, float] | None) -> Ope
     shards: list[ShardRef] = []
     marks: list[str] = []
     for root in roots:
-        datasets = {layer: Dataset(root, layer) for layer in chosen}
+        datasets = {layer: Dataset(root, layer, selection) for layer in chosen}
         shards += _shards_of(root, datasets)
-        stages = [read_stage(dataset.store, f"text/{layer}") for layer, dataset in datasets.items()]
-        marks += [stage.content_hash if stage else "" for stage in stages]
+        marks += map(_mark, datasets.values())
     return OpenShards(tuple(shards), chosen, tuple(marks))
 
 
@@ -230,6 +230,11 @@ def _only_layer(roots: Sequence[str]) -> str:
     return layers[0]
 
 
+def _mark(dataset: Dataset) -> str:
+    stage, selection = read_stage(dataset.store, f"text/{dataset.layer}"), dataset.selection
+    return (stage.content_hash if stage else "") + ("" if selection is None else f"+{selection.digest}")
+
+
 def _shards_of(root: str, datasets: Mapping[str, Dataset]) -> list[ShardRef]:
     common = set.intersection(*(set(dataset.shards) for dataset in datasets.values()))
     index = next(iter(datasets.values())).index.to_pylist()
@@ -238,6 +243,8 @@ def _shards_of(root: str, datasets: Mapping[str, Dataset]) -> list[ShardRef]:
         for row in index
         if row["shard"] in common
     ]
+    if unmarked := {shard for dataset in datasets.values() for shard in dataset.unmarked_shards}:
+        _LOG.warning("%s: %d shards are left out: no selection marks their clips yet", root, len(unmarked))
     if not refs:
         raise UserError(f"--shards {root}: no shard has both media and the text layers {', '.join(datasets)}")
     if left := len({shard for dataset in datasets.values() for shard in dataset.shards} - common):

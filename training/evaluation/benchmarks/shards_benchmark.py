@@ -54,6 +54,7 @@ def read(
     columns: Sequence[str],
     *,
     layer: str | None = None,
+    selection: str | None = None,
     split: Literal["train", "val"] = "val",
     clips: Clips = "root",
     limit: int | None = None,
@@ -64,13 +65,14 @@ def read(
         roots: folders that `curate run` wrote, by path or fsspec URL.
         columns: text columns in order of preference; the first that is not empty gives the clip's text.
         layer: text layer; None: the only one of each folder.
+        selection: says which clips to keep, and their split; None: the selection that is named as the layer.
         split: split of the videos.
         clips: root clips, or all of one level.
         limit: highest number of clips, in order of shards; later shards are not read.
 
     Raises:
         UserError: a column holds no text, a folder has several layers and none is named, or no clip is left.
-        ShardError: not a curated folder, no such layer or column, or another schema version.
+        ShardError: not a curated folder, no such layer, selection or column, no marks, or another schema version.
     """
     for column in columns:
         if column in TEXT.names and TEXT.field(column).type != pa.string():
@@ -79,7 +81,7 @@ def read(
     items: list[VideoItem] = []
     queries: list[str] = []
     for root in roots:
-        for item, text in _clips(_open(root, layer), columns, split, clips):
+        for item, text in _clips(_open(root, layer, selection), columns, split, clips):
             if limit is not None and len(items) >= limit:
                 break
             items.append(item)
@@ -93,13 +95,13 @@ def read(
     return RetrievalSet(NAME, split, tuple(items), tuple(queries), tuple(range(len(items))))
 
 
-def _open(root: str, layer: str | None) -> Dataset:
+def _open(root: str, layer: str | None, selection: str | None) -> Dataset:
     if layer is None:
         layers = text_layers(Store(root))
         if len(layers) > 1:
             raise UserError(f"--shards {root}: has several text layers; name one with --layer: {', '.join(layers)}")
         layer = layers[0] if layers else ""
-    return Dataset(root, layer)
+    return Dataset(root, layer, selection)
 
 
 def _clips(dataset: Dataset, columns: Sequence[str], split: str, clips: Clips) -> Iterator[tuple[VideoItem, str]]:

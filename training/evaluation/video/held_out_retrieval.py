@@ -49,7 +49,14 @@ class HeldOutRetrieval:
             raise UserError(f"evaluation.term={term}: no such term{nearest(term, loss.terms)}")
         layer = max(data.layers, key=data.layers.__getitem__) if data.layers else None
         try:
-            clips = read(data.shards, loss.columns(term), layer=layer, clips=settings.clips, limit=settings.max_clips)
+            clips = read(
+                data.shards,
+                loss.columns(term),
+                layer=layer,
+                selection=data.selection,
+                clips=settings.clips,
+                limit=settings.max_clips,
+            )
         except UserError as nothing:
             _log.warning("no scores while training: %s", nothing)
             return None

@@ -19,6 +19,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--teacher", required=True, type=Path, metavar="FOLDER", help="a trained teacher")
     parser.add_argument("--student", type=Path, metavar="FOLDER", help="a trained student, to compare with the teacher")
     add_shards(parser)
+    parser.add_argument("--selection", metavar="NAME", help="selection of clips (default: that of the text layer)")
     parser.add_argument("--features", required=True, metavar="NAME", help="the teacher's feature set")
     parser.add_argument("--sentence", required=True, action="append", metavar="TEXT", help="a sentence; repeatable")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="clips for each word (default 5)")
@@ -36,6 +37,7 @@ def _run(arguments: argparse.Namespace) -> int:
         features=arguments.features,
         output=arguments.output,
         top=arguments.top,
+        selection=arguments.selection,
     )
     print(arguments.output)
     return 0

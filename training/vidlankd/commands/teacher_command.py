@@ -22,6 +22,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_shards(parser, required=False)
     parser.add_argument("--features", metavar="NAME", help="feature set that `train-vidlankd features` wrote")
     parser.add_argument("--layer", metavar="NAME", help="text layer to train on (default: the only one)")
+    parser.add_argument("--selection", metavar="NAME", help="selection of clips (default: that of the layer)")
     add_size(parser)
     add_run_arguments(parser, "vidlankd-teacher", "clips", 64, "20 epochs")
 
@@ -35,6 +36,7 @@ def _run(arguments: argparse.Namespace) -> int:
             "shards": arguments.shards,
             "features": arguments.features,
             "layers": {arguments.layer: 1.0} if arguments.layer else None,
+            "selection": arguments.selection,
         },
         **run_flags(arguments),
     }
@@ -48,7 +50,7 @@ def _run(arguments: argparse.Namespace) -> int:
     check_model(settings.model.tokenizer)
     from training.data.sources.shard_tables import open_shards
 
-    open_shards(settings.data.shards, settings.data.layers)
+    open_shards(settings.data.shards, settings.data.layers, settings.data.selection)
     from training.vidlankd.vidlankd_runs import run_teacher
 
     return run_teacher(settings, arguments.output, arguments.resume)

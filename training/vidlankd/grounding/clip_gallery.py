@@ -58,20 +58,23 @@ class GalleryClip:
     """Text of the clip in its shards; may be empty."""
 
 
-def find_clips(shards: Sequence[str], limit: int, split: Split | None = None) -> list[GalleryClip]:
+def find_clips(
+    shards: Sequence[str], limit: int, split: Split | None = None, selection: str | None = None
+) -> list[GalleryClip]:
     """Return at most `limit` kept clips, from shards in a random order that is always the same.
 
     Args:
         shards: DIRs.
         limit: 1 or more.
         split: split of the clips; None: both.
+        selection: says which clips to keep; None: the selection that is named as the layer.
 
     Raises:
         UserError: no DIR is given, or there is no clip.
         ShardError: a DIR can't be read.
     """
     common = set.intersection(*(set(text_layers(Store(root))) for root in shards)) if shards else set()
-    opened = open_shards(shards, {min(common): 1.0} if common else None)
+    opened = open_shards(shards, {min(common): 1.0} if common else None, selection)
     (layer,) = opened.layers
     order = random.Random(0).sample(opened.shards, len(opened.shards))
     splits: tuple[Split, ...] = (split,) if split else ("train", "val")

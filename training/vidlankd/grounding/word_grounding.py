@@ -49,6 +49,7 @@ def ground(
     top: int = 5,
     limit: int = 20_000,
     split: Split | None = None,
+    selection: str | None = None,
     device: str | None = None,
 ) -> None:
     """Write the grounding page.
@@ -63,6 +64,7 @@ def ground(
         top: number of clips for each word.
         limit: largest number of clips in the gallery.
         split: split of the clips; None: both.
+        selection: says which clips to keep; None: the selection that is named as the text layer.
         device: device of the models; None: a GPU if there is one.
 
     Raises:
@@ -86,7 +88,7 @@ def ground(
     texts = [_encode(sentence, tokenizer, models) for sentence in sentences]
     store = FeatureStore.open(shards, features)
     check_features(model, store)
-    clips, clips_NH = embed_clips(find_clips(shards, limit, split), model, store)
+    clips, clips_NH = embed_clips(find_clips(shards, limit, split, selection), model, store)
     gallery = _Gallery(clips, clips_NH, Stills())
     groundings = [_ground_sentence(s, ids, models, gallery, top) for s, ids in zip(sentences, texts, strict=True)]
     facts = (f"{len(clips):,} clips", f"features {features} ({store.encoder})", *(each.note for each in models[1:]))

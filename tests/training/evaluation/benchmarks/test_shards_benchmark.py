@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
+from support.selections import marked_rows
 from support.shard_factory import LAYER, build_dir
 
 from runtime.errors import UserError
@@ -16,9 +16,7 @@ from training.evaluation.benchmarks import shards_benchmark
 def test_held_out_clips_are_kept_roots_with_their_byte_range_in_the_tar(tmp_path: Path) -> None:
     store = build_dir(tmp_path / "dir", shards=2, videos_per_shard=2)
     found = shards_benchmark.read([store.root], ["grounded_text"], split="train")
-    rows = [
-        row for shard in range(2) for row in pq.read_table(f"{store.root}/text/{LAYER}/{shard:07d}.parquet").to_pylist()
-    ]
+    rows = marked_rows(store.root, LAYER)
     expected = [row for row in rows if row["parent_key"] is None and row["keep"]]
     assert [item.id for item in found.items] == [row["key"] for row in expected]
     assert list(found.texts) == [row["grounded_text"] for row in expected]
