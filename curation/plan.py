@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from uuid import uuid4
 
 from curation import stage_registry
+from curation.media.media_settings import MediaSettings
+from curation.media.sidecar_inputs import sidecar_changes
 from curation.output_folders import moved_models, stage_outputs
 from curation.pipeline_models import used_models
 from curation.run_request import RunRequest
@@ -19,6 +21,7 @@ from curation.sources.postponed_sources import has_postponed, is_untried
 from curation.sources.source_table import PlannedSources
 from curation.stages.stage_definition import Outputs, ShardStage, StageContext, StageOutput, TableStage
 from runtime.models.model_revisions import look_up
+from runtime.models.model_uri import cache_folder
 from shards.artifact import Artifact
 from shards.errors import ShardError
 from shards.pending_shards import Work, inputs_of, work_of
@@ -115,13 +118,15 @@ def make_plan(request: RunRequest) -> RunPlan:
     sources, warnings = run_sources(request, postponed)
     today = look_up(used_models(request.settings, [stage.name for stage in stage_registry.STAGES]).values())
     outputs = stage_outputs(request, today)
+    shards = sorted(set(sources.table["shard"].to_pylist()))
+    changes = sidecar_changes(sources.rows, media, request.settings.branch(MediaSettings), cache_folder() / "hashes")
     return RunPlan(
         request=request,
         outputs=outputs,
         sources=sources,
-        stages=_plan_stages(request, outputs, sorted(set(sources.table["shard"].to_pylist())), media),
+        stages=_plan_stages(request, outputs, shards, media, changes.inputs),
         media=media,
-        warnings=(*warnings, *moved_models(request, outputs, today)),
+        warnings=(*warnings, *moved_models(request, outputs, today), *changes.warnings),
     )
 
 
@@ -133,9 +138,16 @@ def _media(store: Store) -> dict[int, Artifact]:
 
 
 def _plan_stages(
-    request: RunRequest, outputs: Outputs, shards: Sequence[int], media: Mapping[int, Artifact]
+    request: RunRequest,
+    outputs: Outputs,
+    shards: Sequence[int],
+    media: Mapping[int, Artifact],
+    beside: Mapping[int, Mapping[str, str]],
 ) -> tuple[StagePlan, ...]:
-    """Return the work of each stage that was asked for; a stage that is left out still provides its tables."""
+    """Return the work of each stage that was asked for; a stage that is left out still provides its tables.
+
+    `beside` has the inputs of each shard's media: subtitle files beside the videos.
+    """
     plans: list[StagePlan] = []
     made: dict[str, Mapping[int, Artifact]] = {}
     redone: set[int] = set()
@@ -145,7 +157,7 @@ def _plan_stages(
         available = _available(shards, [made[name] for name in stage.reads], redone)
         if isinstance(stage, ShardStage):
             made[stage.name] = media if stage.path == "media" else artifacts(request.store, output.path)
-            digests = {shard: inputs_of(inputs, shard) for shard in available} if stage.reads else {}
+            digests = {shard: inputs_of(inputs, shard) for shard in available} if stage.reads else beside
             again = _retried(stage, made[stage.name], request.retry or ())
             work = work_of(available, made[stage.name], output.hash, digests, redone | again)
         else:

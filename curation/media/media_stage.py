@@ -24,6 +24,7 @@ from curation.media.download.host_refusals import HostRefusals
 from curation.media.media_rows import LedgerRow, SourceOutcome
 from curation.media.media_settings import MediaSettings
 from curation.media.shard_builder import ShardBuilder
+from curation.media.sidecar_inputs import sidecar_inputs
 from curation.media.video_to_clips import VideoTools, make_clips
 from curation.sources.ledger import SourceFailed, SourceFiltered, SourcePostponed
 from curation.sources.overlapping_spans import overlap_numbers
@@ -108,6 +109,7 @@ class MediaWorker:
         sources = _sources_of(self._store, number)
         folder = self._scratch / f"media-{shard_name(number)}"
         attempts = Attempts(self._scratch / "attempts" / shard_name(number))
+        beside = sidecar_inputs([row for row, _ in sources], self._spec.settings)  # before any of them is read
         with _empty_folder(folder):
             with TarWriter(folder / "media.tar") as media, TarWriter(folder / "keyframes.tar") as keyframes:
                 shard = ShardBuilder(number, media, keyframes)
@@ -116,7 +118,7 @@ class MediaWorker:
                         entry = self._curate(source, shard, attempts)
                         shard.ledger.append(entry)
                         report({"videos": 1, "clips": entry.outcome.clips, **entry.class_count()})
-            shard.commit(self._store, folder, self._spec.hash)
+            shard.commit(self._store, folder, self._spec.hash, beside)
         shutil.rmtree(self._scratch / "attempts" / shard_name(number), ignore_errors=True)
         return shard.counts()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -69,17 +69,18 @@ class ShardBuilder:
         rows = [clip.row.table_row(clip.byte_offset, clip.byte_size) for clip in clips]
         return pa.Table.from_pylist(rows, schema=CLIPS)
 
-    def commit(self, store: Store, folder: Path, content_hash: str) -> None:
+    def commit(self, store: Store, folder: Path, content_hash: str, inputs: Mapping[str, str]) -> None:
         """Commit the shard after its tars are closed; the table of clips comes last and is the commit mark.
 
         Args:
             store: the DIR.
             folder: scratch folder of the shard.
             content_hash: content hash of the media folder.
+            inputs: digests of the files beside the videos, by name.
         """
         clips = self._table(self.clips)
         ledger = pa.Table.from_pylist([row.table_row() for row in self.ledger], schema=LEDGER)
-        artifact = Artifact("media", content_hash, counts=self.counts())
+        artifact = Artifact("media", content_hash, inputs=inputs, counts=self.counts())
         made = ShardMedia(self.number, self.media, self.keyframes, ledger, clips, self.videos)
         commit_shard_media(store, folder, made, artifact)
 

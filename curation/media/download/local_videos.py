@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import bisect
+import hashlib
 import os
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 from curation.media.download.downloaded_video import DownloadedVideo, VideoMetadata
 from curation.media.subtitles.subtitle_tracks import Track
 from curation.sources.ledger import SourceFailed
+from shards.storage.files import file_sha256
 
 SUBTITLE_SUFFIXES: Final = (".vtt", ".srt", ".json3")
 
@@ -31,13 +35,47 @@ def open_local(source: str) -> DownloadedVideo:
     return DownloadedVideo(path, _sidecars(path), VideoMetadata(title=path.stem, extractor="file", id=path.name))
 
 
+def sidecar_digests(videos: Iterable[str]) -> dict[str, str]:
+    """Return sixteen hex digits over the names and bytes of the subtitle files beside each video that has some.
+
+    A video that is missing, or whose folder can't be read, is left out.
+    """
+    listings: dict[Path, list[str]] = {}
+    digests: dict[str, str] = {}
+    for video in dict.fromkeys(videos):
+        path = Path(video)
+        try:
+            if path.parent not in listings:
+                listings[path.parent] = sorted(os.listdir(path.parent))  # noqa: PTH208  names only
+            digest = hashlib.sha256()
+            tracks = _tracks_among(path, _beginning_with(listings[path.parent], path.stem)) if path.is_file() else ()
+            for track in tracks:
+                digest.update(f"{track.path.name}\0{file_sha256(track.path)}\n".encode())
+        except OSError:
+            continue
+        if tracks:
+            digests[video] = digest.hexdigest()[:16]
+    return digests
+
+
+def _beginning_with(names: Sequence[str], stem: str) -> Sequence[str]:
+    """Return the names that begin with `stem`, of a sorted list."""
+    first = last = bisect.bisect_left(names, stem)
+    while last < len(names) and names[last].startswith(stem):
+        last += 1
+    return names[first:last]
+
+
 def _sidecars(video: Path) -> tuple[Track, ...]:
     """Return the subtitle files with the video's stem, in the order of their names."""
+    with os.scandir(video.parent) as entries:
+        return _tracks_among(video, sorted(entry.name for entry in entries if entry.name.startswith(video.stem)))
+
+
+def _tracks_among(video: Path, names: Sequence[str]) -> tuple[Track, ...]:
     pattern = re.compile(re.escape(video.stem) + r"(?:\.([A-Za-z]{2,3}(?:[-_]\w+)*))??(\.auto)?")
     tracks = []
-    with os.scandir(video.parent) as entries:
-        beside = sorted(entry.name for entry in entries if entry.name.startswith(video.stem))
-    for path in map(video.with_name, beside):
+    for path in map(video.with_name, names):
         match = pattern.fullmatch(path.stem) if path.suffix.lower() in SUBTITLE_SUFFIXES else None
         if match is not None and path.is_file():
             format_ = path.suffix.lower().removeprefix(".")
