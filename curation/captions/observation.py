@@ -7,8 +7,9 @@ clip (`curation.grounding.evidence`) is made of them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from curation.prompts.same_statement import same_words
 from shards.schema import ObservationKind
 from shards.stored_rows import StoredObservation
 
@@ -51,6 +52,33 @@ def observed_between(observations: Iterable[Observation], start: float, end: flo
     first, last = round(start * 1000), round(end * 1000)
     own = (each for each in observations if _is_within(round(each.start * 1000), round(each.end * 1000), first, last))
     return tuple(sorted(own, key=lambda each: (each.start, each.end)))
+
+
+def without_repeats(observations: Iterable[Observation], gap: float = 2.0) -> list[Observation]:
+    """Return observations in order of time; events in a row that say the same are one event.
+
+    A long action is told once for each short clip that it is seen in.
+
+    Args:
+        observations: of one root.
+        gap: most seconds between two events that are joined.
+    """
+    merged: list[Observation] = []
+    last: dict[ObservationKind, int] = {}
+    for each in sorted(observations, key=lambda each: (each.start, each.end)):
+        before = merged[last[each.kind]] if each.kind in last else None
+        if before and each.kind == "event" and _goes_on(before, each, gap):
+            merged[last[each.kind]] = replace(before, end=max(before.end, each.end))
+        else:
+            last[each.kind] = len(merged)
+            merged.append(each)
+    return merged
+
+
+def _goes_on(before: Observation, after: Observation, gap: float) -> bool:
+    if before.text is None or after.text is None or after.start - before.end > gap:
+        return False
+    return same_words(before.text, after.text)
 
 
 def _is_within(start: int, end: int, first: int, last: int) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from curation.captions.frame_captions import FrameCaption
-from curation.captions.observation import Observation
+from curation.captions.observation import Observation, without_repeats
 from curation.media.speech.transcript import Word, join_words
 from curation.prompts.word_units import join_pieces
 from curation.prompts.wording import tidy
@@ -53,13 +53,12 @@ class Evidence:
     @property
     def is_seen(self) -> bool:
         """True for what the pictures show; False for spoken words."""
-        return self.kind != "words"
+        return is_seen(self.id)
 
     @property
     def span(self) -> tuple[float, float]:
         """Start and end in seconds of the video; equal for what one still shows."""
-        start, _, end = self.id.partition("@")[2].partition("-")
-        return float(start), float(end or start)
+        return span_of(self.id)
 
 
 def gather_evidence(
@@ -75,7 +74,7 @@ def gather_evidence(
     items: dict[EvidenceKind, dict[str, str]] = {kind: {} for kind in _LABELS}
     for frame in sorted(frames, key=lambda frame: frame.time):
         _append(items["frame"], f"frame@{format_seconds(frame.time)}", tidy(frame.text))
-    for each in sorted(observations, key=lambda each: (each.start, each.end)):
+    for each in without_repeats(observations):
         name = f"{_NAMES.get(each.kind, each.kind)}@{_format_span(each.start, each.end)}"
         _append(items[each.kind], name, _statement(each))
     for span in _word_spans(words, span_seconds):
@@ -86,6 +85,17 @@ def gather_evidence(
         for kind, of_kind in items.items()
         for number, (id_, text) in enumerate(of_kind.items(), start=1)
     )
+
+
+def is_seen(id_: str) -> bool:
+    """Return True for the id of what the pictures show; False for that of spoken words."""
+    return not id_.startswith("words@")
+
+
+def span_of(id_: str) -> tuple[float, float]:
+    """Return the start and end that an id names, in seconds of the video."""
+    start, _, end = id_.partition("@")[2].partition("-")
+    return float(start), float(end or start)
 
 
 def by_reference(evidence: Iterable[Evidence]) -> Mapping[str, Evidence]:

@@ -6,14 +6,25 @@ even if the engine ignored the schema.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
 from curation.grounding.claims import Claim
+from curation.prompts.model_answers import without_markup
 from curation.prompts.model_json import JsonObject, answer_object
 from curation.prompts.wording import cut_to, ends_whole, tidy
 
 _MAX_CITED: Final = 4
+_MARKS: Final = re.compile(
+    r"""\s*[(\[](?:
+        (?:[EFTOW]\d{1,3}|(?:event|frame|text|objects|words)@[\d.-]+)(?:\s*(?:,|and|;)\s*[EFTOW]\d{1,3})*   # labels
+        |(?:confidence|score|probability)?[:=\s]*(?:[01]?\.\d+|\d{1,3}(?:\.\d+)?\s?%)                     # confidence
+        |(?:seen|said|happens)\ at\ [\d.-]+\ s
+    )[)\]]""",
+    re.VERBOSE,
+)
+"""Labels, figures of confidence and times of the evidence, which small models copy into their statements."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,6 @@ def _claim(item: object, max_chars: int) -> Claim | None:
         return None
     cited = item.get("evidence")
     names = [name for name in cited if isinstance(name, str)] if isinstance(cited, list) else []
-    text = tidy(item["text"])
+    text = tidy(_MARKS.sub("", without_markup(item["text"])))
     limit = max_chars if ends_whole(text) else max_chars - 1  # a grammar ends a text at its limit, within a word
     return Claim(cut_to(text, limit), tuple(names[:_MAX_CITED]))

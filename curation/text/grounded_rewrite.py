@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 
 from curation.engines.engine_interface import Answer, Request
+from curation.grounding.claim_text import TextLimit
 from curation.grounding.claims import CitedClaim, Verdict, cite
 from curation.grounding.evidence import Evidence, fit_evidence, gather_evidence
 from curation.grounding.grounded_text import GroundedText, caption_claims, compose
@@ -14,6 +15,7 @@ from curation.grounding.judge_registry import build_cascade
 from curation.text.claim_proposals import Proposal, parse_proposal, proposal_schema
 from curation.text.clip_texts import ClipTexts
 from curation.text.rewrite_settings import RewriteSettings
+from curation.text.text_tower_tokens import count_tokens
 from runtime.ray_runner.stage import Service
 
 ClipEvidence = Mapping[str, Sequence[Evidence]]
@@ -27,6 +29,7 @@ class GroundedRewriter:
         self._settings = settings
         self._prompt = settings.prompts().get("grounded")  # None: no claims are asked for
         self._schema = proposal_schema(settings.max_claims, settings.claim_chars)
+        self._limit = TextLimit(settings.text_tokens, count_tokens) if settings.text_tokens else None
         self._cascade = build_cascade(settings.ground, JudgeResources(engines, settings.engine))
 
     def evidence(self, clips: Sequence[ClipTexts]) -> ClipEvidence:
@@ -42,7 +45,15 @@ class GroundedRewriter:
         counts["inputs_truncated"] += len(shown) < len(evidence)
         lines = [item.line for item in shown]
         system, user = self._prompt.render(evidence=lines, max_claims=self._settings.max_claims)
-        yield Request(_key(clip), system, user, schema=self._schema, max_tokens=self._settings.grounded_tokens)
+        examples = self._prompt.exchanges(max_claims=self._settings.max_claims)
+        yield Request(
+            _key(clip),
+            system,
+            user,
+            schema=self._schema,
+            max_tokens=self._settings.grounded_tokens,
+            examples=examples,
+        )
 
     async def texts(
         self, clips: Sequence[ClipTexts], evidence: ClipEvidence, answers: Mapping[str, Answer], counts: Counter[str]
@@ -75,8 +86,9 @@ class GroundedRewriter:
             clip.key: compose(
                 verdicts.get(clip.key),
                 captions.get(clip.key, ()),
+                evidence[clip.key],
                 abstained=clip.key in abstained,
-                has_captions=any(item.kind == "frame" for item in evidence[clip.key]),
+                limit=self._limit,
             )
             for clip in clips
         }

@@ -42,6 +42,10 @@ class RewriteSettings(Settings):
     """Most claims a clip."""
     claim_chars: int = Field(default=160, ge=20)
     """Most characters a claim."""
+    text_tokens: int = Field(default=77, ge=0)
+    """Most tokens of `grounded_text`, as CLIP's text tower counts them; 0: no limit.
+
+    If not all claims fit, those that cover most of the clip are kept."""
     span_seconds: float = Field(default=5.0, gt=0)
     """Words are shown and cited in spans of about this length."""
     input_chars: int = Field(default=6000, ge=200)

@@ -33,7 +33,7 @@ from shards.observations import observations_of
 from shards.reader import read_artifact, read_table
 from shards.schema import TEXT
 
-REWRITE_VERSION = 3
+REWRITE_VERSION = 4
 
 
 def model_names(

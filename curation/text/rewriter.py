@@ -55,6 +55,8 @@ class Rewriter:
             for clip in clips
         ]
         counts.update(_outcomes(results))
+        counts["claims_repeated"] += sum(result.grounded.repeated for result in results)
+        counts["claims_over_limit"] += sum(result.grounded.over_limit for result in results)
         return results, counts
 
 

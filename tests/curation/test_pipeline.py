@@ -19,9 +19,9 @@ from runtime.models.model_revisions import look_up
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HASHES = {
-    "demo": ("30632b7e7d3595ee", "a6f1d29215cb6e7b", "10f2298c5a80d6cf", "7c70791e68b55701", "25e8ce49c45cbe15"),
-    "vidla": ("232888752357d354", "91dfb16173af4933", "7ac144ef7cfc6d79", "abb36a36ede03fe2", "b069d5974f8a569c"),
-    "grounded": ("ffba45b0521c9325", "e5cdfb41a8af947f", "96ff655bcf7586b9", "9268d8d640d53e43", "7030e82120f2acb6"),
+    "demo": ("30632b7e7d3595ee", "a6f1d29215cb6e7b", "55b261e8e0116419", "7c70791e68b55701", "53eec2a3b67e9fe0"),
+    "vidla": ("232888752357d354", "91dfb16173af4933", "6cf39306190651da", "abb36a36ede03fe2", "3f79dd211cb53cd8"),
+    "grounded": ("ffba45b0521c9325", "e5cdfb41a8af947f", "5165098f5dd95c13", "9268d8d640d53e43", "1792b3ab29395cec"),
 }
 """The content hashes of media, captions, texts and the selection, and a hash of the settings in ``manifest.json``.
 

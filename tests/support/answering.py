@@ -52,7 +52,12 @@ def claims_json(*claims: tuple[str, Sequence[str]], abstain: bool = False) -> st
 
 def labels_in(request: Request) -> list[str]:
     """Return the evidence labels in a prompt."""
-    return re.findall(r"^([FW]\d+) \(", request.user, re.MULTILINE)
+    return labels_in_text(request.user)
+
+
+def labels_in_text(text: str) -> list[str]:
+    """Return the evidence labels at the beginnings of lines."""
+    return re.findall(r"^([EFTOW]\d+) \(", text, re.MULTILINE)
 
 
 def asks_for_claims(request: Request) -> bool:

@@ -15,14 +15,13 @@ from typing import Any, Final, Literal
 from curation.prompts.answer_flaws import Flaw, flaw_of, sound_part
 from curation.prompts.model_answers import spoken_answer, without_markup
 from curation.prompts.model_json import JsonObject, answer_object
+from curation.prompts.same_statement import same_words
 from curation.prompts.wording import cut_to, ends_whole, tidy
 
 EventFlaw = Flaw | Literal["garbage", "outside", "backwards", "repeated"]
 """Why an answer or an event is left out: no text that says anything, no JSON of the form, a time outside the clip, an
 end before its start, or the event before it once more."""
 
-_MARKS: Final = re.compile(r"[^\w%$€£+-]+|_")
-_ARTICLE: Final = re.compile(r"\b(?:an?|the)\b")
 _SLACK: Final = 1.0
 """Seconds by which a time may be outside the clip: the last frame may be taken for its end."""
 _NUMBER: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:s|sec|seconds)?\s*", re.IGNORECASE)
@@ -106,23 +105,11 @@ def merge_repeated(events: Iterable[ClipEvent], gap: float = math.inf) -> list[C
     merged: list[ClipEvent] = []
     for event in events:
         last = merged[-1] if merged else None
-        if last and event.start - last.end <= gap and says_the_same(last.text, event.text):
+        if last and event.start - last.end <= gap and same_words(last.text, event.text):
             merged[-1] = replace(last, end=max(last.end, event.end))
         else:
             merged.append(event)
     return merged
-
-
-def says_the_same(one: str, other: str) -> bool:
-    """Return True for two texts of the same words in the same order, capitals, marks and English articles aside.
-
-    Nothing looser is safe: *the light goes on* and *the light goes off* share nearly all letters.
-    """
-    return _plain_words(one) == _plain_words(other)
-
-
-def _plain_words(text: str) -> list[str]:
-    return _ARTICLE.sub(" ", _MARKS.sub(" ", text.casefold())).split()
 
 
 def _is_answer(values: JsonObject) -> bool:

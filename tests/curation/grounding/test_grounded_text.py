@@ -20,7 +20,7 @@ OPEN = Verdict("a dog", "unjudged", ("frame@1.0",), "timeout", "text")
 def test_only_supported_claims_make_the_text_and_the_score_is_their_share() -> None:
     claims = [Claim("A man chops onions", ("F1",)), Claim("A man cries", ("F1",)), Claim("Three dogs", ("F2",))]
     judged = verdicts([seat("one", Scoring(lambda text: 0.0 if "cries" in text else 1.0))], claims)
-    outcome = compose(judged, [], abstained=False, has_captions=True)
+    outcome = compose(judged, [], EVIDENCE, abstained=False)
     assert outcome.status == "ok"
     assert outcome.text == "A man chops onions. Three dogs."
     assert outcome.score == pytest.approx(2 / 3)
@@ -37,7 +37,7 @@ def test_captions_are_claims_that_cite_all_frames_with_this_caption() -> None:
 
 
 def test_without_a_supported_claim_the_captions_on_which_the_judges_agree_stand_in() -> None:
-    outcome = compose([LOST], [KEPT, OPEN], abstained=False, has_captions=True)
+    outcome = compose([LOST], [KEPT, OPEN], EVIDENCE, abstained=False)
     assert (outcome.status, outcome.text, outcome.score) == ("fallback", "a cat.", None)
     assert outcome.verdicts == (KEPT, OPEN, LOST)
 
@@ -57,7 +57,7 @@ def test_without_a_supported_claim_the_captions_on_which_the_judges_agree_stand_
 def test_the_status_follows_from_the_answer_and_the_captions(
     verdicts: list[Verdict] | None, captions: Sequence[Verdict], abstained: bool, has_captions: bool, status: str
 ) -> None:
-    outcome = compose(verdicts, captions, abstained=abstained, has_captions=has_captions)
+    outcome = compose(verdicts, captions, EVIDENCE if has_captions else (), abstained=abstained)
     assert outcome.status == status
     assert (outcome.text is None) == (status in ("abstained", "failed"))
     assert outcome.score is None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
-from support.answering import Answering, asks_for_claims, claims_json, labels_in
+from support.answering import Answering, asks_for_claims, claims_json, labels_in, labels_in_text
 from support.rewriting import clip, repeat_input, rewrite
 
+from curation.captions.observation import Observation
 from curation.engines.engine_interface import Answer, Request
 from curation.grounding.judge_registry import GroundSettings
 from curation.text.claim_proposals import parse_proposal
@@ -193,3 +195,58 @@ def test_claims_that_could_not_be_judged_are_not_kept_and_their_clip_is_counted(
     assert result.grounded.text == "A man chops onions."
     assert [(v.verdict, v.reason) for v in result.grounded.verdicts] == [("unjudged", "timeout"), ("supported", "")]
     assert (counts["failed:judge"], counts["claims:timeout"]) == (1, 1)
+
+
+# The prompt, and what models copy out of it
+
+
+def test_the_prompt_has_one_worked_example_as_a_turn_and_no_placeholder() -> None:
+    model = Answering(repeat_input)
+    rewrite(model, [clip()])
+    (request,) = filter(asks_for_claims, model.requests)
+    (example,) = request.examples
+    assert "..." not in request.system + request.user + example.user + example.answer
+    shown, proposal = labels_in_text(example.user), parse_proposal(example.answer, 9, 200)
+    assert proposal is not None and {label[0] for label in shown} == {"E", "F", "T", "W"}
+    assert all(claim.cited and set(claim.cited) <= set(shown) for claim in proposal.claims)
+    assert not any(word in example.answer for word in ("grandmother", "Paris", "Sunday"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A man chops onions (F1)", "A man chops onions [F1, W2].", "A man chops onions (0.46)",
+        "A man chops onions (87%)",
+        "**A man chops onions**", "A man chops onions (seen at 2.0 s)", "A man chops onions (confidence: 0.9)",
+        "A man chops onions (frame@2.0)",
+    ],
+)  # fmt: skip
+def test_labels_figures_of_confidence_and_markup_do_not_come_into_the_text(text: str) -> None:
+    (result,), _ = rewrite(Answering(lambda request: claims_json((text, ["F1"]))), [clip()])
+    assert (result.grounded.status, result.grounded.text) == ("ok", "A man chops onions.")
+
+
+@pytest.mark.parametrize("text", ["A sign reads (Exit 9)", "The display shows 0.46", "A team (F.C.) plays"])
+def test_what_looks_like_a_label_but_is_text_stays(text: str) -> None:
+    proposal = parse_proposal(claims_json((text, ["F1"])), 5, 100)
+    assert proposal is not None and [claim.text for claim in proposal.claims] == [text]
+
+
+def test_claims_that_were_left_out_of_the_text_are_counted() -> None:
+    captions = ("a man chops onions", "a man chops onions in a kitchen")
+    told = claims_json((captions[0], ["F1"]), (captions[1], ["F2"]))
+    (result,), counts = rewrite(Answering(lambda request: told), [clip(captions=captions)])
+    assert (result.grounded.text, counts["claims_repeated"]) == ("a man chops onions in a kitchen.", 1)
+    assert result.grounded.score == 1.0
+    long = RewriteSettings(engine="llm", text_tokens=6)
+    (short,), counts = rewrite(Answering(lambda request: told), [clip(captions=captions)], long)
+    assert (short.grounded.text, counts["claims_over_limit"]) == ("a man chops…", 1)
+
+
+def test_an_action_that_goes_on_over_several_short_clips_is_told_to_the_model_once() -> None:
+    events = [Observation("r", "event", 10.0 * n, 10.0 * n + 9.5, "A man chops onions.") for n in range(3)]
+    model = Answering(repeat_input)
+    rewrite(model, [replace(clip(captions=()), observations=tuple(events))])
+    (request,) = filter(asks_for_claims, model.requests)
+    assert "E1 (happens at 0.0-29.5 s): A man chops onions." in request.user
+    assert labels_in(request) == ["E1", "W1"]

@@ -198,10 +198,10 @@ def test_hashes_are_those_of_layers_made_before() -> None:
     settings = RewriteSettings.model_validate(
         {"engine": "a", "ground": {"judges": ["text"], "text": {"threshold": 0.7}}}
     )
-    assert rewrite_hash(settings, engines, "x", "19f43bc154c578c4") == "29e73270233ac7c9"
+    assert rewrite_hash(settings, engines, "x", "19f43bc154c578c4") == "e9f69863eff4a49b"
 
 
 def test_rows_are_named_after_the_models_and_prompts_that_made_them(tmp_path: Path) -> None:
     names = model_names(CaptionSettings(engine="vlm"), REWRITE, two_engines(tmp_path))
-    assert names == ModelNames("model", "big-llm", "caption@1+summary@1+grounded_rewrite@1+entails@1")
+    assert names == ModelNames("model", "big-llm", "caption@1+summary@1+grounded_rewrite@2+entails@1")
     assert model_names(CaptionSettings(), RewriteSettings(), {}).rewriter is None
