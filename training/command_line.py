@@ -109,6 +109,17 @@ def check_run_folder(output: Path, resume: str) -> None:
         checkpoint_to_resume(output, resume)
 
 
+def check_writable(output: Path) -> None:
+    """Make a run's folder and refuse one that can't be written.
+
+    Raises:
+        UserError: it can't be made or written.
+    """
+    from training.engine import run_folder
+
+    run_folder.check_writable(output)
+
+
 def check_model(name: str) -> None:
     """Refuse a model that does not exist, as far as that is known without a download.
 

@@ -23,7 +23,8 @@ from bench.transfer_data import (
     vocabulary,
 )
 from bench.transfer_shards import NAME, SCENE_SECONDS, write_videos
-from training.vidlankd.teacher.clip_text_batches import open_features, open_source
+from training.vidlankd.teacher.clip_text_batches import open_source
+from training.vidlankd.teacher.feature_choice import open_features
 from training.vidlankd.vidlankd_settings import ClipTextSettings
 
 ALL_LOOKS = {word for words in LOOKS.values() for word in words}

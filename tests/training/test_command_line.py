@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from support.feature_sets import write_features
 from support.shard_factory import build_dir
+from support.tiny_bert import tiny_tokenizer
+from support.tiny_corpus import sentences, tiny_corpus
 
 pytestmark = pytest.mark.slow
 
@@ -128,6 +131,55 @@ def test_a_corpus_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     )
     assert status == 2
     assert str(tmp_path / "none") in message
+
+
+@pytest.fixture(scope="module")
+def made(shards: Path) -> Path:
+    """A folder with a tokenised corpus `c/tokens`, its tokenizer `tokenizer` and features of the shards."""
+    folder = shards.parent
+    write_features(shards)
+    tiny_corpus(folder / "c", sentences(60))
+    tiny_tokenizer(folder / "tokenizer")
+    return folder
+
+
+EVAL = ["retrieval", "--checkpoint", "random:tiny", "--benchmark", "shards", "--shards", "{made}/shards"]
+GROUND = ["ground", "--shards", "{made}/shards", "--features", "seconds", "--sentence", "a"]
+TEACHER = ["teacher", "--shards", "{made}/shards", "--set", "model.tokenizer=path://{made}/tokenizer"]
+STUDENT = ["student", "--corpus", "{made}/c/tokens"]
+SHORT = "model.shape={{layers: 1, hidden: 32, heads: 2, intermediate: 64, positions: 8}}"
+MISTAKES = [
+    (VIDLANKD, [*TEACHER, "--features", "none"], "features 'none'"),
+    (VIDLANKD, [*TEACHER, "--device", "gpu"], "compute.device='gpu': must be cpu, cuda or cuda:N"),
+    (VIDLANKD, [*TEACHER, "--set", "data.text=[none]"], "data.text='none': no text column"),
+    (VIDLANKD, [*TEACHER, "--output", "/proc/run"], "--output /proc/run: can't be written"),
+    (VIDLANKD, [*TEACHER, "--set", "model.tokenizer=path://{made}/shards"], "{made}/shards"),
+    (VIDLANKD, ["student"], "--corpus: name at least one folder"),
+    (VIDLANKD, [*STUDENT, "--set", "teacher.cache=/tmp/c"], "nothing to cache without teacher.teacher"),
+    (VIDLANKD, [*STUDENT, "--teacher", "{made}/c", "--set", "teacher.cache=/tmp/c"], "static_copies=None"),
+    (VIDLANKD, [*STUDENT, "--teacher", "{made}/shards"], "holds no vidlankd-teacher model"),
+    (VIDLANKD, [*STUDENT, "--set", SHORT], "model.shape.positions=8: blocks of the corpus have 16 tokens"),
+    (VIDLANKD, [*STUDENT, "--output", "/proc/run"], "--output /proc/run: can't be written"),
+    (VIDLANKD, ["features", "--shards", "{made}/shards", "--encoder", "clip:random:tiny", "--device", "x"], "device="),
+    (VIDLANKD, ["export", "--checkpoint", "{made}/shards", "--output", "{made}/bert"], "no student and no teacher"),
+    (VIDLANKD, ["evaluate", "--model", "{made}/none"], "there is no such folder"),
+    (VIDLANKD, [*GROUND, "--teacher", "{made}/c"], "holds no vidlankd-teacher model"),
+    (VIDLANKD, [*GROUND, "--teacher", "x", "--top", "0"], "--top 0: must be at least 1"),
+    (VIDLA, ["--shards", "{made}/shards", "--set", "loss.terms={{a: none}}"], "loss.terms.a='none'"),
+    (VIDLA, ["--shards", "{made}/shards", "--device", "tpu"], "compute.device='tpu'"),
+    (VIDLA, ["--shards", "{made}/shards", "--output", "/proc/run"], "--output /proc/run: can't be written"),
+    ("training.vidla.eval_vidla", [*EVAL, "--device", "tpu"], "--device tpu: must be cpu, cuda or cuda:N"),
+]
+
+
+@pytest.mark.parametrize(("module", "command", "words"), MISTAKES)
+def test_a_mistake_that_needs_no_model_is_told_before_torch_is_imported(
+    module: str, command: list[str], words: str, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, _, message = run(module, [part.format(made=made) for part in command])
+    assert status == 2
+    assert words.format(made=made) in message.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

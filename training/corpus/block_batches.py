@@ -18,6 +18,7 @@ from runtime.errors import UserError
 from runtime.settings import content_hash
 from training.corpus.corpus_mixture import CorpusMixture
 from training.corpus.corpus_settings import MaskSettings, TextSettings
+from training.corpus.open_corpora import open_corpora
 from training.corpus.token_files import TokenBlocks
 from training.corpus.token_masking import text_batch
 from training.data.batch_order import Ranked
@@ -53,9 +54,7 @@ class TextBatches:
                 among the ranks.
         """
         self._settings, self._batch, self._ranks, self._seed, self._pin = settings, global_batch, ranks, seed, pin
-        self._corpora = _open_all(settings.corpus, "--corpus")
-        self._valid = _open_all((settings.valid,), "--valid") if settings.valid is not None else None
-        _check_compatible([*self._corpora, *(self._valid or [])])
+        self._corpora, self._valid = open_corpora(settings)
         self._first = np.cumsum([0, *map(len, self._corpora)]).tolist()
         self._train = [len(corpus) - self._held_out_blocks(corpus) for corpus in self._corpora]
         weights = list(settings.corpus.values()) if isinstance(settings.corpus, Mapping) else self._train
@@ -189,29 +188,3 @@ class HeldOutBlocks:
     def __iter__(self) -> Iterator[TextBatch]:
         for begin in range(0, len(self._numbers), self._batch):
             yield self._batches.held_out_rows(self._numbers[begin : begin + self._batch])
-
-
-def _open_all(folders: Mapping[str, float] | Sequence[str], flag: str) -> list[TokenBlocks]:
-    corpora = [TokenBlocks.open(folder) for folder in folders]
-    if not corpora:
-        raise UserError(f"{flag}: name at least one folder that `train-vidlankd tokenize` wrote")
-    for corpus in corpora:
-        if not len(corpus):
-            raise UserError(f"{flag} {corpus.folder}: holds no tokens; tokenize a file that has text")
-    return corpora
-
-
-def _check_compatible(corpora: Sequence[TokenBlocks]) -> None:
-    """Refuse corpora with different tokenizers or block lengths."""
-    one = corpora[0]
-    for other in corpora[1:]:
-        if other.tokenizer.identity != one.tokenizer.identity:
-            raise UserError(
-                f"corpora {one.folder} and {other.folder} have different tokenizers ({one.tokenizer.identity} and "
-                f"{other.tokenizer.identity}); tokenize both with one"
-            )
-        if other.length != one.length:
-            raise UserError(
-                f"corpora {one.folder} and {other.folder} have blocks of {one.length - 2} and {other.length - 2} "
-                "tokens; tokenize both with one --block"
-            )

@@ -5,11 +5,23 @@ Nothing here imports torch, so a command can show or refuse settings at once.
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from runtime.settings import Runtime, Settings
+
+
+def check_device(name: str | None) -> str | None:
+    """Return the name of a device after checking its form; whether this machine has it, is known to torch alone.
+
+    Raises:
+        ValueError: another name.
+    """
+    if name is not None and not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise ValueError("must be cpu, cuda or cuda:N")
+    return name
 
 
 class ComputeSettings(Settings):
@@ -27,6 +39,11 @@ class ComputeSettings(Settings):
     twice: once without gradients for the loss, once more with gradients."""
     threads: Runtime[int | None] = Field(default=None, ge=1)
     """Threads of one process on a CPU; None: torch's choice."""
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, name: str | None) -> str | None:
+        return check_device(name)
 
 
 class OptimSettings(Settings):

@@ -13,6 +13,7 @@ Nothing here imports torch: a command refuses a folder that it can't use at once
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -169,6 +170,21 @@ def checkpoint_to_resume(run: Path, resume: str) -> Path | None:
             "with --resume auto, or name another --output"
         )
     return folder
+
+
+def check_writable(run: Path) -> None:
+    """Make a run's folder, and refuse one that can't be written, before hours of work.
+
+    Raises:
+        UserError: it can't be made or written.
+    """
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        probe = run / f".writable-{os.getpid()}"  # ranks may look at the same time
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"--output {run}: can't be written ({error.strerror}); name another folder") from None
 
 
 def check_same_run(folder: Path, record: CheckpointRecord, now: RunIdentity) -> None:

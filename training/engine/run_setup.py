@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from runtime.errors import UserError
 from training.engine.distributed import Ranks, close_ranks, init_ranks
 from training.engine.engine_settings import ComputeSettings, LoopSettings, OptimSettings
+from training.engine.run_folder import check_writable
 from training.engine.training_loop import TrainingRun, train
 from training.engine.training_task import Batches, TrainingTask
 
@@ -61,7 +61,7 @@ def prepare_ranks(settings: RunSettings, output: Path) -> Ranks:
     """
     ranks = init_ranks(settings.compute.device)
     if ranks.is_main:
-        _check_writable(output)
+        check_writable(output)
     torch.manual_seed(settings.loop.seed)  # the same on all ranks: new parameters are drawn from it
     if settings.compute.threads:
         torch.set_num_threads(settings.compute.threads)
@@ -99,14 +99,3 @@ def run_header(prepared: PreparedRun) -> str:
     size = f"{loop.total_steps(per_epoch)} steps of {loop.batch_size} {prepared.task.unit}, {per_epoch} an epoch"
     lines = {"device": prepared.ranks.why, **prepared.header, "run": f"{size} -> {prepared.output}"}
     return "\n".join(f"{name:8}{text}" for name, text in lines.items())
-
-
-def _check_writable(output: Path) -> None:
-    """Refuse a folder that can't be written, before hours of work."""
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        probe = output / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(f"--output {output}: can't be written ({error.strerror}); name another folder") from None

@@ -26,8 +26,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from runtime.errors import UserError
+    from training.engine.engine_settings import check_device
     from training.evaluation.score_files import check_writable
 
+    try:
+        check_device(arguments.device)
+    except ValueError as error:
+        raise UserError(f"--device {arguments.device}: {error}") from None
     if arguments.output:
         check_writable(arguments.output)
     return _COMMANDS[arguments.command](arguments)

@@ -22,6 +22,7 @@ from training.command_line import (
     asked_for,
     check_model,
     check_run_folder,
+    check_writable,
     ended,
     run_flags,
     settings_of,
@@ -63,12 +64,20 @@ def _train(arguments: argparse.Namespace) -> int:
         return print_settings(settings)
     _check(settings, arguments)
     if settings.data.source == "shards":
-        from training.data.sources.shard_tables import open_shards
-
-        open_shards(settings.data.shards, settings.data.layers, settings.data.selection)
+        _check_shards(settings)
+    check_writable(arguments.output)
     from training.vidla.pretraining_run import run_pretraining
 
     return run_pretraining(settings, arguments.output, arguments.resume)
+
+
+def _check_shards(settings: VidlaSettings) -> None:
+    from training.data.sources.shard_tables import check_column, open_shards
+
+    for term, columns in settings.loss.terms.items():
+        for column in [columns] if isinstance(columns, str) else columns:
+            check_column(f"loss.terms.{term}", column)
+    open_shards(settings.data.shards, settings.data.layers, settings.data.selection)
 
 
 def _finetune(arguments: argparse.Namespace) -> int:
@@ -87,6 +96,7 @@ def _finetune(arguments: argparse.Namespace) -> int:
         settings, arguments.benchmark, arguments.annotations, arguments.videos, arguments.output
     )
     request.check()
+    check_writable(arguments.output)
     from training.vidla.finetuning_run import run_finetuning
 
     return run_finetuning(request, arguments.resume)

@@ -12,18 +12,20 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
-
-from transformers import BertForMaskedLM
+from typing import TYPE_CHECKING, Final
 
 from runtime.errors import UserError
 from shards.storage.files import empty_or_new_folder
-from training.engine.model_folder import CONFIG, format_of
+from training.engine.model_config import CONFIG, format_of
 from training.engine.run_folder import BEST, newest_checkpoint
-from training.models.vidlankd import student_model, teacher_model
-from training.models.vidlankd.text_tokenizer import TextTokenizer
+from training.models.vidlankd.kd_model_formats import STUDENT_FORMAT, TEACHER_FORMAT
 
-_KINDS: Final = (student_model.FORMAT.name, teacher_model.FORMAT.name)
+if TYPE_CHECKING:
+    from transformers import BertForMaskedLM
+
+    from training.models.vidlankd.text_tokenizer import TextTokenizer
+
+_KINDS: Final = (STUDENT_FORMAT.name, TEACHER_FORMAT.name)
 
 
 def export(checkpoint: Path, output: Path) -> None:
@@ -83,8 +85,11 @@ def _model_folder(checkpoint: Path) -> Path:
 
 
 def _language_model(folder: Path) -> tuple[BertForMaskedLM, TextTokenizer]:
-    if format_of(folder) == student_model.FORMAT.name:
-        student, tokenizer = student_model.load_student(folder)
+    from training.models.vidlankd.student_model import load_student
+    from training.models.vidlankd.teacher_model import load_teacher
+
+    if format_of(folder) == STUDENT_FORMAT.name:
+        student, tokenizer = load_student(folder)
         return student.text, tokenizer
-    teacher, tokenizer = teacher_model.load_teacher(folder)
+    teacher, tokenizer = load_teacher(folder)
     return teacher.text, tokenizer

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runtime.errors import UserError
 from training.corpus.block_batches import TextBatches
 from training.engine.distributed import Ranks
 from training.engine.precision import choose_precision
@@ -20,11 +19,11 @@ from training.vidlankd.teacher.clip_text_batches import (
     ClipTextBatches,
     HeldOutClips,
     build_collator,
-    open_features,
     open_source,
 )
+from training.vidlankd.teacher.feature_choice import open_features
 from training.vidlankd.teacher.teacher_task import TeacherTask
-from training.vidlankd.vidlankd_settings import StudentSettings, TeacherSettings
+from training.vidlankd.vidlankd_settings import StudentSettings, TeacherSettings, check_positions
 
 _EVALUATION_BATCH = 64
 """Held-out rows in a batch of a rank."""
@@ -73,11 +72,7 @@ def run_student(settings: StudentSettings, output: Path, resume: str) -> int:
         pin=ranks.device.type == "cuda",
     )
     tokenizer = batches.tokenizer
-    if batches.length > settings.model.shape.positions:
-        raise UserError(
-            f"model.shape.positions={settings.model.shape.positions}: blocks of the corpus have {batches.length} "
-            "tokens; raise it, or tokenize with shorter blocks"
-        )
+    check_positions(settings, batches.length)
     states = _open_states(settings, batches, ranks)
     model = build_student(settings.model, settings.loss, tokenizer, states)
     held_out = batches.held_out(min(_EVALUATION_BATCH, settings.loop.batch_size))

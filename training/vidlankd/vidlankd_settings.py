@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field, model_validator
 
+from runtime.errors import UserError
 from runtime.settings import Runtime, Settings
 from training.corpus.corpus_settings import MaskSettings, TextSettings
 from training.data.data_settings import RootSettings
@@ -140,6 +141,27 @@ class StatesSettings(Settings):
     data.masking.static_copies, or input=unmasked. Unset: states are computed in each step."""
 
 
+def check_states(states: StatesSettings, static_copies: int | None) -> None:
+    """Refuse a cache of states that could hold none.
+
+    Args:
+        states: teacher, input and cache.
+        static_copies: see `MaskSettings`.
+
+    Raises:
+        ValueError: names the settings and the remedy.
+    """
+    if states.cache is None:
+        return
+    if states.teacher is None:
+        raise ValueError(f"teacher.cache={states.cache}: nothing to cache without teacher.teacher; set both")
+    if states.input == "masked" and static_copies is None:
+        raise ValueError(
+            f"teacher.cache={states.cache}: with data.masking.static_copies=None and teacher.input=masked no input "
+            "repeats; set data.masking.static_copies=4, or teacher.input=unmasked, or leave the cache out"
+        )
+
+
 class TeacherSettings(Settings):
     """Settings of a teacher's run."""
 
@@ -170,3 +192,26 @@ class StudentSettings(Settings):
     optim: OptimSettings = OptimSettings()
     loop: LoopSettings = LoopSettings()
     compute: ComputeSettings = ComputeSettings()
+
+    @model_validator(mode="after")
+    def _has_states_to_cache(self) -> StudentSettings:
+        check_states(self.teacher, self.data.masking.static_copies)
+        return self
+
+
+def check_positions(settings: StudentSettings, length: int) -> None:
+    """Refuse a student with fewer positions than the blocks of its corpus have tokens.
+
+    Args:
+        settings: of the student.
+        length: tokens of a block, specials included.
+
+    Raises:
+        UserError: names the setting and the remedy.
+    """
+    positions = settings.model.shape.positions
+    if length > positions:
+        raise UserError(
+            f"model.shape.positions={positions}: blocks of the corpus have {length} tokens; raise it, or tokenize with "
+            "shorter blocks"
+        )

@@ -22,10 +22,10 @@ from training.vidlankd.teacher.clip_text_batches import (
     ClipTextBatches,
     HeldOutClips,
     build_collator,
-    open_features,
     open_source,
 )
 from training.vidlankd.teacher.clip_text_collator import ClipTextCollator, stack_features
+from training.vidlankd.teacher.feature_choice import open_features
 from training.vidlankd.vidlankd_settings import ClipTextSettings
 
 BLOCK, ROWS = 16, 20

@@ -104,7 +104,7 @@ def evaluate_language(model: str, settings: LanguageSettings, output: Path, *, c
     device = _device(settings.compute.device)
     settings = _with_precision(settings, device)
     check_writable(output)
-    check_sources(_needed(settings.tasks), settings)
+    check_sources(settings.needed_tasks, settings)
     taken = f"--output {output}: another `train-vidlankd evaluate` is writing there; wait for it, or name another file"
     with exclusive_lock(Path(f"{output}.lock"), taken):  # a report is read once and then written whole
         report = _evaluate(model, settings, output, device)
@@ -117,7 +117,7 @@ def _evaluate(model: str, settings: LanguageSettings, output: Path, device: torc
     folder, described = _open_model(model)
     for name in settings.tasks:
         check_model(folder, settings.recipe(name))
-    data = {name: read_task(name, settings) for name in _needed(settings.tasks)}
+    data = {name: read_task(name, settings) for name in settings.needed_tasks}
     evaluation = _Evaluation(folder, described, data, settings, device)
     report = _kept(evaluation, output)
     missing = _missing(report, settings)
@@ -160,11 +160,6 @@ def _open_model(model: str) -> tuple[Path, EvaluatedModel]:
     if not folder.is_dir():
         raise UserError(f"model {model!r}: not a folder")
     return folder, EvaluatedModel(model, resolved.revision, describe(folder))
-
-
-def _needed(tasks: Sequence[TaskName]) -> list[TaskName]:
-    """Return the tasks whose data is read: those asked for, and those that they are trained on."""
-    return list(dict.fromkeys(name for task in tasks for name in (task, training_task(task).name)))
 
 
 def _kept(evaluation: _Evaluation, output: Path) -> LanguageReport:

@@ -69,6 +69,11 @@ class LanguageSettings(Settings):
                 f"one of at most {recipe.max_length - SHORTEST}"
             )
 
+    @property
+    def needed_tasks(self) -> list[TaskName]:
+        """The tasks whose data is read: those asked for, and those that they are trained on."""
+        return list(dict.fromkeys(name for task in self.tasks for name in (task, training_task(task).name)))
+
     def recipe(self, task: TaskName) -> FineTuningRecipe:
         """Return the recipe with which a task's model is fine-tuned, with all changes."""
         trained = training_task(task)

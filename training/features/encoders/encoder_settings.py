@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, field_validator, model_validator
 
 from runtime.settings import Runtime, Settings
+from training.engine.engine_settings import check_device
 from training.features.encoders.encoder_kind import EncoderName
 from training.features.encoders.encoder_registry import parse_encoder
 
@@ -31,6 +32,11 @@ class EncoderSettings(Settings):
     def _known(cls, text: str) -> str:
         parse_encoder(text)
         return text
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, name: str | None) -> str | None:
+        return check_device(name)
 
     @model_validator(mode="after")
     def _fits(self) -> EncoderSettings:

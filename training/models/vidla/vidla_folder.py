@@ -15,9 +15,9 @@ from typing import Any, Final, cast
 
 import torch
 
-from training.engine import model_folder
-from training.engine.model_folder import CONFIG as CONFIG
-from training.engine.model_folder import ModelConfig, ModelFormat
+from training.engine import model_config, model_folder
+from training.engine.model_config import CONFIG as CONFIG
+from training.engine.model_config import ModelConfig, ModelFormat
 from training.engine.model_folder import load_weights as load_weights
 from training.models.vidla.two_tower import Architecture, VidLA, build
 
@@ -49,7 +49,7 @@ def load(folder: str | Path, device: str | torch.device = "cpu") -> VidLA:
         UserError: the folder holds no export, one of another version, or a damaged one; or weights and architecture
             differ (the differences are listed).
     """
-    path = model_folder.local_folder(folder)
+    path = model_config.local_folder(folder)
     model = build(cast(Architecture, read_config(path)["architecture"]))
     load_weights(model, path)
     return model.to(device).eval()
@@ -57,7 +57,7 @@ def load(folder: str | Path, device: str | torch.device = "cpu") -> VidLA:
 
 def is_export(folder: Path) -> bool:
     """Return True if `folder` holds a model that `save` wrote, of any version."""
-    return model_folder.format_of(folder) == FORMAT.name
+    return model_config.format_of(folder) == FORMAT.name
 
 
 def read_config(folder: Path) -> ModelConfig:
@@ -66,4 +66,4 @@ def read_config(folder: Path) -> ModelConfig:
     Raises:
         UserError: the folder holds no export, or one of another version.
     """
-    return model_folder.read_config(folder, FORMAT)
+    return model_config.read_config(folder, FORMAT)

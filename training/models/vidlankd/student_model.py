@@ -12,20 +12,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import nn
 
 from runtime.errors import UserError, one_line
-from training.engine.model_folder import ModelFormat, load_weights, local_folder, read_config, save_model
+from training.engine.model_config import local_folder, read_config
+from training.engine.model_folder import load_weights, save_model
 from training.models.vidlankd.bert_model import build_bert, hidden_states, mlm_logits
+from training.models.vidlankd.kd_model_formats import STUDENT_FORMAT
 from training.models.vidlankd.kd_model_settings import BertShape
 from training.models.vidlankd.losses import TokenQueue
 from training.models.vidlankd.objectives.student_loss_weights import OBJECTIVES
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 
-FORMAT: Final = ModelFormat("vidlankd-student", 1, beside=("tokenizer.json", "tokenizer_config.json"))
 """Format of a student's folder."""
 
 
@@ -123,7 +124,7 @@ def save_student(
     Raises:
         UserError: `folder` holds something else.
     """
-    save_model(model, folder, FORMAT, model.architecture, extra, tokenizer.save)
+    save_model(model, folder, STUDENT_FORMAT, model.architecture, extra, tokenizer.save)
 
 
 def load_student(folder: str | Path, device: str | torch.device = "cpu") -> tuple[Student, TextTokenizer]:
@@ -138,7 +139,7 @@ def load_student(folder: str | Path, device: str | torch.device = "cpu") -> tupl
             do not belong together.
     """
     path = local_folder(folder)
-    values = read_config(path, FORMAT)["architecture"]
+    values = read_config(path, STUDENT_FORMAT)["architecture"]
     tokenizer = TextTokenizer.from_folder(path)
     try:
         model, identity = _build(values, tokenizer), values["tokenizer"]

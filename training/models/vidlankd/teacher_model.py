@@ -25,14 +25,15 @@ from torch import nn
 from torch.nn import functional as F
 
 from runtime.errors import UserError, one_line
-from training.engine.model_folder import ModelFormat, differences, load_weights, local_folder, read_config, save_model
+from training.engine.model_config import local_folder, read_config
+from training.engine.model_folder import differences, load_weights, save_model
 from training.models.vidlankd.bert_model import build_bert, hidden_states
 from training.models.vidlankd.feature_tower import FeatureTower
+from training.models.vidlankd.kd_model_formats import TEACHER_FORMAT
 from training.models.vidlankd.kd_model_settings import BertShape, TeacherModelSettings
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 
 TOKENIZER_FILES: Final = ("tokenizer.json", "tokenizer_config.json")
-FORMAT: Final = ModelFormat("vidlankd-teacher", version=1, beside=TOKENIZER_FILES)
 """Format of a teacher's folder."""
 _REQUIRED_FACTS: Final = {"tokenizer": ("identity", "vocab_size", "pad"), "features": ("name", "encoder", "width")}
 
@@ -145,7 +146,7 @@ def save_teacher(model: Teacher, tokenizer: TextTokenizer, folder: Path) -> None
     Raises:
         UserError: `folder` holds something else.
     """
-    save_model(model, folder, FORMAT, model.architecture, write_beside=tokenizer.save)
+    save_model(model, folder, TEACHER_FORMAT, model.architecture, write_beside=tokenizer.save)
 
 
 def load_teacher(folder: str | Path, device: str | torch.device = "cpu") -> tuple[Teacher, TextTokenizer]:
@@ -160,7 +161,7 @@ def load_teacher(folder: str | Path, device: str | torch.device = "cpu") -> tupl
             match its architecture; the message lists the differences.
     """
     path = local_folder(folder)
-    architecture = read_config(path, FORMAT)["architecture"]
+    architecture = read_config(path, TEACHER_FORMAT)["architecture"]
     tokenizer = TextTokenizer.from_folder(path)
     try:
         model = _build(architecture, tokenizer, path)

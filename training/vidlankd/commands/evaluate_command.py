@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from training.command_line import add_settings_arguments, settings_of
+from training.command_line import add_settings_arguments, check_model, settings_of
 from training.vidlankd.commands.subcommand import Subcommand, add_device
 
 _EXAMPLES: Final = """\
@@ -41,6 +41,12 @@ def _run(arguments: argparse.Namespace) -> int:
         from runtime.settings_page import print_settings
 
         return print_settings(settings)
+    check_model(arguments.model)
+    from training.evaluation.language.tasks.task_data import check_sources
+    from training.evaluation.score_files import check_writable
+
+    check_sources(settings.needed_tasks, settings)
+    check_writable(arguments.output)
     from training.evaluation.language.evaluate_language import evaluate_language
 
     return evaluate_language(arguments.model, settings, arguments.output)

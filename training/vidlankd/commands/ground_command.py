@@ -27,6 +27,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    _check(arguments)
     from training.vidlankd.grounding.word_grounding import ground
 
     ground(
@@ -41,6 +42,23 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     print(arguments.output)
     return 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse what can't be used, before torch is imported."""
+    from runtime.errors import UserError
+    from training.engine.model_config import read_config
+    from training.evaluation.score_files import check_writable
+    from training.features.feature_store import FeatureStore
+    from training.models.vidlankd.kd_model_formats import STUDENT_FORMAT, TEACHER_FORMAT
+
+    if arguments.top < 1:
+        raise UserError(f"--top {arguments.top}: must be at least 1")
+    read_config(arguments.teacher, TEACHER_FORMAT)
+    if arguments.student is not None:
+        read_config(arguments.student, STUDENT_FORMAT)
+    FeatureStore.open(arguments.shards, arguments.features)
+    check_writable(arguments.output)
 
 
 GROUND: Final = Subcommand("ground", "the clips nearest to each word, as a page", _add_arguments, _run, _EXAMPLES)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from training.command_line import add_run_arguments, asked_for, check_model, check_run_folder, run_flags, settings_of
+from training.command_line import (
+    add_run_arguments,
+    asked_for,
+    check_model,
+    check_run_folder,
+    check_writable,
+    run_flags,
+    settings_of,
+)
 from training.vidlankd.commands.subcommand import Subcommand, add_size
 
 _EXAMPLES: Final = """\
@@ -28,7 +36,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from training.vidlankd.vidlankd_settings import STUDENT, TEXT_ALONE, StudentSettings
+    from training.vidlankd.vidlankd_settings import STUDENT, TEXT_ALONE, StudentSettings, check_positions
 
     flags = {
         "model": {"shape": arguments.size},
@@ -47,10 +55,15 @@ def _run(arguments: argparse.Namespace) -> int:
     check_run_folder(arguments.output, arguments.resume)
     if settings.teacher.teacher:
         check_model(settings.teacher.teacher)
-    from training.corpus.token_files import TokenBlocks
+    from training.corpus.open_corpora import open_corpora
+    from training.engine.model_config import local_folder, read_config
+    from training.models.vidlankd.kd_model_formats import TEACHER_FORMAT
 
-    for corpus in filter(None, (*settings.data.corpus, settings.data.valid)):
-        TokenBlocks.open(corpus)
+    corpora, _ = open_corpora(settings.data)
+    check_positions(settings, corpora[0].length)
+    if settings.teacher.teacher:
+        read_config(local_folder(settings.teacher.teacher), TEACHER_FORMAT)
+    check_writable(arguments.output)
     from training.vidlankd.vidlankd_runs import run_student
 
     return run_student(settings, arguments.output, arguments.resume)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from training.command_line import add_run_arguments, asked_for, check_model, check_run_folder, run_flags, settings_of
+from training.command_line import (
+    add_run_arguments,
+    asked_for,
+    check_model,
+    check_run_folder,
+    check_writable,
+    run_flags,
+    settings_of,
+)
 from training.vidlankd.commands.subcommand import Subcommand, add_shards, add_size
 
 _EXAMPLES: Final = """\
@@ -47,10 +55,18 @@ def _run(arguments: argparse.Namespace) -> int:
 
         return print_settings(settings)
     check_run_folder(arguments.output, arguments.resume)
-    check_model(settings.model.tokenizer)
-    from training.data.sources.shard_tables import open_shards
+    from training.data.sources.shard_tables import check_column, open_shards
+    from training.models.vidlankd.text_tokenizer import TextTokenizer
+    from training.vidlankd.teacher.feature_choice import open_features
 
+    for column in settings.data.text:
+        check_column("data.text", column)
+    check_model(settings.model.tokenizer)
     open_shards(settings.data.shards, settings.data.layers, settings.data.selection)
+    if settings.loss.contrastive:
+        open_features(settings.data)
+    TextTokenizer.from_uri(settings.model.tokenizer)
+    check_writable(arguments.output)
     from training.vidlankd.vidlankd_runs import run_teacher
 
     return run_teacher(settings, arguments.output, arguments.resume)

@@ -25,14 +25,14 @@ from shards.storage.files import file_sha256
 from training.corpus.block_batches import TextBatches
 from training.corpus.corpus_settings import MaskSettings
 from training.engine.distributed import to_device
-from training.engine.model_folder import WEIGHTS, local_folder
+from training.engine.model_config import WEIGHTS, local_folder
 from training.engine.precision import Precision
 from training.models.vidlankd.bert_model import hidden_states, mlm_logits
 from training.models.vidlankd.teacher_model import Teacher, load_teacher
 from training.models.vidlankd.text_batch import TextBatch
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 from training.vidlankd.student.state_cache import CacheShape, StateCache
-from training.vidlankd.vidlankd_settings import StatesSettings
+from training.vidlankd.vidlankd_settings import StatesSettings, check_states
 
 _log = get_logger(__name__)
 
@@ -197,15 +197,12 @@ def open_states(
         UserError: there is no teacher, it has another vocabulary or fewer positions, or the cache can't be used.
         MachineError: the cache can't be written.
     """
+    try:
+        check_states(settings, corpus.static_copies)
+    except ValueError as error:
+        raise UserError(str(error)) from None
     if settings.teacher is None:
-        if settings.cache is not None:
-            raise UserError(f"teacher.cache={settings.cache}: nothing to cache without teacher.teacher; set both")
         return None
-    if settings.cache is not None and settings.input == "masked" and corpus.static_copies is None:
-        raise UserError(
-            f"teacher.cache={settings.cache}: with data.masking.static_copies=None and teacher.input=masked no "
-            "input repeats; set data.masking.static_copies=4, or teacher.input=unmasked, or leave the cache out"
-        )
     folder = local_folder(settings.teacher)
     teacher, teacher_tokenizer = load_teacher(folder)
     text = teacher.text

@@ -39,25 +39,6 @@ def open_source(settings: ClipTextSettings, seed: int, split: Split = "train") -
     return ShardSource(settings, {TERM: settings.text}, seed, split, every_clip=every_clip, columns_of="data.text")
 
 
-def open_features(settings: ClipTextSettings) -> FeatureStore:
-    """Open the feature set that the settings name, or the only one there is.
-
-    Raises:
-        UserError: there are no shards, no features or no such set, there are several and none is named, or every root
-            of the set failed.
-        ShardError: a DIR can't be read.
-    """
-    if not settings.shards:
-        raise UserError("--shards: name at least one folder that `curate run` wrote")
-    store = FeatureStore.open(settings.shards, settings.features or _only_set(settings.shards[0]))
-    if not store.holds_rows():
-        raise UserError(
-            f"features {store.name!r}: no root of {', '.join(settings.shards)} has any, all failed; `train-vidlankd "
-            "features` reports why: extract a new set under another --name"
-        )
-    return store
-
-
 def build_collator(
     settings: ClipTextSettings,
     store: FeatureStore | None,
@@ -163,13 +144,3 @@ class HeldOutClips:
         stride = self._batch_size * self._ranks.world_size
         begins = range(self._ranks.rank * self._batch_size, len(self._tasks), stride)
         return prefetch_in_thread(self._collator(self._tasks[begin : begin + self._batch_size]) for begin in begins)
-
-
-def _only_set(directory: str) -> str:
-    """Return the name of the only feature set of a DIR."""
-    names = FeatureStore.feature_sets(directory)
-    if len(names) > 1:
-        raise UserError(f"--shards {directory}: several feature sets ({', '.join(names)}); name one: --features")
-    if not names:
-        raise UserError(f"--shards {directory}: no features yet; run train-vidlankd features --shards {directory}")
-    return names[0]
