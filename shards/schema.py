@@ -155,6 +155,17 @@ CAPTIONS_1: Final = pa.schema(
     ]
 )
 
+_CLAIM: Final = pa.struct(
+    [
+        ("text", pa.string()),
+        ("verdict", pa.string()),  # supported, unsupported, uncited or unjudged
+        ("evidence", pa.list_(pa.string())),
+        ("reason", pa.string()),  # one word; null for a supported claim
+        ("judge", pa.string()),  # that decided; null if none was asked
+        ("score", pa.float32()),  # of that judge, 0 to 1; null if it gave none
+    ]
+)
+
 # text/<layer>/<shard>.parquet: one row a clip, with all texts and facts that people and trainers read. It holds nothing
 # that chooses clips: that is in a selection.
 TEXT: Final = pa.schema(
@@ -166,10 +177,7 @@ TEXT: Final = pa.schema(
         pa.field("caption_summary", pa.string()),
         pa.field("grounded_text", pa.string()),
         pa.field("rewrite_status", _category, nullable=False),
-        pa.field(
-            "claims",
-            pa.list_(pa.struct([("text", pa.string()), ("verdict", pa.string()), ("evidence", pa.list_(pa.string()))])),
-        ),
+        pa.field("claims", pa.list_(_CLAIM)),
         pa.field("grounding_score", pa.float32()),
         pa.field(
             "models",

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 
 class StoredSource(TypedDict):
@@ -118,6 +118,10 @@ class StoredClaim(TypedDict):
     text: str
     verdict: str
     evidence: list[str]
+    reason: NotRequired[str | None]
+    """Not in layers of schema version 1, as the next two."""
+    judge: NotRequired[str | None]
+    score: NotRequired[float | None]
 
 
 class StoredModels(TypedDict):

@@ -50,7 +50,14 @@ class TextRow:
             "grounded_text": grounded.text,
             "rewrite_status": grounded.status,
             "claims": [
-                {"text": verdict.text, "verdict": verdict.verdict, "evidence": list(verdict.evidence)}
+                {
+                    "text": verdict.text,
+                    "verdict": verdict.verdict,
+                    "evidence": list(verdict.evidence),
+                    "reason": verdict.reason or None,
+                    "judge": verdict.judge,
+                    "score": verdict.score,
+                }
                 for verdict in grounded.verdicts
             ],
             "grounding_score": grounded.score,

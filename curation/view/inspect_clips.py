@@ -16,7 +16,7 @@ from shards.reader import text_layers
 from shards.selections.marked_texts import find_selection, marks_itself
 from shards.selections.selection import STAGE
 from shards.storage.store import Store
-from shards.stored_rows import MarkedText
+from shards.stored_rows import MarkedText, StoredClaim
 
 _LEVEL_STYLE: Final = {"short": "cyan", "medium": "green", "long": "magenta"}
 _VERDICT_STYLE: Final = {"supported": "green", "unsupported": "red"}
@@ -145,11 +145,21 @@ def _print_clip(console: Console, row: MarkedText, *, full: bool) -> None:
     console.print()
 
 
+def _judged_by(claim: StoredClaim) -> str:
+    """Return the judge that decided, with its score or its reason; nothing for layers that don't hold them."""
+    judge, score, reason = claim.get("judge"), claim.get("score"), claim.get("reason")
+    if judge is None:
+        return ""
+    return f"  ({judge} {score:.2f})" if score is not None else f"  ({judge}: {reason})"
+
+
 def _print_evidence(console: Console, row: MarkedText) -> None:
     for claim in row["claims"] or []:
         verdict = Text(f"{claim['verdict']:>12}", _VERDICT_STYLE.get(claim["verdict"], "yellow"))
         cited = ", ".join(claim["evidence"] or []) or "-"
-        console.print(Text.assemble("  ", verdict, "  ", on_one_line(f"{claim['text']}  <- {cited}")))
+        console.print(
+            Text.assemble("  ", verdict, "  ", on_one_line(f"{claim['text']}  <- {cited}{_judged_by(claim)}"))
+        )
     facts = {
         "root_key": row["root_key"],
         "parent_key": row["parent_key"],

@@ -68,7 +68,8 @@ def test_rows_hold_the_captions_of_their_own_span_and_only_supported_text(built:
         assert row["frame_captions"]
         assert all(row["start"] <= frame["time"] < row["end"] for frame in row["frame_captions"])
         assert (row["grounded_text"], row["rewrite_status"], row["grounding_score"]) == ("A grey wall.", "ok", 0.5)
-        assert [claim["verdict"] for claim in row["claims"]] == ["supported", "unsupported"]
+        judged = [(claim["verdict"], claim["reason"], claim["judge"], claim["score"]) for claim in row["claims"]]
+        assert judged == [("supported", None, "text", 1.0), ("unsupported", "text", "text", 0.0)]
         assert row["claims"][0]["evidence"] == [f"frame@{row['frame_captions'][0]['time']}"]
         assert row["subtitle_summary"] is None or row["subtitle_summary"] in row["subtitle"]
 
