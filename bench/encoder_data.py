@@ -4,6 +4,7 @@ In labelled pairs the true claims are worded anew and the false ones are not, so
 wording of its evidence. Against that, every text is evidence, true claim and false claim in turn, and alterations by
 rule (a colour, a number, a place, two things exchanged, a negation) make false claims of reworded ones, too. Claims
 that leave something out are true, those that add something are false, and other captions may stand beside the evidence.
+Half of the claims are about a part of a caption, as those of a rewrite are (`bench.partial_claims`).
 Pure, given a random generator.
 """
 
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bench.claim_pairs import ClaimPair
+from bench.partial_claims import false_claims, foreign_claim, mixed_claim, parsed, true_claims
 
 _GROUPS: Final = tuple(
     tuple(group.split())
@@ -51,7 +53,11 @@ _SMALL_WORDS: Final = frozenset(
 _WORD: Final = re.compile(r"[A-Za-z]+")
 _FREQUENT: Final = 300
 _OTHER_CAPTION: Final = 0.25
-_ALTERED: Final = 0.35
+_ALTERED: Final = 0.3
+_PARTIAL: Final = 0.5
+_LISTED: Final = 0.12
+_MIXED: Final = 0.32
+_FOREIGN: Final = 0.42
 _TURNED: Final = 0.5
 
 
@@ -65,17 +71,50 @@ class Example:
     """Evidence and claim; the evidence may be another than that of the true claim."""
 
 
-def examples(pairs: Sequence[ClaimPair], rng: random.Random) -> Iterator[Example]:
-    """Yield one example for each pair, in random order: another one each time."""
+def examples(pairs: Sequence[ClaimPair], rng: random.Random, *, partial: bool = True) -> Iterator[Example]:
+    """Yield one example for each pair, in random order: another one each time.
+
+    Args:
+        pairs: labelled pairs.
+        rng: source of all choices.
+        partial: make claims about parts of captions, too (`bench.partial_claims`; needs spaCy).
+    """
     order = list(pairs)
     rng.shuffle(order)
     for pair in order:
-        example = _turned(pair, rng)
-        if rng.random() < _ALTERED:
-            example = _altered(example, rng)
+        if partial and rng.random() < _PARTIAL:
+            example = _partial(pair, rng.choice(order), rng)
+        elif rng.random() < _ALTERED:
+            example = _altered(_turned(pair, rng), rng)
+        else:
+            example = _turned(pair, rng)
         if rng.random() < _OTHER_CAPTION:
             example = _beside(example, rng.choice(order).evidence, rng)
         yield example
+
+
+def _partial(pair: ClaimPair, other: ClaimPair, rng: random.Random) -> Example:
+    """Return an example whose claims are about a part of the evidence, where the captions allow it."""
+    first, second, third, fourth = map(parsed, (pair.evidence, pair.supported, pair.unsupported, other.evidence))
+    caption, paraphrase = rng.choice([(first, second), (second, first)])
+    true = true_claims(rng.choice([caption, caption, paraphrase]), rng)
+    false = false_claims(caption, paraphrase, third, rng)
+    if not true:
+        return _turned(pair, rng)
+    kind = rng.random()
+    named = [claim for claim in true_claims(caption, rng) if claim not in caption.shorter]
+    if kind < _LISTED and named:
+        evidence = ", ".join(caption.phrases)
+        against = foreign_claim(caption, paraphrase, fourth, rng) if rng.random() < _TURNED else None
+        return Example((evidence, rng.choice(named)), (evidence, against or caption.text))
+    if kind < _MIXED and (mixed := mixed_claim(caption, fourth) or mixed_claim(fourth, caption)):
+        evidence = f"{caption.text.rstrip(' .')}. {fourth.text.rstrip(' .')}."
+        return Example((evidence, rng.choice(true + true_claims(fourth, rng))), (evidence, mixed))
+    if kind < _FOREIGN and (foreign := foreign_claim(caption, paraphrase, fourth, rng)):
+        return Example((caption.text, rng.choice(true)), (caption.text, foreign))
+    if not false:
+        return Example((caption.text, rng.choice(true)), (caption.text, pair.unsupported))
+    return Example((caption.text, rng.choice(true)), (caption.text, rng.choice(false)))
 
 
 def _turned(pair: ClaimPair, rng: random.Random) -> Example:

@@ -149,7 +149,7 @@ def train(parts: Parts, arguments: argparse.Namespace) -> dict[str, Tensor]:
     trainer = Trainer(model, AutoTokenizer.from_pretrained(folder), rate=arguments.rate, steps=steps)
     began = time.monotonic()
     for epoch in range(1, arguments.epochs + 1):
-        made = list(examples(parts.train, rng))
+        made = list(examples(parts.train, rng, partial=arguments.partial))
         losses = [
             trainer.step([each.true for each in some], [each.false for each in some])
             for start in range(0, len(made) - arguments.batch + 1, arguments.batch)
@@ -178,6 +178,12 @@ def main() -> int:
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--rate", type=float, default=6e-4)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--whole-only",
+        dest="partial",
+        action="store_false",
+        help="no claims about parts (no spaCy)",
+    )
     parser.add_argument("--held", action="store_true", help="score the pairs that no choice was made on")
     arguments = parser.parse_args()
     parts = split(read_pairs(arguments.pairs))

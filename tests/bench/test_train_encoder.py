@@ -67,7 +67,7 @@ def test_a_word_is_replaced_by_another_of_its_class() -> None:
 
 def test_every_text_is_evidence_and_claim_in_turn() -> None:
     rng = random.Random(0)
-    made = [example for _ in range(20) for example in examples(PAIRS[:1] * 4, rng)]
+    made = [example for _ in range(20) for example in examples(PAIRS[:1] * 4, rng, partial=False)]
     pair = PAIRS[0]
     true, false = (
         {claim for _, claim in (each.true for each in made)},
@@ -82,7 +82,7 @@ def test_what_is_trained_is_what_the_judge_reads(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     model = tiny_classifier(tmp_path / "m", ["score"])
-    arguments = Namespace(model=model, epochs=2, batch=4, rank=2, rate=1e-2, seed=0, held=False)
+    arguments = Namespace(model=model, epochs=2, batch=4, rank=2, rate=1e-2, seed=0, held=False, partial=False)
     pairs = Parts(PAIRS[:12], PAIRS[12:16], [])
     tensors = train(pairs, arguments)
     save_file(tensors, tmp_path / "changes.safetensors")
