@@ -91,7 +91,7 @@ def _print_workers(console: Console, plan: RunPlan) -> None:
         console.print("stages run in this process, one after another, without Ray (--address local)")
         return
     if not plan.needs_ray and not plan.is_done:
-        console.print("what is to be done takes seconds: it runs in this process, and Ray would not be started")
+        console.print("what is to be done takes seconds: Ray would not be started", soft_wrap=True)
         return
     _print_pools(console, {spec.name: spec.pool for spec in (*specs, *services)})
     cluster = ClusterSettings(address=request.address)

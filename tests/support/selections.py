@@ -12,7 +12,7 @@ import pyarrow as pa
 from shards.artifact import Artifact
 from shards.keys import split_of
 from shards.reader import read_artifact, read_table
-from shards.schema import SELECTION
+from shards.schema import SELECTION, TEXT_1
 from shards.selections.selection import MARKS, table_name
 from shards.storage.store import Store
 from shards.writer import commit_table
@@ -54,3 +54,15 @@ def marked_rows(root: str | Path, layer: str) -> list[dict[str, Any]]:
     rows = [row for table in tables for row in read_table(store, f"text/{layer}/{table}").to_pylist()]
     marks = {row["key"]: row for row in read_table(store, table_name(layer)).to_pylist()}
     return [row | {name: marks[row["key"]][name] for name in MARKS} for row in rows]
+
+
+def as_version_1(store: Store, layer: str) -> None:
+    """Turn a layer and its selection into a layer of schema version 1, whose tables hold the marks."""
+    rows = {row["key"]: row for row in marked_rows(store.root, layer)}
+    for table in [table for table in sorted(store.list(f"text/{layer}")) if table.endswith(".parquet")]:
+        name = f"text/{layer}/{table}"
+        own = [rows[key] for key in read_table(store, name, ["key"])["key"].to_pylist()]
+        with TemporaryDirectory() as scratch:
+            texts = pa.Table.from_pylist(own, schema=TEXT_1)
+            commit_table(store, Path(scratch), name, texts, read_artifact(store, name), TEXT_1)
+    store.delete(table_name(layer))
