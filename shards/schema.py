@@ -166,6 +166,10 @@ _CLAIM: Final = pa.struct(
     ]
 )
 
+_span: Final = [("start", pa.float64()), ("end", pa.float64()), ("text", pa.string())]
+_event: Final = pa.struct(_span)
+_seen: Final = pa.struct([*_span, ("confidence", pa.float32()), ("share", pa.float32())])
+
 # text/<layer>/<shard>.parquet: one row a clip, with all texts and facts that people and trainers read. It holds nothing
 # that chooses clips: that is in a selection.
 TEXT: Final = pa.schema(
@@ -173,6 +177,9 @@ TEXT: Final = pa.schema(
         *_CLIP,
         pa.field("subtitle_summary", pa.string()),
         pa.field("frame_captions", pa.list_(pa.struct([("time", pa.float64()), ("text", pa.string())]))),
+        pa.field("events", pa.list_(_event)),  # in order of time, within the clip
+        pa.field("on_screen_text", pa.list_(_seen)),
+        pa.field("objects", pa.list_(_seen)),
         pa.field("caption", pa.string()),
         pa.field("caption_summary", pa.string()),
         pa.field("grounded_text", pa.string()),

@@ -112,6 +112,21 @@ class StoredFrameCaption(TypedDict):
     text: str
 
 
+class StoredEvent(TypedDict):
+    """What happens in a clip, from when to when."""
+
+    start: float
+    end: float
+    text: str
+
+
+class StoredSight(StoredEvent):
+    """A text that a clip shows, or its objects with their number."""
+
+    confidence: float | None
+    share: float | None
+
+
 class StoredClaim(TypedDict):
     """A claim of a grounded text."""
 
@@ -138,6 +153,9 @@ class StoredText(_ClipColumns):
 
     subtitle_summary: str | None
     frame_captions: list[StoredFrameCaption] | None
+    events: NotRequired[list[StoredEvent] | None]  # from schema version 2 on, as the next two
+    on_screen_text: NotRequired[list[StoredSight] | None]
+    objects: NotRequired[list[StoredSight] | None]
     caption: str | None
     caption_summary: str | None
     grounded_text: str | None

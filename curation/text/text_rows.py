@@ -6,16 +6,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final
 
 from curation.captions.frame_captions import FrameCaption
-from curation.captions.observation import Observation, observed_between
+from curation.captions.observation import Observation, observed_between, without_repeats
 from curation.media.media_rows import MediaClipRow
 from curation.media.speech.transcript import Word, words_within
 from curation.text.clip_texts import ClipTexts, RewrittenTexts
-from shards.schema import CLIPS, TEXT
+from shards.schema import CLIPS, TEXT, ObservationKind
 
+_SEEN: Final = ("start", "end", "text", "confidence", "share")
 CARRIED_COLUMNS: Final = tuple(name for name in TEXT.names if name in CLIPS.names)
 """Columns that a text layer takes over from the media table."""
 
@@ -45,6 +46,9 @@ class TextRow:
         return {name: getattr(self.clip, name) for name in CARRIED_COLUMNS} | {
             "subtitle_summary": self.rewritten.subtitle_summary,
             "frame_captions": [asdict(frame) for frame in self.texts.frames],
+            "events": [_columns(each, "start", "end", "text") for each in self._seen("event")],
+            "on_screen_text": [_columns(each, *_SEEN) for each in self._seen("text")],
+            "objects": [_columns(each, *_SEEN) for each in self._seen("object")],
             "caption": self.rewritten.caption,
             "caption_summary": self.rewritten.caption_summary,
             "grounded_text": grounded.text,
@@ -63,6 +67,9 @@ class TextRow:
             "grounding_score": grounded.score,
             "models": {"asr": _recognizer(self.clip.subtitle_origin)} | asdict(self.models),
         }
+
+    def _seen(self, kind: ObservationKind) -> list[Observation]:
+        return [each for each in self.texts.observations if each.kind == kind]
 
 
 def read_clip_row(values: Mapping[str, Any]) -> MediaClipRow:
@@ -86,6 +93,10 @@ def clip_texts(clips: Sequence[MediaClipRow], observations: Iterable[Observation
     return [_clip_texts(clip, words.get(clip.root_key, ()), seen.get(clip.root_key, [])) for clip in clips]
 
 
+def _columns(observation: Observation, *names: str) -> dict[str, Any]:
+    return {name: getattr(observation, name) for name in names}
+
+
 def _recognizer(subtitle_origin: str) -> str | None:
     return subtitle_origin.removeprefix("asr:") if subtitle_origin.startswith("asr:") else None
 
@@ -93,7 +104,8 @@ def _recognizer(subtitle_origin: str) -> str | None:
 def _clip_texts(clip: MediaClipRow, words: Sequence[Word], observations: Sequence[Observation]) -> ClipTexts:
     own = observed_between(observations, clip.start, clip.end)
     frames = tuple(FrameCaption(each.start, each.text) for each in own if each.kind == "frame" and each.text)
-    others = tuple(each for each in own if each.kind != "frame" and each.text)
+    seen = without_repeats(each for each in own if each.kind != "frame" and each.text)
+    others = tuple(replace(each, start=max(each.start, clip.start), end=min(each.end, clip.end)) for each in seen)
     failures = sum(each.is_failure for each in own)
     spoken = words_within(words, clip.start, clip.end)
     return ClipTexts(clip.key, clip.level, clip.subtitle, spoken, frames, others, failures)

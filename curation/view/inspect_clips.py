@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 from rich.markup import escape
@@ -20,6 +21,7 @@ from shards.stored_rows import MarkedText, StoredClaim
 
 _LEVEL_STYLE: Final = {"short": "cyan", "medium": "green", "long": "magenta"}
 _VERDICT_STYLE: Final = {"supported": "green", "unsupported": "red"}
+_TOLD: Final = {"events": "events", "on screen": "on_screen_text", "objects": "objects"}
 _SUBTITLE_CHARACTERS: Final = 400
 
 
@@ -138,6 +140,8 @@ def _print_clip(console: Console, row: MarkedText, *, full: bool) -> None:
     _print_line(console, "  summary", row["subtitle_summary"])
     _print_line(console, "frames", row["caption"])
     _print_line(console, "  summary", row["caption_summary"])
+    for label, column in _TOLD.items():
+        _print_line(console, label, _told(row, column))
     score = "" if row["grounding_score"] is None else f", {row['grounding_score']:.0%} of claims supported"
     _print_line(console, "grounded", f"{row['grounded_text'] or '(nothing)'}  [{row['rewrite_status']}{score}]", "bold")
     if full:
@@ -151,6 +155,12 @@ def _judged_by(claim: StoredClaim) -> str:
     if judge is None:
         return ""
     return f"  ({judge} {score:.2f})" if score is not None else f"  ({judge}: {reason})"
+
+
+def _told(row: MarkedText, column: str) -> str:
+    """Return events, texts or objects on one line, each with its start; a layer of schema version 1 has none."""
+    columns: Mapping[str, Any] = row
+    return "; ".join(f"{_clock(each['start'])} {each['text']}" for each in columns.get(column) or [])
 
 
 def _print_evidence(console: Console, row: MarkedText) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final, cast, get_args
 
 from shards.checks.check_clips import FRAME_SLACK
@@ -63,6 +64,19 @@ def _text_value_problems(row: StoredText) -> Iterator[str]:
     for caption in row["frame_captions"] or []:
         if not row["start"] - FRAME_SLACK <= caption["time"] <= row["end"] + FRAME_SLACK:
             yield f"a frame caption at {caption['time']:g} s is outside the clip"
+    yield from _span_problems(row)
+
+
+def _span_problems(row: StoredText) -> Iterator[str]:
+    """Yield the problems of events, on-screen text and objects; a layer of schema version 1 has none."""
+    told: Mapping[str, Any] = row
+    for name in ("events", "on_screen_text", "objects"):
+        spans = told.get(name) or []
+        for each in spans:
+            if not row["start"] - FRAME_SLACK <= each["start"] <= each["end"] <= row["end"] + FRAME_SLACK:
+                yield f"{name} from {each['start']:g} to {each['end']:g} s are outside the clip"
+        if any(after["start"] < before["start"] for before, after in pairwise(spans)):
+            yield f"{name} are not in order of time"
 
 
 def mark_problems(row: StoredMarks) -> Iterator[str]:

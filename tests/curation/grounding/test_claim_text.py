@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.captions.frame_captions import FrameCaption
@@ -77,6 +77,7 @@ TEXTS = st.lists(
 )
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.lists(TEXTS.map(" ".join), min_size=1, max_size=4))
 def test_no_text_is_longer_than_the_text_tower_reads_in_any_language(texts: list[str]) -> None:
     made = claims_as_text([claim(text or "x", "frame@1.0") for text in texts], EVIDENCE, TextLimit(77, count_tokens))
