@@ -1,0 +1,33 @@
+"""Another object, from a claim of another video: *a cat sleeps* becomes *a truck sleeps*."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Final
+
+from curation.grounding.injections.donors import PEOPLE, Donors, Noun, noun_of, objects_in
+from curation.grounding.injections.injection import AlteredText, InjectionKind, Parse
+from curation.grounding.injections.text_edits import noun_span, replaced
+
+_TRIES: Final = 8
+"""Objects that are proposed for each noun."""
+
+
+def _alter(parse: Parse, donors: Donors, chance: random.Random) -> Iterator[AlteredText]:
+    nouns = objects_in(parse)
+    for token in chance.sample(nouns, len(nouns)):
+        old = noun_of(token)
+        others = [new for new in donors.objects if _can_replace(new, old)]
+        for new in chance.sample(others, min(_TRIES, len(others))):
+            yield AlteredText(replaced(parse, (*noun_span(token), new.text)), (new.lemma,))
+
+
+def _can_replace(new: Noun, old: Noun) -> bool:
+    both_people = new.lemma in PEOPLE and old.lemma in PEOPLE
+    shared = set(new.text.lower().split()) & set(old.text.lower().split())
+    return new.is_plural == old.is_plural and new.lemma != old.lemma and not both_people and not shared
+
+
+OBJECT: Final = InjectionKind("object", _alter)
+"""Another object."""
