@@ -1,0 +1,105 @@
+"""Thresholds for a stated bound on the errors that the cascade accepts, from claims whose truth is known. Pure.
+
+The judges' thresholds move together: for a share *q*, each judge's threshold is the lowest that accepts at most *q* of
+the false claims that it scored. The largest *q* is taken at which the cascade accepts no more false claims than the
+bound, so that a cascade of several judges is not stricter than it need be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from curation.grounding.judge_registry import CascadeSettings
+from curation.grounding.measurement.judge_scores import CASCADE, JudgedControl, accepted
+
+_STEPS: Final = 100
+_DIGITS: Final = 4
+
+
+@dataclass(frozen=True)
+class AcceptedShares:
+    """What the cascade accepts at some thresholds."""
+
+    true: float
+    """Share of the true claims."""
+    false: float
+    """Share of the false claims."""
+
+
+@dataclass(frozen=True)
+class FittedThresholds:
+    """Thresholds that keep a bound, and their price."""
+
+    thresholds: dict[str, float]
+    """By the name of the judge."""
+    before: AcceptedShares
+    """With the thresholds of the settings."""
+    after: AcceptedShares
+    bound: float
+    """Share of false claims that the cascade may accept."""
+
+    @property
+    def is_met(self) -> bool:
+        """True if the cascade keeps the bound."""
+        return self.after.false <= self.bound
+
+
+def fit_thresholds(judged: Sequence[JudgedControl], settings: CascadeSettings, bound: float) -> FittedThresholds:
+    """Choose the thresholds of all judges with scores between 0 and 1.
+
+    Args:
+        judged: true and false claims with the rulings of the judges that `settings` names.
+        settings: the judges; their thresholds are where the search begins.
+        bound: largest share of the false claims that the cascade may accept, 0 to 1.
+
+    Raises:
+        ValueError: there are no true claims, or no false ones.
+    """
+    if len({each.control.is_true for each in judged}) < 2:
+        raise ValueError("true and false claims are needed")
+    before = _shares(judged, settings)
+    best: FittedThresholds | None = None
+    for step in range(_STEPS, -1, -1):
+        thresholds = _thresholds(judged, settings, step / _STEPS)
+        best = FittedThresholds(thresholds, before, _shares(judged, with_thresholds(settings, thresholds)), bound)
+        if best.is_met:
+            break
+    assert best is not None
+    return best
+
+
+def with_thresholds(settings: CascadeSettings, thresholds: dict[str, float]) -> CascadeSettings:
+    """Return the settings with other thresholds, by the names of the judges."""
+    changed = {
+        name: getattr(settings, name).model_copy(update={"threshold": value}) for name, value in thresholds.items()
+    }
+    return settings.model_copy(update=changed)
+
+
+def _thresholds(judged: Sequence[JudgedControl], settings: CascadeSettings, share: float) -> dict[str, float]:
+    """Return the lowest threshold of each judge that accepts at most `share` of the false claims that it scored."""
+    found = {}
+    for kind, _ in settings.used():
+        scores = [each.rulings[kind.name].score for each in judged if not each.control.is_true]
+        false = sorted((score for score in scores if score is not None), reverse=True)
+        if any(0 < score < 1 for score in false):
+            found[kind.name] = _above(false, int(share * len(false)))
+    return found
+
+
+def _above(scores: Sequence[float], accepted_at_most: int) -> float:
+    """Return the lowest threshold, to four digits, that at most so many of the scores (in falling order) reach."""
+    if accepted_at_most >= len(scores):
+        return 0.0
+    step = 10.0**-_DIGITS
+    return min(1.0, round((math.floor(scores[accepted_at_most] / step) + 1) * step, _DIGITS))
+
+
+def _shares(judged: Sequence[JudgedControl], settings: CascadeSettings) -> AcceptedShares:
+    kept = accepted(judged, settings)[CASCADE]
+    true = [hit for hit, each in zip(kept, judged, strict=True) if each.control.is_true]
+    false = [hit for hit, each in zip(kept, judged, strict=True) if not each.control.is_true]
+    return AcceptedShares(sum(true) / len(true), sum(false) / len(false))
