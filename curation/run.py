@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -75,7 +76,10 @@ def execute(request: RunRequest, console: Console, *, quiet: bool) -> RunReport:
         report = _run_stages(plan, specs, quiet)
     finally:
         remove_notes(request.scratch / "attempts")  # all workers have ended, and not because of their videos
+        _clear_scratch(request.scratch, keep=("pace", "log"))
         dir_bookkeeping.finish(plan)
+        with suppress(OSError):  # it may hold the log, or the download times of hosts
+            request.scratch.rmdir()
     print_summary(request.store, request.layer, console)
     return report
 
@@ -91,8 +95,13 @@ def _prepare_scratch(scratch: Path) -> None:
     except OSError as error:
         raise UserError(f"--scratch {scratch}: can't be written to ({error.strerror}); choose another folder") from None
     age_notes(scratch / "attempts")
+    _clear_scratch(scratch, keep=("attempts", "pace"))
+
+
+def _clear_scratch(scratch: Path, keep: Collection[str]) -> None:
+    """Remove what workers have left in scratch; the run's lock is held, and no worker is running."""
     for entry in scratch.iterdir():
-        if entry.name in ("attempts", "pace"):
+        if entry.name in keep:
             continue
         if entry.is_dir():
             shutil.rmtree(entry)

@@ -49,7 +49,7 @@ class ProcessFailed(Exception):
     """A process ended with an exit status other than 0."""
 
     def __init__(self, name: str, returncode: int, stderr_tail: str) -> None:
-        super().__init__(f"{name} {_ending(returncode)}: {_last_line(stderr_tail)}")
+        super().__init__(f"{name} {ending_of(returncode)}: {_last_line(stderr_tail)}")
         self.returncode = returncode
         self.stderr_tail = stderr_tail
 
@@ -265,7 +265,8 @@ def _name(args: Sequence[str | Path]) -> str:
     return Path(args[0]).name.partition("-linux")[0]
 
 
-def _ending(returncode: int) -> str:
+def ending_of(returncode: int) -> str:
+    """Return how a process ended, as the verb of a sentence about it."""
     return f"was ended by signal {-returncode}" if returncode < 0 else f"ended with status {returncode}"
 
 

@@ -67,11 +67,12 @@ DEATHS_AT_START: Final = _bound("deaths of a worker while it starts", 3, "deaths
 SERVICE_RESTARTS: Final = _bound("restarts of a service's process", 3, "restarts",
     "runtime.ray_runner.services",
     "A crash of a model server may pass; a model that does not fit ends the run with one line.")
-COORDINATOR_RETRIES: Final = _bound("calls to a restarted run coordinator", 3, "retries",
-    "runtime.ray_runner.runner",
-    "The coordinator holds counters only, so a call can be repeated after its restart.")
+COORDINATOR_RESTARTS: Final = _bound("restarts of the run coordinator", 3, "restarts",
+    "runtime.ray_runner.coordinator_client",
+    "A new process loses counters only and takes the old one's place; one that dies again and again has a lasting "
+    "cause, such as memory.")
 RAY_START_SECONDS: Final = _bound("start of one of Ray's processes", 240, "s",
-    "runtime.ray_runner.ray_node, runtime.ray_runner.cluster, runtime.ray_runner.runner",
+    "runtime.ray_runner.ray_node, runtime.ray_runner.cluster, runtime.ray_runner.coordinator_client",
     "Ray's own limits of 15 to 30 s are exceeded on a busy machine or a slow disk.")
 RAY_START_RETRIES: Final = _bound("further attempts to start Ray", 1, "retries",
     "runtime.ray_runner.cluster",
@@ -80,8 +81,11 @@ RAY_CONNECT_SECONDS: Final = _bound("connection to a Ray cluster", 5, "s",
     "runtime.ray_runner.cluster",
     "A wrong address is reported before Ray tries it for minutes.")
 RAY_STOP_SECONDS: Final = _bound("answer of the run coordinator at the end", 10, "s",
-    "runtime.ray_runner.runner",
+    "runtime.ray_runner.coordinator_client, runtime.ray_runner.runner",
     "At the end of a run a lost coordinator must not keep the command alive.")
+DRIVER_STOP_SECONDS: Final = _bound("end of the process that drives Ray after Ctrl-C", 60, "s",
+    "runtime.ray_runner.driver.supervisor",
+    "It ends its workers within seconds; one that waits for a lost Ray is killed.")
 
 # Engines and endpoints
 

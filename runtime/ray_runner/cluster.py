@@ -16,8 +16,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +33,7 @@ from runtime.retry_limits import RAY_CONNECT_SECONDS, RAY_START_RETRIES, RAY_STA
 from runtime.settings import Runtime, Settings
 
 _GIB: Final = 1024**3
+_SERVERS: Final = ("raylet", "gcs_server")
 log = get_logger(__name__)
 
 LOCAL_ADDRESS: Final = "local"
@@ -80,6 +81,8 @@ class Cluster:
     """Folder with the logs of an in-process Ray, the output of dead workers included."""
     keep_logs: bool = False
     """Keep the logs at the end, because the run failed."""
+    processes: Mapping[str, int] = field(default_factory=dict)
+    """Process ids of an in-process Ray's servers, by name (``raylet``, ``gcs_server``)."""
     reaper: subprocess.Popen[bytes] | None = None
     """Ends the processes that an in-process Ray leaves behind."""
 
@@ -100,6 +103,11 @@ def _gpus() -> int:
 def joins_running_cluster(settings: ClusterSettings) -> bool:
     """Return True if a run with these settings joins a Ray that is already running."""
     return settings.address != LOCAL_ADDRESS and bool(settings.address or os.environ.get("RAY_ADDRESS"))
+
+
+def is_connected() -> bool:
+    """Return True if this process has connected to Ray; imports no Ray."""
+    return "ray" in sys.modules and sys.modules["ray"].is_initialized()
 
 
 def keep_exit_statuses() -> None:
@@ -177,8 +185,9 @@ def _start(settings: ClusterSettings) -> Cluster:
                 raise MachineError(f"Ray can't be started in {folder}: {one_line(error, keep='first')}") from error
             log.warning("Ray did not start (%s); trying again", one_line(error, keep="first"))
     keep_exit_statuses()
-    left_behind = (child.pid for child in child_processes() - before)
-    return Cluster(_nodes(), folder, reaper=start_reaper(left_behind, REAPER_SECONDS.seconds))
+    started = {child.pid: child.name() for child in child_processes() - before}
+    servers = {name: pid for pid, name in started.items() if name in _SERVERS}
+    return Cluster(_nodes(), folder, processes=servers, reaper=start_reaper(started, REAPER_SECONDS.seconds))
 
 
 def _init_local(settings: ClusterSettings, folder: Path) -> None:
@@ -198,6 +207,14 @@ def _init_local(settings: ClusterSettings, folder: Path) -> None:
 def child_processes() -> set[psutil.Process]:
     """Return all descendants of this process."""
     return set(psutil.Process().children(recursive=True))
+
+
+def is_running(process: psutil.Process) -> bool:
+    """Return True if a process has not ended; one that its parent has yet to reap has."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def kill_processes(processes: Iterable[psutil.Process]) -> None:

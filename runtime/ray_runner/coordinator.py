@@ -3,6 +3,9 @@
 `RunCoordinator` runs as a Ray actor without resources of its own. Workers call it; the driver empties it every half
 second and passes its updates to `runtime.ray_runner.progress.ProgressTracker`. It also bounds what Ray would retry
 without end: a shard whose worker keeps dying, and a worker that keeps dying while it starts.
+
+Ray starts it again if its process dies. Nothing that matters is lost then: results also travel in the rows, heartbeats
+say which workers are ready, the driver says if all were, and calls are repeated. Deaths are counted anew.
 """
 
 from __future__ import annotations
@@ -60,7 +63,12 @@ class WorkerUpdates:
 
 
 class RunCoordinator:
-    """Collects reports and bounds retries; one event loop, no locks. Wrapped by ``ray.remote`` in the runner."""
+    """Collects reports and bounds retries; one event loop, no locks. `coordinator_client` wraps it by ``ray.remote``.
+
+    Args:
+        stages: the stages that run at the same time.
+        deaths: times that a worker of each stage may die on one shard.
+    """
 
     def __init__(self, stages: Iterable[str], deaths: Mapping[str, int]) -> None:
         self._deaths = dict(deaths)
@@ -80,12 +88,18 @@ class RunCoordinator:
     async def worker_ready(self, stage: str, worker: str) -> None:
         """Note that a worker is ready for shards."""
         self._starts[stage, worker] = 0
-        self._ready[stage].add(worker)
-        if all(self._ready.values()):
-            self._all_ready.set()
+        self._add_ready(stage, worker)
 
-    async def begin(self, stage: str, shard: int) -> BeginOrder:
-        """Return an order for a worker that wants to begin a shard, once every stage has a ready worker."""
+    async def begin(self, stage: str, shard: int, others_began: bool = False) -> BeginOrder:
+        """Return an order for a worker that wants to begin a shard, once every stage has had a ready worker.
+
+        Args:
+            stage: the worker's stage.
+            shard: its number.
+            others_began: an earlier stage has finished this shard, so that all were ready before.
+        """
+        if others_began:
+            self._all_ready.set()
         await self._all_ready.wait()
         if self._stopped:
             return "stop"
@@ -97,7 +111,9 @@ class RunCoordinator:
         self._finished.append(finished)
 
     async def heartbeat(self, heartbeat: Heartbeat) -> None:
-        """Keep a worker's latest heartbeat."""
+        """Keep a worker's latest heartbeat; a stage's worker that sends one is ready."""
+        if heartbeat.pool in self._ready:
+            self._add_ready(heartbeat.pool, heartbeat.worker)
         self._heartbeats[heartbeat.pool, heartbeat.worker] = heartbeat
 
     async def stop(self) -> None:
@@ -105,12 +121,24 @@ class RunCoordinator:
         self._stopped = True
         self._all_ready.set()
 
-    async def take_updates(self) -> WorkerUpdates:
-        """Return everything reported since the last call."""
+    async def take_updates(self, all_were_ready: bool = False) -> WorkerUpdates:
+        """Return everything reported since the last call.
+
+        Args:
+            all_were_ready: every stage has had a ready worker. A process that took the place of a dead one can't know:
+                the workers of a stage that has finished are gone.
+        """
+        if all_were_ready:
+            self._all_ready.set()
         ready = {stage: len(workers) for stage, workers in self._ready.items()}
         updates = WorkerUpdates(tuple(self._finished), tuple(self._heartbeats.values()), ready)
         self._finished, self._heartbeats = [], {}
         return updates
+
+    def _add_ready(self, stage: str, worker: str) -> None:
+        self._ready[stage].add(worker)
+        if all(self._ready.values()):
+            self._all_ready.set()
 
 
 class BusyClock:

@@ -22,6 +22,11 @@ class InterruptFlag:
     def __init__(self) -> None:
         self._is_set = False
 
+    @property
+    def is_set(self) -> bool:
+        """True once Ctrl-C was pressed, or SIGTERM came."""
+        return self._is_set
+
     def check(self) -> None:
         """Raise `KeyboardInterrupt` if Ctrl-C was pressed, or SIGTERM came."""
         if self._is_set:
@@ -46,7 +51,7 @@ class InterruptFlag:
 
 @contextlib.contextmanager
 def sigterm_as_ctrl_c() -> Iterator[None]:
-    """Raise `KeyboardInterrupt` in the block when SIGTERM comes, if this is the main thread."""
+    """Raise `KeyboardInterrupt` in the block when SIGTERM first comes, if this is the main thread; then ignore it."""
     if not _in_main_thread():
         yield
         return
@@ -69,7 +74,12 @@ def own_sigterm_handler() -> Iterator[None]:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, _ignore)  # a handler and not SIG_IGN, which child processes would inherit
     raise KeyboardInterrupt
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    pass
 
 
 def _in_main_thread() -> bool:

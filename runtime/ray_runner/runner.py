@@ -4,20 +4,23 @@ Stages that fit the machine together form one streaming dataset; otherwise each 
 another (`runtime.ray_runner.placement`). The driver watches: it shows progress, and ends the run on the first fatal
 result, on Ctrl-C or SIGTERM, or when a service can't be started. A stage's function never raises
 (`runtime.ray_runner.stage_worker`). With ``--address local`` the same stages run without Ray
-(`runtime.ray_runner.local`).
+(`runtime.ray_runner.local`). Ray's driver is a process of its own, because Ray ends its driver without a word when one
+of its servers dies (`runtime.ray_runner.driver`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from runtime.errors import MachineError, UserError, one_line
-from runtime.ray_runner.cluster import LOCAL_ADDRESS, Cluster, ClusterSettings, connected
-from runtime.ray_runner.coordinator import FinishedShard, RunCoordinator, WorkerUpdates
+from runtime.ray_runner.cluster import LOCAL_ADDRESS, Cluster, ClusterSettings, connected, is_connected
+from runtime.ray_runner.coordinator import FinishedShard, WorkerUpdates
+from runtime.ray_runner.coordinator_client import CoordinatorClient
+from runtime.ray_runner.driver.ray_job import RayJob
+from runtime.ray_runner.driver.supervisor import run_in_driver
 from runtime.ray_runner.interrupts import InterruptFlag
 from runtime.ray_runner.local import run_locally
 from runtime.ray_runner.placement import MachineNode, Placement, StageGroup, place
@@ -27,7 +30,7 @@ from runtime.ray_runner.services import ServicePool
 from runtime.ray_runner.stage import ServiceSpec, StageSpec
 from runtime.ray_runner.stage_worker import ShardRow
 from runtime.ray_runner.table_stage import AnyStageSpec, as_row_stages
-from runtime.retry_limits import COORDINATOR_RETRIES, RAY_START_SECONDS, RAY_STOP_SECONDS
+from runtime.retry_limits import RAY_STOP_SECONDS
 
 if TYPE_CHECKING:
     from runtime.ray_runner.ray_dataset import ShardStream
@@ -48,8 +51,9 @@ def run_stages(
 ) -> RunReport:
     """Run every stage over its shards; if no stage has any, Ray is not even imported.
 
-    With ``cluster.address="local"`` everything runs in this process, without Ray: see
-    `runtime.ray_runner.local.run_locally`. An exception raised by a worker then propagates.
+    A Ray that this process has connected is used as it is; otherwise a child process connects to Ray, and what stages
+    and services are built from is pickled for it. With ``cluster.address="local"`` everything runs in this process,
+    without Ray: see `runtime.ray_runner.local.run_locally`. An exception raised by a worker then propagates.
 
     Args:
         stages: in pipeline order; a shard goes through them in that order and skips those that don't list it. A
@@ -72,17 +76,36 @@ def run_stages(
     todo = [stage for stage in as_row_stages(stages) if stage.shards]
     if not todo:
         return RunReport()
-    started = time.monotonic()
+    job = RayJob(todo, services, cluster, log_folder, title, quiet, stages_in_turn)
     if cluster.address == LOCAL_ADDRESS:
         with open_display(title, log_folder, quiet, redraw=False) as shown:
-            return run_locally(todo, services, RunRecord(todo, services, shown, on_result, started))
-    if not quiet:
-        announce(f"{title}: starting Ray")
-    with connected(cluster) as ray_cluster:
-        placement = place(todo, services, ray_cluster.nodes, stages_in_turn)
-        with open_display(title, log_folder, quiet) as shown:
-            record = RunRecord(todo, services, shown, on_result, started)
-            return _StageRun(todo, services, ray_cluster, placement, record).run()
+            return run_locally(todo, services, RunRecord(todo, services, shown, on_result, job.started))
+    return run_on_ray(job, on_result) if is_connected() else run_in_driver(job, on_result)
+
+
+def run_on_ray(
+    job: RayJob, on_result: OnResult | None, on_cluster: Callable[[Cluster | None], None] | None = None
+) -> RunReport:
+    """Run the stages of `job` with this process as Ray's driver; see `run_stages`.
+
+    Args:
+        job: the stages, in rows, that have work.
+        on_result: as for `run_stages`.
+        on_cluster: called with the cluster once Ray is up, and with None before it is shut down.
+    """
+    if not job.quiet:
+        announce(f"{job.title}: starting Ray")
+    with connected(job.cluster) as cluster:
+        if on_cluster:
+            on_cluster(cluster)
+        try:
+            placement = place(job.stages, job.services, cluster.nodes, job.stages_in_turn)
+            with open_display(job.title, job.log_folder, job.quiet) as shown:
+                record = RunRecord(job.stages, job.services, shown, on_result, job.started)
+                return _StageRun(job.stages, job.services, cluster, placement, record).run()
+        finally:
+            if on_cluster:
+                on_cluster(None)
 
 
 class _StageRun:
@@ -130,9 +153,10 @@ class _StageRun:
         from runtime.ray_runner.ray_dataset import ShardStream
 
         stages = [self._stages[name] for name in group.stages]
-        coordinator = _start_coordinator(stages)
-        pools = [ServicePool(self._services[n], group.workers[n], coordinator) for n in group.services]
-        stream = ShardStream(stages, {pool.name: pool.handle() for pool in pools}, coordinator, self._limits(pools))
+        coordinator = CoordinatorClient({stage.name: stage.deaths for stage in stages})
+        pools = [ServicePool(self._services[n], group.workers[n], coordinator.actor) for n in group.services]
+        handles = {pool.name: pool.handle() for pool in pools}
+        stream = ShardStream(stages, handles, coordinator.actor, self._limits(pools))
         self._record.begin([*group.stages, *group.services])
         try:
             self._watch(stream, coordinator, pools)
@@ -143,14 +167,14 @@ class _StageRun:
         finally:
             self._end_group(stream, pools, coordinator)
 
-    def _watch(self, stream: ShardStream, coordinator: Any, pools: Sequence[ServicePool]) -> None:
+    def _watch(self, stream: ShardStream, coordinator: CoordinatorClient, pools: Sequence[ServicePool]) -> None:
         for row in stream.rows(POLL_SECONDS):
             if row is not None:
                 self._take_row(row)
+                coordinator.not_ready -= row.results.keys()
             self._poll(coordinator, pools, force=row is not None and row.fatal is not None)
             if row is not None and row.fatal:  # the coordinator has the details, unless its process died
                 raise RunStopped(row.fatal)
-        self._poll(coordinator, pools, force=True)
 
     def _limits(self, pools: Sequence[ServicePool]) -> MachineNode:
         """Return the resources that the services leave for Ray Data."""
@@ -182,8 +206,11 @@ class _StageRun:
             pool.check(patience=1.0)
         raise UserError(finished.fatal) if finished.blame == "user" else RunStopped(finished.fatal)
 
-    def _poll(self, coordinator: Any, pools: Sequence[ServicePool], force: bool = False) -> None:
-        """Take in reports of the workers and the services, and show progress; at most every half second."""
+    def _poll(self, coordinator: CoordinatorClient, pools: Sequence[ServicePool], force: bool = False) -> None:
+        """Take in reports of the workers and the services, and show progress; at most every half second.
+
+        With `force`, which says that a row has a fatal result, do so now and wait longer for its details.
+        """
         now = time.monotonic()
         self._interrupt.check()
         if now < self._next_poll and not force:
@@ -191,43 +218,21 @@ class _StageRun:
         self._next_poll = now + POLL_SECONDS
         for pool in pools:
             pool.check()
-        updates = _updates(coordinator)
-        fatal = self._take_updates(updates)
-        if fatal:
-            self._give_up(fatal, pools)
+        updates = coordinator.updates(RAY_STOP_SECONDS.seconds if force else POLL_SECONDS)
+        if updates is not None:
+            fatal = self._take_updates(updates)
+            if fatal:
+                self._give_up(fatal, pools)
         waiting = [pool.name for pool in pools if pool.waiting]
-        self._record.show(starting=[*waiting, *(stage for stage, ready in updates.ready.items() if not ready)])
+        self._record.show(starting=[*waiting, *coordinator.not_ready])
 
-    def _end_group(self, stream: ShardStream, pools: Sequence[ServicePool], coordinator: Any) -> None:
+    def _end_group(self, stream: ShardStream, pools: Sequence[ServicePool], coordinator: CoordinatorClient) -> None:
         """Stop handing out shards, record those finished meanwhile, end the workers and the services."""
-        import ray
-
-        with contextlib.suppress(ray.exceptions.RayError, MachineError):
-            if not stream.ended:
-                ray.get(coordinator.stop.remote(), timeout=RAY_STOP_SECONDS.seconds)
-                for finished in _updates(coordinator).finished:
-                    if finished.fatal is None:
-                        self._record.finish(finished)
+        last = None if stream.ended else coordinator.stop_shards()
+        for finished in last.finished if last else ():
+            if finished.fatal is None:
+                self._record.finish(finished)
         stream.stop()
         for pool in pools:
             pool.stop()
-        ray.kill(coordinator)
-
-
-def _start_coordinator(stages: Sequence[StageSpec]) -> Any:
-    import ray
-
-    actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=COORDINATOR_RETRIES.count, max_concurrency=10_000)(
-        RunCoordinator
-    )
-    return actor.remote([s.name for s in stages], {s.name: s.deaths for s in stages})
-
-
-def _updates(coordinator: Any) -> WorkerUpdates:
-    import ray
-
-    try:
-        # The first call also waits for the coordinator's process to start.
-        return ray.get(coordinator.take_updates.remote(), timeout=RAY_START_SECONDS.seconds)
-    except ray.exceptions.RayError as error:
-        raise MachineError(f"Ray does not answer any more: {one_line(error, keep='last', named=True)}") from None
+        coordinator.end()

@@ -23,6 +23,7 @@ from runtime.errors import MachineError, UserError, is_machine_fault, one_line
 from runtime.ray_runner import progress
 from runtime.ray_runner.cluster import keep_exit_statuses
 from runtime.ray_runner.coordinator import HEARTBEAT_SECONDS, BeginOrder, BusyClock, Counts, FinishedShard, Heartbeat
+from runtime.ray_runner.coordinator_client import COORDINATOR_LOST
 from runtime.ray_runner.services import failure_of
 from runtime.ray_runner.stage import THREADS_PER_SHARD, Service, ShardResult, Worker
 from runtime.ray_runner.table_stage import WHOLE_TABLE, describe_row
@@ -115,11 +116,16 @@ class StageActor:
         stage = self._spec.stage
         if stage not in row.todo or row.fatal or row.stopped:
             return block
-        order: BeginOrder = await self._coordinator.begin.remote(stage, row.shard)
-        if order == "stop":
-            return replace(row, stopped=True).table()
-        finished = self._give_up(row.shard) if order == "dead" else await self._process(row.shard)
-        await self._coordinator.finish.remote(finished)
+        import ray
+
+        try:
+            order: BeginOrder = await self._coordinator.begin.remote(stage, row.shard, bool(row.results))
+            if order == "stop":
+                return replace(row, stopped=True).table()
+            finished = self._give_up(row.shard) if order == "dead" else await self._process(row.shard)
+            await self._coordinator.finish.remote(finished)
+        except ray.exceptions.RayActorError:
+            return replace(row, fatal=COORDINATOR_LOST).table()
         self._live.pop(row.shard, None)
         return replace(row, results={**row.results, stage: finished.counts}, fatal=finished.fatal).table()
 

@@ -64,3 +64,33 @@ def test_updates_are_taken_once_and_only_the_latest_heartbeat_is_kept() -> None:
         assert (again.finished, again.heartbeats) == ((), ())
 
     asyncio.run(run())
+
+
+# A process that takes the place of one that died
+
+
+def test_a_restarted_coordinator_learns_from_heartbeats_which_workers_are_ready() -> None:
+    async def run() -> None:
+        coordinator = RunCoordinator(["media", "rewrite"], {"media": 2, "rewrite": 2})
+        order = asyncio.ensure_future(coordinator.begin("media", 0))
+        await coordinator.heartbeat(Heartbeat("media", "a", 1, 0))
+        await coordinator.heartbeat(Heartbeat("llm", "engine", 1, 0))
+        await asyncio.sleep(0)
+        assert not order.done()
+        await coordinator.heartbeat(Heartbeat("rewrite", "b", 1, 0))
+        assert await order == "go"
+        assert (await coordinator.take_updates()).ready == {"media": 1, "rewrite": 1}
+
+    asyncio.run(run())
+
+
+def test_a_restarted_coordinator_does_not_wait_for_the_workers_of_a_stage_that_has_finished() -> None:
+    async def run() -> None:
+        coordinator = RunCoordinator(["media", "rewrite"], {"media": 2, "rewrite": 2})
+        order = asyncio.ensure_future(coordinator.begin("rewrite", 0))
+        await coordinator.take_updates(all_were_ready=True)
+        assert await order == "go"
+        another = RunCoordinator(["media", "rewrite"], {"media": 2, "rewrite": 2})
+        assert await another.begin("rewrite", 0, others_began=True) == "go"
+
+    asyncio.run(run())
