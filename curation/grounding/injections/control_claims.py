@@ -29,7 +29,7 @@ UNTOUCHED: Final = "untouched"
 SHUFFLED: Final = "shuffled"
 CONTROL_KINDS: Final = (UNTOUCHED, *(kind.name for kind in INJECTION_KINDS), SHUFFLED)
 """All kinds, in the order of tables."""
-_TRIES: Final = 12
+_CANDIDATES: Final = 12
 """Other videos' claims that are tried for a shuffled claim."""
 _WORD: Final = re.compile(r"\w+")
 _SHORTEST: Final = 3  # letters of a word that says something, in scripts that separate words
@@ -141,7 +141,7 @@ def _shuffled(sources: Sequence[SourceClaim], counts: Counter[str], seed: int) -
     for source in sources:
         others = [other for other in sources if other.video != source.video]
         chance = random.Random(f"{seed}/{SHUFFLED}/{source.clip}/{source.claim.text}")
-        tried = chance.sample(others, min(_TRIES, len(others)))
+        tried = chance.sample(others, min(_CANDIDATES, len(others)))
         fit = next((other for other in tried if _is_of_another(source.claim, other.claim.evidence)), None)
         if fit is None:
             counts[f"unfit:{SHUFFLED}"] += 1

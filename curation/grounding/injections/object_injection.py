@@ -10,7 +10,7 @@ from curation.grounding.injections.donors import PEOPLE, Donors, Noun, noun_of, 
 from curation.grounding.injections.injection import AlteredText, InjectionKind, Parse
 from curation.grounding.injections.text_edits import noun_span, replaced
 
-_TRIES: Final = 8
+_CANDIDATES: Final = 8
 """Objects that are proposed for each noun."""
 
 
@@ -19,7 +19,7 @@ def _alter(parse: Parse, donors: Donors, chance: random.Random) -> Iterator[Alte
     for token in chance.sample(nouns, len(nouns)):
         old = noun_of(token)
         others = [new for new in donors.objects if _can_replace(new, old)]
-        for new in chance.sample(others, min(_TRIES, len(others))):
+        for new in chance.sample(others, min(_CANDIDATES, len(others))):
             yield AlteredText(replaced(parse, (*noun_span(token), new.text)), (new.lemma,))
 
 

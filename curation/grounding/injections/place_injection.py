@@ -10,7 +10,7 @@ from curation.grounding.injections.donors import Donors, places_in
 from curation.grounding.injections.injection import AlteredText, InjectionKind, Parse
 from curation.grounding.injections.text_edits import replaced
 
-_TRIES: Final = 8
+_CANDIDATES: Final = 8
 _SIDES: Final = (
     ("left", "right"),
     ("above", "below"),
@@ -29,7 +29,7 @@ _LONGEST: Final = 3
 def _alter(parse: Parse, donors: Donors, chance: random.Random) -> Iterator[AlteredText]:
     for first, end, old in places_in(parse):
         others = [place for place in donors.places if place.lemma != old.lemma]
-        for new in chance.sample(others, min(_TRIES, len(others))):
+        for new in chance.sample(others, min(_CANDIDATES, len(others))):
             yield AlteredText(replaced(parse, (first, end, new.text)), (new.lemma,))
         word = parse[first].lower_
         if word in _UNDER:
