@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from pydantic import Field, create_model, model_validator
 
 from curation import stage_registry
-from curation.engines.engine_interface import TextEngine
+from curation.engines.engine_interface import ObjectEngine, TextEngine
 from curation.engines.engine_registry import engine_for
 from curation.engines.engine_settings import EngineSettings
 from curation.stages.pipeline_settings import PipelineSettings
@@ -48,6 +48,10 @@ def _check_names(settings: PipelineSettings) -> PipelineSettings:
         for setting, engine in stage.engines(settings).items():
             if engine not in settings.engines:
                 raise ValueError(f"{setting}={engine!r}: no such engine{nearest(engine, settings.engines)}")
+            kind, detects = settings.engines[engine].kind, setting in stage.detectors
+            if settings.engines[engine].finds_objects != detects:
+                does = "answers prompts and finds no objects" if detects else "finds objects and answers no prompts"
+                raise ValueError(f"{setting}={engine!r}: an engine of kind {kind!r} {does}; name another one")
         stage.check(settings)
     names = [name for stage in stage_registry.STAGES for name in (stage.name, *stage.service_names)]
     known = {*names, *settings.engines}
@@ -174,6 +178,6 @@ def service_specs(context: StageContext, specs: Sequence[AnyStageSpec]) -> list[
     return [starts[name] for name in called]
 
 
-def engine_start(settings: EngineSettings, pool: PoolSettings) -> Callable[[], TextEngine]:
+def engine_start(settings: EngineSettings, pool: PoolSettings) -> Callable[[], TextEngine | ObjectEngine]:
     """Return the function that starts an engine in a worker of `pool`, with no more of a GPU than that reserves."""
     return partial(engine_for, settings.on_gpus(pool.gpus))

@@ -17,7 +17,7 @@ from typing import Any
 
 from curation.captions.keyframe_names import parse_keyframe_name
 from curation.captions.observer import Observer, ObserverKind, ShardPictures
-from curation.captions.observer_registry import CaptionSettings, build_observers, used_observers
+from curation.captions.observer_registry import OBSERVER_KINDS, CaptionSettings, build_observers, used_observers
 from curation.engines.engine_interface import ImageRef
 from curation.engines.engine_settings import EngineSettings
 from curation.stages.pipeline_settings import PipelineSettings
@@ -139,6 +139,7 @@ CAPTION = ShardStage(
     hash=_hash,
     worker=_worker,
     engines=_engines,
+    detectors=tuple(kind.setting("engine") for kind in OBSERVER_KINDS if kind.detects),
     check=_check,
     models=_models,
     programs=_programs,

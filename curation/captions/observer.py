@@ -81,6 +81,8 @@ class ObserverKind:
     """Distributions that run that model; their versions are recorded."""
     prompt: Callable[[Any], str | None] = _no_model
     """Return ``name@version`` of its prompt."""
+    detects: bool = False
+    """True if its engine must be a detector of objects; otherwise it must answer prompts."""
     pictures: Callable[[Any], tuple[int, int]] = _no_pictures
     """Return the most images and the most videos that it puts into one request to its engine."""
 

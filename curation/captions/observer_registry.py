@@ -10,6 +10,7 @@ from pydantic import Field, create_model
 from curation.captions.events.event_observer import EVENTS
 from curation.captions.frames.frame_observer import FRAME_CAPTIONS
 from curation.captions.frames.frame_settings import FrameSettings
+from curation.captions.objects.object_observer import OBJECTS
 from curation.captions.observer import Observer, ObserverKind
 from curation.captions.screen_text.screen_text_observer import ON_SCREEN_TEXT
 from runtime.ray_runner.stage import Service
@@ -19,6 +20,7 @@ OBSERVER_KINDS: Final[tuple[ObserverKind, ...]] = (
     FRAME_CAPTIONS,
     EVENTS,
     ON_SCREEN_TEXT,
+    OBJECTS,
 )
 """All observers, in the order in which they look at a shard."""
 

@@ -127,6 +127,37 @@ class CaptionResult:
     """The model was cut at its limit of tokens; the caption is what was whole."""
 
 
+@dataclass(frozen=True)
+class DetectedObject:
+    """One object in a picture."""
+
+    name: str
+    score: float
+    """0 to 1."""
+    share: float
+    """Share of the picture that its box covers, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Detection:
+    """The objects in one picture."""
+
+    objects: tuple[DetectedObject, ...] = ()
+    error: str | None = None
+    """One line if the picture can't be used."""
+
+
+class ObjectEngine(Protocol):
+    """Finds objects in pictures."""
+
+    def detect(self, images: Mapping[str, ImageRef]) -> dict[str, Detection]:
+        """Find the objects in each image; the result has exactly the same keys.
+
+        Raises:
+            MachineError: the machine failed.
+        """
+
+
 class TextEngine(Protocol):
     """A language model, with or without vision: vLLM in process, or an OpenAI-compatible endpoint."""
 

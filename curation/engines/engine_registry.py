@@ -1,7 +1,7 @@
 """The kinds of engine: one line each in `ENGINE_KINDS`.
 
 To add a kind, write one file with its settings class (a subclass of `EngineSettings` with ``kind: Literal["name"] =
-"name"``) and its `TextEngine`, and add the pair here.
+"name"``) and its `TextEngine` (or `ObjectEngine`), and add the pair here.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Union
 
 from pydantic import Field
 
-from curation.engines.engine_interface import TextEngine
+from curation.engines.engine_interface import ObjectEngine, TextEngine
 from curation.engines.engine_settings import EngineSettings
+from curation.engines.object_detector import DetectorSettings, ObjectDetector
 from curation.engines.openai_endpoint import EndpointEngine, EndpointSettings
 from curation.engines.vllm_engine import VllmEngine
 from curation.engines.vllm_settings import VllmSettings
@@ -24,13 +25,14 @@ class EngineKind:
     """A kind of engine: its settings, and how it is started from them."""
 
     settings: type[EngineSettings]
-    start: Callable[[Any], TextEngine]
+    start: Callable[[Any], TextEngine | ObjectEngine]
     """Start the engine and wait until it is ready."""
 
 
 ENGINE_KINDS: Final = (
     EngineKind(VllmSettings, VllmEngine),
     EngineKind(EndpointSettings, EndpointEngine),
+    EngineKind(DetectorSettings, ObjectDetector),
 )
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ else:
 """Settings of any registered kind of engine; pydantic chooses the class by the field `kind`."""
 
 
-def engine_for(settings: EngineSettings) -> TextEngine:
+def engine_for(settings: EngineSettings) -> TextEngine | ObjectEngine:
     """Start the engine that the settings name, and wait until it is ready.
 
     Raises:

@@ -45,6 +45,11 @@ class EngineSettings(Settings):
         return [self.content(), None if self.local_model is None else revision_of(self.local_model)]
 
     @property
+    def finds_objects(self) -> bool:
+        """True for a detector of objects, which answers no prompts."""
+        return False
+
+    @property
     def pictures_per_prompt(self) -> tuple[int, int] | None:
         """Most images and most videos in one request; None if the server decides."""
         return None

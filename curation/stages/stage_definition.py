@@ -119,6 +119,8 @@ class StageDefinition:
     """Return the content hash of its output, given the outputs of the stages before it."""
     engines: Callable[[PipelineSettings], Mapping[str, str]] = _nothing
     """Return the names of the engines that it calls, of `PipelineSettings.engines`, by the setting that names each."""
+    detectors: tuple[str, ...] = ()
+    """Those settings of `engines` that must name a detector of objects; the others name one that answers prompts."""
     check: Callable[[PipelineSettings], None] = _no_check
     """Raise ValueError, which names the settings, if the stage's settings don't agree with those of its engines."""
     service_names: tuple[str, ...] = ()

@@ -40,7 +40,7 @@ def test_a_misspelt_setting_is_refused_with_the_nearest_of_its_kind() -> None:
 
 def test_every_kind_has_a_name_of_its_own() -> None:
     names = [kind.settings.model_fields["kind"].default for kind in ENGINE_KINDS]
-    assert names == ["vllm", "endpoint"]
+    assert names == ["vllm", "endpoint", "detector"]
     assert len(set(names)) == len(names)
 
 

@@ -1,0 +1,1 @@
+"""Objects: what a detector finds in the pictures, with counts."""
