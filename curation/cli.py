@@ -57,6 +57,15 @@ examples:
   curate inspect out --key 0f3a9b5c21d4e687_000012000_000043000
 """
 
+_AUDIT_EXAMPLES = """\
+examples:
+  curate audit out --sample 200
+      writes a page with 200 clips, on which a person labels their claims, and labels.csv to do it in a spreadsheet
+  curate audit out --labels labels.csv --labeller Ana
+  curate audit out --report
+      how many claims are true, before and after each judge, with 95 % intervals
+"""
+
 _EXPORT_EXAMPLES = """\
 examples:
   curate export out --format webdataset --unit clip --output tars
@@ -142,6 +151,12 @@ def _export(arguments: argparse.Namespace) -> int:
     return show_export(arguments)
 
 
+def _audit(arguments: argparse.Namespace) -> int:
+    from curation.view.audit import show_audit
+
+    return show_audit(arguments)
+
+
 _COMMANDS = {
     "run": _run,
     "plan": _plan,
@@ -150,6 +165,7 @@ _COMMANDS = {
     "inspect": _inspect,
     "check": _check,
     "export": _export,
+    "audit": _audit,
 }
 
 
@@ -169,6 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     check = _add_for_dir(commands, "check", "check every byte, row and tree; list the problems with exit status 1")
     check.add_argument("--quick", action="store_true", help="check sizes, hashes and trees only; decode nothing")
     _add_export(commands)
+    _add_audit(commands)
     return parser
 
 
@@ -294,6 +311,16 @@ def _add_export(commands: _Commands) -> None:
     parser.add_argument(
         "--text", default="grounded_text", metavar="COLUMN", help="column for .txt; where it is null there is none"
     )
+
+
+def _add_audit(commands: _Commands) -> None:
+    parser = _add_for_dir(commands, "audit", "measure by labels of people how many claims are true", _AUDIT_EXAMPLES)
+    parser.add_argument("--sample", type=_positive, metavar="N", help="draw N clips, and write a page to label them on")
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="store filled-in labels (CSV or Parquet)")
+    parser.add_argument("--report", action="store_true", help="show what the stored labels say")
+    parser.add_argument("--layer", metavar="NAME", help="text layer (default: the only one)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="another number draws other clips (default 0)")
+    parser.add_argument("--labeller", metavar="NAME", help="name for the rows of FILE that have none")
 
 
 def _positive(text: str) -> int:

@@ -1,0 +1,102 @@
+"""The clips that an audit draws from, by SQL over the tables of a text layer: counts by kind, and the draw itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from curation.grounding.audit.clip_evidence import DrawnClip
+from curation.grounding.audit.clip_strata import Cell, Stratum
+from curation.view.sql_tables import connect, files, select
+from shards.storage.store import Store
+
+_FILES: Final = "files"
+"""The site of all local files."""
+_POPULATION: Final = f"""
+create temp table population as
+select key, shard, level::varchar as level, coalesce(language, 'no speech') as language,
+       case when rewrite_status = 'ok' then
+              case when grounding_score >= 1 then 'all claims supported'
+                   when grounding_score >= 0.5 then 'half or more supported'
+                   else 'less than half supported' end
+            when rewrite_status = 'fallback' then 'fallback'
+            else 'no text' end as band,
+       coalesce(nullif(regexp_extract(
+           lower(source), '^[a-z][a-z0-9+.-]*://(?:[^/@]*@)?(?:www\\.|m\\.)?([^/:?#]+)', 1), ''), '{_FILES}') as site
+from read_parquet(?)
+"""  # noqa: S608  a constant of this file
+_CELLS: Final = "select level, band, site, language, count(*) as clips from population group by all"
+_DRAW: Final = """
+select key, shard, stratum, stratum_clips from (
+    select key, shard, stratum, stratum_clips, drawn,
+           row_number() over (partition by stratum order by md5(? || key), key) as place
+    from population join cells using (level, band, site, language))
+where place <= drawn order by md5(? || key), key
+"""
+_STATUSES: Final = """
+select level, language, count(*) as clips, count(*) filter (grounded_text is null) as without_text
+from (select level::varchar as level, coalesce(language, 'none') as language, grounded_text from read_parquet(?))
+group by grouping sets ((), (level), (language))
+"""
+
+
+@dataclass(frozen=True)
+class Abstention:
+    """Clips of a layer of which nothing is said; counted, not estimated."""
+
+    group: str
+    """``all``, or a level or language."""
+    clips: int
+    without_text: int
+
+
+class Population:
+    """The clips of a text layer."""
+
+    def __init__(self, store: Store, layer: str) -> None:
+        """Read the keys and kinds of all clips.
+
+        Raises:
+            UserError: a table is damaged.
+        """
+        self._connection: duckdb.DuckDBPyConnection = connect(store)
+        select(self._connection, _POPULATION, [files(store, f"text/{layer}")])
+
+    def cells(self) -> dict[Cell, int]:
+        """Return the number of clips of each kind."""
+        rows = select(self._connection, _CELLS)
+        return {Cell(row["level"], row["band"], row["site"], row["language"]): row["clips"] for row in rows}
+
+    def draw(self, strata: Sequence[Stratum], seed: int) -> list[DrawnClip]:
+        """Return the clips of a sample in random order; the same seed draws the same clips."""
+        table = pa.Table.from_pylist(
+            [
+                {**cell._asdict(), "stratum": stratum.name, "stratum_clips": stratum.clips, "drawn": stratum.drawn}
+                for stratum in strata
+                for cell in stratum.cells
+            ]
+        )
+        self._connection.register("cells", table)
+        rows = select(self._connection, _DRAW, [f"{seed}/draw/", f"{seed}/page/"])
+        return [DrawnClip(position, **row) for position, row in enumerate(rows)]
+
+
+def abstentions(store: Store, layer: str) -> list[Abstention]:
+    """Return the clips of a layer without grounded text: in all, by level and by language.
+
+    Raises:
+        UserError: a table is damaged.
+    """
+    rows = select(connect(store), _STATUSES, [files(store, f"text/{layer}")])
+    counted = [Abstention(_group(row["level"], row["language"]), row["clips"], row["without_text"]) for row in rows]
+    return sorted(counted, key=lambda each: (each.group != "all", not each.group.startswith("level"), each.group))
+
+
+def _group(level: str | None, language: str | None) -> str:
+    if level is not None:
+        return f"level {level}"
+    return "all" if language is None else f"language {language}"
