@@ -116,7 +116,7 @@ def test_captions_made_from_other_media_are_reported(store: Store, tmp_path: Pat
 
 
 def test_texts_made_from_other_captions_are_reported(store: Store, tmp_path: Path) -> None:
-    recommit_table(store, tmp_path, CAPTIONS_NAME, setting("caption", "another"))
+    recommit_table(store, tmp_path, CAPTIONS_NAME, setting("text", "another"))
     assert_reported(store, TEXT_NAME, "was made from another captions", decode=False)
 
 
