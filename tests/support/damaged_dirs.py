@@ -60,6 +60,15 @@ def other_value(value: Any) -> Any:
     return None
 
 
+def a_value(type_: pa.DataType) -> Any:
+    """Return a value of a column's type, for a column in which no row has one."""
+    if pa.types.is_string(type_):
+        return "changed"
+    if pa.types.is_list(type_):
+        return []
+    return pa.scalar(1).cast(type_).as_py()
+
+
 def rewrite_table(store: Store, name: str, change: Change) -> None:
     """Write a table anew with changed rows and its old footer, as damage or a careless tool would."""
     table = read_table(store, name)

@@ -18,6 +18,7 @@ from support.waiting import until
 
 from curation.media.download.download_settings import DownloadSettings
 from curation.media.download.host_pacing import pacing_folder, postpone
+from curation.media.media_rows import RootFacts, video_row
 from curation.media.media_settings import MediaSettings, VideoSettings
 from curation.media.media_stage import MediaWorker, MediaWorkerSpec
 from curation.media.speech.transcribe_settings import TranscribeSettings
@@ -280,15 +281,24 @@ def test_half_a_character_in_captions_and_title_is_left_out(tmp_path: Path, shar
     assert [problem for problem in check(store) if "0000000" in problem.where] == []
 
 
-def test_a_video_that_fails_while_it_is_packed_leaves_no_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("part", ["file of facts", "row of the table of videos"])
+def test_a_video_that_fails_while_it_is_packed_leaves_no_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
     videos = [tmp_path / name for name in ("first.mp4", "second.mp4", "third.mp4")]
     for video in videos:
         video.write_bytes(path_of("good").read_bytes())
 
     def facts(values: dict[str, Any]) -> dict[str, Any]:
-        return {**values, "title": "\ud83d"} if values["source"].endswith("second.mp4") else values
+        return {**values, "title": "\ud83d"} if values.get("source", "").endswith("second.mp4") else values
 
-    monkeypatch.setattr("curation.media.shard_builder.sound_value", facts)
+    def row(root: RootFacts) -> dict[str, Any]:
+        return {**video_row(root), "video_title": 1} if root.source.endswith("second.mp4") else video_row(root)
+
+    if part == "file of facts":
+        monkeypatch.setattr("curation.media.shard_builder.sound_value", facts)
+    else:
+        monkeypatch.setattr("curation.media.shard_builder.video_row", row)
     store, result = curate(tmp_path, [source_row(video) for video in videos])
     assert result.fatal is None
     assert [ledger(store)[str(video)]["class"] for video in videos] == [None, "internal", None]
