@@ -8,7 +8,6 @@ penalty on repetition instead of a higher temperature, for the same reason.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +17,7 @@ from pydantic import Field
 from curation.engines.engine_interface import RecognizedSpeech
 from runtime.errors import MachineError, UserError, one_line
 from runtime.settings import Runtime, Settings
+from runtime.text.word_units import are_two_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +35,6 @@ _PENALTIES: Final[tuple[Mapping[str, Any], ...]] = (
 )
 """Repetition penalties to try, in order, on sound in which the model fell into a loop."""
 _LEAST_SECONDS: Final = 0.5  # shorter sound is not heard again
-_NO_SPACES: Final = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
 
 Samples = np.ndarray[Any, np.dtype[np.float32]]
 """Mono samples at 16 kHz, in -1 to 1."""
@@ -222,7 +221,7 @@ def segment_words(pieces: Sequence[Any]) -> list[TimedWord]:
         if not text:
             continue
         start, end = float(piece.start), float(max(piece.end, piece.start))
-        if words and not piece.word[0].isspace() and not _NO_SPACES.search(words[-1][2][-1] + text[0]):
+        if words and not piece.word[0].isspace() and not are_two_words(words[-1][2], text):
             first, last, before = words.pop()
             words.append((first, max(last, end), before + text))
         else:

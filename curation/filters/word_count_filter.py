@@ -7,8 +7,8 @@ from typing import Final
 from pydantic import Field, model_validator
 
 from curation.filters.clip_filter import ClipFacts, ClipFilter
-from curation.prompts.word_units import count_words
 from runtime.settings import Settings
+from runtime.text.word_units import count_words
 from shards.schema import Level
 
 

@@ -15,8 +15,8 @@ from typing import Final, Literal
 from curation.captions.frame_captions import FrameCaption
 from curation.captions.observation import Observation, without_repeats
 from curation.media.speech.transcript import Word, join_words
-from curation.prompts.word_units import join_pieces
 from curation.prompts.wording import tidy
+from runtime.text.word_units import join_pieces
 
 EvidenceKind = Literal["event", "frame", "text", "object", "words"]
 

@@ -10,7 +10,7 @@ from typing import Any
 from curation.media.download.downloaded_video import VideoMetadata
 from curation.media.speech.transcript import Word
 from curation.sources.source_rows import SourceRow
-from runtime.sound_text import sound_text
+from runtime.text.sound_text import sound_text
 from shards.schema import FailedClass, FilteredClass, Level, PostponedClass, State
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from curation.media.media_rows import LedgerRow, MediaClipRow, video_row
 from curation.media.video_to_clips import RootClip, VideoClips
-from runtime.sound_text import sound_value
+from runtime.text.sound_text import sound_value
 from shards.schema import CLIPS, LEDGER, VIDEOS
 from shards.storage.store import Store
 from shards.storage.tar import TarWriter

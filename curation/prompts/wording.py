@@ -11,8 +11,8 @@ from itertools import pairwise
 
 import regex
 
-from curation.prompts.word_units import is_east_asian_end, is_south_east_asian_end
-from runtime.sound_text import sound_text
+from runtime.text.sound_text import sound_text
+from runtime.text.word_units import is_east_asian_end, is_south_east_asian_end
 
 _ENDS = ".!?…。！？।؟۔።։"
 _QUOTES = "\"'“”„«»`"

@@ -5,7 +5,7 @@ Always: sources in = written + filtered + failed + pending. A source's state is 
 
 from __future__ import annotations
 
-from runtime.sound_text import sound_text
+from runtime.text.sound_text import sound_text
 from shards.schema import FailedClass, FilteredClass
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from curation.sources.parquet_lists import UnreadableParquet, read_parquet_list
 from runtime.errors import UserError, nearest, one_line
-from runtime.sound_text import sound_text
+from runtime.text.sound_text import sound_text
 
 MANIFEST_SUFFIXES: Final = (".txt", ".csv", ".jsonl", ".parquet")
 

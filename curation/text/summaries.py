@@ -14,11 +14,11 @@ from curation.captions.frame_captions import join_captions
 from curation.engines.engine_interface import Answer, Request
 from curation.prompts.model_answers import spoken_answer, without_markup
 from curation.prompts.prompt_templates import Prompt
-from curation.prompts.word_units import count_words
 from curation.prompts.wording import middle_out, tidy, unquoted
 from curation.text.clip_texts import ClipTexts
 from curation.text.rewrite_settings import RewriteSettings
 from curation.text.summary_check import SummaryLimits, check_summary
+from runtime.text.word_units import count_words
 from shards.schema import Level
 
 _PREAMBLE: Final = re.compile(

@@ -12,8 +12,8 @@ from typing import Final, Literal
 
 from curation.prompts.answer_flaws import Flaw, flaw_of
 from curation.prompts.shared_words import content_words, covers
-from curation.prompts.word_units import count_words, trim_words
 from curation.prompts.wording import cut_to, ends_whole, split_sentences, tidy, whole_part
+from runtime.text.word_units import count_words, trim_words
 
 SummaryFlaw = Flaw | Literal["cut", "prompt", "unsupported"]
 """Why nothing of an answer is kept: no summary at all, broken off, the prompt's own words, or not in the text."""

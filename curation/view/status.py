@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from curation.prompts.word_units import SQL_WORD
 from curation.sources.source_states import SourceState, source_states
 from curation.view.inspect_clips import check_there
 from curation.view.sql_tables import connect, files, select
 from runtime.terminal import SafeConsole, on_one_line
+from runtime.text.word_units import SQL_WORD
 from shards.reader import text_layers
 from shards.schema import LEVELS, REWRITE_STATUSES, STATES, Level
 from shards.selections.marked_sql import marked_clips

@@ -15,8 +15,8 @@ import regex
 
 from curation.captions.observation import Observation
 from curation.captions.screen_text.text_recognizer import TextLine
-from curation.prompts.word_units import join_pieces
 from curation.prompts.wording import cut_to
+from runtime.text.word_units import join_pieces
 
 _SAME: Final = 0.85
 """Share of letters in common from which two readings are the same text."""

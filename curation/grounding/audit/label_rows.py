@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from curation.grounding.audit.audit_records import AuditClip, Label
 from curation.prompts.wording import tidy
-from runtime.sound_text import sound_text
 from runtime.terminal import visible
+from runtime.text.sound_text import sound_text
 
 COLUMNS: Final = ("labeller", "key", "claim", "text", "label", "note")
 NEEDED: Final = ("key", "claim", "label")

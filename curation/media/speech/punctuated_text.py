@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from curation.media.speech.transcript import Word, join_words
-from curation.prompts.word_units import count_words
+from runtime.text.word_units import count_words
 
 _TERMINALS = re.compile(r"[.!?…。！？｡؟۔।။።][\"'”’»」』)\]]*(?=\s|$|[^\W\d_a-z])")
 _CLOSING: Final = "\"'”’»›」』】)]*_"

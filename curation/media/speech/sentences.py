@@ -18,7 +18,7 @@ from curation.media.speech.punctuated_text import is_punctuated, sentence_ends
 from curation.media.speech.sentence_settings import SentenceSettings
 from curation.media.speech.transcript import Sentence, Transcript, Word
 from curation.media.speech.word_times import pause_between
-from curation.prompts.word_units import count_words, join_pieces
+from runtime.text.word_units import count_words, join_pieces
 
 Punctuate = Callable[[Sequence[str]], list[str]]
 """A function that takes words and returns the same words with punctuation and casing restored."""

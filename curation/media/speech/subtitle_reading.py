@@ -20,9 +20,9 @@ from curation.media.subtitles.subtitle_cleaning import BREAK, keep_speech
 from curation.media.subtitles.subtitle_formats import SubtitleFormat, known_format, read_cues
 from curation.media.subtitles.subtitle_tracks import Track, TrackKind, language_code
 from curation.media.subtitles.text_encoding import MAX_BYTES, decode_text
-from curation.prompts.word_units import count_words, join_pieces
 from runtime.children.helper_process import HelperFailed, call_in_helper
 from runtime.retry_limits import SUBTITLE_SECONDS
+from runtime.text.word_units import count_words, join_pieces
 
 WORD_SECONDS: Final = 2.0
 """Longest duration of a single word, if words have times of their own."""

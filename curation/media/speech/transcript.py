@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from curation.prompts.word_units import join_pieces
+from runtime.text.word_units import join_pieces
 
 
 @dataclass(frozen=True)

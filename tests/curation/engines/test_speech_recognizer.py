@@ -111,6 +111,8 @@ def test_words_are_put_together_as_the_model_writes_them(shared_fixtures: Path) 
         ([" twenty", "-four", " dollars", ",", " 5", "%"], ["twenty-four", "dollars,", "5%"]),
         (["It", "'s", " ", " fine."], ["It's", "fine."]),
         (["你", "好", "，", "i", "Phone", "3", ".5"], ["你", "好", "，", "iPhone3.5"]),
+        (["𠮷", "野", "家"], ["𠮷", "野", "家"]),
+        (["ខ្ញុំ", "ចូល", " ok", "ay"], ["ខ្ញុំ", "ចូល", "okay"]),
     ],
 )
 def test_pieces_without_a_space_before_them_continue_a_word(pieces: list[str], words: list[str]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.prompts.word_units import trim_words
 from curation.prompts.wording import middle_out
+from runtime.text.word_units import trim_words
 
 
 @settings(deadline=None)

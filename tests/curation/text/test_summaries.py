@@ -7,9 +7,9 @@ from support.answering import Answering
 from support.rewriting import clip, rewrite
 
 from curation.engines.engine_interface import Answer
-from curation.prompts.word_units import count_words
 from curation.text.rewrite_settings import RewriteSettings
 from curation.text.summaries import clean_summary
+from runtime.text.word_units import count_words
 
 
 def test_a_summary_never_has_more_words_than_allowed() -> None:

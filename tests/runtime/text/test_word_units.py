@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.prompts.word_units import SQL_WORD, count_words, join_pieces, trim_words
 from curation.prompts.wording import in_sentences
+from runtime.text.word_units import SQL_WORD, are_two_words, count_words, join_pieces, trim_words
 
 CHINESE = "今天天气很好我们一起去公园散步吧" * 15  # 240 characters
 THAI = "วันนี้อากาศดีมากเราไปเดินเล่นที่สวนสาธารณะกัน" * 6
@@ -73,6 +73,24 @@ def test_a_cut_text_has_no_more_words_than_asked_for(text: str, limit: int) -> N
 )
 def test_pieces_are_joined_as_their_script_does(pieces: list[str], joined: str) -> None:
     assert join_pieces(pieces) == joined
+
+
+@pytest.mark.parametrize(
+    ("before", "text", "two"),
+    [
+        ("o", "'clock", False),
+        ("안녕", "하세요", False),
+        ("10", "%", False),
+        ("วัน", "นี้", True),
+        ("ខ្ញុំ", "ចូល", True),
+        ("iPhone", "を", True),
+        ("你好", "，", True),
+        ("𠮷", "野", True),
+        ("ㄅㄆ", "a", True),
+    ],
+)
+def test_pieces_without_a_space_are_two_words_only_in_scripts_without_spaces(before: str, text: str, two: bool) -> None:
+    assert are_two_words(before, text) == two
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,12 @@ def join_pieces(pieces: Iterable[str]) -> str:
     return "".join(joined)
 
 
+def are_two_words(before: str, text: str) -> bool:
+    """Return True if pieces of speech that no space parts are two words: scripts without spaces are on either side."""
+    east = _EAST_ASIAN_END.search(before) or _EAST_ASIAN_START.match(text)
+    return bool(east or _SOUTH_EAST_ASIAN_END.search(before) or _SOUTH_EAST_ASIAN_START.match(text))
+
+
 def is_east_asian_end(text: str) -> bool:
     """Return True if the last letter of a text is Chinese or Japanese."""
     return bool(_LAST_LETTER_EAST_ASIAN.search(text))
