@@ -30,6 +30,7 @@ from curation.view.audit_population import Population, abstentions
 from curation.view.audit_report import AuditReport, print_report, report_json, report_table
 from curation.view.inspect_clips import pick_layer
 from runtime.errors import UserError
+from runtime.progress_bar import progress_bar
 from runtime.terminal import SafeConsole
 from shards.artifact import Artifact
 from shards.manifest import read_stage
@@ -76,17 +77,21 @@ class Audit:
         """Draw a sample and write its table, the page and the form; the same arguments give the same sample.
 
         Raises:
-            UserError: too many clips for a page, or labels of other clips are stored here.
+            UserError: no clips, too many for a page, or labels of other clips are stored here.
         """
         if size > _LARGEST_SAMPLE:
             raise UserError(f"--sample {size}: a page holds {_LARGEST_SAMPLE} at most, and people label fewer")
         population = Population(self._store, self._layer)
-        strata = plan_strata(population.cells(), size)
+        cells = population.cells()
+        if not cells:
+            raise UserError(f"--sample: layer {self._layer} has no clips")
+        strata = plan_strata(cells, size)
         sample = read_sample(self._store, self._layer, population.draw(strata, seed))
         self._refuse_to_lose_labels(sample.clips)
         self._refuse_to_lose_form()
         counts: Counter[str] = Counter()
-        pictures = pictures_of(self._store, sample.clips, counts)
+        with progress_bar("pictures") as progress:
+            pictures = pictures_of(self._store, sample.clips, counts, progress)
         page = render(self._layer, sample.clips, pictures).encode()
         self._store.commit_bytes(page, self._name("page.html"))
         self._store.commit_bytes(form(sample.clips).encode("utf-8-sig"), self._name("labels.csv"))
@@ -165,7 +170,7 @@ class Audit:
 
     def _sample(self) -> list[AuditClip]:
         try:
-            rows = read_table(self._store, self._name("sample.parquet")).to_pylist()
+            rows = read_table(self._store, self._name("sample.parquet"), SAMPLE.names).to_pylist()
         except FileNotFoundError:
             raise UserError(
                 f"audit: no sample of layer {self._layer} yet; "
@@ -175,7 +180,7 @@ class Audit:
 
     def _labels(self) -> list[Label]:
         try:
-            rows = read_table(self._store, self._name("labels.parquet")).to_pylist()
+            rows = read_table(self._store, self._name("labels.parquet"), LABELS.names).to_pylist()
         except FileNotFoundError:
             return []
         return [Label(**row) for row in rows]

@@ -15,19 +15,6 @@ from shards.schema import TEXT
 from shards.storage.store import Store
 from shards.writer import commit_table
 
-_CLAIM = pa.struct(
-    [
-        ("text", pa.string()),
-        ("verdict", pa.string()),
-        ("reason", pa.string()),
-        ("evidence", pa.list_(pa.string())),
-        ("judge", pa.string()),
-        ("score", pa.float32()),
-    ]
-)
-JUDGED_TEXT = pa.schema([pa.field("claims", pa.list_(_CLAIM)) if field.name == "claims" else field for field in TEXT])
-"""The table of a text layer whose claims have reason, judge and score."""
-
 
 def claim(text: str, verdict: str = "supported", judge: str | None = "text", score: float | None = 0.9) -> AuditClaim:
     """A claim as judged."""
@@ -71,5 +58,5 @@ def set_claims(store: Store, layer: str, claims_of: Callable[[dict[str, Any]], S
         for row in rows:
             row["claims"] = [vars(each) | {"evidence": list(each.evidence)} for each in claims_of(row)]
         with TemporaryDirectory() as scratch:
-            stored = pa.Table.from_pylist(rows, schema=JUDGED_TEXT)
-            commit_table(store, Path(scratch), name, stored, read_artifact(store, name), JUDGED_TEXT)
+            stored = pa.Table.from_pylist(rows, schema=TEXT)
+            commit_table(store, Path(scratch), name, stored, read_artifact(store, name))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -48,13 +48,16 @@ class PagePicture:
     """A ``data:`` URL."""
 
 
-def pictures_of(store: Store, clips: Sequence[AuditClip], counts: Counter[str]) -> dict[str, list[PagePicture]]:
+def pictures_of(
+    store: Store, clips: Sequence[AuditClip], counts: Counter[str], progress: Callable[[int, int], None]
+) -> dict[str, list[PagePicture]]:
     """Return the pictures of each clip by its key, in order of time; clips without any have none.
 
     Args:
         store: the DIR.
         clips: of a sample.
         counts: clips whose pictures are keyframes, or missing, by reason; added to.
+        progress: called with (clips done, clips in all).
     """
     budget = min(PAGE_BYTES // max(len(clips), 1), _MOST_CLIP_BYTES)
     pictures: dict[str, list[PagePicture]] = {}
@@ -63,6 +66,7 @@ def pictures_of(store: Store, clips: Sequence[AuditClip], counts: Counter[str]) 
         stored = _stored_clips(store, shard, {clip.key for clip in of_shard})
         for clip in of_shard:
             pictures[clip.key] = _within(_pictures(store, clip, stored.get(clip.key), counts), budget)
+            progress(len(pictures), len(clips))
     return pictures
 
 

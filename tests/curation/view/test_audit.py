@@ -18,6 +18,7 @@ from support.curate_runs import curate
 from support.damaged_dirs import rewrite_table
 from support.shard_factory import LAYER, build_dir
 
+from shards.manifest import StageMark, write_stage
 from shards.storage.store import Store
 
 ARCHIVE = Path(__file__).parents[2] / "data" / "made_by_0.1.0.tar.xz"
@@ -170,6 +171,37 @@ def test_mistakes_end_in_one_line(store: Store, arguments: list[str], message: s
     done = curate("audit", store.root, *arguments)
     assert done.status == 2
     assert message in done.err.splitlines()[-1]
+
+
+def test_a_layer_without_clips_is_told(store: Store) -> None:
+    for shard in range(2):
+        rewrite_table(store, f"text/{LAYER}/{shard:07}.parquet", lambda rows: rows.clear())
+    done = curate("audit", store.root, "--sample", "5")
+    assert done.status == 2 and "has no clips" in done.err
+
+
+@pytest.mark.parametrize("name", ["sample.parquet", "labels.parquet"])
+def test_damaged_tables_of_an_audit_end_in_one_line(store: Store, tmp_path: Path, name: str) -> None:
+    curate("audit", store.root, "--sample", "6")
+    curate("audit", store.root, "--labels", str(fill(store, tmp_path / "ana.csv", {"kept": "supported"})))
+    for damage in (b"PAR1", (Path(store.root) / "index.parquet").read_bytes()):
+        (folder(store) / name).write_bytes(damage)
+        done = curate("audit", store.root, "--report")
+        assert done.status == 2 and name in done.err
+
+
+def test_judges_are_shown_in_the_order_of_the_settings(store: Store, tmp_path: Path) -> None:
+    write_stage(
+        store, f"text/{LAYER}", StageMark("rewrite", "h", {"ground": {"judges": ["words", "vision", "encoder"]}})
+    )
+    verdicts = [("words", "supported"), ("encoder", "unsupported"), ("vision", "unsupported")]
+    set_claims(store, LAYER, lambda row: [claim(judge, verdict, judge) for judge, verdict in verdicts])
+    curate("audit", store.root, "--sample", "6")
+    filled = fill(store, tmp_path / "ana.csv", dict.fromkeys(["words", "encoder", "vision"], "supported"))
+    assert curate("audit", store.root, "--labels", str(filled), "--report").status == 0
+    report: dict[str, Any] = json.loads((folder(store) / "report.json").read_text())
+    steps = [each["step"] for each in report["figures"]["steps"] if each["group"] == "all"]
+    assert steps == ["as written", "after words", "after vision", "after encoder", "kept"]
 
 
 def test_a_layer_made_anew_is_told(store: Store, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import json
 import re
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,6 +99,33 @@ class TestInABrowser:
         assert "&lt;/script&gt;&lt;script&gt;alert(1)" in dom
         assert "0 of 2 clips done" in dom
 
+    def test_keys_label_claims_and_change_clips(self, tmp_path: Path) -> None:
+        page = render("grounded", [audit_clip(1, claim("a"), claim("b")), audit_clip(2, claim("c"))], {})
+        pressed = """
+          at("help").close();
+          const press = (key) => document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+          ["1", "c", "0", "n", "T", "p", "ArrowDown", "x"].forEach(press);
+          document.body.append(make("pre", "written", JSON.stringify([state.labels, state.clip])));
+        """
+        labels, shown = json.loads(self.written(page, pressed, tmp_path))
+        assert shown == 0
+        assert {name.split("#")[0][15] + name.split("#")[1]: each["label"] for name, each in labels.items()} == {
+            "11": "supported",
+            "12": "",
+            "10": "complete",
+            "21": "cant_tell",
+        }
+
+    def written(self, page: str, script: str, folder: Path) -> str:
+        """What a script writes at the end of the page, which then runs without its policy."""
+        page = re.sub(r"<meta http-equiv=.Content-Security-Policy.*?>", "", page)
+        end = page.rindex("</script>")
+        found = re.search(
+            r'<pre class="written"[^>]*>(.*?)</pre>', self.dom(page[:end] + script + page[end:], folder), re.S
+        )
+        assert found is not None
+        return html.unescape(found[1])
+
     def test_labels_that_it_writes_are_read(self, tmp_path: Path) -> None:
         texts = ("=1+1 is on the wall.", 'He says "no", twice.', "مرحبا")
         clip = audit_clip(1, *map(claim, texts))
@@ -107,13 +133,9 @@ class TestInABrowser:
         typed = """
           state.labeller = "Ana"; setLabel("supported"); setLabel("contradicted"); setLabel("cant_tell");
           put(0, { label: "incomplete", note: "-a dog, a cat" });
-          const written = make("pre", "written"); written.textContent = csv(); document.body.append(written);
-        </script>"""
-        page = re.sub(r"<meta http-equiv=.Content-Security-Policy.*?>", "", page)
-        page = page[: page.rindex("</script>")] + typed + page[page.rindex("</script>") + len("</script>") :]
-        written = re.search(r'<pre class="written">(.*?)</pre>', self.dom(page, tmp_path), re.DOTALL)
-        assert written is not None
-        (tmp_path / "labels.csv").write_text(html.unescape(written[1]), encoding="utf-8")
+          document.body.append(make("pre", "written", csv()));
+        """
+        (tmp_path / "labels.csv").write_text(self.written(page, typed, tmp_path), encoding="utf-8")
         checked = check_rows(read_label_rows(tmp_path / "labels.csv"), [clip], "nobody")
         assert not checked.refused
         assert [(each.labeller, each.claim, each.label) for each in checked.labels] == [
@@ -123,4 +145,3 @@ class TestInABrowser:
             ("Ana", 3, "cant_tell"),
         ]
         assert checked.labels[0].note == "-a dog, a cat"
-        assert replace(checked.labels[2], note="") == checked.labels[2]
