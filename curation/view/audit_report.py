@@ -153,8 +153,8 @@ def _print_resemblance(console: Console, report: AuditReport) -> None:
     if wider >= _RESEMBLANCE:
         _say(
             console,
-            f"Claims of one video resemble each other: counted by video, kept claims are true in "
-            f"{_range(kept.by_video)} (its interval is {wider:.1f} times as wide).",
+            f"Claims of one video may resemble each other: if videos count as drawn and not claims, "
+            f"{_range(kept.by_video)} of the kept claims are true (an interval {wider:.1f} times as wide).",
         )
 
 
