@@ -64,6 +64,11 @@ examples:
   curate audit out --labels labels.csv --labeller Ana
   curate audit out --report
       how many claims are true, before and after each judge, with 95 % intervals
+  curate audit out --injected
+      how many injected errors and shuffled clips each judge accepts, by kind, on the claims of this layer
+  curate audit out --injected --set rewrite.ground.encoder.threshold=0.8
+  curate audit out --fit 0.05
+      the same, and thresholds at which the judges together accept 5 % of them, as a settings file for `curate run`
 """
 
 _EXPORT_EXAMPLES = """\
@@ -152,6 +157,10 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _audit(arguments: argparse.Namespace) -> int:
+    if arguments.injected or arguments.fit is not None:
+        from curation.view.injected.injected_command import show_injected
+
+        return show_injected(arguments)
     from curation.view.audit import show_audit
 
     return show_audit(arguments)
@@ -314,13 +323,18 @@ def _add_export(commands: _Commands) -> None:
 
 
 def _add_audit(commands: _Commands) -> None:
-    parser = _add_for_dir(commands, "audit", "measure by labels of people how many claims are true", _AUDIT_EXAMPLES)
+    from curation.view.injected.injected_arguments import add_injected
+
+    parser = _add_for_dir(
+        commands, "audit", "measure how many claims are true, and how often judges are wrong", _AUDIT_EXAMPLES
+    )
     parser.add_argument("--sample", type=_positive, metavar="N", help="draw N clips, and write a page to label them on")
     parser.add_argument("--labels", type=Path, metavar="FILE", help="store filled-in labels (CSV or Parquet)")
     parser.add_argument("--report", action="store_true", help="show what the stored labels say")
     parser.add_argument("--layer", metavar="NAME", help="text layer (default: the only one)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="another number draws other clips (default 0)")
     parser.add_argument("--labeller", metavar="NAME", help="name for the rows of FILE that have none")
+    add_injected(parser)
 
 
 def _positive(text: str) -> int:

@@ -13,12 +13,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from curation import dir_bookkeeping
+from curation.grounding.measurement.judge_drift import layer_drift
 from curation.pipeline import service_specs, stage_specs
 from curation.pipeline_models import fetch_models
 from curation.plan import RunPlan, make_plan
 from curation.preflight import check_cluster, check_output, check_run
 from curation.run_request import LOCAL, RunRequest
 from curation.run_summary import print_summary
+from curation.text.rewrite_settings import RewriteSettings
 from runtime.attempts import age_notes, remove_notes
 from runtime.errors import MachineError, UserError
 from runtime.ray_runner.cluster import ClusterSettings
@@ -81,7 +83,17 @@ def execute(request: RunRequest, console: Console, *, quiet: bool) -> RunReport:
         with suppress(OSError):  # it may hold the log, or the download times of hosts
             request.scratch.rmdir()
     print_summary(request.store, request.layer, console)
+    _warn_of_drift(plan, console)
     return report
+
+
+def _warn_of_drift(plan: RunPlan, console: Console) -> None:
+    """Warn if the judges accept another share of controls in the latest shards than in the first ones."""
+    controls = plan.request.settings.branch(RewriteSettings).controls
+    if controls.share and plan.todo.get("rewrite"):
+        folder = plan.context.outputs["rewrite"].final_path
+        for warning in layer_drift(plan.request.store, folder, controls):
+            console.print(f"[yellow]warning:[/yellow] {escape(warning)}")
 
 
 def _prepare_scratch(scratch: Path) -> None:

@@ -12,6 +12,7 @@ from curation.grounding.evidence import Evidence, fit_evidence, gather_evidence
 from curation.grounding.grounded_text import GroundedText, caption_claims, compose
 from curation.grounding.judge import JudgeResources
 from curation.grounding.judge_registry import build_cascade
+from curation.grounding.measurement.shard_controls import ShardControls
 from curation.text.claim_proposals import Proposal, parse_proposal, proposal_schema
 from curation.text.clip_texts import ClipTexts
 from curation.text.rewrite_settings import RewriteSettings
@@ -31,6 +32,7 @@ class GroundedRewriter:
         self._schema = proposal_schema(settings.max_claims, settings.claim_chars)
         self._limit = TextLimit(settings.text_tokens, count_tokens) if settings.text_tokens else None
         self._cascade = build_cascade(settings.ground, JudgeResources(engines, settings.engine))
+        self._controls = ShardControls(settings.controls, self._cascade)
 
     def evidence(self, clips: Sequence[ClipTexts]) -> ClipEvidence:
         """Number the evidence of each clip."""
@@ -81,6 +83,7 @@ class GroundedRewriter:
                 if proposal.abstains:
                     abstained.add(clip.key)
         verdicts = await self._cascade.verify(cited, counts)
+        await self._controls.measure(cited, counts)
         captions = await self._judged_captions(evidence, verdicts, abstained, counts)
         return {
             clip.key: compose(

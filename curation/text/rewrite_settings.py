@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from curation.grounding.judge_registry import GroundSettings
+from curation.grounding.measurement.control_settings import ControlSettings
 from curation.prompts import prompt_templates
 from curation.prompts.prompt_templates import Prompt
 from runtime.settings import Runtime, Settings
@@ -52,6 +53,8 @@ class RewriteSettings(Settings):
     """Most characters of data in a prompt; longer texts lose their middle."""
     ground: GroundSettings = GroundSettings()
     """Judges of claims."""
+    controls: Runtime[ControlSettings] = ControlSettings()
+    """Measurement of the judges during the run, on claims that are made false on purpose."""
 
     @model_validator(mode="after")
     def _within_limit(self) -> RewriteSettings:

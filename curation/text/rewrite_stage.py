@@ -155,7 +155,9 @@ def _engines(settings: PipelineSettings) -> Mapping[str, str]:
 
 
 def _models(settings: PipelineSettings) -> dict[str, str]:
-    return settings.branch(RewriteSettings).ground.models()
+    rewrite = settings.branch(RewriteSettings)
+    parser = {"claim parser": rewrite.controls.parser} if rewrite.grounded and rewrite.controls.share else {}
+    return {**rewrite.ground.models(), **parser}
 
 
 REWRITE = ShardStage(

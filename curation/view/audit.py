@@ -51,7 +51,7 @@ def show_audit(arguments: argparse.Namespace, console: Console | None = None) ->
     """
     console = console or SafeConsole(highlight=False)
     if arguments.sample is None and arguments.labels is None and not arguments.report:
-        raise UserError("audit: name what to do: --sample N, --labels FILE or --report")
+        raise UserError("audit: name what to do: --sample N, --labels FILE, --report, --injected or --fit SHARE")
     store = Store(arguments.dir)
     layer = pick_layer(store, arguments.layer)
     check_can_write(store)

@@ -31,6 +31,7 @@ CONTROL_KINDS: Final = (UNTOUCHED, *(kind.name for kind in INJECTION_KINDS), SHU
 """All kinds, in the order of tables."""
 _CANDIDATES: Final = 12
 """Other videos' claims that are tried for a shuffled claim."""
+_CONTEXT: Final = 2000  # characters from which a language is told
 _WORD: Final = re.compile(r"\w+")
 _SHORTEST: Final = 3  # letters of a word that says something, in scripts that separate words
 
@@ -65,7 +66,11 @@ class ControlClaim:
 
 
 def make_controls(
-    sources: Sequence[SourceClaim], parser: ClaimParser, counts: Counter[str], seed: int = 0
+    sources: Sequence[SourceClaim],
+    parser: ClaimParser,
+    counts: Counter[str],
+    seed: int = 0,
+    others: Sequence[SourceClaim] = (),
 ) -> list[ControlClaim]:
     """Return all controls that can be made of claims: of each claim, at most one of each kind.
 
@@ -75,22 +80,22 @@ def make_controls(
         counts: ``no_evidence``, ``other_language``, and ``unfit:<kind>`` for claims in which there is nothing to
             alter, or whose alteration the evidence may agree with.
         seed: of the choice between alterations; the same claims and seed give the same controls.
+        others: more claims, of which no controls are made: objects, places and other evidence are taken from them.
     """
     usable = [source for source in sources if any(item.is_seen for item in source.claim.evidence)]
     counts["no_evidence"] += len(sources) - len(usable)
-    parsed = [source for source in usable if _is_parsed(source.claim)]
+    context = _seen_texts([*usable, *others])
+    parsed = [source for source in usable if is_in(source.claim.text, (PARSED_LANGUAGE,), context)]
     counts["other_language"] += len(usable) - len(parsed)
     untouched = [_control(UNTOUCHED, source, source.claim) for source in usable if source.is_proposed]
-    injected = list(_injected(parsed, parser, counts, seed))
-    return [*untouched, *injected, *_shuffled(usable, counts, seed)]
+    injected = list(_injected(parsed, others, parser, counts, seed))
+    return [*untouched, *injected, *_shuffled(usable, others, counts, seed)]
 
 
-def _is_parsed(claim: CitedClaim) -> bool:
-    return is_in(claim.text, (PARSED_LANGUAGE,), _seen_text(claim.evidence))
-
-
-def _seen_text(evidence: Sequence[Evidence]) -> str:
-    return " ".join(item.text for item in evidence if item.is_seen)
+def _seen_texts(sources: Sequence[SourceClaim]) -> str:
+    """Return the beginning of all that is seen: a claim of a word or two is in the language of the layer."""
+    texts = dict.fromkeys(item.text for source in sources for item in source.claim.evidence if item.is_seen)
+    return " ".join(texts)[:_CONTEXT]
 
 
 def _control(kind: str, source: SourceClaim, claim: CitedClaim) -> ControlClaim:
@@ -98,12 +103,16 @@ def _control(kind: str, source: SourceClaim, claim: CitedClaim) -> ControlClaim:
 
 
 def _injected(
-    sources: Sequence[SourceClaim], parser: ClaimParser, counts: Counter[str], seed: int
+    sources: Sequence[SourceClaim],
+    others: Sequence[SourceClaim],
+    parser: ClaimParser,
+    counts: Counter[str],
+    seed: int,
 ) -> Iterator[ControlClaim]:
     evidence = [item.text for source in sources for item in source.claim.evidence]
-    parses = parser.parse([*(source.claim.text for source in sources), *evidence])
+    parses = parser.parse([*(source.claim.text for source in (*sources, *others)), *evidence])
     by_video: dict[str, list[Parse]] = {}
-    for source in sources:
+    for source in (*sources, *others):
         by_video.setdefault(source.video, []).append(parses[source.claim.text])
 
     @cache
@@ -136,10 +145,12 @@ def _is_false(altered: AlteredText, claim: CitedClaim, parses: Mapping[str, Pars
     )
 
 
-def _shuffled(sources: Sequence[SourceClaim], counts: Counter[str], seed: int) -> Iterator[ControlClaim]:
+def _shuffled(
+    sources: Sequence[SourceClaim], more: Sequence[SourceClaim], counts: Counter[str], seed: int
+) -> Iterator[ControlClaim]:
     """Yield claims with the evidence of a claim of another video; it must not hold all words of the claim."""
     for source in sources:
-        others = [other for other in sources if other.video != source.video]
+        others = [other for other in (*sources, *more) if other.video != source.video]
         chance = random.Random(f"{seed}/{SHUFFLED}/{source.clip}/{source.claim.text}")
         tried = chance.sample(others, min(_CANDIDATES, len(others)))
         fit = next((other for other in tried if _is_of_another(source.claim, other.claim.evidence)), None)

@@ -14,7 +14,7 @@ PEOPLE: Final = word_set(
     "someone somebody crowd group team couple family audience actor actress speaker narrator presenter reporter"
 )
 """Nouns for people: one of them may be true where another is."""
-_GENERAL: Final = word_set(
+GENERAL: Final = word_set(
     "thing object item animal vehicle place scene picture image video clip frame photo screen view shot camera text "
     "background foreground side part front back top bottom middle center centre left right end time way kind type "
     "lot number pair piece color colour something anything everything nothing it front view surface area"
@@ -27,7 +27,7 @@ _CLOTHES: Final = word_set(
     "hat shirt suit dress coat jacket uniform costume helmet jeans shorts skirt apron sweater glasses mask"
 )
 
-_NO_PLACES: Final = _GENERAL | PEOPLE | _CLOTHES
+_NO_PLACES: Final = GENERAL | PEOPLE | _CLOTHES
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def objects_in(parse: Parse) -> list[ParsedToken]:
         and token.is_alpha
         and len(token) > 2
         and token.dep_ not in ("compound", "nmod", "npadvmod", "amod")
-        and token.lemma_.lower() not in _GENERAL
+        and token.lemma_.lower() not in GENERAL
     ]
 
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from typing import Final
 
-from curation.grounding.injections.donors import Donors
+from curation.grounding.injections.donors import GENERAL, Donors
 from curation.grounding.injections.injection import AlteredText, InjectionKind, Parse, ParsedToken
 from curation.grounding.injections.text_edits import phrase_span, replaced, span_text, word_set
 
@@ -59,9 +59,10 @@ def _span(doer: ParsedToken, done: ParsedToken) -> tuple[int, int]:
 
 
 def _is_thing(token: ParsedToken) -> bool:
-    """Return True for a noun that means a thing by itself: no list, and no part or number of something else."""
+    """Return True for a noun that means a thing: no list, no part of something else, no *picture* or *text*."""
     is_part = any(child.lower_ == "of" for child in token.rights)
-    return token.pos_ in ("NOUN", "PROPN") and len(list(token.conjuncts)) == 0 and not is_part
+    is_single = len(list(token.conjuncts)) == 0 and not is_part
+    return token.pos_ in ("NOUN", "PROPN") and is_single and token.lemma_.lower() not in GENERAL
 
 
 ROLE_SWAP: Final = InjectionKind("role swap", _alter)

@@ -14,6 +14,7 @@ from typing import Final
 
 from curation.grounding.judge_registry import CascadeSettings
 from curation.grounding.measurement.judge_scores import CASCADE, JudgedControl, accepted
+from runtime.errors import UserError
 
 _STEPS: Final = 100
 _DIGITS: Final = 4
@@ -56,10 +57,18 @@ def fit_thresholds(judged: Sequence[JudgedControl], settings: CascadeSettings, b
         bound: largest share of the false claims that the cascade may accept, 0 to 1.
 
     Raises:
-        ValueError: there are no true claims, or no false ones.
+        UserError: there are no true claims, no false ones, or no scores between 0 and 1.
     """
     if len({each.control.is_true for each in judged}) < 2:
-        raise ValueError("true and false claims are needed")
+        raise UserError(
+            "--fit: there are no claims of a model to keep, or none in which an error could be injected; "
+            "fit on a DIR with more claims"
+        )
+    if not _thresholds(judged, settings, 1.0):
+        raise UserError(
+            f"--fit: no judge whose threshold could be fitted is among rewrite.ground.judges={list(settings.judges)}; "
+            "name one that gives scores, such as encoder"
+        )
     before = _shares(judged, settings)
     best: FittedThresholds | None = None
     for step in range(_STEPS, -1, -1):

@@ -28,6 +28,7 @@ from support.stage_runs import (
 from curation.captions.observer_registry import CaptionSettings
 from curation.engines.engine_interface import Answer, CaptionResult, ImageRef, Request
 from curation.engines.openai_endpoint import EndpointSettings
+from curation.grounding.measurement.control_settings import ControlSettings
 from curation.pipeline import load_pipeline
 from curation.stages.shard_table import ShardTable
 from curation.stages.stage_definition import StageOutput
@@ -176,6 +177,16 @@ def test_several_shards_may_be_in_flight_in_one_worker(tmp_path: Path, scratch: 
 
 
 # Hashes and names
+
+
+def test_controls_are_judged_with_the_claims_of_a_shard_and_kept_with_its_table(built: Store, scratch: Path) -> None:
+    settings = REWRITE.model_copy(update={"controls": ControlSettings(share=1)})
+    output = ShardTable("rewrite", built.root, "text/mine", str(scratch), "t-hash")
+    worker = rewrite_worker(output, f"captions/{CAPTION_SET}", settings, NAMES, {"llm": Answering(reply).service})
+    assert not asyncio.run(worker.process(0)).fatal
+    counts = read_artifact(built, TEXTS_MADE).counts
+    assert 0 < counts["controls_accepted:negation"] < counts["controls:negation"]  # this model denies dragons only
+    assert settings.content() == REWRITE.content()
 
 
 def test_the_hash_covers_settings_models_and_captions(tmp_path: Path) -> None:

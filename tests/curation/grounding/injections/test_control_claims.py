@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from support.controls import parser, source
 
 from curation.grounding.claims import CitedClaim
 from curation.grounding.evidence import Evidence
 from curation.grounding.injections.claim_parser import ClaimParser
 from curation.grounding.injections.control_claims import ControlClaim, SourceClaim, make_controls
 from runtime.errors import UserError
-from tests.support.controls import parser, source
 
 
 def controls(*sources: SourceClaim, seed: int = 0) -> tuple[list[ControlClaim], Counter[str]]:

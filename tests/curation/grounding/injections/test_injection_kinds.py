@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from support.controls import parser
 
 from curation.grounding.injections.colour_injection import COLOUR
 from curation.grounding.injections.donors import Donors, Noun, Place, donors_of
@@ -16,7 +17,6 @@ from curation.grounding.injections.object_injection import OBJECT
 from curation.grounding.injections.order_injection import EVENT_ORDER
 from curation.grounding.injections.place_injection import PLACE
 from curation.grounding.injections.role_injection import ROLE_SWAP
-from tests.support.controls import parser
 
 DONORS = Donors((Noun("albatross", "albatross", False), Noun("trucks", "truck", True)), (Place("on a beach", "beach"),))
 
@@ -75,6 +75,7 @@ def test_an_error_is_injected(kind: InjectionKind, text: str, expected: str) -> 
         (OBJECT, "The picture shows something."),
         (ROLE_SWAP, "A man meets a woman."),
         (ROLE_SWAP, "A dog sleeps."),
+        (ROLE_SWAP, "The picture shows the text Open."),
         (EVENT_ORDER, "A man runs after a bus."),
         (EVENT_ORDER, "A man opens the door and sits down."),
         (NEGATION, "A man does not hold a cup."),

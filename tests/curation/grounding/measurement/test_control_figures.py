@@ -6,13 +6,14 @@ import math
 from collections import Counter
 
 import pytest
+from support.controls import control
 
 from curation.grounding.judge import JudgeResources, Ruling
 from curation.grounding.judge_registry import GroundSettings
 from curation.grounding.measurement.control_figures import control_figures, figures_table, markdown
 from curation.grounding.measurement.judge_scores import CASCADE, JudgedControl, accepted, judge_controls
 from curation.grounding.measurement.threshold_fit import fit_thresholds, with_thresholds
-from tests.support.controls import control
+from runtime.errors import UserError
 
 SETTINGS = GroundSettings(judges=("words", "encoder", "text"))
 
@@ -76,7 +77,7 @@ def test_a_bound_that_can_not_be_kept_is_said() -> None:
 
 
 def test_fitting_without_true_claims_is_refused() -> None:
-    with pytest.raises(ValueError, match="true and false"):
+    with pytest.raises(UserError, match="no claims of a model to keep"):
         fit_thresholds([judged("number", 0.2, 0.2)], SETTINGS, bound=0.1)
 
 

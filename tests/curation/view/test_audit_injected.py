@@ -1,0 +1,94 @@
+"""`curate audit --injected` and `--fit` on a small layer, with a judge that needs no model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from support.shard_factory import LAYER, build_dir
+
+from curation.cli import main
+from curation.pipeline import load_pipeline
+from curation.text.rewrite_settings import RewriteSettings
+from curation.view.injected.layer_claims import layer_clips
+from shards.reader import read_artifact, read_table
+from shards.schema import TEXT
+from shards.storage.store import Store
+from shards.writer import commit_table
+
+WORDS = ["--pipeline", "demo", "--set", "rewrite.ground.judges=[words]"]
+ENCODER = ["--pipeline", "demo", "--set", "rewrite.ground.judges=[words, encoder]"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A DIR whose claims cite their frames."""
+    store = build_dir(tmp_path_factory.mktemp("audit") / "dir")
+    for shard in range(2):
+        name = f"text/{LAYER}/{shard:07d}.parquet"
+        rows = read_table(store, name).to_pylist()
+        for row in rows:
+            frame = row["frame_captions"][0]
+            claim = {"text": "There is a wall that is grey.", "verdict": "supported"}
+            row["claims"] = [claim | {"evidence": [f"frame@{frame['time']:g}", "frame@999.0"]}]
+        with TemporaryDirectory() as scratch:
+            record = replace(read_artifact(store, name), digest="")
+            commit_table(store, Path(scratch), name, pa.Table.from_pylist(rows, schema=TEXT), record)
+    return store.root
+
+
+def test_claims_are_read_with_the_items_that_they_cite_and_lost_citations_are_counted(root: str) -> None:
+    counts: Counter[str] = Counter()
+    clips = list(layer_clips(Store(root), LAYER, counts))
+    claims = [claim for clip in clips for claim in clip.claims]
+    assert counts["citations_lost"] >= len(claims) > 0
+    assert any(claim.cited for claim in claims)
+    assert all(item.text.startswith("a grey wall at") for claim in claims for item in claim.cited)
+
+
+def test_the_table_is_printed_and_stored_with_every_claim(root: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", root, "--injected", *ENCODER]) == 0
+    shown = capsys.readouterr().out
+    assert "| kind | claims | words | encoder | cascade |" in shown
+    figures = pq.read_table(f"{root}/audit/{LAYER}/injected.parquet").to_pylist()
+    colour = next(row for row in figures if (row["judge"], row["kind"]) == ("cascade", "colour"))
+    assert colour["claims"] > 0 and colour["accepted"] == 0
+    claims = pq.read_table(f"{root}/audit/{LAYER}/injected_claims.parquet").to_pylist()
+    assert {row["kind"] for row in claims} >= {"untouched", "colour", "negation"}
+    assert all(row["claim"] != row["original"] for row in claims if row["kind"] == "colour")
+
+
+def test_fitted_thresholds_are_a_settings_file_that_a_run_takes(root: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", root, "--fit", "0.2", *ENCODER]) == 0
+    fitted = Path(root) / "audit" / LAYER / "fitted.yaml"
+    settings = load_pipeline("demo", fitted, []).branch(RewriteSettings)
+    assert settings.ground.judges == ("words", "encoder")
+    assert f"--set rewrite.ground.encoder.threshold={settings.ground.encoder.threshold:g}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--fit", "1.5"], "--fit 1.5: must be a share between 0 and 1"),
+        (["--injected", "--clips", "0"], "--clips 0: must be 1 or more"),
+        (["--injected", "--layer", "nothing"], "--layer"),
+        (["--injected", "--pipeline", "dema"], "no such pipeline"),
+        (["--injected", "--set", "rewrite.ground.judges=[wrods]"], "no judge"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(
+    root: str, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["audit", root, *WORDS, *arguments]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+
+
+def test_a_fit_without_a_scoring_judge_changes_nothing(root: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", root, "--fit", "0.1", *WORDS]) == 2
+    assert "no judge whose threshold" in capsys.readouterr().err
