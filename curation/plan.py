@@ -126,8 +126,14 @@ def make_plan(request: RunRequest) -> RunPlan:
         sources=sources,
         stages=_plan_stages(request, outputs, shards, media, changes.inputs),
         media=media,
-        warnings=(*warnings, *moved_models(request, outputs, today), *changes.warnings),
+        warnings=(*warnings, *_unwise(request), *moved_models(request, outputs, today), *changes.warnings),
     )
+
+
+def _unwise(request: RunRequest) -> list[str]:
+    """Return the warnings of the stages that were asked for."""
+    stages = (stage for stage in stage_registry.STAGES if stage.name in request.stages)
+    return [warning for stage in stages for warning in stage.warnings(request.settings)]
 
 
 def _media(store: Store) -> dict[int, Artifact]:

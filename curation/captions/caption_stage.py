@@ -15,11 +15,11 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from curation.captions.keyframe_names import parse_keyframe_name
+from curation.captions.keyframe_images import keyframe_images
 from curation.captions.observer import Observer, ObserverKind, ShardPictures
 from curation.captions.observer_registry import OBSERVER_KINDS, CaptionSettings, build_observers, used_observers
-from curation.engines.engine_interface import ImageRef
 from curation.engines.engine_settings import EngineSettings
+from curation.stages.pictures_per_prompt import check_pictures
 from curation.stages.pipeline_settings import PipelineSettings
 from curation.stages.shard_table import ShardTable
 from curation.stages.stage_definition import Outputs, ShardStage, StageContext, WorkerBuild
@@ -29,7 +29,6 @@ from runtime.settings import Settings, content_hash
 from shards.keys import shard_name
 from shards.reader import read_artifact, read_table
 from shards.schema import CAPTIONS
-from shards.storage.tar import members
 
 CAPTION_VERSION = 2
 
@@ -79,14 +78,10 @@ class CaptionWorker:
 
     def _read(self, media: str, shard: int) -> tuple[str, ShardPictures]:
         """Return the digest of the media artifact, and the shard's pictures."""
-        store, stem = self._output.store, shard_name(shard)
+        store = self._output.store
         artifact = read_artifact(store, media)
-        name = f"keyframes/{stem}.tar"
-        url = store.path(name)
-        images = {member.name: ImageRef(url, member.offset, member.size) for member in members(store, name)}
-        in_order = sorted((name for name in images if name.endswith(".jpg")), key=parse_keyframe_name)
-        stills = {name: images[name] for name in in_order}
-        return artifact.digest, ShardPictures(store, stills, read_table(store, media).to_pylist(), f"media/{stem}.tar")
+        stills, clips = keyframe_images(store, shard), read_table(store, media).to_pylist()
+        return artifact.digest, ShardPictures(store, stills, clips, f"media/{shard_name(shard)}.tar")
 
 
 def _content(settings: PipelineSettings) -> dict[str, Any]:
@@ -119,12 +114,7 @@ def _engines(settings: PipelineSettings) -> Mapping[str, str]:
 def _check(settings: PipelineSettings) -> None:
     """Refuse observers whose requests hold more pictures than their engine takes."""
     for kind, values in used_observers(settings.branch(CaptionSettings)):
-        engine = kind.engine(values)
-        taken = None if engine is None else settings.engines[engine].pictures_per_prompt
-        for name, asked, most in zip(("images", "videos"), kind.pictures(values), taken or (), strict=False):
-            if asked > most:
-                setting, user = f"engines.{engine}.{name}_per_prompt", kind.setting("engine")
-                raise ValueError(f"{setting}={most}: {user}={engine!r} asks for {asked}; set {setting}={asked}")
+        check_pictures(settings, kind.setting("engine"), kind.engine(values), kind.pictures(values))
 
 
 CAPTION = ShardStage(

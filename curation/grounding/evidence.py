@@ -9,11 +9,12 @@ item has a short label (``E1``, ``F1``, ``W1``): labels are cheap to generate, a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from curation.captions.frame_captions import FrameCaption
 from curation.captions.observation import Observation, without_repeats
+from curation.grounding.pixels.clip_pictures import ClipPictures
 from curation.media.speech.transcript import Word, join_words
 from curation.prompts.wording import tidy
 from runtime.text.word_units import join_pieces
@@ -43,6 +44,8 @@ class Evidence:
     """``E<n>``, ``F<n>``, ``T<n>``, ``O<n>`` or ``W<n>``; shown to the model, which cites it."""
     kind: EvidenceKind
     text: str
+    pictures: ClipPictures | None = field(default=None, compare=False, repr=False)
+    """Pictures of the clip, for judges that look at them; None if no judge does."""
 
     @property
     def line(self) -> str:
@@ -66,10 +69,12 @@ def gather_evidence(
     words: Sequence[Word],
     span_seconds: float = 5.0,
     observations: Iterable[Observation] = (),
+    pictures: ClipPictures | None = None,
 ) -> tuple[Evidence, ...]:
     """Number the evidence of a clip: kind by kind, each in time order; words in spans of about `span_seconds`.
 
-    Items without text are left out, and items of one kind and time are one item; ids are unique.
+    Items without text are left out, and items of one kind and time are one item; ids are unique. Each knows the
+    `pictures` of the clip.
     """
     items: dict[EvidenceKind, dict[str, str]] = {kind: {} for kind in _LABELS}
     for frame in sorted(frames, key=lambda frame: frame.time):
@@ -81,7 +86,7 @@ def gather_evidence(
         id_ = f"words@{format_seconds(span[0].start)}-{format_seconds(span[-1].end)}"
         _append(items["words"], id_, tidy(join_words(span)))
     return tuple(
-        Evidence(id_, f"{_LABELS[kind]}{number}", kind, text)
+        Evidence(id_, f"{_LABELS[kind]}{number}", kind, text, pictures)
         for kind, of_kind in items.items()
         for number, (id_, text) in enumerate(of_kind.items(), start=1)
     )

@@ -9,15 +9,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from pydantic import Field
 
+from curation.engines.engine_interface import Answer
 from curation.grounding.claims import CitedClaim
 from curation.grounding.evidence import Evidence
 from curation.prompts.prompt_templates import Prompt
 from runtime.ray_runner.stage import Service
 from runtime.settings import Settings
+
+YES_NO: Final = ("yes", "no")
+"""Options of a request that a judge sends to a model (`Request.options`); the score is the probability of the first."""
 
 
 class JudgeSettings(Settings):
@@ -30,6 +34,11 @@ class JudgeSettings(Settings):
     def judge_engine(self) -> str | None:
         """Name of the engine that the judge asks; None: the engine of the rewrite, if it asks one at all."""
         return None
+
+    @property
+    def pictures_per_request(self) -> tuple[int, int]:
+        """Most images and most videos that the judge puts into one request to its engine."""
+        return 0, 0
 
     def prompts(self) -> Mapping[str, Prompt]:
         """Return the prompts that the judge uses, by purpose.
@@ -54,6 +63,16 @@ class Ruling:
     """One word that is stored and counted: why there is no score, or what speaks against the claim."""
     may_be_retried: bool = False
     """True without a score if a fault is the reason: another run may get one."""
+
+
+def ruling_in(answer: Answer | None) -> Ruling:
+    """Return the ruling in a model's answer to a request between `YES_NO`; a fault may be gone another time."""
+    if answer is None:
+        return Ruling(None, "no_engine", may_be_retried=True)
+    if answer.probabilities:
+        return Ruling(answer.probabilities[0])
+    reason = (answer.error or "garbage").partition(":")[0].replace(" ", "_")
+    return Ruling(None, reason, may_be_retried=reason != "too_long")
 
 
 class Judge(Protocol):
@@ -103,3 +122,5 @@ class JudgeKind:
     never rejects a claim."""
     asks_engine: bool = False
     """True if it asks a language model (`JudgeSettings.judge_engine`)."""
+    looks: bool = False
+    """True if it looks at pictures (`Evidence.pictures`)."""

@@ -10,6 +10,8 @@ from pydantic import Field, create_model, model_validator
 from curation.grounding.cascade import Cascade, SeatedJudge
 from curation.grounding.encoder_judge import ENCODER_JUDGE
 from curation.grounding.judge import JudgeKind, JudgeResources, JudgeSettings
+from curation.grounding.pixels.image_text_judge import IMAGE_TEXT_JUDGE
+from curation.grounding.pixels.vision_judge import VISION_JUDGE
 from curation.grounding.text_judge import TEXT_JUDGE
 from curation.grounding.words_judge import WORDS_JUDGE
 from curation.prompts.prompt_templates import Prompt
@@ -20,6 +22,8 @@ JUDGE_KINDS: Final[tuple[JudgeKind, ...]] = (
     WORDS_JUDGE,
     ENCODER_JUDGE,
     TEXT_JUDGE,
+    VISION_JUDGE,
+    IMAGE_TEXT_JUDGE,
 )
 """All judges; a pipeline names those that it asks, in its own order."""
 
@@ -60,6 +64,15 @@ class CascadeSettings(Settings):
     def engines(self) -> dict[str, str | None]:
         """Return the engine that each judge asks, by the judge's name; None for the engine of the rewrite."""
         return {kind.name: settings.judge_engine for kind, settings in self.used() if kind.asks_engine}
+
+    @property
+    def looks(self) -> bool:
+        """True if a judge that is asked looks at pictures."""
+        return any(kind.looks for kind, _ in self.used())
+
+    def pictures_per_request(self) -> dict[str, tuple[int, int]]:
+        """Return the most images and videos in one request of each judge that asks an engine, by the judge's name."""
+        return {kind.name: settings.pictures_per_request for kind, settings in self.used() if kind.asks_engine}
 
     def models(self) -> dict[str, str]:
         """Return URIs of the models that judges load themselves, by purpose."""

@@ -14,11 +14,11 @@ from typing import Final
 
 from pydantic import Field
 
-from curation.engines.engine_interface import Answer, Request
+from curation.engines.engine_interface import Request
 from curation.engines.shared_requests import ask
 from curation.grounding.claims import CitedClaim
 from curation.grounding.evidence import Evidence, in_label_order
-from curation.grounding.judge import JudgeKind, JudgeResources, JudgeSettings, Ruling
+from curation.grounding.judge import YES_NO, JudgeKind, JudgeResources, JudgeSettings, Ruling, ruling_in
 from curation.grounding.text_language import is_in
 from curation.prompts import prompt_templates
 from curation.prompts.prompt_templates import Prompt
@@ -27,7 +27,6 @@ from runtime.settings import Runtime
 
 FIELDS: Final = ("evidence", "claim")
 """Fields that the prompt can use."""
-_YES_NO: Final = ("yes", "no")
 _NOT_SEEN: Final = Ruling(0.0, "not_seen")
 _OTHER_LANGUAGE: Final = Ruling(None, "language")
 
@@ -83,10 +82,10 @@ class TextJudge:
                 continue
             system, user = self._prompt.render(evidence=lines, claim=claim.text)
             requests.append(
-                Request(f"text/{number}", system, user, max_tokens=1, examples=self._examples, options=_YES_NO)
+                Request(f"text/{number}", system, user, max_tokens=1, examples=self._examples, options=YES_NO)
             )
         answers = await ask(self._engine, requests, counts)
-        return [rulings.get(number) or _ruling(answers.get(f"text/{number}")) for number in range(len(claims))]
+        return [rulings.get(number) or ruling_in(answers.get(f"text/{number}")) for number in range(len(claims))]
 
     def _refusal(self, claim: str, lines: Sequence[str]) -> Ruling | None:
         """Return the ruling on a claim that the model is not asked about."""
@@ -97,16 +96,6 @@ class TextJudge:
         languages, evidence = self._settings.languages, " ".join(lines)
         known = is_in(evidence, languages, claim) and is_in(claim, languages, evidence)
         return None if known else _OTHER_LANGUAGE
-
-
-def _ruling(answer: Answer | None) -> Ruling:
-    """Return the ruling in an answer; a fault of the engine may be gone another time."""
-    if answer is None:
-        return Ruling(None, "no_engine", may_be_retried=True)
-    if answer.probabilities:
-        return Ruling(answer.probabilities[0])
-    reason = (answer.error or "garbage").partition(":")[0].replace(" ", "_")
-    return Ruling(None, reason, may_be_retried=reason != "too_long")
 
 
 def _build(settings: TextJudgeSettings, resources: JudgeResources) -> TextJudge:

@@ -95,6 +95,10 @@ def _no_programs(settings: PipelineSettings) -> Sequence[str]:
     return ()
 
 
+def _no_warnings(settings: PipelineSettings) -> Sequence[str]:
+    return ()
+
+
 def _other_deaths(videos_per_shard: int) -> int:
     return OTHER_DEATHS
 
@@ -123,6 +127,8 @@ class StageDefinition:
     """Those settings of `engines` that must name a detector of objects; the others name one that answers prompts."""
     check: Callable[[PipelineSettings], None] = _no_check
     """Raise ValueError, which names the settings, if the stage's settings don't agree with those of its engines."""
+    warnings: Callable[[PipelineSettings], Sequence[str]] = _no_warnings
+    """Return one line for each choice in the settings that is allowed but unwise."""
     service_names: tuple[str, ...] = ()
     """Names of the other pools that it may call; valid names under `resources`."""
     services: Callable[[PipelineSettings], Mapping[str, Callable[[], Any]]] = _nothing

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from curation.captions.frame_captions import FrameCaption
 from curation.captions.observation import Observation
 from curation.grounding.grounded_text import GroundedText
+from curation.grounding.pixels.clip_pictures import ClipPictures
 from curation.media.speech.transcript import Word
 from shards.schema import Level
 
@@ -25,6 +26,8 @@ class ClipTexts:
     """What else was seen, in time order: events, on-screen text, objects."""
     failures: int = 0
     """Number of its keyframes and spans on which an observer failed."""
+    pictures: ClipPictures | None = None
+    """Its stills and its root's stored video, if a judge looks at them."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,10 @@ class GroundedRewriter:
     def evidence(self, clips: Sequence[ClipTexts]) -> ClipEvidence:
         """Number the evidence of each clip."""
         span_seconds = self._settings.span_seconds
-        return {clip.key: gather_evidence(clip.frames, clip.words, span_seconds, clip.observations) for clip in clips}
+        return {
+            clip.key: gather_evidence(clip.frames, clip.words, span_seconds, clip.observations, clip.pictures)
+            for clip in clips
+        }
 
     def requests(self, clip: str, evidence: Sequence[Evidence], counts: Counter[str]) -> Iterator[Request]:
         """Yield the request for the claims of the clip with the key `clip`; none if no claim could pass the judges."""

@@ -9,18 +9,24 @@ the run.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from curation.captions.keyframe_images import keyframe_images
 from curation.captions.observation import Observation
 from curation.captions.observer_registry import CaptionSettings
 from curation.engines.engine_settings import EngineSettings
 from curation.grounding.cascade import RETRIED_COUNT
+from curation.grounding.pixels.clip_pictures import ClipPictures
+from curation.grounding.pixels.stored_pictures import stored_pictures
 from curation.media.media_rows import MediaClipRow
+from curation.stages.pictures_per_prompt import check_pictures
 from curation.stages.pipeline_settings import PipelineSettings
 from curation.stages.shard_table import ShardTable
 from curation.stages.stage_definition import Outputs, ShardStage, StageContext, WorkerBuild
+from curation.text.judge_families import same_family_warnings
 from curation.text.rewrite_settings import RewriteSettings
 from curation.text.rewriter import Rewriter
 from curation.text.text_rows import ModelNames, TextRow, clip_texts, read_clip_row
@@ -32,6 +38,7 @@ from shards.keys import shard_name
 from shards.observations import observations_of
 from shards.reader import read_artifact, read_table
 from shards.schema import TEXT
+from shards.stored_rows import StoredClip
 
 REWRITE_VERSION = 4
 
@@ -83,25 +90,31 @@ def rewrite_worker(
     services: Mapping[str, Service],
 ) -> RewriteWorker:
     """Build a rewrite worker in its own process; `captions` is the folder of the caption set to read."""
-    return RewriteWorker(output, captions, Rewriter(services, settings), models)
+    return RewriteWorker(output, captions, Rewriter(services, settings), models, with_pictures=settings.ground.looks)
+
+
+_Inputs = tuple[dict[str, str], list[MediaClipRow], list[Observation], dict[str, ClipPictures]]
 
 
 class RewriteWorker:
     """Writes the text layer of a shard; see `runtime.ray_runner.stage.Worker`."""
 
-    def __init__(self, output: ShardTable, captions: str, rewriter: Rewriter, models: ModelNames) -> None:
+    def __init__(
+        self, output: ShardTable, captions: str, rewriter: Rewriter, models: ModelNames, *, with_pictures: bool = False
+    ) -> None:
         self._output = output
         self._captions = captions
         self._rewriter = rewriter
         self._models = models
+        self._with_pictures = with_pictures
 
     async def process(self, shard: int) -> ShardResult:
         """Make the shard's table of the layer: one row for each row of the shard's media table, in its order."""
         return await self._output.result(shard, self._make(shard))
 
     async def _make(self, shard: int) -> Mapping[str, float]:
-        inputs, clips, observations = await asyncio.to_thread(self._read, shard)
-        texts = clip_texts(clips, observations)
+        inputs, clips, observations, pictures = await asyncio.to_thread(self._read, shard)
+        texts = [replace(each, pictures=pictures.get(each.key)) for each in clip_texts(clips, observations)]
         rewritten, figures = await self._rewriter.rewrite(texts)
         rows = [
             TextRow(clip, text, result, self._models)
@@ -111,8 +124,8 @@ class RewriteWorker:
         await asyncio.to_thread(self._output.commit, shard, [row.table_row() for row in rows], inputs, counts)
         return counts
 
-    def _read(self, shard: int) -> tuple[dict[str, str], list[MediaClipRow], list[Observation]]:
-        """Return the digests of the layer's inputs, the clips, and what was observed.
+    def _read(self, shard: int) -> _Inputs:
+        """Return the digests of the layer's inputs, the clips, what was observed, and the clips' pictures.
 
         Raises:
             ShardError: the captions were made from other media than the shard has now.
@@ -123,8 +136,21 @@ class RewriteWorker:
         if artifacts[captions].inputs.get(media) != artifacts[media].digest:
             raise ShardError(f"{captions} was made from an older {media}; run the caption stage again")
         digests = {name: artifact.digest for name, artifact in artifacts.items()}
-        clips = [read_clip_row(values) for values in read_table(store, media).to_pylist()]
-        return digests, clips, [Observation.from_row(row) for row in observations_of(read_table(store, captions))]
+        rows = read_table(store, media).to_pylist()
+        clips = [read_clip_row(values) for values in rows]
+        observations = [Observation.from_row(row) for row in observations_of(read_table(store, captions))]
+        return digests, clips, observations, self._pictures(shard, rows) if self._with_pictures else {}
+
+    def _pictures(self, shard: int, clips: Sequence[StoredClip]) -> dict[str, ClipPictures]:
+        """Return the pictures of each clip by its key; a shard whose keyframes were deleted has its videos."""
+        store = self._output.store
+        try:
+            stills = keyframe_images(store, shard)
+        except FileNotFoundError:
+            stills = {}
+        media = f"media/{shard_name(shard)}.tar"
+        video = store.path(media) if store.exists(media) else None
+        return stored_pictures(clips, stills, video)
 
 
 def _names(settings: PipelineSettings) -> ModelNames:
@@ -154,6 +180,14 @@ def _engines(settings: PipelineSettings) -> Mapping[str, str]:
     return {setting: name for setting, name in {"rewrite.engine": rewrite.engine, **judges}.items() if name is not None}
 
 
+def _check(settings: PipelineSettings) -> None:
+    """Refuse judges whose requests hold more pictures than their engine takes."""
+    rewrite = settings.branch(RewriteSettings)
+    named = rewrite.ground.engines()
+    for judge, asked in rewrite.ground.pictures_per_request().items():
+        check_pictures(settings, f"rewrite.ground.{judge}.engine", named[judge] or rewrite.engine, asked)
+
+
 def _models(settings: PipelineSettings) -> dict[str, str]:
     rewrite = settings.branch(RewriteSettings)
     parser = {"claim parser": rewrite.controls.parser} if rewrite.grounded and rewrite.controls.share else {}
@@ -172,6 +206,8 @@ REWRITE = ShardStage(
     hash=_hash,
     worker=_worker,
     engines=_engines,
+    check=_check,
+    warnings=same_family_warnings,
     models=_models,
     retried={"judge": RETRIED_COUNT},
 )
