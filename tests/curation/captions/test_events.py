@@ -23,6 +23,7 @@ from curation.engines.engine_interface import Answer, Request
 from curation.engines.request_frames import load_frames
 from curation.pipeline import settings_class
 from runtime.errors import UserError
+from runtime.ray_runner.stage import LocalService
 from runtime.settings import build
 from shards.reader import read_table
 from shards.storage.store import Store
@@ -212,6 +213,23 @@ def test_a_clip_without_a_usable_answer_is_a_row_without_text_and_a_count(built:
     seen, counts = observe(built, Answering(reply))
     assert sum(each.is_failure for each in seen) == counts["failed:events"] == 3
     assert (counts["events_refusal"], counts["events_outside"]) == (1, 1)
+
+
+def test_an_answer_under_another_key_is_no_answer(built: Store) -> None:
+    class Elsewhere:
+        async def generate(self, requests: list[Request]) -> dict[str, Answer]:
+            return {f"{request.key}x": Answer(f"{request.key}x", two_events(request)) for request in requests}
+
+    clips = read_table(built, "media/0000000.parquet").to_pylist()
+    counts: Counter[str] = Counter()
+    observer = EventObserver(LocalService(Elsewhere()), SETTINGS)
+    seen = asyncio.run(observer.observe(ShardPictures(built, {}, clips, "media/0000000.tar"), counts))
+    assert all(each.is_failure for each in seen) and counts["failed:events"] == len(smallest_clips(clips))
+
+
+def test_half_a_character_in_an_event_can_be_stored() -> None:
+    events, _ = parsed('{"events": [{"start": 0, "end": 1, "text": "A man runs \\ud83d."}]}')
+    assert events is not None and events[0][2].encode()
 
 
 def test_frames_are_counted_by_the_length_of_the_clip_within_limits(built: Store) -> None:

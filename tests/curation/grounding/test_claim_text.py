@@ -127,3 +127,19 @@ def test_statements_that_differ_do_not_cover_each_other(one: str, other: str) ->
 def test_the_same_words_are_told_by_their_order_too() -> None:
     assert same_words("The man waves!", "a man waves")
     assert not same_words("A dog bites a man", "A man bites a dog")
+
+
+def test_claims_are_joined_as_their_language_does() -> None:
+    told = [claim("一只猫坐在桌子上", "frame@1.0"), claim("一只狗在跑。", "frame@5.0")]
+    assert text_of(*told) == "一只猫坐在桌子上。一只狗在跑。"
+    thai = [claim("แมวนั่งบนโต๊ะ", "frame@1.0"), claim("สุนัขกำลังวิ่ง", "frame@5.0")]
+    assert text_of(*thai) == "แมวนั่งบนโต๊ะ สุนัขกำลังวิ่ง"
+
+
+def test_a_claim_in_chinese_that_is_too_long_is_cut_at_a_clause() -> None:
+    long = claim(
+        "一个穿红色外套的男人在厨房里切洋葱，" * 2 + "然后他把洋葱放进锅里慢慢地翻炒直到变成金黄色", "frame@1.0"
+    )
+    made = claims_as_text([long], EVIDENCE, TextLimit(77, count_tokens))
+    assert made.text.startswith("一个穿红色外套的男人在厨房里切洋葱") and made.text.endswith("…")
+    assert count_tokens(made.text) <= 77
