@@ -19,7 +19,7 @@ from runtime.models.model_revisions import look_up
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HASHES = {
-    "demo": ("30632b7e7d3595ee", "a6f1d29215cb6e7b", "55b261e8e0116419", "7c70791e68b55701", "53eec2a3b67e9fe0"),
+    "demo": ("30632b7e7d3595ee", "a6f1d29215cb6e7b", "191b0c1b8e0d5dbe", "7c70791e68b55701", "b09d748398b57574"),
     "vidla": ("232888752357d354", "91dfb16173af4933", "6cf39306190651da", "abb36a36ede03fe2", "3f79dd211cb53cd8"),
     "grounded": ("ffba45b0521c9325", "1be5aa7e4dc13f1f", "68bc1c216b5c3def", "9268d8d640d53e43", "872422068a8d1006"),
 }
