@@ -10,7 +10,7 @@ _RUN_EXAMPLES = """\
 examples:
   curate run demo --input videos/ --output out
       all videos under videos/, on two CPU cores, without a GPU
-  curate run grounded --input urls.txt talk.mp4 --output /data/out --set engines.vlm.model=hf://Qwen/Qwen3-VL-4B-Instruct
+  curate run grounded --input urls.txt talk.mp4 --output /data/out --set engines.vlm.model=hf://Qwen/Qwen3.5-4B
       a list of URLs and a file, with another model
   curate run vidla --input list.parquet --output /data/out --stages media
       download and cut only; run again without --stages for the texts
