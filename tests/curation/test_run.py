@@ -107,6 +107,11 @@ def changed(before: Snapshot, after: Snapshot) -> set[str]:
     return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
 
 
+def besides(names: set[str], folder: str) -> set[str]:
+    """Return the names outside a folder."""
+    return {name for name in names if not name.startswith(folder)}
+
+
 # Stages one by one
 
 
@@ -131,7 +136,7 @@ def test_the_rest_comes_later_and_makes_nothing_again(grown: Grown) -> None:
     assert len(committed(final, "text/cheap")) == 3
     first = {name for name in grown.media_only if name.split("/")[0] in ("media", "keyframes", "ledger")}
     assert not changed(grown.media_only, final) & first
-    assert all(name.startswith("text/cheap/") for name in changed(grown.media_and_captions, final))
+    assert besides(changed(grown.media_and_captions, final), "text/cheap/") == {"selections/cheap.parquet"}
 
 
 def test_an_id_that_is_excluded_is_booked_as_such_and_never_opened(grown: Grown) -> None:
@@ -190,7 +195,7 @@ def test_a_new_file_makes_a_new_shard_and_leaves_all_others_untouched(mended: Me
     of_new = {name for name in changed(before, after) if "0000003" in name}
     assert of_new == {
         "media/0000003.tar", "media/0000003.parquet", "keyframes/0000003.tar", "ledger/0000003.parquet",
-        "captions/cheap/0000003.parquet", "text/cheap/0000003.parquet",
+        "videos/0000003.parquet", "captions/cheap/0000003.parquet", "text/cheap/0000003.parquet",
     }  # fmt: skip
     assert {row["source"] for row in all_rows(Store(output), "media") if row["shard"] == 3} == {
         str(output.parent / "new.mp4")
@@ -202,7 +207,8 @@ def test_lost_captions_make_only_their_shards_captions_and_texts_again(mended: M
     before, after = mended.before, mended.after
     of_old = {name for name in changed(before, after) if "0000003" not in name}
     assert of_old == {
-        "captions/cheap/0000001.parquet", "text/cheap/0000001.parquet", "sources.parquet", "index.parquet",
+        "captions/cheap/0000001.parquet", "text/cheap/0000001.parquet", "selections/cheap.parquet",
+        "sources.parquet", "index.parquet",
     }  # fmt: skip
 
 
@@ -224,7 +230,7 @@ def test_a_second_layer_stands_beside_the_first_and_a_model_of_noise_gives_fallb
         ended = grown.again(output, llm, "--layer", "noisy", "--set", "rewrite.max_claims=2")
         assert not any(has_image(body) for body in llm.requests), "captions are reused"
     assert ended.status == 0, ended.err
-    assert all(name.startswith("text/noisy/") for name in changed(before, snapshot(output)))
+    assert besides(changed(before, snapshot(output)), "text/noisy/") == {"selections/noisy.parquet"}
     assert assert_texts_hold(Store(output), "noisy").keys() == {"fallback"}
     assert curate("check", output, "--quick").status == 0
     assert "--layer noisy" in ended.err
@@ -254,7 +260,7 @@ def replaced(grown: Grown, tmp_path_factory: pytest.TempPathFactory) -> Replaced
 
 def test_a_layer_is_replaced_when_all_of_its_successor_is_there(grown: Grown, replaced: Replaced) -> None:
     output, before, asked = replaced.dir, replaced.before, replaced.asked
-    assert all(name.startswith("text/cheap/") for name in changed(before, snapshot(output)))
+    assert besides(changed(before, snapshot(output)), "text/cheap/") == {"selections/cheap.parquet"}
     assert [path.name for path in (output / "text").iterdir()] == ["cheap"]
     assert not any(has_image(body) for body in asked), "captions are reused"
     store = Store(output)
