@@ -31,6 +31,8 @@ _SHOWN: Final[Mapping[EvidenceKind, str]] = {
     "object": "seen",
     "words": "said",
 }
+_QUOTES: Final = '"\u201c\u201d\u201e\u00ab\u00bb\u300c\u300e'
+_SOME_TEXT: Final = "the picture shows a text"
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,19 @@ def in_label_order(evidence: Iterable[Evidence]) -> list[Evidence]:
     """Sort items of one clip as they are numbered: kind by kind, each by time."""
     order = list(_LABELS)
     return sorted(evidence, key=lambda item: (order.index(item.kind), int(item.label[1:])))
+
+
+def seen_texts(claim: str, evidence: Iterable[Evidence]) -> list[str]:
+    """Return what the pictures show, as a judge of a claim may read it.
+
+    What a text in the picture says is not what happens: only a claim that quotes is shown the words.
+    """
+    quotes = any(mark in claim for mark in _QUOTES)
+    return [
+        _SOME_TEXT if item.kind == "text" and not quotes else item.text
+        for item in in_label_order(evidence)
+        if item.is_seen
+    ]
 
 
 def _statement(observation: Observation) -> str:

@@ -17,7 +17,7 @@ from pydantic import Field
 from curation.engines.engine_interface import Request
 from curation.engines.shared_requests import ask
 from curation.grounding.claims import CitedClaim
-from curation.grounding.evidence import Evidence, in_label_order
+from curation.grounding.evidence import Evidence, seen_texts
 from curation.grounding.judge import YES_NO, JudgeKind, JudgeResources, JudgeSettings, Ruling, ruling_in
 from curation.grounding.text_language import is_in
 from curation.prompts import prompt_templates
@@ -75,7 +75,7 @@ class TextJudge:
         rulings: dict[int, Ruling] = {}
         requests: list[Request] = []
         for number, claim in enumerate(claims):
-            lines = [item.text for item in in_label_order(claim.evidence) if item.is_seen]
+            lines = seen_texts(claim.text, claim.evidence)
             refusal = self._refusal(claim.text, lines)
             if refusal is not None:
                 rulings[number] = refusal

@@ -1,7 +1,7 @@
-"""Thresholds for a stated bound on the errors that the cascade accepts, from injected errors. Pure.
+"""Thresholds for a stated bound on the errors that the cascade accepts, from claims whose truth is known. Pure.
 
 The judges' thresholds move together: for a share *q*, each judge's threshold is the lowest that accepts at most *q* of
-the injected errors that it scored. The largest *q* is taken at which the cascade accepts no more of them than the
+the false claims that it scored. The largest *q* is taken at which the cascade accepts no more false claims than the
 bound, so that a cascade of several judges is not stricter than it need be.
 """
 
@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from curation.grounding.injections.control_claims import SHUFFLED
 from curation.grounding.judge_registry import CascadeSettings
 from curation.grounding.measurement.judge_scores import CASCADE, JudgedControl, accepted
 from runtime.errors import UserError
@@ -28,7 +27,7 @@ class AcceptedShares:
     true: float
     """Share of the true claims."""
     false: float
-    """Share of the injected errors."""
+    """Share of the false claims."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class FittedThresholds:
     """With the thresholds of the settings."""
     after: AcceptedShares
     bound: float
-    """Share of injected errors that the cascade may accept."""
+    """Share of false claims that the cascade may accept."""
 
     @property
     def is_met(self) -> bool:
@@ -55,12 +54,12 @@ def fit_thresholds(judged: Sequence[JudgedControl], settings: CascadeSettings, b
     Args:
         judged: true and false claims with the rulings of the judges that `settings` names.
         settings: the judges; their thresholds are where the search begins.
-        bound: largest share of the injected errors that the cascade may accept, 0 to 1.
+        bound: largest share of the false claims that the cascade may accept, 0 to 1.
 
     Raises:
-        UserError: there are no true claims, no injected errors, or no scores between 0 and 1.
+        UserError: there are no true claims, no false ones, or no scores between 0 and 1.
     """
-    if not any(map(_is_error, judged)) or not any(each.control.is_true for each in judged):
+    if len({each.control.is_true for each in judged}) < 2:
         raise UserError(
             "--fit: there are no claims of a model to keep, or none in which an error could be injected; "
             "fit on a DIR with more claims"
@@ -90,10 +89,10 @@ def with_thresholds(settings: CascadeSettings, thresholds: dict[str, float]) -> 
 
 
 def _thresholds(judged: Sequence[JudgedControl], settings: CascadeSettings, share: float) -> dict[str, float]:
-    """Return the lowest threshold of each judge that accepts at most `share` of the errors that it scored."""
+    """Return the lowest threshold of each judge that accepts at most `share` of the false claims that it scored."""
     found = {}
     for kind, _ in settings.used():
-        scores = [each.rulings[kind.name].score for each in judged if _is_error(each)]
+        scores = [each.rulings[kind.name].score for each in judged if not each.control.is_true]
         false = sorted((score for score in scores if score is not None), reverse=True)
         if any(0 < score < 1 for score in false):
             found[kind.name] = _above(false, int(share * len(false)))
@@ -108,13 +107,8 @@ def _above(scores: Sequence[float], accepted_at_most: int) -> float:
     return min(1.0, round((math.floor(scores[accepted_at_most] / step) + 1) * step, _DIGITS))
 
 
-def _is_error(each: JudgedControl) -> bool:
-    """Return True for an injected error; shuffled claims are easily rejected and would hide what is accepted."""
-    return not each.control.is_true and each.control.kind != SHUFFLED
-
-
 def _shares(judged: Sequence[JudgedControl], settings: CascadeSettings) -> AcceptedShares:
     kept = accepted(judged, settings)[CASCADE]
     true = [hit for hit, each in zip(kept, judged, strict=True) if each.control.is_true]
-    false = [hit for hit, each in zip(kept, judged, strict=True) if _is_error(each)]
+    false = [hit for hit, each in zip(kept, judged, strict=True) if not each.control.is_true]
     return AcceptedShares(sum(true) / len(true), sum(false) / len(false))

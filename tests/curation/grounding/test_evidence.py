@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.judging import EVIDENCE, FRAMES, WORDS
 
 from curation.captions.frame_captions import FrameCaption
 from curation.captions.observation import Observation
-from curation.grounding.evidence import fit_evidence, gather_evidence, in_label_order
+from curation.grounding.evidence import Evidence, fit_evidence, gather_evidence, in_label_order, seen_texts
 from curation.media.speech.transcript import Word
 
 
@@ -70,3 +71,19 @@ def test_ids_and_labels_are_unique_whatever_the_times(frames: list[tuple[float, 
     words = tuple(Word(start, start + 0.01, "word") for start in sorted(starts))
     evidence = gather_evidence([FrameCaption(time, text) for time, text in frames], words)
     assert len({item.id for item in evidence}) == len({item.label for item in evidence}) == len(evidence)
+
+
+@pytest.mark.parametrize(
+    "claim", ["A dragon breathes fire.", "It says that a dragon breathes fire.", "Un dragon crache du feu."]
+)
+def test_a_text_in_the_picture_is_no_evidence_of_what_it_says(claim: str) -> None:
+    title = Evidence("text@1.0", "T1", "text", "the picture shows the text “A dragon breathes fire”")
+    lion = Evidence("frame@1.0", "F1", "frame", "a lion")
+    spoken = Evidence("words@1.0-2.0", "W1", "words", "a dragon")
+    assert seen_texts(claim, [title, lion, spoken]) == ["a lion", "the picture shows a text"]
+
+
+@pytest.mark.parametrize("claim", ["The text “A dragon breathes fire” is shown.", 'It reads "A dragon".', "«A dragon»"])
+def test_a_claim_that_quotes_is_judged_by_the_words_of_the_text(claim: str) -> None:
+    title = Evidence("text@1.0", "T1", "text", "the picture shows the text “A dragon breathes fire”")
+    assert seen_texts(claim, [title]) == [title.text]
