@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import Field
 
+from curation.captions.frames.imagenet_names import kinds, with_article
 from curation.engines.engine_interface import CaptionResult, ImageRef
 from curation.engines.request_images import UnreadableImage, load
 from runtime.errors import UserError, one_line
@@ -39,8 +40,9 @@ class TaggerSettings(Settings):
 
     model: str = EFFICIENTNET_LITE0
     """URI of weights of EfficientNet-lite0 over ImageNet's thousand classes."""
-    threshold: float = Field(default=0.4, gt=0, lt=1)
-    """Names with less confidence are left out; without a name there is no caption."""
+    threshold: float = Field(default=0.65, gt=0, lt=1)
+    """Names with less confidence are left out. If no name is left, the likeliest kind of thing is named if its names
+    together have this confidence (`cat` for several cats); without one there is no caption."""
     top: int = Field(default=3, ge=1, le=10)
     """Most names in one caption."""
     batch: Runtime[int] = Field(default=16, ge=1)
@@ -66,11 +68,12 @@ class ImageTagger:
         self._names = [info.index_to_description(number).split(",")[0] for number in range(info.num_classes())]
 
     async def caption(self, images: Mapping[str, ImageRef]) -> dict[str, CaptionResult]:
-        """Name the objects in each image, the likeliest first: ``espresso``, or ``Egyptian cat, tabby``.
+        """Name the objects in each image, the likeliest first: ``The picture shows an espresso``.
 
+        Where it is unsure which cat, it says ``a cat``.
         Figures have no place in a text that is trained on: the confidence of the likeliest name has a column of its
         own. The caption is None if no name has enough confidence; `CaptionResult.confidence` is always that of the
-        likeliest name. An image that can't be read has `CaptionResult.error`.
+        likeliest class. An image that can't be read has `CaptionResult.error`.
         """
         results: dict[str, CaptionResult] = {}
         keys = list(images)
@@ -92,18 +95,20 @@ class ImageTagger:
         if inputs:
             with torch.inference_mode():
                 pixels_BCHW = torch.stack(list(inputs.values())).to(self._settings.device)
-                best = self._network(pixels_BCHW).float().softmax(-1).topk(self._settings.top)
-            rows = zip(best.values.tolist(), best.indices.tolist(), strict=True)
-            results |= {key: self._result(*row) for key, row in zip(inputs, rows, strict=True)}
+                rows = self._network(pixels_BCHW).float().softmax(-1).tolist()
+            results |= {key: self._result(row) for key, row in zip(inputs, rows, strict=True)}
         return {key: results[key] for key in images}
 
-    def _result(self, confidences: Sequence[float], numbers: Sequence[int]) -> CaptionResult:
-        names = [
-            self._names[number]
-            for confidence, number in zip(confidences, numbers, strict=True)
-            if confidence >= self._settings.threshold
-        ]
-        return CaptionResult(", ".join(names) or None, confidence=confidences[0])
+    def _result(self, confidences: Sequence[float]) -> CaptionResult:
+        """Name what the confidences of the thousand classes say."""
+        settings = self._settings
+        likeliest = sorted(range(len(confidences)), key=lambda number: -confidences[number])[: settings.top]
+        names = [self._names[number] for number in likeliest if confidences[number] >= settings.threshold]
+        if not names:
+            kind, confidence = max(kinds(confidences), key=lambda each: each[1])
+            names = [kind] if confidence >= settings.threshold else []
+        caption = f"The picture shows {', '.join(map(with_article, names))}" if names else None
+        return CaptionResult(caption, confidence=confidences[likeliest[0]])
 
 
 def _network(settings: TaggerSettings) -> Any:
