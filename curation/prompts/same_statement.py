@@ -14,6 +14,7 @@ _TOKEN: Final = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Line_Break=SA
 _ARTICLES: Final = frozenset({"a", "an", "the"})
 _BE: Final = frozenset({"is", "are", "was", "were", "be", "being"})
 _NOT: Final = frozenset({"no", "not", "without", "never", "nobody", "nothing", "none", "neither", "nor", "t"})
+_QUOTED: Final = regex.compile(r"[\"“”„«»「『]")
 _SAME_WORD: Final = 0.7
 """Share of letters in common from which two words with the same first letter are forms of one: *stands*, *standing*."""
 _LEAST_WORDS: Final = 2
@@ -28,9 +29,11 @@ def covers(longer: str, shorter: str) -> bool:
     """Return True if `longer` says all that `shorter` says, so that one of two true statements can be left out.
 
     The words of the shorter one are all in the longer, in their order, or both have the same words in other forms. A
-    denial is never covered by what doesn't deny, nor the other way round.
+    denial is never covered by what doesn't deny, nor the other way round; nor is a fact by the quotation of a text.
     """
     full, part = _words(longer, _ARTICLES | _BE), _words(shorter, _ARTICLES | _BE)
+    if bool(_QUOTED.search(longer)) != bool(_QUOTED.search(shorter)):
+        return False
     if _NOT.intersection(full) != _NOT.intersection(part) or len(part) < _LEAST_WORDS:
         return full == part
     if len(full) == len(part):

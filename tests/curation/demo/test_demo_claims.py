@@ -11,6 +11,7 @@ from curation.demo.demo_scenes import CLIPS, SCENES
 from curation.demo.telling_clips import choose
 from curation.demo.writer_model import SMOLLM2, writer_assignments
 from curation.pipeline import load_pipeline
+from curation.prompts.same_statement import covers
 from runtime.errors import UserError
 
 
@@ -85,3 +86,15 @@ def test_every_scene_has_words_and_the_attacks_are_there() -> None:
     assert all(scene.narration and scene.material for scene in [*SCENES, *CLIPS.values()])
     assert {"contradiction", "orders"} <= CLIPS.keys()
     assert CLIPS["orders"].subtitles
+
+
+@pytest.mark.parametrize(
+    ("title", "fact"),
+    [
+        ("The picture shows the text “Cheetah”.", "The picture shows a cheetah."),
+        ('The picture shows the word "Lion".', "The picture shows the lion."),
+    ],
+)
+def test_a_title_never_takes_the_place_of_what_is_seen(title: str, fact: str) -> None:
+    assert not covers(title, fact)
+    assert not covers(fact, title)
