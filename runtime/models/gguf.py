@@ -6,6 +6,7 @@ file's metadata.
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 from runtime.errors import UserError, one_line
@@ -25,7 +26,7 @@ def convert(gguf: Path, folder: Path) -> None:
             gguf.parent, gguf_file=gguf.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.bfloat16
         )
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    except (ValueError, KeyError, NotImplementedError) as error:
+    except (ValueError, KeyError, IndexError, NotImplementedError, struct.error) as error:
         reason = one_line(error)
         raise UserError(f"model {gguf.name}: transformers can't read this GGUF file ({reason})") from None
     model.save_pretrained(folder)

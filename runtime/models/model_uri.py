@@ -273,8 +273,11 @@ def _only_file(folder: Path, pattern: str) -> Path | None:
 
 
 def _is_named(name: str, pattern: str) -> bool:
-    """Return True if `pattern` names a file, or the parts that it was joined from."""
-    return fnmatchcase(name, pattern) or fnmatchcase(f"{name}.part1", pattern)
+    """Return True if `pattern` names a file, or the parts that it was joined from (see `join_parts`)."""
+    parts = [f"{name}.part1"]
+    if name.startswith("model"):
+        parts += [f"part{number}{name.removeprefix('model')}" for number in ("1", "01", "001")]
+    return any(fnmatchcase(candidate, pattern) for candidate in (name, *parts))
 
 
 def _is_gguf(file: Path) -> bool:

@@ -62,7 +62,7 @@ def test_levels_nest_and_all_three_arise(store: Store, texts: list[dict[str, Any
 def test_texts_keep_only_what_is_supported(store: Store, texts: list[dict[str, Any]]) -> None:
     assert assert_texts_hold(store, TAGGER)["ok"] > 0
     invented = [claim for row in texts for claim in row["claims"] if claim["text"] == INVENTED]
-    assert {claim["verdict"] for claim in invented} == {"unsupported"}
+    assert {claim["verdict"] for claim in invented} == {"unjudged"}
 
 
 def test_the_books_of_a_dir_are_there(store: Store) -> None:
@@ -166,7 +166,7 @@ def test_inspect_selects_a_level(store: Store, texts: list[dict[str, Any]], leve
 def test_inspect_of_one_key_shows_its_claims_and_evidence(store: Store, texts: list[dict[str, Any]]) -> None:
     row = next(row for row in texts if row["level"] == "long")
     out = curate("inspect", store.root, "--key", row["key"]).out
-    assert f"unsupported  {INVENTED}" in out
+    assert f"unjudged  {INVENTED}" in out
     assert " supported  " in out
     assert row["claims"][0]["evidence"][0] in out
     assert "subtitle_origin" in out and "efficientnet-lite0" in out
