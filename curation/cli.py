@@ -1,4 +1,4 @@
-"""The command `curate`: parses the arguments, calls one function, and returns its exit status.
+"""The command `curate`: calls one function for its arguments (`curation.command_line`), and returns an exit status.
 
     curate run demo --input talks/ --output out
     curate inspect out --level long
@@ -13,75 +13,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TypeAlias
 
-_RUN_EXAMPLES = """\
-examples:
-  curate run demo --input videos/ --output out
-      all videos under videos/, on two CPU cores, without a GPU
-  curate run grounded --input urls.txt talk.mp4 --output /data/out --set engines.vlm.model=hf://Qwen/Qwen3-VL-4B-Instruct
-      a list of URLs and a file, with another model
-  curate run vidla --input list.parquet --output /data/out --stages media
-      download and cut only; run again without --stages for the texts
-  curate run grounded --output /data/out --layer strict --set rewrite.ground.text.threshold=0.9
-      a second text layer over the same media and sources
-  curate run grounded --output /data/out --stages select --set filters.min_motion=0.01
-      choose clips anew, in seconds and without a model
-  curate run demo --input urls.txt --output out --retry-failed network,rate_limited
-      try the sources that failed with these classes again
-  curate run demo --input talk.mp4 --output out --address local
-      all stages in this process, without Ray: for a debugger
-  curate run grounded --set caption.max_tokens=48 --print-config
-      the settings that this run would use
-"""
-
-_PLAN_EXAMPLES = """\
-examples:
-  curate plan grounded --input urls.txt --output /data/out
-  curate plan grounded --input urls.txt --output /data/out --probe 2
-      runs two shards aside and extrapolates hours, GPU-hours, gigabytes and tokens
-"""
-
-_PIPELINES_EXAMPLES = """\
-examples:
-  curate pipelines
-  curate pipelines --config mine.yaml
-"""
-
-_INSPECT_EXAMPLES = """\
-examples:
-  curate inspect out
-  curate inspect out --level long --limit 3
-  curate inspect out --where "keep and grounding_score > 0.8 and language = 'en'"
-  curate inspect out --key 0f3a9b5c21d4e687_000012000_000043000
-"""
-
-_AUDIT_EXAMPLES = """\
-examples:
-  curate audit out --sample 200
-      writes a page with 200 clips, on which a person labels their claims, and labels.csv to do it in a spreadsheet
-  curate audit out --labels labels.csv --labeller Ana
-  curate audit out --report
-      how many claims are true, before and after each judge, with 95 % intervals
-  curate audit out --injected
-      how many injected errors and shuffled clips each judge accepts, by kind, on the claims of this layer
-  curate audit out --injected --set rewrite.ground.encoder.threshold=0.8
-  curate audit out --fit 0.05
-      the same, and thresholds at which the judges together accept 5 % of them, as a settings file for `curate run`
-"""
-
-_EXPORT_EXAMPLES = """\
-examples:
-  curate export out --format webdataset --unit clip --output tars
-      mp4, txt, jpg and json for each clip, for stock webdataset, open_clip and video2dataset readers
-  curate export out --format jsonl --unit root --output rows
-"""
+from curation.command_line import command_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit status."""
-    arguments = _parser().parse_args(argv)
+    arguments = command_parser().parse_args(argv)
     from runtime.errors import MachineError, UserError, UserErrors
     from runtime.ray_runner.interrupts import sigterm_as_ctrl_c
     from runtime.terminal import on_one_line
@@ -176,175 +114,6 @@ _COMMANDS = {
     "export": _export,
     "audit": _audit,
 }
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="curate",
-        description="Turn raw web video into shards of clips with visually grounded text.",
-        epilog="`curate COMMAND --help` has examples. Start with: curate run demo --input VIDEO --output out",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_run(commands)
-    _add_plan(commands)
-    _add_pipelines(commands)
-    _add_for_dir(commands, "status", "show the state of every source, and figures of the clips")
-    _add_inspect(commands)
-    check = _add_for_dir(commands, "check", "check every byte, row and tree; list the problems with exit status 1")
-    check.add_argument("--quick", action="store_true", help="check sizes, hashes and trees only; decode nothing")
-    _add_export(commands)
-    _add_audit(commands)
-    return parser
-
-
-_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
-
-def _add(commands: _Commands, name: str, summary: str, examples: str = "") -> argparse.ArgumentParser:
-    """Add a subcommand whose description is its summary."""
-    return commands.add_parser(
-        name,
-        help=summary,
-        description=summary[0].upper() + summary[1:] + ".",
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-
-
-def _add_for_dir(commands: _Commands, name: str, summary: str, examples: str = "") -> argparse.ArgumentParser:
-    """Add a subcommand that reads a curated DIR."""
-    parser = _add(commands, name, summary, examples)
-    parser.add_argument("dir", metavar="DIR", help="folder (or object-store URL) that `curate run` wrote")
-    return parser
-
-
-def _add_run(commands: _Commands) -> None:
-    parser = _add(
-        commands, "run", "curate sources into DIR; run it again to resume, or to add more sources", _RUN_EXAMPLES
-    )
-    _add_request(parser)
-    parser.add_argument("--quiet", action="store_true", help="show no progress; only warnings and the summary")
-    parser.add_argument(
-        "--print-config", action="store_true", help="print the settings that would be used, with descriptions, and stop"
-    )
-
-
-def _add_plan(commands: _Commands) -> None:
-    parser = _add(
-        commands,
-        "plan",
-        "check all that a run needs, and show what it would do; changes nothing",
-        _PLAN_EXAMPLES,
-    )
-    _add_request(parser)
-    parser.add_argument(
-        "--probe", type=_positive, metavar="K", help="run K shards' worth of sources aside, and extrapolate the cost"
-    )
-
-
-def _add_pipelines(commands: _Commands) -> None:
-    parser = _add(commands, "pipelines", "list the pipelines and what each needs", _PIPELINES_EXAMPLES)
-    parser.add_argument("--config", type=Path, metavar="FILE", help="your own pipelines.yaml")
-
-
-def _add_request(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that `run` and `plan` share."""
-    parser.add_argument(
-        "pipeline", metavar="PIPELINE", help="a name in pipelines.yaml: demo, vidla, grounded, or yours"
-    )
-    parser.add_argument(
-        "--input",
-        nargs="+",
-        default=[],
-        metavar="SRC",
-        help="URLs, files, folders, globs, or manifests (.txt, .csv, .jsonl, .parquet with a column `url`); "
-        "may be left out if DIR holds sources already",
-    )
-    parser.add_argument("--output", metavar="DIR", help="folder or object-store URL to write")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="your own pipelines.yaml")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="A.B=C", dest="assignments", help="change one setting; repeatable"
-    )
-    parser.add_argument(
-        "--stages",
-        type=_names,
-        metavar="NAMES",
-        help="run only these stages (such as media,caption); several then take turns instead of streaming",
-    )
-    parser.add_argument("--layer", metavar="NAME", help="text layer to write (default: the pipeline's name)")
-    parser.add_argument(
-        "--selection", metavar="NAME", help="selection of clips to write (default: the name of the text layer)"
-    )
-    parser.add_argument(
-        "--replace",
-        action="store_true",
-        help="rebuild the layer with changed settings, and swap when complete",
-    )
-    parser.add_argument("--limit", type=_positive, metavar="N", help="take at most N new sources")
-    parser.add_argument("--exclude", metavar="IDS", help="file or comma-separated list of ids or URLs to leave out")
-    parser.add_argument(
-        "--retry-failed",
-        nargs="?",
-        const=(),
-        type=_names,
-        metavar="CLASS,…",
-        help="put failed sources (of these classes; default all) into new shards; `judge`: rewrite shards with clips "
-        "that a judge of claims failed on",
-    )
-    parser.add_argument("--scratch", type=Path, metavar="DIR", help="fast local disk for work in progress")
-    parser.add_argument(
-        "--address", metavar="RAY", help="a running Ray cluster (`auto`, or host:port), or `local`: run without Ray"
-    )
-
-
-def _add_inspect(commands: _Commands) -> None:
-    parser = _add_for_dir(commands, "inspect", "show clips with their texts in the terminal", _INSPECT_EXAMPLES)
-    parser.add_argument("--key", help="show one clip, with its claims and evidence")
-    parser.add_argument("--level", choices=("short", "medium", "long"))
-    parser.add_argument("--layer", help="text layer (default: the only one)")
-    parser.add_argument("--selection", metavar="NAME", help="selection of clips (default: that of the layer)")
-    parser.add_argument("--where", metavar="SQL", help="DuckDB's SQL over the clips' and the manifest's columns")
-    parser.add_argument("--limit", type=_positive, default=10, metavar="N", help="clips to show (default 10)")
-
-
-def _add_export(commands: _Commands) -> None:
-    parser = _add_for_dir(commands, "export", "write self-contained samples for other tools", _EXPORT_EXAMPLES)
-    parser.add_argument("--format", required=True, choices=("webdataset", "jsonl"))
-    parser.add_argument("--unit", default="clip", choices=("clip", "root"), help="one sample per clip or per root")
-    parser.add_argument("--output", required=True, metavar="OUT", help="new folder (or object-store URL) to write")
-    parser.add_argument("--layer", help="text layer (default: the only one)")
-    parser.add_argument("--selection", metavar="NAME", help="selection of clips (default: that of the layer)")
-    parser.add_argument("--where", metavar="SQL", help="DuckDB's SQL over the clips' and the manifest's columns")
-    parser.add_argument("--all", action="store_true", help="include the clips that the filters dropped")
-    parser.add_argument(
-        "--text", default="grounded_text", metavar="COLUMN", help="column for .txt; where it is null there is none"
-    )
-
-
-def _add_audit(commands: _Commands) -> None:
-    from curation.view.injected.injected_arguments import add_injected
-
-    parser = _add_for_dir(
-        commands, "audit", "measure how many claims are true, and how often judges are wrong", _AUDIT_EXAMPLES
-    )
-    parser.add_argument("--sample", type=_positive, metavar="N", help="draw N clips, and write a page to label them on")
-    parser.add_argument("--labels", type=Path, metavar="FILE", help="store filled-in labels (CSV or Parquet)")
-    parser.add_argument("--report", action="store_true", help="show what the stored labels say")
-    parser.add_argument("--layer", metavar="NAME", help="text layer (default: the only one)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="another number draws other clips (default 0)")
-    parser.add_argument("--labeller", metavar="NAME", help="name for the rows of FILE that have none")
-    add_injected(parser)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number of 1 or more")
-    return int(text)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 if __name__ == "__main__":

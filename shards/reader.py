@@ -167,8 +167,14 @@ def _artifact_or_none(store: Store, name: str) -> Artifact | None:
 
 def _with_parquet(store: Store, name: str, action: Callable[[Any], Any], *, whole: bool = False) -> Any:
     """Return `action` of an open table; `whole` fetches the file in one request instead of one a column."""
-    with io.BytesIO(store.read_bytes(name)) if whole else store.open(name) as opened:
-        try:
+    try:
+        with io.BytesIO(store.read_bytes(name)) if whole else store.open(name) as opened:
             return action(pq.ParquetFile(opened))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise ShardError(f"{name}: not a readable Parquet file ({one_line(error)})") from None
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ShardError(f"{name}: not a readable Parquet file ({one_line(error)})") from None
+    except IsADirectoryError:
+        raise ShardError(f"{name}: not a readable Parquet file (it is a folder)") from None
+    except OSError as error:
+        if error.errno is not None or not (whole or store.is_local):  # Arrow's own of a bad footer has no number
+            raise
+        raise ShardError(f"{name}: not a readable Parquet file ({one_line(error)})") from None

@@ -38,6 +38,8 @@ class SeatedJudge:
     """Least score that counts as agreement."""
     stands_for: tuple[str, ...] = ()
     """Names of the judges whose agreement its own replaces."""
+    alone_threshold: float | None = None
+    """Least score where another judge has left the claim to this one; None: `threshold`."""
 
 
 @dataclass
@@ -49,6 +51,8 @@ class _Case:
     """Rulings of the judges that accept the claim, by name."""
     stood_for: set[str] = field(default_factory=set)
     """Judges that need not be asked any more."""
+    left: dict[str, Ruling] = field(default_factory=dict)
+    """Rulings of the required judges that leave the claim to the others, by name."""
     against: tuple[str, Ruling] | None = None
     """The required judge that ended the case, without agreeing."""
 
@@ -107,10 +111,13 @@ class Cascade:
         return {clip: [case.verdict() for case in of_clip] for clip, of_clip in cases.items()}
 
     def _close(self, case: _Case) -> None:
-        """Leave a claim unjudged if a required judge has said nothing of it."""
-        missing = [name for name in self._required if name not in case.agreed and name not in case.stood_for]
+        """Leave a claim unjudged if a required judge has said nothing of it, or if each left it to the others."""
+        heard = case.agreed.keys() | case.stood_for | case.left.keys()
+        missing = [(name, Ruling(None, "not_sure")) for name in self._required if name not in heard]
+        if not case.agreed:
+            missing += case.left.items()
         if missing and case.against is None:
-            case.against = missing[0], Ruling(None, "not_sure")
+            case.against = missing[0]
 
     def _is_open(self, case: _Case, seat: SeatedJudge) -> bool:
         return bool(case.claim.evidence) and case.against is None and seat.name not in case.stood_for
@@ -118,10 +125,15 @@ class Cascade:
     def _enter(self, case: _Case, seat: SeatedJudge, ruling: Ruling, counts: Counter[str]) -> None:
         """Book the ruling of one judge on one claim."""
         required = seat.name in self._required
-        if ruling.score is not None and ruling.score >= seat.threshold:
+        threshold = seat.threshold
+        if case.left and seat.alone_threshold is not None:
+            threshold = seat.alone_threshold
+        if ruling.score is not None and ruling.score >= threshold:
             if required or set(seat.stands_for) & set(self._required):
                 case.agreed[seat.name] = ruling
             case.stood_for.update(seat.stands_for)
+        elif required and ruling.is_left_to_others:
+            case.left[seat.name] = ruling
         elif required:
             case.against = seat.name, ruling
         elif not seat.stands_for:

@@ -24,6 +24,7 @@ from runtime.settings import Runtime
 _NOT_SEEN: Final = Ruling(0.0, "not_seen")
 _OTHER_LANGUAGE: Final = Ruling(None, "language")
 _TOO_LONG: Final = Ruling(None, "too_long")
+_PARTIAL: Final = Ruling(None, "partial", is_left_to_others=True)
 
 
 class EncoderJudgeSettings(JudgeSettings):
@@ -37,6 +38,9 @@ class EncoderJudgeSettings(JudgeSettings):
     adapter: str | None = TRAINED
     """Weights that `bench.train_encoder` made for `model`: `trained` for those of this package, or a safetensors file;
     null: `model` is a whole classifier."""
+    least_share: float = Field(default=0.6, ge=0, le=1)
+    """Claims with less than this share of their evidence's words are left to the other judges: `trained` was measured
+    on claims about whole captions, and rejects most of those about a part. 0 for an NLI model."""
     languages: tuple[str, ...] = ("en",)
     """Languages of claims and evidence in which the model was measured (ISO 639-1); others stay unjudged. []: all."""
     batch: Runtime[int] = Field(default=32, ge=1)
@@ -87,8 +91,9 @@ class EncoderJudge:
         if not evidence:
             return _NOT_SEEN
         languages = self._settings.languages
-        known = is_in(evidence, languages, claim) and is_in(claim, languages, evidence)
-        return None if known else _OTHER_LANGUAGE
+        if not (is_in(evidence, languages, claim) and is_in(claim, languages, evidence)):
+            return _OTHER_LANGUAGE
+        return _PARTIAL if len(claim.split()) < self._settings.least_share * len(evidence.split()) else None
 
 
 def _sentences(claim: CitedClaim) -> str:

@@ -29,6 +29,8 @@ class JudgeSettings(Settings):
 
     threshold: float = Field(default=0.5, ge=0, le=1)
     """Least score of a claim that the judge accepts, 0 to 1."""
+    alone_threshold: float | None = Field(default=None, ge=0, le=1)
+    """Least score where another required judge leaves the claim to this one; null: `threshold`."""
 
     @property
     def judge_engine(self) -> str | None:
@@ -63,6 +65,8 @@ class Ruling:
     """One word that is stored and counted: why there is no score, or what speaks against the claim."""
     may_be_retried: bool = False
     """True without a score if a fault is the reason: another run may get one."""
+    is_left_to_others: bool = False
+    """True without a score if the judge was not made for claims of this kind: the other required judges decide."""
 
 
 def ruling_in(answer: Answer | None) -> Ruling:

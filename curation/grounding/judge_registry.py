@@ -90,7 +90,11 @@ class CascadeSettings(Settings):
         """Return `Settings.content` of the judges that are asked, with hashes of prompts in place of their names."""
         own: dict[str, Any] = {"judges": list(self.judges), "require": sorted(self.required())}
         for kind, settings in self.used():
-            values = {name: value for name, value in settings.content().items() if name != "prompt"}
+            values = {
+                name: value
+                for name, value in settings.content().items()
+                if name != "prompt" and (name, value) != ("alone_threshold", None)
+            }
             own[kind.name] = values | {name: prompt.hash for name, prompt in settings.prompts().items()}
         return own
 
@@ -118,7 +122,7 @@ else:
 def build_cascade(settings: CascadeSettings, resources: JudgeResources) -> Cascade:
     """Build the judges that the settings name, in the order in which they are asked."""
     seats = [
-        SeatedJudge(kind.name, kind.build(own, resources), own.threshold, kind.stands_for)
+        SeatedJudge(kind.name, kind.build(own, resources), own.threshold, kind.stands_for, own.alone_threshold)
         for kind, own in settings.used()
     ]
     return Cascade(seats, settings.required())

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from curation.view.sql_tables import clips_where, files, rows_of
+from curation.view.sql_tables import clips_where, damage_reported, files, rows_of
 from runtime.errors import UserError, nearest
 from runtime.terminal import SafeConsole, on_one_line
 from shards.reader import text_layers
@@ -79,12 +79,13 @@ def find_clips(store: Store, query: ClipQuery) -> QueriedClips:
 
     Raises:
         UserError: no such layer, or a condition that DuckDB refuses.
-        ShardError: no such selection.
+        ShardError: no such selection, or a table of the layer is damaged.
     """
     layer = pick_layer(store, query.layer)
     selection = find_selection(store, layer, query.selection)
     clips = clips_where(store, layer, selection, query.where, key=query.key, level=query.level)
-    ordered = clips.order("shard, source, start, level desc").limit(query.limit)
+    with damage_reported(store, layer):
+        ordered = clips.order("shard, source, start, level desc").limit(query.limit)
     rows = rows_of(ordered, query.where)
     (total,) = rows_of(clips.count("*"), query.where)
     are_marked = selection is not None or marks_itself(store, layer)

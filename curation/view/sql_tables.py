@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import duckdb
 
 from runtime.errors import UserError, one_line
 from shards.carried_columns import carried_spans, with_carried
+from shards.errors import ShardError
 from shards.schema import VIDEOS
 from shards.selections.marked_sql import marked_clips
 from shards.selections.selection import Selection
@@ -29,6 +31,18 @@ def connect(store: Store) -> duckdb.DuckDBPyConnection:
 def files(store: Store, folder: str) -> list[str]:
     """Return the paths of the committed Parquet files of a folder."""
     return [store.path(f"{folder}/{name}") for name in sorted(store.list(folder)) if name.endswith(".parquet")]
+
+
+@contextmanager
+def damage_reported(store: Store, layer: str) -> Iterator[None]:
+    """Raise a `ShardError` for tables of a layer that DuckDB can't read, or that lack columns, within the block."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise ShardError(
+            f"{store.path(f'text/{layer}')}: its tables can't be read ({one_line(error, keep='first')}); "
+            f"see which one is damaged: curate check {store.root}"
+        ) from None
 
 
 def condition(where: str) -> duckdb.Expression:
@@ -58,12 +72,14 @@ def clips_where(
 
     Raises:
         UserError: the condition is no SQL, or names no column.
+        ShardError: a table of the layer is damaged.
     """
     connection = connect(store)
-    clips = marked_clips(connection, files(store, f"text/{layer}"), selection)
-    for column, value in equal.items():
-        if value is not None:
-            clips = clips.filter(duckdb.ColumnExpression(column) == duckdb.ConstantExpression(value))
+    with damage_reported(store, layer):
+        clips = marked_clips(connection, files(store, f"text/{layer}"), selection)
+        for column, value in equal.items():
+            if value is not None:
+                clips = clips.filter(duckdb.ColumnExpression(column) == duckdb.ConstantExpression(value))
     if where is None:
         return clips
     columns = [duckdb.ColumnExpression(name) for name in clips.columns]

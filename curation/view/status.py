@@ -13,7 +13,7 @@ from rich.text import Text
 
 from curation.sources.source_states import SourceState, source_states
 from curation.view.inspect_clips import check_there
-from curation.view.sql_tables import connect, files, select
+from curation.view.sql_tables import connect, damage_reported, files, select
 from runtime.terminal import SafeConsole, on_one_line
 from runtime.text.word_units import SQL_WORD
 from shards.reader import text_layers
@@ -143,7 +143,8 @@ def _print_sources(console: Console, sources: Sequence[SourceState]) -> None:
 
 def _print_layer(console: Console, store: Store, layer: str, paths: list[str]) -> None:
     connection = connect(store)
-    marked_clips(connection, paths, find_selection(store, layer)).create_view("clips")
+    with damage_reported(store, layer):
+        marked_clips(connection, paths, find_selection(store, layer)).create_view("clips")
     figures = [LevelFigures(**row) for row in select(connection, _LEVELS_QUERY)]
     by_level = {level.level: level for level in figures}
     table = Table(title=f"\nlayer {layer}: means per clip (the paper's Table 1 in brackets)", title_justify="left")

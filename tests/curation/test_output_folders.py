@@ -23,7 +23,8 @@ from shards.manifest import StageMark, write_stage
 from shards.storage.store import Store
 
 OLD, NEW = "a" * 40, "b" * 40
-VLM = "hf://Qwen/Qwen3-VL-8B-Instruct"
+VLM = "hf://Qwen/Qwen3.5-9B"
+JUDGE = "hf://google/gemma-4-12B-it"
 ASR = "hf://Systran/faster-whisper-large-v3"
 
 
@@ -57,7 +58,7 @@ def test_a_moved_branch_leaves_every_folder_in_force_and_is_told_in_one_line_a_m
         name: before[name] for name in ("media", "caption", "rewrite")
     }
     lines = moved_models(begun, outputs, revisions(begun, NEW))
-    assert len(lines) == 2 and all("\n" not in line for line in lines)
+    assert len(lines) == 3 and all("\n" not in line for line in lines)
     (line,) = (line for line in lines if line.startswith(f"{VLM} has moved to {NEW[:12]}"))
     assert f"captions/grounded ({OLD[:12]})" in line and f"text/grounded ({OLD[:12]})" in line
     assert moved_models(begun, before, revisions(begun, OLD)) == []
@@ -78,7 +79,7 @@ def test_a_new_layer_takes_the_new_revision_over_the_captions_that_are_there(beg
     request = replace(begun, layer="second")
     outputs = stage_outputs(request, revisions(request, NEW))
     assert (outputs["caption"].path, outputs["caption"].revisions[VLM]) == ("captions/grounded", OLD)
-    assert (outputs["rewrite"].path, outputs["rewrite"].revisions) == ("text/second", {VLM: NEW})
+    assert (outputs["rewrite"].path, outputs["rewrite"].revisions) == ("text/second", {VLM: NEW, JUDGE: NEW})
 
 
 def test_stages_that_need_two_revisions_of_a_model_get_two_pools(begun: RunRequest) -> None:
@@ -89,9 +90,9 @@ def test_stages_that_need_two_revisions_of_a_model_get_two_pools(begun: RunReque
     assert (caption.settings.local_model, rewrite.settings.local_model) == (f"{VLM}@{OLD}", f"{VLM}@{NEW}")
     assert caption.name == "vlm" != rewrite.name
     specs = stage_specs(context, {"caption": [0], "rewrite": [0]}, videos_per_shard=1)
-    assert [spec.services for spec in specs] == [("vlm",), (rewrite.name,)]
+    assert [spec.services for spec in specs] == [("vlm",), (rewrite.name, "judge")]
     services = service_specs(context, specs)
-    assert [service.name for service in services] == ["vlm", rewrite.name]
+    assert [service.name for service in services] == ["vlm", rewrite.name, "judge"]
     assert services[0].pool == services[1].pool == request.settings.pool("vlm")
     assert {f"{VLM}@{OLD}", f"{VLM}@{NEW}"} <= set(pinned_models(context, ["caption", "rewrite"]).values())
 
@@ -99,7 +100,7 @@ def test_stages_that_need_two_revisions_of_a_model_get_two_pools(begun: RunReque
 def test_stages_with_the_same_revision_share_one_pool(begun: RunRequest) -> None:
     context = context_of(begun, stage_outputs(begun, revisions(begun, NEW)))
     specs = stage_specs(context, {"media": [0], "caption": [0], "rewrite": [0]}, videos_per_shard=1)
-    assert [service.name for service in service_specs(context, specs)] == ["asr", "vlm"]
+    assert [service.name for service in service_specs(context, specs)] == ["asr", "vlm", "judge"]
 
 
 def test_a_replaced_layer_keeps_its_revision_so_that_a_killed_run_can_go_on(begun: RunRequest) -> None:
@@ -108,16 +109,16 @@ def test_a_replaced_layer_keeps_its_revision_so_that_a_killed_run_can_go_on(begu
     request = replace(begun, replace=True, settings=type(changed).model_validate({**changed.model_dump(), **rewrite}))
     first = stage_outputs(request, revisions(request, OLD))["rewrite"]
     again = stage_outputs(request, revisions(request, NEW))["rewrite"]
-    assert first == again and again.revisions == {VLM: OLD} and again.replaces == "text/grounded"
+    assert first == again and again.revisions == {VLM: OLD, JUDGE: OLD} and again.replaces == "text/grounded"
 
 
 def test_a_folder_without_an_artifact_takes_todays_revision(begun: RunRequest) -> None:
     (Path(begun.store.root) / "text/grounded/0000000.parquet").unlink()
-    assert stage_outputs(begun, revisions(begun, NEW))["rewrite"].revisions == {VLM: NEW}
+    assert stage_outputs(begun, revisions(begun, NEW))["rewrite"].revisions == {VLM: NEW, JUDGE: NEW}
 
 
 def test_a_branch_and_its_commit_make_the_same(begun: RunRequest) -> None:
-    settings = pinned_settings(begun.settings, {VLM: OLD, ASR: OLD})
+    settings = pinned_settings(begun.settings, {VLM: OLD, JUDGE: OLD, ASR: OLD})
     exact = replace(begun, settings=settings)
     assert stage_outputs(exact, revisions(exact, NEW))["rewrite"].hash == (
         stage_outputs(begun, revisions(begun, OLD))["rewrite"].hash

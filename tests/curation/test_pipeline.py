@@ -19,9 +19,16 @@ from runtime.models.model_revisions import look_up
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HASHES = {
-    "demo": ("30632b7e7d3595ee", "30469e3344e44359", "c3380aa7d38c0e65", "7c70791e68b55701", "b81cb250f1c66f4e"),
+    "demo": ("30632b7e7d3595ee", "30469e3344e44359", "576d097ddf57be34", "7c70791e68b55701", "dff9568bc387bd20"),
     "vidla": ("232888752357d354", "91dfb16173af4933", "6cf39306190651da", "abb36a36ede03fe2", "3f79dd211cb53cd8"),
-    "grounded": ("ffba45b0521c9325", "1be5aa7e4dc13f1f", "68bc1c216b5c3def", "9268d8d640d53e43", "872422068a8d1006"),
+    "grounded": ("ffba45b0521c9325", "31e450a9634e8466", "17a8f91502e734ba", "9268d8d640d53e43", "826070dc7961c7ec"),
+    "grounded-24gb": (
+        "08761c627c8eaa9e",
+        "70b16836da1f7806",
+        "a964f8da67e38915",
+        "9268d8d640d53e43",
+        "87ead9cd52718b92",
+    ),
 }
 """The content hashes of media, captions, texts and the selection, and a hash of the settings in ``manifest.json``.
 

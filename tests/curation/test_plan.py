@@ -21,7 +21,7 @@ from support.dir_contents import snapshot
 from support.fake_llm import FakeLLM
 from support.model_replies import careful
 
-from curation.cli import _parser
+from curation.command_line import command_parser
 from curation.plan import RunPlan, make_plan
 from curation.run_request import RunRequest
 from runtime.errors import UserError
@@ -50,7 +50,7 @@ def server() -> Iterator[FakeLLM]:
 def plan(output: Path, *extra: str, inputs: Sequence[Path] = ()) -> RunPlan:
     """Return the plan of the finished run's command on `output`, with more arguments."""
     arguments = run_arguments(TAGGER, finished().config, [finished().inputs, *inputs], output)
-    return make_plan(RunRequest.of(_parser().parse_args([str(argument) for argument in [*arguments, *extra]])))
+    return make_plan(RunRequest.of(command_parser().parse_args([str(argument) for argument in [*arguments, *extra]])))
 
 
 def test_shards_with_clips_that_a_judge_failed_on_are_rewritten_when_that_is_asked_for(done: Path) -> None:
@@ -269,7 +269,7 @@ def test_files_that_are_not_videos_are_named_and_subtitles_are_not(tmp_path: Pat
     for name in ("a.en.srt", "a.vtt", "notes.docx"):
         (folder / name).write_text("x")
     arguments = run_arguments(CHEAP, config_in(tmp_path), folder, tmp_path / "out")
-    found = make_plan(RunRequest.of(_parser().parse_args([str(argument) for argument in arguments])))
+    found = make_plan(RunRequest.of(command_parser().parse_args([str(argument) for argument in arguments])))
     assert found.warnings == ("files in folders that are not videos were left out: 1 .docx",)
 
 
@@ -277,10 +277,10 @@ def test_youtube_without_a_javascript_runtime_is_warned_of(tmp_path: Path, monke
     url = "https://www.youtube.com/watch?v=dQw4w9WgXcQ"
     arguments = [str(argument) for argument in run_arguments(CHEAP, config_in(tmp_path), url, tmp_path / "out")]
     monkeypatch.setattr("curation.run_sources.javascript_runtime", lambda: None)
-    (warning,) = make_plan(RunRequest.of(_parser().parse_args(arguments))).warnings
+    (warning,) = make_plan(RunRequest.of(command_parser().parse_args(arguments))).warnings
     assert "YouTube needs a JavaScript runtime" in warning and "install deno" in warning
     monkeypatch.setattr("curation.run_sources.javascript_runtime", lambda: "deno 2")
-    assert make_plan(RunRequest.of(_parser().parse_args(arguments))).warnings == ()
+    assert make_plan(RunRequest.of(command_parser().parse_args(arguments))).warnings == ()
 
 
 # The printed plan

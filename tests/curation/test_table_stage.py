@@ -14,7 +14,7 @@ from support.fake_llm import FakeLLM
 from support.model_replies import careful
 
 from curation import stage_registry
-from curation.cli import _parser
+from curation.command_line import command_parser
 from curation.plan import RunPlan, make_plan
 from curation.run_request import RunRequest
 from shards.reader import read_artifact, read_table
@@ -45,7 +45,7 @@ def done(tmp_path: Path) -> Path:
 def planned(output: Path, *extra: str | Path) -> RunPlan:
     """Return the plan of a run over a finished DIR."""
     arguments = [*finished().arguments(output), *extra]
-    return make_plan(RunRequest.of(_parser().parse_args([str(argument) for argument in arguments])))
+    return make_plan(RunRequest.of(command_parser().parse_args([str(argument) for argument in arguments])))
 
 
 def run(output: Path, server: FakeLLM, *extra: str | Path) -> Ended:

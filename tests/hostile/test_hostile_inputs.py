@@ -13,11 +13,21 @@ from support.hostile_rows import Row, try_row
 
 from runtime.children.helper_process import HelperProcess
 
-TABLES = ("list_rows", "url_rows", "media_rows", "subtitle_rows", "picture_rows", "settings_rows")
-HANGS = 300.0
+TABLES = (
+    "list_rows",
+    "url_rows",
+    "media_rows",
+    "subtitle_rows",
+    "picture_rows",
+    "settings_rows",
+    "answer_rows",
+    "stored_rows",
+    "training_rows",
+)
+HANGS = 120.0
 """Seconds after which a row is ended, on a busy machine."""
 MEMORY = 3 << 30
-LEAST_ROWS = 300
+LEAST_ROWS = 450
 
 ROWS: list[tuple[str, int, Row]] = [
     (table, number, row) for table in TABLES for number, row in enumerate(importlib.import_module(table).ROWS)
@@ -25,13 +35,14 @@ ROWS: list[tuple[str, int, Row]] = [
 
 
 @pytest.fixture(scope="module")
-def helper() -> Iterator[HelperProcess]:
+def helper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HelperProcess]:
     """A process that can import the tables."""
     here = Path(__file__).parent
     process = HelperProcess(MEMORY)
     with pytest.MonkeyPatch.context() as patch:
         paths = [str(here), str(here.parent), os.environ.get("PYTHONPATH", "")]
         patch.setenv("PYTHONPATH", os.pathsep.join(paths))
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("rows")))
         yield process
         process.close()
 

@@ -115,6 +115,52 @@ def tiny_vlm(folder: Path) -> Path:
     return folder
 
 
+VIDEO_CHAT_TEMPLATE = CHAT_TEMPLATE.replace(
+    "<image>{%- else -%}",
+    "<|vision_start|><|image_pad|><|vision_end|>{%- elif part['type'] == 'video' -%}"
+    "<|vision_start|><|video_pad|><|vision_end|>{%- else -%}",
+)
+_VISION = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+
+
+def tiny_video_vlm(folder: Path) -> Path:
+    """Write a Qwen2-VL (two-layer towers, pictures and videos of at most 112 x 112) with random weights (seed 0)."""
+    import torch
+    from transformers import (
+        Qwen2VLConfig,
+        Qwen2VLForConditionalGeneration,
+        Qwen2VLImageProcessor,
+        Qwen2VLProcessor,
+        Qwen2VLVideoProcessor,
+    )
+
+    tokenizer = tiny_tokenizer(VIDEO_CHAT_TEMPLATE)
+    tokenizer.add_special_tokens({"additional_special_tokens": list(_VISION)})
+    start, end, image, video = tokenizer.convert_tokens_to_ids(list(_VISION))
+    text = {
+        "vocab_size": 576, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "num_key_value_heads": 2, "max_position_embeddings": 2048, "bos_token_id": None,
+        "eos_token_id": _SPECIAL.index("<|end|>"), "pad_token_id": _SPECIAL.index("<pad>"),
+        "rope_parameters": {"rope_type": "default", "mrope_section": [4, 6, 6], "rope_theta": 10000.0},
+    }  # fmt: skip
+    vision = {"depth": 2, "embed_dim": 32, "hidden_size": 64, "num_heads": 2, "mlp_ratio": 2, "patch_size": 14}
+    config = Qwen2VLConfig(
+        text_config=text, vision_config=vision, image_token_id=image, video_token_id=video,
+        vision_start_token_id=start, vision_end_token_id=end, tie_word_embeddings=False,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    Qwen2VLForConditionalGeneration(config).save_pretrained(folder)
+    pixels = {"min_pixels": 56 * 56, "max_pixels": 112 * 112}
+    processor = Qwen2VLProcessor(
+        image_processor=Qwen2VLImageProcessor(**pixels),
+        video_processor=Qwen2VLVideoProcessor(**pixels),
+        tokenizer=tokenizer,
+        chat_template=VIDEO_CHAT_TEMPLATE,
+    )
+    processor.save_pretrained(folder)
+    return folder
+
+
 def _name_as_published(weights: Path) -> None:
     """Rename CLIP's parameters to the names in published LLaVA checkpoints, which vLLM expects."""
     from safetensors.torch import load_file, save_file

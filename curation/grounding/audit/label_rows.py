@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -139,7 +140,8 @@ def _clip_label(stated: str) -> str | None:
 
 def _text(row: Mapping[str, Any], column: str) -> str:
     value = row.get(column)
-    return "" if value is None else tidy(visible(sound_text(str(value))))[:_MOST_CHARACTERS]
+    is_empty = value is None or (isinstance(value, float) and math.isnan(value))  # an empty column of pandas
+    return "" if is_empty else tidy(visible(sound_text(str(value))))[:_MOST_CHARACTERS]
 
 
 def _plain(text: str) -> str:

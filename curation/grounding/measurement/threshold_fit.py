@@ -1,7 +1,7 @@
-"""Thresholds for a stated bound on the errors that the cascade accepts, from claims whose truth is known. Pure.
+"""Thresholds for a stated bound on the errors that the cascade accepts, from injected errors. Pure.
 
 The judges' thresholds move together: for a share *q*, each judge's threshold is the lowest that accepts at most *q* of
-the false claims that it scored. The largest *q* is taken at which the cascade accepts no more false claims than the
+the injected errors that it scored. The largest *q* is taken at which the cascade accepts no more of them than the
 bound, so that a cascade of several judges is not stricter than it need be.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from curation.grounding.injections.control_claims import SHUFFLED
 from curation.grounding.judge_registry import CascadeSettings
 from curation.grounding.measurement.judge_scores import CASCADE, JudgedControl, accepted
 from runtime.errors import UserError
@@ -27,7 +28,7 @@ class AcceptedShares:
     true: float
     """Share of the true claims."""
     false: float
-    """Share of the false claims."""
+    """Share of the injected errors."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class FittedThresholds:
     """With the thresholds of the settings."""
     after: AcceptedShares
     bound: float
-    """Share of false claims that the cascade may accept."""
+    """Share of injected errors that the cascade may accept."""
 
     @property
     def is_met(self) -> bool:
@@ -54,12 +55,12 @@ def fit_thresholds(judged: Sequence[JudgedControl], settings: CascadeSettings, b
     Args:
         judged: true and false claims with the rulings of the judges that `settings` names.
         settings: the judges; their thresholds are where the search begins.
-        bound: largest share of the false claims that the cascade may accept, 0 to 1.
+        bound: largest share of the injected errors that the cascade may accept, 0 to 1.
 
     Raises:
-        UserError: there are no true claims, no false ones, or no scores between 0 and 1.
+        UserError: there are no true claims, no injected errors, or no scores between 0 and 1.
     """
-    if len({each.control.is_true for each in judged}) < 2:
+    if not any(map(_is_error, judged)) or not any(each.control.is_true for each in judged):
         raise UserError(
             "--fit: there are no claims of a model to keep, or none in which an error could be injected; "
             "fit on a DIR with more claims"
@@ -89,10 +90,10 @@ def with_thresholds(settings: CascadeSettings, thresholds: dict[str, float]) -> 
 
 
 def _thresholds(judged: Sequence[JudgedControl], settings: CascadeSettings, share: float) -> dict[str, float]:
-    """Return the lowest threshold of each judge that accepts at most `share` of the false claims that it scored."""
+    """Return the lowest threshold of each judge that accepts at most `share` of the errors that it scored."""
     found = {}
     for kind, _ in settings.used():
-        scores = [each.rulings[kind.name].score for each in judged if not each.control.is_true]
+        scores = [each.rulings[kind.name].score for each in judged if _is_error(each)]
         false = sorted((score for score in scores if score is not None), reverse=True)
         if any(0 < score < 1 for score in false):
             found[kind.name] = _above(false, int(share * len(false)))
@@ -107,8 +108,13 @@ def _above(scores: Sequence[float], accepted_at_most: int) -> float:
     return min(1.0, round((math.floor(scores[accepted_at_most] / step) + 1) * step, _DIGITS))
 
 
+def _is_error(each: JudgedControl) -> bool:
+    """Return True for an injected error; shuffled claims are easily rejected and would hide what is accepted."""
+    return not each.control.is_true and each.control.kind != SHUFFLED
+
+
 def _shares(judged: Sequence[JudgedControl], settings: CascadeSettings) -> AcceptedShares:
     kept = accepted(judged, settings)[CASCADE]
     true = [hit for hit, each in zip(kept, judged, strict=True) if each.control.is_true]
-    false = [hit for hit, each in zip(kept, judged, strict=True) if not each.control.is_true]
+    false = [hit for hit, each in zip(kept, judged, strict=True) if _is_error(each)]
     return AcceptedShares(sum(true) / len(true), sum(false) / len(false))

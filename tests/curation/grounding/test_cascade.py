@@ -13,7 +13,7 @@ from support.judging import CLAIMS, EVIDENCE, PHRASES, WORDS, Scoring, seat, ver
 
 from curation.captions.frame_captions import FrameCaption
 from curation.grounding import cascade as cascade_module
-from curation.grounding.cascade import RETRIED_COUNT, Cascade
+from curation.grounding.cascade import RETRIED_COUNT, Cascade, SeatedJudge
 from curation.grounding.claims import CitedClaim, Claim, cite
 from curation.grounding.evidence import gather_evidence
 from curation.grounding.grounded_text import caption_claims, compose
@@ -107,6 +107,28 @@ def test_what_a_required_judge_can_not_tell_is_unjudged_and_no_later_one_is_aske
     (found,) = verdicts(seats, [CLAIM], counts=counts)
     assert (found.verdict, found.reason, found.judge, found.score) == ("unjudged", "language", "one", None)
     assert later.batches == []
+    assert counts[RETRIED_COUNT] == 0
+
+
+def test_a_judge_may_leave_a_claim_to_the_other_required_ones() -> None:
+    narrow = Scoring(lambda text: Ruling(None, "partial", is_left_to_others=True))
+    for score, verdict in ((0.9, "supported"), (0.1, "unsupported")):
+        (found,) = verdicts([seat("narrow", narrow), seat("wide", Scoring(lambda text, s=score: s))], [CLAIM])
+        assert (found.verdict, found.judge, found.score) == (verdict, "wide", score)
+
+
+def test_a_judge_to_which_a_claim_was_left_may_have_to_be_surer() -> None:
+    narrow = Scoring(lambda text: Ruling(None, "partial", is_left_to_others=True) if "red" in text else 0.9)
+    seats = [seat("narrow", narrow), SeatedJudge("wide", Scoring(lambda text: 0.5), 0.3, alone_threshold=0.6)]
+    found = verdicts(seats, [CLAIM, Claim("a blue dog", ("F1",))])
+    assert [verdict.verdict for verdict in found] == ["unsupported", "supported"]
+
+
+def test_a_claim_that_every_judge_leaves_to_the_others_is_unjudged() -> None:
+    narrow = Scoring(lambda text: Ruling(None, "partial", is_left_to_others=True))
+    counts: Counter[str] = Counter()
+    (found,) = verdicts([seat("narrow", narrow), seat("too", narrow)], [CLAIM], counts=counts)
+    assert (found.verdict, found.reason, found.judge) == ("unjudged", "partial", "narrow")
     assert counts[RETRIED_COUNT] == 0
 
 

@@ -103,7 +103,7 @@ def test_weights_for_another_model_are_the_users_mistake(tmp_path: Path) -> None
 
 
 def test_what_is_not_seen_too_long_or_in_another_language_gets_no_score(nli: str) -> None:
-    settings = EncoderJudgeSettings(model=nli, adapter=None)
+    settings = EncoderJudgeSettings(model=nli, adapter=None, least_share=0)
     long = CitedClaim(
         "a man chops onions", (Evidence("frame@1.0", "F1", "frame", "a man chops onions in a kitchen " * 60),)
     )
@@ -113,6 +113,14 @@ def test_what_is_not_seen_too_long_or_in_another_language_gets_no_score(nli: str
     rulings = judged(settings, [said, long, other, seen])
     assert [ruling.reason for ruling in rulings] == ["not_seen", "too_long", "language", ""]
     assert [ruling.score is None for ruling in rulings] == [False, True, True, False]
+
+
+def test_a_claim_about_a_part_of_its_evidence_is_left_to_the_other_judges(nli: str) -> None:
+    caption = Evidence("frame@1.0", "F1", "frame", "a man in a red shirt chops onions in the kitchen")
+    part, whole = CitedClaim("A man chops", (caption,)), CitedClaim("Onions are chopped by a man in red", (caption,))
+    rulings = judged(EncoderJudgeSettings(model=nli, adapter=None), [part, whole])
+    assert rulings[0] == Ruling(None, "partial", is_left_to_others=True)
+    assert rulings[1].score is not None
 
 
 # The weights of this package, on claims of our own: none of them is in the labelled pairs.

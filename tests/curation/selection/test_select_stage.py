@@ -13,7 +13,7 @@ from support.curate_runs import TAGGER, curate, finished
 from support.dir_contents import snapshot
 from support.selections import marked_rows
 
-from curation.cli import _parser
+from curation.command_line import command_parser
 from curation.plan import RunPlan, make_plan
 from curation.run_request import RunRequest
 from shards.keys import split_of
@@ -36,7 +36,7 @@ def done(tmp_path: Path) -> Path:
 
 def plan(output: Path, *extra: str) -> RunPlan:
     arguments = [str(argument) for argument in (*finished().arguments(output), *extra)]
-    return make_plan(RunRequest.of(_parser().parse_args(arguments)))
+    return make_plan(RunRequest.of(command_parser().parse_args(arguments)))
 
 
 def todo(found: RunPlan) -> dict[str, list[int]]:

@@ -157,7 +157,7 @@ def test_a_file_without_one_label_is_a_mistake(store: Store) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "--sample N, --labels FILE, --report, --injected or --fit SHARE"),
+        ([], "--sample N, --labels FILE"),
         (["--report"], "no sample of layer"),
         (["--sample", "100000"], "2000 at most"),
         (["--sample", "0"], "whole number"),

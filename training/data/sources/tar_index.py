@@ -109,7 +109,7 @@ def index_tar(url: str, folder: Path) -> IndexedTar:
                 _write_index(rows, {reason: count for reason, count in counts.items() if count}, index)
     except FileNotFoundError:
         raise UserError(f"--shards {url}: no such tar") from None
-    except ShardError:
+    except (ShardError, UserError):
         raise
     except (OSError, ValueError) as error:  # ValueError: a web server that does not send byte ranges
         if is_machine_fault(error):
@@ -128,6 +128,8 @@ def read_samples(tar: IndexedTar) -> list[TarSample]:
 
 def _open(url: str) -> IO[bytes]:
     if not is_remote(url):
+        if Path(url).exists() and not Path(url).is_file():  # opening a pipe waits for ever
+            raise UserError(f"--shards {url}: not a file")
         return Path(url).open("rb")
     filesystem, path = remote_filesystem(url)
     return cast("IO[bytes]", filesystem.open(path, "rb"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,6 +73,14 @@ def test_parquet_is_read_with_numbers_that_became_fractions(tmp_path: Path) -> N
         ("Bea", 1, "supported"),
         ("Bea", 3, "contradicted"),
     ]
+
+
+def test_empty_columns_of_parquet_are_no_labels(tmp_path: Path) -> None:
+    nothing = pa.array([math.nan, None], pa.float64())
+    table = pa.table({"key": [CLIP.key] * 2, "claim": [1, 0], "label": nothing, "note": nothing, "labeller": nothing})
+    pq.write_table(table, tmp_path / "labels.parquet")
+    checked = check_rows(read_label_rows(tmp_path / "labels.parquet"), [CLIP], "Bea")
+    assert (checked.labels, checked.empty, dict(checked.refused)) == ((), 2, {})
 
 
 @pytest.mark.parametrize(

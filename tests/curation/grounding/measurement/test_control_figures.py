@@ -71,6 +71,13 @@ def test_two_judges_that_err_on_different_claims_need_no_strict_thresholds() -> 
     assert fitted.after.false == 0 and fitted.after.true == 1
 
 
+def test_shuffled_claims_do_not_hide_the_errors_that_are_accepted() -> None:
+    errors = [judged("number", 0.9, 0.9)] * 5 + [judged("number", 0.1, 0.1)] * 5
+    easy = [judged("shuffled", 0.0, 0.0)] * 90
+    fitted = fit_thresholds([*errors, *easy, judged("untouched", 0.95, 0.95)], SETTINGS, bound=0.1)
+    assert fitted.before.false == 0.5 and fitted.after.false == 0
+
+
 def test_a_bound_that_can_not_be_kept_is_said() -> None:
     rows = [judged("number", 0.2, 0.2, words=1.0), judged("untouched", 0.9, 0.9)]
     assert not fit_thresholds(rows, SETTINGS, bound=0.1).is_met
