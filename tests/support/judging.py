@@ -15,6 +15,7 @@ from curation.grounding.claims import CitedClaim, Claim, Verdict, cite
 from curation.grounding.evidence import Evidence, gather_evidence
 from curation.grounding.judge import Judge, Ruling
 from curation.media.speech.transcript import Word
+from curation.prompts.wording import in_sentences
 
 FRAMES: Final = (
     FrameCaption(2.0, "a man chops onions in a kitchen without a hat"),
@@ -67,3 +68,11 @@ def verdicts(
     cascade = Cascade(seats, require or [each.name for each in seats])
     cited = {"clip": cite(claims, evidence)}
     return asyncio.run(cascade.verify(cited, Counter() if counts is None else counts))["clip"]
+
+
+def is_made_of(text: str, claims: Iterable[str]) -> bool:
+    """Return True if a text is claims as sentences, joined as their scripts are, and nothing else."""
+    left = text
+    for sentence in sorted({in_sentences([claim]) for claim in claims}, key=len, reverse=True):
+        left = left.replace(sentence, "")
+    return not left.strip()
