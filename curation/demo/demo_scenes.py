@@ -1,6 +1,6 @@
-"""What the demo's videos show and say: pictures and footage of packages, their titles and their narration. Data.
+"""The scenes of the demo's videos: pictures and footage of packages, their titles and their narration. Data.
 
-The narration agrees with the pictures, but for what is marked: claims of it must not come through.
+The narration agrees with the pictures, except in the scenes marked as contradictions: no claim of theirs may be kept.
 """
 
 from __future__ import annotations

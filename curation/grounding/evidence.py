@@ -35,6 +35,10 @@ _QUOTES: Final = '"\u201c\u201d\u201e\u00ab\u00bb\u300c\u300e'
 _SOME_TEXT: Final = "the picture shows a text"
 
 
+SPAN_SECONDS: Final = 5.0
+"""Default length of the spans of words that claims cite."""
+
+
 @dataclass(frozen=True)
 class Evidence:
     """One item that a claim may cite."""
@@ -69,7 +73,7 @@ class Evidence:
 def gather_evidence(
     frames: Iterable[FrameCaption],
     words: Sequence[Word],
-    span_seconds: float = 5.0,
+    span_seconds: float = SPAN_SECONDS,
     observations: Iterable[Observation] = (),
     pictures: ClipPictures | None = None,
 ) -> tuple[Evidence, ...]:

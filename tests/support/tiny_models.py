@@ -6,6 +6,7 @@ on the image.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ CHAT_TEMPLATE = """\
 _SPECIAL = ("<|end|>", "<pad>", "<unk>", "<image>", "<|system|>", "<|user|>", "<|assistant|>")
 
 
-def tiny_tokenizer(chat_template: str | None = CHAT_TEMPLATE) -> Any:
-    """Train a byte-level BPE tokenizer of 512 tokens; ids 0 to 6 are the special tokens."""
+def tiny_tokenizer(chat_template: str | None = CHAT_TEMPLATE, special: Sequence[str] = _SPECIAL) -> Any:
+    """Train a byte-level BPE tokenizer of 512 tokens; the first ids are `special`: end, padding, unknown, others."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -43,7 +44,7 @@ def tiny_tokenizer(chat_template: str | None = CHAT_TEMPLATE) -> Any:
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=512,
-        special_tokens=list(_SPECIAL),
+        special_tokens=list(special),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -53,7 +54,7 @@ def tiny_tokenizer(chat_template: str | None = CHAT_TEMPLATE) -> Any:
         eos_token="<|end|>",
         pad_token="<pad>",
         unk_token="<unk>",
-        additional_special_tokens=list(_SPECIAL[3:]),
+        additional_special_tokens=list(special[3:]),
         chat_template=chat_template,
         model_max_length=1024,
     )

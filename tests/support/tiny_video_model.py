@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from support.tiny_models import CHAT_TEMPLATE, CORPUS
+from support.tiny_models import CHAT_TEMPLATE, tiny_tokenizer
 
 _SPECIAL: Final = (
     "<|end|>", "<pad>", "<unk>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>",
@@ -47,7 +47,7 @@ def tiny_video_model(folder: Path) -> Path:
     processor = Qwen2VLProcessor(
         image_processor=Qwen2VLImageProcessor(size=_PIXELS),
         video_processor=Qwen2VLVideoProcessor(size=_PIXELS),
-        tokenizer=_tokenizer(),
+        tokenizer=tiny_tokenizer(_TEMPLATE, _SPECIAL),
         chat_template=_TEMPLATE,
     )
     processor.save_pretrained(folder)
@@ -70,28 +70,3 @@ def _text_config() -> dict[str, Any]:
         "tie_word_embeddings": False,
         "rope_parameters": rope,
     }
-
-
-def _tokenizer() -> Any:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=512,
-        special_tokens=list(_SPECIAL),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(CORPUS * 4, trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        eos_token="<|end|>",
-        pad_token="<pad>",
-        unk_token="<unk>",
-        additional_special_tokens=list(_SPECIAL[3:]),
-        chat_template=_TEMPLATE,
-        model_max_length=1024,
-    )

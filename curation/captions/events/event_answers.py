@@ -29,7 +29,7 @@ _NUMBER: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:s|sec|seconds)?\s*", re.IG
 
 @dataclass(frozen=True)
 class ClipEvent:
-    """What happens from one time to another."""
+    """An event: a sentence with its start and end."""
 
     start: float
     """Seconds from the start of the clip."""
@@ -134,7 +134,7 @@ def _event(item: object, limits: EventLimits) -> ClipEvent | EventFlaw:
 
 
 def _seconds(value: object) -> float | None:
-    """Return a time as a number; None for what is none, or is not finite."""
+    """Return a time as a number; None if it is not a finite number."""
     if isinstance(value, str) and (match := _NUMBER.fullmatch(value)):
         value = float(match[1])
     if isinstance(value, bool) or not isinstance(value, int | float):

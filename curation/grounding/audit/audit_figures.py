@@ -38,7 +38,7 @@ class LabelledClaim:
 
     @property
     def truth(self) -> str:
-        """What most people say: ``supported``, ``contradicted``, or ``cant_tell``."""
+        """Return the label of the majority: ``supported``, ``contradicted``, or ``cant_tell``."""
         counts = Counter(label for label in self.says.values() if label != "cant_tell")
         supported, contradicted = counts["supported"], counts["contradicted"]
         if supported == contradicted:

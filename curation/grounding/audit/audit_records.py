@@ -124,7 +124,7 @@ class AuditClip:
 
 @dataclass(frozen=True)
 class Label:
-    """What one person says of one claim, or (claim 0) of whether a clip's claims leave something out."""
+    """The label of one person on one claim, or (claim 0) on whether a clip's claims leave something out."""
 
     labeller: str
     key: str

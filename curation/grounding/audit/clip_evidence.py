@@ -15,9 +15,10 @@ from typing import Any
 from curation.captions.frame_captions import FrameCaption
 from curation.captions.observation import Observation, observed_between
 from curation.grounding.audit.audit_records import AuditClaim, AuditClip, EvidenceItem
-from curation.grounding.evidence import gather_evidence
+from curation.grounding.evidence import SPAN_SECONDS, gather_evidence
 from curation.media.speech.transcript import Word, words_within
 from shards.keys import shard_name
+from shards.manifest import read_stage
 from shards.observations import observations_of
 from shards.reader import read_artifact, read_table
 from shards.storage.store import Store
@@ -58,16 +59,23 @@ def read_sample(store: Store, layer: str, drawn: Sequence[DrawnClip]) -> ReadSam
         by_shard[clip.shard].append(clip)
     clips: list[AuditClip] = []
     inputs: dict[str, str] = {}
+    span_seconds = span_seconds_of(store, layer)
     for shard, of_shard in sorted(by_shard.items()):
         name = f"text/{layer}/{shard_name(shard)}.parquet"
         record = read_artifact(store, name)
         inputs[name] = record.digest
-        clips += _read_shard(store, name, record.inputs, {clip.key: clip for clip in of_shard})
+        clips += _read_shard(store, name, record.inputs, {clip.key: clip for clip in of_shard}, span_seconds)
     return ReadSample(tuple(sorted(clips, key=lambda clip: clip.position)), inputs)
 
 
+def span_seconds_of(store: Store, layer: str) -> float:
+    """Return the length of the spans of words that the claims of a layer cite: ids of evidence depend on it."""
+    mark = read_stage(store, f"text/{layer}")
+    return float((mark.settings if mark else {}).get("span_seconds", SPAN_SECONDS))
+
+
 def _read_shard(
-    store: Store, name: str, inputs: Mapping[str, str], drawn: Mapping[str, DrawnClip]
+    store: Store, name: str, inputs: Mapping[str, str], drawn: Mapping[str, DrawnClip], span_seconds: float
 ) -> Iterator[AuditClip]:
     rows = [row for row in read_table(store, name).to_pylist() if row["key"] in drawn]
     roots = {row["root_key"] for row in rows}
@@ -75,14 +83,21 @@ def _read_shard(
     words = _words(store, inputs, roots)
     for row in rows:
         root = row["root_key"]
-        yield _clip(row, drawn[row["key"]], observations.get(root, []), words.get(root, []))
+        shown = observations.get(root, []), words.get(root, [])
+        yield _clip(row, drawn[row["key"]], *shown, span_seconds)
 
 
-def _clip(row: StoredText, drawn: DrawnClip, observations: Sequence[Observation], words: Sequence[Word]) -> AuditClip:
+def _clip(
+    row: StoredText,
+    drawn: DrawnClip,
+    observations: Sequence[Observation],
+    words: Sequence[Word],
+    span_seconds: float,
+) -> AuditClip:
     frames = [FrameCaption(frame["time"], frame["text"]) for frame in row["frame_captions"] or () if frame["text"]]
     seen = [each for each in observed_between(observations, row["start"], row["end"]) if each.kind != "frame"]
     spoken = words_within(words, row["start"], row["end"])
-    evidence = gather_evidence(frames, spoken, observations=seen)
+    evidence = gather_evidence(frames, spoken, span_seconds, seen)
     return AuditClip(
         position=drawn.position,
         key=row["key"],

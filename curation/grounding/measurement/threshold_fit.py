@@ -23,7 +23,7 @@ _DIGITS: Final = 4
 
 @dataclass(frozen=True)
 class AcceptedShares:
-    """What the cascade accepts at some thresholds."""
+    """The shares of true and false claims that the cascade accepts at some thresholds."""
 
     true: float
     """Share of the true claims."""

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from curation.captions.observation import Observation
+from curation.grounding.audit.clip_evidence import span_seconds_of
 from curation.grounding.claims import CitedClaim
 from curation.grounding.evidence import Evidence, gather_evidence
-from curation.text.rewrite_settings import RewriteSettings
 from curation.text.text_rows import clip_texts, read_clip_row
 from shards.artifact import Artifact
 from shards.keys import shard_name
-from shards.manifest import read_stage
 from shards.observations import observations_of
 from shards.reader import read_artifact, read_table, shards_in
 from shards.storage.store import Store
@@ -70,18 +69,12 @@ def layer_clips(store: Store, layer: str, counts: Counter[str]) -> Iterator[Laye
         ShardError: a table is damaged.
         FileNotFoundError: the media or captions of a shard are not there any more.
     """
-    span_seconds = _span_seconds(store, layer)
+    span_seconds = span_seconds_of(store, layer)
     for shard in shards_in(store.list(f"text/{layer}")):
         name = f"text/{layer}/{shard_name(shard)}.parquet"
         evidence = _evidence_of(store, shard, read_artifact(store, name), span_seconds)
         for row in read_table(store, name, _COLUMNS).to_pylist():
             yield _clip(row, evidence.get(row["key"], ()), counts)
-
-
-def _span_seconds(store: Store, layer: str) -> float:
-    mark = read_stage(store, f"text/{layer}")
-    default = RewriteSettings.model_fields["span_seconds"].default
-    return float((mark.settings if mark else {}).get("span_seconds", default))
 
 
 def _evidence_of(
