@@ -1,5 +1,6 @@
 """Shared fixtures. Real components everywhere; what is not on this machine is skipped with the reason."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -9,6 +10,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 REPOSITORY = Path(__file__).parent.parent
+
+# A shell without job control starts background commands with SIGINT ignored, and their children inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine makes any example slow: how long one takes says nothing of what it tests.
 hypothesis.settings.register_profile(
