@@ -27,6 +27,8 @@ class StoppableThreads(ThreadPoolExecutor):
     def __init__(self, number: int, name: str) -> None:
         super().__init__(number, thread_name_prefix=name)
         self._running: set[int] = set()
+        self._stopped: set[int] = set()
+        self._lock = threading.Lock()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Submit a call as `ThreadPoolExecutor` does."""
@@ -34,17 +36,31 @@ class StoppableThreads(ThreadPoolExecutor):
 
     def _run(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         thread = threading.get_ident()
-        self._running.add(thread)
         try:
+            self._enter(thread)
             return fn(*args, **kwargs)
         finally:
+            try:
+                self._leave(thread)
+            except Stopped:  # it came after the call had ended; it comes only once
+                self._leave(thread)
+                raise
+
+    def _enter(self, thread: int) -> None:
+        with self._lock:
+            self._running.add(thread)
+
+    def _leave(self, thread: int) -> None:
+        with self._lock:
             self._running.discard(thread)
 
     def stop(self) -> None:
         """Raise `Stopped` in every busy thread, as soon as it executes Python again, and start no further call."""
         self.shutdown(wait=False, cancel_futures=True)
-        for thread in tuple(self._running):
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(Stopped))
+        with self._lock:
+            for thread in self._running - self._stopped:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(Stopped))
+            self._stopped |= self._running
 
     def wait(self, end_children: Callable[[], None] = lambda: None, seconds: float | None = None) -> None:
         """Wait until no thread is busy, or for `seconds`.

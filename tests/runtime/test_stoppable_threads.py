@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 import threading
 import time
@@ -43,17 +44,22 @@ def test_a_sleeping_thread_is_stopped_and_a_queued_call_is_never_made() -> None:
         queued.result()
 
 
+# CPython 3.11 repeats one step of a traced thread for as long as another thread, outside of Python, has an exception to
+# raise; nothing ends that, not even a signal.
+@pytest.mark.no_cover
 def test_a_thread_that_runs_no_python_is_waited_for_no_longer_than_asked() -> None:
-    held = threading.Lock()
+    entered, held = threading.Lock(), threading.Lock()
+    entered.acquire()
     held.acquire()
     threads = StoppableThreads(1, "test")
-    call = threads.submit(held.acquire)
-    until(call.running, "the thread")
+    call = threads.submit(any, map(operator.call, [entered.release, held.acquire]))  # two steps, and no Python between
+    assert entered.acquire(timeout=LONG)
     threads.stop()
     threads.wait(seconds=0.1)
     assert call.running()
     held.release()
-    threads.wait()
+    threads.wait(seconds=LONG)
+    assert isinstance(call.exception(timeout=LONG), Stopped)
 
 
 def test_finished_threads_need_no_stop() -> None:
