@@ -39,7 +39,7 @@ demo-kd: $(VENV)/.installed
 test: $(VENV)/.installed
 ifeq ($(strip $(ARGS)),)
 	@echo "== all tests: about 15 minutes on two free cores (make test-quick takes about two)"
-	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile -m "not ray and not engine" \
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile --max-worker-restart 0 -m "not ray and not engine" \
 		--cov --cov-report=
 	@echo "== the tests that start Ray or vLLM, one after another"
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m pytest -q -m "ray or engine" --cov --cov-append --cov-report=
@@ -51,7 +51,7 @@ endif
 
 test-quick: $(VENV)/.installed
 	@echo "== the pure and small tests: about two minutes on two free cores"
-	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile \
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile --max-worker-restart 0 \
 		-m "not ray and not engine and not slow" --durations=5 $(ARGS)
 
 lint: $(VENV)/.installed
