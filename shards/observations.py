@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from shards.schema import CAPTIONS_1
+from shards.schema_1 import CAPTIONS_1
 from shards.stored_rows import StoredObservation
 
 

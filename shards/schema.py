@@ -13,7 +13,7 @@ import pyarrow as pa
 SCHEMA_VERSION: Final = 2
 """Version of the tables that this program writes."""
 READ_VERSIONS: Final = (1, 2)
-"""Versions that this program reads; `TEXT_1` and `CAPTIONS_1` are the tables of version 1 that have changed."""
+"""Versions that this program reads; `shards.schema_1` has the tables of version 1 that have changed."""
 
 Level = Literal["short", "medium", "long"]
 LEVELS: Final[tuple[Level, ...]] = get_args(Level)
@@ -42,6 +42,11 @@ REWRITE_STATUSES: Final[tuple[RewriteStatus, ...]] = get_args(RewriteStatus)
 
 ObservationKind = Literal["frame", "event", "text", "object"]
 OBSERVATION_KINDS: Final[tuple[ObservationKind, ...]] = get_args(ObservationKind)
+
+DuplicateKind = Literal["exact", "perceptual", "semantic"]
+DUPLICATE_KINDS: Final[tuple[DuplicateKind, ...]] = get_args(DuplicateKind)
+MatchKind = Literal["id", "perceptual", "semantic", "caption"]
+MATCH_KINDS: Final[tuple[MatchKind, ...]] = get_args(MatchKind)
 
 _category = pa.dictionary(pa.int8(), pa.string())
 _word = pa.struct([("start", pa.float64()), ("end", pa.float64()), ("text", pa.string())])
@@ -145,16 +150,6 @@ CAPTIONS: Final = pa.schema(
     ]
 )
 
-# The same table in schema version 1: one row a keyframe. `shards.observations` reads both.
-CAPTIONS_1: Final = pa.schema(
-    [
-        pa.field("root_key", pa.string(), nullable=False),
-        pa.field("time", pa.float64(), nullable=False),
-        pa.field("caption", pa.string()),
-        pa.field("confidence", pa.float32()),
-    ]
-)
-
 _CLAIM: Final = pa.struct(
     [
         ("text", pa.string()),
@@ -211,6 +206,43 @@ SELECTION: Final = pa.schema(
     ]
 )
 
+# duplicates/<name>.parquet: one row for each clip that is in a group of two or more, in order of shards.
+DUPLICATES: Final = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("shard", pa.int32(), nullable=False),
+        pa.field("group", pa.string(), nullable=False),  # key of the clip of the group that stays
+        pa.field("kind", _category, nullable=False),  # exact, perceptual or semantic
+        pa.field("score", pa.float32()),  # likeness to the clip that stays, 0 to 1; null if it was not measured
+        pa.field("keep", pa.bool_(), nullable=False),  # true for the clip that stays
+    ]
+)
+
+# contamination/<name>.parquet: one row for each match of a clip with an item of a benchmark, in order of shards.
+CONTAMINATION: Final = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("shard", pa.int32(), nullable=False),
+        pa.field("benchmark", pa.string(), nullable=False),  # msrvtt, didemo, …
+        pa.field("benchmark_id", pa.string(), nullable=False),  # of the item, in the benchmark's own files
+        pa.field("kind", _category, nullable=False),  # id, perceptual, semantic or caption
+        pa.field("score", pa.float32()),  # of the match, 0 to 1; null for an id
+        pa.field("reason", pa.string()),  # one line for people
+    ]
+)
+
+# removed.parquet: one row for each video that was removed and must not come back.
+REMOVED: Final = pa.schema(
+    [
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("source", pa.string()),  # as it was given; null if the video was never in the DIR
+        pa.field("url", pa.string()),  # of its page, without user, password and tokens
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("removed_at", pa.string(), nullable=False),  # UTC, YYYY-MM-DDTHH:MM:SSZ
+        pa.field("clips", pa.int32(), nullable=False),  # that it had
+    ]
+)
+
 # features/<name>/<shard>.parquet: one row a root; its features are rows `first` to `first + rows` of the .npy there.
 FEATURES: Final = pa.schema(
     [
@@ -234,48 +266,5 @@ INDEX: Final = pa.schema(
         pa.field("media_bytes", pa.int64(), nullable=False),
         pa.field("keyframes_bytes", pa.int64(), nullable=False),
         pa.field("digest", pa.string(), nullable=False),  # of the media artifact
-    ]
-)
-
-# text/<layer>/<shard>.parquet of schema version 1, which had the columns of a selection. Never changed.
-TEXT_1: Final = pa.schema(
-    [
-        pa.field("key", pa.string(), nullable=False),
-        pa.field("root_key", pa.string(), nullable=False),
-        pa.field("parent_key", pa.string()),
-        pa.field("video_id", pa.string(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("level", _category, nullable=False),
-        pa.field("shard", pa.int32(), nullable=False),
-        pa.field("start", pa.float64(), nullable=False),
-        pa.field("end", pa.float64(), nullable=False),
-        pa.field("offset", pa.float64(), nullable=False),
-        pa.field("width", pa.int32(), nullable=False),
-        pa.field("height", pa.int32(), nullable=False),
-        pa.field("num_frames", pa.int32(), nullable=False),
-        pa.field("fps", pa.float32(), nullable=False),
-        pa.field("language", pa.string()),
-        pa.field("subtitle", pa.string(), nullable=False),
-        pa.field("subtitle_origin", pa.string(), nullable=False),
-        pa.field("subtitle_summary", pa.string()),
-        pa.field("frame_captions", pa.list_(pa.struct([("time", pa.float64()), ("text", pa.string())]))),
-        pa.field("caption", pa.string()),
-        pa.field("caption_summary", pa.string()),
-        pa.field("grounded_text", pa.string()),
-        pa.field("rewrite_status", _category, nullable=False),
-        pa.field(
-            "claims",
-            pa.list_(pa.struct([("text", pa.string()), ("verdict", pa.string()), ("evidence", pa.list_(pa.string()))])),
-        ),
-        pa.field("grounding_score", pa.float32()),
-        pa.field("keep", pa.bool_(), nullable=False),
-        pa.field("filter_reason", pa.string()),
-        pa.field("split", _category, nullable=False),
-        pa.field(
-            "models",
-            pa.struct(
-                [("asr", pa.string()), ("captioner", pa.string()), ("rewriter", pa.string()), ("prompt", pa.string())]
-            ),
-        ),
     ]
 )

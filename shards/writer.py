@@ -19,18 +19,20 @@ from shards.errors import ShardError, one_line
 from shards.keys import shard_name
 from shards.schema import (
     CAPTIONS,
-    CAPTIONS_1,
     CLIPS,
+    CONTAMINATION,
+    DUPLICATES,
     FEATURES,
     INDEX,
     LEDGER,
+    REMOVED,
     SCHEMA_VERSION,
     SELECTION,
     SOURCES,
     TEXT,
-    TEXT_1,
     VIDEOS,
 )
+from shards.schema_1 import CAPTIONS_1, TEXT_1
 from shards.storage.store import Store
 from shards.storage.tar import TarWriter
 
@@ -56,6 +58,9 @@ _SCHEMAS = {
     "captions": CAPTIONS,
     "text": TEXT,
     "selections": SELECTION,
+    "duplicates": DUPLICATES,
+    "contamination": CONTAMINATION,
+    "removed.parquet": REMOVED,
     "features": FEATURES,
 }
 _SCHEMAS_1 = _SCHEMAS | {"captions": CAPTIONS_1, "text": TEXT_1}

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from shards.errors import ShardError
 from shards.keys import shard_name
 from shards.reader import column_names, read_table
-from shards.schema import TEXT_1
+from shards.schema_1 import TEXT_1
 from shards.selections.selection import MARKS, STAGE, Selection, selections
 from shards.storage.store import Store
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 
 from shards.observations import is_version_1, observations_of
-from shards.schema import CAPTIONS, CAPTIONS_1
+from shards.schema import CAPTIONS
+from shards.schema_1 import CAPTIONS_1
 
 
 def test_a_table_of_version_1_is_read_as_frame_captions_at_their_times() -> None:

@@ -12,7 +12,8 @@ import pyarrow as pa
 from shards.artifact import Artifact
 from shards.keys import split_of
 from shards.reader import read_artifact, read_table
-from shards.schema import SELECTION, TEXT_1
+from shards.schema import SELECTION
+from shards.schema_1 import TEXT_1
 from shards.selections.selection import MARKS, table_name
 from shards.storage.store import Store
 from shards.writer import commit_table
