@@ -166,7 +166,10 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--layer", metavar="NAME", help="text layer to write (default: the pipeline's name)")
     parser.add_argument(
-        "--selection", metavar="NAME", help="selection of clips to write (default: the name of the text layer)"
+        "--select",
+        metavar="NAME",
+        dest="selection",
+        help="selection of clips to write (default: the name of the text layer)",
     )
     parser.add_argument(
         "--replace",
@@ -195,7 +198,9 @@ def _add_inspect(commands: _Commands) -> None:
     parser.add_argument("--key", help="show one clip, with its claims and evidence")
     parser.add_argument("--level", choices=("short", "medium", "long"))
     parser.add_argument("--layer", help="text layer (default: the only one)")
-    parser.add_argument("--selection", metavar="NAME", help="selection of clips (default: that of the layer)")
+    parser.add_argument(
+        "--select", metavar="NAME", dest="selection", help="selection of clips (default: that of the layer)"
+    )
     parser.add_argument("--where", metavar="SQL", help="DuckDB's SQL over the clips' and the manifest's columns")
     parser.add_argument("--limit", type=_positive, default=10, metavar="N", help="clips to show (default 10)")
 
@@ -206,7 +211,9 @@ def _add_export(commands: _Commands) -> None:
     parser.add_argument("--unit", default="clip", choices=("clip", "root"), help="one sample per clip or per root")
     parser.add_argument("--output", required=True, metavar="OUT", help="new folder (or object-store URL) to write")
     parser.add_argument("--layer", help="text layer (default: the only one)")
-    parser.add_argument("--selection", metavar="NAME", help="selection of clips (default: that of the layer)")
+    parser.add_argument(
+        "--select", metavar="NAME", dest="selection", help="selection of clips (default: that of the layer)"
+    )
     parser.add_argument("--where", metavar="SQL", help="DuckDB's SQL over the clips' and the manifest's columns")
     parser.add_argument("--all", action="store_true", help="include the clips that the filters dropped")
     parser.add_argument(

@@ -72,7 +72,7 @@ class RunRequest:
             store=store,
             scratch=_scratch(store, arguments.scratch),
             layer=_name("--layer", arguments.layer or arguments.pipeline),
-            selection=_name("--selection", arguments.selection or arguments.layer or arguments.pipeline),
+            selection=_name("--select", arguments.selection or arguments.layer or arguments.pipeline),
             stages=names,
             in_turn=arguments.stages is not None and len(names) > 1,
             replace=arguments.replace,

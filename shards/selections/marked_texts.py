@@ -36,7 +36,7 @@ def find_selection(store: Store, layer: str, name: str | None = None) -> Selecti
         if name is None:
             return None
     there_are = ", ".join(selections(store)) or "none yet"
-    raise ShardError(f"--selection {name}: {store.root} has no such selection (there are: {there_are})")
+    raise ShardError(f"--select {name}: {store.root} has no such selection (there are: {there_are})")
 
 
 def selection_of(store: Store, layer: str, name: str | None = None) -> Selection | None:

@@ -37,7 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--layer", metavar="NAME", help="with --benchmark shards: text layer (default: the only one)")
     parser.add_argument(
-        "--selection", metavar="NAME", help="with --benchmark shards: selection of clips (default: that of the layer)"
+        "--select",
+        metavar="NAME",
+        dest="selection",
+        help="with --benchmark shards: selection of clips (default: that of the layer)",
     )
     parser.add_argument(
         "--text",

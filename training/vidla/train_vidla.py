@@ -133,7 +133,9 @@ def _parser() -> argparse.ArgumentParser:
         "--shards", nargs="+", metavar="DIR", help="folders or object-store URLs that `curate run` wrote"
     )
     parser.add_argument("--layer", metavar="NAME", help="text layer to train on (default: the only one)")
-    parser.add_argument("--selection", metavar="NAME", help="selection of clips (default: that of the layer)")
+    parser.add_argument(
+        "--select", metavar="NAME", dest="selection", help="selection of clips (default: that of the layer)"
+    )
     parser.add_argument(
         "--source", choices=("shards", "webdataset"), help="webdataset: tars with .mp4 and .txt, made by other tools"
     )

@@ -89,22 +89,22 @@ def test_a_plan_says_that_ray_would_not_be_started(done: Path) -> None:
 
 def test_a_second_selection_stands_beside_the_first_and_every_command_takes_it(done: Path, tmp_path: Path) -> None:
     before = snapshot(done)
-    ended = curate(*finished().arguments(done), *STILL, "--selection", "moving", "--stages", "select")
+    ended = curate(*finished().arguments(done), *STILL, "--select", "moving", "--stages", "select")
     assert ended.status == 0, ended.err
     assert changed(before, snapshot(done)) == {"selections/moving.parquet"}
     kept = {row["key"] for row in read_table(Store(done), "selections/moving.parquet").to_pylist() if row["keep"]}
-    shown = curate("inspect", done, "--selection", "moving", "--where", "keep", "--limit", "100").out
+    shown = curate("inspect", done, "--select", "moving", "--where", "keep", "--limit", "100").out
     assert f"{len(kept)} clip" in shown or not kept
-    ended = curate("export", done, "--format", "jsonl", "--selection", "moving", "--output", tmp_path / "rows")
+    ended = curate("export", done, "--format", "jsonl", "--select", "moving", "--output", tmp_path / "rows")
     assert f"{len(kept)} samples" in ended.out
-    refused = curate("export", done, "--format", "jsonl", "--selection", "movin", "--output", tmp_path / "none")
-    assert refused.status == 2 and "--selection movin" in refused.err
+    refused = curate("export", done, "--format", "jsonl", "--select", "movin", "--output", tmp_path / "none")
+    assert refused.status == 2 and "--select movin" in refused.err
 
 
 @pytest.mark.parametrize("name", ["a/b", "", "../x"])
 def test_a_selection_whose_name_is_a_path_is_refused(done: Path, name: str) -> None:
-    ended = curate(*finished().arguments(done), "--selection", name or " ")
-    assert ended.status == 2 and "--selection" in ended.err
+    ended = curate(*finished().arguments(done), "--select", name or " ")
+    assert ended.status == 2 and "--select" in ended.err
 
 
 def test_a_layer_without_a_selection_is_shown_and_not_exported(done: Path, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_layer_without_any_marks_is_refused_with_the_command_that_makes_them(s
 
 
 def test_a_selection_that_is_not_there_is_refused_with_those_that_are(store: Store) -> None:
-    with pytest.raises(ShardError, match=rf"--selection strict: .* no such selection \(there are: {LAYER}\)"):
+    with pytest.raises(ShardError, match=rf"--select strict: .* no such selection \(there are: {LAYER}\)"):
         Dataset(store.root, LAYER, "strict")
 
 

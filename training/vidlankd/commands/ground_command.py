@@ -19,7 +19,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--teacher", required=True, type=Path, metavar="FOLDER", help="a trained teacher")
     parser.add_argument("--student", type=Path, metavar="FOLDER", help="a trained student, to compare with the teacher")
     add_shards(parser)
-    parser.add_argument("--selection", metavar="NAME", help="selection of clips (default: that of the text layer)")
+    parser.add_argument(
+        "--select", metavar="NAME", dest="selection", help="selection of clips (default: that of the text layer)"
+    )
     parser.add_argument("--features", required=True, metavar="NAME", help="the teacher's feature set")
     parser.add_argument("--sentence", required=True, action="append", metavar="TEXT", help="a sentence; repeatable")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="clips for each word (default 5)")

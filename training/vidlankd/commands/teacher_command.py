@@ -30,7 +30,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_shards(parser, required=False)
     parser.add_argument("--features", metavar="NAME", help="feature set that `train-vidlankd features` wrote")
     parser.add_argument("--layer", metavar="NAME", help="text layer to train on (default: the only one)")
-    parser.add_argument("--selection", metavar="NAME", help="selection of clips (default: that of the layer)")
+    parser.add_argument(
+        "--select", metavar="NAME", dest="selection", help="selection of clips (default: that of the layer)"
+    )
     add_size(parser)
     add_run_arguments(parser, "vidlankd-teacher", "clips", 64, "20 epochs")
 

@@ -27,7 +27,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--shards", nargs="+", metavar="DIR", help="curated shards, to read one of their text columns")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the tokenised corpus")
     parser.add_argument("--column", metavar="NAME", help="text column of Parquet files or shards")
-    parser.add_argument("--selection", metavar="NAME", help="with --shards: selection of clips (default: the layer's)")
+    parser.add_argument(
+        "--select", metavar="NAME", dest="selection", help="with --shards: selection of clips (default: the layer's)"
+    )
     parser.add_argument("--format", choices=("auto", "text", "wikitext", "parquet"), help="default: by the file's name")
     parser.add_argument("--encoding", metavar="NAME", help="encoding of text files (default utf-8)")
     parser.add_argument(
