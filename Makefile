@@ -19,7 +19,7 @@ help:
 	@echo "make format  format the code"
 	@echo "make docs    build the guides and the API reference into site/"
 	@echo "make bench   measure; compare with bench/RESULTS.md"
-	@echo "make lock    resolve requirements/*.lock anew"
+	@echo "make lock    resolve requirements/*.lock; UPGRADE=--upgrade takes the newest versions"
 
 install: $(VENV)/.installed
 
@@ -81,11 +81,12 @@ $(VENV)/.installed: requirements/$(EXTRA).lock pyproject.toml
 	$(UV) pip install --quiet --python $(VENV) --no-deps --editable .
 	@touch $@
 
+# Versions stay as they are where they can; UPGRADE=--upgrade takes the newest.
 lock:
 	$(UV) pip compile --quiet pyproject.toml --universal --python-version 3.11 --extra cpu --group dev \
-		--override requirements/cpu.override --generate-hashes --no-header --upgrade -o requirements/cpu.lock
+		--override requirements/cpu.override --generate-hashes --no-header $(UPGRADE) -o requirements/cpu.lock
 	$(UV) pip compile --quiet pyproject.toml --universal --python-version 3.11 --extra gpu --extra s3 --group dev \
-		--generate-hashes --no-header --upgrade -o requirements/gpu.lock
+		--generate-hashes --no-header $(UPGRADE) -o requirements/gpu.lock
 
 clean:
 	rm -rf $(VENV) .uv
