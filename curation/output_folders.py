@@ -108,7 +108,7 @@ def _set_folder(place: _StageToPlace, stage: ShardStage) -> StageOutput:
             return version.output(f"{stage.path}/{name}")
     folder, mark = f"{stage.path}/{request.layer}", marks.get(request.layer)
     version = place.version(mark)
-    if mark is not None and _users(stage) & set(request.stages):
+    if mark is not None and _users(stage, request) & set(request.stages):
         if not request.replace:
             raise _changed(folder, stage)
         return version.output(f"{folder}-{version.hash[:8]}")
@@ -116,15 +116,22 @@ def _set_folder(place: _StageToPlace, stage: ShardStage) -> StageOutput:
 
 
 def _layer_folder(place: _StageToPlace, stage: ShardStage) -> StageOutput:
-    """Return the layer's folder, or one beside it that will replace it when it is complete."""
-    folder = f"{stage.path}/{place.request.layer}"
+    """Return the folder of its name, or one beside it that will replace it when it is complete."""
+    name = stage.folder_name(place.request.settings) or place.request.layer
+    folder = f"{stage.path}/{name}"
     mark = binding_mark(place.request.store, folder)
     version = place.version(mark)
     if mark is None or version.made(mark) or not place.is_asked:
         return version.output(folder)
     if not place.request.replace:
         raise _changed(folder, stage)
-    return version.output(f"{stage.path}/.{place.request.layer}-{version.hash[:8]}", folder)
+    return version.output(f"{stage.path}/.{name}-{version.hash[:8]}", folder)
+
+
+def replaceable_folders() -> list[str]:
+    """Return the folders of a DIR in which ``--replace`` swaps whole folders."""
+    stages = (stage for stage in stage_registry.STAGES if isinstance(stage, ShardStage))
+    return [stage.path for stage in stages if stage.kind == "layer"]
 
 
 def moved_models(request: RunRequest, outputs: Mapping[str, StageOutput], today: ModelRevisions) -> list[str]:
@@ -142,14 +149,15 @@ def moved_models(request: RunRequest, outputs: Mapping[str, StageOutput], today:
     return lines
 
 
-def _users(stage: ShardStage) -> set[str]:
+def _users(stage: ShardStage, request: RunRequest) -> set[str]:
     """Return the names of a stage and of all stages that read its tables."""
-    return {stage.name, *(other.name for other in stage_registry.STAGES if stage.name in other.reads)}
+    readers = (other for other in stage_registry.STAGES if stage.name in other.inputs(request.settings))
+    return {stage.name, *(other.name for other in readers)}
 
 
 def _changed(folder: str, stage: ShardStage) -> UserError:
     return UserError(
-        f"{folder} was made with other {stage.name} settings: add --layer NAME to write beside it, "
+        f"{folder} was made with other {stage.name} settings: {stage.renaming} to write beside it, "
         "or --replace to rebuild it and swap when complete"
     )
 

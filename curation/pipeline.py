@@ -143,7 +143,7 @@ def _stage_spec(
     if isinstance(stage, ShardStage):
         build = partial(_build_with_pools, stage.worker(pinned), names)
         return StageSpec(stage.name, build, pool, shards, services, deaths)
-    inputs = [context.outputs[name].path for name in stage.reads]
+    inputs = [context.outputs[name].path for name in stage.inputs(pinned.settings)]
     table_build = partial(_build_with_pools, stage.worker(pinned), names)
     output = context.outputs[stage.name].path
     return TableStageSpec(stage.name, table_build, pool, inputs, output, shards, services, deaths)

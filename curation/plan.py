@@ -159,11 +159,12 @@ def _plan_stages(
     redone: set[int] = set()
     for stage in stage_registry.STAGES:
         output = outputs[stage.name]
-        inputs = {outputs[name].final_path: made[name] for name in stage.reads}
-        available = _available(shards, [made[name] for name in stage.reads], redone)
+        reads = stage.inputs(request.settings)
+        inputs = {outputs[name].final_path: made[name] for name in reads}
+        available = _available(shards, [made[name] for name in reads], redone)
         if isinstance(stage, ShardStage):
             made[stage.name] = media if stage.path == "media" else artifacts(request.store, output.path)
-            digests = {shard: inputs_of(inputs, shard) for shard in available} if stage.reads else beside
+            digests = {shard: inputs_of(inputs, shard) for shard in available} if reads else beside
             again = _retried(stage, made[stage.name], request.retry or ())
             work = work_of(available, made[stage.name], output.hash, digests, redone | again)
         else:

@@ -105,7 +105,9 @@ def _check_inputs_of_stages(plan: RunPlan) -> None:
     """
     if not plan.stages or any(stage.work.done or stage.work.todo for stage in plan.stages):
         return
-    missing = {name for stage in plan.stages for name in stage.stage.reads} - set(plan.request.stages)
+    missing = {name for stage in plan.stages for name in stage.stage.inputs(plan.request.settings)} - set(
+        plan.request.stages
+    )
     if missing:
         names = ",".join(stage.name for stage in stage_registry.STAGES if stage.name in missing)
         raise UserError(

@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from curation import dir_bookkeeping
 from curation.grounding.measurement.judge_drift import layer_drift
+from curation.output_folders import replaceable_folders
 from curation.pipeline import service_specs, stage_specs
 from curation.pipeline_models import fetch_models
 from curation.plan import RunPlan, make_plan
@@ -60,7 +61,8 @@ def execute(request: RunRequest, console: Console, *, quiet: bool) -> RunReport:
 
     The models are fetched before anything is written: a run without its models leaves the DIR as it was.
     """
-    request.store.mend_folders("text")  # a killed run may have been replacing a layer
+    for folder in replaceable_folders():
+        request.store.mend_folders(folder)  # a killed run may have been replacing a layer
     plan = make_plan(request)
     check_run(plan)
     for warning in plan.warnings:

@@ -64,7 +64,7 @@ class RunRequest:
         if arguments.output is None:
             raise UserError("--output: must be set; name the folder (or object-store URL) to write")
         store = Store(arguments.output)
-        names = _stages(arguments.stages)
+        names = _stages(arguments.stages, settings)
         return cls(
             pipeline=arguments.pipeline,
             settings=settings,
@@ -89,12 +89,21 @@ def _name(option: str, name: str) -> str:
     return name
 
 
-def _stages(asked: tuple[str, ...] | None) -> tuple[str, ...]:
+def _stages(asked: tuple[str, ...] | None, settings: PipelineSettings) -> tuple[str, ...]:
+    """Return the names of the stages to run, without those that the settings give nothing to do.
+
+    Raises:
+        UserError: no such stage, or one that was asked for has nothing to do.
+    """
     known = [stage.name for stage in stage_registry.STAGES]
     for name in asked or ():
         if name not in known:
             raise UserError(f"--stages {name}: no such stage{nearest(name, known)}")
-    return tuple(name for name in known if asked is None or name in asked)
+    unused = {stage.name: line for stage in stage_registry.STAGES if (line := stage.unused(settings)) is not None}
+    for name in asked or ():
+        if name in unused:
+            raise UserError(f"--stages {name}: {unused[name]}")
+    return tuple(name for name in known if name not in unused and (asked is None or name in asked))
 
 
 def _scratch(store: Store, wanted: Path | None) -> Path:

@@ -254,6 +254,15 @@ FEATURES: Final = pa.schema(
     ]
 )
 
+# scores/<name>/<shard>.parquet: one row a clip, in the order of media's rows. These columns come first; one for each
+# score follows, null where it could not be computed. Vectors are beside it, in <shard>.<column>.npy.
+SCORES: Final = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("shard", pa.int32(), nullable=False),
+    ]
+)
+
 # index.parquet: one row a shard.
 INDEX: Final = pa.schema(
     [

@@ -27,6 +27,7 @@ from shards.schema import (
     LEDGER,
     REMOVED,
     SCHEMA_VERSION,
+    SCORES,
     SELECTION,
     SOURCES,
     TEXT,
@@ -40,6 +41,7 @@ __all__ = [
     "Artifact",
     "FileFact",
     "ShardMedia",
+    "commit_record",
     "commit_shard_media",
     "commit_table",
     "commit_tables",
@@ -62,6 +64,7 @@ _SCHEMAS = {
     "contamination": CONTAMINATION,
     "removed.parquet": REMOVED,
     "features": FEATURES,
+    "scores": SCORES,
 }
 _SCHEMAS_1 = _SCHEMAS | {"captions": CAPTIONS_1, "text": TEXT_1}
 
@@ -88,7 +91,7 @@ def commit_table(
     """
     table = conform(table, schema_of(name) if schema is None else schema, name)
     artifact = replace(artifact, digest=table_digest(table))
-    _commit(store, scratch, name, table, artifact)
+    commit_record(store, scratch, name, table, artifact)
     return artifact
 
 
@@ -178,7 +181,7 @@ def commit_shard_media(store: Store, scratch: Path, made: ShardMedia, artifact: 
     commit_table(store, scratch, f"ledger/{stem}.parquet", ledger, artifact)
     if made.videos is not None:
         commit_table(store, scratch, f"videos/{stem}.parquet", made.videos, artifact)
-    _commit(store, scratch, f"media/{stem}.parquet", clips, record)
+    commit_record(store, scratch, f"media/{stem}.parquet", clips, record)
     return record
 
 
@@ -220,7 +223,8 @@ def conform(table: pa.Table, schema: pa.Schema, name: str = "table") -> pa.Table
         raise ShardError(f"{name}: {one_line(error)}") from None
 
 
-def _commit(store: Store, scratch: Path, name: str, table: pa.Table, artifact: Artifact) -> None:
+def commit_record(store: Store, scratch: Path, name: str, table: pa.Table, artifact: Artifact) -> None:
+    """Write a finished table with its finished record as the file `name` of the DIR; raises as `commit_table`."""
     local = scratch / f"commit-{name.replace('/', '-')}"
     try:
         pq.write_table(table.replace_schema_metadata({FOOTER_KEY: artifact.to_json()}), local, compression="zstd")

@@ -35,6 +35,8 @@ class ShardTable:
     """Content hash of `folder`."""
     schema: pa.Schema | None = None
     """Schema of the tables; None: the one that `shards.writer.schema_of` names for the folder."""
+    final_folder: str | None = None
+    """The folder that `folder` will replace when it is complete; None: it replaces none."""
 
     @cached_property
     def store(self) -> Store:

@@ -29,7 +29,7 @@ FolderKind = Literal["only", "set", "layer"]
 
 ``only``: one folder for the whole DIR, refused if it was made with other settings. ``set``: any folder below `path`
 that was made with the same settings, otherwise a new one named after the text layer. ``layer``: the folder of the text
-layer; ``--replace`` builds beside it and swaps.
+layer, or the one that the stage's settings name (`ShardStage.folder_name`); ``--replace`` builds beside it and swaps.
 """
 
 
@@ -99,6 +99,18 @@ def _no_warnings(settings: PipelineSettings) -> Sequence[str]:
     return ()
 
 
+def _no_stages(settings: PipelineSettings) -> Sequence[str]:
+    return ()
+
+
+def _always(settings: PipelineSettings) -> None:
+    pass
+
+
+def _layer_name(settings: PipelineSettings) -> None:
+    pass
+
+
 def _other_deaths(videos_per_shard: int) -> int:
     return OTHER_DEATHS
 
@@ -115,6 +127,10 @@ class StageDefinition:
     """Class of its branch of settings, all fields with defaults; None: it has only settings that stages share."""
     reads: tuple[str, ...] = ()
     """Names of the stages whose tables it reads; each of them makes one table per shard."""
+    reads_too: Callable[[PipelineSettings], Sequence[str]] = _no_stages
+    """Return names of more such stages, whose tables only some settings need."""
+    unused: Callable[[PipelineSettings], str | None] = _always
+    """Return one line for people if the settings give it nothing to do, with the remedy: runs then leave it out."""
     schema: pa.Schema
     """Schema of its tables."""
     content: Callable[[PipelineSettings], dict[str, Any]]
@@ -142,6 +158,10 @@ class StageDefinition:
     deaths: Callable[[int], int] = _other_deaths
     """Return how often its worker may die on one shard before the run ends, given the videos in a shard."""
 
+    def inputs(self, settings: PipelineSettings) -> tuple[str, ...]:
+        """Return the names of all stages whose tables it reads."""
+        return (*self.reads, *self.reads_too(settings))
+
 
 @dataclass(frozen=True, kw_only=True)
 class ShardStage(StageDefinition):
@@ -150,12 +170,17 @@ class ShardStage(StageDefinition):
     path: str
     """Folder in the DIR: its own (``media``), or the parent of its folders (``text``)."""
     kind: FolderKind
+    folder_name: Callable[[PipelineSettings], str | None] = _layer_name
+    """Return the name of its folder in `path`; None: that of the text layer."""
+    renaming: str = "add --layer NAME"
+    """The remedy, in words, that gives its folder another name."""
     worker: Callable[[StageContext], WorkerBuild]
 
     def tables(self, context: StageContext) -> ShardTable:
         """Return the tables that it writes."""
         output = context.outputs[self.name]
-        return ShardTable(self.name, context.root, output.path, context.scratch, output.hash, self.schema)
+        scratch = context.scratch
+        return ShardTable(self.name, context.root, output.path, scratch, output.hash, self.schema, output.replaces)
 
 
 @dataclass(frozen=True, kw_only=True)

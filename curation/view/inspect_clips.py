@@ -84,7 +84,7 @@ def find_clips(store: Store, query: ClipQuery) -> QueriedClips:
     layer = pick_layer(store, query.layer)
     selection = find_selection(store, layer, query.selection)
     clips = clips_where(store, layer, selection, query.where, key=query.key, level=query.level)
-    with damage_reported(store, layer):
+    with damage_reported(store, f"text/{layer}"):
         ordered = clips.order("shard, source, start, level desc").limit(query.limit)
     rows = rows_of(ordered, query.where)
     (total,) = rows_of(clips.count("*"), query.where)

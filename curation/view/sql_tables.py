@@ -12,6 +12,8 @@ from runtime.errors import UserError, one_line
 from shards.carried_columns import carried_spans, with_carried
 from shards.errors import ShardError
 from shards.schema import VIDEOS
+from shards.scores.score_set import ScoreSet, score_sets
+from shards.scores.scored_sql import with_scores
 from shards.selections.marked_sql import marked_clips
 from shards.selections.selection import Selection
 from shards.storage.store import Store
@@ -34,13 +36,13 @@ def files(store: Store, folder: str) -> list[str]:
 
 
 @contextmanager
-def damage_reported(store: Store, layer: str) -> Iterator[None]:
-    """Raise a `ShardError` for tables of a layer that DuckDB can't read, or that lack columns, within the block."""
+def damage_reported(store: Store, folder: str) -> Iterator[None]:
+    """Raise a `ShardError` for tables of a folder that DuckDB can't read, or that lack columns, within the block."""
     try:
         yield
     except duckdb.Error as error:
         raise ShardError(
-            f"{store.path(f'text/{layer}')}: its tables can't be read ({one_line(error, keep='first')}); "
+            f"{store.path(folder)}: its tables can't be read ({one_line(error, keep='first')}); "
             f"see which one is damaged: curate check {store.root}"
         ) from None
 
@@ -66,8 +68,8 @@ def clips_where(
         store: the DIR.
         layer: name of the text layer.
         selection: marks its clips; None: no selection does.
-        where: condition in SQL, over the columns of the clips, their marks, their videos and the manifest; None: all
-            clips.
+        where: condition in SQL, over the columns of the clips, their marks, their scores, their videos and the
+            manifest; None: all clips.
         equal: a value for each column; None: any.
 
     Raises:
@@ -75,7 +77,7 @@ def clips_where(
         ShardError: a table of the layer is damaged.
     """
     connection = connect(store)
-    with damage_reported(store, layer):
+    with damage_reported(store, f"text/{layer}"):
         clips = marked_clips(connection, files(store, f"text/{layer}"), selection)
         for column, value in equal.items():
             if value is not None:
@@ -85,6 +87,7 @@ def clips_where(
     columns = [duckdb.ColumnExpression(name) for name in clips.columns]
     joined = with_videos(clips, _videos(connection, store))
     joined = with_carried(connection, joined, carried_spans(store, joined.columns))
+    joined = with_scores(connection, joined, [ScoreSet.open(store, name) for name in score_sets(store)])
     try:
         return joined.filter(condition(where)).select(*columns)
     except duckdb.Error as error:

@@ -1,4 +1,4 @@
-"""`curate status`: shows the state of every source, and figures of the clips beside the paper's Table 1."""
+"""`curate status`: shows the state of every source, figures of the clips beside the paper's Table 1, and scores."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from rich.text import Text
 
 from curation.sources.source_states import SourceState, source_states
 from curation.view.inspect_clips import check_there
+from curation.view.score_figures import print_scores
 from curation.view.sql_tables import connect, damage_reported, files, select
 from runtime.terminal import SafeConsole, on_one_line
 from runtime.text.word_units import SQL_WORD
 from shards.reader import text_layers
 from shards.schema import LEVELS, REWRITE_STATUSES, STATES, Level
+from shards.scores.score_set import score_sets
 from shards.selections.marked_sql import marked_clips
 from shards.selections.marked_texts import find_selection
 from shards.selections.selection import STAGE
@@ -101,7 +103,7 @@ _UNMARKED_QUERY: Final = "select count(*) as clips from clips where keep is null
 
 
 def show_status(root: str, console: Console | None = None) -> int:
-    """Print the sources by state, and the figures of each text layer with the selection of its name; return 0."""
+    """Print the sources by state, the figures of each text layer with its selection, and scores; return 0."""
     console = console or SafeConsole(highlight=False)
     store = Store(root)
     check_there(store)
@@ -110,6 +112,8 @@ def show_status(root: str, console: Console | None = None) -> int:
         paths = files(store, f"text/{layer}")
         if paths:
             _print_layer(console, store, layer, paths)
+    for name in score_sets(store):
+        print_scores(console, store, name)
     return 0
 
 
@@ -143,7 +147,7 @@ def _print_sources(console: Console, sources: Sequence[SourceState]) -> None:
 
 def _print_layer(console: Console, store: Store, layer: str, paths: list[str]) -> None:
     connection = connect(store)
-    with damage_reported(store, layer):
+    with damage_reported(store, f"text/{layer}"):
         marked_clips(connection, paths, find_selection(store, layer)).create_view("clips")
     figures = [LevelFigures(**row) for row in select(connection, _LEVELS_QUERY)]
     by_level = {level.level: level for level in figures}

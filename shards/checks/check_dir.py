@@ -21,6 +21,7 @@ from shards.checks.check_clips import clip_problems
 from shards.checks.check_features import feature_problems
 from shards.checks.check_media import decode_problems, file_problems, keyframe_times, root_problems, still_problems
 from shards.checks.check_rows import caption_problems, keyframe_problems, ledger_problems, text_problems
+from shards.checks.check_scores import are_scores, score_problems
 from shards.checks.check_selections import selection_problems
 from shards.checks.dir_survey import (
     MOST_PER_FILE,
@@ -178,7 +179,7 @@ def _check_videos(folder: DirSurvey, shard: _CheckedShard, roots: Mapping[str, S
 
 
 def _check_layers(folder: DirSurvey, shard: _CheckedShard, media: _MediaFacts) -> None:
-    """Check captions, texts and features of one shard, and that they were made from the present media."""
+    """Check captions, texts, scores and features of one shard, and that they were made from the present media."""
     stem = shard_name(shard.number)
     digests = shard.digests
     digests[f"media/{stem}.parquet"] = media.digest
@@ -190,8 +191,13 @@ def _check_layers(folder: DirSurvey, shard: _CheckedShard, media: _MediaFacts) -
         if table is None or artifact is None:
             continue
         digests[name] = artifact.digest
-        shard.add(name, digest_problems(table, artifact))
         shard.add(name, input_problems(artifact, digests))
+        if layer.startswith("scores/"):
+            for changed, what in file_problems(folder.store, artifact.files, folder.files):
+                shard.add(changed, [what])
+            shard.add(name, score_problems(folder.store, table, artifact, media.clips, shard.number))
+            continue
+        shard.add(name, digest_problems(table, artifact))
         rows = table.to_pylist()
         if layer.startswith("features/"):
             for changed, what in file_problems(folder.store, artifact.files, folder.files):
@@ -220,6 +226,8 @@ def _read(folder: DirSurvey, name: str, shard: _CheckedShard) -> tuple[pa.Table 
 
 def _keeps_to_schema(name: str, schema: pa.Schema) -> bool:
     """Return True for the columns of the present schema, or those of one that is still read."""
+    if name.startswith("scores/"):
+        return are_scores(schema)
     return any(schema.remove_metadata().equals(schema_of(name, version)) for version in READ_VERSIONS)
 
 
@@ -260,7 +268,7 @@ def _index_problems(store: Store, shards: Sequence[_CheckedShard]) -> Iterator[P
 
 
 def _layers_without_media(folder: DirSurvey, media: set[int]) -> Iterator[Problem]:
-    """Yield a problem for captions, texts and features of each shard that has no committed media."""
+    """Yield a problem for captions, texts, scores and features of each shard that has no committed media."""
     for layer in folder.layers:
         for shard in sorted(set(folder.shards(layer)) - media):
             yield Problem(f"{layer}/{shard_name(shard)}.parquet", "its shard has no committed media; run curate again")

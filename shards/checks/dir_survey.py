@@ -15,6 +15,7 @@ from shards.errors import ShardError
 from shards.keys import SHARD_DIGITS, shard_name
 from shards.manifest import MANIFEST, STAGE, read_manifest, read_stage
 from shards.reader import caption_sets, feature_sets, read_artifact, read_table, shards_in, text_layers
+from shards.scores.score_set import score_sets
 from shards.selections.selection import FOLDER as SELECTIONS
 from shards.storage.backend import ObjectInfo
 from shards.storage.store import Store
@@ -23,7 +24,7 @@ from shards.writer import schema_of
 
 MOST_PER_FILE: Final = 20
 """Problems of one file that are listed."""
-_WITH_LAYERS: Final = ("captions", "text", "features")
+_WITH_LAYERS: Final = ("captions", "text", "scores", "features")
 """Folders that hold a folder for each of their layers."""
 
 
@@ -47,7 +48,7 @@ class DirSurvey:
     hashes: Mapping[str, str]
     """Content hash by folder."""
     layers: Sequence[str]
-    """Folders of captions, then of texts, then of features."""
+    """Folders of captions, then of texts, then of scores, then of features."""
     sources: Mapping[int, Sequence[StoredSource]] = field(default_factory=dict)
     """Rows of sources.parquet by shard."""
 
@@ -61,7 +62,12 @@ class DirSurvey:
 def survey(store: Store) -> tuple[DirSurvey, list[Problem]]:
     """Return the facts about a DIR as a whole, and the problems seen on the way."""
     problems = list(_manifest_problems(store))
-    named = {"captions": caption_sets(store), "text": text_layers(store), "features": feature_sets(store)}
+    named = {
+        "captions": caption_sets(store),
+        "text": text_layers(store),
+        "scores": score_sets(store),
+        "features": feature_sets(store),
+    }
     layers = [f"{folder}/{name}" for folder, names in named.items() for name in names]
     folders = ("media", "keyframes", "ledger", "videos", SELECTIONS, *named, *layers)
     files = {f"{folder}/{name}": info for folder in folders for name, info in store.list(folder).items()}
@@ -133,8 +139,10 @@ def _belongs(folder: str, name: str) -> bool:
     if folder == SELECTIONS:
         return path.suffix == ".parquet"
     suffixes = {"media": (".tar", ".parquet"), "keyframes": (".tar",), **dict.fromkeys(_WITH_LAYERS, ())}
+    if folder.startswith("scores/") and path.suffix == ".npy":
+        path = PurePosixPath(f"{path.name.partition('.')[0]}.npy")  # <shard>.<column>.npy
     is_shard = len(path.stem) >= SHARD_DIGITS and path.stem.isdecimal() and path.stem == shard_name(int(path.stem))
-    in_layer = (".npy", ".parquet") if folder.startswith("features/") else (".parquet",)
+    in_layer = (".npy", ".parquet") if folder.startswith(("features/", "scores/")) else (".parquet",)
     return is_shard and path.suffix in suffixes.get(folder, in_layer)
 
 

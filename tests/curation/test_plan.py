@@ -226,7 +226,7 @@ def test_captions_of_other_settings_are_refused_unless_a_layer_or_a_replacement_
     with pytest.raises(UserError, match=r"captions/small was made with other caption settings.*--layer.*--replace"):
         plan(done, "--set", "caption.tagger.top=2")
     beside = plan(done, "--set", "caption.tagger.top=2", "--layer", "two")
-    assert folders(beside) == ["media", "captions/two", "text/two", "selections/two.parquet"]
+    assert folders(beside) == ["media", "captions/two", "text/two", "scores/two", "selections/two.parquet"]
     instead = plan(done, "--set", "caption.tagger.top=2", "--replace")
     assert instead.outputs["caption"].path == f"captions/small-{instead.outputs['caption'].hash[:8]}"
     assert [output.replaces for output in instead.replaced] == ["text/small"]
@@ -238,7 +238,7 @@ def test_texts_of_other_settings_are_refused_unless_a_layer_or_a_replacement_is_
         plan(done, *changed)
     beside = plan(done, *changed, "--layer", "two")
     assert todo(beside) == NOTHING | {"rewrite": [0, 1, 2]} | ALL
-    assert folders(beside) == ["media", "captions/small", "text/two", "selections/two.parquet"]
+    assert folders(beside) == ["media", "captions/small", "text/two", "scores/two", "selections/two.parquet"]
     instead = plan(done, *changed, "--replace")
     assert todo(instead) == NOTHING | {"rewrite": [0, 1, 2]} | ALL
     assert folders(instead)[:2] == ["media", "captions/small"]

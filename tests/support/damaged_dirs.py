@@ -86,7 +86,7 @@ def recommit_table(store: Store, tmp_path: Path, name: str, change: Change) -> N
     table = pa.Table.from_pylist(rows, schema=SCHEMAS[name])
     if name == MEDIA:
         digest = writer.media_digest(table, artifact.files)
-        writer._commit(store, tmp_path, name, table, writer.replace(artifact, digest=digest))
+        writer.commit_record(store, tmp_path, name, table, writer.replace(artifact, digest=digest))
     else:
         writer.commit_table(store, tmp_path, name, table, artifact)
 
@@ -114,4 +114,4 @@ def rewrite_tar(store: Store, name: str, tmp_path: Path, change: Change) -> None
     table = pa.Table.from_pylist(rows, schema=CLIPS)
     files = {**artifact.files, name: tar.fact}
     record = writer.replace(artifact, files=files, digest=writer.media_digest(table, files))
-    writer._commit(store, tmp_path, MEDIA, table, record)
+    writer.commit_record(store, tmp_path, MEDIA, table, record)

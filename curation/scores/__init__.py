@@ -1,0 +1,1 @@
+"""Scores of clips: one file a score, computed from one decode of each root and from its words and texts."""

@@ -1,0 +1,73 @@
+"""The scores, one line each, and the settings of the score stage that are composed of theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import Field, create_model, field_validator
+
+from curation.scores.picture.brightness import BRIGHTNESS
+from curation.scores.picture.motion import MOTION
+from curation.scores.scorer import Column, ScoreKind, VectorColumn
+from runtime.errors import nearest
+from runtime.settings import Settings
+
+SCORE_KINDS: Final[tuple[ScoreKind, ...]] = (
+    BRIGHTNESS,
+    MOTION,
+)
+"""All scores, in the order of their columns."""
+
+
+class _ScoreSettings(Settings):
+    """The scores of a set, and the settings of each."""
+
+    scores: tuple[str, ...] = ()
+    """Names of the scores to compute (`docs/scores.md` lists them); none: the stage is left out."""
+    name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
+    """Name of the set, `scores/<name>`; null: that of the text layer."""
+
+    @field_validator("scores")
+    @classmethod
+    def _known(cls, scores: tuple[str, ...]) -> tuple[str, ...]:
+        known = [kind.name for kind in SCORE_KINDS]
+        for name in scores:
+            if name not in known:
+                raise ValueError(f"{name}: no such score{nearest(name, known)}")
+        return scores
+
+    def content(self) -> dict[str, Any]:
+        """Return the settings that decide the scores: those of the scores in use, and the models of vectors."""
+        made = {kind.name: values.content() for kind, values in used_scores(self)}
+        vectors = {each.name: each.model for each in used_columns(self) if isinstance(each, VectorColumn)}
+        return {"scores": made, **({"vectors": vectors} if vectors else {})}
+
+
+if TYPE_CHECKING:
+
+    class ScoreSettings(_ScoreSettings):
+        """Settings of all scores."""
+
+        def __init__(self, **values: Any) -> None: ...
+
+else:
+    ScoreSettings = create_model(
+        "ScoreSettings",
+        __base__=_ScoreSettings,
+        __module__=__name__,
+        __doc__=_ScoreSettings.__doc__,
+        **{kind.name: (kind.settings, Field(kind.settings(), description=kind.summary)) for kind in SCORE_KINDS},
+    )
+
+
+def used_scores(settings: _ScoreSettings) -> Iterator[tuple[ScoreKind, Settings]]:
+    """Yield the scores that the settings name, each with its own settings, in the order of the registry."""
+    for kind in SCORE_KINDS:
+        if kind.name in settings.scores:
+            yield kind, getattr(settings, kind.name)
+
+
+def used_columns(settings: _ScoreSettings) -> list[Column]:
+    """Return the columns of all scores that the settings name, in order."""
+    return [column for kind, values in used_scores(settings) for column in kind.columns(values)]

@@ -1,0 +1,1 @@
+"""Scores of a clip's speech and texts."""

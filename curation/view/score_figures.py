@@ -1,0 +1,54 @@
+"""The part of `curate status` about scores: the spread of each score over the clips of a set, and what failed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+import duckdb
+from rich.console import Console
+from rich.table import Table
+
+from curation.view.sql_tables import connect, damage_reported
+from shards.reader import artifacts
+from shards.scores.score_set import ScoreSet
+from shards.storage.store import Store
+
+_QUANTILES: Final = (0.05, 0.5, 0.95)
+
+
+def print_scores(console: Console, store: Store, name: str) -> None:
+    """Print the figures of one score set; nothing while it has no table.
+
+    Raises:
+        ShardError: a table is damaged, or was made with other settings than its set's.
+    """
+    scores = ScoreSet.open(store, name)
+    if not scores.shards:
+        return
+    with damage_reported(store, scores.folder):
+        rows = connect(store).read_parquet(scores.files())
+        ((clips,),) = rows.count("*").fetchall()
+        table = Table(title=f"\nscores {name}: {clips} clips", title_justify="left")
+        for heading in ("score", "clips with one", "5 %", "median", "95 %"):
+            table.add_column(heading, justify="left" if heading == "score" else "right")
+        for column in scores.columns:
+            table.add_row(column, *_figures(rows, column))
+    for column, fact in scores.vectors.items():
+        table.add_row(f"{column} (vectors of {fact.width})", "", "", "", "")
+    console.print(table)
+    failed: Counter[str] = Counter()
+    for artifact in artifacts(store, scores.folder, scores.shards).values():
+        failed.update({each: int(count) for each, count in artifact.counts.items() if each.startswith("failed:")})
+    if failed:
+        counted = ", ".join(f"{each.removeprefix('failed:')} {count}" for each, count in failed.most_common())
+        console.print(f"clips without a score because it failed: {counted}", markup=False, soft_wrap=True)
+
+
+def _figures(rows: duckdb.DuckDBPyRelation, column: str) -> list[str]:
+    """Return the number of clips that have a value, and quantiles if they are numbers."""
+    name = '"' + column.replace('"', '""') + '"'
+    kind = str(rows.types[rows.columns.index(column)])
+    quantiles = f"quantile_cont({name}, {[*_QUANTILES]})" if kind in ("FLOAT", "DOUBLE") else "null"
+    ((count, values),) = rows.aggregate(f"count({name}), {quantiles}").fetchall()
+    return [str(count), *("-" if values is None else f"{value:.4g}" for value in values or _QUANTILES)]
