@@ -6,14 +6,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from pydantic import Field, create_model, model_validator
 
 from curation import stage_registry
 from curation.engines.engine_interface import ObjectEngine, TextEngine
 from curation.engines.engine_registry import engine_for
-from curation.engines.engine_settings import EngineSettings
+from curation.engines.engine_settings import EngineSettings, EngineTask
 from curation.stages.pipeline_settings import PipelineSettings
 from curation.stages.stage_definition import ShardStage, StageContext, StageDefinition, TableStage
 from runtime.errors import UserError, nearest
@@ -22,6 +22,11 @@ from runtime.ray_runner.table_stage import AnyStageSpec, TableStageSpec
 from runtime.settings import build, content_hash, load_yaml, override
 
 W = TypeVar("W")
+_HOW: Final[Mapping[EngineTask, str]] = {
+    "answers prompts": "kind vllm or endpoint",
+    "finds objects": "kind detector",
+    "makes vectors": "kind vllm with engine: {runner: pooling}",
+}
 
 
 def settings_class() -> type[PipelineSettings]:
@@ -48,10 +53,12 @@ def _check_names(settings: PipelineSettings) -> PipelineSettings:
         for setting, engine in stage.engines(settings).items():
             if engine not in settings.engines:
                 raise ValueError(f"{setting}={engine!r}: no such engine{nearest(engine, settings.engines)}")
-            kind, detects = settings.engines[engine].kind, setting in stage.detectors
-            if settings.engines[engine].finds_objects != detects:
-                does = "answers prompts and finds no objects" if detects else "finds objects and answers no prompts"
-                raise ValueError(f"{setting}={engine!r}: an engine of kind {kind!r} {does}; name another one")
+            does, wanted = settings.engines[engine].does, stage.does(setting)
+            if does != wanted:
+                raise ValueError(
+                    f"{setting}={engine!r}: an engine of kind {settings.engines[engine].kind!r} that {does}; "
+                    f"name one that {wanted} ({_HOW[wanted]})"
+                )
         stage.check(settings)
     names = [name for stage in stage_registry.STAGES for name in (stage.name, *stage.service_names)]
     known = {*names, *settings.engines}

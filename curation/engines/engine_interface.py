@@ -86,6 +86,8 @@ class Answer:
     """Of the request's options, in their order; they add up to 1."""
     ended_at_limit: bool = False
     """The text ends at the request's `max_tokens`, not where the model would have ended it."""
+    vector: tuple[float, ...] = ()
+    """The vector of the request, of length 1, if the model is a pooling model: then there is no text."""
 
     @property
     def is_cut(self) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from runtime.models.model_uri import ModelURI, check, revision_of
 from runtime.settings import Settings
+
+EngineTask = Literal["answers prompts", "finds objects", "makes vectors"]
+"""What an engine does with a request: a detector finds objects, a pooling model makes a vector."""
 
 
 class EngineSettings(Settings):
@@ -45,9 +48,9 @@ class EngineSettings(Settings):
         return [self.content(), None if self.local_model is None else revision_of(self.local_model)]
 
     @property
-    def finds_objects(self) -> bool:
-        """True for a detector of objects, which answers no prompts."""
-        return False
+    def does(self) -> EngineTask:
+        """What the engine does with a request."""
+        return "answers prompts"
 
     @property
     def pictures_per_prompt(self) -> tuple[int, int] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from curation.engines.engine_interface import DetectedObject, Detection, ImageRef
-from curation.engines.engine_settings import EngineSettings
+from curation.engines.engine_settings import EngineSettings, EngineTask
 from curation.engines.request_images import UnreadableImage, load
 from runtime.errors import MachineError, UserError, is_machine_fault, one_line
 from runtime.models.model_uri import resolve
@@ -43,9 +43,9 @@ class DetectorSettings(EngineSettings):
         return ("transformers", "torch")
 
     @property
-    def finds_objects(self) -> bool:
-        """True."""
-        return True
+    def does(self) -> EngineTask:
+        """It finds objects."""
+        return "finds objects"
 
 
 class ObjectDetector:

@@ -29,6 +29,7 @@ from curation.engines.chat_messages import (
 from curation.engines.decisions import TOP_TOKENS, TokenProbability, decision
 from curation.engines.engine_interface import Answer, Request, TokenUsage, refuse_shared_keys
 from curation.engines.event_loop_thread import BackgroundLoop
+from curation.engines.vllm_pooling import vector_answer
 from curation.engines.vllm_settings import VllmSettings, check_arguments, engine_arguments, environment
 from runtime.errors import MachineError, UserError, is_machine_fault, one_line
 from runtime.log import get_logger
@@ -176,8 +177,11 @@ class VllmEngine:
         parts += await request_frames.frame_parts(request.frames, _pil_part)
         messages = chat(request, parts, system_role=self._system_role)
         prompt = await self._render(engine, messages, video_options(request.frames))
-        if len(prompt["prompt_token_ids"]) + request.max_tokens > self._max_len:
-            return Answer(request.key, error="too_long", prompt_tokens=len(prompt["prompt_token_ids"]))
+        length, makes_vectors = len(prompt["prompt_token_ids"]), self._settings.does == "makes vectors"
+        if length + (0 if makes_vectors else request.max_tokens) > self._max_len:
+            return Answer(request.key, error="too_long", prompt_tokens=length)
+        if makes_vectors:
+            return await vector_answer(engine, request.key, prompt, f"r{next(self._numbers)}")
         outputs = [
             output async for output in engine.generate(prompt, self._sampling(request), f"r{next(self._numbers)}")
         ]

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import Field, field_validator
 
-from curation.engines.engine_settings import EngineSettings
+from curation.engines.engine_settings import EngineSettings, EngineTask
 from runtime.errors import UserError, nearest
 from runtime.retry_limits import ENGINE_TIMEOUT
 from runtime.settings import Runtime
@@ -54,7 +54,8 @@ class VllmSettings(EngineSettings):
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Variables for the chat template, such as `enable_thinking: false`."""
     engine: dict[str, Any] = Field(default_factory=dict)
-    """Any other vLLM engine argument by its own name (`quantization`, `trust_remote_code`, …)."""
+    """Any other vLLM engine argument by its own name (`quantization`, `trust_remote_code`, …). With `runner: pooling`
+    the model makes vectors in place of texts."""
     enforce_eager: Runtime[bool] = False
     """Skip compilation: starts faster, runs slower on a GPU."""
     gpu_memory_utilization: Runtime[float | None] = Field(default=None, gt=0, le=1)
@@ -89,6 +90,11 @@ class VllmSettings(EngineSettings):
     def programs(self) -> tuple[str, ...]:
         """vLLM, and the two libraries that it loads models with."""
         return ("vllm", "torch", "transformers")
+
+    @property
+    def does(self) -> EngineTask:
+        """It makes vectors with `engine: {runner: pooling}`, for models such as Qwen3-VL-Embedding."""
+        return "makes vectors" if self.engine.get("runner") == "pooling" else "answers prompts"
 
     @property
     def pictures_per_prompt(self) -> tuple[int, int]:

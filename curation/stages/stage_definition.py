@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 import pyarrow as pa
 
+from curation.engines.engine_settings import EngineTask
 from curation.stages.pinned_settings import pinned_settings
 from curation.stages.pipeline_settings import PipelineSettings
 from curation.stages.shard_table import ShardTable
@@ -140,7 +141,9 @@ class StageDefinition:
     engines: Callable[[PipelineSettings], Mapping[str, str]] = _nothing
     """Return the names of the engines that it calls, of `PipelineSettings.engines`, by the setting that names each."""
     detectors: tuple[str, ...] = ()
-    """Those settings of `engines` that must name a detector of objects; the others name one that answers prompts."""
+    """Those settings of `engines` that must name a detector of objects."""
+    embedders: tuple[str, ...] = ()
+    """Those that must name a pooling model; the others of `engines` name an engine that answers prompts."""
     check: Callable[[PipelineSettings], None] = _no_check
     """Raise ValueError, which names the settings, if the stage's settings don't agree with those of its engines."""
     warnings: Callable[[PipelineSettings], Sequence[str]] = _no_warnings
@@ -161,6 +164,12 @@ class StageDefinition:
     def inputs(self, settings: PipelineSettings) -> tuple[str, ...]:
         """Return the names of all stages whose tables it reads."""
         return (*self.reads, *self.reads_too(settings))
+
+    def does(self, setting: str) -> EngineTask:
+        """Return what the engine that a setting of `engines` names must do."""
+        if setting in self.detectors:
+            return "finds objects"
+        return "makes vectors" if setting in self.embedders else "answers prompts"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import Field
 
+from curation.engines.image_text_model import ImageTextModel
 from curation.engines.request_frames import load_frames
 from curation.engines.request_images import UnreadableImage, load
 from curation.grounding.claims import CitedClaim
@@ -21,7 +22,6 @@ from curation.grounding.evidence import Evidence
 from curation.grounding.judge import JudgeKind, JudgeResources, JudgeSettings, Ruling
 from curation.grounding.pixels.cited_pictures import NO_FRAMES, NOT_SEEN, cited_pictures
 from curation.grounding.pixels.clip_pictures import ShownPictures
-from curation.grounding.pixels.image_text_model import ImageTextModel
 from curation.grounding.text_language import is_in
 from runtime.settings import Runtime
 

@@ -112,10 +112,14 @@ def test_a_picture_without_an_answer_is_counted_as_failed() -> None:
 @pytest.mark.parametrize(
     ("setting", "engine", "words"),
     [
-        ("caption.objects.engine", "vlm", "an engine of kind 'vllm' answers prompts and finds no objects"),
-        ("caption.engine", "finder", "an engine of kind 'detector' finds objects and answers no prompts"),
-        ("caption.events.engine", "finder", "an engine of kind 'detector' finds objects and answers no prompts"),
-        ("rewrite.engine", "finder", "an engine of kind 'detector' finds objects and answers no prompts"),
+        ("caption.objects.engine", "vlm", "an engine of kind 'vllm' that answers prompts; name one that finds objects"),
+        ("caption.engine", "finder", "an engine of kind 'detector' that finds objects; name one that answers prompts"),
+        (
+            "caption.events.engine",
+            "finder",
+            "an engine of kind 'detector' that finds objects; name one that answers prompts",
+        ),
+        ("rewrite.engine", "finder", "an engine of kind 'detector' that finds objects; name one that answers prompts"),
     ],
 )
 def test_an_engine_of_the_wrong_kind_is_refused_in_one_line(setting: str, engine: str, words: str) -> None:

@@ -17,13 +17,13 @@ from support.shard_factory import encode_root
 from support.tiny_clip import TEXT, VISION, tiny_clip
 
 from curation.engines.engine_interface import ImageRef
+from curation.engines.image_text_model import ImageTextModel
 from curation.grounding.claims import CitedClaim, Claim, cite
 from curation.grounding.evidence import Evidence
 from curation.grounding.judge import JudgeResources, Ruling
 from curation.grounding.judge_registry import GroundSettings, build_cascade
 from curation.grounding.pixels.clip_pictures import ClipPictures, Still, StoredRoot
 from curation.grounding.pixels.image_text_judge import ImageTextJudge, ImageTextJudgeSettings
-from curation.grounding.pixels.image_text_model import ImageTextModel
 from runtime.errors import UserError
 
 
