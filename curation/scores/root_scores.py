@@ -74,12 +74,12 @@ def score_root(
 
 
 def complete(
-    each: NamedScorer, rows: Sequence[Mapping[str, Value]], counts: Counter[str]
+    each: NamedScorer, rows: Sequence[Mapping[str, Value]], clips: Sequence[StoredClip], counts: Counter[str]
 ) -> Sequence[Mapping[str, Value]]:
     """Return the final values of one scorer for a whole shard (`Scorer.complete`); nulls if it raises."""
     own = [{column.name: row[column.name] for column in each.columns} for row in rows]
     try:
-        return _checked(each, each.scorer.complete(own), len(rows), counts)
+        return _checked(each, each.scorer.complete(own, clips), len(rows), counts)
     except Exception as error:
         _note(each.name, error, "a whole shard")
         counts[f"failed:{each.name}"] += len(rows)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import Field, create_model, field_validator
 
+from curation.scores.embeddings.embedding_score import EMBEDDING
 from curation.scores.picture.brightness import BRIGHTNESS
 from curation.scores.picture.motion import MOTION
 from curation.scores.scorer import Column, ScoreKind, VectorColumn
@@ -16,6 +17,7 @@ from runtime.settings import Settings
 SCORE_KINDS: Final[tuple[ScoreKind, ...]] = (
     BRIGHTNESS,
     MOTION,
+    EMBEDDING,
 )
 """All scores, in the order of their columns."""
 

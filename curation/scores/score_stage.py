@@ -103,7 +103,7 @@ class ScoreWorker:
         counts: Counter[str] = Counter(clips=len(inputs.clips))
         rows = [row for tree in _trees(inputs.clips) for row in self._tree(shard, tree, inputs.texts, counts)]
         for each in self._scorers:
-            for row, values in zip(rows, complete(each, rows, counts), strict=True):
+            for row, values in zip(rows, complete(each, rows, inputs.clips, counts), strict=True):
                 row.update(values)
         figures = {name: float(count) for name, count in counts.items() if count or name == "clips"}
         self._commit(shard, inputs, rows, figures)

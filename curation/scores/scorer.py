@@ -135,11 +135,14 @@ class Scorer(Generic[M]):
         """Return the values of all clips of a root at once, in order; for models that work in batches."""
         return [self.score(clip) for clip in clips]
 
-    def complete(self, rows: Sequence[Mapping[str, Value]]) -> Sequence[Mapping[str, Value]]:
+    def complete(
+        self, rows: Sequence[Mapping[str, Value]], clips: Sequence[StoredClip]
+    ) -> Sequence[Mapping[str, Value]]:
         """Return the final values of a whole shard, given those of `score_all`; for what compares clips.
 
         Args:
             rows: values of each clip of the shard, in the media's order; all None where the scorer failed.
+            clips: rows of the shard's media table.
         """
         return rows
 

@@ -1,7 +1,8 @@
-"""The command `eval-vidla`: score a trained model on a benchmark, and show the paper's scores beside it.
+"""The command `eval-vidla`: score a trained model on a benchmark, beside the paper's scores, or score clips with it.
 
     eval-vidla retrieval --checkpoint run/best --benchmark msrvtt --annotations anno/MSRVTT --videos videos/
     eval-vidla classify --checkpoint run/best --benchmark kinetics400 --annotations anno/k400 --videos videos/
+    eval-vidla score --checkpoint run/best --shards DIR --name first
 
 Nothing heavy is imported before a subcommand needs it: `eval-vidla --help` answers at once.
 Exit status: 0 done; 1 stopped by the machine; 2 a mistake in the arguments or the data; 130 interrupted.
@@ -14,9 +15,9 @@ import sys
 from collections.abc import Sequence
 
 from training.command_line import ended
-from training.vidla import classify_command, retrieval_command
+from training.vidla import classify_command, retrieval_command, score_command
 
-_COMMANDS = {"retrieval": retrieval_command.run, "classify": classify_command.run}
+_COMMANDS = {"retrieval": retrieval_command.run, "classify": classify_command.run, "score": score_command.run}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,7 +35,7 @@ def _run(arguments: argparse.Namespace) -> int:
         check_device(arguments.device)
     except ValueError as error:
         raise UserError(f"--device {arguments.device}: {error}") from None
-    if arguments.output:
+    if getattr(arguments, "output", None):
         check_writable(arguments.output)
     return _COMMANDS[arguments.command](arguments)
 
@@ -42,7 +43,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="eval-vidla",
-        description="Score a model on published benchmarks and on held-out shards.",
+        description="Score a model on published benchmarks and on held-out shards, or clips with a model.",
         epilog="`eval-vidla COMMAND --help` has examples. Works under torchrun: each rank embeds its share.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -50,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     retrieval_command.add_arguments(_add(commands, "retrieval", summary, retrieval_command.EXAMPLES))
     summary = "classification of videos, zero-shot with prompt templates or with a finetuned head"
     classify_command.add_arguments(_add(commands, "classify", summary, classify_command.EXAMPLES))
+    summary = "every clip of a DIR: vectors of clips and texts, their match, and its percentile"
+    score_command.add_arguments(_add(commands, "score", summary, score_command.EXAMPLES))
     return parser
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import groupby, islice
 from math import inf
@@ -104,15 +105,31 @@ def embed(
 
 @torch.inference_mode()
 def embed_videos(
-    model: VidLA, items: Sequence[VideoItem], options: EmbeddingOptions, ranks: Ranks, encode: Encoder | None = None
+    model: VidLA,
+    items: Sequence[VideoItem],
+    options: EmbeddingOptions,
+    ranks: Ranks,
+    encode: Encoder | None = None,
+    *,
+    advance: Advance | None = None,
 ) -> tuple[torch.Tensor, dict[int, str]]:
-    """Return embeddings [N, D] of videos, zeros for those that failed, and the reasons of these by index."""
+    """Return embeddings [N, D] of videos, zeros for those that failed, and the reasons of these by index.
+
+    Args:
+        model: as for `embed`.
+        items: videos to embed.
+        options: as for `embed`.
+        ranks: as for `embed`.
+        encode: as for `embed`.
+        advance: is told the progress; None: show it in a progress bar.
+    """
     first, last = _share(len(items), ranks)
     rows_ND = torch.zeros(last - first, model.embed_dim)
     absent: dict[int, str] = {}
     frame_format = FrameFormat.of(model)
-    with ThreadPoolExecutor(options.workers) as pool, progress_bar("videos") as advance:
-        decoded = _decoded(pool, items[first:last], options, frame_format.size, absent, advance)
+    shown = progress_bar("videos") if advance is None else nullcontext(advance)
+    with ThreadPoolExecutor(options.workers) as pool, shown as tell:
+        decoded = _decoded(pool, items[first:last], options, frame_format.size, absent, tell)
         for numbers, clips in _batched(decoded, options.batch_size):
             video_BTCHW = frame_format.to_input(clips, ranks.device)
             embedded_BD = encode(video_BTCHW) if encode else model.encode_video(video_BTCHW, normalize=False)

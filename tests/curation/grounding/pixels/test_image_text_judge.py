@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 from support.judging import EVIDENCE
+from support.open_clip_models import open_clip_folder
 from support.shard_factory import encode_root
-from support.tiny_clip import TEXT, VISION, tiny_clip
 
 from curation.engines.engine_interface import ImageRef
 from curation.engines.image_text_model import ImageTextModel
@@ -30,11 +28,7 @@ from runtime.errors import UserError
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of open_clip on disk, as hubs publish them."""
-    folder = tmp_path_factory.mktemp("image-text")
-    config = {"model_cfg": {"embed_dim": 24, "vision_cfg": VISION, "text_cfg": TEXT, "custom_text": True}}
-    (folder / "open_clip_config.json").write_text(json.dumps(config | {"preprocess_cfg": {}}))
-    torch.save(tiny_clip().state_dict(), folder / "open_clip_pytorch_model.bin")
-    return folder
+    return open_clip_folder(tmp_path_factory.mktemp("image-text"))
 
 
 @pytest.fixture
