@@ -3,116 +3,30 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
 import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
-from support.curate_runs import CHEAP, RUN_SECONDS, config_in, curate, end_of, run_arguments, start_curate, talks
+from support.curate_runs import CHEAP, config_in, curate, end_of, run_arguments, start_curate, talks
 from support.dir_contents import all_rows, assert_texts_hold, latest_states
 from support.fake_llm import FakeLLM
 from support.model_replies import careful
-from support.processes import below
+from support.ray_cluster import Head, head_node, ray
 from support.shard_factory import build_dir
-from support.video_server import free_port
 from support.vidla_runs import arguments as train_arguments
-from support.waiting import PATIENCE
 
 from shards.storage.store import Store
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]  # a head node may take several starts
 
-BIN = Path(sys.executable).parent
-STARTS = 6
-"""A node waits 15 s for its agent, with no setting, and aborts: on a busy machine it may take a few."""
-
-
-@dataclass(frozen=True)
-class Head:
-    """A running head node."""
-
-    address: str
-    dashboard: str
-    environment: dict[str, str]
-
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[Head]:
-    """A head node of two logical CPUs with a token of its own; only its own processes are ended."""
-    folder = Path(tempfile.mkdtemp(prefix="cg-head-", dir="/tmp"))
-    (folder / "token").write_text("0123456789abcdef" * 4)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {
-        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
-        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-        "RAY_USAGE_STATS_ENABLED": "0",
-    }
-    try:
-        for attempt in range(STARTS):
-            place = folder / str(attempt)
-            process, found = _start_head(place, environment)
-            try:
-                if _takes_jobs(found, process, place):
-                    yield found
-                    return
-            finally:
-                _end(process)
-        pytest.fail(f"no head node came up in {STARTS} attempts")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _start_head(folder: Path, environment: dict[str, str]) -> tuple[subprocess.Popen[bytes], Head]:
-    folder.mkdir()
-    names = ("port", "dashboard-port", "dashboard-agent-listen-port", "ray-client-server-port", "metrics-export-port")
-    ports = {name: free_port() for name in names}
-    command = [str(BIN / "ray"), "start", "--head", "--block", "--num-cpus=2", "--node-ip-address=127.0.0.1"]
-    command += ["--dashboard-host=127.0.0.1", f"--temp-dir={folder}", "--object-store-memory=200000000"]
-    command += [f"--{name}={port}" for name, port in ports.items()]
-    with (folder / "said").open("wb") as said:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=environment)
-    return process, Head(f"127.0.0.1:{ports['port']}", f"http://127.0.0.1:{ports['dashboard-port']}", environment)
-
-
-def _takes_jobs(head: Head, process: subprocess.Popen[bytes], folder: Path) -> bool:
-    """Wait until the head node takes jobs; return False if it ended, because Ray gives up on a busy machine."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
-        up = b"Ray runtime started" in (folder / "said").read_bytes()
-        if up and _ray(head, "job", "list", "--address", head.dashboard).returncode == 0:
-            return True
-        time.sleep(0.5)
-    return False
-
-
-def _ray(head: Head, *arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [str(BIN / "ray"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=head.environment, cwd=cwd, timeout=RUN_SECONDS)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the head node and everything below it, and nothing else (`ray stop` would end every Ray there is)."""
-    if process.poll() is not None:
-        return
-    tree = below(process.pid)
-    process.terminate()
-    for each in tree:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            each.terminate()
-    for each in psutil.wait_procs(tree, timeout=2)[1]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            each.kill()
-    process.kill()
-    process.wait()
+    """A head node of two logical CPUs."""
+    with head_node(cpus=2) as found:
+        yield found
 
 
 @dataclass(frozen=True)
@@ -134,7 +48,7 @@ def submitted(head: Head, tmp_path_factory: pytest.TempPathFactory) -> Submitted
         arguments = run_arguments(CHEAP, Path(config.name), inputs, root / "out", llm)
         arguments += ["--set", "videos_per_shard=1"]
         submit: list[str | Path] = ["job", "submit", "--address", head.dashboard, "--working-dir", work, "--", "curate"]
-        ended = _ray(head, *submit, *arguments, cwd=root)
+        ended = ray(head, *submit, *arguments, cwd=root)
     return Submitted(Store(root / "out"), ended)
 
 
@@ -185,7 +99,7 @@ def test_a_submitted_training_leaves_a_model(head: Head, tmp_path: Path) -> None
         "--",
         "train-vidla",
     ]
-    ended = _ray(head, *submit, *arguments, cwd=tmp_path)
+    ended = ray(head, *submit, *arguments, cwd=tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "step 2 " in ended.stdout
     assert (tmp_path / "run" / "checkpoints" / "step-00000002" / "model.safetensors").exists()
