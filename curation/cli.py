@@ -104,6 +104,12 @@ def _audit(arguments: argparse.Namespace) -> int:
     return show_audit(arguments)
 
 
+def _dedup(arguments: argparse.Namespace) -> int:
+    from curation.view.duplicates.dedup_command import show_dedup
+
+    return show_dedup(arguments)
+
+
 _COMMANDS = {
     "run": _run,
     "plan": _plan,
@@ -113,6 +119,7 @@ _COMMANDS = {
     "check": _check,
     "export": _export,
     "audit": _audit,
+    "dedup": _dedup,
 }
 
 

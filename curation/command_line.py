@@ -87,6 +87,7 @@ def command_parser() -> argparse.ArgumentParser:
     check.add_argument("--quick", action="store_true", help="check sizes, hashes and trees only; decode nothing")
     _add_export(commands)
     _add_audit(commands)
+    _add_dedup(commands)
     return parser
 
 
@@ -234,6 +235,13 @@ def _add_audit(commands: _Commands) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="another number draws other clips (default 0)")
     parser.add_argument("--labeller", metavar="NAME", help="name for the rows of FILE that have none")
     add_injected(parser)
+
+
+def _add_dedup(commands: _Commands) -> None:
+    from curation.view.duplicates.dedup_arguments import EXAMPLES, add_dedup
+
+    summary = "find exact, perceptual and semantic duplicates over all shards"
+    add_dedup(_add_for_dir(commands, "dedup", summary, EXAMPLES))
 
 
 def _positive(text: str) -> int:

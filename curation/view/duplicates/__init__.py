@@ -1,0 +1,1 @@
+"""`curate dedup` and `curate clean-of`: arguments, and what they print."""
