@@ -113,7 +113,7 @@ class StoredFrameCaption(TypedDict):
 
 
 class StoredEvent(TypedDict):
-    """What happens in a clip, from when to when."""
+    """An event of a clip, with its start and end."""
 
     start: float
     end: float

@@ -49,7 +49,7 @@ class EngineSettings(Settings):
 
     @property
     def does(self) -> EngineTask:
-        """What the engine does with a request."""
+        """The kind of work that the engine does."""
         return "answers prompts"
 
     @property

@@ -52,7 +52,7 @@ _REPORT: Final = pa.schema(
 
 @dataclass(frozen=True)
 class AuditReport:
-    """What an audit of a layer shows."""
+    """The result of an audit of a layer."""
 
     layer: str
     figures: AuditFigures

@@ -18,7 +18,7 @@ _MATRIX: Final = struct.Struct("=9i")
 
 @dataclass(frozen=True)
 class Orientation:
-    """What to do with a stored picture, in this order, to get the one that is shown."""
+    """The changes, in this order, that make the picture that is shown from the stored one."""
 
     transposed: bool = False
     """Rows become columns: width and height change places."""

@@ -25,7 +25,7 @@ def check_device(name: str | None) -> str | None:
 
 
 class ComputeSettings(Settings):
-    """Where and how the arithmetic runs."""
+    """The device and the precision of the arithmetic."""
 
     device: Runtime[str | None] = None
     """``cpu`` or ``cuda``; None: a GPU if there is one."""
@@ -85,7 +85,7 @@ class OptimSettings(Settings):
 
 
 class LoopSettings(Settings):
-    """How long to train, and how often to log, score and save."""
+    """The length of the training, and the steps between logs, scores and checkpoints."""
 
     steps: int | None = Field(default=None, ge=1)
     """Optimizer steps; None: as many as `epochs` or `samples` say."""
