@@ -42,7 +42,7 @@ class ImageTextModel:
         self._network: Any = network.eval().requires_grad_(False)
         self._transform: Any = transform
         self._device = device
-        self.width = self.texts(["a picture"]).shape[1]
+        self.width: int = self.texts(["a picture"]).shape[1]
         """D."""
 
     def input_of(self, picture: Image.Image) -> torch.Tensor:

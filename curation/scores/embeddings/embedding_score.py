@@ -46,7 +46,7 @@ class EmbeddingScorer(Scorer["torch.Tensor"]):
     @property
     def widths(self) -> Mapping[str, int]:
         """The numbers in a vector."""
-        return {name: self._model.width for name in ((CLIP, TEXT) if self._settings.text else (CLIP,))}
+        return dict.fromkeys((CLIP, TEXT) if self._settings.text else (CLIP,), self._model.width)
 
     def measure(self, frames: Sequence[Frame], before: Frame | None) -> Sequence[torch.Tensor]:
         """Return the network's input for each frame."""
