@@ -38,7 +38,8 @@ class RootSettings(Settings):
     layers: dict[str, float] | None = None
     """Text layers with weights: one is drawn for each root. None: the only text layer of the shards."""
     selection: Runtime[str | None] = None
-    """Selection that says which clips to keep, and their split. None: the one that is named as the text layer."""
+    """Selection that says which clips to keep, and their split; an epoch has only roots with kept clips. None: the one
+    that is named as the text layer; roots without a kept clip then keep their places in the batches, without weight."""
     only_kept: bool = True
     """Leave out clips that curation marked as not to keep."""
     clips_per_root: int = Field(default=2, ge=1)

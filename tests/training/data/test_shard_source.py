@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from support.selections import marked_rows
+from support.selections import marked_rows, write_selection
 from support.shard_factory import build_dir
 
 from runtime.errors import UserError
 from shards.errors import ShardError
 from shards.index import rebuild_index
+from shards.schema import SELECTION
 from shards.storage.store import Store
 from training.data.clip_tasks import RootTask
 from training.data.data_settings import DataSettings
@@ -115,6 +116,29 @@ def test_a_root_without_a_kept_clip_keeps_its_place_without_texts(root: Path) ->
     silent = [task for task in source(root).epoch(0) if not any(task.clips[0].texts.values())]
     assert silent and all(len(task.clips) == 2 for task in silent)
     assert all(any(task.clips[0].texts.values()) for task in source(root, only_kept=False).epoch(0))
+
+
+def test_with_a_named_selection_an_epoch_has_the_roots_with_kept_clips_alone(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root, tmp_path / "dir")
+    rows = marked_rows(root, "grounded")
+    chosen = {row["key"] for row in rows if row["level"] == "medium"}
+    marks = [{name: row[name] for name in SELECTION.names} | {"keep": row["key"] in chosen} for row in rows]
+    write_selection(Store(tmp_path / "dir"), "grounded", marks, "mediums")
+    data = source(tmp_path / "dir", selection="mediums")
+    tasks = list(data.epoch(0))
+    assert set(keys(tasks)) == {row["root_key"] for row in rows if row["key"] in chosen and row["split"] == "train"}
+    assert data.num_roots == len(tasks) < source(root).num_roots
+    assert {clip.key for task in tasks for clip in task.clips if any(clip.texts.values())} <= chosen
+    assert keys(list(data.epoch(0, skip=2, only=lambda n: n % 2 == 0))) == keys(tasks)[2::2]
+    assert data.identity != source(tmp_path / "dir").identity
+
+
+def test_a_selection_that_keeps_nothing_is_refused(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root, tmp_path / "dir")
+    marks = [{name: row[name] for name in SELECTION.names} | {"keep": False} for row in marked_rows(root, "grounded")]
+    write_selection(Store(tmp_path / "dir"), "grounded", marks, "nothing")
+    with pytest.raises(UserError, match="no root in the split 'train' has a clip that the selection nothing keeps"):
+        source(tmp_path / "dir", selection="nothing")
 
 
 def test_the_next_column_is_used_if_the_preferred_one_is_empty(root: Path) -> None:

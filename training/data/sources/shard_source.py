@@ -1,8 +1,9 @@
 """A source of training clips over the DIRs that `curate run` writes.
 
 Tables are read one window of shards at a time, the next window in a thread; the videos themselves are read by the
-workers. The order depends on the media alone; the draws for a root depend on its own seed
-(`training.data.epoch_order`).
+workers. The order depends on the media alone, and on which roots a selection that the user names has kept clips of: the
+others are left out. Without such a name, a root without a kept clip keeps its place. The draws for a root depend on its
+own seed (`training.data.epoch_order`).
 """
 
 from __future__ import annotations
@@ -64,9 +65,11 @@ class ShardSource:
         self._open = open_shards(settings.shards, settings.layers, settings.selection)
         tars = [(shard.tar, shard.media_bytes) for shard in self._open.shards]
         self._cache = open_cache(decoding, tars) if decoding else None
-        self._roots, stocks = count_roots(self._open.shards, split, settings.only_kept)
+        self._chosen = settings.only_kept and settings.selection is not None
+        self._roots, stocks = count_roots(self._open.shards, split, settings.only_kept, self._chosen)
         if not self.num_roots:
-            raise UserError(f"--shards {' '.join(settings.shards)}: no root in the split {split!r}")
+            kept = f" has a clip that the selection {settings.selection} keeps" if self._chosen else ""
+            raise UserError(f"--shards {' '.join(settings.shards)}: no root in the split {split!r}{kept}")
         self._level_weights = fit_level_weights(stocks, settings.level_mix, settings.clips_per_root)
 
     @property
@@ -85,8 +88,8 @@ class ShardSource:
         settings = {name: value for name, value in self._settings.content().items() if name != "shards"}
         media = [[shard.number, shard.digest] for shard in self._open.shards]
         texts = [self._open.layers, self._open.marks, self._preferred]
-        every = ["every clip"] if self._every_clip else []
-        return content_hash(settings, media, texts, self._seed, self._split, *every)
+        roots = ["every clip"] * self._every_clip + ["chosen roots"] * self._chosen
+        return content_hash(settings, media, texts, self._seed, self._split, *roots)
 
     def epoch(self, epoch: int, skip: int = 0, only: Callable[[int], bool] | None = None) -> Iterator[RootTask]:
         """Yield the roots of an epoch in order; see `ClipSource.epoch`. Skipped windows are not read."""
@@ -100,7 +103,7 @@ class ShardSource:
         columns = sorted({column for columns in self._preferred.values() for column in columns})
         with ThreadPoolExecutor(_THREADS) as pool:
             tars = [pool.submit(self._cache.prefetch, s.tar) for s in shards if self._cache and is_remote(s.tar)]
-            loaded = list(pool.map(lambda shard: load_shard(shard, self._split, columns), shards))
+            loaded = list(pool.map(lambda shard: load_shard(shard, self._split, columns, self._chosen), shards))
             for tar in tars:
                 tar.result()
         return [(shard, root) for shard in loaded for root in range(len(shard.keys))]

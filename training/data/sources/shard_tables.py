@@ -133,13 +133,16 @@ def check_column(setting: str, column: str) -> str:
     return column
 
 
-def count_roots(shards: Sequence[ShardRef], split: str, only_kept: bool) -> tuple[list[int], Counter[Stock]]:
+def count_roots(
+    shards: Sequence[ShardRef], split: str, only_kept: bool, chosen: bool = False
+) -> tuple[list[int], Counter[Stock]]:
     """Count the roots of a split in each shard, and the roots with each stock of clips.
 
     Args:
         shards: to count in.
         split: `train` or `val`.
         only_kept: leave clips that are not kept out of the stocks.
+        chosen: leave out roots without a kept clip.
 
     Raises:
         ShardError: a table is missing or unreadable.
@@ -147,15 +150,21 @@ def count_roots(shards: Sequence[ShardRef], split: str, only_kept: bool) -> tupl
     roots: list[int] = []
     stocks: Counter[Stock] = Counter()
     with progress_bar("counting roots") as advance, ThreadPoolExecutor(_THREADS) as pool:
-        for held in pool.map(lambda shard: _stocks(shard, split, only_kept), shards):
+        for held in pool.map(lambda shard: _stocks(shard, split, only_kept, chosen), shards):
             roots.append(len(held))
             stocks.update(held)
             advance(len(roots), len(shards))
     return roots, stocks
 
 
-def load_shard(shard: ShardRef, split: str, columns: Sequence[str]) -> LoadedShard:
+def load_shard(shard: ShardRef, split: str, columns: Sequence[str], chosen: bool = False) -> LoadedShard:
     """Read the rows of a shard's split with the given text columns.
+
+    Args:
+        shard: to read.
+        split: `train` or `val`.
+        columns: of texts.
+        chosen: leave out roots without a kept clip.
 
     Raises:
         ShardError: a table is missing or unreadable, or a root of the texts has no media.
@@ -168,6 +177,8 @@ def load_shard(shard: ShardRef, split: str, columns: Sequence[str]) -> LoadedSha
     spans = dict(zip(keys, zip(offsets, sizes, strict=True), strict=True))
     first = next(iter(layers.values())).table
     roots = first.filter(pc.is_null(first["parent_key"])).sort_by("root_key")
+    if chosen:
+        roots = roots.filter(pc.is_in(roots["root_key"], value_set=first.filter(first["keep"])["root_key"].unique()))
     keys, videos = _columns(roots, "root_key", "video_id")
     if missing := [key for key in keys if key not in spans]:
         raise ShardError(f"{shard.tar}: no media for the root {missing[0]} of its texts; run `curate check`")
@@ -252,8 +263,8 @@ def _shards_of(root: str, datasets: Mapping[str, Dataset]) -> list[ShardRef]:
     return refs
 
 
-def _stocks(shard: ShardRef, split: str, only_kept: bool) -> list[Stock]:
-    """Return the stock of every root of a split: its number of clips of each level."""
+def _stocks(shard: ShardRef, split: str, only_kept: bool, chosen: bool) -> list[Stock]:
+    """Return the stock of every root of a split, or of those with a kept clip: its number of clips of each level."""
     table = _of_split(_read(shard, next(iter(shard.datasets)), _COUNT_COLUMNS), split)
     roots, parents, levels, keep = _columns(table, "root_key", "parent_key", "level", "keep")
     held = {root: [0] * len(LEVELS) for root, parent in zip(roots, parents, strict=True) if parent is None}
@@ -261,7 +272,7 @@ def _stocks(shard: ShardRef, split: str, only_kept: bool) -> list[Stock]:
         if (kept or not only_kept) and root in held:
             number = LEVELS.index(level)
             held[root][number] = min(held[root][number] + 1, _MAX_STOCK)
-    return [tuple(stock) for stock in held.values()]
+    return [tuple(stock) for stock in held.values() if any(stock) or not chosen]
 
 
 def _of_split(table: pa.Table, split: str) -> pa.Table:
