@@ -110,6 +110,12 @@ def _dedup(arguments: argparse.Namespace) -> int:
     return show_dedup(arguments)
 
 
+def _remove(arguments: argparse.Namespace) -> int:
+    from curation.view.removal_command import show_remove
+
+    return show_remove(arguments)
+
+
 _COMMANDS = {
     "run": _run,
     "plan": _plan,
@@ -120,6 +126,7 @@ _COMMANDS = {
     "export": _export,
     "audit": _audit,
     "dedup": _dedup,
+    "remove": _remove,
 }
 
 

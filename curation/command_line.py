@@ -88,6 +88,7 @@ def command_parser() -> argparse.ArgumentParser:
     _add_export(commands)
     _add_audit(commands)
     _add_dedup(commands)
+    _add_removal(commands)
     return parser
 
 
@@ -242,6 +243,13 @@ def _add_dedup(commands: _Commands) -> None:
 
     summary = "find exact, perceptual and semantic duplicates over all shards"
     add_dedup(_add_for_dir(commands, "dedup", summary, EXAMPLES))
+
+
+def _add_removal(commands: _Commands) -> None:
+    from curation.view.removal_arguments import REMOVE_EXAMPLES, add_removal
+
+    summary = "remove videos on request: bytes, texts, features and logs; they are not taken again"
+    add_removal(_add_for_dir(commands, "remove", summary, REMOVE_EXAMPLES))
 
 
 def _positive(text: str) -> int:

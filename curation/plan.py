@@ -26,6 +26,7 @@ from shards.artifact import Artifact
 from shards.errors import ShardError
 from shards.pending_shards import Work, inputs_of, work_of
 from shards.reader import artifacts, committed_media, read_artifact
+from shards.removal.unfinished import read_unfinished
 from shards.storage.store import Store
 
 
@@ -126,8 +127,20 @@ def make_plan(request: RunRequest) -> RunPlan:
         sources=sources,
         stages=_plan_stages(request, outputs, shards, media, changes.inputs),
         media=media,
-        warnings=(*warnings, *_unwise(request), *moved_models(request, outputs, today), *changes.warnings),
+        warnings=(
+            *_unfinished(request.store),
+            *warnings,
+            *_unwise(request),
+            *moved_models(request, outputs, today),
+            *changes.warnings,
+        ),
     )
+
+
+def _unfinished(store: Store) -> list[str]:
+    """Return a warning if a removal was interrupted."""
+    message = f"a removal was interrupted; `curate remove {store.root}` or the next run finishes it"
+    return [message] if read_unfinished(store) is not None else []
 
 
 def _unwise(request: RunRequest) -> list[str]:

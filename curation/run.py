@@ -21,6 +21,7 @@ from curation.plan import RunPlan, make_plan
 from curation.preflight import check_cluster, check_output, check_run
 from curation.run_request import LOCAL, RunRequest
 from curation.run_summary import print_summary
+from curation.selection.removal.removal import finish_removal
 from curation.text.rewrite_settings import RewriteSettings
 from runtime.attempts import age_notes, remove_notes
 from runtime.errors import MachineError, UserError
@@ -63,6 +64,8 @@ def execute(request: RunRequest, console: Console, *, quiet: bool) -> RunReport:
     """
     for folder in replaceable_folders():
         request.store.mend_folders(folder)  # a killed run may have been replacing a layer
+    if finish_removal(request.store, _folders_outside(request), lambda done, total: None) is not None:
+        console.print("a removal that was interrupted is now finished")
     plan = make_plan(request)
     check_run(plan)
     for warning in plan.warnings:
@@ -87,6 +90,11 @@ def execute(request: RunRequest, console: Console, *, quiet: bool) -> RunReport:
     print_summary(request.store, request.layer, console)
     _warn_of_drift(plan, console)
     return report
+
+
+def _folders_outside(request: RunRequest) -> list[Path]:
+    """Return the scratch folder if it is outside the DIR."""
+    return [] if request.scratch.is_relative_to(request.store.root) else [request.scratch]
 
 
 def _warn_of_drift(plan: RunPlan, console: Console) -> None:

@@ -70,7 +70,7 @@ class RunRequest:
             settings=settings,
             inputs=tuple(arguments.input),
             store=store,
-            scratch=_scratch(store, arguments.scratch),
+            scratch=scratch_folder(store, arguments.scratch),
             layer=_name("--layer", arguments.layer or arguments.pipeline),
             selection=_name("--select", arguments.selection or arguments.layer or arguments.pipeline),
             stages=names,
@@ -106,7 +106,7 @@ def _stages(asked: tuple[str, ...] | None, settings: PipelineSettings) -> tuple[
     return tuple(name for name in known if name not in unused and (asked is None or name in asked))
 
 
-def _scratch(store: Store, wanted: Path | None) -> Path:
+def scratch_folder(store: Store, wanted: Path | None) -> Path:
     """Return the folder for work in progress: inside the DIR (commits are renames then), or on a local disk.
 
     Raises:

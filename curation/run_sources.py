@@ -19,6 +19,7 @@ from runtime.errors import UserError
 from runtime.models.model_uri import cache_folder
 from shards.manifest import MANIFEST, read_manifest
 from shards.reader import media_shards, read_table
+from shards.removal.tombstones import REMOVED_NAME, removed_ids
 from shards.schema import SOURCES
 from shards.storage.store import Store
 
@@ -62,6 +63,7 @@ def run_sources(request: RunRequest, postponed_in: Sequence[int] = ()) -> tuple[
         videos_per_shard=_videos_per_shard(request),
         limit=request.limit,
         exclude=request.exclude,
+        removed=removed_ids(store),
         retry=[] if existing is None else [*_failed(request), *postponed_rows(store, postponed_in)],
     )
     return planned, _warnings(planned, ignored)
@@ -106,6 +108,11 @@ def _warnings(planned: PlannedSources, ignored: Counter[str]) -> tuple[str, ...]
     youtube = any("youtube.com/" in source or "youtu.be/" in source for source in sources["source"].to_pylist())
     if youtube and javascript_runtime() is None:
         warnings.append("YouTube needs a JavaScript runtime, and there is none on the PATH: install deno 2 (or node)")
+    if planned.refused:
+        shown = ", ".join(planned.refused[:3]) + (", …" if len(planned.refused) > 3 else "")
+        warnings.append(
+            f"{len(planned.refused)} sources were removed on request and are not taken again ({REMOVED_NAME}): {shown}"
+        )
     if unnamed := ignored.pop(NOT_UTF8, 0):
         warnings.append(
             f"{unnamed} files in folders were left out, because their names are not UTF-8 text: rename them"

@@ -172,6 +172,8 @@ def _with_parquet(store: Store, name: str, action: Callable[[Any], Any], *, whol
             return action(pq.ParquetFile(opened))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise ShardError(f"{name}: not a readable Parquet file ({one_line(error)})") from None
+    except FileNotFoundError:  # of some stores it has no number either
+        raise
     except IsADirectoryError:
         raise ShardError(f"{name}: not a readable Parquet file (it is a folder)") from None
     except OSError as error:

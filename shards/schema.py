@@ -21,7 +21,9 @@ LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 State = Literal["written", "filtered", "failed", "pending"]
 STATES: Final[tuple[State, ...]] = get_args(State)
 
-FilteredClass = Literal["too_short", "too_long", "no_speech_no_frames", "duplicate", "excluded", "language"]
+FilteredClass = Literal[
+    "too_short", "too_long", "no_speech_no_frames", "duplicate", "excluded", "language", "removed_on_request"
+]
 FailedClass = Literal[
     "private",
     "removed",
@@ -59,7 +61,7 @@ SOURCES: Final = pa.schema(
         pa.field("end", pa.float64()),  # span asked for; null: to the end
         pa.field("shard", pa.int32(), nullable=False),
         pa.field("attempt", pa.int32(), nullable=False),  # 1, and one more for each --retry-failed
-        pa.field("verdict", pa.string()),  # null, or duplicate | excluded: decided before any work
+        pa.field("verdict", pa.string()),  # null, or duplicate, excluded, removed_on_request: needs no work
         pa.field("carried", pa.string()),  # JSON object: the manifest's other columns
     ]
 )
@@ -231,15 +233,15 @@ CONTAMINATION: Final = pa.schema(
     ]
 )
 
-# removed.parquet: one row for each video that was removed and must not come back.
+# removed.parquet: one row a video that was removed on request. It holds hashes of ids, and neither URL nor title.
 REMOVED: Final = pa.schema(
     [
         pa.field("video_id", pa.string(), nullable=False),
-        pa.field("source", pa.string()),  # as it was given; null if the video was never in the DIR
-        pa.field("url", pa.string()),  # of its page, without user, password and tokens
+        pa.field("known_as", pa.list_(pa.string()), nullable=False),  # ids of the same video under other URLs
         pa.field("reason", pa.string(), nullable=False),
-        pa.field("removed_at", pa.string(), nullable=False),  # UTC, YYYY-MM-DDTHH:MM:SSZ
-        pa.field("clips", pa.int32(), nullable=False),  # that it had
+        pa.field("removed_at", pa.string(), nullable=False),  # ISO 8601, UTC
+        pa.field("sources", pa.int32(), nullable=False),  # its rows in sources.parquet
+        pa.field("clips", pa.int32(), nullable=False),
     ]
 )
 

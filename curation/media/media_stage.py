@@ -38,6 +38,7 @@ from runtime.retry_limits import DOWNLOAD_STOP_SECONDS
 from runtime.stoppable_threads import StoppableThreads
 from shards.keys import shard_name
 from shards.reader import read_table
+from shards.removal.tombstones import REMOVED_CLASS
 from shards.schema import FilteredClass
 from shards.storage.store import Store
 from shards.storage.tar import TarWriter
@@ -209,7 +210,7 @@ def _attempt_name(row: SourceRow) -> str:
 
 def _planned_filter(row: SourceRow) -> SourceFiltered:
     """Return why the source was filtered before any work."""
-    messages = {"duplicate": _DUPLICATE, "excluded": "named by --exclude"}
+    messages = {"duplicate": _DUPLICATE, "excluded": "named by --exclude", REMOVED_CLASS: "removed on request"}
     for class_ in get_args(FilteredClass):
         if class_ == row.planned_state:
             return SourceFiltered(class_, messages.get(class_, class_))

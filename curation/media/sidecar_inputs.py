@@ -27,6 +27,11 @@ def sidecar_inputs(rows: Iterable[SourceRow], settings: MediaSettings) -> dict[s
     return _named(sources, _digests(sources, settings))
 
 
+def subtitled_video(name: str) -> str | None:
+    """Return the path of the video whose subtitle files an input names; None if it names no subtitle files."""
+    return name.removeprefix(_NAME) if name.startswith(_NAME) else None
+
+
 def _local_sources(rows: Iterable[SourceRow]) -> list[str]:
     return [row.source for row in rows if row.planned_state is None and not is_url(row.source)]
 

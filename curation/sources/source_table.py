@@ -35,6 +35,8 @@ class PlannedSources:
     """Rows that were added."""
     videos_per_shard: int
     """Sources with work to do in each new shard."""
+    refused: tuple[str, ...] = ()
+    """Sources of this run that were removed on request, and are not added again."""
 
     @property
     def largest_shard(self) -> int:
@@ -56,6 +58,7 @@ def plan_sources(
     limit: int | None = None,
     exclude: Iterable[str] = (),
     retry: Sequence[SourceRow] = (),
+    removed: Collection[str] = (),
 ) -> PlannedSources:
     """Append new sources, and new attempts at failed ones, to the table of a DIR.
 
@@ -67,15 +70,18 @@ def plan_sources(
         limit: most new sources to add; sources that need no work and retries don't count.
         exclude: video ids, canonical ids (``youtube:x``), ids of the site (``x``) or sources to mark as `excluded`.
         retry: attempts that failed and are to be repeated, unless the table holds a later attempt.
+        removed: ids of videos that were removed on request: sources of `found` with such an id are left out.
     """
     table = SOURCES.empty_table() if existing is None else existing.select(SOURCES.names).cast(SOURCES)
     rows = source_rows(table)
-    added = [*_next_attempts(rows, retry), *_new_rows(rows, found, frozenset(exclude), limit)]
+    wanted = [source for source in found if source.video_id not in removed]
+    added = [*_next_attempts(rows, retry), *_new_rows(rows, wanted, frozenset(exclude), limit)]
     work = sum(row.planned_state is None for row in (*rows, *added))
     size = auto_videos_per_shard(work) if videos_per_shard == "auto" else videos_per_shard
     first = max((row.shard for row in rows), default=-1) + 1
     placed = source_table(_in_shards(added, first, size))
-    return PlannedSources(pa.concat_tables([table, placed]), len(added), size)
+    refused = tuple(source.source for source in found if source.video_id in removed)
+    return PlannedSources(pa.concat_tables([table, placed]), len(added), size, refused)
 
 
 def auto_videos_per_shard(sources: int) -> int:

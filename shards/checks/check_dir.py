@@ -20,6 +20,7 @@ from shards.artifact import Artifact
 from shards.checks.check_clips import clip_problems
 from shards.checks.check_features import feature_problems
 from shards.checks.check_media import decode_problems, file_problems, keyframe_times, root_problems, still_problems
+from shards.checks.check_removal import removal_problems
 from shards.checks.check_rows import caption_problems, keyframe_problems, ledger_problems, text_problems
 from shards.checks.check_scores import are_scores, score_problems
 from shards.checks.check_selections import selection_problems
@@ -112,6 +113,7 @@ def check(
     problems += selection_problems(folder, keys, digests)
     problems += _index_problems(store, results)
     problems += _layers_without_media(folder, set(shards))
+    problems += removal_problems(store)
     return problems
 
 

@@ -81,9 +81,10 @@ class Store:
         """
         return self._backend.info(_checked(name))
 
-    def folders(self, folder: str = "") -> Sequence[str]:
-        """Return the names of the folders directly in `folder`, sorted, without those that start with a dot."""
-        return sorted(name for name in self._backend.folders(_checked_folder(folder)) if not name.startswith("."))
+    def folders(self, folder: str = "", *, hidden: bool = False) -> Sequence[str]:
+        """Return the names of the folders directly in `folder`, sorted; those that start with a dot if `hidden`."""
+        names = self._backend.folders(_checked_folder(folder))
+        return sorted(name for name in names if hidden or not name.startswith("."))
 
     def exists(self, name: str) -> bool:
         """Return True if there is a file `name`."""

@@ -1,0 +1,1 @@
+"""Removal of videos on request: from every tar, table, array, page and log of a DIR."""
