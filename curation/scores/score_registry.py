@@ -8,15 +8,37 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import Field, create_model, field_validator
 
 from curation.scores.embeddings.embedding_score import EMBEDDING
+from curation.scores.picture.black_frames import BLACK_FRAMES
+from curation.scores.picture.blur import BLUR
 from curation.scores.picture.brightness import BRIGHTNESS
+from curation.scores.picture.frame_hashes import FRAME_HASHES
+from curation.scores.picture.letterbox import LETTERBOX
 from curation.scores.picture.motion import MOTION
+from curation.scores.picture.nsfw import NSFW
+from curation.scores.picture.overlay import OVERLAY
+from curation.scores.picture.split_screen import SPLIT_SCREEN
+from curation.scores.picture.text_area import TEXT_AREA
 from curation.scores.scorer import Column, ScoreKind, VectorColumn
+from curation.scores.speech.language import LANGUAGE
+from curation.scores.speech.repetition import REPETITION
+from curation.scores.speech.speech_rate import SPEECH
 from runtime.errors import nearest
 from runtime.settings import Settings
 
 SCORE_KINDS: Final[tuple[ScoreKind, ...]] = (
     BRIGHTNESS,
     MOTION,
+    BLUR,
+    BLACK_FRAMES,
+    LETTERBOX,
+    SPLIT_SCREEN,
+    OVERLAY,
+    TEXT_AREA,
+    NSFW,
+    FRAME_HASHES,
+    SPEECH,
+    REPETITION,
+    LANGUAGE,
     EMBEDDING,
 )
 """All scores, in the order of their columns."""

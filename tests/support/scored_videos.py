@@ -44,11 +44,11 @@ def flat(luma: int, width: int = WIDTH, height: int = HEIGHT) -> Picture:
     return np.full((height, width), luma, np.uint8)
 
 
-def texture(width: int = WIDTH, height: int = HEIGHT, seed: int = 0) -> Picture:
-    """Return a picture of soft random blobs: something that optical flow can follow everywhere."""
+def texture(width: int = WIDTH, height: int = HEIGHT, seed: int = 0, blob: int = 6) -> Picture:
+    """Return a picture of soft random blobs of so many pixels: something that optical flow can follow everywhere."""
     import cv2
 
-    noise = np.random.default_rng(seed).integers(0, 256, (height // 6, width // 6), np.uint8)
+    noise = np.random.default_rng(seed).integers(0, 256, (height // blob, width // blob), np.uint8)
     large: Picture = cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
     return large
 

@@ -44,12 +44,14 @@ class TextLine:
 class TextRecognizer:
     """Loaded models that find and read the lines of text in a picture."""
 
-    def __init__(self, model: str, threads: int) -> None:
+    def __init__(self, model: str, threads: int, short_side: int | None = None) -> None:
         """Load the models.
 
         Args:
             model: URI of a folder with one ``*_det_*.onnx`` and one ``*_rec_*.onnx`` of PP-OCR.
             threads: of one picture.
+            short_side: pixels to which a smaller picture is enlarged before text is looked for; None: RapidOCR's
+                own, which is slower and finds smaller letters.
 
         Raises:
             UserError: no such model, or the folder holds other files.
@@ -58,7 +60,9 @@ class TextRecognizer:
 
         folder = Path(resolve(model).path)
         files = {"Det.model_path": _only(folder, _DETECTOR, model), "Rec.model_path": _only(folder, _RECOGNIZER, model)}
-        options = {"Global.use_cls": False, "Global.log_level": "error", "Global.text_score": 0.0}
+        options: dict[str, object] = {"Global.use_cls": False, "Global.log_level": "error", "Global.text_score": 0.0}
+        if short_side is not None:
+            options |= {"Det.limit_side_len": short_side, "Det.limit_type": "min"}
         threading = {"EngineConfig.onnxruntime.intra_op_num_threads": threads}
         try:
             self._read = RapidOCR(params=files | options | threading)

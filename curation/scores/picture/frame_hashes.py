@@ -1,0 +1,75 @@
+"""Frame hashes: perceptual hashes of a root's frames at a fixed rate, for deduplication (ImageHash's ``phash``).
+
+They are made of the picture inside black bars, so that a letterboxed copy has those of the original. Frames of hardly
+any contrast are left out: a black frame is like every other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from curation.scores.picture.content_box import common_box, content_box
+from curation.scores.root_frames import Frame, Luma
+from curation.scores.scorer import Sampling, ScoreColumn, ScoredClip, ScoreKind, Scorer, Value
+from runtime.settings import Settings
+
+_SHORT_SIDE: Final = 72
+_FLAT: Final = 4.0
+"""Standard deviation of luma (0 to 255) up to which a frame is flat."""
+
+
+class FrameHashesSettings(Settings):
+    """The perceptual hashes of frames."""
+
+    frames_per_second: float = Field(default=2.0, gt=0, le=60)
+    """Hashes a second."""
+
+
+class FrameHashesScorer(Scorer[Luma]):
+    """Hashes the frames of roots."""
+
+    def __init__(self, settings: FrameHashesSettings) -> None:
+        self.sampling = Sampling(settings.frames_per_second)
+
+    def measure(self, frames: Sequence[Frame], before: Frame | None) -> Sequence[Luma]:
+        """Return each frame made small."""
+        return [frame.small_luma(_SHORT_SIDE) for frame in frames]
+
+    def score(self, clip: ScoredClip[Luma]) -> Mapping[str, Value]:
+        """Return the hashes of a root and their times, seconds from its start; None for clips inside a root."""
+        if not clip.is_root:
+            return {"frame_hash_times": None, "frame_hashes": None}
+        box = common_box([content_box(luma) for _, luma in clip.measures])
+        cut = [] if box is None else [(time - clip.start, box.cut(luma)) for time, luma in clip.measures]
+        kept = [(max(time, 0.0), picture) for time, picture in cut if picture.std() > _FLAT]
+        return {
+            "frame_hash_times": [time for time, _ in kept],
+            "frame_hashes": [picture_hash(picture) for _, picture in kept],
+        }
+
+
+def picture_hash(luma: Luma) -> int:
+    """Return the perceptual hash of a picture as 64 bits; the first bit of the hash is the highest."""
+    from imagehash import phash
+    from PIL import Image
+
+    bits = phash(Image.fromarray(np.ascontiguousarray(luma))).hash
+    return int.from_bytes(np.packbits(bits.ravel()).tobytes(), "big")
+
+
+FRAME_HASHES: Final = ScoreKind(
+    name="frame_hashes",
+    summary="Perceptual hashes of the frames of root clips, for deduplication.",
+    settings=FrameHashesSettings,
+    columns=lambda settings: [
+        ScoreColumn("frame_hash_times", "seconds from the clip's start; null below roots", pa.list_(pa.float32())),
+        ScoreColumn("frame_hashes", "64-bit phash of the frame at each time; null below roots", pa.list_(pa.uint64())),
+    ],
+    build=FrameHashesScorer,
+    programs=("ImageHash",),
+)
