@@ -163,15 +163,19 @@ def test_a_file_that_is_no_architecture_is_refused(tmp_path: Path, text: str) ->
         build_model(ModelSettings(init=f"random:{file}"))
 
 
-def test_the_temperature_starts_as_in_the_paper_unless_the_weights_are_to_keep_theirs(tmp_path: Path) -> None:
+def test_the_temperature_is_that_of_the_weights_unless_another_is_asked_for(tmp_path: Path) -> None:
     folder = write_clip(tmp_path / "clip")
     clip = tiny_clip()
     nn.init.constant_(clip.logit_scale, math.log(50))
     save_file(clip.state_dict(), folder / "open_clip_model.safetensors")
-    started = build_model(ModelSettings(init=uri(folder)))
-    kept = build_model(ModelSettings(init=uri(folder), temperature="keep"))
-    assert started.logit_scale.exp().item() == pytest.approx(1 / 0.07)
+    kept = build_model(ModelSettings(init=uri(folder)))
+    asked = build_model(ModelSettings(init=uri(folder), temperature=0.05))
     assert kept.logit_scale.exp().item() == pytest.approx(50)
+    assert asked.logit_scale.exp().item() == pytest.approx(20)
+
+
+def test_random_weights_start_at_a_temperature_of_0_07() -> None:
+    assert build_model(ModelSettings(init="random:tiny")).logit_scale.exp().item() == pytest.approx(1 / 0.07)
 
 
 def test_a_folder_with_neither_kind_of_model_is_refused(tmp_path: Path) -> None:

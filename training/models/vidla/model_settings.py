@@ -12,8 +12,8 @@ from pydantic import Field, model_validator
 from runtime.errors import UserError
 from runtime.settings import Runtime, Settings
 
-PAPER_TEMPERATURE: Final = 0.07
-"""The temperature that the paper starts from."""
+FIRST_TEMPERATURE: Final = 0.07
+"""The temperature that random weights start from, as CLIP's training did; the paper states none."""
 
 
 class TemporalSettings(Settings):
@@ -65,8 +65,9 @@ class ModelSettings(Settings):
     """Frames a clip; temporal position embeddings of an export are interpolated to it."""
     temporal: TemporalSettings = TemporalSettings()
     """Attention over time that is added to CLIP. If it is not set, an export keeps its own."""
-    temperature: float | Literal["keep"] = Field(default=PAPER_TEMPERATURE)
-    """Where the learnt temperature starts; `keep`: at that of the CLIP weights. An export always keeps its own."""
+    temperature: float | Literal["keep"] = "keep"
+    """Where the learnt temperature starts; `keep`: at that of the weights (0.01 for CLIP's), 0.07 for random weights.
+    An export always keeps its own."""
     checkpointing: Runtime[bool] = False
     """Recompute the inside of each layer in the backward pass: less memory for about a third more time."""
 

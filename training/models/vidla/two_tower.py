@@ -19,7 +19,7 @@ from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from torch import nn
 from torch.nn import functional as F
 
-from training.models.vidla.model_settings import PAPER_TEMPERATURE, TemporalSettings
+from training.models.vidla.model_settings import FIRST_TEMPERATURE, TemporalSettings
 from training.models.vidla.video_tower import VideoTower
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -62,7 +62,7 @@ class VidLA(nn.Module):
         temporal = TemporalSettings(**architecture["temporal"])
         self.video = VideoTower.from_clip(clip.visual, temporal, architecture["frames"])  # type: ignore[arg-type]
         self.text: nn.Module = clip.text  # type: ignore[assignment]
-        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / PAPER_TEMPERATURE)))
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / FIRST_TEMPERATURE)))
         self.mean: tuple[float, ...] = tuple(architecture["mean"])
         self.std: tuple[float, ...] = tuple(architecture["std"])
         self.tokenizer = Tokenizer(architecture["text_cfg"])
