@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,11 @@ class ToyBatch:
 
 
 class ToyBatches:
-    """Batch number n is a pure function of n; `poison` is the step whose batch holds NaN."""
+    """Batch number n is a pure function of n; `poison` are the steps whose batch holds NaN."""
 
     steps_per_epoch = 4
 
-    def __init__(self, identity: str = "toy", poison: int | None = None, skipped: int = 0) -> None:
+    def __init__(self, identity: str = "toy", poison: Container[int] = (), skipped: int = 0) -> None:
         self.identity = identity
         self.poison = poison
         self.skipped = skipped
@@ -48,7 +48,7 @@ class ToyBatches:
         while True:
             self.on_step(step)
             inputs = torch.randn(8, 3, generator=torch.Generator().manual_seed(step))
-            if step == self.poison:
+            if step in self.poison:
                 inputs[0] = torch.nan
             skips = Counter({"undecodable": self.skipped}) if self.skipped else Counter()
             yield ToyBatch(inputs, [f"{step}-{row}" for row in range(8)], skips)

@@ -107,6 +107,9 @@ class LoopSettings(Settings):
     """How many of the last checkpoints to keep; the best one is kept beside them."""
     max_skipped: Runtime[float] = Field(default=0.5, gt=0, le=1)
     """Share of recent clips that may be unusable before the run stops."""
+    max_not_finite: Runtime[int] = Field(default=10, ge=0)
+    """Steps with a loss or gradient that is infinite or not a number, among the last 1000, that are left out before the
+    run stops; 0: the first one stops it. Such a step changes no weights, and the keys of its rows are logged."""
 
     @model_validator(mode="after")
     def _one_length(self) -> LoopSettings:

@@ -63,8 +63,8 @@ def peak_flops(device: torch.device) -> tuple[float | None, str]:
 class StepMetrics:
     """The measurements of one training step."""
 
-    report: StepReport
-    """Losses and facts, equal on all ranks."""
+    report: StepReport | None
+    """Losses and facts, equal on all ranks; None: the step was left out, because they were not finite."""
     used: int
     """Rows of the global batch that were used."""
     seconds: float
@@ -75,7 +75,7 @@ class StepMetrics:
     """Floating point operations of this rank's model, recomputation not counted."""
     learning_rate: float
     gradient_norm: float
-    """Before clipping."""
+    """Before clipping; NaN if the step was left out."""
     skips: Mapping[str, int] = field(default_factory=dict)
     """Rows that could not be used, by reason."""
 
@@ -105,6 +105,8 @@ class Reading:
     mfu: float | None
     """`tflops` over the device's peak, 0 to 1; None if the peak is unknown."""
     skips: Mapping[str, int]
+    not_finite: int = 0
+    """Steps since the start of the process that were left out because a loss or gradient was not finite."""
 
     def record(self) -> dict[str, float]:
         """Return the numbers under flat names, such as ``loss/caption``, ``skips/corrupt``, ``clips_per_second``."""
@@ -119,15 +121,18 @@ class Reading:
         }
         if self.mfu is not None:
             values["mfu"] = self.mfu
+        if self.not_finite:
+            values["steps_not_finite"] = float(self.not_finite)
         return values | dict(self.facts) | {f"skips/{reason}": float(n) for reason, n in self.skips.items()}
 
     def text(self) -> str:
         """Return the log line."""
         speed = f"{self.tflops:.3g} TFLOP/s" if self.mfu is None else f"MFU {self.mfu:.1%}"
         skipped = ", ".join(f"{reason} {n}" for reason, n in sorted(self.skips.items())) or "none"
+        losses = " ".join(f"{name} {value:.4f}" for name, value in self.losses.items())
         parts = [
             f"step {self.step}",
-            "loss " + " ".join(f"{name} {value:.4f}" for name, value in self.losses.items()),
+            f"loss {losses or 'not finite'}",
             f"{self.per_second:.4g} {self.unit}/s",
             speed,
             f"data wait {self.wait_share:.0%}",
@@ -135,6 +140,7 @@ class Reading:
             f"grad {self.gradient_norm:.3g}",
             *(f"{name} {value:.4g}" for name, value in self.facts.items()),
             f"skipped {skipped}",
+            *([f"steps not finite {self.not_finite}"] if self.not_finite else []),
         ]
         return " · ".join(parts)
 
@@ -153,11 +159,13 @@ class ThroughputMeter:
         self._unit = unit
         self._steps: list[StepMetrics] = []
         self._skips: Counter[str] = Counter()
+        self._not_finite = 0
 
     def add(self, step: StepMetrics) -> None:
         """Add one step."""
         self._steps.append(step)
         self._skips.update(step.skips)
+        self._not_finite += step.report is None
 
     def read(self, step: int) -> Reading:
         """Return the means over the steps since the last reading, of which there must be at least one.
@@ -169,13 +177,15 @@ class ThroughputMeter:
         assert steps, "nothing was added since the last reading"
         seconds = max(sum(s.seconds for s in steps), 1e-9)
         rate = sum(s.flops for s in steps) / seconds
+        taken = [s for s in steps if s.report is not None]
+        reports = [s.report for s in taken if s.report is not None]
         return Reading(
             step=step,
             steps=len(steps),
-            losses=_means([s.report.losses for s in steps]),
-            facts=_means([s.report.facts for s in steps]),
+            losses=_means([report.losses for report in reports]),
+            facts=_means([report.facts for report in reports]),
             learning_rate=steps[-1].learning_rate,
-            gradient_norm=sum(s.gradient_norm for s in steps) / len(steps),
+            gradient_norm=_mean([s.gradient_norm for s in taken]) if taken else math.nan,
             unit=self._unit,
             per_second=sum(s.used for s in steps) / seconds,
             seconds_per_step=seconds / len(steps),
@@ -183,6 +193,7 @@ class ThroughputMeter:
             tflops=rate / 1e12,
             mfu=None if self._peak is None else rate / self._peak,
             skips=dict(self._skips),
+            not_finite=self._not_finite,
         )
 
 

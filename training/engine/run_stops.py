@@ -1,4 +1,4 @@
-"""Reasons to stop a run before its end: a signal, or too much data that can't be used."""
+"""Reasons to stop a run before its end: a signal, too much data that can't be used, too many losses without a value."""
 
 from __future__ import annotations
 
@@ -31,6 +31,27 @@ class StopSignal:
         if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.asked = True
+
+
+class FiniteGuard:
+    """Counts the steps that were left out because a loss or gradient was not finite."""
+
+    def __init__(self, most: int, window: int = 1000) -> None:
+        """Set the limits.
+
+        Args:
+            most: largest number of such steps among the newest.
+            window: number of the newest steps.
+        """
+        self._most, self._window = most, window
+        self._steps: deque[int] = deque()
+
+    def allows(self, step: int) -> bool:
+        """Add a step that was not finite; return False if there are now too many of them."""
+        self._steps.append(step)
+        while self._steps[0] <= step - self._window:
+            self._steps.popleft()
+        return len(self._steps) <= self._most
 
 
 class SkipGuard:

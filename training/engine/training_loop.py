@@ -39,8 +39,8 @@ from training.engine.run_folder import (
     read_record,
 )
 from training.engine.run_metrics import MetricsWriter, StepMetrics, ThroughputMeter, is_recorded, peak_flops
-from training.engine.run_stops import SkipGuard, StopSignal
-from training.engine.training_task import Batches, NonFiniteLoss, TrainingTask
+from training.engine.run_stops import FiniteGuard, SkipGuard, StopSignal
+from training.engine.training_task import Batches, NonFiniteLoss, StepReport, TrainingTask
 
 STOPPED: Final = 143
 """Exit status of a run that a signal ended after it had saved: 128 + SIGTERM, as schedulers expect."""
@@ -79,7 +79,8 @@ def train(run: TrainingRun, resume: str = "never") -> int:
     Raises:
         UserError: the checkpoint does not fit, another run holds the folder, or too much of the data can't be used.
         MachineError: a checkpoint can't be written or read.
-        NonFiniteLoss: a loss is infinite or not a number; carries the keys of the batch.
+        NonFiniteLoss: a loss or gradient was infinite or not a number more often than `loop.max_not_finite` allows;
+            carries the keys of the batch.
     """
     if not run.ranks.is_main:
         return _train(run, resume)
@@ -118,7 +119,7 @@ def _train(run: TrainingRun, resume: str) -> int:
 def _run_steps(run: TrainingRun, optimizer: torch.optim.Optimizer, done: int, total: int, writer: MetricsWriter) -> int:
     """Run the steps from number `done` on; return the exit status."""
     meter = ThroughputMeter(peak_flops(run.ranks.device)[0], run.task.unit)
-    guard = SkipGuard(run.loop.max_skipped)
+    guard, finite = SkipGuard(run.loop.max_skipped), FiniteGuard(run.loop.max_not_finite)
     batches = run.batches.start(done)
     last = time.perf_counter()
     while done < total:
@@ -127,8 +128,7 @@ def _run_steps(run: TrainingRun, optimizer: torch.optim.Optimizer, done: int, to
         waited = time.perf_counter() - began
         rate = learning_rate(done, total, run.optim)
         set_learning_rate(optimizer, rate)
-        report = run.task.step(batch)
-        norm = _update(run, optimizer, batch.keys)
+        report, norm = _step(run, optimizer, batch, done + 1, finite)
         done += 1
         guard.add(len(batch), batch.skips, list(batch.examples.values()))
         used, stop = _agree(run, batch.usable)
@@ -145,6 +145,26 @@ def _run_steps(run: TrainingRun, optimizer: torch.optim.Optimizer, done: int, to
             _evaluate(run, done, writer)
         last = time.perf_counter()  # time for scores and checkpoints is not training time
     return 0
+
+
+def _step(
+    run: TrainingRun, optimizer: torch.optim.Optimizer, batch: Any, number: int, finite: FiniteGuard
+) -> tuple[StepReport | None, float]:
+    """Take one step; return its report and the gradients' norm: None and NaN if it was left out as not finite.
+
+    A left-out step changes neither weights nor optimizer: the same losses are not finite on all ranks alike.
+
+    Raises:
+        NonFiniteLoss: too many of the last steps were not finite.
+    """
+    try:
+        return run.task.step(batch), _update(run, optimizer, batch.keys)
+    except NonFiniteLoss as error:
+        optimizer.zero_grad(set_to_none=True)
+        if not finite.allows(number):
+            raise
+        _log.warning("step %d is left out: %s", number, error)
+        return None, math.nan
 
 
 def _agree(run: TrainingRun, usable: int) -> tuple[int, bool]:

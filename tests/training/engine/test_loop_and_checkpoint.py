@@ -175,10 +175,40 @@ def test_a_folder_without_checkpoint_is_named(tmp_path: Path) -> None:
         train(toy_run(tmp_path / "run"), str(tmp_path))
 
 
-def test_a_loss_that_is_not_finite_stops_with_the_keys_and_writes_no_checkpoint(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_stops_with_the_keys_where_none_is_allowed(tmp_path: Path) -> None:
     with pytest.raises(NonFiniteLoss, match="5-0 5-1"):
-        train(toy_run(tmp_path, ToyBatches(poison=5)))
+        train(toy_run(tmp_path, ToyBatches(poison=[5]), max_not_finite=0))
     assert steps_of(tmp_path)[-1] == "step-00000004"
+
+
+def test_a_step_that_is_not_finite_is_left_out_counted_and_its_keys_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = toy_run(tmp_path, ToyBatches(poison=[5]), log_every=2)
+    assert train(run) == 0
+    assert len(run.task.losses) == 9
+    assert all(bool(parameter.isfinite().all()) for parameter in run.task.module.parameters())
+    assert "step 6 is left out: loss is not finite (total nan); rows of the batch: 5-0 5-1" in caplog.text
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    counted = {row["step"]: row.get("steps_not_finite", 0) for row in rows if row["kind"] == "train"}
+    assert counted == {2: 0, 4: 0, 6: 1, 8: 1, 10: 1}
+    assert next(row for row in rows if row["step"] == 6)["loss/total"] == pytest.approx(run.task.losses[4])
+
+
+def test_a_run_goes_past_a_batch_that_stopped_it_and_ends_as_one_that_never_stopped(tmp_path: Path) -> None:
+    undisturbed = toy_run(tmp_path / "undisturbed", ToyBatches(poison=[5]))
+    assert train(undisturbed) == 0
+    with pytest.raises(NonFiniteLoss):
+        train(toy_run(tmp_path / "run", ToyBatches(poison=[5]), max_not_finite=0))
+    again = toy_run(tmp_path / "run", ToyBatches(poison=[5]))
+    assert train(again, "auto") == 0
+    for mine, other in zip(again.task.module.parameters(), undisturbed.task.module.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=0, atol=0)
+
+
+def test_too_many_steps_that_are_not_finite_stop_the_run(tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteLoss, match="7-0 7-1"):
+        train(toy_run(tmp_path, ToyBatches(poison=range(5, 9)), max_not_finite=2))
 
 
 def test_a_run_whose_data_is_mostly_unusable_stops_and_says_why(tmp_path: Path) -> None:
@@ -206,7 +236,7 @@ def test_going_back_to_an_older_checkpoint_leaves_the_later_ones_behind(tmp_path
 
 
 def test_no_step_is_taken_with_a_gradient_that_is_not_finite(tmp_path: Path) -> None:
-    run = toy_run(tmp_path)
+    run = toy_run(tmp_path, max_not_finite=0)
     run.task.module[0].weight.register_hook(lambda gradient: gradient * torch.nan if run.task.losses[3:] else gradient)
     with pytest.raises(NonFiniteLoss, match="gradient norm nan"):
         train(run)
