@@ -9,26 +9,32 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from runtime.log import get_logger
 from training.data.clip_batch import ClipBatch
-from training.engine.distributed import Ranks, mean_over, to_device
+from training.engine.distributed import Ranks, gather_plain, mean_over, to_device
 from training.engine.engine_settings import ComputeSettings
 from training.engine.global_step import GlobalStep, TwoPassEmbeddings
 from training.engine.precision import choose_precision, evaluation_mode
 from training.engine.sync_gradients import wrap_ddp
 from training.engine.training_task import StepReport
-from training.models.vidla.contrastive_loss import clamp_logit_scale_, contrastive_loss
+from training.models.vidla.contrastive_loss import clamp_logit_scale_, contrastive_loss, count_negatives
 from training.models.vidla.model_settings import LossSettings
 from training.models.vidla.tower_batches import Towers, clips_of
 from training.models.vidla.two_tower import VidLA
 from training.models.vidla.video_tower import is_new
 from training.models.vidla.vidla_folder import load_weights, save
+
+_FEW_NEGATIVES: Final = 4
+"""Mean negatives of a row below which the log warns, however small the batch is."""
+
+_log = get_logger(__name__)
 
 
 class VidlaTask:
@@ -68,6 +74,7 @@ class VidlaTask:
         outside = (self.module.logit_scale,)
         self._global_step = GlobalStep(self.module, ranks, weights, embeddings=self._embeddings, outside=outside)
         self._flops = FlopCount(self.module)
+        self._warned = False
 
     @property
     def architecture(self) -> Mapping[str, Any]:
@@ -143,10 +150,34 @@ class VidlaTask:
         )
 
     def _facts(self, batch: ClipBatch) -> dict[str, float]:
+        """Return the temperature, the share of present texts, distinct videos, and negatives of a row."""
+        device = self._ranks.device
         rows = torch.stack([present_B.float().mean() for present_B in batch.present.values()])
-        shares = mean_over(to_device(rows, self._ranks.device), self._ranks).tolist()
+        shares = mean_over(to_device(rows, device), self._ranks).tolist()
         present = {f"present_{term}": share for term, share in zip(batch.present, shares, strict=True)}
-        return {"temperature": float(1 / self.module.logit_scale.detach().exp()), **present}
+        temperature = float(1 / self.module.logit_scale.detach().exp())
+        return {"temperature": temperature, **present, **self._diversity(batch)}
+
+    def _diversity(self, batch: ClipBatch) -> dict[str, float]:
+        """Return the number of videos in the global batch and the negatives of a row; warn once if these are few."""
+        device = self._ranks.device
+        video_id_B = to_device(batch.video_id_B, device)
+        present = {term: to_device(present_B, device) for term, present_B in batch.present.items()}
+        used_G = gather_plain(to_device(batch.weight_B, device), self._ranks) > 0
+        videos = len(gather_plain(video_id_B, self._ranks)[used_G].unique())
+        span_B2 = to_device(batch.span_B2, device)
+        negatives = float(count_negatives(present, video_id_B, span_B2, self._loss, self._ranks))
+        others = int(used_G.sum()) - 1
+        if self._ranks.is_main and not self._warned and others > 0 and negatives < max(_FEW_NEGATIVES, others / 2):
+            self._warned = True
+            _log.warning(
+                "a clip has %.3g negatives on average, in a batch of %d clips of %d videos: a contrastive loss learns "
+                "little from so few; raise --batch-size, set data.clips_per_root=1, or add videos",
+                negatives,
+                others + 1,
+                videos,
+            )
+        return {"videos": float(videos), "negatives": negatives}
 
 
 class FlopCount:

@@ -10,7 +10,7 @@ from training.evaluation.benchmarks.classification_set import ClassificationSet
 from training.evaluation.benchmarks.retrieval_registry import read_retrieval
 from training.evaluation.benchmarks.retrieval_set import RetrievalSet
 from training.vidla.finetuning_recipes import BenchmarkRecipe, recipe_of
-from training.vidla.vidla_settings import VidlaSettings
+from training.vidla.vidla_settings import VidlaSettings, check_negatives
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,13 @@ class FinetuningRequest:
         """Read the training split, so that missing or wrong files are refused before torch is imported.
 
         Raises:
-            UserError: a file is missing or not as published.
+            UserError: a file is missing or not as published, or a batch holds no negatives.
         """
-        read = self.retrieval_set if self.recipe.kind == "retrieval" else self.labelled_set
-        read("train")
+        if self.recipe.kind == "retrieval":
+            check_negatives(self.settings)
+            self.retrieval_set("train")
+        else:
+            self.labelled_set("train")
 
 
 def data_line(roots: int, trained: RetrievalSet | ClassificationSet, scored: str | None) -> str:

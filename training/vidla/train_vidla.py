@@ -62,7 +62,10 @@ def _train(arguments: argparse.Namespace) -> int:
         from runtime.settings_page import print_settings
 
         return print_settings(settings)
+    from training.vidla.vidla_settings import check_negatives
+
     _check(settings, arguments)
+    check_negatives(settings)
     if settings.data.source == "shards":
         _check_shards(settings)
     check_writable(arguments.output)

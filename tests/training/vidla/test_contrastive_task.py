@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -152,3 +154,43 @@ def test_flops_of_the_text_tower_are_those_of_its_formula() -> None:
     layer = 2 * length * width * 12 * width + 4 * length**2 * width
     counted = FlopCount(model())._of_text(length)
     assert counted == TEXT["layers"] * layer + 2 * width * 24
+
+
+def test_a_step_tells_the_videos_of_the_batch_and_the_negatives_of_a_row() -> None:
+    """Seven decoded clips of five videos; in the captions, videos 1 and 6 have two clips each."""
+    facts = VidlaTask(model(), LOSS, ComputeSettings(device="cpu"), Ranks()).step(batch()).facts
+    subtitles = 5 * 4 / 12  # rows 0, 2, 4, 5, 7, each of another video
+    captions = (7 * 6 - 4) / 12
+    assert facts["videos"] == 5
+    assert facts["negatives"] == pytest.approx(subtitles + captions)
+
+
+def test_few_negatives_are_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    task = VidlaTask(model(), LOSS, ComputeSettings(device="cpu"), Ranks())
+    one_video = replace(batch(), video_id_B=torch.full((CLIPS,), 7))
+    for _ in range(2):
+        assert task.step(one_video).facts["negatives"] == 0
+    assert caplog.text.count("0 negatives on average, in a batch of 7 clips of 1 videos") == 1
+
+
+def losses_after_a_step_without_a_value(ranks: Ranks) -> dict[str, float]:
+    """Losses of a step that follows one whose loss is not a number."""
+    share = CLIPS // ranks.world_size
+    rows = batch(slice(ranks.rank * share, (ranks.rank + 1) * share))
+    task = VidlaTask(model(), LOSS, ComputeSettings(device="cpu"), ranks)
+    kept = task.module.video.proj.detach().clone()
+    with torch.no_grad():
+        task.module.video.proj.fill_(math.nan)
+    with pytest.raises(NonFiniteLoss):
+        task.step(rows)
+    with torch.no_grad():
+        task.module.video.proj.copy_(kept)
+    return dict(task.step(rows).losses)
+
+
+@pytest.mark.slow
+def test_ranks_go_on_together_after_a_loss_that_is_not_finite(tmp_path: Path) -> None:
+    expected = VidlaTask(model(), LOSS, ComputeSettings(device="cpu"), Ranks()).step(batch()).losses
+    for found in on_ranks(2, losses_after_a_step_without_a_value, tmp_path):
+        assert found == pytest.approx(expected, rel=1e-4)

@@ -182,6 +182,8 @@ WRONG = {
     "open_clip tag that does not exist": (["--init", "opnai"], "there are: openai"),
     "a folder that can't be": (["--output", "/dev/null/run"], "--output /dev/null/run: can't be written"),
     "a seed below 0": (["--seed", "-1"], "loop.seed=-1"),
+    "a batch of one root": (["--batch-size", "2"], "leaves out of each other's negatives"),
+    "a batch of one clip": (["--batch-size", "1", "--set", "data.clips_per_root=1"], "--batch-size 1: a clip has no"),
     "two lengths": (["--set", "loop.epochs=2"], "steps and epochs are both set"),
 }
 

@@ -29,7 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
-from training.engine.distributed import Ranks, gather_plain, gather_rows
+from training.engine.distributed import Ranks, gather_plain, gather_rows, sum_over
 from training.models.vidla.model_settings import LossSettings
 
 
@@ -78,6 +78,36 @@ def contrastive_loss(
     return shares
 
 
+def count_negatives(
+    present: Mapping[str, torch.Tensor],
+    video_id_B: torch.Tensor,
+    span_B2: torch.Tensor,
+    settings: LossSettings,
+    ranks: Ranks,
+) -> torch.Tensor:
+    """Return the mean number of negatives that a row of `contrastive_loss` is compared with; collective.
+
+    Args:
+        present: as of `contrastive_loss`.
+        video_id_B: as of `contrastive_loss`.
+        span_B2: as of `contrastive_loss`.
+        settings: which pairs are negatives.
+        ranks: the processes that hold the other rows.
+
+    Returns:
+        A scalar, the mean over the present rows of all terms; 0 if there are none.
+    """
+    mine = slice(ranks.rank * len(video_id_B), (ranks.rank + 1) * len(video_id_B))
+    video_id_G, span_G2 = gather_plain(video_id_B, ranks), gather_plain(span_B2, ranks)
+    sums = torch.zeros(2, dtype=torch.float64, device=video_id_B.device)
+    for present_G in gather_plain(torch.stack(list(present.values()), dim=1), ranks).unbind(1):
+        identity = _identity(present_G, video_id_G, span_G2, mine)
+        others = identity.count * (len(identity.video_id_P) - 1)
+        sums += torch.tensor([others - _masked(identity, settings), identity.count], device=sums.device)
+    negatives, rows = sum_over(sums, ranks).unbind()
+    return negatives / rows.clamp(min=1)
+
+
 def clamp_logit_scale_(log_scale: torch.nn.Parameter, highest: float) -> None:
     """Clamp the learnt logarithm of the logit scale to 0 … ``log(highest)``, in place; call it after a step."""
     with torch.no_grad():
@@ -85,15 +115,22 @@ def clamp_logit_scale_(log_scale: torch.nn.Parameter, highest: float) -> None:
 
 
 @dataclass(frozen=True)
-class _Pairs:
-    """The present pairs of one term in the global batch; this rank's are `count` consecutive ones from `first` on."""
+class _Identity:
+    """The videos of the present rows of one term; this rank's are `count` consecutive ones from `first` on."""
 
-    video_PD: torch.Tensor
-    text_PD: torch.Tensor
     video_id_P: torch.Tensor
     span_P2: torch.Tensor
     first: int
     count: int
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """The present pairs of one term in the global batch."""
+
+    video_PD: torch.Tensor
+    text_PD: torch.Tensor
+    identity: _Identity
 
 
 @dataclass(frozen=True)
@@ -113,11 +150,18 @@ class _GlobalBatch:
         return _Pairs(
             video_PD=self.rows.index_select(0, index_P),
             text_PD=text_GD.index_select(0, index_P),
-            video_id_P=self.video_id[index_P],
-            span_P2=self.span[index_P],
-            first=int(present_G[: self.mine.start].sum()),
-            count=int(present_G[self.mine].sum()),
+            identity=_identity(present_G, self.video_id, self.span, self.mine),
         )
+
+
+def _identity(present_G: torch.Tensor, video_id_G: torch.Tensor, span_G2: torch.Tensor, mine: slice) -> _Identity:
+    """Return the videos of the present rows; `mine` are this rank's rows of the global batch."""
+    return _Identity(
+        video_id_P=video_id_G[present_G],
+        span_P2=span_G2[present_G],
+        first=int(present_G[: mine.start].sum()),
+        count=int(present_G[mine].sum()),
+    )
 
 
 def _fine(x: torch.Tensor) -> torch.Tensor:
@@ -137,33 +181,48 @@ def _one_direction(
     from_PD: torch.Tensor, to_PD: torch.Tensor, pairs: _Pairs, logit_scale: torch.Tensor, settings: LossSettings
 ) -> torch.Tensor:
     """Sum the negative log-likelihood of their own column over this rank's rows."""
-    query_QD = from_PD.narrow(0, pairs.first, pairs.count)
+    identity = pairs.identity
+    query_QD = from_PD.narrow(0, identity.first, identity.count)
     sums = []
-    at = pairs.first
+    at = identity.first
     for query_cD in query_QD.split(settings.chunk):
-        args = (query_cD, to_PD, logit_scale, at, pairs, settings.same_video)
+        args = (query_cD, to_PD, logit_scale, at, identity, settings)
         sums.append(checkpoint(_chunk, *args, use_reentrant=False, preserve_rng_state=False))
         at += len(query_cD)
     return torch.stack(sums).sum()
 
 
 def _chunk(
-    query_cD: torch.Tensor, to_PD: torch.Tensor, scale: torch.Tensor, at: int, pairs: _Pairs, same_video: str
+    query_cD: torch.Tensor,
+    to_PD: torch.Tensor,
+    scale: torch.Tensor,
+    at: int,
+    identity: _Identity,
+    settings: LossSettings,
 ) -> torch.Tensor:
     """Return the summed cross-entropy of rows `at`, `at` + 1, … of the pairs against all columns."""
     with torch.autocast(query_cD.device.type, enabled=False):
         own_c = torch.arange(at, at + len(query_cD), device=query_cD.device)
         logits_cP = (query_cD * scale.to(query_cD.dtype)) @ to_PD.T
-        if same_video != "keep":
-            logits_cP = logits_cP.masked_fill_(_not_negatives(own_c, pairs, same_video == "overlap"), -math.inf)
+        if (masked_cP := _not_negatives(own_c, identity, settings)) is not None:
+            logits_cP = logits_cP.masked_fill_(masked_cP, -math.inf)
         return F.cross_entropy(logits_cP, own_c, reduction="sum")
 
 
-def _not_negatives(own_c: torch.Tensor, pairs: _Pairs, only_overlapping: bool) -> torch.Tensor:
-    """Return True for columns of the same video as the row, except for the row's own; bool [c, P]."""
-    same_cP = pairs.video_id_P[own_c, None] == pairs.video_id_P
-    if only_overlapping:
-        start_P, end_P = pairs.span_P2.unbind(1)
+def _masked(identity: _Identity, settings: LossSettings) -> int:
+    """Count the pairs of this rank's rows that are no negatives, a row's own pair not counted."""
+    own_Q = torch.arange(identity.first, identity.first + identity.count, device=identity.video_id_P.device)
+    masks = (_not_negatives(own_c, identity, settings) for own_c in own_Q.split(settings.chunk))
+    return sum(int(masked_cP.sum()) for masked_cP in masks if masked_cP is not None)
+
+
+def _not_negatives(own_c: torch.Tensor, identity: _Identity, settings: LossSettings) -> torch.Tensor | None:
+    """Return True for columns of the same video as the row, except for the row's own; bool [c, P]; None: no such."""
+    if settings.same_video == "keep":
+        return None
+    same_cP = identity.video_id_P[own_c, None] == identity.video_id_P
+    if settings.same_video == "overlap":
+        start_P, end_P = identity.span_P2.unbind(1)
         same_cP &= (start_P[own_c, None] < end_P) & (start_P < end_P[own_c, None])
     same_cP[torch.arange(len(own_c), device=own_c.device), own_c] = False
     return same_cP
