@@ -82,10 +82,16 @@ def _inspect(arguments: argparse.Namespace) -> int:
     return show_clips(arguments.dir, query)
 
 
+def _select(arguments: argparse.Namespace) -> int:
+    from curation.view.select_clips import show_select
+
+    return show_select(arguments)
+
+
 def _check(arguments: argparse.Namespace) -> int:
     from curation.view.check_and_export import show_check
 
-    return show_check(arguments.dir, decode=not arguments.quick)
+    return show_check(arguments.dir, decode=not arguments.quick, selection=arguments.selection)
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -122,6 +128,7 @@ _COMMANDS = {
     "pipelines": _pipelines,
     "status": _status,
     "inspect": _inspect,
+    "select": _select,
     "check": _check,
     "export": _export,
     "audit": _audit,

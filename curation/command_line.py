@@ -85,6 +85,8 @@ def command_parser() -> argparse.ArgumentParser:
     _add_inspect(commands)
     check = _add_for_dir(commands, "check", "check every byte, row and tree; list the problems with exit status 1")
     check.add_argument("--quick", action="store_true", help="check sizes, hashes and trees only; decode nothing")
+    check.add_argument("--select", metavar="NAME", dest="selection", help="selection to check (default: all)")
+    _add_select(commands)
     _add_export(commands)
     _add_audit(commands)
     _add_dedup(commands)
@@ -205,6 +207,14 @@ def _add_inspect(commands: _Commands) -> None:
     )
     parser.add_argument("--where", metavar="SQL", help="DuckDB's SQL over the clips' and the manifest's columns")
     parser.add_argument("--limit", type=_positive, default=10, metavar="N", help="clips to show (default 10)")
+
+
+def _add_select(commands: _Commands) -> None:
+    from curation.view.select_arguments import EXAMPLES, add_select
+
+    add_select(
+        _add_for_dir(commands, "select", "choose the clips to train on, in seconds and from tables alone", EXAMPLES)
+    )
 
 
 def _add_export(commands: _Commands) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 
 from curation import stage_registry
 from curation.pipeline import load_pipeline
+from curation.stages.dir_names import checked_name
 from curation.stages.pipeline_settings import PipelineSettings
 from runtime.errors import UserError, nearest
 from runtime.settings import content_hash
@@ -20,8 +21,6 @@ from shards.storage.store import Store
 
 LOCAL: Final = "local"
 """Value of ``--address`` that runs all stages in this process, without Ray."""
-
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,8 @@ class RunRequest:
             inputs=tuple(arguments.input),
             store=store,
             scratch=scratch_folder(store, arguments.scratch),
-            layer=_name("--layer", arguments.layer or arguments.pipeline),
-            selection=_name("--select", arguments.selection or arguments.layer or arguments.pipeline),
+            layer=checked_name("--layer", arguments.layer or arguments.pipeline),
+            selection=checked_name("--select", arguments.selection or arguments.layer or arguments.pipeline),
             stages=names,
             in_turn=arguments.stages is not None and len(names) > 1,
             replace=arguments.replace,
@@ -81,12 +80,6 @@ class RunRequest:
             retry=_retry(arguments.retry_failed),
             address=arguments.address,
         )
-
-
-def _name(option: str, name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise UserError(f"{option} {name!r}: use letters, digits, - and _ (at most 64)")
-    return name
 
 
 def _stages(asked: tuple[str, ...] | None, settings: PipelineSettings) -> tuple[str, ...]:

@@ -7,11 +7,11 @@ of its stage: it becomes a row of the ledger.
 
 from __future__ import annotations
 
-import difflib
 import errno
 from collections.abc import Iterable
 
 from shards.errors import bounded_line
+from shards.errors import nearest as nearest
 from shards.errors import one_line as one_line
 
 
@@ -61,10 +61,3 @@ def is_machine_fault(error: BaseException) -> bool:
             return True
         seen = seen.__cause__ or seen.__context__
     return False
-
-
-def nearest(name: str, valid: Iterable[str]) -> str:
-    """Return `` (did you mean 'x'?)`` for a misspelt name, or the list of valid names if none is similar."""
-    names = sorted(valid)
-    close = difflib.get_close_matches(name, names, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else f" (valid: {', '.join(names)})"

@@ -1,7 +1,9 @@
-"""The error of everything that reads or writes a DIR, and an exception's message as one line."""
+"""The error of everything that reads or writes a DIR, an exception's message as one line, hints for wrong names."""
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import Final, Literal
 
 _LONGEST: Final = 1200
@@ -47,3 +49,10 @@ def one_line(
     if not message:
         return kind
     return f"{kind}: {message}" if named else message
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Return `` (did you mean 'x'?)`` for a misspelt name, or the list of valid names if none is similar."""
+    names = sorted(valid)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else f" (valid: {', '.join(names)})"

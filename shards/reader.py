@@ -59,6 +59,18 @@ def read_artifact(store: Store, name: str) -> Artifact:
     return Artifact.from_json(text)
 
 
+def read_note(store: Store, name: str, key: str) -> str | None:
+    """Return a note in the footer of the table `name`, as `shards.writer.commit_tables` wrote it; None without it.
+
+    Raises:
+        ShardError: it is not a readable Parquet file.
+        FileNotFoundError: there is no such file.
+    """
+    metadata: Mapping[bytes, bytes] = _with_parquet(store, name, lambda file: file.metadata.metadata) or {}
+    text = metadata.get(key.encode())
+    return None if text is None else text.decode(errors="replace")
+
+
 def column_names(store: Store, name: str) -> list[str]:
     """Return the names of the columns of the table `name`, from its footer."""
     return list(_with_parquet(store, name, lambda file: file.schema_arrow.names))

@@ -102,6 +102,7 @@ def commit_tables(
     tables: Iterable[pa.Table],
     artifact: Callable[[], Artifact],
     schema: pa.Schema,
+    notes: Mapping[str, str] | None = None,
 ) -> Artifact:
     """Write `tables` one after another as the Parquet file `name` of the DIR: only one is in memory at a time.
 
@@ -112,6 +113,7 @@ def commit_tables(
         tables: the rows; each becomes a row group.
         artifact: returns the record of the whole, and is called after the last table; `digest` is filled in.
         schema: schema of the tables.
+        notes: texts to keep in the footer beside the record, by key (`shards.reader.read_note`).
 
     Returns:
         The artifact as committed.
@@ -128,7 +130,7 @@ def commit_tables(
                 digest.update(conforming)
                 writer.write_table(conforming, row_group_size=max(conforming.num_rows, 1))
             record = replace(artifact(), digest=digest.digest())
-            writer.add_key_value_metadata({FOOTER_KEY: record.to_json()})
+            writer.add_key_value_metadata({**(notes or {}), FOOTER_KEY: record.to_json()})
         store.commit(local, name)
     finally:
         local.unlink(missing_ok=True)

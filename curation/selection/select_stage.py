@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from curation.filters.filter_registry import FilterSettings
 from curation.selection.clip_marks import MEDIA_COLUMNS, TEXT_COLUMNS, mark_clips, mark_counts
+from curation.selection.row_groups import grouped
 from curation.stages.pipeline_settings import PipelineSettings
 from curation.stages.stage_definition import Outputs, StageContext, TableStage, TableWorkerBuild
 from curation.stages.whole_table import InputTables, WholeTable
@@ -28,8 +29,6 @@ from shards.schema import SELECTION
 from shards.selections.selection import STAGE, table_name
 
 SELECT_VERSION: Final = 1
-_LEAST_ROWS: Final = 16_384
-"""Rows of a row group: small enough to read for one shard, large enough for few groups."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class SelectWorker:
     def _make(self, shards: Sequence[int]) -> Mapping[str, float]:
         counts: Counter[str] = Counter()
         inputs = self.media.digests(shards) | self.texts.digests(shards)
-        self.output.commit_tables(_grouped(self._marks(shards, counts)), inputs, counts)
+        self.output.commit_tables(grouped(self._marks(shards, counts)), inputs, counts)
         return dict(counts)
 
     def _marks(self, shards: Sequence[int], counts: Counter[str]) -> Iterator[pa.Table]:
@@ -59,18 +58,6 @@ class SelectWorker:
             marks = mark_clips(text, clips, self.filters, self.val_percent)
             counts.update(mark_counts(marks))
             yield marks
-
-
-def _grouped(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Join tables to pieces of at least `_LEAST_ROWS` rows; the last may have fewer."""
-    waiting: list[pa.Table] = []
-    for table in tables:
-        waiting.append(table)
-        if sum(one.num_rows for one in waiting) >= _LEAST_ROWS:
-            yield pa.concat_tables(waiting)
-            waiting = []
-    if waiting:
-        yield pa.concat_tables(waiting)
 
 
 def _build(

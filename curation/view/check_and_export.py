@@ -9,25 +9,34 @@ from rich.console import Console
 
 from curation.preflight import check_can_write
 from curation.view.inspect_clips import check_there, pick_layer
+from runtime.errors import UserError, nearest
 from runtime.progress_bar import progress_bar
 from runtime.terminal import SafeConsole, on_one_line
 from shards.checks.check_dir import check
 from shards.export.export_samples import export
 from shards.export.export_selection import ExportSelection
+from shards.selections.selection import selections
 from shards.storage.store import Store
 
 
-def show_check(root: str, *, decode: bool) -> int:
+def show_check(root: str, *, decode: bool, selection: str | None = None) -> int:
     """Check a DIR; return 0 if it is intact, otherwise 1 after a list of the problems.
 
+    Args:
+        root: the DIR.
+        decode: also decode every frame.
+        selection: name of the only selection to check; None: all.
+
     Raises:
-        UserError: there is no such folder, or it is empty.
+        UserError: there is no such folder or selection, or the folder is empty.
     """
     console = _console()
     store = Store(root)
     check_there(store)
+    if selection is not None and selection not in selections(store):
+        raise UserError(f"--select {selection}: no such selection{nearest(selection, selections(store))}")
     with progress_bar("checking shards") as progress:
-        problems = check(store, decode=decode, progress=progress)
+        problems = check(store, decode=decode, progress=progress, selection=selection)
     for problem in problems:
         console.print(on_one_line(f"{problem.where}: {problem.what}"))
     if problems:

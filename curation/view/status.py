@@ -14,6 +14,7 @@ from rich.text import Text
 from curation.sources.source_states import SourceState, source_states
 from curation.view.inspect_clips import check_there
 from curation.view.score_figures import print_scores
+from curation.view.selection_report import print_selections
 from curation.view.sql_tables import connect, damage_reported, files, select
 from runtime.terminal import SafeConsole, on_one_line
 from runtime.text.word_units import SQL_WORD
@@ -23,6 +24,7 @@ from shards.scores.score_set import score_sets
 from shards.selections.marked_sql import marked_clips
 from shards.selections.marked_texts import find_selection
 from shards.selections.selection import STAGE
+from shards.selections.selection_state import selection_states
 from shards.storage.store import Store
 
 
@@ -112,6 +114,8 @@ def show_status(root: str, console: Console | None = None) -> int:
         paths = files(store, f"text/{layer}")
         if paths:
             _print_layer(console, store, layer, paths)
+    if states := selection_states(store):
+        print_selections(console, states)
     for name in score_sets(store):
         print_scores(console, store, name)
     return 0

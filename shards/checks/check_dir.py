@@ -83,6 +83,7 @@ def check(
     decode: bool = True,
     progress: Callable[[int, int], None] | None = None,
     threads: int | None = None,
+    selection: str | None = None,
 ) -> list[Problem]:
     """Check a whole DIR.
 
@@ -92,6 +93,7 @@ def check(
             are checked.
         progress: called with (shards done, shards in all).
         threads: shards checked and roots decoded at a time; the machine's cores without it.
+        selection: name of the only selection to check; None: all.
 
     Returns:
         The problems, file by file; empty if the DIR is intact. Of one file at most twenty problems are listed.
@@ -110,7 +112,7 @@ def check(
     problems += _repeated_keys(results)
     keys = {shard.number: shard.keys for shard in results if shard.keys is not None}
     digests = {name: digest for shard in results for name, digest in shard.digests.items()}
-    problems += selection_problems(folder, keys, digests)
+    problems += selection_problems(folder, keys, digests, selection)
     problems += _index_problems(store, results)
     problems += _layers_without_media(folder, set(shards))
     problems += removal_problems(store)

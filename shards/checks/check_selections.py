@@ -1,4 +1,4 @@
-"""Checks of the tables over all shards (``selections/*.parquet``): rows, marks, clips, and digests of their inputs.
+"""Checks of the tables over all shards: selections, duplicates, contamination; their rows, and digests of inputs.
 
 Part of `shards.checks.check_dir`.
 """
@@ -6,7 +6,6 @@ Part of `shards.checks.check_dir`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import chain
 from typing import cast
 
 import pyarrow as pa
@@ -14,16 +13,26 @@ import pyarrow.compute as pc
 
 from shards.artifact import Artifact
 from shards.checks.check_rows import mark_problems
-from shards.checks.dir_survey import DirSurvey, Problem, digest_problems, first_lines, input_problems, without_name
+from shards.checks.dir_survey import (
+    WHOLE_TABLES,
+    DirSurvey,
+    Problem,
+    digest_problems,
+    first_lines,
+    folder_of,
+    input_problems,
+    without_name,
+)
 from shards.errors import ShardError
 from shards.reader import read_artifact, read_table
 from shards.schema import SELECTION
-from shards.selections.selection import FOLDER, STAGE, shards_of
+from shards.selections.selection import FOLDER, STAGE, shards_of, table_name
 from shards.stored_rows import StoredSelection
+from shards.writer import schema_of
 
 
 def selection_problems(
-    folder: DirSurvey, keys: Mapping[int, pa.Array], digests: Mapping[str, str]
+    folder: DirSurvey, keys: Mapping[int, pa.Array], digests: Mapping[str, str], only: str | None = None
 ) -> Iterator[Problem]:
     """Yield the problems of every table over all shards.
 
@@ -31,17 +40,45 @@ def selection_problems(
         folder: the DIR.
         keys: keys of the clips of each shard.
         digests: digest of each artifact of the shards, by name.
+        only: name of the one selection to check; None: all.
     """
-    for name in sorted(name for name in folder.files if name.startswith(f"{FOLDER}/") and name.endswith(".parquet")):
+    names = sorted(name for name in folder.files if folder_of(name) in WHOLE_TABLES and name.endswith(".parquet"))
+    records: dict[str, Artifact] = {}
+    for name in names:
         try:
-            artifact, table = read_artifact(folder.store, name), read_table(folder.store, name)
+            records[name] = read_artifact(folder.store, name)
         except (ShardError, OSError) as error:
             yield Problem(name, without_name(error, name))
-            continue
-        lines = chain(digest_problems(table, artifact), input_problems(artifact, digests))
-        if artifact.stage == STAGE:
-            lines = chain(lines, _row_problems(table, artifact, keys))
-        yield from (Problem(name, what) for what in first_lines(lines))
+    known = {**digests, **{name: record.digest for name, record in records.items()}}
+    for name, record in records.items():
+        if only is None or folder_of(name) != FOLDER or name == table_name(only):
+            yield from (Problem(name, what) for what in first_lines(_problems(folder, name, record, keys, known)))
+
+
+def _problems(
+    folder: DirSurvey, name: str, artifact: Artifact, keys: Mapping[int, pa.Array], digests: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield the problems of one table."""
+    try:
+        table = read_table(folder.store, name)
+    except (ShardError, OSError) as error:
+        yield without_name(error, name)
+        return
+    yield from digest_problems(table, artifact)
+    yield from input_problems(artifact, digests)
+    if folder_of(name) != FOLDER:
+        yield from _finding_problems(name, table, keys)
+    elif artifact.stage == STAGE:
+        yield from _row_problems(table, artifact, keys)
+
+
+def _finding_problems(name: str, table: pa.Table, keys: Mapping[int, pa.Array]) -> Iterator[str]:
+    """Yield the problems of the rows of a table of duplicates or of contamination."""
+    if not table.schema.remove_metadata().equals(schema_of(name)):
+        yield "its columns are not those of the schema"
+        return
+    clips = pa.chunked_array([keys[shard] for shard in sorted(keys)], pa.string())
+    yield from (f"clip {key}: is no clip of the folder" for key in _without(table["key"], clips))
 
 
 def _row_problems(table: pa.Table, artifact: Artifact, keys: Mapping[int, pa.Array]) -> Iterator[str]:

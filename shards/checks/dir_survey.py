@@ -16,6 +16,7 @@ from shards.keys import SHARD_DIGITS, shard_name
 from shards.manifest import MANIFEST, STAGE, read_manifest, read_stage
 from shards.reader import caption_sets, feature_sets, read_artifact, read_table, shards_in, text_layers
 from shards.scores.score_set import score_sets
+from shards.selections.findings import FINDING_KINDS
 from shards.selections.selection import FOLDER as SELECTIONS
 from shards.storage.backend import ObjectInfo
 from shards.storage.store import Store
@@ -24,6 +25,8 @@ from shards.writer import schema_of
 
 MOST_PER_FILE: Final = 20
 """Problems of one file that are listed."""
+WHOLE_TABLES: Final = (SELECTIONS, *FINDING_KINDS)
+"""Folders whose tables are over all shards."""
 _WITH_LAYERS: Final = ("captions", "text", "scores", "features")
 """Folders that hold a folder for each of their layers."""
 
@@ -69,7 +72,7 @@ def survey(store: Store) -> tuple[DirSurvey, list[Problem]]:
         "features": feature_sets(store),
     }
     layers = [f"{folder}/{name}" for folder, names in named.items() for name in names]
-    folders = ("media", "keyframes", "ledger", "videos", SELECTIONS, *named, *layers)
+    folders = ("media", "keyframes", "ledger", "videos", *WHOLE_TABLES, *named, *layers)
     files = {f"{folder}/{name}": info for folder in folders for name, info in store.list(folder).items()}
     problems += [Problem(name, "does not belong here") for name in files if not _belongs(*name.rsplit("/", 1))]
     marked = [folder for folder in ("media", *layers) if store.list(folder)]
@@ -136,7 +139,7 @@ def _belongs(folder: str, name: str) -> bool:
     if name == STAGE:
         return folder not in _WITH_LAYERS
     path = PurePosixPath(name)
-    if folder == SELECTIONS:
+    if folder in WHOLE_TABLES:
         return path.suffix == ".parquet"
     suffixes = {"media": (".tar", ".parquet"), "keyframes": (".tar",), **dict.fromkeys(_WITH_LAYERS, ())}
     if folder.startswith("scores/") and path.suffix == ".npy":

@@ -6,6 +6,8 @@ one shard at a time, so that memory does not grow with the number of clips.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -16,13 +18,15 @@ import pyarrow.parquet as pq
 
 from shards.artifact import FOOTER_KEY, Artifact
 from shards.errors import ShardError, one_line
-from shards.reader import read_artifact
+from shards.reader import read_artifact, read_note
 from shards.schema import SELECTION
 from shards.storage.store import Store
 
 FOLDER: Final = "selections"
 STAGE: Final = "select"
 """Stage in the artifact record of a selection; the tables of other stages may be in the same folder."""
+RECIPE: Final = "recipe"
+"""Key of the note in the footer of a selection that `curate select` made: the recipe that repeats it, as YAML."""
 MARKS: Final = ("keep", "filter_reason", "split")
 """The columns by which a selection chooses clips."""
 
@@ -31,6 +35,16 @@ def selections(store: Store) -> list[str]:
     """Return the names of the selections of a DIR, sorted; tables of other stages are left out."""
     names = sorted(PurePosixPath(name).stem for name in store.list(FOLDER) if name.endswith(".parquet"))
     return [name for name in names if _stage_of(store, name) == STAGE]
+
+
+def recipe_of(store: Store, name: str) -> str | None:
+    """Return the recipe of a selection as YAML; None for one that a run made.
+
+    Raises:
+        ShardError: its table is unreadable.
+        FileNotFoundError: there is no such selection.
+    """
+    return read_note(store, table_name(name), RECIPE)
 
 
 def shards_of(artifact: Artifact) -> frozenset[int]:
@@ -79,7 +93,12 @@ class Selection:
         return f"bring it up to date with `curate run PIPELINE --output {self.store.root} --stages {STAGE}`"
 
     def rows(self, shard: int) -> pa.Table:
-        """Return the rows of a shard (`shards.schema.SELECTION`).
+        """Return the rows of a shard (`shards.schema.SELECTION`); raises as `rows_of`."""
+        (table,) = self.rows_of([shard])
+        return table
+
+    def rows_of(self, shards: Iterable[int]) -> Iterator[pa.Table]:
+        """Yield the rows of each shard; of shards in order, each part of the table is read once.
 
         Raises:
             ShardError: its table is unreadable, or was made again since it was opened.
@@ -89,11 +108,15 @@ class Selection:
             try:
                 file = pq.ParquetFile(opened)
                 self._check_same(file.metadata.metadata or {})
-                groups = [number for number in range(file.num_row_groups) if _may_hold(file, number, shard)]
-                table = file.read_row_groups(groups, columns=SELECTION.names, use_threads=False)
+                spans = [_span(file, group) for group in range(file.num_row_groups)]
+                held: dict[int, pa.Table] = {}
+                for shard in shards:
+                    groups = [group for group, (first, last) in enumerate(spans) if first <= shard <= last]
+                    held = {group: held[group] if group in held else _group(file, group) for group in groups}
+                    table = pa.concat_tables(held.values()) if held else SELECTION.empty_table()
+                    yield table.filter(pc.equal(table["shard"], shard))
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
                 raise ShardError(f"{self.file}: not a readable Parquet file ({one_line(error)})") from None
-        return table.filter(pc.equal(table["shard"], shard))
 
     def _check_same(self, metadata: dict[bytes, bytes]) -> None:
         if Artifact.from_json(metadata.get(FOOTER_KEY.encode(), b"")).digest != self.digest:
@@ -107,9 +130,13 @@ def _stage_of(store: Store, name: str) -> str | None:
         return None
 
 
-def _may_hold(file: pq.ParquetFile, group: int, shard: int) -> bool:
-    """Return False if the statistics of a row group say that it has no row of a shard."""
+def _group(file: pq.ParquetFile, group: int) -> pa.Table:
+    return file.read_row_group(group, columns=SELECTION.names, use_threads=False)
+
+
+def _span(file: pq.ParquetFile, group: int) -> tuple[float, float]:
+    """Return the first and the last shard that a row group may have rows of, from its statistics."""
     statistics: Any = file.metadata.row_group(group).column(SELECTION.names.index("shard")).statistics
     if statistics is None or not statistics.has_min_max:
-        return True
-    return bool(statistics.min <= shard <= statistics.max)
+        return -math.inf, math.inf
+    return statistics.min, statistics.max
