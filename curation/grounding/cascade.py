@@ -84,7 +84,7 @@ class Cascade:
         return bool(evidence) and all(seat.judge.can_support(evidence) for seat in required)
 
     async def verify(
-        self, claims: Mapping[str, Sequence[CitedClaim]], counts: Counter[str]
+        self, claims: Mapping[str, Sequence[CitedClaim]], counts: Counter[str], faulted: set[str] | None = None
     ) -> dict[str, list[Verdict]]:
         """Return a verdict on each claim of each clip.
 
@@ -93,6 +93,8 @@ class Cascade:
         Args:
             claims: claims by the key of their clip.
             counts: figures of the shard to add to.
+            faulted: keys of the clips that are counted already because a fault left a claim of theirs unjudged; those
+                of this call are added, so that a clip counts once however often it is judged.
 
         Raises:
             MachineError: a judge died on several shards in a row.
@@ -107,7 +109,10 @@ class Cascade:
         for of_clip in cases.values():
             for case in of_clip:
                 self._close(case)
-        counts[RETRIED_COUNT] += sum(any(map(_may_be_retried, of_clip)) for of_clip in cases.values())
+        now = {clip for clip, of_clip in cases.items() if any(map(_may_be_retried, of_clip))}
+        faulted = set() if faulted is None else faulted
+        counts[RETRIED_COUNT] += len(now - faulted)
+        faulted |= now
         return {clip: [case.verdict() for case in of_clip] for clip, of_clip in cases.items()}
 
     def _close(self, case: _Case) -> None:

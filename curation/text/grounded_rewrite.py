@@ -85,9 +85,11 @@ class GroundedRewriter:
                 cited[clip.key] = [] if proposal.abstains else cite(proposal.claims, evidence[clip.key])
                 if proposal.abstains:
                     abstained.add(clip.key)
-        verdicts = await self._cascade.verify(cited, counts)
+        faulted: set[str] = set()
+        verdicts = await self._cascade.verify(cited, counts, faulted)
         await self._controls.measure(cited, counts)
-        captions = await self._judged_captions(evidence, verdicts, abstained, counts)
+        wanting = _without_text(evidence, verdicts, abstained)
+        captions = await self._cascade.verify(wanting, counts, faulted)
         return {
             clip.key: compose(
                 verdicts.get(clip.key),
@@ -99,21 +101,6 @@ class GroundedRewriter:
             for clip in clips
         }
 
-    async def _judged_captions(
-        self,
-        evidence: ClipEvidence,
-        verdicts: Mapping[str, Sequence[Verdict]],
-        abstained: Container[str],
-        counts: Counter[str],
-    ) -> dict[str, list[Verdict]]:
-        """Have the frame captions judged of every clip in which they are to take the place of claims."""
-        wanting = [
-            clip
-            for clip in evidence
-            if clip not in abstained and not any(verdict.is_kept for verdict in verdicts.get(clip, ()))
-        ]
-        return await self._cascade.verify({clip: caption_claims(evidence[clip]) for clip in wanting}, counts)
-
     def _read(self, answer: Answer, counts: Counter[str]) -> Proposal | None:
         """Return the proposal in an answer, or None if the answer is unusable; count it."""
         settings = self._settings
@@ -124,6 +111,17 @@ class GroundedRewriter:
         counts["answers_cut"] += answer.is_cut
         counts["failed:rewrite"] += proposal is None
         return proposal
+
+
+def _without_text(
+    evidence: ClipEvidence, verdicts: Mapping[str, Sequence[Verdict]], abstained: Container[str]
+) -> dict[str, list[CitedClaim]]:
+    """Return the frame captions, as claims, of every clip in which they are to take the place of claims."""
+    return {
+        clip: caption_claims(items)
+        for clip, items in evidence.items()
+        if clip not in abstained and not any(verdict.is_kept for verdict in verdicts.get(clip, ()))
+    }
 
 
 def _key(clip: str) -> str:

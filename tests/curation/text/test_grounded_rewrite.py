@@ -8,11 +8,15 @@ from dataclasses import replace
 
 import pytest
 from support.answering import Answering, asks_for_claims, claims_json, labels_in, labels_in_text
+from support.judging import Scoring, seat
 from support.rewriting import clip, repeat_input, rewrite
 
 from curation.captions.observation import Observation
 from curation.engines.engine_interface import Answer, Request
+from curation.grounding.cascade import Cascade
+from curation.grounding.judge import Ruling
 from curation.grounding.judge_registry import GroundSettings
+from curation.text import grounded_rewrite
 from curation.text.claim_proposals import parse_proposal
 from curation.text.clip_texts import ClipTexts
 from curation.text.rewrite_settings import RewriteSettings
@@ -209,6 +213,16 @@ def test_claims_that_could_not_be_judged_are_not_kept_and_their_clip_is_counted(
     assert result.grounded.text == "A man chops onions."
     assert [(v.verdict, v.reason) for v in result.grounded.verdicts] == [("unjudged", "timeout"), ("supported", "")]
     assert (counts["failed:judge"], counts["claims:timeout"]) == (1, 1)
+
+
+def test_a_clip_whose_claims_and_captions_both_could_not_be_judged_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    blind = Scoring(lambda text: Ruling(None, "no_pictures", may_be_retried=True))
+    monkeypatch.setattr(grounded_rewrite, "build_cascade", lambda *_: Cascade([seat("vision", blind)], ["vision"]))
+    model = Answering(lambda request: claims_json(("A man cuts onions", ["F1"])))
+    results, counts = rewrite(model, [clip("a"), clip("b")])
+    assert blind.batches == [["A man cuts onions"] * 2, ["a man chops onions"] * 2]
+    assert [result.grounded.text for result in results] == [None, None]
+    assert counts["failed:judge"] == 2
 
 
 # The prompt, and what models copy out of it
