@@ -118,7 +118,7 @@ def _manifest_problems(store: Store) -> Iterator[Problem]:
         if read_manifest(store) is None:
             yield Problem(MANIFEST, "is missing")
     except ShardError as error:
-        yield Problem(MANIFEST, str(error))
+        yield Problem(MANIFEST, without_name(error, store.path(MANIFEST)))
 
 
 def _content_hash(store: Store, folder: str, problems: list[Problem]) -> str | None:
@@ -126,7 +126,8 @@ def _content_hash(store: Store, folder: str, problems: list[Problem]) -> str | N
     try:
         mark = read_stage(store, folder)
     except ShardError as error:
-        problems.append(Problem(f"{folder}/{STAGE}", str(error)))
+        name = f"{folder}/{STAGE}"
+        problems.append(Problem(name, without_name(error, store.path(name))))
         return None
     if mark is None:
         problems.append(Problem(f"{folder}/{STAGE}", "is missing"))

@@ -85,6 +85,14 @@ def test_a_file_that_is_gone_is_reported(store: Store, name: str) -> None:
     assert_reported(store, name, "is missing", decode=False)
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "media/_stage.json", f"text/{LAYER}/_stage.json"])
+def test_a_damaged_record_is_named_once(store: Store, name: str) -> None:
+    store.commit_bytes(b"{", name)
+    (problem,) = [problem for problem in check(store, decode=False) if problem.where == name]
+    assert problem.what.startswith("damaged (")
+    assert name not in problem.what
+
+
 @pytest.mark.parametrize(
     "name",
     ["media/notes.txt", "media/1.parquet", "keyframes/0000000.zip", "text/0000000.parquet", f"text/{LAYER}/a.parquet"],
