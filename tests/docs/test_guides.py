@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support.known_videos import add_videos
 from support.shard_factory import build_dir
 
 pytestmark = pytest.mark.slow
@@ -57,8 +58,8 @@ class Block:
 
 
 def blocks() -> list[Block]:
-    """All blocks of shell commands and of Python."""
-    pattern = re.compile(r"(?:<!-- ((?:needs|runs): [^>]*?) -->\n)?```(bash|python)\n(.*?)```", re.DOTALL)
+    """All blocks of shell commands, of Python and of SQL."""
+    pattern = re.compile(r"(?:<!-- ((?:needs|runs): [^>]*?) -->\n)?```(bash|python|sql)\n(.*?)```", re.DOTALL)
     found = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
@@ -78,7 +79,8 @@ NEED_MORE = [block for block in BLOCKS if block.mark.startswith("needs: ")]
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which `out` and `demo/shards` are a small finished DIR."""
     folder = tmp_path_factory.mktemp("guides")
-    build_dir(folder / "out", layer="demo", shards=2, videos_per_shard=5, val_percent=30.0)
+    store = build_dir(folder / "out", layer="demo", shards=2, videos_per_shard=5, val_percent=30.0)
+    add_videos(store, lambda root: {"video_title": "A talk", "video_license": "CC BY", "carried": '{"topic": "x"}'})
     shutil.copytree(folder / "out", folder / "demo" / "shards")
     return folder
 
@@ -99,8 +101,9 @@ def test_every_mark_is_known() -> None:
 
 @pytest.mark.parametrize("block", MADE_HERE, ids=str)
 def test_a_block_runs_as_it_is_written(block: Block, workplace: Path) -> None:
-    if block.language == "python":
-        done = run([sys.executable, "-c", block.text], workplace)
+    if block.language in ("python", "sql"):
+        program = f"import duckdb\nprint(duckdb.sql({block.text!r}).fetchall())"
+        done = run([sys.executable, "-c", program if block.language == "sql" else block.text], workplace)
         assert done.returncode == 0, done.stderr
         return
     for command in block.commands:

@@ -29,6 +29,7 @@ def _known(number: int) -> dict[str, Any]:
     return {
         "video_title": TITLES[number],
         "video_license": "CC BY" if number == 0 else None,
+        "video_uploader": f"Uploader {number}",
         "video_upload_date": "20200229",
         "video_url": f"https://example.org/{number}",
         "video_duration": 31.5,
@@ -87,6 +88,7 @@ def test_a_line_has_it_and_what_the_manifest_carried_is_an_object(store: Store, 
     assert known and all(line["video_title"] == TITLES[1] and line["video_license"] is None for line in known)
     assert all(line["carried"] == {"topic": 1, "place": {"x": [1]}} for line in known)
     assert all(line["video_tags"] == ["toys", "t1"] for line in known)
+    assert all((line["video_uploader"], line["video_upload_date"]) == ("Uploader 1", "20200229") for line in known)
     unknown = [line for line in lines if "/1-" in line["source"]]
     assert unknown and all(line["video_title"] is None and line["carried"] is None for line in unknown)
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from support.audits import claim, set_claims
 from support.feature_sets import write_features
+from support.known_videos import add_videos
 from support.shard_factory import CAPTION_SET, LAYER, build_dir
 
 from curation.grounding.audit.audit_records import LABELS, Label, label_table
@@ -26,7 +27,7 @@ from shards.keys import shard_name, video_id
 from shards.manifest import StageMark, write_stage
 from shards.reader import committed_media, read_artifact, read_table, shards_in
 from shards.removal.traces import all_files
-from shards.schema import CONTAMINATION, DUPLICATES, VIDEOS
+from shards.schema import CONTAMINATION, DUPLICATES
 from shards.scores.score_writer import ShardScores, commit_scores, score_schema
 from shards.storage.store import Store
 from shards.storage.tar import members
@@ -47,6 +48,7 @@ def full_dir(root: str | Path, shards: int = 2, audited: int = 40) -> Store:
     store = build_dir(root, shards=shards, videos_per_shard=2)
     set_claims(store, LAYER, lambda row: [claim(f"a wall of {row['key']}"), claim("a wall", "unsupported")])
     _relink(store)
+    add_videos(store, _known)
     with TemporaryDirectory() as folder:
         scratch = Path(folder)
         for shard in range(shards):
@@ -73,25 +75,22 @@ def _relink(store: Store) -> None:
         commit_table(store, Path(scratch), name, read_table(store, name), made)
 
 
+def _known(root: dict[str, Any]) -> dict[str, Any]:
+    name = root["source"][-3:]
+    title = "The secret title" if root["video_id"] == GONE else "A title"
+    by = {"video_uploader": f"Uploader of {name}", "video_uploader_url": "https://example.org/@u"}
+    return {"video_title": title, "video_url": root["source"], "video_site": "example", "video_site_id": name} | by
+
+
 def _clips(store: Store, shard: int) -> list[dict[str, Any]]:
     return list(read_table(store, f"media/{shard_name(shard)}.parquet").to_pylist())
 
 
 def _add_tables(store: Store, scratch: Path, shard: int) -> None:
-    """Add the table of videos, a replaced layer that was left behind, and scores with vectors."""
+    """Add a replaced layer that was left behind, and scores with vectors."""
     stem, clips = shard_name(shard), _clips(store, shard)
     media = read_artifact(store, f"media/{stem}.parquet")
     made_from = {f"media/{stem}.parquet": media.digest}
-    videos = [
-        dict.fromkeys(VIDEOS.names)
-        | {"root_key": clip["key"], "video_url": clip["source"], "video_uploader": f"Uploader of {clip['source'][-1]}"}
-        | {"video_title": "The secret title" if clip["video_id"] == GONE else "A title", "video_site": "example"}
-        | {"video_uploader_url": "https://example.org/@u", "video_site_id": clip["source"][-3:]}
-        for clip in clips
-        if clip["parent_key"] is None
-    ]
-    record = Artifact("media", "media-hash", counts=media.counts)
-    commit_table(store, scratch, f"videos/{stem}.parquet", pa.Table.from_pylist(videos, VIDEOS), record)
     text = f"text/{LAYER}/{stem}.parquet"
     hidden = f"text/.{LAYER}-12345678/{stem}.parquet"
     commit_table(store, scratch, hidden, read_table(store, text), read_artifact(store, text))
