@@ -122,6 +122,12 @@ def _remove(arguments: argparse.Namespace) -> int:
     return show_remove(arguments)
 
 
+def _view(arguments: argparse.Namespace) -> int:
+    from curation.view.browser.view_command import show_view
+
+    return show_view(arguments)
+
+
 _COMMANDS = {
     "run": _run,
     "plan": _plan,
@@ -134,6 +140,7 @@ _COMMANDS = {
     "audit": _audit,
     "dedup": _dedup,
     "remove": _remove,
+    "view": _view,
 }
 
 

@@ -91,6 +91,7 @@ def command_parser() -> argparse.ArgumentParser:
     _add_audit(commands)
     _add_dedup(commands)
     _add_removal(commands)
+    _add_view(commands)
     return parser
 
 
@@ -260,6 +261,13 @@ def _add_removal(commands: _Commands) -> None:
 
     summary = "remove videos on request: bytes, texts, features and logs; they are not taken again"
     add_removal(_add_for_dir(commands, "remove", summary, REMOVE_EXAMPLES))
+
+
+def _add_view(commands: _Commands) -> None:
+    from curation.view.browser.view_arguments import EXAMPLES, add_view
+
+    summary = "show clips, claims, audit and runs in the browser"
+    add_view(_add_for_dir(commands, "view", summary, EXAMPLES))
 
 
 def _positive(text: str) -> int:

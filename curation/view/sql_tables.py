@@ -23,11 +23,24 @@ from shards.video_facts import with_videos
 def connect(store: Store) -> duckdb.DuckDBPyConnection:
     """Return a DuckDB connection that can read the files of `store`, on an object store too; it installs nothing."""
     connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+    _register(connection, store)
+    return connection
+
+
+def files_read_by(connection: duckdb.DuckDBPyConnection, store: Store) -> None:
+    """Let a connection read the files of `store` and nothing else, for good: no query can change it."""
+    _register(connection, store)
+    folder = f"{store.root}/".replace("'", "''")
+    connection.execute(f"set allowed_directories = ['{folder}']")
+    connection.execute("set enable_external_access = false")
+    connection.execute("set lock_configuration = true")
+
+
+def _register(connection: duckdb.DuckDBPyConnection, store: Store) -> None:
     if not store.is_local:
         import fsspec
 
         connection.register_filesystem(fsspec.filesystem(store.root.split("://")[0]))
-    return connection
 
 
 def files(store: Store, folder: str) -> list[str]:
@@ -85,13 +98,32 @@ def clips_where(
     if where is None:
         return clips
     columns = [duckdb.ColumnExpression(name) for name in clips.columns]
-    joined = with_videos(clips, _videos(connection, store))
-    joined = with_carried(connection, joined, carried_spans(store, joined.columns))
-    joined = with_scores(connection, joined, [ScoreSet.open(store, name) for name in score_sets(store)])
+    joined = _with_all_columns(connection, store, clips)
     try:
         return joined.filter(condition(where)).select(*columns)
     except duckdb.Error as error:
-        raise UserError(f"--where {where!r}: {_said(error)}") from None
+        raise UserError(f"--where {where!r}: {said(error)}") from None
+
+
+def all_columns(
+    connection: duckdb.DuckDBPyConnection, store: Store, layer: str, selection: Selection | None
+) -> duckdb.DuckDBPyRelation:
+    """Return the clips of a layer with their marks, and the columns of their scores, videos and the manifest.
+
+    Raises:
+        ShardError: a table is damaged.
+    """
+    with damage_reported(store, f"text/{layer}"):
+        clips = marked_clips(connection, files(store, f"text/{layer}"), selection)
+        return _with_all_columns(connection, store, clips)
+
+
+def _with_all_columns(
+    connection: duckdb.DuckDBPyConnection, store: Store, clips: duckdb.DuckDBPyRelation
+) -> duckdb.DuckDBPyRelation:
+    joined = with_videos(clips, _videos(connection, store))
+    joined = with_carried(connection, joined, carried_spans(store, joined.columns))
+    return with_scores(connection, joined, [ScoreSet.open(store, name) for name in score_sets(store)])
 
 
 def _videos(connection: duckdb.DuckDBPyConnection, store: Store) -> duckdb.DuckDBPyRelation:
@@ -108,10 +140,10 @@ def rows_of(relation: duckdb.DuckDBPyRelation, where: str | None) -> list[Any]:
     try:
         return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
     except duckdb.Error as error:
-        raise UserError(f"--where {where!r}: {_said(error)}") from None
+        raise UserError(f"--where {where!r}: {said(error)}") from None
 
 
-def _said(error: duckdb.Error) -> str:
+def said(error: duckdb.Error) -> str:
     """Return DuckDB's message without the query, of which the user wrote a part only."""
     return " ".join(str(error).partition("\n\nLINE ")[0].split())[:300]
 
@@ -127,4 +159,4 @@ def select(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequen
         names = [column[0] for column in result.description]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
     except duckdb.Error as error:
-        raise UserError(f"a table can't be read: {_said(error)}") from None
+        raise UserError(f"a table can't be read: {said(error)}") from None

@@ -1,0 +1,1 @@
+"""`curate view`: a local web app over one text layer of a DIR: browse, watch, audit, search; it changes labels only."""

@@ -1,0 +1,60 @@
+"""`curate view`: serves the viewer of a DIR until it is interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import socket
+
+from rich.console import Console
+
+from curation.view.browser.request_guard import is_loopback
+from curation.view.browser.server import viewer_app
+from curation.view.browser.viewed_dir import ViewedDir
+from runtime.errors import UserError
+from runtime.terminal import SafeConsole
+from shards.storage.url_secrets import without_secrets
+
+
+def show_view(arguments: argparse.Namespace, console: Console | None = None) -> int:
+    """Serve until Ctrl-C; return 0.
+
+    Raises:
+        UserError: no such layer, or the address can't be listened on.
+        ShardError: no such selection.
+    """
+    import uvicorn
+
+    console = console or SafeConsole(highlight=False)
+    opened = ViewedDir.open(arguments.dir, arguments.layer, arguments.selection)
+    listener = _listener(arguments.host, arguments.port)
+    token = None if is_loopback(arguments.host) else secrets.token_urlsafe(24)
+    app = viewer_app(opened, token)
+    port = listener.getsockname()[1]
+    shown = without_secrets(opened.store.root)
+    console.print(
+        f"layer {opened.layer} of {shown}: {address(arguments.host, port, token)}", markup=False, soft_wrap=True
+    )
+    console.print("Ctrl-C ends it; it changes nothing but labels of the audit", markup=False, soft_wrap=True)
+    settings = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=2, lifespan="on"
+    )
+    uvicorn.Server(settings).run(sockets=[listener])
+    return 0
+
+
+def address(host: str, port: int, token: str | None) -> str:
+    """Return the address to open in a browser."""
+    if host in ("0.0.0.0", "::", ""):  # noqa: S104  compared, not listened on
+        host = socket.gethostname()
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"--host {host} --port {port}: can't listen there ({reason}); name another --port") from None
