@@ -71,8 +71,10 @@ class Example:
     """Evidence and claim; the evidence may be another than that of the true claim."""
 
 
-def examples(pairs: Sequence[ClaimPair], rng: random.Random, *, partial: bool = True) -> Iterator[Example]:
-    """Yield one example for each pair, in random order: another one each time.
+def examples(
+    pairs: Sequence[ClaimPair], rng: random.Random, *, partial: bool = True
+) -> Iterator[tuple[ClaimPair, Example]]:
+    """Yield each pair with one example of it, in random order: another one each time.
 
     Args:
         pairs: labelled pairs.
@@ -90,7 +92,7 @@ def examples(pairs: Sequence[ClaimPair], rng: random.Random, *, partial: bool = 
             example = _turned(pair, rng)
         if rng.random() < _OTHER_CAPTION:
             example = _beside(example, rng.choice(order).evidence, rng)
-        yield example
+        yield pair, example
 
 
 def _partial(pair: ClaimPair, other: ClaimPair, rng: random.Random) -> Example:

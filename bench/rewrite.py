@@ -2,6 +2,10 @@
 
     python -m bench.rewrite                    # 5 alternating runs of 256 prompts of about 210 tokens, 40 out
     python -m bench.rewrite --runs 1 --schema  # answers as JSON on both sides
+    python -m bench.rewrite --judged --prompts 32 --runs 3  # the grounded rewrite with its text judge
+
+With ``--judged`` our side asks for the claims of so many clips, reads them, and has three claims a clip judged by the
+cascade's text judge; plain vLLM gets the same prompts of both kinds (`bench.judged_prompts`) in one call.
 
 Each side is a process with its own engine; both stay up and alternate, so that other work on the machine affects both.
 Start-up is not measured. Prompts differ between runs (the prefix cache holds only their common part) but not between
@@ -27,11 +31,16 @@ from typing import Any
 
 import psutil
 
+from bench.judged_prompts import Workload, rewritten_and_judged, workload
 from curation.engines import process_lifetime
 from curation.engines.chat_messages import chat
+from curation.engines.decisions import TOP_TOKENS
 from curation.engines.engine_interface import Request
 from curation.engines.vllm_settings import VllmSettings, engine_arguments, environment
+from curation.pipeline import load_pipeline
+from curation.text.rewrite_settings import RewriteSettings
 from runtime.models.model_uri import resolve
+from runtime.ray_runner.stage import LocalService
 from runtime.settings import build, load_yaml
 
 REPOSITORY = Path(__file__).parent.parent
@@ -81,15 +90,23 @@ def prompts(run: int, count: int, *, schema: bool) -> list[Request]:
     ]
 
 
-def serve(side: str, settings: VllmSettings, count: int, schema: bool) -> None:
+def serve(side: str, settings: VllmSettings, arguments: argparse.Namespace) -> None:
     """Run one side: start the engine; for each line on standard input (number of a run) print that run's result."""
-    answer = _ours(settings) if side == "ours" else _raw(settings)
-    answer(prompts(-1, 16, schema=schema))
+    ours = _judged if arguments.judged else _ours
+    answer = ours(settings) if side == "ours" else _raw(settings)
+
+    def work(run: int, count: int) -> Any:
+        if not arguments.judged:
+            return prompts(run, count, schema=arguments.schema)
+        made = workload(run, count, judged_settings())
+        return made if side == "ours" else [*made.rewrites.values(), *made.judgements]
+
+    answer(work(-1, 16))
     print("ready", flush=True)
     for line in sys.stdin:
-        requests = prompts(int(line), count, schema=schema)
+        given = work(int(line), arguments.prompts)
         began, cpu_began = time.perf_counter(), _cpu_seconds()
-        answered = answer(requests)
+        answered = answer(given)
         turn = Turn(time.perf_counter() - began, _cpu_seconds() - cpu_began, *answered)
         print(json.dumps(asdict(turn)), flush=True)
 
@@ -98,6 +115,23 @@ def _cpu_seconds() -> float:
     me = psutil.Process()
     times = [process.cpu_times() for process in (me, *me.children(recursive=True))]
     return sum(spent.user + spent.system for spent in times)
+
+
+def judged_settings() -> RewriteSettings:
+    """Return the rewrite of the pipeline demo, with its text judge alone."""
+    return load_pipeline("demo", None, ["rewrite.ground.judges=[text]"]).branch(RewriteSettings)
+
+
+def _judged(settings: VllmSettings) -> Callable[[Workload], tuple[int, int, int]]:
+    from curation.engines.vllm_engine import VllmEngine
+
+    engine, rewrite = LocalService(VllmEngine(settings)), judged_settings()
+
+    def answer(work: Workload) -> tuple[int, int, int]:
+        counts = asyncio.run(rewritten_and_judged(work, rewrite, engine))
+        return counts["answered"], counts["tokens_in"], counts["tokens"]
+
+    return answer
 
 
 def _ours(settings: VllmSettings) -> Callable[[Sequence[Request]], tuple[int, int, int]]:
@@ -134,6 +168,7 @@ def _raw(settings: VllmSettings) -> Callable[[Sequence[Request]], tuple[int, int
             SamplingParams(
                 temperature=0.0,
                 max_tokens=request.max_tokens,
+                logprobs=TOP_TOKENS if request.options else None,
                 structured_outputs=StructuredOutputsParams(json=dict(request.schema)) if request.schema else None,
             )
             for request in requests
@@ -150,6 +185,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, list[Turn]]:
     command = [sys.executable, "-m", "bench.rewrite", "--prompts", str(arguments.prompts)]
     command += ["--model", arguments.model] if arguments.model else []
     command += ["--schema"] if arguments.schema else []
+    command += ["--judged"] if arguments.judged else []
     sides = {
         side: subprocess.Popen(
             [*command, "--side", side], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
@@ -196,7 +232,7 @@ def table(turns: dict[str, list[Turn]]) -> str:
         "| side | prompts/s | output tokens/s | CPU-s per prompt | tokens in, out per prompt | answered |",
         "|---|---|---|---|---|---|",
     ]
-    for side, name in (("ours", "`VllmEngine.generate`, 4 calls at once"), ("raw", "`vllm.LLM.chat`")):
+    for side, name in (("ours", "ours, 4 calls at once"), ("raw", "`vllm.LLM.chat`")):
         mine = turns[side]
         rate = statistics.median(turn.answered / turn.seconds for turn in mine)
         tokens = statistics.median(turn.output_tokens / turn.seconds for turn in mine)
@@ -218,6 +254,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="alternating runs (default 5)")
     parser.add_argument("--prompts", type=int, default=256, help="prompts per run (default 256)")
     parser.add_argument("--schema", action="store_true", help="ask for JSON on both sides")
+    parser.add_argument("--judged", action="store_true", help="the grounded rewrite with its text judge")
     parser.add_argument("--model", help="model URI (default: that of the pipeline demo)")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -227,7 +264,7 @@ def main() -> None:
     values = load_yaml(REPOSITORY / "pipelines.yaml")["demo"]["engines"]["llm"]
     values |= {"max_num_seqs": 256, "max_num_batched_tokens": 4096}
     settings = build(VllmSettings, values | ({"model": arguments.model} if arguments.model else {}), "engines.llm")
-    serve(arguments.side, settings, arguments.prompts, arguments.schema)
+    serve(arguments.side, settings, arguments)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import argparse
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,12 +24,15 @@ from torch.nn.functional import softplus
 from torch.nn.utils import parametrize
 
 from bench.claim_pairs import DEVELOPMENT, ClaimPair, read_pairs
-from bench.encoder_data import Parts, examples, split
+from bench.encoder_data import Example, Parts, examples, split
+from bench.injected_examples import InjectedExamples
 from curation.grounding.claim_encoder import LOW_RANK, MINILM, TRAINED_ON, base_model, evidence_mark
 from runtime.models.model_uri import resolve
 
 _WHOLE: Final = ("pooler.dense", "classifier")
 """Layers that are trained whole."""
+_INJECTED: Final = 0.4
+"""Share of examples whose false claim has an injected error."""
 
 
 class LowRank(nn.Module):
@@ -137,6 +140,15 @@ def figures(pairs: Sequence[ClaimPair], true: Sequence[float], false: Sequence[f
     return "; ".join(parts)
 
 
+def _mixed(
+    pairs: Sequence[ClaimPair], rng: random.Random, injected: InjectedExamples | None, *, partial: bool
+) -> Iterator[Example]:
+    """Yield one example for each pair: with an injected error for a share of them."""
+    for pair, example in examples(pairs, rng, partial=partial):
+        drawn = injected.draw(pair, rng) if injected and rng.random() < _INJECTED else None
+        yield drawn or example
+
+
 def train(parts: Parts, arguments: argparse.Namespace) -> dict[str, Tensor]:
     """Train, print figures after each epoch, and return the changes."""
     from transformers import AutoTokenizer
@@ -144,12 +156,13 @@ def train(parts: Parts, arguments: argparse.Namespace) -> dict[str, Tensor]:
     torch.manual_seed(arguments.seed)
     rng = random.Random(arguments.seed)
     folder = resolve(arguments.model).path
+    injected = InjectedExamples(parts.train, arguments.seed) if arguments.partial else None
     steps = max(1, arguments.epochs * (len(parts.train) // arguments.batch))
     model = prepared(folder, arguments.rank)
     trainer = Trainer(model, AutoTokenizer.from_pretrained(folder), rate=arguments.rate, steps=steps)
     began = time.monotonic()
     for epoch in range(1, arguments.epochs + 1):
-        made = list(examples(parts.train, rng, partial=arguments.partial))
+        made = list(_mixed(parts.train, rng, injected, partial=arguments.partial))
         losses = [
             trainer.step([each.true for each in some], [each.false for each in some])
             for start in range(0, len(made) - arguments.batch + 1, arguments.batch)

@@ -101,13 +101,13 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _audit(arguments: argparse.Namespace) -> int:
-    if arguments.injected or arguments.fit is not None:
-        from curation.view.injected.injected_command import show_injected
-
-        return show_injected(arguments)
     from curation.view.audit import show_audit
+    from curation.view.injected.injected_command import show_injected
 
-    return show_audit(arguments)
+    measures = arguments.injected or arguments.fit is not None
+    if not measures or arguments.sample is not None or arguments.labels is not None or arguments.report:
+        show_audit(arguments)
+    return show_injected(arguments) if measures else 0
 
 
 def _dedup(arguments: argparse.Namespace) -> int:

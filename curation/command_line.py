@@ -58,7 +58,8 @@ examples:
       how many injected errors and shuffled clips each judge accepts, by kind, on the claims of this layer
   curate audit out --injected --set rewrite.ground.encoder.threshold=0.8
   curate audit out --fit 0.05
-      the same, and thresholds at which the judges together accept 5 % of them, as a settings file for `curate run`
+      thresholds at which the judges together accept 5 % of the false claims, as a settings file for `curate run`: of
+      the claims that people labelled, if ten are true and ten are false, and otherwise of injected errors
 """
 
 _EXPORT_EXAMPLES = """\

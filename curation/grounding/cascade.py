@@ -16,7 +16,7 @@ from typing import Final
 
 from curation.grounding.claims import CitedClaim, Verdict, VerdictName
 from curation.grounding.evidence import Evidence
-from curation.grounding.judge import Judge, Ruling
+from curation.grounding.judge import Judge, JudgeKind, JudgeSettings, Ruling
 from runtime.errors import MachineError, UserError, is_machine_fault, one_line
 from runtime.log import get_logger
 from runtime.retry_limits import JUDGE_DEATHS, JUDGE_SECONDS
@@ -40,6 +40,13 @@ class SeatedJudge:
     """Names of the judges whose agreement its own replaces."""
     alone_threshold: float | None = None
     """Least score where another judge has left the claim to this one; None: `threshold`."""
+    vetoes: bool = False
+    """True if the judge only rejects: a score below the threshold ends the case, any other ruling changes nothing."""
+
+    @classmethod
+    def of(cls, kind: JudgeKind, settings: JudgeSettings, judge: Judge) -> SeatedJudge:
+        """Return a judge of a registered kind with the place that its settings give it."""
+        return cls(kind.name, judge, settings.threshold, kind.stands_for, settings.alone_threshold, kind.vetoes)
 
 
 @dataclass
@@ -103,7 +110,7 @@ class Cascade:
         for seat in self._judges:
             open_ = [case for of_clip in cases.values() for case in of_clip if self._is_open(case, seat)]
             if open_:
-                rulings = await self._ask(seat, [case.claim for case in open_], counts)
+                rulings = await self.rulings(seat, [case.claim for case in open_], counts)
                 for case, ruling in zip(open_, rulings, strict=True):
                     self._enter(case, seat, ruling, counts)
         for of_clip in cases.values():
@@ -130,6 +137,10 @@ class Cascade:
     def _enter(self, case: _Case, seat: SeatedJudge, ruling: Ruling, counts: Counter[str]) -> None:
         """Book the ruling of one judge on one claim."""
         required = seat.name in self._required
+        if seat.vetoes:
+            if ruling.may_be_retried or (ruling.score is not None and ruling.score < seat.threshold):
+                case.against = seat.name, ruling
+            return
         threshold = seat.threshold
         if case.left and seat.alone_threshold is not None:
             threshold = seat.alone_threshold
@@ -144,8 +155,8 @@ class Cascade:
         elif not seat.stands_for:
             counts[f"advice:{seat.name}_{'objects' if ruling.score is not None else 'abstains'}"] += 1
 
-    async def _ask(self, seat: SeatedJudge, claims: Sequence[CitedClaim], counts: Counter[str]) -> list[Ruling]:
-        """Return the rulings of one judge; without a score and with the reason if it fails.
+    async def rulings(self, seat: SeatedJudge, claims: Sequence[CitedClaim], counts: Counter[str]) -> list[Ruling]:
+        """Return the rulings of one judge on claims; without a score and with the reason if it fails.
 
         Raises:
             MachineError: the judge died on `JUDGE_DEATHS` shards in a row, or the machine is at fault.

@@ -91,6 +91,21 @@ def gather_evidence(
     for span in _word_spans(words, span_seconds):
         id_ = f"words@{format_seconds(span[0].start)}-{format_seconds(span[-1].end)}"
         _append(items["words"], id_, tidy(join_words(span)))
+    return _numbered(items, pictures)
+
+
+def stored_evidence(items: Iterable[tuple[str, str]], pictures: ClipPictures | None = None) -> tuple[Evidence, ...]:
+    """Return evidence of one clip from its ids and texts, numbered anew; ids of unknown kinds are left out."""
+    by_kind: dict[EvidenceKind, dict[str, str]] = {kind: {} for kind in _LABELS}
+    kinds = {_NAMES.get(kind, kind): kind for kind in _LABELS}
+    for id_, text in items:
+        kind = kinds.get(id_.partition("@")[0])
+        if kind is not None:
+            by_kind[kind][id_] = text
+    return _numbered(by_kind, pictures)
+
+
+def _numbered(items: Mapping[EvidenceKind, Mapping[str, str]], pictures: ClipPictures | None) -> tuple[Evidence, ...]:
     return tuple(
         Evidence(id_, f"{_LABELS[kind]}{number}", kind, text, pictures)
         for kind, of_kind in items.items()

@@ -124,6 +124,9 @@ class JudgeKind:
     stands_for: tuple[str, ...] = ()
     """Names of the judges that need not be asked about a claim that this one accepts. A judge that stands for others
     never rejects a claim."""
+    vetoes: bool = False
+    """True if it only rejects: a claim that it does not reject needs the agreement of others, and where it can't tell,
+    the others decide."""
     asks_engine: bool = False
     """True if it asks a language model (`JudgeSettings.judge_engine`)."""
     looks: bool = False

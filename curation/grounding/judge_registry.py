@@ -10,6 +10,7 @@ from pydantic import Field, create_model, model_validator
 from curation.grounding.cascade import Cascade, SeatedJudge
 from curation.grounding.encoder_judge import ENCODER_JUDGE
 from curation.grounding.judge import JudgeKind, JudgeResources, JudgeSettings
+from curation.grounding.parsing.parse_judge import PARSE_JUDGE
 from curation.grounding.pixels.image_text_judge import IMAGE_TEXT_JUDGE
 from curation.grounding.pixels.vision_judge import VISION_JUDGE
 from curation.grounding.text_judge import TEXT_JUDGE
@@ -21,6 +22,7 @@ from runtime.settings import Settings
 JUDGE_KINDS: Final[tuple[JudgeKind, ...]] = (
     WORDS_JUDGE,
     ENCODER_JUDGE,
+    PARSE_JUDGE,
     TEXT_JUDGE,
     VISION_JUDGE,
     IMAGE_TEXT_JUDGE,
@@ -35,7 +37,7 @@ class CascadeSettings(Settings):
     """Judges in the order in which they are asked, each about the claims that are still open."""
     require: tuple[str, ...] = ()
     """Judges that must agree for a claim to be kept; []: all of `judges` but those that only stand for another one.
-    The others advise: their objections are counted."""
+    The others advise: their objections are counted. A judge that only rejects (`parse`) does so in any case."""
 
     @model_validator(mode="after")
     def _are_known(self) -> CascadeSettings:
@@ -48,6 +50,11 @@ class CascadeSettings(Settings):
         for name in self.require:
             if name not in self.judges:
                 raise ValueError(f"require: {name!r} is not among judges={list(self.judges)}; add it there")
+        only_reject = [kind.name for kind, _ in self.used() if kind.vetoes]
+        if set(only_reject) & set(self.require):
+            raise ValueError(f"require={list(self.require)}: {only_reject[0]} only rejects claims; leave it out there")
+        if len(only_reject) == len(self.judges):
+            raise ValueError(f"judges={list(self.judges)}: {only_reject[0]} accepts no claim; add one that does")
         return self
 
     def used(self) -> Iterator[tuple[JudgeKind, JudgeSettings]]:
@@ -58,8 +65,9 @@ class CascadeSettings(Settings):
 
     def required(self) -> tuple[str, ...]:
         """Return the names of the judges that must agree."""
-        on_their_own = [kind.name for kind, _ in self.used() if not set(kind.stands_for) & set(self.judges)]
-        return self.require or tuple(on_their_own)
+        accepting = [kind for kind, _ in self.used() if not kind.vetoes]
+        names = {kind.name for kind in accepting}
+        return self.require or tuple(kind.name for kind in accepting if not set(kind.stands_for) & names)
 
     def engines(self) -> dict[str, str | None]:
         """Return the engine that each judge asks, by the judge's name; None for the engine of the rewrite."""
@@ -121,8 +129,5 @@ else:
 
 def build_cascade(settings: CascadeSettings, resources: JudgeResources) -> Cascade:
     """Build the judges that the settings name, in the order in which they are asked."""
-    seats = [
-        SeatedJudge(kind.name, kind.build(own, resources), own.threshold, kind.stands_for, own.alone_threshold)
-        for kind, own in settings.used()
-    ]
+    seats = [SeatedJudge.of(kind, own, kind.build(own, resources)) for kind, own in settings.used()]
     return Cascade(seats, settings.required())

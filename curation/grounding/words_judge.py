@@ -49,6 +49,6 @@ def _plain(text: str) -> str:
 
 
 WORDS_JUDGE: Final = JudgeKind(
-    "words", WordsJudgeSettings, build=lambda settings, resources: WordsJudge(), stands_for=("encoder", "text")
+    "words", WordsJudgeSettings, build=lambda settings, resources: WordsJudge(), stands_for=("encoder", "parse", "text")
 )
 """Stands for the judges of texts."""

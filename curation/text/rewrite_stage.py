@@ -9,18 +9,17 @@ the run.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from curation.captions.keyframe_images import keyframe_images
 from curation.captions.observation import Observation
 from curation.captions.observer_registry import CaptionSettings
 from curation.engines.engine_settings import EngineSettings
 from curation.grounding.cascade import RETRIED_COUNT
 from curation.grounding.pixels.clip_pictures import ClipPictures
-from curation.grounding.pixels.stored_pictures import stored_pictures
+from curation.grounding.pixels.stored_pictures import pictures_of_shard
 from curation.media.media_rows import MediaClipRow
 from curation.stages.pictures_per_prompt import check_pictures
 from curation.stages.pipeline_settings import PipelineSettings
@@ -38,7 +37,6 @@ from shards.keys import shard_name
 from shards.observations import observations_of
 from shards.reader import read_artifact, read_table
 from shards.schema import TEXT
-from shards.stored_rows import StoredClip
 
 REWRITE_VERSION = 4
 
@@ -139,18 +137,7 @@ class RewriteWorker:
         rows = read_table(store, media).to_pylist()
         clips = [read_clip_row(values) for values in rows]
         observations = [Observation.from_row(row) for row in observations_of(read_table(store, captions))]
-        return digests, clips, observations, self._pictures(shard, rows) if self._with_pictures else {}
-
-    def _pictures(self, shard: int, clips: Sequence[StoredClip]) -> dict[str, ClipPictures]:
-        """Return the pictures of each clip by its key; a shard whose keyframes were deleted has its videos."""
-        store = self._output.store
-        try:
-            stills = keyframe_images(store, shard)
-        except FileNotFoundError:
-            stills = {}
-        media = f"media/{shard_name(shard)}.tar"
-        video = store.path(media) if store.exists(media) else None
-        return stored_pictures(clips, stills, video)
+        return digests, clips, observations, pictures_of_shard(store, shard, rows) if self._with_pictures else {}
 
 
 def _names(settings: PipelineSettings) -> ModelNames:

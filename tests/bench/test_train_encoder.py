@@ -67,7 +67,7 @@ def test_a_word_is_replaced_by_another_of_its_class() -> None:
 
 def test_every_text_is_evidence_and_claim_in_turn() -> None:
     rng = random.Random(0)
-    made = [example for _ in range(20) for example in examples(PAIRS[:1] * 4, rng, partial=False)]
+    made = [example for _ in range(20) for _, example in examples(PAIRS[:1] * 4, rng, partial=False)]
     pair = PAIRS[0]
     true, false = (
         {claim for _, claim in (each.true for each in made)},

@@ -41,7 +41,7 @@ def layout(settings: PipelineSettings) -> tuple[bool, list[tuple[str, ...]]]:
 def test_writer_and_judge_are_of_two_families_and_a_plan_has_nothing_to_warn_of(pipeline: str) -> None:
     settings = load_pipeline(pipeline, None, [])
     ground = settings.branch(RewriteSettings).ground
-    assert ground.judges == ("words", "text", "vision")
+    assert ground.judges == ("words", "parse", "text", "vision")
     assert ground.required() == ("text", "vision")
     assert ground.engines() == {"text": "judge", "vision": "judge"}
     families = {model_family(settings.engines[name].model_name) for name in ("vlm", "judge")}

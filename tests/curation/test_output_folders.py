@@ -10,6 +10,7 @@ import pytest
 from support.curation_requests import request_of
 
 from curation import stage_registry
+from curation.grounding.parsing.claim_parser import ENGLISH_PARSER
 from curation.output_folders import moved_models, stage_outputs
 from curation.pipeline import engine_pools, service_specs, stage_specs
 from curation.pipeline_models import pinned_models, used_models
@@ -26,6 +27,7 @@ OLD, NEW = "a" * 40, "b" * 40
 VLM = "hf://Qwen/Qwen3.5-9B"
 JUDGE = "hf://google/gemma-4-12B-it"
 ASR = "hf://Systran/faster-whisper-large-v3"
+PARSER = {ENGLISH_PARSER: revision_of(ENGLISH_PARSER)}
 
 
 def revisions(request: RunRequest, commit: str) -> ModelRevisions:
@@ -79,7 +81,7 @@ def test_a_new_layer_takes_the_new_revision_over_the_captions_that_are_there(beg
     request = replace(begun, layer="second")
     outputs = stage_outputs(request, revisions(request, NEW))
     assert (outputs["caption"].path, outputs["caption"].revisions[VLM]) == ("captions/grounded", OLD)
-    assert (outputs["rewrite"].path, outputs["rewrite"].revisions) == ("text/second", {VLM: NEW, JUDGE: NEW})
+    assert (outputs["rewrite"].path, outputs["rewrite"].revisions) == ("text/second", {VLM: NEW, JUDGE: NEW} | PARSER)
 
 
 def test_stages_that_need_two_revisions_of_a_model_get_two_pools(begun: RunRequest) -> None:
@@ -109,12 +111,12 @@ def test_a_replaced_layer_keeps_its_revision_so_that_a_killed_run_can_go_on(begu
     request = replace(begun, replace=True, settings=type(changed).model_validate({**changed.model_dump(), **rewrite}))
     first = stage_outputs(request, revisions(request, OLD))["rewrite"]
     again = stage_outputs(request, revisions(request, NEW))["rewrite"]
-    assert first == again and again.revisions == {VLM: OLD, JUDGE: OLD} and again.replaces == "text/grounded"
+    assert first == again and again.revisions == {VLM: OLD, JUDGE: OLD} | PARSER and again.replaces == "text/grounded"
 
 
 def test_a_folder_without_an_artifact_takes_todays_revision(begun: RunRequest) -> None:
     (Path(begun.store.root) / "text/grounded/0000000.parquet").unlink()
-    assert stage_outputs(begun, revisions(begun, NEW))["rewrite"].revisions == {VLM: NEW, JUDGE: NEW}
+    assert stage_outputs(begun, revisions(begun, NEW))["rewrite"].revisions == {VLM: NEW, JUDGE: NEW} | PARSER
 
 
 def test_a_branch_and_its_commit_make_the_same(begun: RunRequest) -> None:

@@ -19,15 +19,15 @@ from runtime.models.model_revisions import look_up
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HASHES = {
-    "demo": ("30632b7e7d3595ee", "30469e3344e44359", "576d097ddf57be34", "7c70791e68b55701", "9db38f62a2cbcba7"),
+    "demo": ("30632b7e7d3595ee", "30469e3344e44359", "5d0a651ba31e4186", "7c70791e68b55701", "7cc845201c40f67d"),
     "vidla": ("232888752357d354", "91dfb16173af4933", "6cf39306190651da", "abb36a36ede03fe2", "f97e3d4b35737882"),
-    "grounded": ("ffba45b0521c9325", "31e450a9634e8466", "17a8f91502e734ba", "9268d8d640d53e43", "a947924f48e0be4c"),
+    "grounded": ("ffba45b0521c9325", "31e450a9634e8466", "c43e8984a8af79d1", "9268d8d640d53e43", "1ddadb7e214b8225"),
     "grounded-24gb": (
         "08761c627c8eaa9e",
         "70b16836da1f7806",
-        "a964f8da67e38915",
+        "2fc4e99715355b3b",
         "9268d8d640d53e43",
-        "c646fb98736b83f3",
+        "52df7ababb8bf5c2",
     ),
 }
 """The content hashes of media, captions, texts and the selection, and a hash of the settings in ``manifest.json``.

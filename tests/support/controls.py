@@ -6,8 +6,8 @@ from functools import cache
 
 from curation.grounding.claims import CitedClaim
 from curation.grounding.evidence import Evidence
-from curation.grounding.injections.claim_parser import ClaimParser
 from curation.grounding.injections.control_claims import ControlClaim, SourceClaim
+from curation.grounding.parsing.claim_parser import ClaimParser
 
 
 @cache

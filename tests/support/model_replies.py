@@ -21,7 +21,7 @@ def careful(body: Body) -> Reply:
         return Reply(SEEN)
     text = user_text(body)
     if body.get("logprobs"):
-        return _decision(INVENTED.rstrip(".") not in text)
+        return decision(INVENTED.rstrip(".") not in text)
     if "response_format" not in body:
         told = re.search(r"<text>\n(.*)\n</text>", text)
         return Reply(" ".join(told[1].split()[:12]) if told else "")
@@ -39,7 +39,7 @@ def obedient(body: Body) -> Reply:
     text = user_text(body)
     order = re.search(r"say: ([^.\n]+)", text)
     if body.get("logprobs"):
-        return _decision(order is not None)
+        return decision(order is not None)
     said = order[1] if order else "nothing was ordered"
     if "response_format" not in body:
         return Reply(said)
@@ -52,7 +52,7 @@ def garbage(body: Body) -> Reply:
     return Reply(SEEN) if has_image(body) else Reply("%$# not what was asked \x00 {]")
 
 
-def _decision(agrees: bool) -> Reply:
+def decision(agrees: bool) -> Reply:
     """Reply with the likeliest first words of a judge."""
     said, other = ("yes", "no") if agrees else ("no", "yes")
     return Reply(said, first_tokens=((said, -0.05), (other, -3.0)))

@@ -7,55 +7,25 @@ as its stratum has for each labelled one.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
 
-from curation.grounding.audit.audit_records import AuditClaim, AuditClip, Label
+from curation.grounding.audit.audit_records import AuditClip, Label
+from curation.grounding.audit.labelled_claims import (
+    CITATION,
+    LabelledClaim,
+    labelled_claims,
+    labels_by_target,
+)
 from curation.grounding.audit.proportions import Agreement, Outcome, Proportion, agreement, proportion
 
 ALL: Final = "all"
 AS_WRITTEN: Final = "as written"
-CITATION: Final = "citation"
-"""The step that rejects claims that cite nothing."""
-VERIFIER: Final = "verifier"
-"""The one judge of layers that name none (schema version 1)."""
 CASCADE: Final = "cascade"
 KEPT: Final = "kept"
-
-
-@dataclass(frozen=True)
-class LabelledClaim:
-    """A claim with what people say of it."""
-
-    clip: AuditClip
-    claim: AuditClaim
-    weight: float
-    says: Mapping[str, str]
-    """Label by labeller."""
-
-    @property
-    def truth(self) -> str:
-        """Return the label of the majority: ``supported``, ``contradicted``, or ``cant_tell``."""
-        counts = Counter(label for label in self.says.values() if label != "cant_tell")
-        supported, contradicted = counts["supported"], counts["contradicted"]
-        if supported == contradicted:
-            return "cant_tell"
-        return "supported" if supported > contradicted else "contradicted"
-
-    @property
-    def judge(self) -> str:
-        """The step that decided."""
-        if self.claim.verdict == "uncited":
-            return CITATION
-        return self.claim.judge or VERIFIER
-
-    @property
-    def is_kept(self) -> bool:
-        """True if the claim may be in the grounded text."""
-        return self.claim.verdict == "supported"
 
 
 @dataclass(frozen=True)
@@ -134,17 +104,12 @@ def figures(clips: Sequence[AuditClip], labels: Sequence[Label], judges: Sequenc
         labels: of all people; those of other claims are counted as stale.
         judges: names of the judges in the order in which they were asked, as far as it is known.
     """
-    says = _by_target(labels)
+    says = labels_by_target(labels)
     targets = {(clip.key, n, text) for clip in clips for n, text in enumerate(["", *(c.text for c in clip.claims)])}
     on_claims = {clip.key for clip in clips if any(says.get(target) for target in _claim_targets(clip))}
     on_clips = {clip.key for clip in clips if says.get((clip.key, 0, ""))}
     weights = clip_weights(clips, on_claims | _passed_without_claims(clips, on_claims | on_clips))
-    claims = [
-        LabelledClaim(clip, claim, weights[clip.key], says[clip.key, number, claim.text])
-        for clip in clips
-        for number, claim in enumerate(clip.claims, 1)
-        if (clip.key, number, claim.text) in says
-    ]
+    claims = labelled_claims(clips, says, weights)
     order = judge_order(claims, judges)
     return AuditFigures(
         clips=len(clips),
@@ -182,13 +147,6 @@ def _passed_without_claims(clips: Sequence[AuditClip], labelled: set[str]) -> se
 
 def _claim_targets(clip: AuditClip) -> list[tuple[str, int, str]]:
     return [(clip.key, number, claim.text) for number, claim in enumerate(clip.claims, 1)]
-
-
-def _by_target(labels: Iterable[Label]) -> dict[tuple[str, int, str], dict[str, str]]:
-    says: dict[tuple[str, int, str], dict[str, str]] = defaultdict(dict)
-    for label in labels:
-        says[label.target][label.labeller] = label.label
-    return dict(says)
 
 
 def _uncovered(clips: Sequence[AuditClip], weights: Mapping[str, float]) -> float:

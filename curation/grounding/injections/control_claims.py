@@ -18,17 +18,21 @@ from typing import Final
 
 from curation.grounding.claims import CitedClaim
 from curation.grounding.evidence import Evidence
-from curation.grounding.injections.claim_parser import PARSED_LANGUAGE, ClaimParser
-from curation.grounding.injections.donors import PEOPLE, Donors, donors_of
-from curation.grounding.injections.injection import AlteredText, Parse
+from curation.grounding.injections.donors import PEOPLE, Donors, donors_of, words_in
+from curation.grounding.injections.injection import AlteredText
 from curation.grounding.injections.injection_registry import INJECTION_KINDS
 from curation.grounding.injections.text_edits import words_of
+from curation.grounding.parsing.claim_parser import PARSED_LANGUAGE, ClaimParser, Parse
 from curation.grounding.text_language import is_in
 
 UNTOUCHED: Final = "untouched"
 SHUFFLED: Final = "shuffled"
+SUPPORTED: Final = "supported"
+"""A claim that people call true; only of an audit."""
+CONTRADICTED: Final = "contradicted"
+"""A claim that people call false; only of an audit."""
 CONTROL_KINDS: Final = (UNTOUCHED, *(kind.name for kind in INJECTION_KINDS), SHUFFLED)
-"""All kinds, in the order of tables."""
+"""All kinds that are made, in the order of tables."""
 _CANDIDATES: Final = 12
 """Other videos' claims that are tried for a shuffled claim."""
 _CONTEXT: Final = 2000  # characters from which a language is told
@@ -52,7 +56,7 @@ class ControlClaim:
     """A claim whose truth is known."""
 
     kind: str
-    """One of `CONTROL_KINDS`."""
+    """One of `CONTROL_KINDS`, or what people say."""
     video: str
     clip: str
     original: str
@@ -62,7 +66,7 @@ class ControlClaim:
     @property
     def is_true(self) -> bool:
         """True if the judges should accept it; for a layer's own claims, as far as its model is right."""
-        return self.kind == UNTOUCHED
+        return self.kind in (UNTOUCHED, SUPPORTED)
 
 
 def make_controls(
@@ -114,10 +118,11 @@ def _injected(
     by_video: dict[str, list[Parse]] = {}
     for source in (*sources, *others):
         by_video.setdefault(source.video, []).append(parses[source.claim.text])
+    words = {video: words_in(of_video) for video, of_video in by_video.items()}
 
     @cache
     def donors(video: str) -> Donors:
-        return donors_of(by_video, video)
+        return donors_of(words, video)
 
     for kind in INJECTION_KINDS:
         for source in sources:

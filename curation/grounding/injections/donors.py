@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from curation.grounding.injections.injection import Parse, ParsedToken
-from curation.grounding.injections.text_edits import is_noun, noun_span, phrase_span, span_text, word_set
+from curation.grounding.injections.text_edits import is_noun, noun_span, phrase_span, span_text
+from curation.grounding.parsing.claim_parser import Parse, ParsedToken
+from curation.grounding.parsing.word_values import word_set
 
 PEOPLE: Final = word_set(
     "man woman boy girl person people child kid adult guy lady gentleman baby toddler teenager player worker "
@@ -92,16 +93,26 @@ def places_in(parse: Parse) -> list[tuple[int, int, Place]]:
     return found
 
 
-def donors_of(parses: Mapping[str, Iterable[Parse]], video: str) -> Donors:
-    """Return the words of all videos but `video`, each once, in order of appearance; keys are ids of videos."""
+def words_in(parses: Iterable[Parse]) -> Donors:
+    """Return the objects and places of some texts, each as often as it occurs."""
+    texts = list(parses)
+    objects = tuple(noun_of(token) for parse in texts for token in objects_in(parse))
+    return Donors(objects, tuple(place for parse in texts for _, _, place in places_in(parse)))
+
+
+def donors_of(words: Mapping[str, Donors], video: str) -> Donors:
+    """Return the words of all videos but `video`, each once, in order of appearance.
+
+    Args:
+        words: of the claims of each video, by its id.
+        video: whose claims are altered.
+    """
     objects: dict[tuple[str, bool], Noun] = {}
     places: dict[str, Place] = {}
-    for other, texts in parses.items():
-        if other == video:
-            continue
-        for parse in texts:
-            for token in objects_in(parse):
-                objects.setdefault((token.lemma_.lower(), token.tag_ in ("NNS", "NNPS")), noun_of(token))
-            for _, _, place in places_in(parse):
+    for other, own in words.items():
+        if other != video:
+            for noun in own.objects:
+                objects.setdefault((noun.lemma, noun.is_plural), noun)
+            for place in own.places:
                 places.setdefault(place.lemma, place)
     return Donors(tuple(objects.values()), tuple(places.values()))

@@ -10,15 +10,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
+
+from curation.grounding.parsing.claim_parser import Parse
 
 if TYPE_CHECKING:
     from curation.grounding.injections.donors import Donors
-
-Parse: TypeAlias = Any
-"""A parsed text: `spacy.tokens.Doc` with tags, lemmas and dependencies."""
-ParsedToken: TypeAlias = Any
-"""One token of it: `spacy.tokens.Token`."""
 
 
 @dataclass(frozen=True)

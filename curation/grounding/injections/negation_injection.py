@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from curation.grounding.injections.donors import Donors
-from curation.grounding.injections.injection import AlteredText, InjectionKind, Parse, ParsedToken
+from curation.grounding.injections.injection import AlteredText, InjectionKind
 from curation.grounding.injections.text_edits import inserted, is_noun, phrase_span, replaced, span_text
+from curation.grounding.parsing.claim_parser import Parse, ParsedToken
 
 NEGATIONS: Final = ("not", "n't", "no", "never", "without", "nobody", "nothing", "none", "neither", "nor", "cannot")
 """Words that negate; evidence with one of them may agree with a negated claim."""

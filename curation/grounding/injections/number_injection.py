@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from curation.grounding.injections.donors import Donors
-from curation.grounding.injections.injection import AlteredText, InjectionKind, Parse, ParsedToken
+from curation.grounding.injections.injection import AlteredText, InjectionKind
 from curation.grounding.injections.text_edits import replaced
+from curation.grounding.parsing.claim_parser import Parse, ParsedToken
+from curation.grounding.parsing.word_values import NUMBER_WORDS
 
-_WORDS: Final = (
-    *("zero", "one", "two", "three", "four", "five", "six"),
-    *("seven", "eight", "nine", "ten", "eleven", "twelve"),
-)
 _PAIRS: Final = {"both": "all three", "single": "double"}
 _STEPS: Final = (1, 2, 3)
 _LONGEST: Final = 9  # digits of a number that is counted with
@@ -37,11 +35,11 @@ def _counts_things(token: ParsedToken) -> bool:
 def _others(token: ParsedToken, chance: random.Random) -> list[str]:
     """Return other numbers that fit in the place of a token: no singular for a plural; none if it is no number."""
     word = token.lower_
-    if word in _WORDS and token.pos_ == "NUM":
-        value = _WORDS.index(word)
+    if word in NUMBER_WORDS and token.pos_ == "NUM":
+        value = NUMBER_WORDS.index(word)
         if value < 2:
             return []
-        others = [_WORDS[new] for new in _near(value) if new < len(_WORDS)]
+        others = [NUMBER_WORDS[new] for new in _near(value) if new < len(NUMBER_WORDS)]
     elif word.isdecimal() and word.isascii() and len(word) <= _LONGEST and int(word) >= 2:
         others = [str(new) for new in _near(int(word))]
     else:
@@ -55,9 +53,9 @@ def _near(value: int) -> list[int]:
 
 def _names(number: str) -> tuple[str, ...]:
     """Return a number as it may be written: in digits and in words."""
-    if number in _WORDS:
-        return number, str(_WORDS.index(number))
-    return (number, _WORDS[int(number)]) if int(number) < len(_WORDS) else (number,)
+    if number in NUMBER_WORDS:
+        return number, str(NUMBER_WORDS.index(number))
+    return (number, NUMBER_WORDS[int(number)]) if int(number) < len(NUMBER_WORDS) else (number,)
 
 
 NUMBER: Final = InjectionKind("number", _alter)

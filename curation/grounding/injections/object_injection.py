@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from curation.grounding.injections.donors import PEOPLE, Donors, Noun, noun_of, objects_in
-from curation.grounding.injections.injection import AlteredText, InjectionKind, Parse
+from curation.grounding.injections.injection import AlteredText, InjectionKind
 from curation.grounding.injections.text_edits import noun_span, replaced
+from curation.grounding.parsing.claim_parser import Parse
 
 _CANDIDATES: Final = 8
 """Objects that are proposed for each noun."""

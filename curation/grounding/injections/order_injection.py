@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from curation.grounding.injections.donors import Donors
-from curation.grounding.injections.injection import AlteredText, InjectionKind, Parse, ParsedToken
+from curation.grounding.injections.injection import AlteredText, InjectionKind
 from curation.grounding.injections.text_edits import replaced, span_text
+from curation.grounding.parsing.claim_parser import Parse, ParsedToken
 
 _OPPOSITE: Final = {"before": "after", "after": "before"}
 _SUBJECTS: Final = ("nsubj", "nsubjpass")

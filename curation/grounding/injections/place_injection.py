@@ -7,21 +7,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from curation.grounding.injections.donors import Donors, places_in
-from curation.grounding.injections.injection import AlteredText, InjectionKind, Parse
+from curation.grounding.injections.injection import AlteredText, InjectionKind
 from curation.grounding.injections.text_edits import replaced
+from curation.grounding.parsing.claim_parser import Parse
+from curation.grounding.parsing.word_values import OPPOSITE_POSITIONS, OPPOSITE_SIDES
 
 _CANDIDATES: Final = 8
-_SIDES: Final = (
-    ("left", "right"),
-    ("above", "below"),
-    ("inside", "outside"),
-    ("indoors", "outdoors"),
-    ("on top of", "underneath"),
-    ("in front of", "behind"),
-    ("upstairs", "downstairs"),
-    ("indoor", "outdoor"),
-)
-_OPPOSITE: Final = {one: other for pair in _SIDES for one, other in (pair, pair[::-1])}
+_OPPOSITE: Final = OPPOSITE_POSITIONS | OPPOSITE_SIDES
 _UNDER: Final = {"on": "under", "under": "on top of"}
 _LONGEST: Final = 3
 

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from curation.grounding.injections.donors import GENERAL, Donors
-from curation.grounding.injections.injection import AlteredText, InjectionKind, Parse, ParsedToken
-from curation.grounding.injections.text_edits import phrase_span, replaced, span_text, word_set
+from curation.grounding.injections.injection import AlteredText, InjectionKind
+from curation.grounding.injections.text_edits import phrase_span, replaced, span_text
+from curation.grounding.parsing.claim_parser import Parse, ParsedToken
+from curation.grounding.parsing.word_values import word_set
 
 _EITHER_WAY: Final = word_set(
     "meet marry face resemble equal touch join fight hug kiss match accompany greet embrace combine divorce"

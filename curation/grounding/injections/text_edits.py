@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from curation.grounding.injections.injection import Parse, ParsedToken
+from curation.grounding.parsing.claim_parser import Parse, ParsedToken
 
 _VOWELS: Final = frozenset("aeiou")
 _ARTICLES: Final = frozenset({"a", "an"})
@@ -59,11 +59,6 @@ def is_noun(token: ParsedToken) -> bool:
     """Return True for a noun; and for the only word of a text, such as a tag, which the parser can't place."""
     is_only_word = sum(not other.is_punct for other in token.doc) == 1 and token.is_alpha
     return token.pos_ in ("NOUN", "PROPN") or is_only_word
-
-
-def word_set(words: str) -> frozenset[str]:
-    """Return the words of a text."""
-    return frozenset(words.split())
 
 
 def words_of(tokens: Sequence[ParsedToken]) -> frozenset[str]:

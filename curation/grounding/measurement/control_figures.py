@@ -8,7 +8,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from curation.grounding.injections.control_claims import CONTROL_KINDS, SHUFFLED, UNTOUCHED
+from curation.grounding.injections.control_claims import CONTRADICTED, CONTROL_KINDS, SHUFFLED, SUPPORTED, UNTOUCHED
 from curation.grounding.judge_registry import CascadeSettings
 from curation.grounding.measurement.judge_scores import JudgedControl, accepted, unjudged
 
@@ -48,7 +48,10 @@ class ControlFigure:
 
 
 def control_figures(judged: Sequence[JudgedControl], settings: CascadeSettings) -> list[ControlFigure]:
-    """Return the figures of each judge alone and of the cascade, kind by kind and for all injected errors."""
+    """Return the figures of each judge alone and of the cascade, kind by kind and for all injected errors.
+
+    Of claims that people labelled: for the true and for the false ones.
+    """
     kept, unscored = accepted(judged, settings), unjudged(judged, settings)
     rows = []
     for judge in kept:
@@ -59,6 +62,12 @@ def control_figures(judged: Sequence[JudgedControl], settings: CascadeSettings) 
 
 
 def _by_kind(judged: Sequence[JudgedControl]) -> list[tuple[str, list[int]]]:
+    labelled = {
+        kind: [number for number, each in enumerate(judged) if each.control.kind == kind]
+        for kind in (SUPPORTED, CONTRADICTED)
+    }
+    if any(labelled.values()):
+        return list(labelled.items())
     groups = {
         kind: [number for number, each in enumerate(judged) if each.control.kind == kind] for kind in CONTROL_KINDS
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from curation.grounding.injections.claim_parser import ENGLISH_PARSER
+from curation.grounding.parsing.claim_parser import ENGLISH_PARSER
 from runtime.settings import Settings
 
 

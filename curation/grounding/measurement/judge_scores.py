@@ -16,7 +16,7 @@ from curation.grounding.cascade import Cascade, SeatedJudge
 from curation.grounding.claims import CitedClaim
 from curation.grounding.evidence import Evidence
 from curation.grounding.injections.control_claims import ControlClaim
-from curation.grounding.judge import Judge, JudgeResources, Ruling
+from curation.grounding.judge import JudgeKind, JudgeResources, Ruling
 from curation.grounding.judge_registry import CascadeSettings
 
 CASCADE: Final = "cascade"
@@ -43,8 +43,8 @@ def judge_controls(
         UserError: the model of a judge can't be read.
         MachineError: the engine of a judge is dead.
     """
-    judges = {kind.name: kind.build(own, resources) for kind, own in settings.used()}
-    found = asyncio.run(_ask_all(judges, controls, counts))
+    seats = [SeatedJudge.of(kind, own, kind.build(own, resources)) for kind, own in settings.used()]
+    found = asyncio.run(_ask_all(seats, controls, counts))
     return [
         JudgedControl(control, {name: rulings[number] for name, rulings in found.items()})
         for number, control in enumerate(controls)
@@ -52,31 +52,32 @@ def judge_controls(
 
 
 async def _ask_all(
-    judges: Mapping[str, Judge], controls: Sequence[ControlClaim], counts: Counter[str]
+    seats: Sequence[SeatedJudge], controls: Sequence[ControlClaim], counts: Counter[str]
 ) -> dict[str, list[Ruling]]:
-    return {name: await _ask(name, judge, controls, counts) for name, judge in judges.items()}
+    return {seat.name: await _ask(seat, controls, counts) for seat in seats}
 
 
-async def _ask(name: str, judge: Judge, controls: Sequence[ControlClaim], counts: Counter[str]) -> list[Ruling]:
-    """Return one judge's rulings; a cascade of it alone, with threshold 0, sees to time-outs and faults."""
-    alone = Cascade([SeatedJudge(name, judge, 0.0)], [name])
+async def _ask(seat: SeatedJudge, controls: Sequence[ControlClaim], counts: Counter[str]) -> list[Ruling]:
+    """Return one judge's rulings; the cascade sees to time-outs and faults."""
+    alone = Cascade([seat], [seat.name])
     rulings: list[Ruling] = []
     for first in range(0, len(controls), _BATCH):
         batch = [control.claim for control in controls[first : first + _BATCH]]
-        verdicts = (await alone.verify({"": batch}, counts))[""]
-        rulings += [Ruling(verdict.score, verdict.reason) for verdict in verdicts]
+        rulings += await alone.rulings(seat, batch, counts)
     return rulings
 
 
 def accepted(judged: Sequence[JudgedControl], settings: CascadeSettings) -> dict[str, list[bool]]:
     """Return which controls each judge accepts alone, and which the cascade (`CASCADE`) keeps, in order.
 
+    Of a judge that only rejects, those that it does not reject.
+
     Args:
         judged: rulings of the judges that `settings` names.
         settings: thresholds, and the judges that must agree.
     """
     outcome = {
-        kind.name: [_is_agreement(each.rulings[kind.name], own.threshold) for each in judged]
+        kind.name: [_passes(kind, each.rulings[kind.name], own.threshold) for each in judged]
         for kind, own in settings.used()
     }
     return outcome | {CASCADE: asyncio.run(_replayed(judged, settings))}
@@ -89,16 +90,13 @@ def unjudged(judged: Sequence[JudgedControl], settings: CascadeSettings) -> dict
     return by_judge | {CASCADE: [all(each.rulings[name].score is None for name in required) for each in judged]}
 
 
-def _is_agreement(ruling: Ruling, threshold: float) -> bool:
-    return ruling.score is not None and ruling.score >= threshold
+def _passes(kind: JudgeKind, ruling: Ruling, threshold: float) -> bool:
+    return kind.vetoes if ruling.score is None else ruling.score >= threshold
 
 
 async def _replayed(judged: Sequence[JudgedControl], settings: CascadeSettings) -> list[bool]:
     """Return the verdicts of the cascade on recorded rulings."""
-    seats = [
-        SeatedJudge(kind.name, _Recorded(kind.name, judged), own.threshold, kind.stands_for)
-        for kind, own in settings.used()
-    ]
+    seats = [SeatedJudge.of(kind, own, _Recorded(kind.name, judged)) for kind, own in settings.used()]
     cited = {str(number): [_numbered(each.control.claim, number)] for number, each in enumerate(judged)}
     verdicts = await Cascade(seats, settings.required()).verify(cited, Counter())
     return [verdicts[clip][0].is_kept for clip in cited]

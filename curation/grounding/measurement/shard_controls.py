@@ -14,9 +14,9 @@ from typing import Final
 
 from curation.grounding.cascade import Cascade
 from curation.grounding.claims import CitedClaim
-from curation.grounding.injections.claim_parser import ClaimParser
 from curation.grounding.injections.control_claims import ControlClaim, SourceClaim, make_controls
 from curation.grounding.measurement.control_settings import ControlSettings
+from curation.grounding.parsing.claim_parser import ClaimParser
 
 MADE: Final = "controls:"
 """Prefix of the number of controls of a kind, among the counts of a shard."""

@@ -1,13 +1,32 @@
-"""The pictures of each clip of a shard, from its media table and the positions of its keyframes. Pure."""
+"""The pictures of each clip of a shard, from its media table and the positions of its keyframes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from curation.captions.keyframe_images import keyframe_images
 from curation.captions.keyframe_names import parse_keyframe_name
 from curation.engines.engine_interface import ImageRef
 from curation.grounding.pixels.clip_pictures import ClipPictures, Still, StoredRoot
+from shards.keys import shard_name
+from shards.storage.store import Store
 from shards.stored_rows import StoredClip
+
+
+def pictures_of_shard(store: Store, shard: int, clips: Sequence[StoredClip]) -> dict[str, ClipPictures]:
+    """Return the pictures of each clip by its key; a shard whose keyframes were deleted has its videos.
+
+    Args:
+        store: the DIR.
+        shard: its number.
+        clips: rows of its media table.
+    """
+    try:
+        stills = keyframe_images(store, shard)
+    except FileNotFoundError:
+        stills = {}
+    media = f"media/{shard_name(shard)}.tar"
+    return stored_pictures(clips, stills, store.path(media) if store.exists(media) else None)
 
 
 def stored_pictures(

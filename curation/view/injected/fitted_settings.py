@@ -28,7 +28,10 @@ def fit(measured: InjectedMeasurement, request: InjectedRequest, bound: float, c
     name = f"audit/{measured.layer}/{FITTED}"
     text = settings_file(measured.pipeline, request.config, [*request.assignments, *assignments])
     measured.store.commit_bytes(text.encode(), name)
-    for line in (*_cost(fitted), f"curate run {measured.pipeline} --config {measured.store.path(name)} …"):
+    for line in (
+        *_cost(fitted, measured.is_labelled),
+        f"curate run {measured.pipeline} --config {measured.store.path(name)} …",
+    ):
         console.print(line, markup=False, soft_wrap=True)
     console.print(" or " + " ".join(f"--set {each}" for each in assignments), markup=False, soft_wrap=True)
 
@@ -39,10 +42,11 @@ def settings_file(pipeline: str, config: Path | None, assignments: list[str]) ->
     return yaml.safe_dump({pipeline: values}, sort_keys=False, allow_unicode=True)
 
 
-def _cost(fitted: FittedThresholds) -> list[str]:
-    before, after = fitted.before, fitted.after
+def _cost(fitted: FittedThresholds, labelled: bool) -> list[str]:
+    before, after, bound = fitted.before, fitted.after, fitted.bound
     met = "" if fitted.is_met else ": the bound can't be kept, these are the strictest thresholds"
+    false, true = ("false claims", "true claims") if labelled else ("errors", "untouched claims")
     return [
-        f"errors accepted {100 * before.false:.1f} % -> {100 * after.false:.1f} %, bound {100 * fitted.bound:g} %{met}",
-        f"untouched claims accepted {100 * before.true:.1f} % -> {100 * after.true:.1f} %",
+        f"{false} accepted {100 * before.false:.1f} % -> {100 * after.false:.1f} %, bound {100 * bound:g} %{met}",
+        f"{true} accepted {100 * before.true:.1f} % -> {100 * after.true:.1f} %",
     ]

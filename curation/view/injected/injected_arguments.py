@@ -1,4 +1,4 @@
-"""Arguments of `curate audit` for the audit without people; imports nothing, so that ``--help`` is quick."""
+"""Arguments of `curate audit` that measure judges and fit thresholds; imports nothing, so that ``--help`` is quick."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ def add_injected(parser: argparse.ArgumentParser) -> None:
         "--injected", action="store_true", help="measure the judges on injected errors and shuffled clips"
     )
     parser.add_argument(
-        "--fit", type=float, metavar="SHARE", help="as --injected, and fit thresholds that accept this share of them"
+        "--fit",
+        type=float,
+        metavar="SHARE",
+        help="fit thresholds that accept this share of false claims (labelled ones, or injected errors)",
     )
     parser.add_argument(
         "--clips", type=int, default=CLIPS, metavar="N", help=f"clips to make claims false of (default {CLIPS})"

@@ -1,4 +1,7 @@
-"""`curate audit DIR --injected` and ``--fit``: the judges measured on claims that are known to be false."""
+"""`curate audit DIR --injected` and ``--fit``: the judges measured on claims whose truth is known.
+
+Thresholds are fitted from people's labels where enough claims are labelled, and otherwise from injected errors.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from rich.console import Console
 from curation.view.injected.fitted_settings import fit
 from curation.view.injected.injected_measure import InjectedRequest, measure
 from curation.view.injected.injected_report import report
+from curation.view.injected.labelled_measure import measure_labels
 from runtime.errors import UserError
 from runtime.terminal import SafeConsole
 
@@ -35,8 +39,10 @@ def show_injected(arguments: argparse.Namespace, console: Console | None = None)
         arguments.seed,
     )
     console = console or SafeConsole(highlight=False)
-    measured = measure(request)
-    report(measured, console)
+    labelled = measure_labels(request, console) if arguments.fit is not None else None
+    if arguments.injected or labelled is None:
+        measured = measure(request)
+        report(measured, console)
     if arguments.fit is not None:
-        fit(measured, request, arguments.fit, console)
+        fit(labelled or measured, request, arguments.fit, console)
     return 0

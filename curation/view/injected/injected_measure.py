@@ -5,15 +5,23 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from curation.grounding.claims import CitedClaim
 from curation.grounding.grounded_text import caption_claims
-from curation.grounding.injections.claim_parser import ENGLISH_PARSER, ClaimParser
-from curation.grounding.injections.control_claims import ControlClaim, SourceClaim, make_controls
+from curation.grounding.injections.control_claims import (
+    CONTRADICTED,
+    SUPPORTED,
+    ControlClaim,
+    SourceClaim,
+    make_controls,
+)
+from curation.grounding.judge import JudgeResources
 from curation.grounding.judge_registry import GroundSettings
 from curation.grounding.measurement.judge_scores import JudgedControl, judge_controls
+from curation.grounding.parsing.claim_parser import ENGLISH_PARSER, ClaimParser
 from curation.pipeline import load_pipeline
 from curation.stages.pipeline_settings import PipelineSettings
 from curation.text.rewrite_settings import RewriteSettings
@@ -54,9 +62,18 @@ class InjectedMeasurement:
     counts: Counter[str]
     """Claims of which nothing was made, by reason; requests and tokens."""
 
+    @property
+    def is_labelled(self) -> bool:
+        """True if people said which claims are true; False for controls."""
+        return any(each.control.kind in (SUPPORTED, CONTRADICTED) for each in self.judged)
 
-def measure(request: InjectedRequest) -> InjectedMeasurement:
+
+def measure(request: InjectedRequest, resources: JudgeResources | None = None) -> InjectedMeasurement:
     """Make controls of the claims of a layer and have every judge score them.
+
+    Args:
+        request: the DIR and the judges.
+        resources: engines of the judges that run already; None: they are started and closed here.
 
     Raises:
         UserError: no such DIR, layer or pipeline; no claims to make controls of; or a model can't be had.
@@ -65,33 +82,55 @@ def measure(request: InjectedRequest) -> InjectedMeasurement:
     """
     store = Store(request.root)
     layer = pick_layer(store, request.layer)
-    pipeline = request.pipeline or _pipeline_of(store)
-    settings = load_pipeline(pipeline, request.config, request.assignments)
     counts: Counter[str] = Counter()
-    sources = _sources(_drawn(layer_clips(store, layer, counts), request))
+    looks = judges_of(store, request).branch(RewriteSettings).ground.looks
+    sources = _sources(_drawn(layer_clips(store, layer, counts, with_pictures=looks), request))
     if not sources:
         raise UserError(
             f"{request.root}: layer {layer} has no claims that cite evidence; there is nothing to measure on"
         )
     controls = make_controls(sources, ClaimParser(ENGLISH_PARSER), counts, request.seed)
-    return _judged(store, layer, pipeline, settings, controls, counts)
+    return judge_layer(store, layer, request, controls, counts, resources)
 
 
-def _judged(
+def judge_layer(
     store: Store,
     layer: str,
-    pipeline: str,
-    settings: PipelineSettings,
+    request: InjectedRequest,
     controls: Sequence[ControlClaim],
     counts: Counter[str],
+    running: JudgeResources | None = None,
 ) -> InjectedMeasurement:
+    """Have every judge of the pipeline score claims of a layer.
+
+    Raises:
+        UserError: no such pipeline, or a model can't be had.
+        MachineError: the engine of a judge does not start, or died.
+    """
+    settings = judges_of(store, request)
     ground = settings.branch(RewriteSettings).ground
-    with judge_resources(settings) as resources:
+    with judge_resources(settings) if running is None else nullcontext(running) as resources:
         judged = judge_controls(controls, ground, resources, counts)
-    return InjectedMeasurement(store, layer, pipeline, ground, judged, counts)
+    return InjectedMeasurement(store, layer, pipeline_of(store, request), ground, judged, counts)
 
 
-def _pipeline_of(store: Store) -> str:
+def judges_of(store: Store, request: InjectedRequest) -> PipelineSettings:
+    """Return the pipeline whose judges are measured.
+
+    Raises:
+        UserError: no such pipeline, or the DIR does not name one.
+    """
+    return load_pipeline(pipeline_of(store, request), request.config, request.assignments)
+
+
+def pipeline_of(store: Store, request: InjectedRequest) -> str:
+    """Return the name of the pipeline whose judges are measured.
+
+    Raises:
+        UserError: the DIR does not name the pipeline that made it.
+    """
+    if request.pipeline is not None:
+        return request.pipeline
     manifest = read_manifest(store)
     if manifest is None:
         raise UserError(f"{store.root}: no manifest; this is no folder that `curate run` wrote")
@@ -115,7 +154,7 @@ def _sources(clips: Iterable[LayerClip]) -> list[SourceClaim]:
     """
     sources: dict[tuple[str, str], SourceClaim] = {}
     for clip in clips:
-        proposed = [claim.with_evidence() for claim in clip.claims if claim.cited]
+        proposed = [claim for claim in clip.claims if claim.evidence]
         items = [CitedClaim(item.text, (item,)) for item in clip.evidence if item.is_seen and item.kind != "frame"]
         seen = [*items, *caption_claims(clip.evidence)]
         repeated = {claim.text.casefold() for claim in seen}

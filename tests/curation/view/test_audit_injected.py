@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -47,8 +48,8 @@ def test_claims_are_read_with_the_items_that_they_cite_and_lost_citations_are_co
     clips = list(layer_clips(Store(root), LAYER, counts))
     claims = [claim for clip in clips for claim in clip.claims]
     assert counts["citations_lost"] >= len(claims) > 0
-    assert any(claim.cited for claim in claims)
-    assert all(item.text.startswith("a grey wall at") for claim in claims for item in claim.cited)
+    assert any(claim.evidence for claim in claims)
+    assert all(item.text.startswith("a grey wall at") for claim in claims for item in claim.evidence)
 
 
 def test_the_table_is_printed_and_stored_with_every_claim(root: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,3 +93,36 @@ def test_a_mistake_is_told_in_one_line(
 def test_a_fit_without_a_scoring_judge_changes_nothing(root: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", root, "--fit", "0.1", *WORDS]) == 2
     assert "no judge whose threshold" in capsys.readouterr().err
+
+
+def labelled(root: str, tmp_path: Path, true: int, false: int) -> Path:
+    """Draw a sample and write a form with so many claims labelled as true and as false."""
+    assert main(["audit", root, "--sample", "500"]) == 0
+    form = Path(root) / "audit" / LAYER / "labels.csv"
+    with form.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    form.unlink()
+    claims = [row for row in rows if row["claim"] != "0"]
+    assert len(claims) >= true + false
+    for number, row in enumerate(claims[: true + false]):
+        row |= {"labeller": "Ana", "label": "supported" if number < true else "contradicted"}
+    path = tmp_path / "labels.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_thresholds_are_fitted_from_people_s_labels_where_enough_claims_have_one(
+    root: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    form = labelled(root, tmp_path, 10, 9)
+    assert main(["audit", root, "--labels", str(form), "--fit", "0.3", *ENCODER]) == 0
+    shown = capsys.readouterr().out
+    assert "10 true and 9 false claims with evidence; 10 of each are needed" in shown and "untouched claims" in shown
+    form = labelled(root, tmp_path, 10, 10)
+    assert main(["audit", root, "--labels", str(form), "--fit", "0.3", *ENCODER]) == 0
+    shown = capsys.readouterr().out
+    assert "| supported | 10 |" in shown and "| contradicted | 10 |" in shown and "role swap" not in shown
+    assert "false claims accepted" in shown and "rewrite.ground.encoder.threshold=" in shown

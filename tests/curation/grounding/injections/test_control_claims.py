@@ -9,8 +9,8 @@ from support.controls import parser, source
 
 from curation.grounding.claims import CitedClaim
 from curation.grounding.evidence import Evidence
-from curation.grounding.injections.claim_parser import ClaimParser
 from curation.grounding.injections.control_claims import ControlClaim, SourceClaim, make_controls
+from curation.grounding.parsing.claim_parser import ClaimParser
 from runtime.errors import UserError
 
 

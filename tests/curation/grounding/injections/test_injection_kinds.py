@@ -8,7 +8,7 @@ import pytest
 from support.controls import parser
 
 from curation.grounding.injections.colour_injection import COLOUR
-from curation.grounding.injections.donors import Donors, Noun, Place, donors_of
+from curation.grounding.injections.donors import Donors, Noun, Place, donors_of, words_in
 from curation.grounding.injections.injection import InjectionKind
 from curation.grounding.injections.injection_registry import INJECTION_KINDS
 from curation.grounding.injections.negation_injection import NEGATION
@@ -99,6 +99,6 @@ def test_no_text_makes_a_kind_raise(kind: InjectionKind, text: str) -> None:
 def test_donors_come_from_other_videos_only() -> None:
     texts = {"a": ["A cat sleeps in a basket."], "b": ["A red fire truck stands on a street."]}
     parses = {video: list(parser().parse(some).values()) for video, some in texts.items()}
-    found = donors_of(parses, "a")
+    found = donors_of({video: words_in(of_video) for video, of_video in parses.items()}, "a")
     assert [noun.text for noun in found.objects] == ["fire truck", "street"]
     assert [place.text for place in found.places] == ["on a street"]

@@ -1,12 +1,12 @@
-"""The parser of claims: spaCy with a small English model from a package; loaded only where errors are injected."""
+"""The parser of claims: spaCy with a small English model from a package; loaded when it is needed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final
+from threading import Lock
+from typing import Any, Final, TypeAlias
 
-from curation.grounding.injections.injection import Parse
 from runtime.errors import UserError, one_line
 from runtime.models.model_uri import resolve
 
@@ -16,9 +16,15 @@ ENGLISH_PARSER: Final = (
 )
 """spaCy's `en_core_web_sm` 3.8 (MIT)."""
 PARSED_LANGUAGE: Final = "en"
+Parse: TypeAlias = Any
+"""A parsed text: `spacy.tokens.Doc` with tags, lemmas and dependencies."""
+ParsedToken: TypeAlias = Any
+"""One token of it: `spacy.tokens.Token`."""
 _NEEDED: Final = ("parser", "tagger", "lemmatizer")
 _UNUSED: Final = ("ner", "senter")
 _LONGEST: Final = 1000
+_IN_USE: Final = Lock()
+"""Held while a model parses: spaCy does not promise that two threads may use one pipeline."""
 
 
 class ClaimParser:
@@ -38,7 +44,8 @@ class ClaimParser:
     def parse(self, texts: Sequence[str]) -> dict[str, Parse]:
         """Return the parse of each text by the text; long texts are cut."""
         distinct = list(dict.fromkeys(texts))
-        parses = self._pipeline.pipe([text[:_LONGEST] for text in distinct])
+        with _IN_USE:
+            parses = list(self._pipeline.pipe([text[:_LONGEST] for text in distinct]))
         return dict(zip(distinct, parses, strict=True))
 
 
