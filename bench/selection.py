@@ -2,6 +2,11 @@
 
     python -m bench.selection                    # 100,000 clips in 100 shards, and a tenth of them
     python -m bench.selection --clips 10000 --shards 10
+    python -m bench.selection --recipes                                    # 1,000,000 clips in 100 shards
+    python -m bench.selection --recipes --clips 10000000 --shards 1000     # 3 GB of disk, minutes
+
+The third and the fourth time `curate select` with two recipes, without the start of the program: another threshold of a
+score, and all conditions at once. Memory is the peak of the whole process then.
 
 The text tables have the columns and about the bytes of a real layer, and all filters are on. The other way reads every
 text table whole, adds the marks and writes it anew: what a threshold costs at least if the marks are in the texts, were
@@ -28,8 +33,11 @@ import pyarrow as pa
 import torch
 
 from bench.memory import in_use, peak
+from bench.selection_data import LAYER, write_dir
 from curation.filters.filter_registry import FilterSettings
 from curation.filters.word_count_filter import WordLimits
+from curation.selection.choosing.make_selection import make_selection
+from curation.selection.choosing.recipe import build_recipe
 from curation.selection.clip_marks import MEDIA_COLUMNS, mark_clips
 from curation.selection.select_stage import SELECT, SelectWorker
 from curation.stages.whole_table import InputTables, WholeTable
@@ -42,6 +50,15 @@ from shards.storage.store import Store
 from shards.writer import commit_table
 
 WAYS: Final = ("select", "texts anew")
+RECIPES: Final[dict[str, dict[str, Any]]] = {
+    "threshold": {"layer": LAYER, "where": "match > 0.31"},
+    "all conditions": {
+        "layer": LAYER, "licence": ["creative commons*"], "clean_of": "tests",
+        "where": ["match > 0.31 and blur < 0.9", "motion > 0.01 and grounding_score > 0.1"], "dedup": "all",
+        "balance": {"by": "video_uploader", "most": 50_000}, "top": {"number": 500_000, "by": "match - blur"},
+        "sample": {"share": 0.5}, "val_percent": 2.0,
+    },
+}  # fmt: skip
 FILTERS: Final = FilterSettings(
     languages=("en",), min_motion=0.01, min_speech_share=0.1, words={"short": WordLimits(min=5, max=60)}
 )
@@ -115,6 +132,15 @@ def measure(way: str, root: Path, shards: int) -> Measured:
     return Measured(*seconds, (peak(_CPU) - before) / 2**20)
 
 
+def measure_recipe(name: str, root: Path) -> Measured:
+    """Make a selection by one recipe in this process."""
+    store, recipe = Store(root), build_recipe(RECIPES[name])
+    in_use(_CPU)
+    began, cpu = time.perf_counter(), time.process_time()
+    make_selection(store, "made", recipe)
+    return Measured(time.process_time() - cpu, time.perf_counter() - began, peak(_CPU) / 2**20)
+
+
 def measure_apart(way: str, root: Path, shards: int) -> Measured:
     """Run one way in a process of its own."""
     command = [sys.executable, "-m", "bench.selection", "--way", way, "--dir", str(root), "--shards", str(shards)]
@@ -122,17 +148,40 @@ def measure_apart(way: str, root: Path, shards: int) -> Measured:
     return Measured(**json.loads(done.stdout.splitlines()[-1]))
 
 
+def compare_recipes(clips: int, shards: int) -> None:
+    """Measure each recipe twice over one DIR; the second time its tables are in memory."""
+    print(f"{platform.machine()}, {clips:,} clips in {shards} shards")
+    with tempfile.TemporaryDirectory(prefix="bench-selection-") as folder:
+        root = Path(folder) / "dir"
+        write_dir(root, clips, shards)
+        for name in RECIPES:
+            for _ in range(2):
+                one = measure_apart(name, root, shards)
+                print(f"{name:<15} {one.cpu_seconds:6.1f} CPU-s {one.wall_seconds:6.1f} s {one.mib:6.0f} MiB")
+
+
 def main() -> None:
     """Measure both ways at both sizes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=100_000)
+    parser.add_argument("--clips", type=int)
     parser.add_argument("--shards", type=int, default=100)
-    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--recipes", action="store_true", help="time `curate select` instead")
+    parser.add_argument("--way", choices=(*WAYS, *RECIPES), help=argparse.SUPPRESS)
     parser.add_argument("--dir", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.way:
-        print(json.dumps(asdict(measure(arguments.way, arguments.dir, arguments.shards))))
+        by_recipe = arguments.way in RECIPES
+        one = (
+            measure_recipe(arguments.way, arguments.dir)
+            if by_recipe
+            else measure(arguments.way, arguments.dir, arguments.shards)
+        )
+        print(json.dumps(asdict(one)))
         return
+    if arguments.recipes:
+        compare_recipes(arguments.clips or 1_000_000, arguments.shards)
+        return
+    arguments.clips = arguments.clips or 100_000
     print(f"{platform.machine()}, {arguments.clips:,} clips in {arguments.shards} shards, and a tenth of them")
     with tempfile.TemporaryDirectory(prefix="bench-selection-") as folder:
         root = Path(folder) / "dir"

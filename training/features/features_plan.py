@@ -17,6 +17,9 @@ from shards.keys import shard_name
 from shards.manifest import MANIFEST, Manifest, StageMark, read_manifest
 from shards.pending_shards import Work, inputs_of, work_of
 from shards.reader import artifacts, binding_mark, committed_media, read_table
+from shards.selections.marked_texts import find_selection
+from shards.selections.selection import FOLDER as SELECTIONS
+from shards.selections.selection import Selection
 from shards.storage.store import Store
 from training.features.features_settings import RATE_SLACK, FeaturesSettings
 from training.features.original_videos import with_new_originals
@@ -36,6 +39,8 @@ class FeaturesPlan:
     """The folder to write; differs from `folder` while a set is being replaced."""
     content_hash: str
     encoder_identity: str
+    selection: Selection | None
+    """Only roots with a clip that it keeps are encoded; None: all roots."""
     work: Work
     made: Mapping[int, Artifact]
     """The complete artifacts of `building`, by shard."""
@@ -62,7 +67,7 @@ def plan_features(store: Store, settings: FeaturesSettings, identity: str, repla
 
     Raises:
         UserError: the set exists with other settings, or no shard has media.
-        ShardError: not a DIR.
+        ShardError: not a DIR, or no such selection.
     """
     manifest = read_manifest(store)
     if manifest is None:
@@ -82,9 +87,13 @@ def plan_features(store: Store, settings: FeaturesSettings, identity: str, repla
             )
         building = f"features/.{settings.set_name}-{hash_[:8]}"
     made = _complete_artifacts(store, building)
-    inputs = {shard: inputs_of({"media": media}, shard) for shard in media}
+    selection = None if settings.selection is None else find_selection(store, "", settings.selection)
+    shards = sorted(media if selection is None else set(media) & selection.shards)
+    if not shards:
+        raise UserError(f"--select {settings.selection}: has no shard of {store.root} that has media")
+    inputs = {shard: inputs_of({"media": media}, shard) | _chosen_by(made.get(shard), selection) for shard in shards}
     redone = with_new_originals(store, building, made, settings.originals) if settings.video == "original" else set()
-    work = work_of(sorted(media), made, hash_, inputs, redone)
+    work = work_of(shards, made, hash_, inputs, redone)
     return FeaturesPlan(
         store=store,
         manifest=manifest,
@@ -92,6 +101,7 @@ def plan_features(store: Store, settings: FeaturesSettings, identity: str, repla
         building=building,
         content_hash=hash_,
         encoder_identity=identity,
+        selection=selection,
         work=work,
         made=made,
     )
@@ -143,6 +153,12 @@ def _complete_artifacts(store: Store, folder: str) -> dict[int, Artifact]:
         for shard, artifact in artifacts(store, folder).items()
         if all(sizes.get(name.rpartition("/")[2]) == fact.size for name, fact in artifact.files.items())
     }
+
+
+def _chosen_by(made: Artifact | None, selection: Selection | None) -> dict[str, str]:
+    """Return the selection as an input of features that lack roots; features of all roots fit any selection."""
+    lacks_roots = made is not None and any(name.startswith(f"{SELECTIONS}/") for name in made.inputs)
+    return {selection.file: selection.digest} if selection is not None and lacks_roots else {}
 
 
 def _described(mark: StageMark) -> str:

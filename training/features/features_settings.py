@@ -25,6 +25,8 @@ class FeaturesSettings(EncoderSettings):
     paper's 24 frames per second need."""
     originals: Runtime[Path | None] = None
     """Folder with the original files of sources that are URLs."""
+    selection: Runtime[str | None] = None
+    """Selection: only roots with a clip that it keeps are encoded. None: all roots."""
     pool: Runtime[PoolSettings | None] = None
     """Workers. None: one per GPU, or one per CPU core."""
 

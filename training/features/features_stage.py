@@ -129,6 +129,7 @@ def _run(plan: FeaturesPlan, settings: FeaturesSettings, address: str | None, qu
         scratch=str(scratch),
         content_hash=plan.content_hash,
         encoder=settings.located(),
+        selection=plan.selection,
         from_originals=settings.video == "original",
         originals=None if settings.originals is None else str(settings.originals.absolute()),
     )

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 import pyarrow as pa
 import torch
@@ -27,6 +28,7 @@ from shards.errors import ShardError
 from shards.keys import shard_name
 from shards.reader import read_artifact, read_table
 from shards.schema import FEATURES
+from shards.selections.selection import Selection
 from shards.storage.store import Store
 from shards.writer import Artifact, commit_table
 from training.features.encoders.encoder_interface import Encoder
@@ -35,6 +37,9 @@ from training.features.encoders.encoder_settings import EncoderSettings
 from training.features.feature_writer import FeatureRow, FeatureWriter
 from training.features.original_videos import Originals
 from training.features.root_encoding import COLUMNS, RootEncoder, RootToEncode
+
+NOT_SELECTED: Final = "not_selected"
+"""The reason of roots without features because no clip of theirs was selected."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ class FeaturesJob:
     content_hash: str
     """Hash of the feature set."""
     encoder: EncoderSettings
+    selection: Selection | None = None
+    """Only roots with a clip that it keeps are encoded; None: all roots."""
     from_originals: bool = False
     """Decode the files that roots were cut from, instead of the stored roots."""
     originals: str | None = None
@@ -87,16 +94,22 @@ class FeaturesWorker:
     def _make(self, shard: int) -> dict[str, float]:
         stem, media = shard_name(shard), f"media/{shard_name(shard)}.parquet"
         digest = read_artifact(self._store, media).digest
-        clips = read_table(self._store, media, COLUMNS).to_pylist()
+        clips = read_table(self._store, media, [*COLUMNS, "root_key"]).to_pylist()
         roots = [RootToEncode.of(row) for row in clips if row["parent_key"] is None]
+        chosen = self._chosen(shard, clips)
+        inputs = {media: digest}
+        if self._job.selection is not None and len(chosen) < len(roots):
+            inputs[self._job.selection.file] = self._job.selection.digest
         attempts = Attempts(self._scratch / "attempts" / stem)
         with _scratch_file(self._scratch / f"{stem}.npy") as local:
             with FeatureWriter(local, self._width) as writer:
-                encoded = self._roots.encode_all(f"media/{stem}.tar", roots, attempts)
+                wanted = [root for root in roots if root.key in chosen]
+                encoded = self._roots.encode_all(f"media/{stem}.tar", wanted, attempts)
                 rows = [writer.add(root.key, root.rows, root.failed) for root in encoded]
+                rows += [writer.add(root.key, None, NOT_SELECTED) for root in roots if root.key not in chosen]
             counts = _counts(roots, rows)
             files = {f"{self._job.name}/{stem}.npy": writer.fact}
-            artifact = Artifact("features", self._job.content_hash, "", {media: digest}, files, counts)
+            artifact = Artifact("features", self._job.content_hash, "", inputs, files, counts)
             self._store.delete(f"{self._job.folder}/{stem}.parquet")
             self._store.commit(local, f"{self._job.folder}/{stem}.npy")
         table = pa.Table.from_pylist(rows, schema=FEATURES)
@@ -104,9 +117,17 @@ class FeaturesWorker:
         shutil.rmtree(self._scratch / "attempts" / stem, ignore_errors=True)
         return counts
 
+    def _chosen(self, shard: int, clips: Sequence[Mapping[str, Any]]) -> set[str]:
+        """Return the keys of the roots to encode."""
+        if self._job.selection is None:
+            return {clip["root_key"] for clip in clips}
+        marks = self._job.selection.rows(shard)
+        kept = set(marks.filter(marks["keep"])["key"].to_pylist())
+        return {clip["root_key"] for clip in clips if clip["key"] in kept}
+
 
 def _counts(roots: Sequence[RootToEncode], rows: Sequence[FeatureRow]) -> dict[str, float]:
-    failed = Counter(f"{FAILED}{row['failed']}" for row in rows if row["failed"])
+    failed = Counter(f"{FAILED}{row['failed']}" for row in rows if row["failed"] not in (None, NOT_SELECTED))
     total = float(sum(row["rows"] for row in rows))
     return {"clips": float(len(rows)), "rows": total, "seconds": sum(root.seconds for root in roots), **failed}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from support.curate_runs import curate
 from support.selections import marked_rows, write_selection
 from support.shard_factory import build_dir
 
@@ -139,6 +140,17 @@ def test_a_selection_that_keeps_nothing_is_refused(root: Path, tmp_path: Path) -
     write_selection(Store(tmp_path / "dir"), "grounded", marks, "nothing")
     with pytest.raises(UserError, match="no root in the split 'train' has a clip that the selection nothing keeps"):
         source(tmp_path / "dir", selection="nothing")
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_an_empty_selection_is_refused_with_its_counts(root: Path, tmp_path: Path, named: bool) -> None:
+    shutil.copytree(root, tmp_path / "dir")
+    assert curate("select", tmp_path / "dir", "--name", "none", "--where", "start < 0").status == 0
+    if not named:
+        (tmp_path / "dir/selections/none.parquet").replace(tmp_path / "dir/selections/grounded.parquet")
+    clips = len(marked_rows(root, "grounded"))
+    with pytest.raises(UserError, match=rf"no root .* \(kept: 0 of {clips} clips; left out: where \d+, static \d+\)"):
+        source(tmp_path / "dir", selection="none" if named else None)
 
 
 def test_the_next_column_is_used_if_the_preferred_one_is_empty(root: Path) -> None:

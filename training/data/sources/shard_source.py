@@ -21,6 +21,7 @@ from training.data.decoding.crop_sampling import draw_crop
 from training.data.epoch_order import rng_of, seed_of
 from training.data.level_sampling import draw_levels, fit_level_weights
 from training.data.media_cache import is_remote, open_cache
+from training.data.sources.selection_counts import kept_line
 from training.data.sources.shard_tables import ClipRow, LoadedShard, check_column, count_roots, load_shard, open_shards
 from training.data.sources.window_order import WindowOrder
 
@@ -67,9 +68,11 @@ class ShardSource:
         self._cache = open_cache(decoding, tars) if decoding else None
         self._chosen = settings.only_kept and settings.selection is not None
         self._roots, stocks = count_roots(self._open.shards, split, settings.only_kept, self._chosen)
-        if not self.num_roots:
-            kept = f" has a clip that the selection {settings.selection} keeps" if self._chosen else ""
-            raise UserError(f"--shards {' '.join(settings.shards)}: no root in the split {split!r}{kept}")
+        if not any(map(any, stocks)):
+            named = f" has a clip that the selection {settings.selection} keeps" if self._chosen else ""
+            named = named or (" has a clip that is kept" if self.num_roots else "")
+            counts = kept_line(self._open.shards)
+            raise UserError(f"--shards {' '.join(settings.shards)}: no root in the split {split!r}{named}{counts}")
         self._level_weights = fit_level_weights(stocks, settings.level_mix, settings.clips_per_root)
 
     @property

@@ -29,6 +29,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", metavar="NAME", help="name of the feature set, stored in DIR/features/NAME")
     parser.add_argument("--video", choices=("shards", "original"), help="decode the stored roots or the original files")
     parser.add_argument("--originals", metavar="DIR", help="folder with the originals of sources that were URLs")
+    parser.add_argument(
+        "--select",
+        metavar="NAME",
+        dest="selection",
+        help="encode only roots with a clip that this selection keeps (default: all roots)",
+    )
     parser.add_argument("--replace", action="store_true", help="extract the set again if its settings changed")
     parser.add_argument("--address", metavar="RAY", help="address of a running Ray cluster (default: this machine)")
     add_device(parser)
@@ -38,7 +44,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from training.features.features_settings import FeaturesSettings
 
-    flags = {name: getattr(arguments, name) for name in ("name", "encoder", "video", "originals", "device")}
+    names = ("name", "encoder", "video", "originals", "device", "selection")
+    flags = {name: getattr(arguments, name) for name in names}
     settings = settings_of(FeaturesSettings, arguments, flags)
     if arguments.print_config:
         from runtime.settings_page import print_settings
