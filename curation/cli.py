@@ -128,6 +128,12 @@ def _view(arguments: argparse.Namespace) -> int:
     return show_view(arguments)
 
 
+def _clean_of(arguments: argparse.Namespace) -> int:
+    from curation.view.duplicates.clean_of_command import show_clean_of
+
+    return show_clean_of(arguments)
+
+
 _COMMANDS = {
     "run": _run,
     "plan": _plan,
@@ -141,6 +147,7 @@ _COMMANDS = {
     "dedup": _dedup,
     "remove": _remove,
     "view": _view,
+    "clean-of": _clean_of,
 }
 
 

@@ -93,6 +93,7 @@ def command_parser() -> argparse.ArgumentParser:
     _add_dedup(commands)
     _add_removal(commands)
     _add_view(commands)
+    _add_clean_of(commands)
     return parser
 
 
@@ -269,6 +270,13 @@ def _add_view(commands: _Commands) -> None:
 
     summary = "show clips, claims, audit and runs in the browser"
     add_view(_add_for_dir(commands, "view", summary, EXAMPLES))
+
+
+def _add_clean_of(commands: _Commands) -> None:
+    from curation.view.duplicates.clean_of_arguments import EXAMPLES, add_clean_of
+
+    summary = "find clips that show or say what a benchmark scores models on"
+    add_clean_of(_add_for_dir(commands, "clean-of", summary, EXAMPLES))
 
 
 def _positive(text: str) -> int:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from training.evaluation.benchmarks.annotation_files import VideoFiles
+from runtime.annotation_files import VideoFiles
 
 
 def video_files(folder: Path, *names: str) -> VideoFiles:

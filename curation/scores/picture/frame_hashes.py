@@ -44,13 +44,20 @@ class FrameHashesScorer(Scorer[Luma]):
         """Return the hashes of a root and their times, seconds from its start; None for clips inside a root."""
         if not clip.is_root:
             return {"frame_hash_times": None, "frame_hashes": None}
-        box = common_box([content_box(luma) for _, luma in clip.measures])
-        cut = [] if box is None else [(time - clip.start, box.cut(luma)) for time, luma in clip.measures]
-        kept = [(max(time, 0.0), picture) for time, picture in cut if picture.std() > _FLAT]
-        return {
-            "frame_hash_times": [time for time, _ in kept],
-            "frame_hashes": [picture_hash(picture) for _, picture in kept],
-        }
+        times, hashes = hash_frames([(max(time - clip.start, 0.0), luma) for time, luma in clip.measures])
+        return {"frame_hash_times": times, "frame_hashes": hashes}
+
+
+def hash_frames(frames: Sequence[tuple[float, Luma]]) -> tuple[list[float], list[int]]:
+    """Return times and hashes of a video's frames, inside of its black bars; flat frames are left out.
+
+    Args:
+        frames: time in seconds, and brightness with a short side of about 72 pixels.
+    """
+    box = common_box([content_box(luma) for _, luma in frames])
+    cut = [] if box is None else [(time, box.cut(luma)) for time, luma in frames]
+    kept = [(time, picture) for time, picture in cut if picture.std() > _FLAT]
+    return [time for time, _ in kept], [picture_hash(picture) for _, picture in kept]
 
 
 def picture_hash(luma: Luma) -> int:

@@ -72,7 +72,7 @@ def _values(store: Store, arguments: argparse.Namespace) -> Mapping[str, Any]:
     if arguments.keep is not None:
         values["keep"] = tuple(word.strip() for word in arguments.keep.split(","))
     if arguments.perceptual is not None:
-        asked = {"scores": arguments.perceptual or _only_hashes(store)}
+        asked = {"scores": arguments.perceptual or only_hashes(store)}
         values["perceptual"] = asked | _given(arguments, "share", "seconds")
     if arguments.semantic:
         if arguments.vectors is None:
@@ -89,7 +89,7 @@ def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
     return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
 
 
-def _only_hashes(store: Store) -> str:
+def only_hashes(store: Store) -> str:
     """Return the name of the only score set with frame hashes.
 
     Raises:

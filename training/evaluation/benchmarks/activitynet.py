@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from runtime.errors import UserError
-from training.evaluation.benchmarks.annotation_files import (
+from runtime.annotation_files import (
     VideoFiles,
     field,
     find_file,
@@ -21,6 +20,7 @@ from training.evaluation.benchmarks.annotation_files import (
     read_list,
     strings,
 )
+from runtime.errors import UserError
 from training.evaluation.benchmarks.retrieval_set import RetrievalBenchmark, RetrievalSet, assemble
 
 NAME: Final = "activitynet"

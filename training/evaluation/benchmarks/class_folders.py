@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from runtime.annotation_files import VIDEO_SUFFIXES
 from runtime.errors import UserError
-from training.evaluation.benchmarks.annotation_files import VIDEO_SUFFIXES
 from training.evaluation.benchmarks.classification_set import (
     ClassificationBenchmark,
     ClassificationSet,

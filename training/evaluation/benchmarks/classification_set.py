@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from runtime.annotation_files import PublishedFiles
 from runtime.errors import UserError
-from training.evaluation.benchmarks.annotation_files import PublishedFiles
 
 
 @dataclass(frozen=True)

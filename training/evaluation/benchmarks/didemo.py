@@ -10,8 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from runtime.errors import UserError
-from training.evaluation.benchmarks.annotation_files import (
+from runtime.annotation_files import (
     VideoFiles,
     field,
     find_file,
@@ -20,6 +19,7 @@ from training.evaluation.benchmarks.annotation_files import (
     read_list,
     without_suffix,
 )
+from runtime.errors import UserError
 from training.evaluation.benchmarks.retrieval_set import RetrievalBenchmark, RetrievalSet, assemble
 
 NAME: Final = "didemo"

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from runtime.annotation_files import VideoFiles, find_file, read_csv
 from runtime.errors import UserError
-from training.evaluation.benchmarks.annotation_files import VideoFiles, find_file, read_csv
 from training.evaluation.benchmarks.classification_set import (
     ClassificationBenchmark,
     ClassificationSet,

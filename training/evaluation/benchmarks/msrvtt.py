@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from runtime.annotation_files import VideoFiles, field, find_file, pick, read_csv, read_json
 from runtime.errors import UserError
-from training.evaluation.benchmarks.annotation_files import VideoFiles, field, find_file, pick, read_csv, read_json
 from training.evaluation.benchmarks.retrieval_set import RetrievalBenchmark, RetrievalSet, assemble
 
 NAME: Final = "msrvtt"

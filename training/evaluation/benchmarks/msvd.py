@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from runtime.errors import UserError
-from training.evaluation.benchmarks.annotation_files import (
+from runtime.annotation_files import (
     VideoFiles,
     find_file,
     find_optional,
@@ -15,6 +14,7 @@ from training.evaluation.benchmarks.annotation_files import (
     read_list,
     strings,
 )
+from runtime.errors import UserError
 from training.evaluation.benchmarks.retrieval_set import RetrievalBenchmark, RetrievalSet, assemble
 
 NAME: Final = "msvd"

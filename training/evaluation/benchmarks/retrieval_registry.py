@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from runtime.annotation_files import VideoFiles
 from runtime.errors import UserError, nearest
 from training.evaluation.benchmarks import activitynet, didemo, msrvtt, msvd, vatex
-from training.evaluation.benchmarks.annotation_files import VideoFiles
 from training.evaluation.benchmarks.retrieval_set import RetrievalBenchmark, RetrievalSet
 
 _ALL: Final = (

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from runtime.annotation_files import PublishedFiles, VideoFiles
 from training.data.clip_tasks import MediaRef
-from training.evaluation.benchmarks.annotation_files import PublishedFiles, VideoFiles
 
 
 @dataclass(frozen=True)

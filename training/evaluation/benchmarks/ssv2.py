@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from runtime.annotation_files import VideoFiles, field, find_file, read_json
 from runtime.errors import UserError, nearest
-from training.evaluation.benchmarks.annotation_files import VideoFiles, field, find_file, read_json
 from training.evaluation.benchmarks.classification_set import (
     ClassificationBenchmark,
     ClassificationSet,

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from runtime.errors import UserError
-from training.evaluation.benchmarks.annotation_files import (
+from runtime.annotation_files import (
     VideoFiles,
     field,
     find_file,
@@ -19,6 +18,7 @@ from training.evaluation.benchmarks.annotation_files import (
     read_list,
     strings,
 )
+from runtime.errors import UserError
 from training.evaluation.benchmarks.retrieval_set import RetrievalBenchmark, RetrievalSet, assemble
 
 NAME: Final = "vatex"

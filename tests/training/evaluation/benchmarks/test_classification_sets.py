@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from support.shard_factory import encode_root
 
+from runtime.annotation_files import VideoFiles
 from runtime.errors import UserError
 from training.evaluation.benchmarks import class_folders, kinetics, ssv2
-from training.evaluation.benchmarks.annotation_files import VideoFiles
 from training.evaluation.benchmarks.classification_registry import read_labelled
 
 

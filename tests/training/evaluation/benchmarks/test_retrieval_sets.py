@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from support.benchmark_files import video_files, write_annotations
 
+from runtime.annotation_files import without_suffix
 from runtime.errors import UserError
 from training.evaluation.benchmarks import activitynet, didemo, msrvtt, msvd, vatex
-from training.evaluation.benchmarks.annotation_files import without_suffix
 
 
 def test_msr_vtt_test_has_its_1000_pairs_and_995_sentences(shared_fixtures: Path, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Decontamination: clips that show, or say, what a benchmark scores models on."""
