@@ -29,6 +29,8 @@ _ROUNDING: Final = 1e-4
 """Seconds by which a frame may be after the time at which it is wanted."""
 _CHUNK: Final = 48
 """Frames in memory at a time."""
+SMALL: Final = 128
+"""Short side of a small frame, pixels: scores that share it share the scaling."""
 _FULL_RANGE: Final = 2  # AVCOL_RANGE_JPEG
 _BLACK, _WHITE = 16, 235  # of limited range
 
@@ -60,7 +62,7 @@ class Frame:
         picture: Luma = np.ascontiguousarray(rows) if full else cv2.LUT(np.ascontiguousarray(rows), _full_range())
         return picture
 
-    def small_luma(self, short_side: int) -> Luma:
+    def small_luma(self, short_side: int = SMALL) -> Luma:
         """Return the brightness with the short side scaled down to so many pixels (area average), uint8 [H, W]."""
         import cv2
 

@@ -12,8 +12,6 @@ from curation.scores.root_frames import Frame
 from curation.scores.scorer import Sampling, ScoreColumn, ScoredClip, ScoreKind, Scorer, Value, share_of
 from runtime.settings import Settings
 
-_SHORT_SIDE: Final = 128
-
 
 class BlackFramesSettings(Settings):
     """The score of black frames."""
@@ -42,7 +40,7 @@ class BlackFramesScorer(Scorer[bool]):
         return {"black_frames": share_of([value for _, value in clip.measures])}
 
     def _is_black(self, frame: Frame) -> bool:
-        luma = frame.small_luma(_SHORT_SIDE)
+        luma = frame.small_luma()
         black = np.count_nonzero(luma <= 255 * self._settings.black_pixel)
         return bool(black >= self._settings.black_share * luma.size)
 

@@ -22,7 +22,7 @@ class BlurSettings(Settings):
 
     frames_per_second: float = Field(default=1.0, gt=0, le=60)
     """Frames to look at; up to 1 only keyframes are decoded."""
-    short_side: int = Field(default=240, ge=32, le=1024)
+    short_side: int = Field(default=256, ge=32, le=1024)
     """Pixels to which the short side of a larger frame is scaled down first."""
 
 

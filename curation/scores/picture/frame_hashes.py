@@ -18,7 +18,6 @@ from curation.scores.root_frames import Frame, Luma
 from curation.scores.scorer import Sampling, ScoreColumn, ScoredClip, ScoreKind, Scorer, Value
 from runtime.settings import Settings
 
-_SHORT_SIDE: Final = 72
 _FLAT: Final = 4.0
 """Standard deviation of luma (0 to 255) up to which a frame is flat."""
 
@@ -38,7 +37,7 @@ class FrameHashesScorer(Scorer[Luma]):
 
     def measure(self, frames: Sequence[Frame], before: Frame | None) -> Sequence[Luma]:
         """Return each frame made small."""
-        return [frame.small_luma(_SHORT_SIDE) for frame in frames]
+        return [frame.small_luma() for frame in frames]
 
     def score(self, clip: ScoredClip[Luma]) -> Mapping[str, Value]:
         """Return the hashes of a root and their times, seconds from its start; None for clips inside a root."""

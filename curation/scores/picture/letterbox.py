@@ -12,8 +12,6 @@ from curation.scores.root_frames import Frame
 from curation.scores.scorer import Sampling, ScoreColumn, ScoredClip, ScoreKind, Scorer, Value
 from runtime.settings import Settings
 
-_SHORT_SIDE: Final = 128
-
 
 class LetterboxSettings(Settings):
     """The score of black bars."""
@@ -30,7 +28,7 @@ class LetterboxScorer(Scorer[ContentBox | None]):
 
     def measure(self, frames: Sequence[Frame], before: Frame | None) -> Sequence[ContentBox | None]:
         """Return the box of the picture within each frame; None for a frame that is black."""
-        return [content_box(frame.small_luma(_SHORT_SIDE)) for frame in frames]
+        return [content_box(frame.small_luma()) for frame in frames]
 
     def score(self, clip: ScoredClip[ContentBox | None]) -> Mapping[str, Value]:
         """Return the share that no frame's picture reaches; None for a clip that is all black."""

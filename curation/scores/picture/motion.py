@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from curation.scores.root_frames import Frame, Luma
+from curation.scores.root_frames import SMALL, Frame, Luma
 from curation.scores.scorer import Sampling, ScoreColumn, ScoredClip, ScoreKind, Scorer, Value, mean_of
 from runtime.settings import Settings
 
@@ -27,7 +27,7 @@ _LONGEST_GAP: Final = 0.5
 _LEAST_SIDE: Final = 32
 """Pixels of a picture that is large enough for optical flow."""
 _GRID: Final = 4
-"""Pixels between the points whose flow decides the camera's motion."""
+"""Pixels between the points whose flow is looked at."""
 _AGREES: Final = 0.5
 """Pixels by which a point's flow may differ from the camera's."""
 _CUT: Final = 0.12
@@ -39,7 +39,7 @@ class MotionSettings(Settings):
 
     pairs_per_second: float = Field(default=1.0, gt=0, le=8)
     """Pairs of frames to compare; up to 1 each begins with a keyframe, and no more is decoded than the pairs."""
-    short_side: int = Field(default=128, ge=64, le=256)
+    short_side: int = Field(default=SMALL, ge=64, le=256)
     """Pixels to which the short side of a frame is scaled down first."""
 
 
@@ -84,10 +84,10 @@ class MotionScorer(Scorer[FlowLengths | None]):
         if _differs(one, other, flow_HW2):
             return None
         per_second = 1 / (min(one.shape) * (second.time - first.time))
-        camera_HW2 = camera_flow(flow_HW2)
-        lengths = (flow_HW2, camera_HW2, flow_HW2 - camera_HW2)
-        means = [float(np.linalg.norm(each, axis=-1).mean()) * per_second for each in lengths]
-        return FlowLengths(first.time, *means)
+        points_N2, moves_N2 = _grid_moves(flow_HW2)
+        camera_N2 = camera_moves(points_N2, moves_N2)
+        parts = (moves_N2, camera_N2, moves_N2 - camera_N2)
+        return FlowLengths(first.time, *(float(np.hypot(*part.T).mean()) * per_second for part in parts))
 
     @cached_property
     def _flow(self) -> Any:
@@ -100,22 +100,34 @@ class MotionScorer(Scorer[FlowLengths | None]):
         return flow
 
 
-def camera_flow(flow_HW2: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the flow of the similarity transform that most points of a flow agree with; zero if none is found."""
+def camera_moves(points_N2: NDArray[np.float32], moves_N2: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the moves of points by the similarity transform that most moves agree with; zero if none is found.
+
+    Args:
+        points_N2: x and y of each point, pixels.
+        moves_N2: the flow at each point.
+    """
     import cv2
 
-    height, width, _ = flow_HW2.shape
-    rows, columns = np.mgrid[_GRID // 2 : height : _GRID, _GRID // 2 : width : _GRID]
-    points_N2 = np.stack([columns.ravel(), rows.ravel()], axis=-1).astype(np.float32)
-    moved_N2 = points_N2 + flow_HW2[rows.ravel(), columns.ravel()]
     matrix, _ = cv2.estimateAffinePartial2D(
-        points_N2, moved_N2, method=cv2.RANSAC, ransacReprojThreshold=_AGREES, maxIters=200, refineIters=2
+        points_N2,
+        points_N2 + moves_N2,
+        method=cv2.RANSAC,
+        ransacReprojThreshold=_AGREES,
+        maxIters=200,
+        refineIters=2,
     )
     if matrix is None or not np.isfinite(matrix).all():
-        return np.zeros_like(flow_HW2)
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    (a, b, right), (c, d, down) = matrix.astype(np.float32)
-    return np.stack([(a - 1) * x + b * y + right, c * x + (d - 1) * y + down], axis=-1)
+        return np.zeros_like(moves_N2)
+    turned_N2 = points_N2 @ matrix[:, :2].T.astype(np.float32)
+    return turned_N2 + matrix[:, 2].astype(np.float32) - points_N2
+
+
+def _grid_moves(flow_HW2: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the points of a grid over a picture, x and y, and the flow at each."""
+    height, width, _ = flow_HW2.shape
+    rows, columns = (each.ravel() for each in np.mgrid[_GRID // 2 : height : _GRID, _GRID // 2 : width : _GRID])
+    return np.stack([columns, rows], axis=-1).astype(np.float32), flow_HW2[rows, columns]
 
 
 def _differs(one: Luma, other: Luma, flow_HW2: NDArray[np.float32]) -> bool:

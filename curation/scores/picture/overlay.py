@@ -18,7 +18,6 @@ from curation.scores.root_frames import Frame, Luma
 from curation.scores.scorer import Sampling, ScoreColumn, ScoredClip, ScoreKind, Scorer, Value
 from runtime.settings import Settings
 
-_SHORT_SIDE: Final = 144
 _STEP: Final = 6.0
 """Length of a gradient (Sobel of luma, an eighth) from which it is an edge."""
 _NEAR: Final = 0.5
@@ -52,7 +51,7 @@ class OverlayScorer(Scorer[NDArray[np.int8]]):
 
     def measure(self, frames: Sequence[Frame], before: Frame | None) -> Sequence[NDArray[np.int8]]:
         """Return the gradients of each frame, int8 [2, H, W]."""
-        return [gradients(frame.small_luma(_SHORT_SIDE)) for frame in frames]
+        return [gradients(frame.small_luma()) for frame in frames]
 
     def score(self, clip: ScoredClip[NDArray[np.int8]]) -> Mapping[str, Value]:
         """Return the share of the picture that boxes around still edges cover; None with fewer than 5 frames."""
@@ -91,13 +90,19 @@ def _still(frames: Sequence[NDArray[np.int8]]) -> tuple[NDArray[np.bool_], float
     for frame in frames:
         mean_2HW += frame
     mean_2HW /= len(frames)
-    length_HW = np.hypot(*mean_2HW)
-    same_HW = np.zeros(length_HW.shape, np.int32)
+    square_HW = _squared(mean_2HW)
+    same_HW = np.zeros(square_HW.shape, np.int32)
     edges = 0
     for frame in frames:
-        same_HW += np.hypot(*(frame - mean_2HW)) <= _NEAR * length_HW
-        edges += int((np.hypot(*frame.astype(np.float32)) >= _STEP).sum())
-    return (length_HW >= _STEP) & (same_HW >= _STAYS * len(frames)), edges / len(frames)
+        same_HW += _squared(frame - mean_2HW) <= _NEAR**2 * square_HW
+        edges += int(np.count_nonzero(_squared(frame.astype(np.float32)) >= _STEP**2))
+    return (square_HW >= _STEP**2) & (same_HW >= _STAYS * len(frames)), edges / len(frames)
+
+
+def _squared(vectors_2HW: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the squared lengths of vectors, [H, W]."""
+    right_HW, down_HW = vectors_2HW
+    return right_HW * right_HW + down_HW * down_HW
 
 
 OVERLAY: Final = ScoreKind(

@@ -19,7 +19,6 @@ from curation.scores.root_frames import Frame, Luma
 from curation.scores.scorer import Sampling, ScoreColumn, ScoredClip, ScoreKind, Scorer, Value
 from runtime.settings import Settings
 
-_SHORT_SIDE: Final = 128
 _REACH: Final = 1
 """Pixels on either side of a line between which luma is compared: scaling blurs a line."""
 _STEP: Final = 10
@@ -55,7 +54,7 @@ class SplitScreenScorer(Scorer[frozenset[Line]]):
 
     def measure(self, frames: Sequence[Frame], before: Frame | None) -> Sequence[frozenset[Line]]:
         """Return the dividing lines of each frame."""
-        return [dividers(frame.small_luma(_SHORT_SIDE), self._length) for frame in frames]
+        return [dividers(frame.small_luma(), self._length) for frame in frames]
 
     def score(self, clip: ScoredClip[frozenset[Line]]) -> Mapping[str, Value]:
         """Return the share of frames that have the most frequent line."""

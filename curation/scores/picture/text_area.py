@@ -22,7 +22,6 @@ PP_OCR: Final = (
     "pypi://rapidocr==3.10.0/rapidocr/models/*.onnx"
     "#sha256=2fc34e26cd0f48514804a94f8832283039c7334076bff60768b1fed9ad068050"
 )
-_SHORT_SIDE: Final = 180
 _SAME: Final = 1.0
 """Mean difference of luma (0 to 255) up to which two frames show the same text."""
 _CELLS: Final = 100
@@ -87,7 +86,7 @@ class TextAreaScorer(Scorer[Sequence[TextLine]]):
 def _alike(one: Frame, other: Frame) -> bool:
     import cv2
 
-    first, second = one.small_luma(_SHORT_SIDE), other.small_luma(_SHORT_SIDE)
+    first, second = one.small_luma(), other.small_luma()
     return first.shape == second.shape and float(cv2.absdiff(first, second).mean()) <= _SAME
 
 
