@@ -14,13 +14,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-pytestmark = pytest.mark.slow  # starts `curate` four times
+pytestmark = pytest.mark.slow  # starts `curate` five times
 
 REPOSITORY = Path(__file__).parents[2]
 TEXT = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
 BLOCK = r"\n```python\n(?P<code>.*?)```"
 LINES = {
     "FILTERS": "REPETITION_FILTER",
+    "SCORE_KINDS": "COLOURFULNESS",
     "ENGINE_KINDS": "EngineKind(ReplaySettings, ReplayEngine)",
     "STAGES": "WORDS_PER_LEVEL",
 }
@@ -29,7 +30,7 @@ MADE_WITH = ["rewrite.engine=null", "media.video.transcribe.asr=null", "val_perc
 
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the packages with the three files added and one line of registration each."""
+    """A copy of the packages with the four files added and one line of registration each."""
     folder = tmp_path_factory.mktemp("extended")
     for package in ("curation", "runtime", "shards"):
         shutil.copytree(REPOSITORY / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -94,6 +95,13 @@ def test_the_filter_marks_clips_with_its_own_reason(extended: Path, curated: Pat
     curate(extended, curated, *layer)
     reasons = {row["filter_reason"] for row in rows(curated / "shards" / "selections")}
     assert "repetition" in reasons
+
+
+def test_the_score_is_a_column_of_its_set(extended: Path, curated: Path) -> None:
+    given = ["--output", "shards", "--stages", "score", "--address", "local", "--set", "score.name=colours"]
+    curate(extended, curated, *given, "--set", "score.scores=[colourfulness]")
+    values = [row["colourfulness"] for row in rows(curated / "shards" / "scores" / "colours")]
+    assert values and all(isinstance(value, float) and value >= 0 for value in values)
 
 
 def test_the_engine_answers_from_its_file(extended: Path, curated: Path) -> None:
