@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from curation.scores.root_frames import Frame, UndecodableRoot, root_frames
-from curation.scores.scorer import Column, Measure, ScoredClip, Scorer, Value, VectorColumn
+from curation.scores.scorer import Column, Measure, ScoredClip, Scorer, ShardRows, Value, VectorColumn
 from runtime.errors import is_machine_fault, one_line
 from runtime.log import get_logger
 from shards.stored_rows import StoredClip, StoredText, StoredWord
@@ -74,12 +74,12 @@ def score_root(
 
 
 def complete(
-    each: NamedScorer, rows: Sequence[Mapping[str, Value]], clips: Sequence[StoredClip], counts: Counter[str]
+    each: NamedScorer, rows: Sequence[Mapping[str, Value]], shard: ShardRows, counts: Counter[str]
 ) -> Sequence[Mapping[str, Value]]:
     """Return the final values of one scorer for a whole shard (`Scorer.complete`); nulls if it raises."""
     own = [{column.name: row[column.name] for column in each.columns} for row in rows]
     try:
-        return _checked(each, each.scorer.complete(own, clips), len(rows), counts)
+        return _checked(each, each.scorer.complete(own, shard), len(rows), counts)
     except Exception as error:
         _note(each.name, error, "a whole shard")
         counts[f"failed:{each.name}"] += len(rows)

@@ -21,9 +21,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from curation.engines.engine_settings import EngineSettings
 from curation.scores.root_scores import NamedScorer, complete, score_root
 from curation.scores.score_registry import SCORE_KINDS, ScoreSettings, used_columns, used_scores
-from curation.scores.scorer import ScoreColumn, Value, VectorColumn
+from curation.scores.scorer import ScoreColumn, ScoreResources, ShardRows, Value, VectorColumn
+from curation.stages.pictures_per_prompt import check_pictures
 from curation.stages.pipeline_settings import PipelineSettings
 from curation.stages.shard_table import ShardTable
 from curation.stages.stage_definition import Outputs, ShardStage, StageContext, WorkerBuild
@@ -44,17 +46,19 @@ SCORE_VERSION: Final = 1
 _TEXTS: Final = "rewrite"
 
 
-def score_hash(settings: ScoreSettings, texts: str | None) -> str:
+def score_hash(settings: ScoreSettings, texts: str | None, engines: Mapping[str, EngineSettings] | None = None) -> str:
     """Return the content hash of a score set.
 
     Args:
         settings: of the stage.
         texts: folder of the text layer that it reads; None if no score needs texts.
+        engines: by the names in the settings.
     """
-    parts = [
-        [kind.name, kind.version, values.content(), {use: revision_of(uri) for use, uri in kind.models(values).items()}]
-        for kind, values in used_scores(settings)
-    ]
+    parts: list[list[Any]] = []
+    for kind, values in used_scores(settings):
+        models = {use: revision_of(uri) for use, uri in kind.models(values).items()}
+        called = [(engines or {})[name].identity() for name in kind.engines(values).values()]
+        parts.append([kind.name, kind.version, values.content(), models, *([called] if called else [])])
     return content_hash(STAGE, SCORE_VERSION, parts, texts)
 
 
@@ -74,6 +78,8 @@ def score_worker(
 
     cv2.setNumThreads(1)  # one worker is one processor
     named = [NamedScorer(kind.name, kind.columns(values), kind.build(values)) for kind, values in used_scores(settings)]
+    for each in named:
+        each.scorer.start(ScoreResources(output.store, services))
     return ScoreWorker(output, named, texts)
 
 
@@ -102,8 +108,9 @@ class ScoreWorker:
         inputs = self._read(shard)
         counts: Counter[str] = Counter(clips=len(inputs.clips))
         rows = [row for tree in _trees(inputs.clips) for row in self._tree(shard, tree, inputs.texts, counts)]
+        shard_rows = ShardRows(inputs.clips, inputs.texts)
         for each in self._scorers:
-            for row, values in zip(rows, complete(each, rows, inputs.clips, counts), strict=True):
+            for row, values in zip(rows, complete(each, rows, shard_rows, counts), strict=True):
                 row.update(values)
         figures = {name: float(count) for name, count in counts.items() if count or name == "clips"}
         self._commit(shard, inputs, rows, figures)
@@ -186,7 +193,8 @@ def _unused(settings: PipelineSettings) -> str | None:
 
 
 def _hash(settings: PipelineSettings, outputs: Outputs) -> str:
-    return score_hash(_own(settings), outputs[_TEXTS].final_path if _reads_too(settings) else None)
+    texts = outputs[_TEXTS].final_path if _reads_too(settings) else None
+    return score_hash(_own(settings), texts, settings.engines)
 
 
 def _worker(context: StageContext) -> WorkerBuild:
@@ -204,8 +212,17 @@ def _programs(settings: PipelineSettings) -> list[str]:
     return ["av", *(program for kind, _ in used_scores(_own(settings)) for program in kind.programs)]
 
 
+def _engines(settings: PipelineSettings) -> Mapping[str, str]:
+    used = used_scores(_own(settings))
+    return {f"{STAGE}.{kind.name}.{own}": name for kind, values in used for own, name in kind.engines(values).items()}
+
+
 def _content(settings: PipelineSettings) -> dict[str, Any]:
-    return _own(settings).content()
+    """Return the settings of the scores, with the model of each column of vectors, by its URI where it has one."""
+    content = _own(settings).content()
+    models = {f"engine:{name}": settings.engines[name].model for name in _engines(settings).values()}
+    vectors = {column: models.get(made_by, made_by) for column, made_by in content.pop("vectors", {}).items()}
+    return content | ({"vectors": vectors} if vectors else {})
 
 
 def _check(settings: PipelineSettings) -> None:
@@ -214,6 +231,9 @@ def _check(settings: PipelineSettings) -> None:
     for name, count in counts.items():
         if count > 1:
             raise ValueError(f"score.scores: {count} of them make the column {name!r}; leave one of them out")
+    for kind, values in used_scores(_own(settings)):
+        for setting, engine in kind.engines(values).items():
+            check_pictures(settings, f"{STAGE}.{kind.name}.{setting}", engine, kind.pictures(values))
 
 
 SCORE: Final = ShardStage(
@@ -231,6 +251,8 @@ SCORE: Final = ShardStage(
     content=_content,
     hash=_hash,
     worker=_worker,
+    engines=_engines,
+    embedders=tuple(f"{STAGE}.{kind.name}.{setting}" for kind in SCORE_KINDS for setting in kind.embedders),
     check=_check,
     models=_models,
     programs=_programs,

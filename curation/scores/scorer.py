@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import pyarrow as pa
 
+from runtime.ray_runner.stage import Service
 from runtime.settings import Settings
+from shards.storage.store import Store
 from shards.stored_rows import StoredClip, StoredText, StoredWord
 
 if TYPE_CHECKING:
@@ -107,11 +109,36 @@ class ScoredClip(Generic[M]):
         return self.row["end"] - self.row["start"]
 
 
+class ShardRows(NamedTuple):
+    """The clips of a shard, as tables have them."""
+
+    clips: Sequence[StoredClip]
+    """In the media's order."""
+    texts: Mapping[str, StoredText]
+    """By key; empty unless a score of the set needs texts."""
+
+
+class ScoreResources(NamedTuple):
+    """What a worker has besides settings."""
+
+    store: Store
+    """The DIR."""
+    services: Mapping[str, Service]
+    """Pools of engines, by the names in the settings."""
+
+
 class Scorer(Generic[M]):
     """Base of all scorers: measures frames, then scores clips. It keeps no state between calls."""
 
     sampling: Sampling | None = None
     """The frames that it looks at; None: none."""
+
+    def start(self, resources: ScoreResources) -> None:
+        """Take what it needs of the DIR and the pools; called once, before the first clip.
+
+        Raises:
+            UserError: something that its settings name is missing.
+        """
 
     @property
     def widths(self) -> Mapping[str, int]:
@@ -135,20 +162,22 @@ class Scorer(Generic[M]):
         """Return the values of all clips of a root at once, in order; for models that work in batches."""
         return [self.score(clip) for clip in clips]
 
-    def complete(
-        self, rows: Sequence[Mapping[str, Value]], clips: Sequence[StoredClip]
-    ) -> Sequence[Mapping[str, Value]]:
+    def complete(self, rows: Sequence[Mapping[str, Value]], shard: ShardRows) -> Sequence[Mapping[str, Value]]:
         """Return the final values of a whole shard, given those of `score_all`; for what compares clips.
 
         Args:
             rows: values of each clip of the shard, in the media's order; all None where the scorer failed.
-            clips: rows of the shard's media table.
+            shard: rows of the same clips.
         """
         return rows
 
 
 def _no_models(settings: Any) -> Mapping[str, str]:
     return {}
+
+
+def _no_pictures(settings: Any) -> tuple[int, int]:
+    return 0, 0
 
 
 def _no_texts(settings: Any) -> bool:
@@ -172,6 +201,12 @@ class ScoreKind:
     """Return the URIs of the models that it loads, by purpose."""
     programs: tuple[str, ...] = ()
     """Distributions that compute it; their versions are recorded."""
+    engines: Callable[[Any], Mapping[str, str]] = _no_models
+    """Return the names of the engines that it calls, by the setting of its branch that names each."""
+    embedders: tuple[str, ...] = ()
+    """Those settings of `engines` that must name a pooling model."""
+    pictures: Callable[[Any], tuple[int, int]] = _no_pictures
+    """Return the most images and the most videos in one request to its engines."""
     needs_texts: Callable[[Any], bool] = _no_texts
     """Return True if it reads the text layer."""
     version: int = 1

@@ -9,19 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shards.scores.match import MATCH, PERCENTILE, cosines, percentiles
+from shards.stored_rows import StoredClip
 
 CLIP: Final = "clip"
 TEXT: Final = "text"
 
 
-def with_match(rows: Sequence[Mapping[str, Any]], videos: Sequence[str]) -> list[dict[str, Any]]:
+def with_match(rows: Sequence[Mapping[str, Any]], clips: Sequence[StoredClip]) -> list[dict[str, Any]]:
     """Return the rows of a shard with `match` and `match_percentile`; None where a vector is missing.
 
     Args:
         rows: with the vectors `clip` and `text`, or None.
-        videos: the video of each row.
+        clips: rows of the shard's media table.
     """
-    width = next((len(row[name]) for row in rows for name in (CLIP, TEXT) if row.get(name) is not None), 0)
+    videos = [clip["video_id"] for clip in clips]
+    width = max((len(row[name]) for row in rows for name in (CLIP, TEXT) if row.get(name) is not None), default=0)
     clip_ND, text_ND = (_stored([row.get(name) for row in rows], width) for name in (CLIP, TEXT))
     found = {MATCH: cosines(clip_ND, text_ND), PERCENTILE: percentiles(clip_ND, text_ND, videos)}
     return [
@@ -38,5 +40,5 @@ def _stored(vectors: Sequence[NDArray[np.float32] | None], width: int) -> NDArra
     rows_ND = np.full((len(vectors), width), np.nan, np.float16)
     for row_D, vector in zip(rows_ND, vectors, strict=True):
         if vector is not None:
-            row_D[:] = vector
+            row_D[:] = vector  # a failure is a single NaN, and fills the row
     return rows_ND

@@ -12,9 +12,8 @@ from support.scored_videos import FPS, clip_row, flat, named, scores_of, video_o
 
 from curation.scores.root_frames import Frame, Timeline, UndecodableRoot, root_frames
 from curation.scores.root_scores import NamedScorer, complete
-from curation.scores.scorer import Sampling, ScoreColumn, ScoredClip, Scorer, Value, VectorColumn
+from curation.scores.scorer import Sampling, ScoreColumn, ScoredClip, Scorer, ShardRows, Value, VectorColumn
 from runtime.errors import MachineError
-from shards.stored_rows import StoredClip
 
 CLIPS = [clip_row(0, 4), clip_row(0, 2, parent="clip_0_4"), clip_row(2, 4, parent="clip_0_4")]
 
@@ -177,24 +176,20 @@ def test_a_vector_with_nan_becomes_none(vector: Any, kept: bool) -> None:
 
 def test_a_scorer_may_compare_all_clips_of_a_shard() -> None:
     class Ranking(Giving):
-        def complete(
-            self, rows: Sequence[Mapping[str, Value]], clips: Sequence[StoredClip]
-        ) -> Sequence[Mapping[str, Value]]:
+        def complete(self, rows: Sequence[Mapping[str, Value]], shard: ShardRows) -> Sequence[Mapping[str, Value]]:
             return [{"given": float(place)} for place, _ in enumerate(rows)]
 
     ranking = NamedScorer("giving", [ScoreColumn("given", "a rank")], Ranking(1.0))
     rows = [{"given": 5.0, "other": 1.0}, {"given": 4.0, "other": 1.0}]
-    assert complete(ranking, rows, [], Counter()) == [{"given": 0.0}, {"given": 1.0}]
+    assert complete(ranking, rows, ShardRows([], {}), Counter()) == [{"given": 0.0}, {"given": 1.0}]
 
 
 def test_a_scorer_that_fails_on_a_shard_gives_nulls() -> None:
     class Raising(Giving):
-        def complete(
-            self, rows: Sequence[Mapping[str, Value]], clips: Sequence[StoredClip]
-        ) -> Sequence[Mapping[str, Value]]:
+        def complete(self, rows: Sequence[Mapping[str, Value]], shard: ShardRows) -> Sequence[Mapping[str, Value]]:
             raise ZeroDivisionError
 
     counts: Counter[str] = Counter()
     raising = NamedScorer("giving", [ScoreColumn("given", "a rank")], Raising(1.0))
-    assert complete(raising, [{"given": 5.0}], [], counts) == [{"given": None}]
+    assert complete(raising, [{"given": 5.0}], ShardRows([], {}), counts) == [{"given": None}]
     assert counts == {"failed:giving": 1}

@@ -17,7 +17,7 @@ from support.open_clip_models import open_clip_folder
 from support.scored_videos import clip_row, flat, video_of
 from support.shard_factory import LAYER, build_dir
 
-from curation.scores.embeddings.embedding_score import EMBEDDING, EmbeddingScorer
+from curation.scores.embeddings.embedding_score import EMBEDDING, build_scorer
 from curation.scores.embeddings.embedding_settings import EmbeddingSettings
 from curation.scores.embeddings.row_pooling import mean_direction
 from curation.scores.root_scores import NamedScorer, score_root
@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def scorer(folder: Path, **settings: Any) -> NamedScorer:
     values = EmbeddingSettings.model_validate({"model": f"path://{folder}", **settings})
-    return NamedScorer("embedding", values.columns(), EmbeddingScorer(values))
+    return NamedScorer("embedding", values.columns(), build_scorer(values))
 
 
 def frames_at(data: bytes, seconds: list[int]) -> list[Any]:
