@@ -6,6 +6,7 @@ Settings here include the revisions of models: a hub's branch may move between t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,8 +17,10 @@ from curation.stages.pinned_settings import pinned_settings
 from curation.stages.stage_definition import ShardStage, StageOutput, TableStage
 from runtime.errors import UserError
 from runtime.models.model_revisions import ModelRevisions, moves, pinned
+from shards.errors import ShardError
 from shards.manifest import StageMark
 from shards.reader import binding_mark
+from shards.selections.selection import recipe_of
 
 
 def stage_outputs(request: RunRequest, today: ModelRevisions) -> dict[str, StageOutput]:
@@ -80,10 +83,23 @@ class _Version(NamedTuple):
 
 def _output(place: _StageToPlace) -> StageOutput:
     if isinstance(place.stage, TableStage):
+        if "{selection}" in place.stage.path and place.is_asked:
+            _refuse_recipe(place.request)
         return place.version(None).output(place.stage.path.replace("{selection}", place.request.selection))
     if place.stage.kind == "only":
         return _only_folder(place, place.stage)
     return _set_folder(place, place.stage) if place.stage.kind == "set" else _layer_folder(place, place.stage)
+
+
+def _refuse_recipe(request: RunRequest) -> None:
+    """Refuse to write over a selection that `curate select` made: its recipe would be lost."""
+    name, root = request.selection, request.store.root
+    with suppress(FileNotFoundError, ShardError):  # a table that can't be read is made again
+        if recipe_of(request.store, name) is not None:
+            raise UserError(
+                f"--select {name}: `curate select` made it by a recipe; choose another name, or make it again with "
+                f"`curate select {root} --name {name}`"
+            )
 
 
 def _only_folder(place: _StageToPlace, stage: ShardStage) -> StageOutput:

@@ -8,14 +8,15 @@ from typing import Any
 
 import duckdb
 
-from runtime.errors import UserError, one_line
+from runtime.errors import UserError, nearest, one_line
 from shards.carried_columns import carried_spans, with_carried
 from shards.errors import ShardError
-from shards.schema import VIDEOS
+from shards.schema import CLIPS, TEXT, VIDEOS
 from shards.scores.score_set import ScoreSet, score_sets
 from shards.scores.scored_sql import with_scores
 from shards.selections.marked_sql import marked_clips
 from shards.selections.selection import Selection
+from shards.selections.sql_expressions import parse_expression, sandbox
 from shards.storage.store import Store
 from shards.video_facts import with_videos
 
@@ -81,8 +82,8 @@ def clips_where(
         store: the DIR.
         layer: name of the text layer.
         selection: marks its clips; None: no selection does.
-        where: condition in SQL, over the columns of the clips, their marks, their scores, their videos and the
-            manifest; None: all clips.
+        where: condition in SQL, over the columns of the clips, their marks, their media, their scores, their videos
+            and the manifest; None: all clips.
         equal: a value for each column; None: any.
 
     Raises:
@@ -98,7 +99,9 @@ def clips_where(
     if where is None:
         return clips
     columns = [duckdb.ColumnExpression(name) for name in clips.columns]
-    joined = _with_all_columns(connection, store, clips)
+    with damage_reported(store, "media"):
+        joined = _with_all_columns(connection, store, _with_media(connection, store, clips))
+    _check_columns(where, joined.columns)
     try:
         return joined.filter(condition(where)).select(*columns)
     except duckdb.Error as error:
@@ -124,6 +127,31 @@ def _with_all_columns(
     joined = with_videos(clips, _videos(connection, store))
     joined = with_carried(connection, joined, carried_spans(store, joined.columns))
     return with_scores(connection, joined, [ScoreSet.open(store, name) for name in score_sets(store)])
+
+
+def _with_media(
+    connection: duckdb.DuckDBPyConnection, store: Store, clips: duckdb.DuckDBPyRelation
+) -> duckdb.DuckDBPyRelation:
+    """Return clips with the columns of the media table that texts don't have."""
+    paths = files(store, "media")
+    if not paths:
+        return clips
+    own = ", ".join(name for name in CLIPS.names if name not in TEXT.names)
+    media = connection.read_parquet(paths).project(f"key as media_key, {own}").set_alias("media")
+    return clips.set_alias("clips").join(media, "clips.key = media.media_key", "left").project("* exclude (media_key)")
+
+
+def _check_columns(where: str, columns: Sequence[str]) -> None:
+    """Refuse a condition that is not one formula over the columns of a clip.
+
+    Raises:
+        ShardError: it is no SQL, or holds another query.
+        UserError: it names no column.
+    """
+    known = {name.lower() for name in columns}
+    for path in sorted(parse_expression(sandbox(), where, "--where").columns):
+        if path[0].lower() not in known:
+            raise UserError(f"--where {where!r}: no column {path[0]!r}{nearest(path[0], columns)}")
 
 
 def _videos(connection: duckdb.DuckDBPyConnection, store: Store) -> duckdb.DuckDBPyRelation:

@@ -15,18 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypedDict
 
-import pyarrow as pa
-
-from shards.carried_columns import carried_spans
 from shards.errors import ShardError
 from shards.export.clip_cutting import cut_clip
-from shards.export.export_rows import MARKED_TEXT, ExportRow, sample_facts
+from shards.export.export_rows import ExportRow, sample_facts
 from shards.export.export_selection import ExportSelection, SelectedRoot, Unit, select_rows
 from shards.export.export_tars import ExportSample, write_tars
 from shards.keyframes import StoredStill, nearest_still, read_still, stills_of
 from shards.keys import shard_name
 from shards.reader import map_ahead, media_shards, shards_in, text_layers
-from shards.schema import VIDEOS
+from shards.selections.clip_condition import ClipCondition
 from shards.selections.marked_texts import selection_of
 from shards.selections.selection import Selection
 from shards.storage.store import Store
@@ -71,15 +68,15 @@ def export(
     layer = selection.layer
     if layer not in text_layers(store):
         raise ShardError(f"--layer {layer}: no such text layer (there are: {', '.join(text_layers(store)) or 'none'})")
-    carried = carried_spans(store, (*MARKED_TEXT.names, *VIDEOS.names))
-    selection.validate(carried)
+    layer_shards = shards_in(store.list(f"text/{layer}"))
+    condition = selection.condition(store, layer_shards)
     marks = selection_of(store, layer, selection.selection)
     target = Store(output)
     if target.list() or target.folders():
         raise ShardError(f"--output {output}: is not empty; name a new folder")
-    shards = sorted(set(media_shards(store)) & set(shards_in(store.list(f"text/{layer}"))))
+    shards = sorted(set(media_shards(store)) & set(layer_shards))
     marked = [shard for shard in shards if marks is None or shard in marks.shards]
-    source = _Source(store, marked, selection, marks, carried)
+    source = _Source(store, marked, selection, marks, condition)
     counts = Counter() if counts is None else counts
     counts["shards_without_marks"] += len(shards) - len(marked)
     if format == "jsonl":
@@ -98,11 +95,11 @@ class _Source:
     shards: Sequence[int]
     clips: ExportSelection
     marks: Selection | None
-    carried: pa.Table
+    condition: ClipCondition | None
 
     def roots(self, shard: int) -> list[SelectedRoot]:
         """Return the samples to make of a shard, root by root."""
-        return select_rows(self.store, shard, self.clips, self.marks, self.carried)
+        return select_rows(self.store, shard, self.clips, self.marks, self.condition)
 
 
 def _samples(source: _Source, progress: Progress | None) -> Iterator[ExportSample]:

@@ -35,9 +35,12 @@ def with_scores(
         taken = {name.lower() for name in clips.columns}  # SQL does not tell capitals apart
         structure = _free(each.name, taken)
         alone = [name for name in each.columns if often[name.lower()] == 1 and name.lower() not in {*taken, structure}]
-        values = ", ".join(f"{_text(name)}: {_name(name)}" for name in each.columns)
-        columns = [f"{{{values}}} as {_name(structure)}", *map(_name, alone)]
-        scores = connection.read_parquet(each.files()).project(f"key as score_key, {', '.join(columns)}")
+        table = connection.read_parquet(each.files())
+        kinds = dict(zip(table.columns, map(str, table.types), strict=True))
+        values = ", ".join(f"{_text(name)}: {_value(name, kinds[name])}" for name in each.columns)
+        columns = [f"{{{values}}} as {_name(structure)}"]
+        columns += [f"{_value(name, kinds[name])} as {_name(name)}" for name in alone]
+        scores = table.project(f"key as score_key, {', '.join(columns)}")
         joined = clips.set_alias("clips").join(scores.set_alias("scores"), "clips.key = scores.score_key", "left")
         clips = joined.project("* exclude (score_key)")
     return clips
@@ -47,6 +50,11 @@ def _free(name: str, taken: Collection[str]) -> str:
     while name.lower() in taken:
         name = f"scores_{name}"
     return name
+
+
+def _value(name: str, kind: str) -> str:
+    """Return a score as SQL, with null for NaN: both mean that there is none."""
+    return f"nullif({_name(name)}, 'nan'::{kind})" if kind in ("FLOAT", "DOUBLE") else _name(name)
 
 
 def _name(name: str) -> str:

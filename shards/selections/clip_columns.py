@@ -19,7 +19,7 @@ from shards.carried_columns import carried_spans, with_carried
 from shards.errors import ShardError, nearest
 from shards.keys import shard_name
 from shards.reader import column_names, read_table
-from shards.schema import CLIPS
+from shards.schema import CLIPS, TEXT
 from shards.scores.score_set import ScoreSet, score_sets
 from shards.selections.selection import MARKS
 from shards.selections.sql_expressions import ColumnPath, SqlExpression
@@ -67,13 +67,13 @@ class ClipColumns:
     """By the name that they have in expressions."""
 
     @classmethod
-    def open(cls, store: Store, layer: str, shard: int) -> ClipColumns:
-        """Look up the columns; `shard` is any that the layer has.
+    def open(cls, store: Store, layer: str, shard: int | None) -> ClipColumns:
+        """Look up the columns; `shard` is any that the layer has, None if it has none yet.
 
         Raises:
             ShardError: a table is unreadable.
         """
-        own = column_names(store, f"text/{layer}/{shard_name(shard)}.parquet")
+        own = TEXT.names if shard is None else column_names(store, f"text/{layer}/{shard_name(shard)}.parquet")
         text = tuple(name for name in own if name not in MARKS)
         taken = {*_others(), *(name.lower() for name in text)}
         sets = (ScoreSet.open(store, name) for name in score_sets(store))
