@@ -11,20 +11,27 @@ import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import pyarrow as pa
 from rich.console import Console
 
 from curation.grounding.audit.audit_figures import figures
-from curation.grounding.audit.audit_records import LABELS, SAMPLE, AuditClip, Label, label_table, sample_table
+from curation.grounding.audit.audit_records import SAMPLE, AuditClip, Label, sample_table
 from curation.grounding.audit.clip_evidence import read_sample
 from curation.grounding.audit.clip_pictures import pictures_of
 from curation.grounding.audit.clip_strata import plan_strata
 from curation.grounding.audit.label_files import has_labels, read_label_rows
 from curation.grounding.audit.label_page import render
 from curation.grounding.audit.label_rows import ANONYMOUS, CheckedRows, check_rows, form, merge
+from curation.grounding.audit.label_store import (
+    SAMPLE_TABLE,
+    audit_file,
+    commit_audit_table,
+    store_labels,
+    stored_labels,
+    stored_sample,
+)
 from curation.preflight import check_can_write
 from curation.view.audit_population import Population, abstentions
 from curation.view.audit_report import AuditReport, print_report, report_json, report_table
@@ -32,13 +39,10 @@ from curation.view.inspect_clips import pick_layer
 from runtime.errors import UserError
 from runtime.progress_bar import progress_bar
 from runtime.terminal import SafeConsole
-from shards.artifact import Artifact
 from shards.manifest import read_stage
-from shards.reader import read_artifact, read_table
+from shards.reader import read_artifact
 from shards.storage.store import Store
-from shards.writer import commit_table
 
-_STAGE: Final = "audit"
 _LARGEST_SAMPLE: Final = 2000
 """Clips whose pictures a page can hold."""
 
@@ -95,7 +99,7 @@ class Audit:
         page = render(self._layer, sample.clips, pictures).encode()
         self._store.commit_bytes(page, self._name("page.html"))
         self._store.commit_bytes(form(sample.clips).encode("utf-8-sig"), self._name("labels.csv"))
-        self._commit("sample.parquet", sample_table(sample.clips), SAMPLE, sample.inputs, {"seed": seed})
+        self._commit(SAMPLE_TABLE, sample_table(sample.clips), SAMPLE, sample.inputs, {"seed": seed})
         claims = sum(len(clip.claims) for clip in sample.clips)
         drawn = sum(stratum.drawn > 0 for stratum in strata)
         total = sum(stratum.clips for stratum in strata)
@@ -121,7 +125,7 @@ class Audit:
                 f"fill in {self._store.path(self._name('labels.csv'))} or the page beside it"
             )
         labels, replaced = merge(self._labels(), checked.labels)
-        self._commit("labels.parquet", label_table(labels), LABELS, {}, {"labels": len(labels)})
+        store_labels(self._store, self._layer, labels)
         names = ", ".join(sorted({label.labeller for label in checked.labels}))
         again = f", {replaced} of them in place of earlier ones" if replaced else ""
         self._say(f"{len(checked.labels)} labels of {names} stored{again}; {len(labels)} labels in all")
@@ -140,7 +144,7 @@ class Audit:
                 f"--report: no labels of layer {self._layer} yet; label {self._store.path(self._name('page.html'))} "
                 "and store the labels with --labels FILE"
             )
-        found = figures(clips, labels, _judges(self._store, self._layer))
+        found = figures(clips, labels, judges_of(self._store, self._layer))
         report = AuditReport(self._layer, found, tuple(abstentions(self._store, self._layer)), self._is_changed())
         recorder = SafeConsole(highlight=False, record=True, width=110, file=io.StringIO())
         print_report(report, recorder)
@@ -169,25 +173,20 @@ class Audit:
             )
 
     def _sample(self) -> list[AuditClip]:
-        try:
-            rows = read_table(self._store, self._name("sample.parquet"), SAMPLE.names).to_pylist()
-        except FileNotFoundError:
+        clips = stored_sample(self._store, self._layer)
+        if clips is None:
             raise UserError(
                 f"audit: no sample of layer {self._layer} yet; "
                 f"draw one with curate audit {self._store.root} --sample 200"
-            ) from None
-        return [AuditClip.from_row(row) for row in rows]
+            )
+        return clips
 
     def _labels(self) -> list[Label]:
-        try:
-            rows = read_table(self._store, self._name("labels.parquet"), LABELS.names).to_pylist()
-        except FileNotFoundError:
-            return []
-        return [Label(**row) for row in rows]
+        return stored_labels(self._store, self._layer)
 
     def _is_changed(self) -> bool:
         """Return True if the layer was made anew since the sample was drawn."""
-        made_from = read_artifact(self._store, self._name("sample.parquet")).inputs
+        made_from = read_artifact(self._store, self._name(SAMPLE_TABLE)).inputs
         try:
             return any(read_artifact(self._store, name).digest != digest for name, digest in made_from.items())
         except FileNotFoundError:
@@ -196,12 +195,10 @@ class Audit:
     def _commit(
         self, name: str, table: pa.Table, schema: pa.Schema, inputs: Mapping[str, str], counts: Mapping[str, float]
     ) -> None:
-        with TemporaryDirectory() as scratch:
-            record = Artifact(_STAGE, "", inputs=inputs, counts=counts)
-            commit_table(self._store, Path(scratch), self._name(name), table, record, schema)
+        commit_audit_table(self._store, self._layer, name, table, schema, inputs, counts)
 
     def _name(self, file: str) -> str:
-        return f"audit/{self._layer}/{file}"
+        return audit_file(self._layer, file)
 
     def _say_refused(self, file: Path, checked: CheckedRows) -> None:
         if checked.refused or checked.repeated:
@@ -220,7 +217,7 @@ def _refusals(checked: CheckedRows) -> str:
     return ", ".join(parts) or "it has no rows"
 
 
-def _judges(store: Store, layer: str) -> Sequence[str]:
+def judges_of(store: Store, layer: str) -> Sequence[str]:
     """Return the judges of a layer in their order, from its settings; none if they are not recorded."""
     mark = read_stage(store, f"text/{layer}")
     ground: Any = {} if mark is None else mark.settings.get("ground")

@@ -14,7 +14,7 @@ from curation.view.browser.viewed_dir import viewed
 from runtime.terminal import visible
 from shards.storage.url_secrets import without_secrets
 
-_PAGES: Final = (("Browse", "/browse"),)
+_PAGES: Final = (("Browse", "/browse"), ("Audit", "/audit"), ("Runs", "/runs"))
 
 
 def rendered(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:

@@ -28,7 +28,8 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 _READS: Final = ("GET", "HEAD")
-_WRITES: Final = ("POST",)
+_WRITES: Final = {"POST": ("/audit/labels",)}
+"""Addresses that change something, by method: labels, and nothing else."""
 _TOKEN: Final = "token"  # noqa: S105  the name of a parameter
 
 
@@ -68,7 +69,7 @@ class RequestGuard:
             return PlainTextResponse(f"host {host!r} is not served here; open the address that was printed", 421)
         if not _is_own(request.headers, host, needs_origin=request.method not in _READS):
             return PlainTextResponse("refused: the request comes from another site", 403)
-        if request.method not in (*_READS, *_WRITES):
+        if request.method not in _READS and request.url.path not in _WRITES.get(request.method, ()):
             return PlainTextResponse("refused: this viewer reads only", 405)
         return None if self._token is None else self._asked_for_token(request, self._token)
 

@@ -11,14 +11,16 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from curation.view.browser.media.media_responses import still_response, video_response
 from curation.view.browser.page_templates import rendered
+from curation.view.browser.pages.audit import audit_figures_page, audit_page, read_labels, write_label
 from curation.view.browser.pages.browse import browse_page
 from curation.view.browser.pages.clip import clip_page
+from curation.view.browser.pages.runs import runs_page
 from curation.view.browser.request_guard import RequestGuard
 from curation.view.browser.viewed_dir import ViewedDir, viewed
 from runtime.errors import UserError
@@ -39,6 +41,11 @@ def viewer_app(opened: ViewedDir, token: str | None = None) -> Starlette:
             Route("/", _to_browse, methods=["GET"]),
             Route("/browse", browse_page, methods=["GET"]),
             Route("/clip/{key}", clip_page, methods=["GET"]),
+            Route("/audit", audit_page, methods=["GET"]),
+            Route("/audit/figures", audit_figures_page, methods=["GET"]),
+            Route("/audit/labels", read_labels, methods=["GET"]),
+            Route("/audit/labels", write_label, methods=["POST"]),
+            Route("/runs", runs_page, methods=["GET"]),
             Route("/media/{shard:int}/{root_key}.mp4", _video, methods=["GET"]),
             Route("/stills/{shard:int}/{root_key}/{ms:int}.jpg", _still, methods=["GET"]),
             Mount("/static", StaticFiles(directory=_STATIC)),
@@ -70,7 +77,9 @@ def _still(request: Request) -> Response:
 
 
 def _mistake(request: Request, error: Exception) -> Response:
-    """Answer a value in an address that can't be, or a damaged table, with one line."""
+    """Answer a value that can't be, or a damaged table, with one line."""
+    if request.method == "POST":
+        return PlainTextResponse(str(error), 400)
     return rendered(
         request, "mistake.html.jinja", status=400 if isinstance(error, UserError) else 500, message=str(error)
     )

@@ -47,6 +47,7 @@ def clip_page(request: Request) -> Response:
         request,
         "clip.html.jinja",
         clip=details,
+        blind=False,
         filters=filters,
         place=place,
         before=before,

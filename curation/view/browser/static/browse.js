@@ -27,12 +27,14 @@ for (const box of document.querySelectorAll(".histogram")) {
   picture.addEventListener("pointerdown", (event) => { begin = valueAt(event); picture.setPointerCapture(event.pointerId); });
   picture.addEventListener("pointermove", (event) => {
     if (begin === null) return;
-    const end = valueAt(event), digits = (value) => String(Number(value.toPrecision(4)));
-    least.value = digits(Math.min(begin, end));
-    most.value = digits(Math.max(begin, end));
+    const end = valueAt(event), edge = (high - low) / 100, digits = (value) => String(Number(value.toPrecision(4)));
+    const from = Math.min(begin, end), to = Math.max(begin, end);
+    least.value = from < low + edge ? "" : digits(from);  // an edge is no bound
+    most.value = to > high - edge ? "" : digits(to);
     show();
   });
-  picture.addEventListener("pointerup", () => { if (begin !== null && least.value !== "") form.requestSubmit(); begin = null; });
+  picture.addEventListener("pointercancel", () => { begin = null; });
+  picture.addEventListener("pointerup", () => { if (begin !== null) form.requestSubmit(); begin = null; });
   for (const field of [least, most]) field.addEventListener("input", show);
   show();
 }

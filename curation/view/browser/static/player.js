@@ -61,7 +61,13 @@ function follow() {
 
 function cannotPlay() { document.getElementById("no-video").hidden = false; }
 
-video.addEventListener("loadedmetadata", () => { video.currentTime = Math.max(begin() - times.zero, 0); follow(); }, { once: true });
+function toBegin() {
+  const from = Math.max(begin() - times.zero, 0);
+  if (Math.abs(video.currentTime - from) > 0.01) video.currentTime = from;
+  follow();
+}
+
+video.addEventListener("loadedmetadata", toBegin, { once: true });
 video.addEventListener("play", () => { if (stopAt === null) stopAt = end(); follow(); });
 video.addEventListener("seeked", follow);
 video.addEventListener("error", cannotPlay);
@@ -75,8 +81,7 @@ for (const button of document.querySelectorAll(".jump")) {
     button.classList.add("here");
   });
 }
-if (video.readyState >= 1) { video.currentTime = Math.max(begin() - times.zero, 0); }
-follow();
+if (video.readyState >= 1) toBegin(); else follow();
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input:not([type=checkbox]), select, textarea")) return;

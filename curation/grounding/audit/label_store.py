@@ -1,0 +1,75 @@
+"""The sample and the labels of a text layer's audit, in ``audit/<layer>/`` of its DIR."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import pyarrow as pa
+
+from curation.grounding.audit.audit_records import LABELS, SAMPLE, AuditClip, Label, label_table
+from shards.artifact import Artifact
+from shards.reader import read_table
+from shards.storage.store import Store
+from shards.writer import commit_table
+
+SAMPLE_TABLE: Final = "sample.parquet"
+LABEL_TABLE: Final = "labels.parquet"
+_STAGE: Final = "audit"
+
+
+def audit_file(layer: str, file: str) -> str:
+    """Return the name, in the DIR, of a file of a layer's audit."""
+    return f"audit/{layer}/{file}"
+
+
+def stored_sample(store: Store, layer: str) -> list[AuditClip] | None:
+    """Return the clips of the sample, in the order in which they are labelled; None if none was drawn yet.
+
+    Raises:
+        ShardError: the table is damaged.
+    """
+    try:
+        rows = read_table(store, audit_file(layer, SAMPLE_TABLE), SAMPLE.names).to_pylist()
+    except FileNotFoundError:
+        return None
+    return [AuditClip.from_row(row) for row in rows]
+
+
+def stored_labels(store: Store, layer: str) -> list[Label]:
+    """Return all labels of a layer; none if nobody has labelled yet.
+
+    Raises:
+        ShardError: the table is damaged.
+    """
+    try:
+        rows = read_table(store, audit_file(layer, LABEL_TABLE), LABELS.names).to_pylist()
+    except FileNotFoundError:
+        return []
+    return [Label(**row) for row in rows]
+
+
+def store_labels(store: Store, layer: str, labels: Sequence[Label]) -> None:
+    """Replace the labels of a layer.
+
+    Raises:
+        OSError: disk full, no permission, network; the labels of before are kept.
+    """
+    commit_audit_table(store, layer, LABEL_TABLE, label_table(labels), LABELS, {}, {"labels": len(labels)})
+
+
+def commit_audit_table(
+    store: Store,
+    layer: str,
+    file: str,
+    table: pa.Table,
+    schema: pa.Schema,
+    inputs: Mapping[str, str],
+    counts: Mapping[str, float],
+) -> None:
+    """Commit a table of a layer's audit."""
+    with TemporaryDirectory() as scratch:
+        record = Artifact(_STAGE, "", inputs=inputs, counts=counts)
+        commit_table(store, Path(scratch), audit_file(layer, file), table, record, schema)
