@@ -14,7 +14,7 @@ import argparse
 import random
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,12 +26,20 @@ from torch.nn.utils import parametrize
 from bench.claim_pairs import DEVELOPMENT, ClaimPair, read_pairs
 from bench.encoder_data import Example, Parts, examples, split
 from bench.injected_examples import InjectedExamples
-from curation.grounding.claim_encoder import LOW_RANK, MINILM, TRAINED_ON, base_model, evidence_mark
+from curation.grounding.claim_encoder import (
+    LOW_RANK,
+    MINILM,
+    TRAINED_ON,
+    adapter_file,
+    base_model,
+    evidence_mark,
+    read_changes,
+)
 from runtime.models.model_uri import resolve
 
 _WHOLE: Final = ("pooler.dense", "classifier")
 """Layers that are trained whole."""
-_INJECTED: Final = 0.4
+_INJECTED: Final = 0.5
 """Share of examples whose false claim has an injected error."""
 
 
@@ -62,6 +70,19 @@ def prepared(folder: str, rank: int) -> Any:
         elif name.rpartition(".")[2] in LOW_RANK:
             parametrize.register_parametrization(layer, "weight", LowRank(layer.weight, rank))
     return model
+
+
+def resume(model: Any, tensors: Mapping[str, Tensor]) -> None:
+    """Set what was trained before, in the form that `changes` returns; ranks must be the same."""
+    layers = dict(model.named_modules())
+    with torch.no_grad():
+        for name, value in tensors.items():
+            layer, _, part = name.rpartition(".")
+            if part in ("low_rank_a", "low_rank_b"):
+                change = layers[layer].parametrizations.weight[0]
+                (change.a_RI if part == "low_rank_a" else change.b_OR).copy_(value)
+            else:
+                getattr(layers[layer], part).copy_(value)
 
 
 def changes(model: Any) -> dict[str, Tensor]:
@@ -159,6 +180,8 @@ def train(parts: Parts, arguments: argparse.Namespace) -> dict[str, Tensor]:
     injected = InjectedExamples(parts.train, arguments.seed) if arguments.partial else None
     steps = max(1, arguments.epochs * (len(parts.train) // arguments.batch))
     model = prepared(folder, arguments.rank)
+    if arguments.start:
+        resume(model, read_changes(adapter_file(arguments.start)))
     trainer = Trainer(model, AutoTokenizer.from_pretrained(folder), rate=arguments.rate, steps=steps)
     began = time.monotonic()
     for epoch in range(1, arguments.epochs + 1):
@@ -186,6 +209,7 @@ def main() -> int:
     parser.add_argument("--pairs", type=Path, default=DEVELOPMENT)
     parser.add_argument("--model", default=MINILM, help="model URI of an encoder")
     parser.add_argument("--output", type=Path, required=True, help="safetensors file to write")
+    parser.add_argument("--start", metavar="FILE", help="go on from these weights: `trained`, or a file")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rank", type=int, default=16)

@@ -19,6 +19,7 @@ from curation.grounding.claims import CitedClaim
 from curation.grounding.evidence import Evidence, seen_texts
 from curation.grounding.judge import JudgeKind, JudgeResources, JudgeSettings, Ruling
 from curation.grounding.text_language import is_in
+from runtime.load_once import LoadOnce
 from runtime.settings import Runtime
 
 _NOT_SEEN: Final = Ruling(0.0, "not_seen")
@@ -58,8 +59,7 @@ class EncoderJudge:
 
     def __init__(self, settings: EncoderJudgeSettings) -> None:
         self._settings = settings
-        self._encoder: ClaimEncoder | None = None
-        self._loading = asyncio.Lock()
+        self._encoder = LoadOnce(lambda: ClaimEncoder(settings.model, settings.adapter, settings.device))
 
     def can_support(self, evidence: Sequence[Evidence]) -> bool:
         """Return True if there is anything that can be seen."""
@@ -80,11 +80,7 @@ class EncoderJudge:
         return [refusal or _ruling(next(scores)) for refusal in refusals]
 
     async def _scores(self, pairs: Sequence[tuple[str, str]]) -> list[float | None]:
-        settings = self._settings
-        async with self._loading:
-            if self._encoder is None:
-                self._encoder = await asyncio.to_thread(ClaimEncoder, settings.model, settings.adapter, settings.device)
-        return await asyncio.to_thread(self._encoder.scores, pairs, settings.batch)
+        return await asyncio.to_thread((await self._encoder.get()).scores, pairs, self._settings.batch)
 
     def _refusal(self, claim: str, evidence: str) -> Ruling | None:
         """Return the ruling on a claim that the model is not asked about."""

@@ -15,15 +15,14 @@ from typing import Final
 from pydantic import Field
 
 from curation.engines.engine_interface import Request
-from curation.engines.shared_requests import ask
 from curation.grounding.claims import CitedClaim
-from curation.grounding.evidence import Evidence, seen_texts
-from curation.grounding.judge import YES_NO, JudgeKind, JudgeResources, JudgeSettings, Ruling, ruling_in
+from curation.grounding.engine_judge import EngineJudge, EngineJudgeSettings
+from curation.grounding.evidence import seen_texts
+from curation.grounding.judge import YES_NO, JudgeKind, JudgeResources, Ruling
 from curation.grounding.text_language import is_in
 from curation.prompts import prompt_templates
 from curation.prompts.prompt_templates import Prompt
 from runtime.ray_runner.stage import Service
-from runtime.settings import Runtime
 
 FIELDS: Final = ("evidence", "claim")
 """Fields that the prompt can use."""
@@ -31,61 +30,36 @@ _NOT_SEEN: Final = Ruling(0.0, "not_seen")
 _OTHER_LANGUAGE: Final = Ruling(None, "language")
 
 
-class TextJudgeSettings(JudgeSettings):
+class TextJudgeSettings(EngineJudgeSettings):
     """The judge that asks a language model whether the cited evidence says what a claim says."""
 
-    engine: Runtime[str | None] = None
-    """Language model, by its name under `engines`; null: that of the rewrite. Its log-probabilities are needed."""
     prompt: str = "entails"
     """Prompt with worked examples, to be answered by yes or no."""
-    languages: tuple[str, ...] = ("en",)
-    """Languages of claims and evidence in which the model was measured (ISO 639-1); others stay unjudged. []: all."""
     max_chars: int = Field(default=4000, ge=100)
     """Claims whose evidence is longer stay unjudged."""
-
-    @property
-    def judge_engine(self) -> str | None:
-        """Name of the engine that the judge asks."""
-        return self.engine
 
     def prompts(self) -> Mapping[str, Prompt]:
         """Return the prompt."""
         return {"text": prompt_templates.load(self.prompt, FIELDS)}
 
 
-class TextJudge:
-    """The judge that asks a language model; a `curation.grounding.judge.Judge`."""
+class TextJudge(EngineJudge):
+    """The judge that asks a language model about texts."""
 
     def __init__(self, settings: TextJudgeSettings, engine: Service | None) -> None:
+        super().__init__(engine)
         self._settings = settings
-        self._engine = engine
         self._prompt = settings.prompts()["text"]
         self._examples = self._prompt.exchanges()
 
-    def can_support(self, evidence: Sequence[Evidence]) -> bool:
-        """Return True if there is anything that can be seen."""
-        return any(item.is_seen for item in evidence)
-
-    async def judge(self, claims: Sequence[CitedClaim], counts: Counter[str]) -> list[Ruling]:
-        """Return one ruling for each claim, in order.
-
-        Raises:
-            MachineError: the engine is dead.
-        """
-        rulings: dict[int, Ruling] = {}
-        requests: list[Request] = []
-        for number, claim in enumerate(claims):
-            lines = seen_texts(claim.text, claim.evidence)
-            refusal = self._refusal(claim.text, lines)
-            if refusal is not None:
-                rulings[number] = refusal
-                continue
-            system, user = self._prompt.render(evidence=lines, claim=claim.text)
-            requests.append(
-                Request(f"text/{number}", system, user, max_tokens=1, examples=self._examples, options=YES_NO)
-            )
-        answers = await ask(self._engine, requests, counts)
-        return [rulings.get(number) or ruling_in(answers.get(f"text/{number}")) for number in range(len(claims))]
+    def request(self, key: str, claim: CitedClaim, counts: Counter[str]) -> Request | Ruling:
+        """Return the request about a claim: what the pictures show of its evidence, and the claim."""
+        lines = seen_texts(claim.text, claim.evidence)
+        refusal = self._refusal(claim.text, lines)
+        if refusal is not None:
+            return refusal
+        system, user = self._prompt.render(evidence=lines, claim=claim.text)
+        return Request(key, system, user, max_tokens=1, examples=self._examples, options=YES_NO)
 
     def _refusal(self, claim: str, lines: Sequence[str]) -> Ruling | None:
         """Return the ruling on a claim that the model is not asked about."""

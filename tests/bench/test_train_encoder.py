@@ -82,7 +82,9 @@ def test_what_is_trained_is_what_the_judge_reads(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     model = tiny_classifier(tmp_path / "m", ["score"])
-    arguments = Namespace(model=model, epochs=2, batch=4, rank=2, rate=1e-2, seed=0, held=False, partial=False)
+    arguments = Namespace(
+        model=model, epochs=2, batch=4, rank=2, rate=1e-2, seed=0, held=False, partial=False, start=None
+    )
     pairs = Parts(PAIRS[:12], PAIRS[12:16], [])
     tensors = train(pairs, arguments)
     save_file(tensors, tmp_path / "changes.safetensors")

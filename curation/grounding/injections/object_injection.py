@@ -13,14 +13,16 @@ from curation.grounding.parsing.claim_parser import Parse
 
 _CANDIDATES: Final = 8
 """Objects that are proposed for each noun."""
+_TRIED: Final = 64
+"""Objects that are looked at for that."""
 
 
 def _alter(parse: Parse, donors: Donors, chance: random.Random) -> Iterator[AlteredText]:
     nouns = objects_in(parse)
     for token in chance.sample(nouns, len(nouns)):
         old = noun_of(token)
-        others = [new for new in donors.objects if _can_replace(new, old)]
-        for new in chance.sample(others, min(_CANDIDATES, len(others))):
+        tried = chance.sample(donors.objects, min(_TRIED, len(donors.objects)))
+        for new in [other for other in tried if _can_replace(other, old)][:_CANDIDATES]:
             yield AlteredText(replaced(parse, (*noun_span(token), new.text)), (new.lemma,))
 
 

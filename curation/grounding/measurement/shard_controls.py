@@ -17,6 +17,7 @@ from curation.grounding.claims import CitedClaim
 from curation.grounding.injections.control_claims import ControlClaim, SourceClaim, make_controls
 from curation.grounding.measurement.control_settings import ControlSettings
 from curation.grounding.parsing.claim_parser import ClaimParser
+from runtime.load_once import LoadOnce
 
 MADE: Final = "controls:"
 """Prefix of the number of controls of a kind, among the counts of a shard."""
@@ -32,8 +33,7 @@ class ShardControls:
     def __init__(self, settings: ControlSettings, cascade: Cascade) -> None:
         self._settings = settings
         self._cascade = cascade
-        self._parser: ClaimParser | None = None
-        self._loading = asyncio.Lock()
+        self._parser = LoadOnce(lambda: ClaimParser(settings.parser))
         self._earlier: deque[SourceClaim] = deque(maxlen=_REMEMBERED)
 
     async def measure(self, claims: Mapping[str, Sequence[CitedClaim]], counts: Counter[str]) -> None:
@@ -61,10 +61,8 @@ class ShardControls:
                 counts[f"{ACCEPTED}{control.kind}"] += verdicts[str(number)][0].is_kept
 
     async def _controls(self, sources: Sequence[SourceClaim], earlier: Sequence[SourceClaim]) -> list[ControlClaim]:
-        async with self._loading:
-            if self._parser is None:
-                self._parser = await asyncio.to_thread(ClaimParser, self._settings.parser)
-        return await asyncio.to_thread(make_controls, sources, self._parser, Counter(), others=earlier)
+        parser = await self._parser.get()
+        return await asyncio.to_thread(make_controls, sources, parser, Counter(), others=earlier)
 
 
 def is_measured(clip: str, share: float) -> bool:

@@ -20,6 +20,7 @@ from curation.grounding.parsing.claim_parser import ENGLISH_PARSER, PARSED_LANGU
 from curation.grounding.parsing.contradictions import contradiction
 from curation.grounding.parsing.statements import Statements, statements_of
 from curation.grounding.text_language import is_in
+from runtime.load_once import LoadOnce
 
 _REMEMBERED: Final = 4096
 """Texts whose parse is kept: the claims of a clip cite the same evidence."""
@@ -43,8 +44,7 @@ class ParseJudge:
     """The judge by parse; a `curation.grounding.judge.Judge`. The parser is loaded when it is needed."""
 
     def __init__(self, settings: ParseJudgeSettings) -> None:
-        self._settings = settings
-        self._parser: ClaimParser | None = None
+        self._parser = LoadOnce(lambda: ClaimParser(settings.model))
         self._known: dict[str, Statements] = {}
         self._parsing = asyncio.Lock()
 
@@ -62,25 +62,25 @@ class ParseJudge:
         rulings = {n: refusal for n, claim in enumerate(claims) if (refusal := _refusal(claim.text, shown[n]))}
         asked = [n for n in range(len(claims)) if n not in rulings]
         if asked:
+            parser = await self._parser.get()
             async with self._parsing:
-                rulings |= await asyncio.to_thread(self._compared, {n: (claims[n].text, shown[n]) for n in asked})
+                texts = {n: (claims[n].text, shown[n]) for n in asked}
+                rulings |= await asyncio.to_thread(self._compared, parser, texts)
         return [rulings[n] for n in range(len(claims))]
 
-    def _compared(self, claims: Mapping[int, tuple[str, Sequence[str]]]) -> dict[int, Ruling]:
-        known = self._parsed([text for claim, evidence in claims.values() for text in (claim, *evidence)])
+    def _compared(self, parser: ClaimParser, claims: Mapping[int, tuple[str, Sequence[str]]]) -> dict[int, Ruling]:
+        known = self._parsed(parser, [text for claim, evidence in claims.values() for text in (claim, *evidence)])
         return {
             number: _ruling(contradiction(known[claim], [known[text] for text in evidence]))
             for number, (claim, evidence) in claims.items()
         }
 
-    def _parsed(self, texts: Sequence[str]) -> Mapping[str, Statements]:
+    def _parsed(self, parser: ClaimParser, texts: Sequence[str]) -> Mapping[str, Statements]:
         """Return what each text says."""
-        if self._parser is None:
-            self._parser = ClaimParser(self._settings.model)
         if len(self._known) > _REMEMBERED:
             self._known.clear()
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
-        self._known |= {text: statements_of(parse) for text, parse in self._parser.parse(new).items()}
+        self._known |= {text: statements_of(parse) for text, parse in parser.parse(new).items()}
         return self._known
 
 

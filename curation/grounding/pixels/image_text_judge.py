@@ -23,6 +23,7 @@ from curation.grounding.judge import JudgeKind, JudgeResources, JudgeSettings, R
 from curation.grounding.pixels.cited_pictures import NO_FRAMES, NOT_SEEN, cited_pictures
 from curation.grounding.pixels.clip_pictures import ShownPictures
 from curation.grounding.text_language import is_in
+from runtime.load_once import LoadOnce
 from runtime.settings import Runtime
 
 if TYPE_CHECKING:
@@ -55,8 +56,7 @@ class ImageTextJudge:
 
     def __init__(self, settings: ImageTextJudgeSettings) -> None:
         self._settings = settings
-        self._model: ImageTextModel | None = None
-        self._loading = asyncio.Lock()
+        self._model = LoadOnce(lambda: ImageTextModel(settings.model, settings.device))
 
     def can_support(self, evidence: Sequence[Evidence]) -> bool:
         """Return True if there is anything that can be seen."""
@@ -89,15 +89,12 @@ class ImageTextJudge:
         return rulings
 
     async def _compare(self, shown: ShownPictures, texts: Sequence[str]) -> list[Ruling]:
-        async with self._loading:
-            if self._model is None:
-                settings = self._settings
-                self._model = await asyncio.to_thread(ImageTextModel, settings.model, settings.device)
+        model = await self._model.get()
         try:
             pictures = await asyncio.to_thread(_load, shown)
         except UnreadableImage:
             return [_UNREADABLE] * len(texts)
-        rows = await asyncio.to_thread(self._model.similarities, pictures, texts)
+        rows = await asyncio.to_thread(model.similarities, pictures, texts)
         return [Ruling(min(1.0, max(0.0, *row, 0.0))) for row in rows]
 
 

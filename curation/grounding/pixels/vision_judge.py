@@ -7,18 +7,16 @@ do with that in which they were written. The score is the probability of *yes*, 
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from pydantic import Field
 
 from curation.engines.engine_interface import Request
-from curation.engines.shared_requests import ask
 from curation.grounding.claims import CitedClaim
-from curation.grounding.evidence import Evidence
-from curation.grounding.judge import YES_NO, JudgeKind, JudgeResources, JudgeSettings, Ruling, ruling_in
+from curation.grounding.engine_judge import EngineJudge, EngineJudgeSettings
+from curation.grounding.judge import YES_NO, JudgeKind, JudgeResources, Ruling
 from curation.grounding.pixels.cited_pictures import NO_FRAMES, NOT_SEEN, cited_pictures
 from curation.grounding.pixels.clip_pictures import ShownPictures
 from curation.grounding.text_language import is_in
@@ -31,7 +29,7 @@ FIELDS: Final = ("claim", "frames")
 """Fields that the prompt can use."""
 
 
-class VisionJudgeSettings(JudgeSettings):
+class VisionJudgeSettings(EngineJudgeSettings):
     """The judge that asks a vision-language model whether the cited frames show what a claim says."""
 
     engine: Runtime[str | None] = None
@@ -39,15 +37,8 @@ class VisionJudgeSettings(JudgeSettings):
     than the writer's, and its log-probabilities are needed."""
     prompt: str = "sees"
     """Prompt, to be answered by yes or no."""
-    languages: tuple[str, ...] = ("en",)
-    """Languages of claims that the model is asked about (ISO 639-1); others stay unjudged. []: all."""
     max_frames: int = Field(default=6, ge=1)
     """Most frames that are shown for a claim; the engine's `images_per_prompt` must allow them."""
-
-    @property
-    def judge_engine(self) -> str | None:
-        """Name of the engine that the judge asks."""
-        return self.engine
 
     @property
     def pictures_per_request(self) -> tuple[int, int]:
@@ -59,40 +50,26 @@ class VisionJudgeSettings(JudgeSettings):
         return {"vision": prompt_templates.load(self.prompt, FIELDS)}
 
 
-class VisionJudge:
-    """The judge that looks at the cited frames; a `curation.grounding.judge.Judge`."""
+class VisionJudge(EngineJudge):
+    """The judge that looks at the cited frames; a claim whose clip has no frames has no score (``no_frames``)."""
 
     def __init__(self, settings: VisionJudgeSettings, engine: Service | None) -> None:
+        super().__init__(engine)
         self._settings = settings
-        self._engine = engine
         self._prompt = settings.prompts()["vision"]
         self._examples = self._prompt.exchanges()
 
-    def can_support(self, evidence: Sequence[Evidence]) -> bool:
-        """Return True if there is anything that can be seen."""
-        return any(item.is_seen for item in evidence)
-
-    async def judge(self, claims: Sequence[CitedClaim], counts: Counter[str]) -> list[Ruling]:
-        """Return one ruling for each claim, in order; a claim whose clip has no frames has no score (``no_frames``).
-
-        Raises:
-            MachineError: the engine is dead.
-        """
-        rulings: dict[int, Ruling] = {}
-        requests: list[Request] = []
-        for number, claim in enumerate(claims):
-            shown = cited_pictures(claim, self._settings.max_frames)
-            if shown is None:
-                rulings[number] = NOT_SEEN
-            elif not is_in(claim.text, self._settings.languages, _context(claim)):
-                rulings[number] = Ruling(None, "language")
-            elif shown.are_missing:
-                rulings[number] = NO_FRAMES
-                counts["claims_without_frames"] += 1
-            else:
-                requests.append(self._request(str(number), claim, shown))
-        answers = await ask(self._engine, sorted(requests, key=_shuffled), counts)
-        return [rulings.get(number) or ruling_in(answers.get(str(number))) for number in range(len(claims))]
+    def request(self, key: str, claim: CitedClaim, counts: Counter[str]) -> Request | Ruling:
+        """Return the request about a claim, with the pictures of what it cites."""
+        shown = cited_pictures(claim, self._settings.max_frames)
+        if shown is None:
+            return NOT_SEEN
+        if not is_in(claim.text, self._settings.languages, _context(claim)):
+            return Ruling(None, "language")
+        if shown.are_missing:
+            counts["claims_without_frames"] += 1
+            return NO_FRAMES
+        return self._request(key, claim, shown)
 
     def _request(self, key: str, claim: CitedClaim, shown: ShownPictures) -> Request:
         count = len(shown.frames.times) if shown.frames else len(shown.images)
@@ -112,11 +89,6 @@ class VisionJudge:
 def _context(claim: CitedClaim) -> str:
     """Return the cited texts, which help to tell the language of a short claim; the model is not shown them."""
     return " ".join(item.text for item in claim.evidence if item.is_seen)
-
-
-def _shuffled(request: Request) -> bytes:
-    """Return a place for a request that does not depend on where its claim was written; the same in each run."""
-    return hashlib.sha256(request.user.encode()).digest()
 
 
 def _build(settings: VisionJudgeSettings, resources: JudgeResources) -> VisionJudge:

@@ -30,7 +30,7 @@ def test_all_of_a_shard_goes_to_the_engine_in_one_call_and_its_claims_in_another
     assert [request.key for request in asked] == [
         f"{key}/{what}" for key in "ab" for what in ("subtitle_summary", "caption_summary", "grounded")
     ]
-    assert [request.key for request in judged] == ["text/0"]  # the claim of the other clip repeats its caption
+    assert [request.key for request in judged] == ["0"]  # the claim of the other clip repeats its caption
     assert [result.subtitle_summary for result in results] == ["now we chop the onions", "we boil eggs"]
     assert counts["requests"] == 7
     assert counts["tokens_in"] > counts["tokens"] > 0
