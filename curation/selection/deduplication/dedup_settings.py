@@ -21,9 +21,9 @@ class PerceptualSettings(Settings):
     """Score set that holds the frame hashes."""
     seconds: float = Field(default=3.0, gt=0)
     """Least length of what two videos have in common."""
-    distance: int = Field(default=20, ge=0, le=32)
+    distance: int = Field(default=22, ge=0, le=32)
     """Most bits, of 64, by which the hashes of two matching frames differ."""
-    mean_distance: float = Field(default=15.0, ge=0, le=32)
+    mean_distance: float = Field(default=18.0, ge=0, le=32)
     """Most bits by which matching frames differ on average."""
     share: float = Field(default=0.7, gt=0, le=1)
     """Least share of a clip that another video must show for the clip to be its duplicate."""

@@ -21,6 +21,11 @@ BITS: Final = 64
 _SPEEDS: Final = np.round(np.arange(0.92, 1.0801, 0.02), 2)
 _BIN: Final = 0.5
 """Seconds of a bin of offsets."""
+_BETTER: Final = 1.03
+"""Factor by which a speed needs more votes than one that is nearer to 1."""
+_PIVOT: Final = 0.9
+"""Share of the most bits beyond which a frame speaks against a span: hardly matching frames must not lengthen it."""
+_MISS: Final = -1.5
 _SLACK: Final = 0.6
 """Seconds by which a frame may be off the line."""
 
@@ -29,14 +34,14 @@ _SLACK: Final = 0.6
 class AlignmentLimits:
     """Limits on what counts as the same pictures."""
 
-    distance: int = 20
+    distance: int = 22
     """Most bits, of 64, by which the hashes of two matching frames differ."""
-    mean_distance: float = 15.0
+    mean_distance: float = 18.0
     """Most bits by which matching frames differ on average."""
-    contrast: float = 6.0
-    """Least bits by which matching frames differ less than the two videos differ elsewhere."""
-    still_distance: float = 4.0
-    """Most bits on average where there is no contrast: pictures that do not move must be nearly equal."""
+    still_distance: float = 6.0
+    """Most bits on average of pictures that do not move: they are as near at other times, and must be nearly equal."""
+    contrast_weight: float = 1.6
+    """Bits by which this grows for each bit that matching frames differ less than the two spans do at other times."""
     matched: float = 0.7
     """Least share of frames within the aligned spans that match."""
     seconds: float = 3.0
@@ -103,7 +108,7 @@ def _best_line(
         votes = np.bincount(bins, weights)
         near = np.convolve(votes, [0.5, 1.0, 0.5], "same")
         top = int(near.argmax())
-        if best is None or near[top] > best[0] + 1e-9:
+        if best is None or near[top] > best[0] * _BETTER:
             close = np.abs(bins - top) <= 1
             best = (float(near[top]), float(speed), float(np.average(offsets[close], weights=weights[close])))
     assert best is not None
@@ -125,8 +130,9 @@ def _along(
 
 
 def _best_span(on_line_A: NDArray[np.int16], most: int) -> tuple[int, int] | None:
-    """Return first and last frame of A of the span with the most matches over misses."""
-    gain = np.where(on_line_A < 0, -1000.0, np.where(on_line_A <= most, 1.0, -1.5))
+    """Return first and last frame of A of the span with the most nearness over distance."""
+    pivot = _PIVOT * most
+    gain = np.where(on_line_A < 0, -1000.0, np.clip((pivot - on_line_A) / pivot, _MISS, 1.0))
     best, best_span, total, first = 0.0, None, 0.0, 0
     for number, value in enumerate(gain.tolist()):
         if total <= 0:
@@ -163,12 +169,11 @@ def _accepted(
         1 - mean / BITS,
     )
     shortest = min(found.end_a - found.start_a, found.end_b - found.start_b)
-    if shortest < limits.seconds or matches.mean() < limits.matched or mean > limits.mean_distance:
+    if shortest < limits.seconds or matches.mean() < limits.matched:
         return None
-    elsewhere = np.median(distance_AB[first : last + 1][:, b.min() : b.max() + 1])
-    if elsewhere - mean < limits.contrast and mean > limits.still_distance:
-        return None
-    return found
+    elsewhere = float(np.median(distance_AB[first : last + 1][:, b.min() : b.max() + 1]))
+    most = limits.still_distance + limits.contrast_weight * max(elsewhere - mean, 0.0)
+    return found if mean <= min(most, limits.mean_distance) else None
 
 
 def _step(times: Seconds) -> float:

@@ -66,12 +66,23 @@ def _without_repeats(vectors_ND: Floats, is_new_N: NDArray[np.bool_]) -> tuple[I
     """
     if not len(vectors_ND):
         return np.empty(0, np.int64), []
-    rows = np.ascontiguousarray(vectors_ND).view([("", vectors_ND.dtype)] * vectors_ND.shape[1])[:, 0]
-    _, first, group = np.unique(rows, return_index=True, return_inverse=True)
+    numbers = np.arange(len(vectors_ND))
+    _, first, group = np.unique(_checksums(vectors_ND), return_index=True, return_inverse=True)
     origin = first[group]
-    repeats = np.flatnonzero((origin != np.arange(len(rows))) & (is_new_N | is_new_N[origin]))
+    others = np.flatnonzero(origin != numbers)
+    differ = others[(vectors_ND[others] != vectors_ND[origin[others]]).any(axis=1)]
+    origin[differ] = differ  # equal checksums by chance
+    repeats = np.flatnonzero((origin != numbers) & (is_new_N | is_new_N[origin]))
     ones = np.ones(len(repeats), np.float32)
-    return np.sort(first), [Links(-1 - repeats, -1 - origin[repeats], ones)]
+    return np.flatnonzero(origin == numbers), [Links(-1 - repeats, -1 - origin[repeats], ones)]
+
+
+def _checksums(vectors_ND: Floats) -> NDArray[np.uint64]:
+    """Return a number for each row: equal rows have equal ones."""
+    words = np.ascontiguousarray(vectors_ND).view(np.uint32)
+    factors = np.random.default_rng(0).integers(0, 2**64, words.shape[1], dtype=np.uint64) | np.uint64(1)
+    parts = [words[at : at + _BLOCK].astype(np.uint64) @ factors for at in range(0, len(words), _BLOCK)]
+    return np.concatenate(parts)
 
 
 def _renumbered(links: list[Links], shown_N: Integers) -> Links:
