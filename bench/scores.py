@@ -36,6 +36,8 @@ from shards.stored_rows import StoredClip
 
 TOGETHER: Final = ("motion", "text_area", "nsfw", "blur")
 OCR: Final = "text_area"
+NEED_MODEL: Final = ("embedding", "looks")
+"""Scores whose models are in no package."""
 EVERY_FRAME: Final = Sampling(1000)
 
 
@@ -138,8 +140,7 @@ def main() -> int:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", default="demo/shards", help="the DIR to read; default: demo/shards")
-    needs_model = {kind.name for kind in SCORE_KINDS if kind.name == "embedding"}  # it has no model by default
-    known = [kind.name for kind in SCORE_KINDS if kind.name not in needs_model]
+    known = [kind.name for kind in SCORE_KINDS if kind.name not in NEED_MODEL]
     parser.add_argument("--scores", default=",".join(known), help="default: all that need no model to be named")
     parser.add_argument("--runs", type=int, default=3)
     arguments = parser.parse_args()

@@ -13,6 +13,7 @@ from curation.scores.picture.blur import BLUR
 from curation.scores.picture.brightness import BRIGHTNESS
 from curation.scores.picture.frame_hashes import FRAME_HASHES
 from curation.scores.picture.letterbox import LETTERBOX
+from curation.scores.picture.looks import LOOKS
 from curation.scores.picture.motion import MOTION
 from curation.scores.picture.nsfw import NSFW
 from curation.scores.picture.overlay import OVERLAY
@@ -35,6 +36,7 @@ SCORE_KINDS: Final[tuple[ScoreKind, ...]] = (
     OVERLAY,
     TEXT_AREA,
     NSFW,
+    LOOKS,
     FRAME_HASHES,
     SPEECH,
     REPETITION,

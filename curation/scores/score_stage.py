@@ -226,7 +226,9 @@ def _content(settings: PipelineSettings) -> dict[str, Any]:
 
 
 def _check(settings: PipelineSettings) -> None:
-    """Refuse scores that make columns of the same name."""
+    """Refuse scores that lack a setting, and those that make columns of the same name."""
+    for kind, values in used_scores(_own(settings)):
+        kind.check(values)
     counts = Counter(column.name for column in used_columns(_own(settings)))
     for name, count in counts.items():
         if count > 1:

@@ -180,6 +180,10 @@ def _no_pictures(settings: Any) -> tuple[int, int]:
     return 0, 0
 
 
+def _no_check(settings: Any) -> None:
+    pass
+
+
 def _no_texts(settings: Any) -> bool:
     return False
 
@@ -209,6 +213,8 @@ class ScoreKind:
     """Return the most images and the most videos in one request to its engines."""
     needs_texts: Callable[[Any], bool] = _no_texts
     """Return True if it reads the text layer."""
+    check: Callable[[Any], None] = _no_check
+    """Raise ValueError, which names the setting and the remedy, if the score can't be made with the settings."""
     version: int = 1
     """Raised when the same settings give other values; part of the content hash."""
 

@@ -20,6 +20,7 @@ from support.processes import below
 from support.ray_cluster import Head, head_node, joined_node
 from support.s3_server import clients_of, s3_server
 
+from shards.scores.score_set import ScoreSet
 from shards.storage.store import Store
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]
@@ -103,3 +104,17 @@ def test_a_dir_in_an_object_store_is_checked_and_shown(nodes: Nodes) -> None:
     assert curate("status", nodes.store.root).status == 0
     shown = curate("inspect", nodes.store.root, "--where", "keep", "--limit", "1")
     assert shown.status == 0 and "red ball" in shown.out
+
+
+def test_scores_are_made_on_the_cluster_for_a_dir_in_an_object_store(nodes: Nodes, tmp_path: Path) -> None:
+    arguments: list[str | Path] = ["run", TAGGER, "--config", config_in(tmp_path), "--output", nodes.store.root]
+    arguments += ["--address", nodes.head.address, "--stages", "score", "--set", "score.scores=[brightness,motion]"]
+    process = start_curate(*arguments, log=tmp_path / "said", env=nodes.head.environment)
+    assert end_of(process) == 0, (tmp_path / "said").read_text()
+    scores = ScoreSet.open(nodes.store, TAGGER)
+    keys = [row["key"] for row in all_rows(nodes.store, "media")]
+    assert scores.shards == tuple(range(_VIDEOS))
+    assert [key for shard in scores.shards for key in scores.table(shard)["key"].to_pylist()] == keys
+    assert curate("check", nodes.store.root).status == 0
+    shown = curate("inspect", nodes.store.root, "--where", "brightness between 0 and 1", "--limit", "1")
+    assert shown.status == 0

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.audits import set_claims
 from support.curate_runs import CHEAP, config_in, curate
 from support.scored_videos import named
 from support.shard_factory import LAYER, build_dir
 from support.stage_runs import empty_shard
 
 from curation.scores.score_registry import SCORE_KINDS, ScoreSettings
-from curation.scores.score_stage import ScoreWorker, score_hash
+from curation.scores.score_stage import ScoreWorker, TextFolder, score_hash
 from curation.scores.scorer import ScoreColumn
 from curation.stages.shard_table import ShardTable
 from runtime.ray_runner.stage import ShardResult
@@ -22,6 +24,7 @@ from shards.manifest import read_stage
 from shards.reader import read_artifact, read_table
 from shards.scores.score_set import ScoreSet
 from shards.storage.store import Store
+from shards.writer import commit_table
 
 TWO = ["--set", "score.scores=[motion,brightness]"]
 
@@ -164,3 +167,49 @@ def test_no_two_scores_make_a_column_of_one_name() -> None:
     names = [column.name for column in columns]
     assert len(names) == len(set(names)) and all(name.isidentifier() for name in names)
     assert all(column.meaning for column in columns if isinstance(column, ScoreColumn))
+
+
+def test_a_score_of_texts_reads_the_text_layer_and_is_made_again_with_it(tmp_path: Path) -> None:
+    store = build_dir(tmp_path / "dir", shards=1)
+    texts = ["--set", "score.scores=[language]", "--set", "score.language.column=grounded_text"]
+    assert curate_scores(store.root, tmp_path, *texts).status == 0
+    artifact = read_artifact(store, f"scores/{LAYER}/0000000.parquet")
+    text = read_artifact(store, f"text/{LAYER}/0000000.parquet")
+    assert artifact.inputs[f"text/{LAYER}/0000000.parquet"] == text.digest
+    set_claims(store, LAYER, lambda row: [])
+    ended = curate_scores(store.root, tmp_path, *texts)
+    assert ended.status == 0 and "nothing to do" not in ended.err
+    again = read_artifact(store, f"scores/{LAYER}/0000000.parquet")
+    assert again.inputs[f"text/{LAYER}/0000000.parquet"] != text.digest
+
+
+def test_a_score_of_texts_on_a_dir_without_texts_names_the_stage_that_is_missing(tmp_path: Path) -> None:
+    store = build_dir(tmp_path / "dir", shards=1)
+    store.delete_folder("text")
+    texts = ["--set", "score.scores=[language]", "--set", "score.language.column=caption"]
+    ended = curate_scores(store.root, tmp_path, *texts)
+    assert ended.status == 2 and "--stages score" in ended.err and "rewrite" in ended.err
+
+
+def test_texts_of_other_media_end_the_run_with_the_remedy(tmp_path: Path, scratch: Path) -> None:
+    store = build_dir(tmp_path / "dir", shards=1)
+    name = f"text/{LAYER}/0000000.parquet"
+    older = replace(read_artifact(store, name), inputs={"media/0000000.parquet": "older"})
+    commit_table(store, tmp_path, name, read_table(store, name), older)
+    output = ShardTable("score", store.root, "scores/mine", str(scratch), "s-hash")
+    texts = TextFolder(f"text/{LAYER}", f"text/{LAYER}")
+    worker = ScoreWorker(output, [named("language", column="caption")], texts)
+    result = asyncio.run(worker.process(0))
+    assert result.fatal is not None and "run the rewrite stage again" in result.fatal
+
+
+def test_a_score_that_fails_is_counted_in_status(tmp_path: Path) -> None:
+    store = build_dir(tmp_path / "dir", shards=1)
+    clips = read_table(store, "media/0000000.parquet").to_pylist()
+    tar = Path(store.path("media/0000000.tar"))
+    data = bytearray(tar.read_bytes())
+    for row in clips:
+        data[row["byte_offset"] : row["byte_offset"] + row["byte_size"]] = bytes(row["byte_size"])
+    tar.write_bytes(data)
+    assert curate_scores(store.root, tmp_path, *TWO).status == 0
+    assert f"because it failed: decode {len(clips)}" in curate("status", store.root).out
