@@ -18,14 +18,13 @@ from support.known_videos import add_videos
 from support.shard_factory import CAPTION_SET, LAYER, build_dir
 
 from curation.grounding.audit.audit_records import LABELS, Label, label_table
-from curation.selection.deduplication.pair_tables import PAIRS
 from curation.view.audit import Audit
 from curation.view.injected.injected_report import write_table
 from shards.artifact import Artifact
 from shards.index import rebuild_index
 from shards.keys import shard_name, video_id
 from shards.manifest import StageMark, write_stage
-from shards.reader import committed_media, read_artifact, read_table, shards_in
+from shards.reader import committed_media, read_artifact, read_table
 from shards.removal.traces import all_files
 from shards.schema import CONTAMINATION, DUPLICATES
 from shards.scores.score_writer import ShardScores, commit_scores, score_schema
@@ -117,7 +116,7 @@ def _add_whole_tables(store: Store, scratch: Path) -> None:
     record = Artifact("dedup", "", inputs=inputs)
     duplicates = pa.Table.from_pylist(rows, DUPLICATES)
     commit_table(store, scratch, "duplicates/all.parquet", duplicates, record)
-    _add_pairs(store, scratch)
+    _add_pairs(store)
     matches = [
         {"key": key, "shard": 0, "benchmark": "msvd", "benchmark_id": "7", "kind": "id", "score": 1.0, "reason": key}
         for key in (gone[0], stay[0])
@@ -127,17 +126,9 @@ def _add_whole_tables(store: Store, scratch: Path) -> None:
     commit_table(store, scratch, "contamination/msvd.parquet", table, record)
 
 
-def _add_pairs(store: Store, scratch: Path) -> None:
-    """Add the pairs that a search for duplicates keeps, and work that it has begun."""
-    shards = shards_in(store.list("media"))
-    rows = [
-        dict.fromkeys(PAIRS.names) | {"shard": one, "row": 0, "other_shard": other, "other_row": 1, "score": 1.0}
-        for one, other in ((0, max(shards)), (max(shards), max(shards)))
-    ]
-    media = [f"media/{shard_name(shard)}.parquet" for shard in shards]
-    inputs = {name: read_artifact(store, name).digest for name in media}
-    record = Artifact("dedup", "pairs", inputs=inputs, counts={"pairs": 2})
-    commit_table(store, scratch, "duplicates/.all/exact.parquet", pa.Table.from_pylist(rows, PAIRS), record, PAIRS)
+def _add_pairs(store: Store) -> None:
+    """Add what a search for duplicates keeps: pairs, and work that it has begun."""
+    store.commit_bytes(b"pairs of rows", "duplicates/.all/exact.pairs")
     store.commit_bytes(b"hashes of pictures", "duplicates/.all/exact-1234/0.npz")
 
 

@@ -18,8 +18,8 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from curation.selection.deduplication.dedup_settings import FOLDER as DUPLICATES
 from curation.selection.removal.audit_files import rewrite_audits
-from curation.selection.removal.forgotten_pairs import forget_pairs
 from curation.selection.removal.removal_targets import KnownVideo
 from curation.selection.removal.removal_work import RemovalWork
 from curation.selection.removal.removed_rows import rewrite_table
@@ -97,7 +97,7 @@ def carry_out(store: Store, removal: Removal, work_folders: Sequence[Path], prog
         for done, shard in enumerate(removal.shards):
             rewrite_shard(work, shard)
             progress(done + 1, steps)
-        forget_pairs(work)
+        _forget_pairs(store)
         deleted = rewrite_audits(work)
         rewritten = 0
         for done, name in enumerate(_in_order(store, removal), start=len(removal.shards)):
@@ -154,6 +154,16 @@ def _hide_sources(work: RemovalWork) -> None:
     changed = source_table(rows)
     if changed.to_pylist() != table.to_pylist():
         commit_table(store, work.scratch, SOURCES_TABLE, changed, read_artifact(store, SOURCES_TABLE))
+
+
+def _forget_pairs(store: Store) -> None:
+    """Delete the pairs that searches for duplicates keep between their runs: the next search compares all clips again.
+
+    They name rows by number, which move; and two clips may be linked by a removed one alone.
+    """
+    for name in store.folders(DUPLICATES, hidden=True):
+        if name.startswith("."):
+            store.delete_folder(f"{DUPLICATES}/{name}")
 
 
 def _in_order(store: Store, removal: Removal) -> list[str]:

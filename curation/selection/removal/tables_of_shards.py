@@ -37,7 +37,7 @@ def affected_tables(store: Store, shards: Collection[int]) -> dict[str, str]:
 
 
 def is_of_pairs(name: str) -> bool:
-    """Return True for the pairs that a search for duplicates keeps: they name rows, and are forgotten by shards."""
+    """Return True for the pairs that a search for duplicates keeps, which are deleted."""
     return name.startswith(f"{DUPLICATES}/.")
 
 

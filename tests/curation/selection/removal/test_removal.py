@@ -152,15 +152,22 @@ def test_a_group_of_duplicates_chooses_another_clip_and_a_single_clip_is_no_grou
     assert {row["group"] for row in rows} == {rows[0]["key"]}
 
 
-def test_pairs_and_work_of_a_search_for_duplicates_are_forgotten_with_their_shards(made: Path, removed: Store) -> None:
-    for root, shards in ((made, [(0, 1), (1, 1)]), (removed.root, [(1, 1)])):
-        pairs = Path(root) / "duplicates/.all"
-        rows = read_table(Store(root), "duplicates/.all/exact.parquet").to_pylist()
-        assert [(row["shard"], row["other_shard"]) for row in rows] == shards
-        assert list(read_artifact(Store(root), "duplicates/.all/exact.parquet").inputs) == [
-            f"media/{shard_name(shard)}.parquet" for shard in sorted({one for one, _ in shards})
-        ]
-        assert (pairs / "exact-1234").exists() == (root == made)
+def test_what_a_search_for_duplicates_keeps_is_forgotten(made: Path, removed: Store) -> None:
+    assert sorted(path.name for path in (made / "duplicates").iterdir()) == [".all", "all.parquet"]
+    assert sorted(path.name for path in (Path(removed.root) / "duplicates").iterdir()) == ["all.parquet"]
+
+
+def test_a_later_search_finds_what_a_first_one_would(store: Store, tmp_path: Path) -> None:
+    search = ["--exact", "--name", "same", "--address", "local", "--quiet"]
+    fresh = Store(shutil.copytree(store.root, tmp_path / "fresh"))
+    assert curate("dedup", store.root, *search).status == 0
+    assert remove(store, "--ids", GONE).status == remove(fresh, "--ids", GONE).status == 0
+    for one in (store, fresh):
+        assert curate("dedup", one.root, *search).status == 0
+    found, wanted = (read_table(one, "duplicates/same.parquet").to_pylist() for one in (store, fresh))
+    assert found == wanted
+    assert len(found) > 4
+    assert problems(store) == []
 
 
 def test_the_audit_keeps_labels_and_form_of_other_clips_and_what_mixes_clips_is_deleted(removed: Store) -> None:
