@@ -18,7 +18,7 @@ from curation.grounding.claim_encoder import MINILM, TRAINED, ClaimEncoder
 from curation.grounding.claims import CitedClaim
 from curation.grounding.evidence import Evidence, seen_texts
 from curation.grounding.judge import JudgeKind, JudgeResources, JudgeSettings, Ruling
-from curation.grounding.text_language import is_in
+from curation.prompts.text_language import is_in
 from runtime.load_once import LoadOnce
 from runtime.settings import Runtime
 

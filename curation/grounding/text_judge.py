@@ -19,9 +19,9 @@ from curation.grounding.claims import CitedClaim
 from curation.grounding.engine_judge import EngineJudge, EngineJudgeSettings
 from curation.grounding.evidence import seen_texts
 from curation.grounding.judge import YES_NO, JudgeKind, JudgeResources, Ruling
-from curation.grounding.text_language import is_in
 from curation.prompts import prompt_templates
 from curation.prompts.prompt_templates import Prompt
+from curation.prompts.text_language import is_in
 from runtime.ray_runner.stage import Service
 
 FIELDS: Final = ("evidence", "claim")

@@ -31,6 +31,7 @@ from string import Template
 import yaml
 
 from curation.engines.engine_interface import Exchange
+from curation.prompts.text_language import language_of
 from curation.prompts.wording import tidy
 from runtime.errors import UserError, nearest
 from runtime.settings import content_hash
@@ -74,6 +75,11 @@ class Prompt:
     def fields(self) -> frozenset[str]:
         """Names of the fields that `render` fills in."""
         return frozenset([*Template(self.system).get_identifiers(), *Template(self.user).get_identifiers()])
+
+    @property
+    def language(self) -> str | None:
+        """ISO 639-1 code of the language that it is written in, in which its answers are expected; None: can't tell."""
+        return language_of(f"{self.system} {self.user}")
 
     def render(self, **fields: Value) -> tuple[str, str]:
         """Return the system and the user message; fields that the prompt does not use are ignored.

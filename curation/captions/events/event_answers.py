@@ -16,11 +16,12 @@ from curation.prompts.answer_flaws import Flaw, flaw_of, sound_part
 from curation.prompts.model_answers import spoken_answer, without_markup
 from curation.prompts.model_json import JsonObject, answer_object
 from curation.prompts.same_statement import same_words
+from curation.prompts.text_language import is_foreign
 from curation.prompts.wording import cut_to, ends_whole, tidy
 
-EventFlaw = Flaw | Literal["garbage", "outside", "backwards", "repeated"]
+EventFlaw = Flaw | Literal["garbage", "outside", "backwards", "repeated", "language"]
 """Why an answer or an event is left out: no text that says anything, no JSON of the form, a time outside the clip, an
-end before its start, or the event before it once more."""
+end before its start, the event before it once more, or another language than that of the prompt."""
 
 _SLACK: Final = 1.0
 """Seconds by which a time may be outside the clip: the last frame may be taken for its end."""
@@ -45,6 +46,8 @@ class EventLimits:
     """Length of the clip."""
     max_events: int
     event_chars: int
+    language: str | None = None
+    """ISO 639-1 code of the language that was asked in; None: any."""
 
 
 def event_schema(max_events: int, event_chars: int) -> dict[str, Any]:
@@ -129,6 +132,8 @@ def _event(item: object, limits: EventLimits) -> ClipEvent | EventFlaw:
     text = tidy(without_markup(item["text"]))
     if flaw := flaw_of(text):
         return flaw
+    if is_foreign(text, limits.language):
+        return "language"
     room = limits.event_chars if ends_whole(text) else limits.event_chars - 1  # a grammar ends a text within a word
     return ClipEvent(start, min(end, limits.seconds), cut_to(sound_part(text), room))
 

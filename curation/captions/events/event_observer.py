@@ -27,6 +27,7 @@ class EventObserver:
         self._engine = engine
         self._settings = settings
         self._prompt = settings.load_prompt()
+        self._language = self._prompt.language
         self._schema = event_schema(settings.max_events, settings.event_chars)
 
     async def observe(self, pictures: ShardPictures, counts: Counter[str]) -> list[Observation]:
@@ -65,7 +66,8 @@ class EventObserver:
 
     def _read(self, clip: StoredClip, answer: Answer, counts: Counter[str]) -> list[Observation]:
         settings = self._settings
-        limits = EventLimits(clip["end"] - clip["start"], settings.max_events, settings.event_chars)
+        seconds = clip["end"] - clip["start"]
+        limits = EventLimits(seconds, settings.max_events, settings.event_chars, self._language)
         flaws: Counter[EventFlaw] = Counter()
         events = parse_events(answer.text, limits, flaws, is_cut=answer.is_cut) if answer.is_usable else None
         counts.update({f"events_{flaw}": count for flaw, count in flaws.items() if count})

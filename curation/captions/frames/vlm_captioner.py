@@ -13,6 +13,7 @@ from curation.captions.frames.frame_settings import FrameSettings
 from curation.engines.engine_interface import Answer, CaptionResult, ImageRef, Request
 from curation.prompts import prompt_templates
 from curation.prompts.answer_flaws import flaw_of
+from curation.prompts.text_language import is_foreign
 from runtime.ray_runner.stage import Service
 
 
@@ -22,13 +23,15 @@ class VlmCaptioner:
     def __init__(self, engine: Service, settings: FrameSettings) -> None:
         self._engine = engine
         self._settings = settings
-        self._system, self._user = prompt_templates.load(settings.prompt).render()
+        prompt = prompt_templates.load(settings.prompt)
+        self._system, self._user = prompt.render()
+        self._language = prompt.language
 
     async def caption(self, images: Mapping[str, ImageRef]) -> dict[str, CaptionResult]:
         """Caption every image; the result has exactly the same keys.
 
-        `CaptionResult.error` is ``refusal``, ``empty`` or ``loop`` for an answer that is no caption; otherwise that of
-        the answer.
+        `CaptionResult.error` is ``refusal``, ``empty`` or ``loop`` for an answer that is no caption, ``language`` for
+        one in another language than the prompt; otherwise that of the answer.
 
         Raises:
             MachineError: the engine is dead.
@@ -48,5 +51,7 @@ class VlmCaptioner:
         if not answer.is_usable:
             return CaptionResult(None, error=answer.error, tokens=answer.output_tokens)
         caption = clean_caption(answer.text, self._settings.max_chars, is_cut=answer.is_cut)
-        error = None if caption else flaw_of(caption_line(answer.text)) or "empty"
+        error: str | None = None if caption else flaw_of(caption_line(answer.text)) or "empty"
+        if caption and is_foreign(caption, self._language):
+            caption, error = None, "language"
         return CaptionResult(caption, error=error, tokens=answer.output_tokens, is_cut=answer.is_cut)

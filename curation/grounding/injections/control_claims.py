@@ -23,7 +23,7 @@ from curation.grounding.injections.injection import AlteredText
 from curation.grounding.injections.injection_registry import INJECTION_KINDS
 from curation.grounding.injections.text_edits import words_of
 from curation.grounding.parsing.claim_parser import PARSED_LANGUAGE, ClaimParser, Parse
-from curation.grounding.text_language import is_in
+from curation.prompts.text_language import is_in
 
 UNTOUCHED: Final = "untouched"
 SHUFFLED: Final = "shuffled"

@@ -19,7 +19,7 @@ from curation.grounding.judge import JudgeKind, JudgeResources, JudgeSettings, R
 from curation.grounding.parsing.claim_parser import ENGLISH_PARSER, PARSED_LANGUAGE, ClaimParser
 from curation.grounding.parsing.contradictions import contradiction
 from curation.grounding.parsing.statements import Statements, statements_of
-from curation.grounding.text_language import is_in
+from curation.prompts.text_language import is_in
 from runtime.load_once import LoadOnce
 
 _REMEMBERED: Final = 4096

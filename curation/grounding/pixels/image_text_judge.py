@@ -22,7 +22,7 @@ from curation.grounding.evidence import Evidence
 from curation.grounding.judge import JudgeKind, JudgeResources, JudgeSettings, Ruling
 from curation.grounding.pixels.cited_pictures import NO_FRAMES, NOT_SEEN, cited_pictures
 from curation.grounding.pixels.clip_pictures import ShownPictures
-from curation.grounding.text_language import is_in
+from curation.prompts.text_language import is_in
 from runtime.load_once import LoadOnce
 from runtime.settings import Runtime
 

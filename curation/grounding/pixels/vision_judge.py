@@ -19,9 +19,9 @@ from curation.grounding.engine_judge import EngineJudge, EngineJudgeSettings
 from curation.grounding.judge import YES_NO, JudgeKind, JudgeResources, Ruling
 from curation.grounding.pixels.cited_pictures import NO_FRAMES, NOT_SEEN, cited_pictures
 from curation.grounding.pixels.clip_pictures import ShownPictures
-from curation.grounding.text_language import is_in
 from curation.prompts import prompt_templates
 from curation.prompts.prompt_templates import Prompt
+from curation.prompts.text_language import is_in
 from runtime.ray_runner.stage import Service
 from runtime.settings import Runtime
 

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from curation.grounding.text_language import probabilities
+from curation.prompts.text_language import probabilities
 from curation.scores.scorer import ScoreColumn, ScoredClip, ScoreKind, Scorer, Value
 from runtime.settings import Settings
 

@@ -28,7 +28,7 @@ from runtime.settings import build
 from shards.reader import read_table
 from shards.storage.store import Store
 
-LIMITS = EventLimits(seconds=10.0, max_events=4, event_chars=80)
+LIMITS = EventLimits(seconds=10.0, max_events=4, event_chars=80, language="en")
 SETTINGS = EventSettings(engine="vlm")
 
 
@@ -74,6 +74,8 @@ def test_events_are_read_in_order_of_time_whatever_stands_around_them() -> None:
         (event(0, 2, "None"), "empty"),
         (event(0, 2, ""), "empty"),
         (event(0, 2, "the man runs the man runs the man runs the man runs the man runs"), "loop"),
+        (event(0, 2, "一位女士用刀切柠檬。"), "language"),
+        (event(0, 2, "Un homme coupe un citron avec un couteau."), "language"),
     ],
 )
 def test_a_faulty_event_is_left_out_and_counted_and_the_others_are_kept(wrong: dict[str, object], reason: str) -> None:
@@ -225,6 +227,15 @@ def test_an_answer_under_another_key_is_no_answer(built: Store) -> None:
     observer = EventObserver(LocalService(Elsewhere()), SETTINGS)
     seen = asyncio.run(observer.observe(ShardPictures(built, {}, clips, "media/0000000.tar"), counts))
     assert all(each.is_failure for each in seen) and counts["failed:events"] == len(smallest_clips(clips))
+
+
+def test_the_prompt_of_events_asks_in_its_own_language(built: Store) -> None:
+    def reply(request: Request) -> str:
+        return answer(event(0, 2, "Eine Frau schneidet eine Zitrone."), event(2, 4, "A woman cuts a lemon in two."))
+
+    seen, counts = observe(built, Answering(reply))
+    assert {each.text for each in seen} == {"A woman cuts a lemon in two."}
+    assert counts["events_language"] == counts["clips_watched"]
 
 
 def test_half_a_character_in_an_event_can_be_stored() -> None:

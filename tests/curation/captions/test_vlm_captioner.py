@@ -44,6 +44,19 @@ def test_the_prompt_is_the_one_that_the_settings_name() -> None:
     assert {(request.system, request.user) for request in model.requests} == {("", "a photo of")}
 
 
+@pytest.mark.parametrize("text", ["一位女士用刀切柠檬。", "Eine Frau schneidet eine Zitrone mit einem Messer."])
+def test_a_caption_in_another_language_than_the_prompt_is_none(text: str) -> None:
+    seen = captioned(Answering(lambda request: text if request.key == "k1" else "A woman cuts a lemon with a knife."))
+    assert (seen["k1"].caption, seen["k1"].error) == (None, "language")
+    assert (seen["k0"].caption, seen["k0"].error) == ("A woman cuts a lemon with a knife.", None)
+
+
+def test_a_prompt_that_is_too_short_to_be_of_a_language_allows_any() -> None:
+    german = "Eine Frau schneidet eine Zitrone mit einem Messer."
+    seen = captioned(Answering(lambda request: german), CaptionSettings(engine="vlm", prompt="caption_photo_of"))
+    assert seen["k0"].caption == german
+
+
 def test_a_failed_request_leaves_no_caption_and_says_why() -> None:
     model = Answering(lambda request: Answer("", error="timeout") if request.key == "k1" else "a dog")
     seen = captioned(model)

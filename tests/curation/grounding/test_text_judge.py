@@ -14,7 +14,7 @@ from curation.grounding.claims import CitedClaim, Claim, cite
 from curation.grounding.evidence import Evidence
 from curation.grounding.judge import JudgeResources, Ruling
 from curation.grounding.text_judge import TextJudge, TextJudgeSettings
-from curation.grounding.text_language import is_in
+from curation.prompts.text_language import is_in
 
 
 def yes(probability: float) -> Answer:
