@@ -12,13 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from runtime.errors import MachineError, is_machine_fault
 from training.data.clip_batch import ClipBatch
 from training.data.clip_failure import ClipFailed
 from training.data.clip_tasks import ClipTask, RootTask
-from training.data.decoding.clip_decoder import decode_spans
+from training.data.decoding.clip_decoder import Moments, decode_spans
 from training.data.decoding.crop_sampling import crop_window
 from training.data.decoding.frame_sampling import Frame
 from training.data.media_cache import MediaReader
@@ -54,8 +55,9 @@ class ClipCollator:
 
     def _decode_into(self, batch: ClipBatch, first: int, root: RootTask) -> int:
         """Decode the clips of a root into rows `first` and following; return the number of bytes read."""
-        bytes_read, clips = self._decode(root)
-        for row, (clip, frames) in enumerate(zip(root.clips, clips, strict=True), start=first):
+        clips = [clip for clip in root.clips if not clip.is_empty]  # those that fill up the root's rows come last
+        bytes_read, decoded = self._decode(root, clips)
+        for row, (clip, frames) in enumerate(zip(clips, decoded, strict=True), start=first):
             if isinstance(frames, ClipFailed):
                 batch.skips[frames.reason] += 1
                 batch.examples.setdefault(frames.reason, f"{clip.key}: {frames}")
@@ -63,20 +65,25 @@ class ClipCollator:
                 self._fill(batch, row, clip, frames)
         return bytes_read
 
-    def _decode(self, root: RootTask) -> tuple[int, Sequence[list[Frame] | ClipFailed]]:
-        """Return the number of bytes read, and the frames of each clip of a root or why it failed."""
+    def _decode(self, root: RootTask, clips: Sequence[ClipTask]) -> tuple[int, Sequence[list[Frame] | ClipFailed]]:
+        """Return the number of bytes read, and the frames of each of a root's clips or why it failed."""
         bytes_read = 0
         try:
             data = self.reader.read(root.media)
             bytes_read = data.stat().st_size if isinstance(data, Path) else len(data)
-            spans = [(clip.start, clip.end) for clip in root.clips]
-            return bytes_read, decode_spans(data, spans, self.frames, size=self.size)
+            spans = [(clip.start, clip.end) for clip in clips]
+            moments = [self._moments(clip) for clip in clips]
+            return bytes_read, decode_spans(data, spans, self.frames, size=self.size, moments=moments)
         except ClipFailed as failed:
-            return bytes_read, [failed] * len(root.clips)
+            return bytes_read, [failed] * len(clips)
         except OSError as error:
             if is_machine_fault(error):
                 raise MachineError(f"{root.media.url}: {error}") from None
-            return bytes_read, [ClipFailed("unreadable", f"{root.media.url}: {error}")] * len(root.clips)
+            return bytes_read, [ClipFailed("unreadable", f"{root.media.url}: {error}")] * len(clips)
+
+    def _moments(self, clip: ClipTask) -> Moments:
+        """Draw the moment of each frame in its segment."""
+        return None if clip.jitter is None else np.random.default_rng(clip.jitter).random(self.frames)
 
     def _fill(self, batch: ClipBatch, row: int, clip: ClipTask, frames: list[Frame]) -> None:
         """Write a clip's frames and crop into its row, and set its weight to 1."""

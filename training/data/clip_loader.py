@@ -56,7 +56,7 @@ class TrainBatches:
             UserError: the batch can't be divided, or the source has fewer roots than a batch needs.
         """
         self._order = RootOrder(source, global_batch, clips_per_root, ranks)
-        self._source, self._clips_per_root = source, clips_per_root
+        self._source, self._clips_per_root, self._global_batch = source, clips_per_root, global_batch
         self._settings, self._pin = settings, pin
         self._collator = ClipCollator(_reader(settings), frames, settings.size, tokenizer, source.terms)
 
@@ -68,7 +68,14 @@ class TrainBatches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Global steps in an epoch; the last one is filled up with clips of weight 0."""
+        """Global steps in an epoch of `data.epoch_of`."""
+        if self._settings.epoch_of == "roots":
+            return self.steps_per_visit
+        return max(1, math.ceil(self._source.num_clips / self._global_batch))
+
+    @property
+    def steps_per_visit(self) -> int:
+        """Global steps in one visit of each root; the last one is filled up with clips of weight 0."""
         return self._order.steps_per_epoch
 
     def start(self, step: int) -> Iterator[ClipBatch]:

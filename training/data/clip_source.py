@@ -23,7 +23,12 @@ class ClipSource(Protocol):
 
     @property
     def num_roots(self) -> int:
-        """Number of roots in an epoch."""
+        """Number of roots; one visit of the data yields each once."""
+        ...
+
+    @property
+    def num_clips(self) -> int:
+        """Number of clips that the roots have in all."""
         ...
 
     def epoch(self, epoch: int, skip: int = 0, only: Callable[[int], bool] | None = None) -> Iterator[RootTask]:

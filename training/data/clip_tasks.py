@@ -56,6 +56,18 @@ class ClipTask:
     texts: Mapping[str, str | None]
     """Text by term of the loss (`subtitle`, `caption`, …); None if the clip has no such text."""
     crop: Crop = CENTER
+    jitter: int | None = None
+    """Seed of the moment at which each frame is taken in its segment of the clip; None: the middle."""
+
+    @classmethod
+    def empty(cls, terms: Sequence[str]) -> Self:
+        """Return a clip that only fills up a batch: it is not decoded and has weight 0."""
+        return cls("", 0.0, 0.0, 0.0, 0.0, dict.fromkeys(terms))
+
+    @property
+    def is_empty(self) -> bool:
+        """True if the clip only fills up a batch."""
+        return not self.key
 
 
 @dataclass(frozen=True)
@@ -66,7 +78,8 @@ class RootTask:
     video_id: str
     media: MediaRef
     clips: tuple[ClipTask, ...]
-    """Exactly `clips_per_root`, with repeats if the root has fewer; or all clips, if the source was asked for all."""
+    """Exactly `clips_per_root`, filled up with repeats or with empty clips if the root has fewer; or all clips, if the
+    source was asked for all."""
     folder: str = ""
     """The DIR of the root, as the user named it; empty if the root is not from a DIR."""
     shard: int = -1
@@ -79,8 +92,7 @@ class RootTask:
     @classmethod
     def empty(cls, terms: Sequence[str], clips: int) -> Self:
         """Return a root without media that fills up the last batch of an epoch with clips of weight 0."""
-        clip = ClipTask("", 0.0, 0.0, 0.0, 0.0, dict.fromkeys(terms))
-        return cls("", "", MediaRef(""), (clip,) * clips)
+        return cls("", "", MediaRef(""), (ClipTask.empty(terms),) * clips)
 
     @property
     def is_empty(self) -> bool:

@@ -5,8 +5,9 @@ Imports neither torch nor a decoder, so that commands can print their settings a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -18,13 +19,37 @@ SourceName = Literal["shards", "webdataset"]
 """A kind of source; `training.data.sources.source_registry` opens it."""
 
 
-class AugmentSettings(Settings):
-    """Random changes to a training clip; the same for all of its frames."""
+class _GrownSettings(Settings):
+    """Settings that leave out of their content whatever has the meaning from before the setting existed.
+
+    So a run that was begun by an older version, and is resumed with that meaning, keeps its identity.
+    """
+
+    before: ClassVar[Mapping[str, Any]] = {}
+    """Value that each later setting has in runs from before it."""
+
+    def content(self) -> dict[str, Any]:
+        """Return `Settings.content` without the later settings that have the meaning from before them."""
+        return {
+            name: value
+            for name, value in super().content().items()
+            if name not in self.before or value != self.before[name]
+        }
+
+
+class AugmentSettings(_GrownSettings):
+    """Random changes to a training clip; the same for all of its frames, except for `jitter`."""
+
+    before: ClassVar[Mapping[str, Any]] = {"jitter": False, "flip_directions": True}
 
     scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(default=(1.0, 0.8), min_length=1)
     """Sides of the square crop, as shares of the frame's short side; one is drawn for each clip."""
     flip: bool = True
-    """Mirror half of the clips left to right. Turn it off if texts mention left and right."""
+    """Mirror half of the clips left to right."""
+    flip_directions: bool = False
+    """Mirror also clips whose texts name left, right or clockwise (English words)."""
+    jitter: bool = True
+    """Take each frame at a random moment of its segment of the clip, drawn in each epoch, instead of at the middle."""
     center: bool = False
     """Take every crop from the middle of the frame, as in the paper's finetuning, instead of a random position."""
 
@@ -42,8 +67,9 @@ class RootSettings(Settings):
     that is named as the text layer; roots without a kept clip then keep their places in the batches, without weight."""
     only_kept: bool = True
     """Leave out clips that curation marked as not to keep."""
-    clips_per_root: int = Field(default=2, ge=1)
-    """Training clips of a root in an epoch; all are taken from one decode of its video."""
+    clips_per_root: int = Field(default=1, ge=1)
+    """Training clips of a root in one batch; all are taken from one decode of its video. 1 gives the most different
+    videos in a batch, 2 halves the decoding."""
     level_mix: dict[Level, float] | None = None
     """Proportion of short, medium and long clips. None: the proportion in the data."""
     window_shards: int = Field(default=8, ge=1)
@@ -57,9 +83,21 @@ class RootSettings(Settings):
         return self
 
 
-class DataSettings(RootSettings):
+class DataSettings(_GrownSettings, RootSettings):
     """The clips to train on, their proportion, and how they are loaded."""
 
+    before: ClassVar[Mapping[str, Any]] = {"window_batches": 0.0, "repeat_clips": True}
+
+    window_batches: float = Field(default=4.0, ge=0)
+    """Batches' worth of different videos that are shuffled together at least: a window then takes more than
+    `window_shards` shards where these hold too few. The roots of each video are spread over the window. 0: windows of
+    `window_shards`, one root of each video in turn."""
+    repeat_clips: bool = False
+    """Take a clip of a root twice if the root has fewer than `clips_per_root`; otherwise that row of the batch is
+    empty."""
+    epoch_of: Runtime[Literal["clips", "roots"]] = "clips"
+    """What an epoch of `loop.epochs` is: as many training clips as the data has clips (the paper's), or one visit of
+    each root, with `clips_per_root` of its clips."""
     source: SourceName = "shards"
     """Kind of the shards: `shards` (DIRs of this project), or `webdataset` (any tars of `.mp4` and `.txt`)."""
     size: int = Field(default=256, ge=16)

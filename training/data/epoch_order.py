@@ -7,6 +7,7 @@ depends on (seed, epoch, root). Neither depends on ranks or workers.
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 from collections.abc import Sequence
 
@@ -25,10 +26,33 @@ def rng_of(*parts: object) -> random.Random:
     return random.Random(seed_of(*parts))
 
 
-def shuffled_windows(count: int, window: int, seed: int, epoch: int) -> list[list[int]]:
-    """Shuffle the shard numbers 0 to `count` - 1 for an epoch, and cut them into windows of `window` shards."""
-    order = np.random.default_rng([seed, epoch, 0]).permutation(count).tolist()
-    return [order[begin : begin + window] for begin in range(0, count, window)]
+def shuffled_windows(count: int, window: int, seed: int, epoch: int, *, even: bool = False) -> list[list[int]]:
+    """Shuffle the shard numbers 0 to `count` - 1 for an epoch, and cut them into windows of `window` shards.
+
+    Args:
+        count: number of shards.
+        window: shards in a window; the last window has what is left.
+        seed: seed of the run.
+        epoch: number of the epoch.
+        even: let windows differ by one shard at most; each then has `window` shards or more, if there are so many.
+    """
+    order = np.random.default_rng([seed, epoch, 0]).permutation(count)
+    if even and count:
+        return [part.tolist() for part in np.array_split(order, max(1, count // window))]
+    return [order[begin : begin + window].tolist() for begin in range(0, count, window)]
+
+
+def shards_a_window(videos: Sequence[int], roots_a_batch: int, batches: float, least: int) -> int:
+    """Return how many shards a window takes to hold `batches` batches' worth of different videos.
+
+    Args:
+        videos: number of videos in each shard.
+        roots_a_batch: roots in a global batch.
+        batches: as of `DataSettings.window_batches`.
+        least: fewest shards of a window.
+    """
+    a_shard = sum(videos) / max(1, len(videos))
+    return max(least, math.ceil(batches * roots_a_batch / a_shard)) if a_shard else least
 
 
 def round_robin(videos: Sequence[str], seed: int, epoch: int, window: int) -> NDArray[np.int64]:
@@ -50,3 +74,29 @@ def round_robin(videos: Sequence[str], seed: int, epoch: int, window: int) -> ND
     counts = np.bincount(video, minlength=len(names))
     turn = np.arange(len(video)) - np.repeat(np.cumsum(counts) - counts, counts)
     return by_video[np.lexsort((rng.permutation(len(names))[video[by_video]], turn))]
+
+
+def spread(videos: Sequence[str], seed: int, epoch: int, window: int) -> NDArray[np.int64]:
+    """Order the roots of a window so that those of each video are equally far apart; videos and roots are shuffled.
+
+    A run of roots that is one n-th of the window has at most one root of a video that has n roots or fewer, and never
+    more than ``ceil(count / n) + 1`` of one that has `count`. (In turns, the last turns are left to the longest videos
+    alone.)
+
+    Args:
+        videos: as of `round_robin`.
+        seed: seed of the run.
+        epoch: number of the epoch.
+        window: number of the window in the epoch.
+
+    Returns:
+        Numbers of the roots, in the order of visiting.
+    """
+    rng = np.random.default_rng([seed, epoch, 1, window])
+    names, video = np.unique(np.asarray(videos, dtype=str), return_inverse=True)
+    shuffled = rng.permutation(len(video))
+    by_video = shuffled[np.argsort(video[shuffled], kind="stable")]
+    counts = np.bincount(video, minlength=len(names))
+    turn = np.arange(len(video)) - np.repeat(np.cumsum(counts) - counts, counts)
+    of = video[by_video]
+    return by_video[np.argsort((turn + rng.random(len(names))[of]) / counts[of], kind="stable")]

@@ -22,18 +22,21 @@ Stock = tuple[int, ...]
 """Number of usable clips of a root, by level in the order of `LEVELS`."""
 
 
-def draw_levels(rng: random.Random, stock: Stock, weights: Sequence[float], count: int) -> list[int]:
-    """Draw the levels (as numbers) of a root's clips by weight, among levels with clips left; restart if none is left.
+def draw_levels(
+    rng: random.Random, stock: Stock, weights: Sequence[float], count: int, repeat: bool = True
+) -> list[int]:
+    """Draw the levels (as numbers) of a root's clips by weight, among levels with clips left.
 
     Args:
         rng: of the root.
         stock: clips of the root by level.
         weights: by level.
         count: number of levels to draw.
+        repeat: if no clip is left, begin again with all of them; otherwise stop.
     """
     drawn: list[int] = []
     left = list(stock)
-    for _ in range(count):
+    for _ in range(count if repeat else min(count, sum(stock))):
         left = left if any(left) else list(stock)
         chances = _chances(tuple(left), tuple(weights))
         point, level = rng.random(), 0
@@ -47,7 +50,9 @@ def draw_levels(rng: random.Random, stock: Stock, weights: Sequence[float], coun
     return drawn
 
 
-def fit_level_weights(stocks: Mapping[Stock, float], mix: Mapping[Level, float] | None, count: int) -> list[float]:
+def fit_level_weights(
+    stocks: Mapping[Stock, float], mix: Mapping[Level, float] | None, count: int, repeat: bool = True
+) -> list[float]:
     """Fit the weights for `draw_levels` so that the levels of all drawn clips have the given proportion.
 
     Roots differ in their stock: if short roots have short clips only, the other roots must give more of the rest.
@@ -57,6 +62,7 @@ def fit_level_weights(stocks: Mapping[Stock, float], mix: Mapping[Level, float] 
         stocks: number of roots by stock.
         mix: the proportion; None: the share of each level in the stocks.
         count: clips drawn from a root.
+        repeat: as of `draw_levels`.
     """
     held = np.array([sum(n * stock[i] for stock, n in stocks.items()) for i in range(len(LEVELS))], np.float64)
     asked = held if mix is None else np.array([mix.get(level, 0.0) for level in LEVELS]) * (held > 0)
@@ -67,25 +73,28 @@ def fit_level_weights(stocks: Mapping[Stock, float], mix: Mapping[Level, float] 
     few = _capped(stocks, count)
     for _ in range(_ROUNDS):
         weights = np.maximum(weights / weights.sum(), 1e-6)
-        got = expected_levels(few, weights.tolist(), count)
+        got = expected_levels(few, weights.tolist(), count, repeat)
         if np.abs(got - target).max() < _NEAR:
             break
         weights = weights * np.where(got > 0, target / np.maximum(got, 1e-12), 1.0)
     return [round(max(float(weight), 1e-6), 6) for weight in weights / weights.sum()]  # the same on every machine
 
 
-def expected_levels(stocks: Mapping[Stock, float], weights: Sequence[float], count: int) -> NDArray[np.float64]:
+def expected_levels(
+    stocks: Mapping[Stock, float], weights: Sequence[float], count: int, repeat: bool = True
+) -> NDArray[np.float64]:
     """Return the expected share of each level among the clips that `draw_levels` draws.
 
     Args:
         stocks: number of roots by stock.
         weights: by level.
         count: clips drawn from a root.
+        repeat: as of `draw_levels`.
     """
 
     @cache
     def expected(left: Stock, full: Stock, draws: int) -> tuple[float, ...]:
-        if not draws:
+        if not draws or not (repeat or any(left)):
             return (0.0,) * len(LEVELS)
         left = left if any(left) else full
         total = np.zeros(len(LEVELS))

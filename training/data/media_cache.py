@@ -148,12 +148,13 @@ class TarCache:
         return held
 
 
-def open_cache(settings: DataSettings, tars: Iterable[tuple[str, int]]) -> TarCache | None:
+def open_cache(settings: DataSettings, tars: Iterable[tuple[str, int]], window: int) -> TarCache | None:
     """Return the cache that the settings name; None if they name none, or if no tar is in an object store.
 
     Args:
         settings: of the data.
         tars: URL and size in bytes of each tar that will be read.
+        window: shards that are shuffled together.
 
     Raises:
         UserError: `cache_gb` is too small for the windows of shards that are needed at once.
@@ -161,11 +162,12 @@ def open_cache(settings: DataSettings, tars: Iterable[tuple[str, int]]) -> TarCa
     remote = sorted((size for url, size in tars if is_remote(url)), reverse=True)
     if settings.cache is None or not remote:
         return None
-    needed = sum(remote[: _WINDOWS * settings.window_shards])
+    needed = sum(remote[: _WINDOWS * window])
     if needed > settings.cache_gb * 1e9:
+        lower = "data.window_batches" if window > settings.window_shards else "data.window_shards"
         raise UserError(
-            f"data.cache_gb={settings.cache_gb:g}: less than {_WINDOWS} windows of {settings.window_shards} shards, "
-            f"{needed / 1e9:.3g} GB; raise it or lower data.window_shards"
+            f"data.cache_gb={settings.cache_gb:g}: less than {_WINDOWS} windows of {window} shards, "
+            f"{needed / 1e9:.3g} GB; raise it or lower {lower}"
         )
     return TarCache(settings.cache, int(settings.cache_gb * 1e9))
 

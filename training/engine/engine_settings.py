@@ -90,7 +90,7 @@ class LoopSettings(Settings):
     steps: int | None = Field(default=None, ge=1)
     """Optimizer steps; None: as many as `epochs` or `samples` say."""
     epochs: float | None = Field(default=None, gt=0)
-    """Passes over the data."""
+    """Passes over the data: of `train-vidla`, each with as many training clips as the data has clips."""
     samples: int | None = Field(default=None, ge=1)
     """Rows (clips, blocks of text) to train on."""
     batch_size: int = Field(default=4096, ge=1)

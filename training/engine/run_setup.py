@@ -96,6 +96,7 @@ def seed_dropout(seed: int, ranks: Ranks) -> None:
 def run_header(prepared: PreparedRun) -> str:
     """Return the lines that precede the first log line: device, model, data and length of the run."""
     loop, per_epoch = prepared.settings.loop, prepared.batches.steps_per_epoch
-    size = f"{loop.total_steps(per_epoch)} steps of {loop.batch_size} {prepared.task.unit}, {per_epoch} an epoch"
+    steps, unit = loop.total_steps(per_epoch), prepared.task.unit
+    size = f"{steps} steps of {loop.batch_size} {unit} = {steps * loop.batch_size} {unit}, {per_epoch} steps an epoch"
     lines = {"device": prepared.ranks.why, **prepared.header, "run": f"{size} -> {prepared.output}"}
     return "\n".join(f"{name:8}{text}" for name, text in lines.items())

@@ -99,7 +99,7 @@ class Batches(Protocol):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Global steps in an epoch; the last batch is padded with rows of weight 0."""
+        """Global steps in an epoch as `loop.epochs` counts them."""
         ...
 
     def start(self, step: int) -> Iterator[Any]:

@@ -22,7 +22,7 @@ from training.data.clip_tasks import ClipTask, MediaRef, RootTask
 from training.data.data_settings import AugmentSettings
 from training.data.decoding.crop_sampling import draw_crop
 from training.data.decoding.video_duration import video_seconds
-from training.data.epoch_order import rng_of
+from training.data.epoch_order import rng_of, seed_of
 from training.evaluation.benchmarks.classification_set import ClassificationSet, LabelledVideo
 from training.evaluation.video.classification import labelled_span
 from training.evaluation.video.video_views import Sampling, drawn_span
@@ -61,6 +61,7 @@ class LabelledSource:
         self._sampling: Sampling = sampling
         self._frames = frames
         self._augment = augment
+        self._jitter = augment.jitter and sampling == "uniform"  # frames of a dense clip are equally far apart
         self._seed = seed
 
     @property
@@ -81,6 +82,11 @@ class LabelledSource:
         """Number of videos in an epoch."""
         return len(self._items)
 
+    @property
+    def num_clips(self) -> int:
+        """Number of clips in an epoch: one of each video."""
+        return len(self._items)
+
     def epoch(self, epoch: int, skip: int = 0, only: Callable[[int], bool] | None = None) -> Iterator[RootTask]:
         """Yield the videos of an epoch in order; see `training.data.clip_source.ClipSource.epoch`.
 
@@ -99,12 +105,14 @@ class LabelledSource:
 
     def _root(self, item: LabelledVideo, epoch: int) -> RootTask:
         rng = rng_of(self._seed, epoch, item.id)
-        crop, u = draw_crop(rng, self._augment), rng.random()
+        label = self._set.classes[item.label]
+        crop, u = draw_crop(rng, self._augment, [label]), rng.random()
+        jitter = seed_of(self._seed, epoch, item.id, "frames") if self._jitter else None
         try:
             begin, end = labelled_span(item, video_seconds(item.path)) if item.path else (0.0, 0.0)
             start, stop = drawn_span(self._sampling, begin, end, self._frames, u)
         except ClipFailed:
             # decoding the annotated span fails for the same reason and is counted there
             start, stop = item.start or 0.0, item.end or math.inf
-        clip = ClipTask(item.id, start, stop, start, stop, {TERM: self._set.classes[item.label]}, crop)
+        clip = ClipTask(item.id, start, stop, start, stop, {TERM: label}, crop, jitter)
         return RootTask(item.id, item.id, MediaRef(str(item.path)), (clip,))

@@ -84,6 +84,27 @@ def test_frames_are_in_order_inside_the_video_and_at_most_half_a_segment_off(
     assert np.abs(timeline.times[numbers] - segment_midpoints(first, last, frames)).max() <= max(half, 1 / 8) + 1e-5
 
 
+@given(st.integers(1, 200), st.integers(1, 20), st.floats(0.01, 40, allow_nan=False), st.integers(1, 40))
+def test_frames_at_drawn_moments_are_in_order_and_within_their_segments(
+    count: int, gop: int, length: float, frames: int
+) -> None:
+    timeline = Timeline.even(count, fps=8, gop=gop)
+    moments = np.random.default_rng(count).random(frames)
+    numbers = frames_of_clip(timeline, 0.0, length, frames, moments=moments)
+    assert ((numbers >= 0) & (numbers < count)).all() and (np.diff(numbers) >= 0).all()
+    segment = min(length, timeline.end) / frames
+    begins = np.arange(frames) * segment
+    shown = timeline.times[numbers]
+    assert (shown > begins - 1 / 8 - 1e-5).all() and (shown < begins + segment + 1e-5).all()
+
+
+def test_the_middles_are_one_choice_of_moments() -> None:
+    timeline = Timeline.even(96, fps=8, gop=8)
+    for snap, end in ((True, 12.0), (False, 12.0), (True, 6.0)):
+        given_moments = frames_of_clip(timeline, 0.0, end, 12, snap, np.full(12, 0.5))
+        assert given_moments.tolist() == frames_of_clip(timeline, 0.0, end, 12, snap).tolist()
+
+
 # --- stored roots ---
 
 

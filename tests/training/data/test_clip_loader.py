@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -17,6 +18,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from support.selections import marked_rows
 from support.shard_factory import GOP, build_dir, luma_of
 from support.waiting import until
 
@@ -53,7 +55,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def settings(root: Path, **changes: object) -> DataSettings:
     return DataSettings.model_validate(
-        {"shards": (str(root),), "size": SIZE, "workers": 0, "window_shards": 2} | changes
+        {"shards": (str(root),), "size": SIZE, "workers": 0, "window_shards": 2, "clips_per_root": 2} | changes
     )
 
 
@@ -118,16 +120,16 @@ def test_two_ranks_split_the_batch_of_one_in_order(root: Path) -> None:
 
 def test_a_start_within_an_epoch_continues_exactly(root: Path) -> None:
     plan = batches(root)
-    undisturbed = list(islice(plan.start(0), plan.steps_per_epoch + 2))
-    for step in (1, plan.steps_per_epoch - 1, plan.steps_per_epoch):
-        resumed = islice(batches(root).start(step), plan.steps_per_epoch + 2 - step)
+    undisturbed = list(islice(plan.start(0), plan.steps_per_visit + 2))
+    for step in (1, plan.steps_per_visit - 1, plan.steps_per_visit):
+        resumed = islice(batches(root).start(step), plan.steps_per_visit + 2 - step)
         assert all(map(same, undisturbed[step:], resumed))
 
 
 def test_an_epoch_sees_each_root_once_and_the_last_batch_is_filled_up(root: Path) -> None:
     plan = batches(root, batch=8)
     source = ShardSource(settings(root), TERMS, seed=3)
-    seen = list(islice(plan.start(0), plan.steps_per_epoch))
+    seen = list(islice(plan.start(0), plan.steps_per_visit))
     real = [key for batch in seen for key in batch.keys if key]
     assert len(real) == 2 * source.num_roots
     last = seen[-1]
@@ -141,14 +143,14 @@ def test_an_epoch_sees_each_root_once_and_the_last_batch_is_filled_up(root: Path
 def test_a_clip_that_does_not_decode_keeps_its_place_with_weight_0(tmp_path: Path) -> None:
     build_dir(tmp_path / "dir", shards=1, videos_per_shard=4)
     tar = tmp_path / "dir" / "media" / "0000000.tar"
-    wanted = settings(tmp_path / "dir")
+    wanted = settings(tmp_path / "dir", window_batches=0)
     source = ShardSource(wanted, TERMS, seed=3)
     broken = next(iter(source.epoch(0)))
     data = bytearray(tar.read_bytes())
     begin = broken.media.offset
     data[begin : begin + (broken.media.size or 0)] = os.urandom(broken.media.size or 0)
     tar.write_bytes(data)
-    batch = next(batches(tmp_path / "dir", batch=4).start(0))
+    batch = next(batches(tmp_path / "dir", batch=4, window_batches=0).start(0))
     assert batch.weight_B.tolist() == [0.0, 0.0, 1.0, 1.0]
     assert batch.skips == {"undecodable": 2}
     assert not batch.video_BTSSC[:2].any()
@@ -159,7 +161,7 @@ def test_a_tar_cut_short_is_counted_as_truncated(tmp_path: Path) -> None:
     build_dir(tmp_path / "dir", shards=1, videos_per_shard=4)
     os.truncate(tmp_path / "dir" / "media" / "0000000.tar", 2000)
     plan = batches(tmp_path / "dir", batch=4)
-    skips = Counter(reason for batch in islice(plan.start(0), plan.steps_per_epoch) for reason in batch.skips)
+    skips = Counter(reason for batch in islice(plan.start(0), plan.steps_per_visit) for reason in batch.skips)
     assert set(skips) == {"truncated"}
 
 
@@ -228,7 +230,7 @@ def test_evaluation_gives_every_root_once_in_order_with_centre_crops(root: Path)
 
 
 def test_frames_of_a_clip_are_those_of_its_span(root: Path) -> None:
-    source = ShardSource(settings(root, clips_per_root=1, augment={"flip": False}), TERMS, seed=0)
+    source = ShardSource(settings(root, clips_per_root=1, augment={"flip": False, "jitter": False}), TERMS, seed=0)
     tasks = [task for task in source.epoch(0) if any(task.clips[0].texts.values())]
     for task in tasks[:4]:
         clip = task.clips[0]
@@ -238,6 +240,42 @@ def test_frames_of_a_clip_are_those_of_its_span(root: Path) -> None:
         exact = [int((clip.start + (i + 0.5) * spacing) * 8) for i in range(FRAMES)]
         nearby = [[luma_of(n) for n in range(max(f - GOP // 2 - 1, 0), f + GOP // 2 + 2)] for f in exact]
         assert all(np.abs(np.array(options) - value).min() < 6 for options, value in zip(nearby, seen, strict=True))
+
+
+def test_frames_are_drawn_within_their_segments_anew_in_each_epoch(root: Path) -> None:
+    source = ShardSource(settings(root, clips_per_root=1, only_kept=False), TERMS, seed=0)
+
+    def seen(epoch: int) -> dict[str, ClipBatch]:
+        tasks = source.epoch(epoch)
+        return {
+            task.key: next(iter(ClipLoader([task], batch_size=1, frames=3, settings=settings(root)))) for task in tasks
+        }
+
+    first, again, other = seen(0), seen(0), seen(1)
+    still = [key for key, batch in first.items() if batch.keys == other[key].keys]
+    assert all(torch.equal(batch.video_BTSSC, again[key].video_BTSSC) for key, batch in first.items())
+    moved = [not torch.equal(first[key].video_BTSSC[0, 0, 0, 0], other[key].video_BTSSC[0, 0, 0, 0]) for key in still]
+    assert still and any(moved)
+
+
+def test_a_root_with_fewer_clips_leaves_rows_empty_instead_of_repeating_a_clip(root: Path) -> None:
+    every = list(islice(batches(root, clips_per_root=8).start(0), 4))
+    for batch in every:
+        taught = [key for key, weight in zip(batch.keys, batch.weight_B, strict=True) if weight]
+        assert len(taught) == len(set(taught))
+        assert not batch.skips
+    assert any("" in batch.keys for batch in every)
+    repeated = list(islice(batches(root, clips_per_root=8, repeat_clips=True).start(0), 4))
+    assert not any("" in batch.keys for batch in repeated)
+
+
+def test_an_epoch_has_as_many_clips_as_the_data(root: Path) -> None:
+    source = ShardSource(settings(root), TERMS, seed=3)
+    kept = [row for row in marked_rows(root, "grounded") if row["keep"] and row["split"] == "train"]
+    assert source.num_clips == len(kept)
+    assert batches(root).steps_per_epoch == math.ceil(len(kept) / 8)
+    by_roots = batches(root, epoch_of="roots")
+    assert by_roots.steps_per_epoch == by_roots.steps_per_visit == math.ceil(source.num_roots / 4)
 
 
 def test_a_missing_file_is_counted_and_does_not_stop_the_rest(root: Path, tmp_path: Path) -> None:

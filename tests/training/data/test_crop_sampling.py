@@ -9,7 +9,7 @@ import pytest
 
 from training.data.clip_tasks import CENTER
 from training.data.data_settings import AugmentSettings
-from training.data.decoding.crop_sampling import crop_window, draw_crop
+from training.data.decoding.crop_sampling import crop_window, draw_crop, names_direction
 
 
 def test_the_same_seed_draws_the_same_crops_and_all_scales_occur() -> None:
@@ -40,3 +40,19 @@ def test_the_window_is_within_the_frame_and_contains_the_crop(width: int, height
 
 def test_the_centre_crop_is_the_middle_square() -> None:
     assert crop_window(CENTER, 456, 256) == (100, 0, (0.0, 0.0, 1.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("a man turns left", True),
+        ("Right-handed throw", True),
+        ("on the leftmost shelf", True),
+        ("the wheel turns counter-clockwise", True),
+        ("a bright light", False),
+        ("leftovers on a plate", False),
+        ("", False),
+    ],
+)
+def test_words_for_left_and_right_are_seen(text: str, named: bool) -> None:
+    assert names_direction(text) == named

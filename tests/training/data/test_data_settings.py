@@ -16,7 +16,7 @@ from training.data.data_settings import AugmentSettings, DataSettings
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"source": "webdataset"}, "clips_per_root=2; set clips_per_root=1"),
+        ({"source": "webdataset", "clips_per_root": 2}, "clips_per_root=2; set clips_per_root=1"),
         ({"level_mix": {"short": 0.0}}, "at least one above 0"),
         ({"layers": {}}, "layers={}: give weights"),
         ({"clips_per_roots": 3}, "did you mean 'clips_per_root'"),
@@ -30,6 +30,14 @@ def test_contradictory_settings_are_refused_in_one_line(values: dict[str, object
 
 def test_settings_of_the_machine_are_not_content() -> None:
     assert not {"workers", "prefetch", "cache", "cache_gb"} & set(DataSettings().content())
+
+
+def test_later_settings_with_the_meaning_from_before_them_are_no_content() -> None:
+    before = {"window_batches": 0, "repeat_clips": True, "augment": {"jitter": False, "flip_directions": True}}
+    content = DataSettings.model_validate(before).content()
+    assert not {"window_batches", "repeat_clips"} & content.keys()
+    assert content["augment"].keys() == {"scales", "flip", "center"}
+    assert {"window_batches", "repeat_clips"} <= DataSettings().content().keys()
 
 
 @pytest.mark.parametrize("scales", [(), (0.0,), (1.5,)])

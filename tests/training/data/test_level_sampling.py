@@ -52,3 +52,10 @@ def test_clips_are_drawn_again_only_when_none_is_left(stock: tuple[int, ...], co
     rounds = -(-count // sum(stock))
     assert all(drawn[level] <= rounds * held for level, held in enumerate(stock))
     assert count < sum(stock) or all(drawn[level] >= (rounds - 1) * held for level, held in enumerate(stock))
+
+
+def test_a_root_without_clips_left_stops_unless_clips_repeat() -> None:
+    assert draw_levels(random.Random(0), (1, 1, 0), [1, 1, 1], 4, repeat=False) in ([0, 1], [1, 0])
+    assert len(draw_levels(random.Random(0), (1, 1, 0), [1, 1, 1], 4)) == 4
+    stocks = {(1, 0, 0): 1.0, (2, 2, 0): 1.0}
+    np.testing.assert_allclose(expected_levels(stocks, [1, 1, 1], 4, repeat=False), [0.6, 0.4, 0])

@@ -36,7 +36,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def source(*roots: Path, terms: object = None, seed: int = 1, split: str = "train", **changes: object) -> ShardSource:
-    settings = {"shards": tuple(map(str, roots)), "window_shards": 2} | changes
+    settings = {"shards": tuple(map(str, roots)), "window_shards": 2, "clips_per_root": 2} | changes
     return ShardSource(DataSettings.model_validate(settings), terms or TERMS, seed, split)  # type: ignore[arg-type]
 
 
@@ -86,7 +86,7 @@ def test_chosen_positions_are_those_of_the_whole_epoch(root: Path) -> None:
 
 
 def test_roots_of_one_video_are_not_consecutive_while_others_are_left(root: Path) -> None:
-    tasks = list(source(root, window_shards=4).epoch(0))
+    tasks = list(source(root, window_shards=4, window_batches=0).epoch(0))
     videos = len({task.video_id for task in tasks})
     assert len({task.video_id for task in tasks[:videos]}) == videos
 
@@ -264,6 +264,42 @@ def test_a_dir_without_shards_is_refused(tmp_path: Path) -> None:
     rebuild_index(Store(tmp_path / "dir"))
     with pytest.raises(UserError, match="no shard has both media and the text layer"):
         source(tmp_path / "dir")
+
+
+def test_clips_whose_texts_name_a_direction_are_not_mirrored(root: Path, tmp_path: Path) -> None:
+    def mirrored(folder: Path, **augment: bool) -> list[bool]:
+        data = source(folder, augment=augment, only_kept=False)
+        return [clip.crop.flip for epoch in range(3) for task in data.epoch(epoch) for clip in task.clips]
+
+    plain = mirrored(root)
+    shutil.copytree(root, tmp_path / "dir")
+    for path in (tmp_path / "dir" / "text" / "grounded").glob("*.parquet"):
+        table = pq.read_table(path)
+        column = table.column_names.index("grounded_text")
+        texts = ["a man turns Left"] * table.num_rows
+        pq.write_table(table.set_column(column, table.schema.field(column), [texts]), path)
+    assert any(plain)
+    assert not any(mirrored(tmp_path / "dir"))
+    assert any(mirrored(tmp_path / "dir", flip_directions=True))
+
+
+def test_a_window_takes_more_shards_where_these_hold_few_videos(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    windows: list[int] = []
+    load = ShardSource._load
+    monkeypatch.setattr(ShardSource, "_load", lambda self, window: windows.append(len(window)) or load(self, window))
+    few = DataSettings(shards=(str(root),), window_shards=1, window_batches=1)
+    for batch, expected in ((1, [1, 1, 1, 1]), (5, [2, 2]), (100, [4])):
+        windows.clear()
+        list(ShardSource(few, TERMS, 1, "train", batch).epoch(0))
+        assert windows == expected
+
+
+def test_the_identity_of_a_run_from_before_the_later_settings_is_kept(root: Path) -> None:
+    before = {"window_batches": 0, "repeat_clips": True, "augment": {"jitter": False, "flip_directions": True}}
+    settings = DataSettings.model_validate({"shards": (str(root),)} | before)
+    names = {"layers", "selection", "only_kept", "clips_per_root", "level_mix", "window_shards", "source", "size"}
+    assert settings.content().keys() == (names | {"shards", "augment", "video_field"}) - {"selection"}
+    assert source(root).identity != source(root, **before).identity
 
 
 def test_a_missing_table_is_named(root: Path, tmp_path: Path) -> None:

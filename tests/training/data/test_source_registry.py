@@ -23,9 +23,9 @@ TERMS = {"subtitle": "subtitle"}
 class NoClips:
     """A source without roots."""
 
-    identity, num_roots = "none", 0
+    identity, num_roots, num_clips = "none", 0, 0
 
-    def __init__(self, settings: DataSettings, terms: Terms, seed: int, split: Split) -> None:
+    def __init__(self, settings: DataSettings, terms: Terms, seed: int, split: Split, roots_a_batch: int) -> None:
         self.terms, self.seed, self.split = tuple(terms), seed, split
 
     def epoch(self, epoch: int, skip: int = 0, only: Callable[[int], bool] | None = None) -> Iterator[RootTask]:

@@ -26,6 +26,9 @@ from training.data.decoding.frame_sampling import Frame, frames_of_clip
 from training.data.decoding.packet_index import Video, open_video
 from training.data.decoding.standard_colours import standard_picture
 
+Moments = NDArray[np.float64] | None
+"""Moments of the frames in their segments, as of `frames_of_clip`."""
+
 _MISSING_SECONDS = 1.0  # a video may lack this much at its end before it counts as truncated
 
 
@@ -56,15 +59,30 @@ def decode_clips(
 
 
 def decode_spans(
-    data: bytes | Path, spans: Sequence[tuple[float, float]], frames: int, *, size: int | None = None, snap: bool = True
+    data: bytes | Path,
+    spans: Sequence[tuple[float, float]],
+    frames: int,
+    *,
+    size: int | None = None,
+    snap: bool = True,
+    moments: Sequence[Moments] | None = None,
 ) -> list[list[Frame] | ClipFailed]:
     """Decode like `decode_clips`, but return a failed span as a value, and a frame that spans share as one array.
+
+    Args:
+        data: as of `decode_clips`.
+        spans: as of `decode_clips`.
+        frames: as of `decode_clips`.
+        size: as of `decode_clips`.
+        snap: as of `decode_clips`.
+        moments: of each span, as of `frames_of_clip`; None: the middles of the segments.
 
     Raises:
         ClipFailed: the whole video can't be used.
     """
     with damage_as_clip_failure(), open_video(data) as video:
-        chosen = [_choose(video, start, end, frames, snap) for start, end in spans]
+        at = moments or [None] * len(spans)
+        chosen = [_choose(video, start, end, frames, snap, own) for (start, end), own in zip(spans, at, strict=True)]
         wanted = sorted({int(number) for clip in chosen if not isinstance(clip, ClipFailed) for number in clip})
         decoded = dict(_decode(video, wanted, size))
     return [clip if isinstance(clip, ClipFailed) else _collect(decoded, clip) for clip in chosen]
@@ -114,13 +132,15 @@ def damage_as_clip_failure() -> Iterator[None]:
         raise ClipFailed("undecodable", one_line(error, named=True)) from None
 
 
-def _choose(video: Video, start: float, end: float, frames: int, snap: bool) -> NDArray[np.int64] | ClipFailed:
+def _choose(
+    video: Video, start: float, end: float, frames: int, snap: bool, moments: Moments = None
+) -> NDArray[np.int64] | ClipFailed:
     """Return the numbers of a clip's frames, or why the clip can't be decoded."""
     last = video.timeline.end
     if video.stated_end > last + _MISSING_SECONDS and min(end, video.stated_end) > last + _MISSING_SECONDS:
         return ClipFailed("truncated", f"the video ends at {last:.1f} of {video.stated_end:.1f} s")
     try:
-        return frames_of_clip(video.timeline, start, end, frames, snap)
+        return frames_of_clip(video.timeline, start, end, frames, snap, moments)
     except ValueError as error:
         return ClipFailed("out_of_range", str(error))
 

@@ -7,17 +7,38 @@ A worker draws a `Crop` for each clip and passes on only the square window of it
 from __future__ import annotations
 
 import random
+import re
+from collections.abc import Iterable
+from typing import Final
 
 from training.data.clip_tasks import Crop
 from training.data.data_settings import AugmentSettings
 
+_DIRECTION: Final = re.compile(
+    r"\b(left|right|(left|right)(most|wards?|-?hand(ed)?)|(anti|counter)?-?clockwise)\b", re.IGNORECASE
+)
 
-def draw_crop(rng: random.Random, settings: AugmentSettings) -> Crop:
-    """Draw the scale and position of a clip's crop, and whether the clip is mirrored."""
+
+def draw_crop(rng: random.Random, settings: AugmentSettings, texts: Iterable[str | None] = ()) -> Crop:
+    """Draw the scale and position of a clip's crop, and if the clip is mirrored.
+
+    Args:
+        rng: of the clip; the same numbers are drawn whatever the settings and the texts.
+        settings: scales, positions, mirroring.
+        texts: of the clip; if one names a direction, the clip is not mirrored unless `flip_directions` is set.
+    """
     scale = settings.scales[int(rng.random() * len(settings.scales))]
     x, y, coin = rng.random(), rng.random(), rng.random()
     x, y = (0.5, 0.5) if settings.center else (x, y)
-    return Crop(scale=scale, x=x, y=y, flip=settings.flip and coin < 0.5)
+    flip = settings.flip and coin < 0.5
+    if flip and not settings.flip_directions:
+        flip = not any(names_direction(text) for text in texts if text)
+    return Crop(scale=scale, x=x, y=y, flip=flip)
+
+
+def names_direction(text: str) -> bool:
+    """Return True if an English text names left, right or clockwise: it would be wrong of a mirrored clip."""
+    return _DIRECTION.search(text) is not None
 
 
 def crop_window(crop: Crop, width: int, height: int) -> tuple[int, int, tuple[float, float, float, float]]:

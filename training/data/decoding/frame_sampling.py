@@ -1,8 +1,9 @@
 """Chooses the frames that represent a clip: pure arithmetic on frame times, without a decoder.
 
-A clip is divided into `count` equal segments, and the frame shown at the middle of each is taken. A frame is shown
-from its own time to that of the next frame. If every segment has a keyframe (that is, once segments are as long as a
-group of pictures), the keyframe nearest to the middle is taken, so that only keyframes are decoded.
+A clip is divided into `count` equal segments, and the frame shown at the middle of each is taken, or at another moment
+of it. A frame is shown from its own time to that of the next frame. If every segment has a keyframe (that is, once
+segments are as long as a group of pictures), its keyframe nearest to that moment is taken, so that only keyframes are
+decoded.
 """
 
 from __future__ import annotations
@@ -54,7 +55,14 @@ def segment_midpoints(start: float, end: float, count: int) -> NDArray[np.float6
     return np.asarray(start + (np.arange(count) + 0.5) * ((end - start) / count), np.float64)
 
 
-def frames_of_clip(timeline: Timeline, start: float, end: float, count: int, snap: bool = True) -> NDArray[np.int64]:
+def frames_of_clip(
+    timeline: Timeline,
+    start: float,
+    end: float,
+    count: int,
+    snap: bool = True,
+    moments: NDArray[np.float64] | None = None,
+) -> NDArray[np.int64]:
     """Return the numbers of the `count` frames that represent a clip, in order; repeated if the clip has fewer.
 
     Args:
@@ -63,6 +71,7 @@ def frames_of_clip(timeline: Timeline, start: float, end: float, count: int, sna
         end: seconds from the first frame, `math.inf` for the end of the video; clipped to it.
         count: number of frames.
         snap: take keyframes if every segment has one.
+        moments: for each segment the moment of its frame, 0 (begin) to 1 (end); None: the middles.
 
     Raises:
         ValueError: the clip is empty or entirely outside the video.
@@ -71,20 +80,24 @@ def frames_of_clip(timeline: Timeline, start: float, end: float, count: int, sna
     if not (math.isfinite(first) and first < last):
         raise ValueError(f"a clip from {start:g} to {end:g} s in a video of {timeline.end:g} s")
     middles = segment_midpoints(first, last, count)
-    shown = np.searchsorted(timeline.times, middles + _ROUNDING, side="right") - 1
+    half = (last - first) / count / 2
+    at = middles if moments is None else middles + (2 * moments - 1) * half
+    shown = np.searchsorted(timeline.times, at + _ROUNDING, side="right") - 1
     numbers = np.clip(shown, 0, len(timeline.times) - 1)
-    snapped = _keyframe_of_each_segment(timeline, middles, (last - first) / count / 2) if snap else None
+    snapped = _keyframe_of_each_segment(timeline, middles, half, at) if snap else None
     return numbers if snapped is None else snapped
 
 
 def _keyframe_of_each_segment(
-    timeline: Timeline, middles: NDArray[np.float64], half: float
+    timeline: Timeline, middles: NDArray[np.float64], half: float, at: NDArray[np.float64]
 ) -> NDArray[np.int64] | None:
-    """Return the keyframe nearest to each segment's middle; None if a segment has no keyframe."""
+    """Return each segment's keyframe that is nearest to the time `at` in it; None if a segment has no keyframe."""
     times = timeline.times[timeline.keyframes]
-    right = np.searchsorted(times, middles)
-    before, after = np.clip(right - 1, 0, None), np.clip(right, None, len(times) - 1)
-    nearest = np.where(middles - times[before] <= times[after] - middles + _ROUNDING, before, after)
-    away = times[nearest] - middles
-    held = (away >= -half - _ROUNDING) & (away < half - _ROUNDING)
-    return timeline.keyframes[nearest] if held.all() else None
+    first = np.searchsorted(times, middles - half - _ROUNDING)
+    last = np.searchsorted(times, middles + half - _ROUNDING) - 1
+    if (last < first).any():
+        return None
+    right = np.searchsorted(times, at)
+    before, after = np.clip(right - 1, first, last), np.clip(right, first, last)
+    nearest = np.where(at - times[before] <= times[after] - at + _ROUNDING, before, after)
+    return timeline.keyframes[nearest]

@@ -17,7 +17,7 @@ from runtime.settings import content_hash
 from training.data.clip_tasks import CENTER, ClipTask, MediaRef, RootTask
 from training.data.data_settings import AugmentSettings
 from training.data.decoding.crop_sampling import draw_crop
-from training.data.epoch_order import rng_of
+from training.data.epoch_order import rng_of, seed_of
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,11 @@ class FileSource:
         return len(self._items)
 
     @property
+    def num_clips(self) -> int:
+        """Clips in an epoch."""
+        return len(self._items) * self._clips
+
+    @property
     def identity(self) -> str:
         """Hash over the items (names and captions, not folders) and all settings that decide the draws."""
         items = [[i.path.name, i.video_id, list(i.texts), i.start, i.end] for i in self._items]
@@ -93,8 +98,11 @@ class FileSource:
         rng = rng_of(self._seed, epoch, number)
         start, end = item.start or 0.0, math.inf if item.end is None else item.end
         clips = []
-        for _ in range(self._clips):
+        for clip in range(self._clips):
             text = item.texts[int(rng.random() * len(item.texts))]
-            crop = CENTER if self._augment is None else draw_crop(rng, self._augment)
-            clips.append(ClipTask(item.video_id, start, end, start, end, dict.fromkeys(self._terms, text), crop))
+            crop = CENTER if self._augment is None else draw_crop(rng, self._augment, [text])
+            jitters = self._augment is not None and self._augment.jitter
+            jitter = seed_of(self._seed, epoch, number, "frames", clip) if jitters else None
+            texts = dict.fromkeys(self._terms, text)
+            clips.append(ClipTask(item.video_id, start, end, start, end, texts, crop, jitter))
         return RootTask(item.video_id, item.video_id, MediaRef(str(item.path)), tuple(clips))

@@ -18,7 +18,7 @@ from shards.schema import LEVELS
 from training.data.clip_tasks import CENTER, ClipTask, Crop, RootTask
 from training.data.data_settings import AugmentSettings, DataSettings, RootSettings, Split
 from training.data.decoding.crop_sampling import draw_crop
-from training.data.epoch_order import rng_of, seed_of
+from training.data.epoch_order import rng_of, seed_of, shards_a_window
 from training.data.level_sampling import draw_levels, fit_level_weights
 from training.data.media_cache import is_remote, open_cache
 from training.data.sources.selection_counts import kept_line
@@ -40,6 +40,7 @@ class ShardSource:
         terms: Terms,
         seed: int,
         split: Split = "train",
+        roots_a_batch: int = 1,
         *,
         every_clip: bool = False,
         columns_of: str = "loss.terms.{term}",
@@ -51,6 +52,7 @@ class ShardSource:
             terms: text columns by term of the loss.
             seed: seed of the run.
             split: `train` or `val`.
+            roots_a_batch: roots in a global batch; windows of shards hold some batches' worth of videos.
             every_clip: draw no clips; yield each root with all usable leaves of its clip tree, in order of time.
             columns_of: name of the setting with a term's columns, for messages.
 
@@ -64,16 +66,21 @@ class ShardSource:
         self._augment = decoding.augment if decoding else None
         self._preferred = {term: _preferred(columns_of.format(term=term), columns) for term, columns in terms.items()}
         self._open = open_shards(settings.shards, settings.layers, settings.selection)
-        tars = [(shard.tar, shard.media_bytes) for shard in self._open.shards]
-        self._cache = open_cache(decoding, tars) if decoding else None
+        self._repeat = decoding.repeat_clips if decoding else True
         self._chosen = settings.only_kept and settings.selection is not None
-        self._roots, stocks = count_roots(self._open.shards, split, settings.only_kept, self._chosen)
-        if not any(map(any, stocks)):
+        self._counts = count_roots(self._open.shards, split, settings.only_kept, self._chosen)
+        if not any(map(any, self._counts.stocks)):
             named = f" has a clip that the selection {settings.selection} keeps" if self._chosen else ""
             named = named or (" has a clip that is kept" if self.num_roots else "")
             counts = kept_line(self._open.shards)
             raise UserError(f"--shards {' '.join(settings.shards)}: no root in the split {split!r}{named}{counts}")
-        self._level_weights = fit_level_weights(stocks, settings.level_mix, settings.clips_per_root)
+        batches = decoding.window_batches if decoding else 0.0
+        window = shards_a_window(self._counts.videos, roots_a_batch, batches, settings.window_shards)
+        self._order = WindowOrder(self._counts.roots, window, seed, apart=batches > 0)
+        tars = [(shard.tar, shard.media_bytes) for shard in self._open.shards]
+        self._cache = open_cache(decoding, tars, window) if decoding else None
+        count = settings.clips_per_root
+        self._level_weights = fit_level_weights(self._counts.stocks, settings.level_mix, count, self._repeat)
 
     @property
     def terms(self) -> tuple[str, ...]:
@@ -83,7 +90,15 @@ class ShardSource:
     @property
     def num_roots(self) -> int:
         """Number of roots in the split; an epoch visits each once."""
-        return sum(self._roots)
+        return sum(self._counts.roots)
+
+    @property
+    def num_clips(self) -> int:
+        """Number of clips in the split that can be drawn."""
+        mix = self._settings.level_mix
+        drawn = [mix is None or mix.get(level, 0) > 0 for level in LEVELS]
+        stocks = self._counts.stocks.items()
+        return sum(roots * sum(held for held, on in zip(stock, drawn, strict=True) if on) for stock, roots in stocks)
 
     @property
     def identity(self) -> str:
@@ -96,8 +111,7 @@ class ShardSource:
 
     def epoch(self, epoch: int, skip: int = 0, only: Callable[[int], bool] | None = None) -> Iterator[RootTask]:
         """Yield the roots of an epoch in order; see `ClipSource.epoch`. Skipped windows are not read."""
-        order = WindowOrder(self._roots, self._settings.window_shards, self._seed)
-        for shard, root in order.walk(epoch, skip, only, self._load, _video_of):
+        for shard, root in self._order.walk(epoch, skip, only, self._load, _video_of):
             yield self._task(shard, root, epoch)
 
     def _load(self, window: Sequence[int]) -> list[tuple[LoadedShard, int]]:
@@ -119,7 +133,11 @@ class ShardSource:
         kept = [n for n, row in enumerate(rows) if (row.keep or not self._settings.only_kept)]
         usable = [n for n in kept if not texts[n] or any(texts[n].values())]
         count = 1 if self._every_clip else self._settings.clips_per_root
-        drawn = _leaves(rows, usable) if self._every_clip else _draw(rng, rows, usable, self._level_weights, count)
+        drawn = (
+            _leaves(rows, usable)
+            if self._every_clip
+            else _draw(rng, rows, usable, self._level_weights, count, self._repeat)
+        )
         clips = [(rows[n], texts[n]) for n in drawn]
         if not clips:  # no usable clip: the root keeps its place, without texts
             clips = [(shard.rows(root, next(iter(shard.layers)))[0], dict.fromkeys(self._preferred))] * count
@@ -127,12 +145,23 @@ class ShardSource:
             key=shard.keys[root],
             video_id=shard.videos[root],
             media=shard.media(root),
-            clips=tuple(_clip(row, text, _crop(rng, self._augment)) for row, text in clips),
+            clips=self._clips(clips, rng, seed_of(self._seed, epoch, shard.keys[root], "frames"), count),
             folder=shard.ref.folder,
             shard=shard.ref.number,
             seed=seed_of(self._seed, epoch, shard.keys[root], "text"),
             kept=bool(kept),
         )
+
+    def _clips(
+        self, drawn: Sequence[tuple[ClipRow, Mapping[str, str | None]]], rng: random.Random, seed: int, count: int
+    ) -> tuple[ClipTask, ...]:
+        """Return drawn clips with their crops and moments, filled up to `count` with empty ones."""
+        jitter = self._augment is not None and self._augment.jitter
+        clips = [
+            _clip(row, text, _crop(rng, self._augment, text), seed_of(seed, number) if jitter else None)
+            for number, (row, text) in enumerate(drawn)
+        ]
+        return (*clips, *[ClipTask.empty(self.terms)] * (count - len(clips)))
 
     def _texts(self, row: ClipRow) -> dict[str, str | None]:
         return {
@@ -162,7 +191,12 @@ def _weighted(rng: random.Random, weights: Mapping[str, float]) -> str:
 
 
 def _draw(
-    rng: random.Random, rows: Sequence[ClipRow], usable: Sequence[int], weights: Sequence[float], count: int
+    rng: random.Random,
+    rows: Sequence[ClipRow],
+    usable: Sequence[int],
+    weights: Sequence[float],
+    count: int,
+    repeat: bool,
 ) -> list[int]:
     """Draw clips, and return their row numbers: a level by weight, then one of its clips that is not drawn yet."""
     by_level = [[n for n in usable if rows[n].level == level] for level in LEVELS]
@@ -170,7 +204,7 @@ def _draw(
         return []
     left = [list(numbers) for numbers in by_level]
     drawn: list[int] = []
-    for level in draw_levels(rng, tuple(map(len, by_level)), weights, count):
+    for level in draw_levels(rng, tuple(map(len, by_level)), weights, count, repeat):
         if not any(left):
             left = [list(numbers) for numbers in by_level]
         drawn.append(left[level].pop(int(rng.random() * len(left[level]))))
@@ -183,10 +217,10 @@ def _leaves(rows: Sequence[ClipRow], usable: Sequence[int]) -> list[int]:
     return sorted((n for n in usable if rows[n].key not in parents), key=lambda n: rows[n].start)
 
 
-def _crop(rng: random.Random, augment: AugmentSettings | None) -> Crop:
-    return CENTER if augment is None else draw_crop(rng, augment)
+def _crop(rng: random.Random, augment: AugmentSettings | None, texts: Mapping[str, str | None]) -> Crop:
+    return CENTER if augment is None else draw_crop(rng, augment, texts.values())
 
 
-def _clip(row: ClipRow, texts: Mapping[str, str | None], crop: Crop) -> ClipTask:
+def _clip(row: ClipRow, texts: Mapping[str, str | None], crop: Crop, jitter: int | None) -> ClipTask:
     start, end, offset = row.start, row.end, max(row.offset, 0.0)
-    return ClipTask(row.key, offset, offset + end - start, start, end, texts, crop)
+    return ClipTask(row.key, offset, offset + end - start, start, end, texts, crop, jitter)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -31,10 +31,14 @@ from training.data.clip_tasks import MediaRef
 from training.data.level_sampling import Stock
 
 _THREADS = 8
-_COUNT_COLUMNS = ("root_key", "parent_key", "level", "keep", "split")
+_COUNT_COLUMNS = ("root_key", "parent_key", "level", "keep", "split", "video_id")
 
 _CLIP_COLUMNS = ("key", "parent_key", "level", "start", "end", "offset", "keep")
 _ROW_COLUMNS = (*_CLIP_COLUMNS, "root_key", "video_id", "split")
+TEXT_COLUMNS: Final = ("grounded_text", "caption_summary", "subtitle_summary", "caption", "subtitle")
+"""Columns of a text table that hold texts about a clip; other columns of strings hold keys and origins."""
+
+_SHARDS_SAMPLED = 16  # of which the shares of texts are counted
 _MAX_STOCK = 64  # largest number of clips of a level in one root that is counted
 _LOG = get_logger(__name__)
 
@@ -127,16 +131,50 @@ def check_column(setting: str, column: str) -> str:
     Raises:
         UserError: there is no such column, or it has no texts; the message lists the text columns.
     """
-    texts = [field.name for field in TEXT if pa.types.is_string(field.type)]
-    if column not in texts:
-        raise UserError(f"{setting}={column!r}: no text column of that name{nearest(column, texts)}")
+    if column not in TEXT_COLUMNS:
+        known = f" (text columns: {', '.join(TEXT_COLUMNS)})" if column in TEXT.names else nearest(column, TEXT_COLUMNS)
+        raise UserError(f"{setting}={column!r}: no text column of that name{known}")
     return column
 
 
-def count_roots(
-    shards: Sequence[ShardRef], split: str, only_kept: bool, chosen: bool = False
-) -> tuple[list[int], Counter[Stock]]:
-    """Count the roots of a split in each shard, and the roots with each stock of clips.
+def column_shares(shards: Sequence[ShardRef], split: str, only_kept: bool) -> dict[str, float]:
+    """Return the share of the clips of a split that have a text, by column of `TEXT_COLUMNS`.
+
+    Args:
+        shards: of which some, at equal distances, are read.
+        split: `train` or `val`.
+        only_kept: count only clips that curation marked as to keep.
+
+    Raises:
+        ShardError: a table is missing or unreadable.
+    """
+    step = max(1, len(shards) // _SHARDS_SAMPLED)
+    chosen = [(shard, layer) for shard in shards[::step] for layer in shard.datasets]
+    held: Counter[str] = Counter()
+    clips = 0
+    with ThreadPoolExecutor(_THREADS) as pool:
+        columns = ["keep", "split", *TEXT_COLUMNS]
+        for table in pool.map(lambda pair: _of_split(_read(pair[0], pair[1], columns), split), chosen):
+            kept = table.filter(table["keep"]) if only_kept else table
+            clips += len(kept)
+            held.update({name: len(kept.filter(pc.greater(pc.utf8_length(kept[name]), 0))) for name in TEXT_COLUMNS})
+    return {name: held[name] / max(1, clips) for name in TEXT_COLUMNS}
+
+
+@dataclass(frozen=True)
+class RootCounts:
+    """The roots of a split."""
+
+    roots: tuple[int, ...]
+    """In each shard."""
+    videos: tuple[int, ...]
+    """Their videos, in each shard."""
+    stocks: Counter[Stock]
+    """Number of roots with each stock of clips."""
+
+
+def count_roots(shards: Sequence[ShardRef], split: str, only_kept: bool, chosen: bool = False) -> RootCounts:
+    """Count the roots of a split and their videos in each shard, and the roots with each stock of clips.
 
     Args:
         shards: to count in.
@@ -148,13 +186,15 @@ def count_roots(
         ShardError: a table is missing or unreadable.
     """
     roots: list[int] = []
+    videos: list[int] = []
     stocks: Counter[Stock] = Counter()
     with progress_bar("counting roots") as advance, ThreadPoolExecutor(_THREADS) as pool:
-        for held in pool.map(lambda shard: _stocks(shard, split, only_kept, chosen), shards):
+        for held, distinct in pool.map(lambda shard: _stocks(shard, split, only_kept, chosen), shards):
             roots.append(len(held))
+            videos.append(distinct)
             stocks.update(held)
             advance(len(roots), len(shards))
-    return roots, stocks
+    return RootCounts(tuple(roots), tuple(videos), stocks)
 
 
 def load_shard(shard: ShardRef, split: str, columns: Sequence[str], chosen: bool = False) -> LoadedShard:
@@ -263,16 +303,17 @@ def _shards_of(root: str, datasets: Mapping[str, Dataset]) -> list[ShardRef]:
     return refs
 
 
-def _stocks(shard: ShardRef, split: str, only_kept: bool, chosen: bool) -> list[Stock]:
-    """Return the stock of every root of a split, or of those with a kept clip: its number of clips of each level."""
+def _stocks(shard: ShardRef, split: str, only_kept: bool, chosen: bool) -> tuple[list[Stock], int]:
+    """Return the number of clips of each level for every root of a split (or with a kept clip), and their videos."""
     table = _of_split(_read(shard, next(iter(shard.datasets)), _COUNT_COLUMNS), split)
-    roots, parents, levels, keep = _columns(table, "root_key", "parent_key", "level", "keep")
+    roots, parents, levels, keep, videos = _columns(table, "root_key", "parent_key", "level", "keep", "video_id")
     held = {root: [0] * len(LEVELS) for root, parent in zip(roots, parents, strict=True) if parent is None}
     for root, level, kept in zip(roots, levels, keep, strict=True):
         if (kept or not only_kept) and root in held:
             number = LEVELS.index(level)
             held[root][number] = min(held[root][number] + 1, _MAX_STOCK)
-    return [tuple(stock) for stock in held.values() if any(stock) or not chosen]
+    stocks = {root: tuple(stock) for root, stock in held.items() if any(stock) or not chosen}
+    return list(stocks.values()), len({video for root, video in zip(roots, videos, strict=True) if root in stocks})
 
 
 def _of_split(table: pa.Table, split: str) -> pa.Table:

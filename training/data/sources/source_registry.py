@@ -10,14 +10,16 @@ from training.data.data_settings import DataSettings, SourceName, Split
 from training.data.sources.shard_source import ShardSource, Terms
 from training.data.sources.webdataset_source import WebdatasetSource
 
-SOURCES: Final[Mapping[SourceName, Callable[[DataSettings, Terms, int, Split], ClipSource]]] = {
+SOURCES: Final[Mapping[SourceName, Callable[[DataSettings, Terms, int, Split, int], ClipSource]]] = {
     "shards": ShardSource,
     "webdataset": WebdatasetSource,
 }
 """A constructor by name; its arguments are those of `open_clip_source`."""
 
 
-def open_clip_source(settings: DataSettings, terms: Terms, seed: int, split: Split = "train") -> ClipSource:
+def open_clip_source(
+    settings: DataSettings, terms: Terms, seed: int, split: Split = "train", roots_a_batch: int = 1
+) -> ClipSource:
     """Open the shards that the settings name, with the kind of source that they name.
 
     Args:
@@ -25,9 +27,10 @@ def open_clip_source(settings: DataSettings, terms: Terms, seed: int, split: Spl
         terms: text columns by term of the loss.
         seed: seed of the run.
         split: `train` or `val`.
+        roots_a_batch: roots in a global batch; the order is such that a batch holds many different videos.
 
     Raises:
         UserError: a setting does not fit the data; the message says which.
         ShardError: the data can't be read.
     """
-    return SOURCES[settings.source](settings, terms, seed, split)
+    return SOURCES[settings.source](settings, terms, seed, split, roots_a_batch)

@@ -22,7 +22,7 @@ from shards.keys import split_of
 from training.data.clip_tasks import ClipTask, MediaRef, RootTask
 from training.data.data_settings import DataSettings, Split
 from training.data.decoding.crop_sampling import draw_crop
-from training.data.epoch_order import rng_of
+from training.data.epoch_order import rng_of, seed_of, shards_a_window
 from training.data.media_cache import is_remote, open_cache
 from training.data.sources.tar_index import IndexedTar, TarSample, index_tar, read_samples
 from training.data.sources.tar_patterns import expand_tars
@@ -38,7 +38,12 @@ class WebdatasetSource:
     """The samples of tars (`training.data.clip_source.ClipSource`)."""
 
     def __init__(
-        self, settings: DataSettings, terms: Mapping[str, str | Sequence[str]], seed: int, split: Split = "train"
+        self,
+        settings: DataSettings,
+        terms: Mapping[str, str | Sequence[str]],
+        seed: int,
+        split: Split = "train",
+        roots_a_batch: int = 1,
     ) -> None:
         """Index the tars, once for all runs.
 
@@ -47,6 +52,7 @@ class WebdatasetSource:
             terms: by term of the loss: ``txt``, or fields of the samples' json, in order of preference.
             seed: seed of the run.
             split: by hash of the video id, 1 in 100 held out, as for our own shards.
+            roots_a_batch: samples in a global batch; windows of tars hold some batches' worth of videos.
 
         Raises:
             UserError: no tars, no samples, a term or field that no sample has, or a cache that is too small.
@@ -60,16 +66,22 @@ class WebdatasetSource:
         folder = cache_folder() / "webdataset"
         self._tars: list[IndexedTar] = []
         self._samples: list[int] = []
+        videos: list[int] = []
         with progress_bar("indexing tars") as advance, ThreadPoolExecutor(_THREADS) as pool:
             for tar in pool.map(lambda url: index_tar(url, folder), urls):
                 self._tars.append(tar)
-                self._samples.append(len(self._samples_of(tar)))
+                samples = self._samples_of(tar)
+                self._samples.append(len(samples))
+                videos.append(len({self._video(tar, sample) for sample in samples}))
                 advance(len(self._tars), len(urls))
         self._report_left_out()
         if not self.num_roots:
             raise UserError(f"--shards {' '.join(settings.shards)}: no sample with a video in the split {split!r}")
         self._check_names()
-        self._cache = open_cache(settings, [(tar.url, tar.size) for tar in self._tars])
+        batches = settings.window_batches
+        window = shards_a_window(videos, roots_a_batch, batches, settings.window_shards)
+        self._order = WindowOrder(self._samples, window, seed, apart=batches > 0)
+        self._cache = open_cache(settings, [(tar.url, tar.size) for tar in self._tars], window)
 
     @property
     def terms(self) -> tuple[str, ...]:
@@ -82,6 +94,11 @@ class WebdatasetSource:
         return sum(self._samples)
 
     @property
+    def num_clips(self) -> int:
+        """Number of samples: each is one clip."""
+        return self.num_roots
+
+    @property
     def identity(self) -> str:
         """Hash over the tars' members and all settings that decide the draws; not over folders."""
         settings = {name: value for name, value in self._settings.content().items() if name != "shards"}
@@ -90,8 +107,7 @@ class WebdatasetSource:
 
     def epoch(self, epoch: int, skip: int = 0, only: Callable[[int], bool] | None = None) -> Iterator[RootTask]:
         """Yield the samples of an epoch in order; see `ClipSource.epoch`. Skipped windows are not read."""
-        order = WindowOrder(self._samples, self._settings.window_shards, self._seed)
-        for tar, sample in order.walk(epoch, skip, only, self._load, lambda root: self._video(*root)):
+        for tar, sample in self._order.walk(epoch, skip, only, self._load, lambda root: self._video(*root)):
             yield self._task(tar, sample, epoch)
 
     def _report_left_out(self) -> None:
@@ -129,8 +145,10 @@ class WebdatasetSource:
             for term, names in self._preferred.items()
         }
         start, end = float(sample.numbers.get("start", 0.0)), float(sample.numbers.get("end", math.inf))
-        crop = draw_crop(rng, self._settings.augment)
-        clip = ClipTask(key, 0.0, math.inf, start, end, texts, crop)
+        augment = self._settings.augment
+        crop = draw_crop(rng, augment, texts.values())
+        jitter = seed_of(self._seed, epoch, key, "frames") if augment.jitter else None
+        clip = ClipTask(key, 0.0, math.inf, start, end, texts, crop, jitter)
         return RootTask(key, self._video(tar, sample), MediaRef(tar.url, sample.offset, sample.size), (clip,))
 
     def _check_names(self) -> None:

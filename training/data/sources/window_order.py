@@ -1,4 +1,4 @@
-"""The walk through an epoch that all sources of many tars share: windows of shards, one root of each video in turn.
+"""The walk through an epoch that all sources of many tars share: windows of shards, the roots of each video apart.
 
 The order is defined in `training.data.epoch_order`. The next window is loaded in a thread, and skipped windows are not
 loaded.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TypeVar
 
-from training.data.epoch_order import round_robin, shuffled_windows
+from training.data.epoch_order import round_robin, shuffled_windows, spread
 from training.data.prefetch_thread import prefetch_in_thread
 
 T = TypeVar("T")
@@ -27,6 +27,9 @@ class WindowOrder:
     """Shards that are shuffled together."""
     seed: int
     """Seed of the run."""
+    apart: bool = False
+    """Spread the roots of each video over their window, and make the windows equally large; otherwise take one root of
+    each video in turn."""
 
     def walk(
         self,
@@ -45,12 +48,13 @@ class WindowOrder:
             load: returns the roots of the shards with the given numbers, in an order that depends on the media alone.
             video_of: returns the video of a root.
         """
-        windows = shuffled_windows(len(self.sizes), self.window, self.seed, epoch)
+        windows = shuffled_windows(len(self.sizes), self.window, self.seed, epoch, even=self.apart)
+        arrange = spread if self.apart else round_robin
         ends = list(accumulate(sum(self.sizes[shard] for shard in window) for window in windows))
         wanted = [number for number, end in enumerate(ends) if end > skip]
         loaded = prefetch_in_thread(load(windows[number]) for number in wanted)
         for number, roots in zip(wanted, loaded, strict=True):
-            order = round_robin([video_of(root) for root in roots], self.seed, epoch, number)
+            order = arrange([video_of(root) for root in roots], self.seed, epoch, number)
             first = ends[number] - len(roots)
             for position in range(max(skip, first), ends[number]):
                 if only is None or only(position):
