@@ -70,7 +70,7 @@ class VidlaTask:
             self.module.video.compile()
         towers = Towers(self.module)
         self._embeddings = TwoPassEmbeddings(towers, wrap_ddp(towers, ranks), self._embed)
-        weights = dict.fromkeys(loss.terms, 1.0)
+        weights = dict.fromkeys(loss.columns_by_term, 1.0)
         outside = (self.module.logit_scale,)
         self._global_step = GlobalStep(self.module, ranks, weights, embeddings=self._embeddings, outside=outside)
         self._flops = FlopCount(self.module)

@@ -18,6 +18,7 @@ from training.evaluation.video.held_out_retrieval import HeldOutRetrieval
 from training.models.vidla.initial_weights import build_model
 from training.models.vidla.two_tower import VidLA
 from training.vidla.contrastive_task import VidlaTask
+from training.vidla.text_terms import texts_line
 from training.vidla.vidla_settings import VidlaSettings
 
 
@@ -25,7 +26,7 @@ def run_pretraining(settings: VidlaSettings, output: Path, resume: str) -> int:
     """Train as `settings` say.
 
     Args:
-        settings: all settings of the run.
+        settings: all settings of the run, with the terms of the loss.
         output: the run's folder.
         resume: see `training.engine.training_loop.train`.
 
@@ -45,6 +46,8 @@ def run_pretraining(settings: VidlaSettings, output: Path, resume: str) -> int:
     scored = f"{len(held_out)} clips held out" if held_out else "nothing held out: no scores while training"
     data = f"{source.num_roots} roots of {' '.join(settings.data.shards)}; {scored}"
     header = header_lines(settings, task.header(), data)
+    if ranks.is_main:
+        header["texts"] = texts_line(settings)
     return run_loop(PreparedRun(settings, output, ranks, task, batches, header), resume)
 
 
@@ -68,8 +71,8 @@ def open_source(settings: VidlaSettings) -> ClipSource:
     """
     if not settings.data.shards:
         raise UserError("--shards: name at least one folder that `curate run` wrote")
-    terms = {term: settings.loss.columns(term) for term in settings.loss.terms}
-    return open_clip_source(settings.data, terms, settings.loop.seed)
+    roots = settings.loop.batch_size // settings.data.clips_per_root
+    return open_clip_source(settings.data, settings.loss.columns_by_term, settings.loop.seed, roots_a_batch=roots)
 
 
 def open_batches(settings: VidlaSettings, source: ClipSource, model: VidLA, ranks: Ranks) -> TrainBatches:

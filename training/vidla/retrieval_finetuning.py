@@ -31,7 +31,7 @@ def prepare_retrieval(request: FinetuningRequest, model: VidLA, ranks: Ranks) ->
     pairs = request.retrieval_set("train")
     source = FileSource(
         training_items(pairs),
-        tuple(settings.loss.terms),
+        tuple(settings.loss.columns_by_term),
         settings.loop.seed,
         augment=settings.data.augment,
         clips_per_root=settings.data.clips_per_root,

@@ -57,17 +57,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    settings = _settings(arguments, {})
+    from training.vidla.resumed_settings import resumed_settings
+
+    settings = _settings(arguments, resumed_settings(arguments.output, arguments.resume, asked_for(arguments, {})))
     if arguments.print_config:
         from runtime.settings_page import print_settings
 
         return print_settings(settings)
+    from training.vidla.text_terms import with_terms
     from training.vidla.vidla_settings import check_negatives
 
     _check(settings, arguments)
     check_negatives(settings)
     if settings.data.source == "shards":
         _check_shards(settings)
+    settings = with_terms(settings)
     check_writable(arguments.output)
     from training.vidla.pretraining_run import run_pretraining
 
@@ -77,17 +81,20 @@ def _train(arguments: argparse.Namespace) -> int:
 def _check_shards(settings: VidlaSettings) -> None:
     from training.data.sources.shard_tables import check_column, open_shards
 
-    for term, columns in settings.loss.terms.items():
-        for column in [columns] if isinstance(columns, str) else columns:
+    for term, columns in (settings.loss.columns_by_term if settings.loss.terms else {}).items():
+        for column in columns:
             check_column(f"loss.terms.{term}", column)
     open_shards(settings.data.shards, settings.data.layers, settings.data.selection)
 
 
 def _finetune(arguments: argparse.Namespace) -> int:
+    from runtime.settings import merged
     from training.vidla.finetuning_recipes import settings_below
+    from training.vidla.resumed_settings import resumed_settings
 
     asked = asked_for(arguments, {"model": {"init": arguments.init}, "loop": {"steps": arguments.steps}})
-    settings = _settings(arguments, settings_below(arguments.benchmark, asked))
+    resumed = resumed_settings(arguments.output, arguments.resume, asked)
+    settings = _settings(arguments, merged(settings_below(arguments.benchmark, asked), resumed))
     if arguments.print_config:
         from runtime.settings_page import print_settings
 

@@ -13,6 +13,7 @@ import webdataset
 import yaml
 from support.colour_videos import BLUE, GREEN, RED, colour_video
 from support.ranks import in_ranks, killed_at, stop_at
+from support.selections import marked_rows
 from support.shard_factory import build_dir
 from support.vidla_runs import arguments, losses, start, train
 from support.waiting import PATIENCE, until
@@ -52,7 +53,7 @@ def test_videos_and_texts_that_differ_are_learned_by_heart(tmp_path: Path, monke
             video = colour_video(tmp_path / f"{name}.mp4", colour, seconds=1).read_bytes()
             sink.write({"__key__": name, "mp4": video, "txt": f"a {name} wall"})
     given = arguments(tmp_path / "colours.tar", tmp_path / "run", steps=24)
-    for setting in ("data.source=webdataset", "data.clips_per_root=1", "loss.terms={caption: txt}", "optim.lr=2e-3"):
+    for setting in ("data.source=webdataset", "optim.lr=2e-3"):
         given += ["--set", setting]
     assert train(*given) == 0
     assert losses(tmp_path / "run")[1]["loss/total"] > 2
@@ -83,14 +84,26 @@ def test_a_run_keeps_its_settings_and_scores_the_held_out_split(undisturbed: Pat
 def test_each_term_is_logged_with_speed_wait_temperature_and_skips(undisturbed: Path) -> None:
     row = json.loads((undisturbed / "metrics.jsonl").read_text().splitlines()[0])
     assert {
-        "loss/subtitle",
-        "loss/caption",
+        "loss/grounded",
         "loss/total",
         "clips_per_second",
         "wait_share",
         "temperature",
     } <= row.keys()
-    assert row["loss/total"] == pytest.approx(row["loss/subtitle"] + row["loss/caption"])
+    assert row["loss/total"] == pytest.approx(row["loss/grounded"])
+
+
+def test_the_head_of_a_run_says_which_texts_are_trained_on_and_how_many_clips_have_them(
+    shards: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert train(*arguments(shards, tmp_path / "run", steps=1)) == 0
+    (line,) = [line for line in capfd.readouterr().out.splitlines() if line.startswith("texts ")]
+    rows = [row for row in marked_rows(shards, "grounded") if row["keep"] and row["split"] == "train"]
+    share = sum(bool(row["grounded_text"]) for row in rows) / len(rows)
+    assert f"grounded: grounded_text ({share:.0%} of clips), otherwise caption_summary (" in line
+    assert yaml.safe_load((tmp_path / "run" / "settings.yaml").read_text())["loss"]["terms"] == {
+        "grounded": ["grounded_text", "caption_summary"]
+    }
 
 
 def test_a_run_that_is_killed_resumes_bit_for_bit_with_another_number_of_workers(
@@ -173,17 +186,21 @@ def test_a_file_of_settings_gives_way_to_flags_and_those_to_set(
 WRONG = {
     "unknown setting": (["--set", "loop.step=3"], "loop.step: no such setting (did you mean 'steps'?)"),
     "unknown layer": (["--layer", "grond"], "no text layer 'grond' (there are: grounded)"),
+    "a column of keys": (["--set", "loss.terms={caption: video_id}"], "loss.terms.caption='video_id': no text column"),
     "unknown column": (["--set", "loss.terms={caption: captoin}"], "captoin"),
     "no such folder": (["--shards", "/nowhere/shards"], "/nowhere/shards"),
-    "batch larger than an epoch": (["--batch-size", "4096"], "--batch-size 4096: takes 2048 roots a step"),
+    "batch larger than an epoch": (["--batch-size", "4096"], "--batch-size 4096: takes 4096 roots a step"),
     "levels that the frames do not allow": (["--frames", "4"], "temporal.levels=3"),
     "checkpoint that does not exist": (["--resume", "/nowhere/step-1"], "--resume /nowhere/step-1"),
     "weights that do not exist": (["--init", "path:///nowhere/model"], "/nowhere/model"),
     "open_clip tag that does not exist": (["--init", "opnai"], "there are: openai"),
     "a folder that can't be": (["--output", "/dev/null/run"], "--output /dev/null/run: can't be written"),
     "a seed below 0": (["--seed", "-1"], "loop.seed=-1"),
-    "a batch of one root": (["--batch-size", "2"], "leaves out of each other's negatives"),
-    "a batch of one clip": (["--batch-size", "1", "--set", "data.clips_per_root=1"], "--batch-size 1: a clip has no"),
+    "a batch of one root": (
+        ["--batch-size", "2", "--set", "data.clips_per_root=2"],
+        "leaves out of each",
+    ),
+    "a batch of one clip": (["--batch-size", "1"], "--batch-size 1: a clip has no"),
     "two lengths": (["--set", "loop.epochs=2"], "steps and epochs are both set"),
 }
 
@@ -240,7 +257,7 @@ def test_going_on_with_another_model_lists_the_differences(
 
 
 @pytest.mark.parametrize(
-    "change", [["--seed", "1"], ["--set", "data.clips_per_root=1"], ["--set", "loss.terms={caption: grounded_text}"]]
+    "change", [["--seed", "1"], ["--set", "data.clips_per_root=2"], ["--set", "loss.terms={caption: grounded_text}"]]
 )
 def test_going_on_in_another_order_of_the_data_is_refused(
     change: list[str], shards: Path, undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

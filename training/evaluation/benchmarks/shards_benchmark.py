@@ -20,6 +20,7 @@ from shards.reader import text_layers
 from shards.schema import TEXT
 from shards.storage.store import Store
 from training.data.clip_tasks import MediaRef
+from training.data.sources.shard_tables import TEXT_COLUMNS
 from training.evaluation.benchmarks.retrieval_set import RetrievalSet, VideoItem
 from training.evaluation.video.evaluation_settings import Clips
 
@@ -75,9 +76,8 @@ def read(
         ShardError: not a curated folder, no such layer, selection or column, no marks, or another schema version.
     """
     for column in columns:
-        if column in TEXT.names and TEXT.field(column).type != pa.string():
-            texts = ", ".join(name for name in TEXT.names if TEXT.field(name).type == pa.string())
-            raise UserError(f"--text {column}: holds no text (columns that do: {texts})")
+        if column in TEXT.names and column not in TEXT_COLUMNS:
+            raise UserError(f"--text {column}: holds no text (columns that do: {', '.join(TEXT_COLUMNS)})")
     items: list[VideoItem] = []
     queries: list[str] = []
     for root in roots:

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import pyarrow as pa
-
 from runtime.errors import UserError, nearest
 from runtime.settings import content_hash
 from shards.artifact import Artifact
@@ -15,8 +13,8 @@ from shards.errors import ShardError
 from shards.manifest import MANIFEST, StageMark, read_manifest
 from shards.pending_shards import Work, inputs_of, work_of
 from shards.reader import artifacts, binding_mark, committed_media, text_layers
-from shards.schema import TEXT
 from shards.storage.store import Store
+from training.data.sources.shard_tables import TEXT_COLUMNS
 
 SCORES_VERSION: Final = 1
 FAILED: Final = "failed_"
@@ -102,10 +100,9 @@ def complete_artifacts(store: Store, folder: str) -> dict[int, Artifact]:
 
 
 def _check_columns(columns: Sequence[str]) -> None:
-    texts = [field.name for field in TEXT if field.type == pa.string()]
     for column in columns:
-        if column not in texts:
-            raise UserError(f"--text {column}: not a column with text{nearest(column, texts)}")
+        if column not in TEXT_COLUMNS:
+            raise UserError(f"--text {column}: not a column with text{nearest(column, TEXT_COLUMNS)}")
 
 
 def _layer(store: Store, asked: str | None) -> str | None:

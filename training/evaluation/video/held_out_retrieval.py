@@ -44,14 +44,15 @@ class HeldOutRetrieval:
         """
         if settings.max_clips == 0 or data.source != "shards":
             return None
-        term = settings.term or list(loss.terms)[-1]
-        if term not in loss.terms:
-            raise UserError(f"evaluation.term={term}: no such term{nearest(term, loss.terms)}")
+        columns = loss.columns_by_term
+        term = settings.term or list(columns)[-1]
+        if term not in columns:
+            raise UserError(f"evaluation.term={term}: no such term{nearest(term, columns)}")
         layer = max(data.layers, key=data.layers.__getitem__) if data.layers else None
         try:
             clips = read(
                 data.shards,
-                loss.columns(term),
+                columns[term],
                 layer=layer,
                 selection=data.selection,
                 clips=settings.clips,

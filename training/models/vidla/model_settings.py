@@ -84,15 +84,13 @@ class ModelSettings(Settings):
         return self
 
 
-def _paper_terms() -> dict[str, str | list[str]]:
-    return {"subtitle": "subtitle_summary", "caption": "caption_summary"}
-
-
 class LossSettings(Settings):
     """The contrastive loss: the texts that a clip is compared with, and the pairs that are negatives."""
 
-    terms: dict[str, str | list[str]] = Field(default_factory=_paper_terms, min_length=1)
-    """Terms of the loss, each with its text column, or columns in order of preference: the first that is not null."""
+    terms: dict[str, str | list[str]] | None = Field(default=None, min_length=1)
+    """Terms of the loss, each with its text column, or columns in order of preference: the first that is not null.
+    None: they follow the layer: grounded text where there is some, otherwise the paper's two (the summaries of
+    subtitles and captions)."""
     same_video: Literal["mask", "overlap", "keep"] = "mask"
     """Pairs of one video: `mask`: none is a negative; `overlap`: those that overlap in time are no negatives; `keep`:
     all are negatives."""
@@ -103,15 +101,16 @@ class LossSettings(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> LossSettings:
-        for term in self.terms:
-            if not self.columns(term) or not all(self.columns(term)):
-                raise ValueError(f"terms.{term}={self.terms[term]!r}: name a text column, or several in a list")
+        for term, names in (self.terms or {}).items():
+            if not names or not all(names):
+                raise ValueError(f"terms.{term}={names!r}: name a text column, or several in a list")
         return self
 
-    def columns(self, term: str) -> tuple[str, ...]:
-        """Return the text columns of `term`, in order of preference."""
-        named = self.terms[term]
-        return (named,) if isinstance(named, str) else tuple(named)
+    @property
+    def columns_by_term(self) -> dict[str, tuple[str, ...]]:
+        """The text columns of each term, in order of preference; `terms` must be set."""
+        assert self.terms is not None, "the terms that follow the layer are chosen when a run starts"
+        return {term: (names,) if isinstance(names, str) else tuple(names) for term, names in self.terms.items()}
 
 
 class HeadSettings(Settings):
