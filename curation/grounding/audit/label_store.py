@@ -38,6 +38,19 @@ def stored_sample(store: Store, layer: str) -> list[AuditClip] | None:
     return [AuditClip.from_row(row) for row in rows]
 
 
+def place_in_sample(store: Store, layer: str, key: str) -> int | None:
+    """Return the place of a clip in the sample, from 0; None if the sample lacks it, or none was drawn yet.
+
+    Raises:
+        ShardError: the table is damaged.
+    """
+    try:
+        keys = read_table(store, audit_file(layer, SAMPLE_TABLE), ["key"])["key"].to_pylist()
+    except FileNotFoundError:
+        return None
+    return keys.index(key) if key in keys else None
+
+
 def stored_labels(store: Store, layer: str) -> list[Label]:
     """Return all labels of a layer; none if nobody has labelled yet.
 

@@ -14,7 +14,13 @@ from curation.view.browser.viewed_dir import viewed
 from runtime.terminal import visible
 from shards.storage.url_secrets import without_secrets
 
-_PAGES: Final = (("Browse", "/browse"), ("Audit", "/audit"), ("Runs", "/runs"))
+_PAGES: Final = (
+    ("Browse", "/browse"),
+    ("Search", "/search"),
+    ("Duplicates", "/duplicates"),
+    ("Audit", "/audit"),
+    ("Runs", "/runs"),
+)
 
 
 def rendered(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:

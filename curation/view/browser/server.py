@@ -20,7 +20,9 @@ from curation.view.browser.page_templates import rendered
 from curation.view.browser.pages.audit import audit_figures_page, audit_page, read_labels, write_label
 from curation.view.browser.pages.browse import browse_page
 from curation.view.browser.pages.clip import clip_page
+from curation.view.browser.pages.duplicates import duplicates_page
 from curation.view.browser.pages.runs import runs_page
+from curation.view.browser.pages.search import search_page
 from curation.view.browser.request_guard import RequestGuard
 from curation.view.browser.viewed_dir import ViewedDir, viewed
 from runtime.errors import UserError
@@ -45,6 +47,8 @@ def viewer_app(opened: ViewedDir, token: str | None = None) -> Starlette:
             Route("/audit/figures", audit_figures_page, methods=["GET"]),
             Route("/audit/labels", read_labels, methods=["GET"]),
             Route("/audit/labels", write_label, methods=["POST"]),
+            Route("/search", search_page, methods=["GET"]),
+            Route("/duplicates", duplicates_page, methods=["GET"]),
             Route("/runs", runs_page, methods=["GET"]),
             Route("/media/{shard:int}/{root_key}.mp4", _video, methods=["GET"]),
             Route("/stills/{shard:int}/{root_key}/{ms:int}.jpg", _still, methods=["GET"]),

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from curation.grounding.audit.label_store import place_in_sample
 from curation.view.browser.page_templates import page_data, rendered
 from curation.view.browser.queries.clip_details import (
     TEXT_COLUMNS,
@@ -20,6 +21,7 @@ from curation.view.browser.queries.clip_details import (
 )
 from curation.view.browser.queries.clip_filters import ClipFilters
 from curation.view.browser.queries.clip_pages import neighbours
+from curation.view.browser.queries.similar_clips import stored_vectors
 from curation.view.browser.viewed_dir import viewed
 
 _PLACE: Final = "at"
@@ -52,6 +54,8 @@ def clip_page(request: Request) -> Response:
         place=place,
         before=before,
         after=after,
+        has_vectors=bool(stored_vectors(opened.store)),
+        sampled_at=place_in_sample(opened.store, opened.layer, details.row["key"]),
         claims=_claims(details),
         texts=_texts(details),
         facts=_facts(details, [each.name for each in opened.tables.ranges]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -65,6 +65,14 @@ def page_of_clips(tables: ClipTables, filters: ClipFilters, size: int = PAGE) ->
     rows = _slice(tables, filters, (filters.page - 1) * size, size)
     texts = texts_of(tables, [(row["shard"], row["key"]) for row in rows])
     return [row | {"text": texts.get(row["key"], "")} for row in rows]
+
+
+def clips_by_key(tables: ClipTables, scores: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Return the clips of some keys in their order, each with ``text`` and ``score``; keys of no clip are left out."""
+    found = tables.select(f"select {_SHOWN} from clips where list_contains($keys, key)", {"keys": list(scores)})  # noqa: S608
+    rows = {row["key"]: row for row in found}
+    texts = texts_of(tables, [(row["shard"], row["key"]) for row in found])
+    return [rows[key] | {"text": texts.get(key, ""), "score": score} for key, score in scores.items() if key in rows]
 
 
 def texts_of(tables: ClipTables, clips: Sequence[tuple[int, str]]) -> dict[str, str]:

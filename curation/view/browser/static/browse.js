@@ -39,11 +39,6 @@ for (const box of document.querySelectorAll(".histogram")) {
   show();
 }
 
-for (const image of document.querySelectorAll(".still img")) {
-  image.addEventListener("error", () => image.remove());
-  if (image.complete && !image.naturalWidth) image.remove();
-}
-
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
   const link = { n: "a[rel=next]", p: "a[rel=prev]" }[event.key.toLowerCase()];
