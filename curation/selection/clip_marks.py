@@ -60,9 +60,10 @@ def mark_clips(texts: pa.Table, media: pa.Table, filters: FilterSettings, val_pe
 
 
 def mark_counts(marks: pa.Table) -> Counter[str]:
-    """Return the figures of marks: ``clips``, ``kept``, ``val``, and ``dropped:<reason>``."""
+    """Return the figures of marks: ``clips``, ``kept``, ``val``, ``kept_val`` (both), and ``dropped:<reason>``."""
     reasons = Counter(reason for reason in marks["filter_reason"].to_pylist() if reason is not None)
     kept = pc.sum(marks["keep"]).as_py() or 0
-    held_out = pc.sum(pc.equal(marks["split"].cast(pa.string()), "val")).as_py() or 0
+    in_val = pc.equal(marks["split"].cast(pa.string()), "val")
+    held_out, both = (pc.sum(mask).as_py() or 0 for mask in (in_val, pc.and_(in_val, marks["keep"])))
     dropped = {f"dropped:{reason}": count for reason, count in reasons.items()}
-    return Counter({"clips": marks.num_rows, "kept": kept, "val": held_out} | dropped)
+    return Counter({"clips": marks.num_rows, "kept": kept, "val": held_out, "kept_val": both} | dropped)

@@ -40,7 +40,7 @@ class MadeSelection:
     recipe: Recipe
     choice: Choice
     counts: Counter[str]
-    """Figures of `curation.selection.clip_marks.mark_counts`, and ``kept_val``: clips that are kept and held out."""
+    """Figures of `curation.selection.clip_marks.mark_counts`."""
     unmarked: tuple[int, ...]
     """Shards that were left out, because the selection to begin with doesn't have them yet."""
 
@@ -112,7 +112,6 @@ def _rows(inputs: RecipeInputs, choice: Choice, counts: Counter[str]) -> Iterato
         }
         table = pa.table(columns).cast(SELECTION)
         counts.update(mark_counts(table))
-        counts["kept_val"] += mark_counts(table.filter(table["keep"]))["val"]
         yield table
 
 

@@ -25,6 +25,7 @@ from shards.removal.traces import ID_LENGTH, KEY_COLUMNS, rows_of_videos
 from shards.schema import FEATURES, SELECTION
 from shards.scores.score_set import STAGE as SCORE_STAGE
 from shards.scores.score_writer import scores_digest
+from shards.selections.selection import RECIPE
 from shards.writer import commit_record, commit_tables
 
 _OWN: tuple[str, ...] = tuple(name for name in KEY_COLUMNS if name != "group")
@@ -43,7 +44,8 @@ def rewrite_table(work: RemovalWork, name: str) -> bool:
     """
     with work.store.open(name) as opened:
         file = pq.ParquetFile(opened)
-        record = (file.metadata.metadata or {}).get(FOOTER_KEY.encode())
+        footer = file.metadata.metadata or {}
+        record = footer.get(FOOTER_KEY.encode())
         artifact = None if record is None else Artifact.from_json(record)
         ids = work.removal.ids
         dropped = [rows_of_videos(piece, ids) for piece in _pieces(file, KEY_COLUMNS)]
@@ -67,7 +69,9 @@ def rewrite_table(work: RemovalWork, name: str) -> bool:
         if artifact.stage == SCORE_STAGE:
             work.digests[name] = _commit_scores(work, name, pa.concat_tables(tables), changed())
         else:
-            work.digests[name] = commit_tables(work.store, work.scratch, name, tables, changed, schema).digest
+            notes = {RECIPE: footer[RECIPE.encode()].decode()} if RECIPE.encode() in footer else None
+            made = commit_tables(work.store, work.scratch, name, tables, changed, schema, notes)
+            work.digests[name] = made.digest
     return True
 
 

@@ -25,6 +25,7 @@ from shards.checks.check_dir import check
 from shards.keys import shard_name, video_id
 from shards.reader import read_artifact, read_table
 from shards.removal.tombstones import read_tombstones
+from shards.selections.selection import recipe_of
 from shards.storage.dir_lock import DirLock
 from shards.storage.store import Store
 
@@ -183,6 +184,17 @@ def test_the_audit_keeps_labels_and_form_of_other_clips_and_what_mixes_clips_is_
 def test_logs_and_scratch_are_deleted(removed: Store) -> None:
     assert not list(Path(removed.root).glob("**/log"))
     assert not list(Path(removed.root).glob("**/.scratch*"))
+
+
+def test_a_selection_keeps_its_recipe_and_can_be_made_again(store: Store) -> None:
+    assert curate("select", store.root, "--name", "late", "--where", "start > 5").status == 0
+    before = recipe_of(store, "late")
+    assert remove(store, "--urls", GONE_URL).status == 0
+    assert before is not None and recipe_of(store, "late") == before
+    assert "out of date" not in curate("select", store.root).out
+    left = read_table(store, "selections/late.parquet")
+    assert curate("select", store.root, "--name", "late").status == 0
+    assert read_table(store, "selections/late.parquet").equals(left)
 
 
 def test_a_dry_run_says_what_would_go_and_changes_nothing(store: Store) -> None:
