@@ -29,6 +29,8 @@ _CLOSE: Final = 7
 """Pixels between edges of one overlay."""
 _LEAST_SIZE: Final = 12
 """Pixels of the smallest overlay."""
+_FILLED: Final = 0.3
+"""Share of a box that the edges in it fill, once close ones are joined; a frame around a picture fills less."""
 _LONGEST: Final = 0.8
 """Share of the picture's side from which still edges are those of black bars or of a frame."""
 
@@ -72,15 +74,17 @@ def gradients(luma: Luma) -> NDArray[np.int8]:
 
 
 def covered(still: NDArray[np.bool_]) -> float:
-    """Return the share of a picture that the boxes around groups of flags cover."""
+    """Return the share of a picture that the boxes around groups of flags cover; of a hollow group, its own pixels."""
     import cv2
 
     closed = cv2.morphologyEx(still.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((_CLOSE, _CLOSE), np.uint8))
-    count, _, boxes, _ = cv2.connectedComponentsWithStats(closed)
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(closed)
     mask = np.zeros(still.shape, bool)
-    for left, top, width, height, size in boxes[1:count]:
-        if size >= _LEAST_SIZE and width <= _LONGEST * still.shape[1] and height <= _LONGEST * still.shape[0]:
-            mask[top : top + height, left : left + width] = True
+    for label, (left, top, width, height, size) in enumerate(boxes[1:count], start=1):
+        if size < _LEAST_SIZE or width > _LONGEST * still.shape[1] or height > _LONGEST * still.shape[0]:
+            continue
+        box = slice(top, top + height), slice(left, left + width)
+        mask[box] |= True if size >= _FILLED * width * height else labels[box] == label
     return float(mask.mean())
 
 

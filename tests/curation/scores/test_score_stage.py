@@ -26,6 +26,22 @@ from shards.scores.score_set import ScoreSet
 from shards.storage.store import Store
 from shards.writer import commit_table
 
+HASHES = {
+    "brightness": "f847d7f92ccb542a",
+    "motion": "4ff2ebf17240f4b3",
+    "blur": "e344b340fac88424",
+    "black_frames": "2f155016debf9c8b",
+    "letterbox": "506782dcc30f7666",
+    "split_screen": "3a079b964b8dc0b7",
+    "overlay": "dd27558cc762d3d7",
+    "text_area": "ebd2df8e683845f0",
+    "nsfw": "7442b411f97a609d",
+    "frame_hashes": "39d38b8314cbd237",
+    "speech": "aa48591ce81ab5f5",
+    "repetition": "dd465a0e393451bf",
+    "language": "4a71a548c37daaee",
+}
+"""Content hashes of sets of one score with default settings. A change here makes every such set stale."""
 TWO = ["--set", "score.scores=[motion,brightness]"]
 
 
@@ -76,6 +92,11 @@ def test_the_hash_is_that_of_the_named_scores_alone() -> None:
     assert plain != score_hash(ScoreSettings(scores=["motion"], motion={"short_side": 64}), None)
     assert plain != score_hash(ScoreSettings(scores=["motion", "brightness"]), None)
     assert plain != score_hash(ScoreSettings(scores=["motion"]), "text/demo")
+
+
+@pytest.mark.parametrize(("name", "expected"), HASHES.items())
+def test_hashes_change_only_on_purpose(name: str, expected: str) -> None:
+    assert score_hash(ScoreSettings(scores=[name]), None) == expected
 
 
 @pytest.fixture(scope="module")

@@ -122,3 +122,10 @@ def test_bars_are_no_overlay() -> None:
     for picture in frames:
         picture[:30] = picture[150:] = 0
     assert scores_of(named("overlay"), frames)[0]["overlay"] < 0.01
+
+
+def test_of_a_frame_around_the_picture_only_the_frame_is_an_overlay() -> None:
+    frames = panned(48)
+    for picture in frames:
+        cv2.rectangle(picture, (60, 30), (260, 150), 255, 3)
+    assert scores_of(named("overlay"), frames)[0]["overlay"] < 0.12
