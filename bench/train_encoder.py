@@ -2,6 +2,7 @@
 
     python -m bench.train_encoder --output curation/grounding/weights/claim_encoder.safetensors
     python -m bench.train_encoder --pairs FILE --epochs 1 --output /tmp/tiny.safetensors
+    python -m bench.train_encoder --start trained --injected 0.5 --epochs 2 --rate 2e-4 --output FILE  # go on
 
 Low-rank changes (LoRA, arXiv 2106.09685) of a packaged sentence encoder and a new head are trained: some megabytes.
 The pairs are split by picture (`bench.encoder_data.split`): 1,400 train, 400 choose thresholds, and the rest is scored
@@ -39,8 +40,6 @@ from runtime.models.model_uri import resolve
 
 _WHOLE: Final = ("pooler.dense", "classifier")
 """Layers that are trained whole."""
-_INJECTED: Final = 0.5
-"""Share of examples whose false claim has an injected error."""
 
 
 class LowRank(nn.Module):
@@ -162,11 +161,11 @@ def figures(pairs: Sequence[ClaimPair], true: Sequence[float], false: Sequence[f
 
 
 def _mixed(
-    pairs: Sequence[ClaimPair], rng: random.Random, injected: InjectedExamples | None, *, partial: bool
+    pairs: Sequence[ClaimPair], rng: random.Random, injected: InjectedExamples | None, arguments: argparse.Namespace
 ) -> Iterator[Example]:
     """Yield one example for each pair: with an injected error for a share of them."""
-    for pair, example in examples(pairs, rng, partial=partial):
-        drawn = injected.draw(pair, rng) if injected and rng.random() < _INJECTED else None
+    for pair, example in examples(pairs, rng, partial=arguments.partial):
+        drawn = injected.draw(pair, rng) if injected and rng.random() < arguments.injected else None
         yield drawn or example
 
 
@@ -177,7 +176,7 @@ def train(parts: Parts, arguments: argparse.Namespace) -> dict[str, Tensor]:
     torch.manual_seed(arguments.seed)
     rng = random.Random(arguments.seed)
     folder = resolve(arguments.model).path
-    injected = InjectedExamples(parts.train, arguments.seed) if arguments.partial else None
+    injected = InjectedExamples(parts.train, arguments.seed) if arguments.injected else None
     steps = max(1, arguments.epochs * (len(parts.train) // arguments.batch))
     model = prepared(folder, arguments.rank)
     if arguments.start:
@@ -185,7 +184,7 @@ def train(parts: Parts, arguments: argparse.Namespace) -> dict[str, Tensor]:
     trainer = Trainer(model, AutoTokenizer.from_pretrained(folder), rate=arguments.rate, steps=steps)
     began = time.monotonic()
     for epoch in range(1, arguments.epochs + 1):
-        made = list(_mixed(parts.train, rng, injected, partial=arguments.partial))
+        made = list(_mixed(parts.train, rng, injected, arguments))
         losses = [
             trainer.step([each.true for each in some], [each.false for each in some])
             for start in range(0, len(made) - arguments.batch + 1, arguments.batch)
@@ -209,6 +208,9 @@ def main() -> int:
     parser.add_argument("--pairs", type=Path, default=DEVELOPMENT)
     parser.add_argument("--model", default=MINILM, help="model URI of an encoder")
     parser.add_argument("--output", type=Path, required=True, help="safetensors file to write")
+    parser.add_argument(
+        "--injected", type=float, default=0.0, metavar="SHARE", help="share of examples with an injected error"
+    )
     parser.add_argument("--start", metavar="FILE", help="go on from these weights: `trained`, or a file")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--batch", type=int, default=16)

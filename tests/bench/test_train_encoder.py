@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from support.tiny_encoder import tiny_classifier
 
 from bench.claim_pairs import ClaimPair
 from bench.encoder_data import Parts, examples, exchanged, groups, replaced, split, without_details
-from bench.train_encoder import train
+from bench.injected_examples import InjectedExamples
+from bench.train_encoder import changes, prepared, resume, train
 from curation.grounding.claim_encoder import ClaimEncoder
 
 PAIRS = [
@@ -83,7 +85,7 @@ def test_what_is_trained_is_what_the_judge_reads(tmp_path: Path) -> None:
 
     model = tiny_classifier(tmp_path / "m", ["score"])
     arguments = Namespace(
-        model=model, epochs=2, batch=4, rank=2, rate=1e-2, seed=0, held=False, partial=False, start=None
+        model=model, epochs=2, batch=4, rank=2, rate=1e-2, seed=0, held=False, partial=False, injected=0.0, start=None
     )
     pairs = Parts(PAIRS[:12], PAIRS[12:16], [])
     tensors = train(pairs, arguments)
@@ -93,3 +95,17 @@ def test_what_is_trained_is_what_the_judge_reads(tmp_path: Path) -> None:
     after = ClaimEncoder(model, str(tmp_path / "changes.safetensors")).scores(claims)
     assert all(abs((a or 0) - (b or 0)) > 1e-4 for a, b in zip(before, after, strict=True))
     assert sum(tensor.numel() for tensor in tensors.values()) < 10_000
+
+
+def test_an_injected_error_is_in_the_false_claim_alone_and_of_no_other_evidence() -> None:
+    drawn = [InjectedExamples(PAIRS[:3]).draw(PAIRS[0], random.Random(seed)) for seed in range(20)]
+    assert all(each is not None and each.true[0] == each.false[0] and each.true[1] != each.false[1] for each in drawn)
+    own = {PAIRS[0].evidence, PAIRS[0].supported}
+    assert {each.true[0] for each in drawn if each} <= own
+
+
+def test_training_goes_on_from_weights_that_are_there(tmp_path: Path) -> None:
+    model = prepared(tiny_classifier(tmp_path / "m", ["score"]).removeprefix("path://"), rank=2)
+    start = {name: torch.full_like(value, 0.25) for name, value in changes(model).items()}
+    resume(model, start)
+    assert all(torch.equal(value, start[name]) for name, value in changes(model).items())
