@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,6 +46,40 @@ def add_run_arguments(parser: argparse.ArgumentParser, output: str, rows: str, b
     parser.add_argument("--seed", type=int, metavar="N", help="default 0")
     parser.add_argument("--device", metavar="NAME", help="cpu or cuda (default: a GPU if there is one)")
     add_settings_arguments(parser)
+
+
+def parse(
+    parser: argparse.ArgumentParser,
+    given: Sequence[str] | None,
+    settings: Callable[[argparse.Namespace], type[Settings] | None],
+) -> argparse.Namespace:
+    """Parse arguments as `parse_args`; an unknown flag that is the name of a setting is answered with that setting.
+
+    Args:
+        parser: of the command.
+        given: arguments; None: those of the process.
+        settings: returns the class of the command's settings, if it has any; called only for an unknown flag.
+    """
+    arguments, unknown = parser.parse_known_args(given)
+    if unknown:
+        flag = next((word for word in unknown if word.startswith("--")), unknown[0]).partition("=")[0]
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{_flag_hint(flag, settings(arguments))}")
+    return arguments
+
+
+def _flag_hint(flag: str, settings: type[Settings] | None) -> str:
+    """Return a hint at the settings whose name, or almost its name, is that of a flag."""
+    from difflib import get_close_matches
+
+    from runtime.settings_page import setting_rows
+
+    if settings is None or not flag.startswith("--"):
+        return ""
+    paths: dict[str, list[str]] = {}
+    for row in setting_rows(settings):
+        paths.setdefault(row.name.rpartition(".")[2], []).append(row.name)
+    close = get_close_matches(flag.removeprefix("--").replace("-", "_"), paths, n=1, cutoff=0.8)
+    return f" (write {' or '.join(f'--set {path}=VALUE' for path in paths[close[0]])})" if close else ""
 
 
 def run_flags(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +41,38 @@ def fetch(uri: str, name: str, revision: str | None) -> Path:
     """
     with _user_errors(uri):
         return _fetched(name, revision) or _snapshot(name, revision, _ask(name, revision))
+
+
+def fetch_file(uri: str, name: str, files: Sequence[str]) -> Path:
+    """Return one file of a repository, the first of several names that it has; fetched unless it is in the cache.
+
+    If the hub can't be reached, that is said at once: the client's own retries of a single file take minutes.
+
+    Args:
+        uri: what the user wrote, for messages.
+        name: ``org/name``.
+        files: names of the file, in order of preference.
+
+    Raises:
+        UserError: no such repository or file, no access, or neither the hub nor the cache has it.
+    """
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+
+    cached = (try_to_load_from_cache(name, file) for file in files)
+    if path := next((path for path in cached if isinstance(path, str)), None):
+        return Path(path)
+    with _user_errors(uri):
+        info = _ask(name, None)
+        if info is None:
+            raise UserError(
+                f"model {uri!r}: the model hub can't be reached and {name} is not in its local cache; check the "
+                "network, or name a copy as path:///folder"
+            )
+        there = {file.rfilename for file in info.siblings or ()}
+        chosen = next((file for file in files if file in there), None)
+        if chosen is None:
+            raise UserError(f"model {uri!r}: {name} has no {' or '.join(files)}; take another")
+        return Path(hf_hub_download(name, chosen))
 
 
 def commit(uri: str, name: str, revision: str | None) -> str:

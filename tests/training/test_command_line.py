@@ -194,3 +194,18 @@ def test_a_benchmark_whose_files_do_not_exist_is_refused(module: str, command: l
     status, _, message = run(module, [*command, "--benchmark", "msvd", *files, "--output", str(tmp_path / "out")])
     assert status == 2
     assert str(tmp_path / "none") in message
+
+
+@pytest.mark.parametrize(
+    ("module", "given", "hint"),
+    [
+        (VIDLA, ["--lr", "3"], "unrecognized arguments: --lr 3 (write --set optim.lr=VALUE)"),
+        (VIDLA, ["--window-shards=3"], "(write --set data.window_shards=VALUE)"),
+        (VIDLANKD, ["teacher", "--shards", "x", "--weight-decay", "3"], "(write --set optim.weight_decay=VALUE)"),
+        (VIDLA, ["--resume", "latest"], "--resume auto continues from the newest checkpoint"),
+    ],
+)
+def test_a_flag_that_is_a_setting_or_another_word_gets_a_hint(module: str, given: list[str], hint: str) -> None:
+    status, _, message = run(module, given)
+    assert status == 2
+    assert hint in message

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -29,6 +29,10 @@ class ClipBatch(Batch):
     """int64 [B, L] by term."""
     present: dict[str, torch.Tensor]
     """bool [B] by term: True if the clip has the text and was decoded."""
+    text_id: dict[str, torch.Tensor] = field(default_factory=dict)
+    """int64 [B] by term: equal for texts of equal tokens; empty if there are no tokens."""
+    too_long: dict[str, torch.Tensor] = field(default_factory=dict)
+    """bool [B] by term: True if the text has more tokens than the text tower takes; empty if that is not counted."""
     video_id_B: torch.Tensor
     """int64: equal for clips of one video."""
     span_B2: torch.Tensor
@@ -67,4 +71,13 @@ class ClipBatch(Batch):
 
 def video_number(video_id: str) -> int:
     """Return a 63-bit number for a video id; equal ids give equal numbers."""
-    return int.from_bytes(hashlib.blake2b(video_id.encode(), digest_size=8).digest(), "big") >> 1
+    return _number(video_id.encode())
+
+
+def text_numbers(tokens_BL: torch.Tensor) -> torch.Tensor:
+    """Return a 63-bit number for each row of tokens, int64 [B]; equal rows give equal numbers."""
+    return torch.tensor([_number(row.tobytes()) for row in tokens_BL.numpy()], dtype=torch.int64)
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big") >> 1

@@ -16,12 +16,13 @@ import numpy as np
 import torch
 
 from runtime.errors import MachineError, is_machine_fault
-from training.data.clip_batch import ClipBatch
+from training.data.clip_batch import ClipBatch, text_numbers
 from training.data.clip_failure import ClipFailed
 from training.data.clip_tasks import ClipTask, RootTask
 from training.data.decoding.clip_decoder import Moments, decode_spans
 from training.data.decoding.crop_sampling import crop_window
 from training.data.decoding.frame_sampling import Frame
+from training.data.long_texts import LongTexts
 from training.data.media_cache import MediaReader
 
 Tokenizer = Callable[[Sequence[str]], torch.Tensor]
@@ -38,6 +39,8 @@ class ClipCollator:
     tokenizer: Tokenizer | None
     """None: batches have no tokens."""
     terms: tuple[str, ...]
+    long_texts: LongTexts | None = None
+    """What is done with texts that the text tower can't take whole; None: the tokenizer cuts them, uncounted."""
 
     def __call__(self, roots: Sequence[RootTask]) -> ClipBatch:
         """Decode and tokenise the clips of some roots.
@@ -51,7 +54,7 @@ class ClipCollator:
             if root.worth_decoding:
                 bytes_read += self._decode_into(batch, first, root)
             first += len(root.clips)
-        return self._with_texts(replace(batch, bytes_read=bytes_read), [clip for root in roots for clip in root.clips])
+        return self._with_texts(replace(batch, bytes_read=bytes_read), roots)
 
     def _decode_into(self, batch: ClipBatch, first: int, root: RootTask) -> int:
         """Decode the clips of a root into rows `first` and following; return the number of bytes read."""
@@ -95,10 +98,21 @@ class ClipCollator:
         batch.crop_B4[row] = torch.tensor(crop)
         batch.weight_B[row] = 1.0
 
-    def _with_texts(self, batch: ClipBatch, clips: Sequence[ClipTask]) -> ClipBatch:
+    def _with_texts(self, batch: ClipBatch, roots: Sequence[RootTask]) -> ClipBatch:
         """Return the batch with the tokens of every term, and which of them are present."""
         decoded_B = batch.weight_B > 0
-        texts = {term: [clip.texts[term] or "" for clip in clips] for term in self.terms}
+        clips = [(root.seed, clip) for root in roots for clip in root.clips]
+        texts = {term: [clip.texts[term] or "" for _, clip in clips] for term in self.terms}
         present = {term: torch.tensor([bool(text) for text in rows]) & decoded_B for term, rows in texts.items()}
+        too_long: dict[str, torch.Tensor] = {}
+        if (long_texts := self.long_texts) is not None:
+            for term, rows in texts.items():
+                whole = [long_texts.fits(text) for text in rows]
+                too_long[term] = ~torch.tensor(whole, dtype=torch.bool)
+                texts[term] = [
+                    text if fits else long_texts.shortened(text, seed, clip.key, term)
+                    for text, fits, (seed, clip) in zip(rows, whole, clips, strict=True)
+                ]
         tokens = {term: self.tokenizer(rows) for term, rows in texts.items()} if self.tokenizer else {}
-        return replace(batch, tokens=tokens, present=present)
+        text_id = {term: text_numbers(tokens_BL) for term, tokens_BL in tokens.items()}
+        return replace(batch, tokens=tokens, present=present, text_id=text_id, too_long=too_long)

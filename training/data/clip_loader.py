@@ -19,6 +19,7 @@ from training.data.clip_source import ClipSource
 from training.data.clip_tasks import RootTask
 from training.data.data_settings import DataSettings
 from training.data.decoding_workers import decode_in_workers, workers_of
+from training.data.long_texts import LongTexts
 from training.data.media_cache import MediaReader, TarCache
 from training.data.prefetch_thread import prefetch_in_thread
 
@@ -39,6 +40,7 @@ class TrainBatches:
         frames: int,
         settings: DataSettings,
         pin: bool = False,
+        long_texts: LongTexts | None = None,
     ) -> None:
         """Plan the batches without starting a worker.
 
@@ -51,6 +53,7 @@ class TrainBatches:
             frames: frames per clip.
             settings: of the data.
             pin: copy batches to page-locked memory.
+            long_texts: what is done with texts that the text tower can't take whole; None: they are cut, uncounted.
 
         Raises:
             UserError: the batch can't be divided, or the source has fewer roots than a batch needs.
@@ -58,13 +61,16 @@ class TrainBatches:
         self._order = RootOrder(source, global_batch, clips_per_root, ranks)
         self._source, self._clips_per_root, self._global_batch = source, clips_per_root, global_batch
         self._settings, self._pin = settings, pin
-        self._collator = ClipCollator(_reader(settings), frames, settings.size, tokenizer, source.terms)
+        self._collator = ClipCollator(_reader(settings), frames, settings.size, tokenizer, source.terms, long_texts)
 
     @property
     def identity(self) -> str:
         """Hash over the source and all settings that decide the content of a step; not over ranks or workers."""
         made = self._collator
-        return content_hash(self._source.identity, self._order.roots, self._clips_per_root, made.frames, made.size)
+        parts = [self._source.identity, self._order.roots, self._clips_per_root, made.frames, made.size]
+        if made.long_texts is not None and made.long_texts.way != "cut":
+            parts.append(made.long_texts.way)
+        return content_hash(*parts)
 
     @property
     def steps_per_epoch(self) -> int:

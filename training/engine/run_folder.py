@@ -163,6 +163,10 @@ def checkpoint_to_resume(run: Path, resume: str) -> Path | None:
     if resume in ("never", "auto"):
         return newest_checkpoint(run)
     folder = Path(resume)
+    if not folder.is_dir():
+        raise UserError(
+            f"--resume {folder}: there is no such folder; --resume auto continues from the newest checkpoint"
+        )
     read_record(folder)
     if own and folder.resolve().parent != (run / CHECKPOINTS).resolve():
         raise UserError(

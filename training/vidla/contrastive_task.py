@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from runtime.log import get_logger
 from training.data.clip_batch import ClipBatch
-from training.engine.distributed import Ranks, gather_plain, mean_over, to_device
+from training.engine.distributed import Ranks, gather_plain, mean_over, sum_over, to_device
 from training.engine.engine_settings import ComputeSettings
 from training.engine.global_step import GlobalStep, TwoPassEmbeddings
 from training.engine.precision import choose_precision, evaluation_mode
@@ -33,6 +33,9 @@ from training.models.vidla.vidla_folder import load_weights, save
 
 _FEW_NEGATIVES: Final = 4
 """Mean negatives of a row below which the log warns, however small the batch is."""
+
+_MANY_CUT: Final = 0.05
+"""Share of texts that are cut above which the log warns."""
 
 _log = get_logger(__name__)
 
@@ -74,7 +77,7 @@ class VidlaTask:
         outside = (self.module.logit_scale,)
         self._global_step = GlobalStep(self.module, ranks, weights, embeddings=self._embeddings, outside=outside)
         self._flops = FlopCount(self.module)
-        self._warned = False
+        self._warned = self._warned_cut = False
 
     @property
     def architecture(self) -> Mapping[str, Any]:
@@ -147,7 +150,12 @@ class VidlaTask:
             to_device(batch.span_B2, device),
             self._loss,
             self._ranks,
+            self._text_id(batch),
         )
+
+    def _text_id(self, batch: ClipBatch) -> dict[str, torch.Tensor] | None:
+        device = self._ranks.device
+        return {term: to_device(numbers_B, device) for term, numbers_B in batch.text_id.items()} or None
 
     def _facts(self, batch: ClipBatch) -> dict[str, float]:
         """Return the temperature, the share of present texts, distinct videos, and negatives of a row."""
@@ -156,7 +164,25 @@ class VidlaTask:
         shares = mean_over(to_device(rows, device), self._ranks).tolist()
         present = {f"present_{term}": share for term, share in zip(batch.present, shares, strict=True)}
         temperature = float(1 / self.module.logit_scale.detach().exp())
-        return {"temperature": temperature, **present, **self._diversity(batch)}
+        return {"temperature": temperature, **present, **self._diversity(batch), **self._lengths(batch)}
+
+    def _lengths(self, batch: ClipBatch) -> dict[str, float]:
+        """Return the share of texts longer than the text tower takes; warn once if many are cut."""
+        if not batch.too_long:
+            return {}
+        counts = [sum(int((rows_B & batch.present[term]).sum()) for term, rows_B in batch.too_long.items())]
+        counts.append(sum(int(present_B.sum()) for present_B in batch.present.values()))
+        long, texts = sum_over(torch.tensor(counts, device=self._ranks.device), self._ranks).tolist()
+        share = long / max(1, texts)
+        if self._ranks.is_main and share > _MANY_CUT and self._loss.long_texts == "cut" and not self._warned_cut:
+            self._warned_cut = True
+            _log.warning(
+                "%.0f%% of the texts have more than the %d tokens of the text tower, and are cut there; "
+                "--set loss.long_texts=sentences takes other sentences of them in each epoch",
+                100 * share,
+                self.module.tokenizer.context,
+            )
+        return {"long_texts": share}
 
     def _diversity(self, batch: ClipBatch) -> dict[str, float]:
         """Return the number of videos in the global batch and the negatives of a row; warn once if these are few."""
@@ -166,7 +192,7 @@ class VidlaTask:
         used_G = gather_plain(to_device(batch.weight_B, device), self._ranks) > 0
         videos = len(gather_plain(video_id_B, self._ranks)[used_G].unique())
         span_B2 = to_device(batch.span_B2, device)
-        negatives = float(count_negatives(present, video_id_B, span_B2, self._loss, self._ranks))
+        negatives = float(count_negatives(present, video_id_B, span_B2, self._loss, self._ranks, self._text_id(batch)))
         others = int(used_G.sum()) - 1
         if self._ranks.is_main and not self._warned and others > 0 and negatives < max(_FEW_NEGATIVES, others / 2):
             self._warned = True

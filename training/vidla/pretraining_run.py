@@ -11,6 +11,7 @@ from pathlib import Path
 from runtime.errors import UserError
 from training.data.clip_loader import TrainBatches
 from training.data.clip_source import ClipSource
+from training.data.long_texts import LongTexts
 from training.data.sources.source_registry import open_clip_source
 from training.engine.distributed import Ranks
 from training.engine.run_setup import PreparedRun, prepare_ranks, run_loop
@@ -86,4 +87,5 @@ def open_batches(settings: VidlaSettings, source: ClipSource, model: VidLA, rank
         frames=settings.model.frames,
         settings=settings.data,
         pin=ranks.device.type == "cuda",
+        long_texts=LongTexts(model.tokenizer.count, model.tokenizer.context, settings.loss.long_texts),
     )

@@ -24,6 +24,7 @@ from training.command_line import (
     check_run_folder,
     check_writable,
     ended,
+    parse,
     run_flags,
     settings_of,
 )
@@ -52,8 +53,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Train one run; return the exit status."""
     given = list(sys.argv[1:] if argv is None else argv)
     finetuning = given[:1] == ["finetune"]
-    arguments = _finetune_parser().parse_args(given[1:]) if finetuning else _parser().parse_args(given)
+    parser, rest = (_finetune_parser(), given[1:]) if finetuning else (_parser(), given)
+    arguments = parse(parser, rest, lambda _: _settings_class())
     return ended("train-vidla", lambda: _finetune(arguments) if finetuning else _train(arguments))
+
+
+def _settings_class() -> type[VidlaSettings]:
+    from training.vidla.vidla_settings import VidlaSettings
+
+    return VidlaSettings
 
 
 def _train(arguments: argparse.Namespace) -> int:

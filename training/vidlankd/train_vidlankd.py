@@ -18,9 +18,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from training.command_line import ended
+from training.command_line import ended, parse
 from training.vidlankd.commands.evaluate_command import EVALUATE
 from training.vidlankd.commands.export_command import EXPORT
 from training.vidlankd.commands.features_command import FEATURES
@@ -29,6 +29,9 @@ from training.vidlankd.commands.student_command import STUDENT_COMMAND
 from training.vidlankd.commands.subcommand import Subcommand
 from training.vidlankd.commands.teacher_command import TEACHER_COMMAND
 from training.vidlankd.commands.tokenize_command import TOKENIZE
+
+if TYPE_CHECKING:
+    from runtime.settings import Settings
 
 PROGRAM: Final = "train-vidlankd"
 
@@ -54,9 +57,17 @@ the recipe, in order:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return the exit status."""
-    arguments = build_parser().parse_args(argv)
+    arguments = parse(build_parser(), argv, _settings_class)
     command = _SUBCOMMANDS[arguments.command]
     return ended(PROGRAM, lambda: command.run(arguments), resumable=command.resumable)
+
+
+def _settings_class(arguments: argparse.Namespace) -> type[Settings] | None:
+    """Return the class of a subcommand's settings; None if it has none."""
+    from training.vidlankd.vidlankd_settings import StudentSettings, TeacherSettings
+
+    classes: Mapping[str, type[Settings]] = {"teacher": TeacherSettings, "student": StudentSettings}
+    return classes.get(arguments.command)
 
 
 def build_parser() -> argparse.ArgumentParser:

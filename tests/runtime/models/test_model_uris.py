@@ -281,7 +281,8 @@ def hub() -> Iterator[ModelHub]:
 def ask_hub(tmp_path: Path, port: int, call: str) -> str:
     """Run `call` where the hub is at `port`: its address is read when the hub's library is imported."""
     code = (
-        "from runtime.models.model_uri import *\nfrom runtime.errors import UserError\n"
+        "from runtime.models.model_uri import *\nfrom runtime.models.hub import *\n"
+        "from runtime.errors import UserError\n"
         f"try: print({call})\nexcept UserError as error: print('UserError', error)"
     )
     env = hub_environment(port, tmp_path / "hub")
@@ -296,6 +297,24 @@ def test_a_hub_model_is_pinned_to_its_commit_and_fetched_without_double_weights(
     folder, revision = eval(ask_hub(tmp_path, port, "(lambda m: (m.path, m.revision))(resolve('hf://org/model'))"))
     assert revision == COMMIT
     assert sorted(p.name for p in Path(folder).iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_one_file_of_a_repository_is_the_first_that_it_has(hub: ModelHub, tmp_path: Path) -> None:
+    call = "fetch_file('tag', 'org/model', ['weights.safetensors', 'model.safetensors', 'pytorch_model.bin'])"
+    first = ask_hub(tmp_path, hub.port, call)
+    assert Path(first).name == "model.safetensors" and Path(first).read_bytes() == FILES["model.safetensors"]
+    asked = len(hub.requests)
+    assert ask_hub(tmp_path, hub.port, call) == first
+    assert len(hub.requests) == asked, "a file in the cache is opened without asking the hub"
+    assert "'tag': org/model has no a or b" in ask_hub(tmp_path, hub.port, "fetch_file('tag', 'org/model', ['a', 'b'])")
+
+
+def test_a_file_of_a_hub_that_does_not_answer_is_refused_without_retries(hub: ModelHub, tmp_path: Path) -> None:
+    call = "fetch_file('tag', 'org/model', ['model.safetensors'])"
+    hub.__exit__()
+    assert "model 'tag': the model hub can't be reached and org/model is not in its" in ask_hub(
+        tmp_path, hub.port, call
+    )
 
 
 def test_a_commit_that_was_fetched_is_opened_without_asking_the_hub(hub: ModelHub, tmp_path: Path) -> None:

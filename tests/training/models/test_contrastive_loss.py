@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from bench.memory import MAPPED
 from training.engine.distributed import Ranks
-from training.models.vidla.contrastive_loss import clamp_logit_scale_, contrastive_loss
+from training.models.vidla.contrastive_loss import clamp_logit_scale_, contrastive_loss, count_negatives
 from training.models.vidla.model_settings import LossSettings
 
 REPOSITORY = Path(__file__).parents[2]
@@ -285,3 +285,60 @@ def test_a_term_names_its_columns_in_order_of_preference() -> None:
 def test_settings_that_cannot_be_are_refused_by_name(values: dict, named: str) -> None:
     with pytest.raises(ValidationError, match=named):
         LossSettings(**values)
+
+
+def test_clips_with_the_same_text_are_no_negatives_of_each_other() -> None:
+    """Rows 0, 4 and 7 have one caption; the plain formula takes them as clips of one video."""
+    texts_equal, one_video = make_batch(), make_batch()
+    text_id = torch.arange(8)
+    text_id[[4, 7]] = 0
+    settings = LossSettings(same_video="keep")
+    found = contrastive_loss(
+        *(texts_equal[name] for name in ("video", "texts", "present", "scale", "video_id", "span")),
+        settings,
+        ALONE,
+        dict.fromkeys(TERMS, text_id),
+    )
+    for term in TERMS:
+        torch.testing.assert_close(found[term], plainly(one_video | {"video_id": text_id}, term, "mask"))
+
+
+def test_equal_texts_are_negatives_where_that_is_asked_for() -> None:
+    batch = make_batch()
+    given = [batch[name] for name in ("video", "texts", "present", "scale", "video_id", "span")]
+    same = {term: torch.zeros(8, dtype=torch.int64) for term in TERMS}
+    kept = contrastive_loss(*given, LossSettings(same_text="keep"), ALONE, same)
+    without = contrastive_loss(*given, LossSettings(), ALONE)
+    assert all(torch.equal(kept[term], without[term]) for term in TERMS)
+
+
+def test_negatives_are_counted_as_the_loss_takes_them() -> None:
+    batch = make_batch()
+    for same_video in ("mask", "overlap", "keep"):
+        for same_text in ("mask", "keep"):
+            text_id = torch.tensor([0, 1, 2, 3, 0, 5, 6, 0])
+            total, rows = 0, 0
+            for term in TERMS:
+                present = [i for i in range(8) if batch["present"][term][i]]
+                rows += len(present)
+                total += sum(is_negative(batch, i, j, same_video, same_text, text_id) for i in present for j in present)
+            found = count_negatives(
+                batch["present"],
+                batch["video_id"],
+                batch["span"],
+                LossSettings(same_video=same_video, same_text=same_text),
+                ALONE,
+                dict.fromkeys(TERMS, text_id),
+            )
+            assert float(found) == pytest.approx(total / rows)
+
+
+def is_negative(batch: dict, i: int, j: int, same_video: str, same_text: str, text_id: torch.Tensor) -> bool:
+    """Say of one pair if it is a negative."""
+    if i == j or (same_text == "mask" and text_id[i] == text_id[j]):
+        return False
+    if same_video == "keep" or batch["video_id"][i] != batch["video_id"][j]:
+        return True
+    span = batch["span"]
+    overlap = bool(span[i, 0] < span[j, 1] and span[j, 0] < span[i, 1])
+    return same_video == "overlap" and not overlap

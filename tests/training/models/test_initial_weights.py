@@ -123,7 +123,9 @@ def test_a_tag_that_cannot_be_fetched_is_one_line(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "small", SMALL)
     entry = {"hf_hub": "no-such-org/nothing/", "mean": (0.5,) * 3, "std": (0.5,) * 3}
     monkeypatch.setitem(pretrained._PRETRAINED, "small", {"far": entry})
-    with pytest.raises(UserError, match=r"init='small:far': weights can't be fetched .*path:///folder") as caught:
+    with pytest.raises(
+        UserError, match=r"model 'small:far': the model hub can't be reached .*path:///folder"
+    ) as caught:
         build_model(ModelSettings(init="small:far"))
     assert "\n" not in str(caught.value)
 

@@ -194,3 +194,25 @@ def test_ranks_go_on_together_after_a_loss_that_is_not_finite(tmp_path: Path) ->
     expected = VidlaTask(model(), LOSS, ComputeSettings(device="cpu"), Ranks()).step(batch()).losses
     for found in on_ranks(2, losses_after_a_step_without_a_value, tmp_path):
         assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_texts_that_are_cut_are_counted_and_many_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    long = {term: torch.tensor([1, 0, 1, 1, 0, 0, 0, 0]).bool() for term in LOSS.terms or ()}
+    task = VidlaTask(model(), LOSS, ComputeSettings(device="cpu"), Ranks())
+    for _ in range(2):
+        assert task.step(replace(batch(), too_long=long)).facts["long_texts"] == pytest.approx(4 / 12)
+    assert caplog.text.count("33% of the texts have more than the 12 tokens of the text tower") == 1
+
+
+def test_two_videos_with_one_caption_are_told_apart_only_where_that_is_asked_for() -> None:
+    twins = {term: torch.tensor([0, 1, 2, 3, 0, 5, 6, 7]) for term in LOSS.terms or ()}
+    rows = replace(batch(), text_id=twins)
+    masked, kept = (
+        VidlaTask(model(), LOSS.model_copy(update={"same_text": way}), ComputeSettings(device="cpu"), Ranks()).step(
+            rows
+        )
+        for way in ("mask", "keep")
+    )
+    assert masked.losses["total"] < kept.losses["total"]
+    assert masked.facts["negatives"] < kept.facts["negatives"]

@@ -105,4 +105,5 @@ class FileSource:
             jitter = seed_of(self._seed, epoch, number, "frames", clip) if jitters else None
             texts = dict.fromkeys(self._terms, text)
             clips.append(ClipTask(item.video_id, start, end, start, end, texts, crop, jitter))
-        return RootTask(item.video_id, item.video_id, MediaRef(str(item.path)), tuple(clips))
+        seed = seed_of(self._seed, epoch, number, "text")
+        return RootTask(item.video_id, item.video_id, MediaRef(str(item.path)), tuple(clips), seed=seed)

@@ -149,7 +149,8 @@ class WebdatasetSource:
         crop = draw_crop(rng, augment, texts.values())
         jitter = seed_of(self._seed, epoch, key, "frames") if augment.jitter else None
         clip = ClipTask(key, 0.0, math.inf, start, end, texts, crop, jitter)
-        return RootTask(key, self._video(tar, sample), MediaRef(tar.url, sample.offset, sample.size), (clip,))
+        media, seed = MediaRef(tar.url, sample.offset, sample.size), seed_of(self._seed, epoch, key, "text")
+        return RootTask(key, self._video(tar, sample), media, (clip,), seed=seed)
 
     def _check_names(self) -> None:
         """Refuse a term without any text, and a `video_field` set by the user that no sample has."""

@@ -25,9 +25,9 @@ def rows_a_block(videos: int, block_bytes: int) -> int:
 
 
 def products(text_MD: torch.Tensor, video_ND: torch.Tensor, block_bytes: int) -> Blocks:
-    """Return blocks of cosines; every distinct text and every distinct video is multiplied once."""
-    texts_UD, text_of_M = torch.unique(text_MD.float(), dim=0, return_inverse=True)
-    videos_VD, video_of_N = torch.unique(video_ND.float(), dim=0, return_inverse=True)
+    """Return blocks of cosines in float64; every distinct text and every distinct video is multiplied once."""
+    texts_UD, text_of_M = torch.unique(text_MD.double(), dim=0, return_inverse=True)
+    videos_VD, video_of_N = torch.unique(video_ND.double(), dim=0, return_inverse=True)
     by_text_M = text_of_M.argsort(stable=True)
     sorted_M = text_of_M[by_text_M]
     rows = rows_a_block(len(video_ND), block_bytes)

@@ -4,8 +4,8 @@ For every term t (subtitle, caption, …) and its P present rows of the global b
 
     L_t = 1/P * sum_i [ -log softmax_j(scale * v_i . t_j)[i] - log softmax_j(scale * t_i . v_j)[i] ]
 
-and the terms are added without weights. A row without that text is in no sum. Pairs of one video are not negatives:
-they are left out of the denominators, except for a row's own pair.
+and the terms are added without weights. A row without that text is in no sum. Pairs of one video, and pairs with equal
+texts, are not negatives: they are left out of the denominators, except for a row's own pair.
 
 Each rank computes its *share*: its own rows of L_t, against the columns of all ranks. **The shares of all ranks add up
 to the loss**, and so do the gradients: after `backward` of the sum of shares, `.grad` of this rank's embeddings is that
@@ -42,6 +42,7 @@ def contrastive_loss(
     span_B2: torch.Tensor,
     settings: LossSettings,
     ranks: Ranks,
+    text_id: Mapping[str, torch.Tensor] | None = None,
 ) -> dict[str, torch.Tensor]:
     """Return this rank's share of each term; the shares of all ranks add up to the loss over the global batch.
 
@@ -57,6 +58,7 @@ def contrastive_loss(
         span_B2: start and end of each clip in its video, seconds.
         settings: which pairs are negatives, and the rows of a chunk.
         ranks: the processes that hold the other rows.
+        text_id: int64 [B] by term; rows with equal numbers have the same text. None: no texts are equal.
 
     Returns:
         A scalar by term; 0 with zero gradients if no row of the global batch has that text.
@@ -73,7 +75,8 @@ def contrastive_loss(
     shares = {}
     for number, term in enumerate(terms):
         text_GD = gather_rows(_fine(texts[term]), ranks)
-        pairs = batch.pairs(text_GD, number)
+        text_id_G = _equal_texts(text_id, term, settings, ranks)
+        pairs = batch.pairs(text_GD, number, text_id_G)
         shares[term] = _share(pairs, logit_scale, settings)
     return shares
 
@@ -84,6 +87,7 @@ def count_negatives(
     span_B2: torch.Tensor,
     settings: LossSettings,
     ranks: Ranks,
+    text_id: Mapping[str, torch.Tensor] | None = None,
 ) -> torch.Tensor:
     """Return the mean number of negatives that a row of `contrastive_loss` is compared with; collective.
 
@@ -93,6 +97,7 @@ def count_negatives(
         span_B2: as of `contrastive_loss`.
         settings: which pairs are negatives.
         ranks: the processes that hold the other rows.
+        text_id: as of `contrastive_loss`.
 
     Returns:
         A scalar, the mean over the present rows of all terms; 0 if there are none.
@@ -100,8 +105,9 @@ def count_negatives(
     mine = slice(ranks.rank * len(video_id_B), (ranks.rank + 1) * len(video_id_B))
     video_id_G, span_G2 = gather_plain(video_id_B, ranks), gather_plain(span_B2, ranks)
     sums = torch.zeros(2, dtype=torch.float64, device=video_id_B.device)
-    for present_G in gather_plain(torch.stack(list(present.values()), dim=1), ranks).unbind(1):
-        identity = _identity(present_G, video_id_G, span_G2, mine)
+    presence = gather_plain(torch.stack(list(present.values()), dim=1), ranks).unbind(1)
+    for term, present_G in zip(present, presence, strict=True):
+        identity = _identity(present_G, video_id_G, span_G2, _equal_texts(text_id, term, settings, ranks), mine)
         others = identity.count * (len(identity.video_id_P) - 1)
         sums += torch.tensor([others - _masked(identity, settings), identity.count], device=sums.device)
     negatives, rows = sum_over(sums, ranks).unbind()
@@ -116,10 +122,12 @@ def clamp_logit_scale_(log_scale: torch.nn.Parameter, highest: float) -> None:
 
 @dataclass(frozen=True)
 class _Identity:
-    """The videos of the present rows of one term; this rank's are `count` consecutive ones from `first` on."""
+    """The videos and texts of one term's present rows; this rank's are `count` consecutive ones from `first` on."""
 
     video_id_P: torch.Tensor
     span_P2: torch.Tensor
+    text_id_P: torch.Tensor | None
+    """None: pairs with equal texts are negatives."""
     first: int
     count: int
 
@@ -143,25 +151,41 @@ class _GlobalBatch:
     span: torch.Tensor
     mine: slice
 
-    def pairs(self, text_GD: torch.Tensor, term: int) -> _Pairs:
+    def pairs(self, text_GD: torch.Tensor, term: int, text_id_G: torch.Tensor | None) -> _Pairs:
         """Return the rows that have a text of term number `term`."""
         present_G = self.present[:, term]
         index_P = present_G.nonzero().squeeze(1)
         return _Pairs(
             video_PD=self.rows.index_select(0, index_P),
             text_PD=text_GD.index_select(0, index_P),
-            identity=_identity(present_G, self.video_id, self.span, self.mine),
+            identity=_identity(present_G, self.video_id, self.span, text_id_G, self.mine),
         )
 
 
-def _identity(present_G: torch.Tensor, video_id_G: torch.Tensor, span_G2: torch.Tensor, mine: slice) -> _Identity:
-    """Return the videos of the present rows; `mine` are this rank's rows of the global batch."""
+def _identity(
+    present_G: torch.Tensor,
+    video_id_G: torch.Tensor,
+    span_G2: torch.Tensor,
+    text_id_G: torch.Tensor | None,
+    mine: slice,
+) -> _Identity:
+    """Return the videos and texts of the present rows; `mine` are this rank's rows of the global batch."""
     return _Identity(
         video_id_P=video_id_G[present_G],
         span_P2=span_G2[present_G],
+        text_id_P=None if text_id_G is None else text_id_G[present_G],
         first=int(present_G[: mine.start].sum()),
         count=int(present_G[mine].sum()),
     )
+
+
+def _equal_texts(
+    text_id: Mapping[str, torch.Tensor] | None, term: str, settings: LossSettings, ranks: Ranks
+) -> torch.Tensor | None:
+    """Return the numbers of a term's texts in the global batch; None if equal texts are negatives."""
+    if text_id is None or settings.same_text == "keep":
+        return None
+    return gather_plain(text_id[term], ranks)
 
 
 def _fine(x: torch.Tensor) -> torch.Tensor:
@@ -217,12 +241,16 @@ def _masked(identity: _Identity, settings: LossSettings) -> int:
 
 
 def _not_negatives(own_c: torch.Tensor, identity: _Identity, settings: LossSettings) -> torch.Tensor | None:
-    """Return True for columns of the same video as the row, except for the row's own; bool [c, P]; None: no such."""
-    if settings.same_video == "keep":
+    """Return True for columns of the row's video or text, except for the row's own; bool [c, P]; None: no such."""
+    if settings.same_video == "keep" and identity.text_id_P is None:
         return None
     same_cP = identity.video_id_P[own_c, None] == identity.video_id_P
+    if settings.same_video == "keep":
+        same_cP = torch.zeros_like(same_cP)
     if settings.same_video == "overlap":
         start_P, end_P = identity.span_P2.unbind(1)
         same_cP &= (start_P[own_c, None] < end_P) & (start_P < end_P[own_c, None])
+    if identity.text_id_P is not None:
+        same_cP |= identity.text_id_P[own_c, None] == identity.text_id_P
     same_cP[torch.arange(len(own_c), device=own_c.device), own_c] = False
     return same_cP

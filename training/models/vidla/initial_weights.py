@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from runtime.errors import UserError, nearest, one_line
-from runtime.models import model_uri
+from runtime.models import hub, model_uri
 from training.engine.model_folder import differences
 from training.models.vidla import vidla_folder
 from training.models.vidla.model_settings import ModelSettings
@@ -202,6 +202,10 @@ def _download(init: str, entry: OpenClipConfig) -> str:
     Raises:
         UserError: it can't be fetched from here.
     """
+    if place := entry.get("hf_hub"):
+        name, _, file = str(place).rpartition("/")
+        file = file or tags.HF_WEIGHTS_NAME
+        return str(hub.fetch_file(init, name, [*tags._get_safe_alternatives(file), file]))
     try:
         return str(tags.download_pretrained(dict(entry)))
     except (OSError, RuntimeError) as error:

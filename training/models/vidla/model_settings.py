@@ -94,6 +94,12 @@ class LossSettings(Settings):
     same_video: Literal["mask", "overlap", "keep"] = "mask"
     """Pairs of one video: `mask`: none is a negative; `overlap`: those that overlap in time are no negatives; `keep`:
     all are negatives."""
+    same_text: Literal["mask", "keep"] = "mask"
+    """Pairs of clips with the same text (the same tokens), of whatever videos: `mask`: none is a negative; `keep`: all
+    are."""
+    long_texts: Literal["cut", "sentences"] = "cut"
+    """Texts with more tokens than the text tower takes (CLIP's: 77). `cut`: only their beginning is seen; `sentences`:
+    consecutive sentences that fit, from one that is drawn in each epoch. Either way their share is logged."""
     max_logit_scale: float = Field(default=100.0, ge=1)
     """Highest inverse of the temperature."""
     chunk: Runtime[int] = Field(default=512, ge=1)

@@ -128,7 +128,9 @@ class Tokenizer:
     def __init__(self, text_cfg: Mapping[str, Any]) -> None:
         """Build the tokenizer of `text_cfg`, open_clip's configuration of a text tower."""
         self.text_cfg = copy.deepcopy(dict(text_cfg))
-        context = text_cfg.get("context_length", 77)
+        context = int(text_cfg.get("context_length", 77))
+        self.context = context
+        """Tokens that the text tower takes, with those that begin and end a text."""
         options = text_cfg.get("tokenizer_kwargs") or {}
         self._tokenizer: Callable[[list[str]], torch.Tensor]
         if name := text_cfg.get("hf_tokenizer_name"):
@@ -136,6 +138,14 @@ class Tokenizer:
             self._tokenizer = HFTokenizer(name, context_length=context, tokenizer_mode=mode, **options)
         else:
             self._tokenizer = SimpleTokenizer(context_length=context, **options)
+
+    def count(self, text: str) -> int:
+        """Return the number of tokens of a whole text, with those that begin and end it."""
+        tokenizer = self._tokenizer
+        if isinstance(tokenizer, SimpleTokenizer):
+            return len(tokenizer.encode(text)) + 2
+        assert isinstance(tokenizer, HFTokenizer), "there are two kinds of tokenizer"
+        return len(tokenizer.tokenizer(tokenizer.clean_fn(text)).input_ids)
 
     def __call__(self, texts: Sequence[str]) -> torch.Tensor:
         """Return the tokens of each text."""

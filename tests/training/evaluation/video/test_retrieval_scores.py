@@ -268,3 +268,13 @@ def test_inputs_that_cannot_be_ranked_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=said):
         rank_embeddings(video, text, owner)
+
+
+def test_videos_whose_cosines_differ_by_less_than_float32_shows_are_ranked() -> None:
+    """The right video is nearer by 1e-8, which float32 products of these float32 vectors lose."""
+    tilt = 1e-8
+    videos = torch.tensor([[1.0, 0.0], [1.0, tilt]])
+    text = torch.tensor([[1.0, 1.0]])
+    assert float(videos[0] @ text[0]) == float(videos[1] @ text[0])
+    t2v, _ = rank_embeddings(videos, text, [1])
+    assert (t2v.above_Q.tolist(), t2v.tied_Q.tolist()) == ([0], [0])
