@@ -121,7 +121,8 @@ def _add_whole_tables(store: Store, scratch: Path) -> None:
         {"key": key, "shard": 0, "benchmark": "msvd", "benchmark_id": "7", "kind": "id", "score": 1.0, "reason": key}
         for key in (gone[0], stay[0])
     ]
-    record = Artifact("clean-of", "", inputs=inputs)
+    videos = f"videos/{shard_name(0)}.parquet"
+    record = Artifact("clean-of", "", inputs=inputs | {videos: read_artifact(store, videos).digest})
     table = pa.Table.from_pylist(matches, CONTAMINATION)
     commit_table(store, scratch, "contamination/msvd.parquet", table, record)
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -25,9 +26,9 @@ from shards.removal.traces import ID_LENGTH, KEY_COLUMNS, rows_of_videos
 from shards.schema import FEATURES, SELECTION
 from shards.scores.score_set import STAGE as SCORE_STAGE
 from shards.scores.score_writer import scores_digest
-from shards.selections.selection import RECIPE
 from shards.writer import commit_record, commit_tables
 
+_NO_NOTES: Final = (FOOTER_KEY, "ARROW:schema")
 _OWN: tuple[str, ...] = tuple(name for name in KEY_COLUMNS if name != "group")
 """Columns that say which video a row is of; the group of duplicates is another clip's."""
 
@@ -69,10 +70,15 @@ def rewrite_table(work: RemovalWork, name: str) -> bool:
         if artifact.stage == SCORE_STAGE:
             work.digests[name] = _commit_scores(work, name, pa.concat_tables(tables), changed())
         else:
-            notes = {RECIPE: footer[RECIPE.encode()].decode()} if RECIPE.encode() in footer else None
-            made = commit_tables(work.store, work.scratch, name, tables, changed, schema, notes)
+            made = commit_tables(work.store, work.scratch, name, tables, changed, schema, _notes(file))
             work.digests[name] = made.digest
     return True
+
+
+def _notes(file: pq.ParquetFile) -> dict[str, str]:
+    """Return the texts in a footer beside the record: the recipe of a selection."""
+    metadata: Mapping[bytes, bytes] = file.metadata.metadata or {}
+    return {key.decode(): text.decode() for key, text in metadata.items() if key.decode() not in _NO_NOTES}
 
 
 def _commit_scores(work: RemovalWork, name: str, table: pa.Table, record: Artifact) -> str:

@@ -128,4 +128,5 @@ def _commit(
     record = read_artifact(work.store, name)
     changed = replace(record, inputs=inputs, counts=counts)
     if changed != record or read_table(work.store, name).to_pylist() != table.to_pylist():
-        commit_table(work.store, work.scratch, name, table, changed)
+        changed = commit_table(work.store, work.scratch, name, table, changed)
+    work.digests[name] = changed.digest

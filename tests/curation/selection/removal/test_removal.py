@@ -26,6 +26,7 @@ from shards.keys import shard_name, video_id
 from shards.reader import read_artifact, read_table
 from shards.removal.tombstones import read_tombstones
 from shards.selections.selection import recipe_of
+from shards.selections.selection_state import selection_states
 from shards.storage.dir_lock import DirLock
 from shards.storage.store import Store
 
@@ -94,7 +95,7 @@ def test_other_shards_stay_byte_for_byte(made: Path, removed: Store) -> None:
 
 
 def test_records_name_the_present_digests_of_their_inputs(removed: Store) -> None:
-    names = [*tables_of(removed, 0)[:4], f"selections/{LAYER}.parquet", "duplicates/all.parquet"]
+    names = [*tables_of(removed, 0)[:4], f"selections/{LAYER}.parquet", "contamination/msvd.parquet"]
     for name in names:
         inputs = read_artifact(removed, name).inputs
         assert inputs, name
@@ -169,6 +170,20 @@ def test_a_later_search_finds_what_a_first_one_would(store: Store, tmp_path: Pat
     assert found == wanted
     assert len(found) > 4
     assert problems(store) == []
+
+
+def test_a_selection_by_a_recipe_keeps_its_recipe_and_is_up_to_date(store: Store) -> None:
+    arguments = ["select", store.root, "--name", "best", "--layer", LAYER, "--where", "level = 'short'"]
+    assert curate(*arguments).status == 0
+    recipe = recipe_of(store, "best")
+    assert recipe is not None
+    assert remove(store, "--ids", GONE).status == 0
+    states = {state.name: state for state in selection_states(store)}
+    assert recipe_of(store, "best") == recipe
+    assert [states[name].out_of_date for name in (LAYER, "best")] == [None, None]
+    rows = read_table(store, "selections/best.parquet").to_pylist()
+    assert states["best"].counts["clips"] == len(rows)
+    assert states["best"].counts["kept"] == sum(row["keep"] for row in rows)
 
 
 def test_the_audit_keeps_labels_and_form_of_other_clips_and_what_mixes_clips_is_deleted(removed: Store) -> None:
