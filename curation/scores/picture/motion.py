@@ -69,7 +69,7 @@ class MotionScorer(Scorer[FlowLengths | None]):
         """Return the means over the pairs that are within the clip."""
         pairs = [pair for _, pair in clip.measures if pair is not None and pair.since >= clip.start]
         return {
-            "motion": mean_of([pair.all for pair in pairs]),
+            "motion_magnitude": mean_of([pair.all for pair in pairs]),
             "camera_motion": mean_of([pair.camera for pair in pairs]),
             "object_motion": mean_of([pair.objects for pair in pairs]),
         }
@@ -149,7 +149,7 @@ MOTION: Final = ScoreKind(
     summary="Length of the optical flow, and its parts by the camera and by objects.",
     settings=MotionSettings,
     columns=lambda settings: [
-        ScoreColumn("motion", "mean length of the flow, in short sides of the picture a second", low=0),
+        ScoreColumn("motion_magnitude", "mean length of the flow, in short sides of the picture a second", low=0),
         ScoreColumn("camera_motion", "the part of the camera (shift, turn, zoom), same unit", low=0),
         ScoreColumn("object_motion", "the rest: what moves by itself, same unit", low=0),
     ],

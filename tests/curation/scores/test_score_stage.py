@@ -22,7 +22,9 @@ from runtime.ray_runner.stage import ShardResult
 from shards.checks.check_dir import check
 from shards.manifest import read_stage
 from shards.reader import read_artifact, read_table
+from shards.schema import CLIPS, TEXT
 from shards.scores.score_set import ScoreSet
+from shards.selections.selection import MARKS
 from shards.storage.store import Store
 from shards.writer import commit_table
 
@@ -61,7 +63,7 @@ def test_a_table_has_a_row_for_each_clip_in_the_medias_order(built: Store, scrat
     result = score(built, scratch, "brightness", "motion")
     media = read_table(built, "media/0000000.parquet")
     table = read_table(built, "scores/mine/0000000.parquet")
-    assert table.column_names == ["key", "shard", "brightness", "motion", "camera_motion", "object_motion"]
+    assert table.column_names == ["key", "shard", "brightness", "motion_magnitude", "camera_motion", "object_motion"]
     assert table["key"].equals(media["key"]) and set(table["shard"].to_pylist()) == {0}
     assert table["brightness"].null_count == 0
     assert result == ShardResult({"clips": media.num_rows})
@@ -112,7 +114,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def test_the_command_adds_scores_to_a_dir_that_is_there(scored: Store) -> None:
     assert scored.folders("scores") == ["quick"]
     found = ScoreSet.open(scored, "quick")
-    assert found.shards == (0, 1) and "motion" in found.columns
+    assert found.shards == (0, 1) and "motion_magnitude" in found.columns
     mark = read_stage(scored, "scores/quick")
     assert mark is not None and set(mark.settings["scores"]) == {"motion", "brightness"}
     assert [one for one in check(scored, decode=False) if one.where.startswith("scores")] == []
@@ -134,7 +136,7 @@ def test_replace_swaps_the_set_when_it_is_complete(tmp_path: Path) -> None:
     assert curate_scores(store.root, tmp_path, "--set", "score.scores=[brightness]").status == 0
     ended = curate_scores(store.root, tmp_path, "--set", "score.scores=[motion]", "--replace")
     assert ended.status == 0, ended.err
-    assert "motion" in ScoreSet.open(store, LAYER).columns and store.folders("scores") == [LAYER]
+    assert "motion_magnitude" in ScoreSet.open(store, LAYER).columns and store.folders("scores") == [LAYER]
     assert [one for one in check(store, decode=False) if one.where.startswith("scores")] == []
 
 
@@ -186,6 +188,7 @@ def test_status_shows_the_scores(scored: Store) -> None:
 def test_no_two_scores_make_a_column_of_one_name() -> None:
     columns = [column for kind in SCORE_KINDS for column in kind.columns(kind.settings())]
     names = [column.name for column in columns]
+    assert not {*names} & {*TEXT.names, *CLIPS.names, *MARKS}  # conditions in SQL name them all
     assert len(names) == len(set(names)) and all(name.isidentifier() for name in names)
     assert all(column.meaning for column in columns if isinstance(column, ScoreColumn))
 

@@ -43,21 +43,21 @@ def test_each_clip_has_the_brightness_of_its_own_frames() -> None:
 def test_motion_of_a_panned_picture_is_its_speed_and_all_of_it_is_the_cameras(right: int, down: int) -> None:
     (row,) = scores_of(named("motion"), panned(right, down))
     speed = np.hypot(right, down) * FPS / HEIGHT
-    assert row["motion"] == pytest.approx(speed, rel=0.15)
+    assert row["motion_magnitude"] == pytest.approx(speed, rel=0.15)
     assert row["camera_motion"] == pytest.approx(speed, rel=0.15)
     assert row["object_motion"] < 0.2 * speed
 
 
 def test_a_still_picture_does_not_move() -> None:
     (row,) = scores_of(named("motion"), [LARGE[:HEIGHT, :WIDTH]] * 24)
-    assert row["motion"] < 0.005
+    assert row["motion_magnitude"] < 0.005
 
 
 def test_an_object_that_moves_over_a_still_picture_is_no_camera_motion() -> None:
     (row,) = scores_of(named("motion"), with_object(3))
     covered = (HEIGHT / 3) ** 2 / (WIDTH * HEIGHT)
     assert row["camera_motion"] < 0.25 * row["object_motion"]
-    assert row["motion"] == pytest.approx(covered * 3 * FPS / HEIGHT, rel=0.5)
+    assert row["motion_magnitude"] == pytest.approx(covered * 3 * FPS / HEIGHT, rel=0.5)
 
 
 def test_motion_grows_with_the_speed_of_bars() -> None:
@@ -66,7 +66,7 @@ def test_motion_grows_with_the_speed_of_bars() -> None:
     def moving(speed: int) -> list[Picture]:
         return [np.tile(bars[speed * at : speed * at + WIDTH], (HEIGHT, 1)) for at in range(24)]
 
-    found = [scores_of(named("motion"), moving(speed))[0]["motion"] for speed in (0, 1, 2)]
+    found = [scores_of(named("motion"), moving(speed))[0]["motion_magnitude"] for speed in (0, 1, 2)]
     assert found[0] < 0.005
     assert found[1:] == pytest.approx([FPS / HEIGHT, 2 * FPS / HEIGHT], rel=0.2)
 
@@ -74,9 +74,9 @@ def test_motion_grows_with_the_speed_of_bars() -> None:
 def test_a_cut_is_no_motion() -> None:
     still = [LARGE[:HEIGHT, :WIDTH]] * 9 + [texture(seed=9)] * 15
     (row,) = scores_of(named("motion"), still)
-    assert row["motion"] < 0.02
+    assert row["motion_magnitude"] < 0.02
 
 
 def test_a_clip_of_one_frame_has_no_motion() -> None:
     (row,) = scores_of(named("motion"), [flat(9)])
-    assert row == {"motion": None, "camera_motion": None, "object_motion": None}
+    assert row == {"motion_magnitude": None, "camera_motion": None, "object_motion": None}
