@@ -14,6 +14,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from shards.errors import ShardError
+from shards.plain_rows import plain_rows
 
 FOOTER_KEY = "artifact"
 _ROWS_AT_A_TIME: Final = 4096
@@ -82,7 +83,7 @@ class RowsDigest:
     def update(self, table: pa.Table) -> None:
         """Add the rows of a piece; few at a time are Python values."""
         for batch in table.to_batches(max_chunksize=_ROWS_AT_A_TIME):
-            rows = _plain_json(batch.to_pylist())[1:-1]
+            rows = plain_rows(batch) or _plain_json(batch.to_pylist())[1:-1]
             if rows:
                 self._hash.update((rows if self._is_empty else f",{rows}").encode("utf-8", "surrogatepass"))
                 self._is_empty = False

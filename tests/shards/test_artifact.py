@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from shards.artifact import Artifact, RowsDigest, table_digest
 from shards.errors import ShardError
+from shards.plain_rows import plain_rows
 from shards.reader import read_artifact, read_table
 from shards.schema import SELECTION
 from shards.storage.store import Store
@@ -43,6 +44,29 @@ def test_the_digest_does_not_depend_on_the_pieces(rows: list[dict[str, Any]], cu
 def test_a_long_table_has_the_digest_of_its_rows_at_once() -> None:
     table = table_of([{"a": str(number), "b": float(number)} for number in range(10_000)])
     assert table_digest(table) == plain_digest(table)
+
+
+PLAIN = pa.schema(
+    [("a", pa.string()), ("b", pa.dictionary(pa.int8(), pa.string())), ("c", pa.bool_()), ('d"é', pa.int64())]
+)
+TEXTS = st.none() | st.text('ab "\\\x00\x1f\x7f\n/é', max_size=4) | st.text("ab", max_size=2)
+PLAIN_ROWS = st.lists(
+    st.fixed_dictionaries(
+        {"a": TEXTS, "b": TEXTS, "c": st.none() | st.booleans(), 'd"é': st.none() | st.integers(-(2**63), 2**63 - 1)}
+    )
+)
+
+
+@given(PLAIN_ROWS)
+def test_the_fast_way_for_plain_columns_gives_the_same_digest(rows: list[dict[str, Any]]) -> None:
+    table = pa.Table.from_pylist(rows, schema=PLAIN)
+    assert table_digest(table) == plain_digest(table)
+
+
+@pytest.mark.parametrize(("values", "is_fast"), [(["a", None], True), ([None], True), (["é"], False), (['"'], False)])
+def test_plain_text_takes_the_fast_way(values: list[str | None], is_fast: bool) -> None:
+    (batch,) = pa.table({"a": pa.array(values, pa.string())}).to_batches()
+    assert (plain_rows(batch) is not None) == is_fast
 
 
 def selection_rows(count: int) -> pa.Table:
