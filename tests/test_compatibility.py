@@ -110,6 +110,13 @@ def test_vidla_checkpoint_is_scored(made_before: Path) -> None:
     assert here(eval_vidla, given) == 0
 
 
+def test_vidla_checkpoint_scores_every_clip(made_before: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["score", "--checkpoint", "vidla/checkpoints/step-00000004", "--shards", "shards", "--name", "seen"]
+    assert here(eval_vidla, [*given, "--text", "subtitle", "--device", "cpu", "--frames", "6"]) == 0
+    assert "0 matches" not in capsys.readouterr().out
+    assert here(curate, ["check", "shards"]) == 0
+
+
 def test_a_teacher_resumes_to_the_same_losses(made_before: Path) -> None:
     given = ["teacher", "--shards", "shards", "--features", "tiny", "--output", "teacher", "--batch-size", "2"]
     given += ["--set", SHAPE, "--set", f"model.tokenizer=path://{made_before}/vocabulary", "--set", "model.block=32"]

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 from curation.selection.deduplication.dedup_settings import FOLDER as DUPLICATES
 from curation.selection.removal.audit_files import rewrite_audits
@@ -35,6 +36,9 @@ from shards.removal.unfinished import Removal, delete_unfinished, read_unfinishe
 from shards.schema import SOURCES
 from shards.storage.store import Store
 from shards.writer import commit_table
+
+_LOCKED_APART: Final = ("features", "scores")
+"""Folders that training commands write under locks of their own."""
 
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all)."""
@@ -81,13 +85,13 @@ def carry_out(store: Store, removal: Removal, work_folders: Sequence[Path], prog
         progress: see `Progress`.
 
     Raises:
-        LockedError: features are being extracted.
+        LockedError: features are being extracted, or a model scores the clips.
         ShardError: a file is damaged.
         OSError: disk full, no permission, network; the removal can be repeated.
     """
     with ExitStack() as stack:
-        if "features" in store.folders():
-            stack.enter_context(locked_dir(Store(store.path("features")), "DIR"))
+        for folder in sorted({*_LOCKED_APART} & {*store.folders()}):
+            stack.enter_context(locked_dir(Store(store.path(folder)), "DIR"))
         write_unfinished(store, removal)
         _tidy(store, work_folders)
         work = RemovalWork(store, removal, stack.enter_context(_scratch(store)))

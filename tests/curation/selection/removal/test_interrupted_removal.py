@@ -87,7 +87,7 @@ def _kills(made: Store, tmp_path: Path, act: Callable[[Store], None]) -> Iterato
             else:
                 assert steps > 5
                 return
-        for folder in ("", "features/"):  # of a process that has ended; here it is the one that goes on
+        for folder in ("", "features/", "scores/"):  # of a process that has ended; here it is the one that goes on
             store.delete(f"{folder}{LOCK}")
         yield store
         if store.is_local:
@@ -119,7 +119,7 @@ def test_a_second_kill_at_any_step_while_it_is_finished_changes_nothing(tmp_path
         _kill_after(6, patch)
         with pytest.raises(_Killed):
             _remove(begun)
-    for folder in ("", "features/"):
+    for folder in ("", "features/", "scores/"):
         begun.delete(f"{folder}{LOCK}")
     removal = read_unfinished(begun)
     assert removal is not None
@@ -139,7 +139,7 @@ def _interrupted(tmp_path: Path) -> Store:
         _kill_after(8, patch)
         with pytest.raises(_Killed):
             _remove(store)
-    for folder in ("", "features/"):
+    for folder in ("", "features/", "scores/"):
         store.delete(f"{folder}{LOCK}")
     return store
 

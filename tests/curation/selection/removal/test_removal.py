@@ -224,8 +224,8 @@ def test_a_dry_run_says_what_would_go_and_changes_nothing(store: Store) -> None:
     assert snapshot(Path(store.root)) == before
 
 
-def test_it_is_refused_while_a_run_holds_the_folder_or_its_features(store: Store) -> None:
-    for held in (store, Store(store.path("features"))):
+def test_it_is_refused_while_a_run_holds_the_folder_its_features_or_scores(store: Store) -> None:
+    for held in (store, Store(store.path("features")), Store(store.path("scores"))):
         with DirLock(held):
             ended = remove(store, "--ids", GONE)
         assert (ended.status, "another run holds this folder" in ended.err) == (2, True)

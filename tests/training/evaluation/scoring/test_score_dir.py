@@ -11,6 +11,7 @@ import pytest
 import torch
 from support.shard_factory import LAYER, build_dir
 
+from shards.checks.check_dir import check
 from shards.keys import shard_name
 from shards.reader import read_artifact, read_table
 from shards.schema import TEXT
@@ -70,6 +71,7 @@ def test_vectors_are_the_models_and_match_is_theirs(tmp_path: Path, checkpoint: 
     assert np.allclose(table["match"].to_numpy(), cosines(clip_ND, text_ND))
     assert np.allclose(table["match_percentile"].to_numpy(), percentiles(clip_ND, text_ND, videos), equal_nan=True)
     assert len(videos) ** 2 > LEAST_PAIRS
+    assert [each for each in check(store, decode=False) if "scores" in each.where] == []
     fact = found.vectors["clip"]
     assert (fact.width, fact.model) == (model.embed_dim, f"path://{checkpoint}")
     assert fact.revision == weights_hash(model)[:16] == found.vectors["text"].revision
