@@ -51,6 +51,8 @@ class PreparedRun:
     batches: Batches
     header: Mapping[str, str]
     """Lines for the log's header, by their first word: the model and the data."""
+    scored_on: str = ""
+    """Data that the best model is chosen on, in words."""
 
 
 def prepare_ranks(settings: RunSettings, output: Path) -> Ranks:
@@ -80,7 +82,14 @@ def run_loop(prepared: PreparedRun, resume: str) -> int:
     seed_dropout(settings.loop.seed, ranks)
     values = settings.model_dump(mode="json")
     run = TrainingRun(
-        prepared.task, prepared.batches, settings.optim, settings.loop, ranks, prepared.output, settings=values
+        prepared.task,
+        prepared.batches,
+        settings.optim,
+        settings.loop,
+        ranks,
+        prepared.output,
+        settings=values,
+        scored_on=prepared.scored_on,
     )
     status = train(run, resume)
     close_ranks(ranks)

@@ -60,6 +60,8 @@ class TrainingRun:
     folder: Path
     settings: Mapping[str, Any]
     """All settings as plain values: written beside the checkpoints and into each."""
+    scored_on: str = ""
+    """Data that the best model is chosen on, in words; kept with its scores."""
     best_score: float | None = None
     """The best held-out score so far."""
     stop: StopSignal = field(default_factory=StopSignal)
@@ -228,7 +230,8 @@ def _evaluate(run: TrainingRun, done: int, writer: MetricsWriter) -> None:
     if math.isfinite(score) and (run.best_score is None or score > run.best_score):
         run.best_score = score
         if run.ranks.is_main:
-            save_best(run.folder, run.task, {"step": done, "best_by": run.task.best_by, "scores": scores})
+            facts = {"step": done, "best_by": run.task.best_by, "scores": scores}
+            save_best(run.folder, run.task, facts | ({"scored_on": run.scored_on} if run.scored_on else {}))
     writer.write(done, scores, kind="val")  # last: scores that are not recorded are made again when the run is resumed
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from runtime.errors import UserError
 from training.data.clip_loader import TrainBatches
@@ -14,7 +15,7 @@ from training.evaluation.video.frame_format import FrameFormat
 from training.models.vidla.classification_head import VideoClassifier
 from training.models.vidla.two_tower import VidLA
 from training.vidla.classification_task import ClassificationTask, LabelTokenizer
-from training.vidla.finetuning_request import FinetuningRequest, data_line
+from training.vidla.finetuning_request import FinetuningRequest, data_line, held_out_of_train
 from training.vidla.labelled_source import LabelledSource
 from training.vidla.pretraining_run import header_lines
 
@@ -29,7 +30,7 @@ def prepare_classification(request: FinetuningRequest, model: VidLA, ranks: Rank
     if settings.data.clips_per_root != 1:
         raise UserError(f"data.clips_per_root={settings.data.clips_per_root}: a head takes one clip of a video; set 1")
     sampling, frames = request.recipe.sampling, settings.model.frames
-    videos = request.labelled_set("train")
+    videos, held_out = _divided(request)
     source = LabelledSource(videos, sampling, frames, settings.data.augment, settings.loop.seed)
     batches = TrainBatches(
         source,
@@ -41,7 +42,6 @@ def prepare_classification(request: FinetuningRequest, model: VidLA, ranks: Rank
         settings=settings.data,
         pin=ranks.device.type == "cuda",
     )
-    held_out = _held_out(request, videos)
     options = ClassificationOptions(
         sampling, frames, batch_size=settings.evaluation.batch_size, workers=settings.data.workers or 2
     )
@@ -55,11 +55,21 @@ def prepare_classification(request: FinetuningRequest, model: VidLA, ranks: Rank
 
     facts = {"benchmark": name, "sampling": sampling, "frames": frames}
     task = ClassificationTask(model, videos.classes, settings.head, settings.compute, ranks, evaluate, facts)
-    data = data_line(source.num_roots, videos, "val" if held_out else None)
-    return PreparedRun(settings, request.output, ranks, task, batches, header_lines(settings, task.header(), data))
+    scored_on = "" if held_out is None else f"{held_out.name} {held_out.split}"
+    header = header_lines(settings, task.header(), data_line(source.num_roots, videos, scored_on or None))
+    return PreparedRun(settings, request.output, ranks, task, batches, header, scored_on)
 
 
-def _held_out(request: FinetuningRequest, trained: ClassificationSet) -> ClassificationSet | None:
-    """Return the validation split, thinned out evenly to `evaluation.max_clips`; None if that is 0."""
-    limit = request.settings.evaluation.max_clips
-    return request.labelled_set("val").in_order_of(trained.classes).thinned(limit) if limit else None
+def _divided(request: FinetuningRequest) -> tuple[ClassificationSet, ClassificationSet | None]:
+    """Return the videos to train on, and those to choose the best checkpoint on; None: no scores are asked for."""
+    videos, most = request.labelled_set("train"), request.settings.evaluation.max_clips
+    if not most:
+        return videos, None
+    if (split := request.selection_split()) is not None:
+        return videos, request.labelled_set(split).in_order_of(videos.classes).thinned(most)
+    present = [item for item in videos.items if item.path is not None]
+    chosen = held_out_of_train([item.id for item in present], most)
+    held_out = tuple(present[number] for number in sorted(chosen))
+    ids = {item.id for item in held_out}
+    trained = replace(videos, items=tuple(item for item in videos.items if item.id not in ids))
+    return trained, replace(videos, items=held_out, split=f"{videos.split} ({len(held_out)} of its videos, held out)")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from training.evaluation.benchmarks.classification_registry import read_labelled
+from training.data.epoch_order import seed_of
+from training.evaluation.benchmarks.classification_registry import labelled_splits, read_labelled
 from training.evaluation.benchmarks.classification_set import ClassificationSet
-from training.evaluation.benchmarks.retrieval_registry import read_retrieval
+from training.evaluation.benchmarks.retrieval_registry import read_retrieval, retrieval_splits
 from training.evaluation.benchmarks.retrieval_set import RetrievalSet
 from training.vidla.finetuning_recipes import BenchmarkRecipe, recipe_of
 from training.vidla.vidla_settings import VidlaSettings, check_negatives
@@ -56,6 +58,17 @@ class FinetuningRequest:
             self._labelled_sets[split] = read_labelled(self.benchmark, *files, split)
         return self._labelled_sets[split]
 
+    def selection_split(self) -> str | None:
+        """Return the split that the best checkpoint is chosen on; None: a part of the training split.
+
+        It is never the split of the published scores, unless `evaluation.select_on` asks for it.
+        """
+        retrieval = self.recipe.kind == "retrieval"
+        published, *others = retrieval_splits(self.benchmark) if retrieval else labelled_splits(self.benchmark)
+        if self.settings.evaluation.select_on == "test":
+            return published
+        return "val" if "val" in others else None
+
     def check(self) -> None:
         """Read the training split, so that missing or wrong files are refused before torch is imported.
 
@@ -69,13 +82,28 @@ class FinetuningRequest:
             self.labelled_set("train")
 
 
+def held_out_of_train(ids: Sequence[str], most: int) -> frozenset[int]:
+    """Return the indices of the videos that are held out of training to choose the best checkpoint on.
+
+    Args:
+        ids: of the training videos; a video is held out by the hash of its id alone.
+        most: largest number of them.
+
+    Returns:
+        A twentieth of the videos, but one at least and not all; none if there is only one video.
+    """
+    count = min(most, max(1, len(ids) // 20), len(ids) - 1)
+    by_hash = sorted(range(len(ids)), key=lambda index: seed_of("held out of train", ids[index]))
+    return frozenset(by_hash[: max(0, count)])
+
+
 def data_line(roots: int, trained: RetrievalSet | ClassificationSet, scored: str | None) -> str:
     """Return one line about the data for the log's header.
 
     Args:
         roots: number of videos that are trained on.
         trained: the training split.
-        scored: the split that is scored while training; None: nothing is.
+        scored: the videos that are scored while training; None: none are.
     """
-    scores = f"scored on {trained.name} {scored}" if scored else "no scores while training"
+    scores = f"scored on {scored}" if scored else "no scores while training"
     return f"{roots} videos of {trained.name} {trained.split}; {scores}"

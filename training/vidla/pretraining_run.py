@@ -49,7 +49,8 @@ def run_pretraining(settings: VidlaSettings, output: Path, resume: str) -> int:
     header = header_lines(settings, task.header(), data)
     if ranks.is_main:
         header["texts"] = texts_line(settings)
-    return run_loop(PreparedRun(settings, output, ranks, task, batches, header), resume)
+    scored_on = "clips of the split val of the shards" if held_out else ""
+    return run_loop(PreparedRun(settings, output, ranks, task, batches, header, scored_on), resume)
 
 
 def header_lines(settings: VidlaSettings, trained: str, data: str) -> dict[str, str]:

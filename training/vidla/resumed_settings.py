@@ -20,6 +20,7 @@ BEFORE: Final[Mapping[str, Any]] = {
     "data.epoch_of": "roots",
     "data.augment.jitter": False,
     "data.augment.flip_directions": True,
+    "evaluation.select_on": "test",
     "loss.same_text": "keep",
     "loss.terms": {"subtitle": "subtitle_summary", "caption": "caption_summary"},
 }

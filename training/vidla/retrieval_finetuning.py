@@ -9,13 +9,12 @@ from runtime.log import get_logger
 from training.data.sources.file_source import FileItem, FileSource
 from training.engine.distributed import Ranks
 from training.engine.run_setup import PreparedRun
-from training.evaluation.benchmarks.retrieval_registry import retrieval_splits
 from training.evaluation.benchmarks.retrieval_set import RetrievalSet
 from training.evaluation.video.embeddings import EmbeddingOptions
 from training.evaluation.video.held_out_retrieval import HeldOutRetrieval
 from training.models.vidla.two_tower import VidLA
 from training.vidla.contrastive_task import VidlaTask
-from training.vidla.finetuning_request import FinetuningRequest, data_line
+from training.vidla.finetuning_request import FinetuningRequest, data_line, held_out_of_train
 from training.vidla.pretraining_run import header_lines, open_batches
 
 _log = get_logger(__name__)
@@ -28,7 +27,7 @@ def prepare_retrieval(request: FinetuningRequest, model: VidLA, ranks: Ranks) ->
         UserError: the benchmark's files are not as published, or no video has a file.
     """
     settings = request.settings
-    pairs = request.retrieval_set("train")
+    pairs, scored = _divided(request)
     source = FileSource(
         training_items(pairs),
         tuple(settings.loss.columns_by_term),
@@ -37,15 +36,28 @@ def prepare_retrieval(request: FinetuningRequest, model: VidLA, ranks: Ranks) ->
         clips_per_root=settings.data.clips_per_root,
     )
     batches = open_batches(settings, source, model, ranks)
-    splits = retrieval_splits(request.benchmark)
-    held_out, split = None, "val" if "val" in splits else splits[0]
-    if settings.evaluation.max_clips:
-        scored = request.retrieval_set(split).first(settings.evaluation.max_clips)
+    held_out = None
+    if scored is not None:
         options = EmbeddingOptions(settings.model.frames, settings.evaluation.batch_size, settings.data.workers or 2)
         held_out = HeldOutRetrieval(scored, options, ranks)
     task = VidlaTask(model, settings.loss, settings.compute, ranks, held_out.score if held_out else None)
-    data = data_line(source.num_roots, pairs, split if held_out else None)
-    return PreparedRun(settings, request.output, ranks, task, batches, header_lines(settings, task.header(), data))
+    scored_on = "" if scored is None else f"{scored.name} {scored.split}"
+    header = header_lines(settings, task.header(), data_line(source.num_roots, pairs, scored_on or None))
+    return PreparedRun(settings, request.output, ranks, task, batches, header, scored_on)
+
+
+def _divided(request: FinetuningRequest) -> tuple[RetrievalSet, RetrievalSet | None]:
+    """Return the videos to train on, and those to choose the best checkpoint on; None: no scores are asked for."""
+    pairs, most = request.retrieval_set("train"), request.settings.evaluation.max_clips
+    if not most:
+        return pairs, None
+    if (split := request.selection_split()) is not None:
+        return pairs, request.retrieval_set(split).first(most)
+    present = [number for number, item in enumerate(pairs.items) if item.media is not None]
+    chosen = held_out_of_train([pairs.items[number].id for number in present], most)
+    held_out = {present[number] for number in chosen}
+    trained = pairs.part([number for number in range(len(pairs.items)) if number not in held_out], pairs.split)
+    return trained, pairs.part(sorted(held_out), f"{pairs.split} ({len(held_out)} of its videos, held out)")
 
 
 def training_items(pairs: RetrievalSet) -> list[FileItem]:

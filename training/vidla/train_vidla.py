@@ -97,11 +97,15 @@ def _check_shards(settings: VidlaSettings) -> None:
 
 def _finetune(arguments: argparse.Namespace) -> int:
     from runtime.settings import merged
+    from training.evaluation.benchmarks.retrieval_registry import RETRIEVAL_BENCHMARKS
     from training.vidla.finetuning_recipes import settings_below
     from training.vidla.resumed_settings import resumed_settings
 
     asked = asked_for(arguments, {"model": {"init": arguments.init}, "loop": {"steps": arguments.steps}})
     resumed = resumed_settings(arguments.output, arguments.resume, asked)
+    known = RETRIEVAL_BENCHMARKS.get(arguments.benchmark)
+    if known is not None and "val" in known.splits:
+        resumed.get("evaluation", {}).pop("select_on", None)  # such runs were always scored on it
     settings = _settings(arguments, merged(settings_below(arguments.benchmark, asked), resumed))
     if arguments.print_config:
         from runtime.settings_page import print_settings
@@ -135,6 +139,7 @@ def _settings(arguments: argparse.Namespace, defaults: dict[str, Any]) -> VidlaS
     flags = {
         "model": {"init": arguments.init, "frames": arguments.frames},
         "data": data | {"layers": {layer: 1.0} if layer else None},
+        "evaluation": {"select_on": getattr(arguments, "select_on", None)},
         **run_flags(arguments),
     }
     return settings_of(VidlaSettings, arguments, flags, defaults)
@@ -171,6 +176,13 @@ def _finetune_parser() -> argparse.ArgumentParser:
     parser.add_argument("--benchmark", required=True, choices=names)
     parser.add_argument("--annotations", required=True, type=Path, metavar="DIR", help="the benchmark's own files")
     parser.add_argument("--videos", required=True, type=Path, metavar="DIR", help="video files, named by their ids")
+    parser.add_argument(
+        "--select-on",
+        choices=("val", "test"),
+        help="choose the best checkpoint on val (default: the benchmark's validation split, or a twentieth of the "
+        "training videos, which are then not trained on), or on test, the split of the published scores: they are then "
+        "too good",
+    )
     _add_common(parser)
     return parser
 

@@ -8,7 +8,9 @@ from support.colour_videos import BLUE, RED, colour_video
 
 from training.models.vidla.vidla_folder import load
 from training.vidla.eval_vidla import main as evaluate
+from training.vidla.finetuning_request import FinetuningRequest, held_out_of_train
 from training.vidla.train_vidla import main as train
+from training.vidla.vidla_settings import VidlaSettings
 
 SMALL = ["--set", "data.workers=0", "--set", "data.size=64", "--set", "model.temporal.levels=2", "--device", "cpu"]
 
@@ -60,6 +62,8 @@ def test_a_head_finetuned_on_kinetics_is_scored_by_the_evaluation_command(
         "optim.warmup=0",
         "--set",
         "head.dropout=0",
+        "--select-on",
+        "test",
     ]
     assert finetune("kinetics400", kinetics, "--steps", "12", "--batch-size", "6", "--frames", "4", *fast) == 0
     assert "6 videos of kinetics400 train; scored on kinetics400 val" in capsys.readouterr().out
@@ -130,3 +134,53 @@ def test_a_training_split_without_videos_ends_with_one_line(msvd: Path, capsys: 
         path.unlink()
     assert finetune("msvd", msvd, "--steps", "2", "--batch-size", "4") == 2
     assert "holds none of the 4 videos of msvd train" in capsys.readouterr().err
+
+
+def test_the_best_checkpoint_is_chosen_on_videos_that_are_neither_trained_on_nor_published_scores(
+    kinetics: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert finetune("kinetics400", kinetics, "--steps", "1", "--batch-size", "4", "--frames", "4") == 0
+    scored = "kinetics400 train (1 of its videos, held out)"
+    assert f"5 videos of kinetics400 train; scored on {scored}" in capsys.readouterr().out
+    score = json.loads((kinetics / "run" / "best" / "score.json").read_text())
+    assert (score["scored_on"], score["scores"]["videos"]) == (scored, 1)
+
+
+def test_a_checkpoint_that_is_chosen_on_published_scores_says_so(msvd: Path) -> None:
+    (msvd / "test_list.txt").write_text((msvd / "val_list.txt").read_text())
+    assert finetune("msvd", msvd, "--steps", "1", "--batch-size", "4", "--frames", "4", "--select-on", "test") == 0
+    assert json.loads((msvd / "run" / "best" / "score.json").read_text())["scored_on"] == "msvd test"
+
+
+def request(benchmark: str, select_on: str) -> FinetuningRequest:
+    """A request whose files are never read."""
+    settings = VidlaSettings.model_validate({"evaluation": {"select_on": select_on}})
+    return FinetuningRequest(settings, benchmark, Path("a"), Path("v"), Path("o"))
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "split", "published"),
+    [
+        ("msrvtt", None, "test"),
+        ("activitynet", None, "val_1"),
+        ("didemo", "val", "test"),
+        ("vatex", "val", "test"),
+        ("kinetics400", None, "val"),
+        ("ssv2", None, "val"),
+    ],
+)
+def test_only_select_on_test_chooses_on_the_split_of_the_published_scores(
+    benchmark: str, split: str | None, published: str
+) -> None:
+    assert request(benchmark, "val").selection_split() == split
+    assert request(benchmark, "test").selection_split() == published
+
+
+def test_a_twentieth_of_the_training_videos_is_held_out_by_their_ids_alone() -> None:
+    ids = [f"video{number}" for number in range(200)]
+    held_out = {ids[number] for number in held_out_of_train(ids, 1000)}
+    backwards = ids[::-1]
+    assert len(held_out) == 10
+    assert held_out == {backwards[number] for number in held_out_of_train(backwards, 1000)}
+    assert len(held_out_of_train(ids, 3)) == 3
+    assert (len(held_out_of_train(["a"], 9)), len(held_out_of_train(["a", "b"], 9))) == (0, 1)

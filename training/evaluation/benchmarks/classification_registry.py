@@ -19,6 +19,15 @@ CLASSIFICATION_BENCHMARKS: Final[dict[str, ClassificationBenchmark]] = {benchmar
 """Every classification benchmark by name."""
 
 
+def labelled_splits(name: str) -> tuple[str, ...]:
+    """Return the splits of a benchmark, that of the published scores first.
+
+    Raises:
+        UserError: no such benchmark.
+    """
+    return _benchmark(name).splits
+
+
 def read_labelled(name: str, annotations: Path | None, videos: Path, split: str) -> ClassificationSet:
     """Read one split of a benchmark.
 
@@ -31,10 +40,14 @@ def read_labelled(name: str, annotations: Path | None, videos: Path, split: str)
     Raises:
         UserError: no such benchmark, or its files are not as published; names file, column and remedy.
     """
-    if name not in CLASSIFICATION_BENCHMARKS:
-        known = nearest(name, CLASSIFICATION_BENCHMARKS)
-        raise UserError(f"--benchmark {name}: no such classification benchmark{known}")
-    benchmark = CLASSIFICATION_BENCHMARKS[name]
+    benchmark = _benchmark(name)
     if annotations is None and benchmark.files:
         raise UserError(f"--annotations: must be given for {name}; name the folder of its published files")
     return benchmark.read(annotations or videos, videos, split)
+
+
+def _benchmark(name: str) -> ClassificationBenchmark:
+    if name not in CLASSIFICATION_BENCHMARKS:
+        known = nearest(name, CLASSIFICATION_BENCHMARKS)
+        raise UserError(f"--benchmark {name}: no such classification benchmark{known}")
+    return CLASSIFICATION_BENCHMARKS[name]

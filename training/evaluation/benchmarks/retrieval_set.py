@@ -44,6 +44,23 @@ class RetrievalSet:
         """Indices of the videos without a file."""
         return tuple(number for number, item in enumerate(self.items) if item.media is None)
 
+    def part(self, items: Sequence[int], split: str) -> RetrievalSet:
+        """Return some of the videos with their texts, as a split of another name.
+
+        Args:
+            items: indices of the videos, increasing.
+            split: name of the split.
+        """
+        number = {item: at for at, item in enumerate(items)}
+        kept = [(text, number[of]) for text, of in zip(self.texts, self.owner, strict=True) if of in number]
+        return replace(
+            self,
+            split=split,
+            items=tuple(self.items[item] for item in items),
+            texts=tuple(text for text, _ in kept),
+            owner=tuple(of for _, of in kept),
+        )
+
     def first(self, items: int) -> RetrievalSet:
         """Return the first `items` videos with their texts, or the whole set if it has no more."""
         if items >= len(self.items):

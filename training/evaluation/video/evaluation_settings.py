@@ -19,6 +19,9 @@ class EvaluationSettings(Settings):
     """Highest number of held-out clips to score; 0: no evaluation."""
     clips: Runtime[Clips] = "root"
     """Clips that are scored: root clips, or all clips of one level."""
+    select_on: Runtime[Literal["val", "test"]] = "val"
+    """Videos that `finetune` chooses the best checkpoint on: `val`, the benchmark's validation split, or a twentieth of
+    its training videos if it has none apart from the published scores' split; `test`, that split itself."""
     term: Runtime[str | None] = None
     """Term of `loss.terms` whose texts are the queries; None: the last one."""
     batch_size: Runtime[int] = Field(default=16, ge=1)
