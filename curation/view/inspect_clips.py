@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from curation.view.score_figures import clip_scores
 from curation.view.sql_tables import clips_where, damage_reported, files, rows_of
 from runtime.errors import UserError, nearest
 from runtime.terminal import SafeConsole, on_one_line
@@ -62,7 +63,8 @@ def show_clips(root: str, query: ClipQuery, console: Console | None = None) -> i
             console.print(no_marks_yet(root, clips.layer), markup=False, soft_wrap=True)
         return 1
     for row in clips.rows:
-        _print_clip(console, row, full=query.key is not None)
+        scores = {} if query.key is None else clip_scores(Store(root), row["key"], row["shard"])
+        _print_clip(console, row, scores, full=query.key is not None)
     total = f"{clips.total} clip{'s' * (clips.total != 1)}"
     if not clips.are_marked:
         console.print(f"[dim]{escape(no_marks_yet(root, clips.layer))}[/dim]", soft_wrap=True)
@@ -127,7 +129,7 @@ def pick_layer(store: Store, wanted: str | None) -> str:
     return wanted
 
 
-def _print_clip(console: Console, row: MarkedText, *, full: bool) -> None:
+def _print_clip(console: Console, row: MarkedText, scores: Mapping[str, str], *, full: bool) -> None:
     title = Text.assemble(
         (f"{row['level']:<6}", f"bold {_LEVEL_STYLE[row['level']]}"),
         f" {_clock(row['start'])}-{_clock(row['end'])} ({row['end'] - row['start']:.1f} s)  ",
@@ -147,6 +149,8 @@ def _print_clip(console: Console, row: MarkedText, *, full: bool) -> None:
     _print_line(console, "grounded", f"{row['grounded_text'] or '(nothing)'}  [{row['rewrite_status']}{score}]", "bold")
     if full:
         _print_evidence(console, row)
+    for name, line in scores.items():
+        _print_line(console, f"scores {name}", line, "dim")
     console.print()
 
 

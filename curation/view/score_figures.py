@@ -1,4 +1,4 @@
-"""The part of `curate status` about scores: the spread of each score over the clips of a set, and what failed."""
+"""What `status` and `inspect` show of scores: the spread of each over the clips of a set, what failed, one clip's."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections import Counter
 from typing import Final
 
 import duckdb
+import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
 from curation.view.sql_tables import connect, damage_reported
 from shards.reader import artifacts
-from shards.scores.score_set import ScoreSet
+from shards.scores.score_set import ScoreSet, score_sets
 from shards.storage.store import Store
 
 _QUANTILES: Final = (0.05, 0.5, 0.95)
@@ -43,6 +44,30 @@ def print_scores(console: Console, store: Store, name: str) -> None:
     if failed:
         counted = ", ".join(f"{each.removeprefix('failed:')} {count}" for each, count in failed.most_common())
         console.print(f"clips without a score because it failed: {counted}", markup=False, soft_wrap=True)
+
+
+def clip_scores(store: Store, key: str, shard: int) -> dict[str, str]:
+    """Return the scores of one clip as one line for each set that has it; nulls are left out.
+
+    Raises:
+        ShardError: a table is damaged, or was made with other settings than its set's.
+    """
+    lines: dict[str, str] = {}
+    for name in score_sets(store):
+        scores = ScoreSet.open(store, name)
+        if shard not in scores.shards:
+            continue
+        table = scores.table(shard)
+        for row in table.filter(pc.equal(table["key"], key)).to_pylist():
+            values = {column: row[column] for column in scores.columns if row[column] is not None}
+            lines[name] = ", ".join(f"{column} {_shown(value)}" for column, value in values.items())
+    return lines
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return f"({len(value)} values)"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _figures(rows: duckdb.DuckDBPyRelation, column: str) -> list[str]:

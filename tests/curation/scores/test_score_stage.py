@@ -180,6 +180,13 @@ def test_a_plan_shows_the_stage_only_if_scores_are_named(scored: Store, tmp_path
     assert "scores/more" in plan(*TWO, "--set", "score.name=more")
 
 
+def test_a_clip_in_full_shows_its_scores(scored: Store) -> None:
+    row = read_table(scored, "scores/quick/0000000.parquet").to_pylist()[0]
+    ended = curate("inspect", scored.root, "--key", row["key"])
+    assert ended.status == 0
+    assert "scores quick" in ended.out and f"brightness {row['brightness']:.4g}" in ended.out
+
+
 def test_status_shows_the_scores(scored: Store) -> None:
     out = curate("status", scored.root).out
     assert "scores quick" in out and "brightness" in out
