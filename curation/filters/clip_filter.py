@@ -25,6 +25,7 @@ class ClipFacts:
     subtitle: str
     caption: str | None
     """Frame captions of the clip as one text."""
+    grounded_text: str | None
     speech_seconds: float
     """Time covered by words."""
     motion: float | None

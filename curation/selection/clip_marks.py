@@ -18,7 +18,8 @@ from shards.errors import ShardError
 from shards.keys import split_of
 from shards.schema import SELECTION
 
-TEXT_COLUMNS: Final = ("key", "video_id", "shard", "level", "start", "end", "language", "subtitle", "caption")
+_FACTS: Final = ("level", "start", "end", "language", "subtitle", "caption", "grounded_text")
+TEXT_COLUMNS: Final = ("key", "video_id", "shard", *_FACTS)
 """Columns of a text layer that marks are made from; all schema versions have them."""
 MEDIA_COLUMNS: Final = ("key", "speech_seconds", "motion")
 """Columns of the media table that marks are made from."""
@@ -41,13 +42,13 @@ def mark_clips(texts: pa.Table, media: pa.Table, filters: FilterSettings, val_pe
         raise ShardError(f"{numbers.null_count} clips have texts but no media; run `curate check`")
     split = cache(lambda video: split_of(video, val_percent))
     facts = zip(
-        *(texts[name].to_pylist() for name in ("level", "start", "end", "language", "subtitle", "caption")),
+        *(texts[name].to_pylist() for name in _FACTS),
         *(media[name].take(numbers).to_pylist() for name in ("speech_seconds", "motion")),
         strict=True,
     )
     reasons = [
-        reason_to_drop(ClipFacts(level, end - start, language, subtitle, caption, speech, motion), filters)
-        for level, start, end, language, subtitle, caption, speech, motion in facts
+        reason_to_drop(ClipFacts(level, end - start, language, subtitle, caption, grounded, speech, motion), filters)
+        for level, start, end, language, subtitle, caption, grounded, speech, motion in facts
     ]
     columns = {
         "key": texts["key"],

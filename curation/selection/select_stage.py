@@ -28,7 +28,7 @@ from runtime.settings import content_hash
 from shards.schema import SELECTION
 from shards.selections.selection import STAGE, table_name
 
-SELECT_VERSION: Final = 1
+SELECT_VERSION: Final = 2
 
 
 @dataclass(frozen=True)

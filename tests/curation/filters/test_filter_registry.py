@@ -18,7 +18,7 @@ from shards.schema import LEVELS
 
 CLIP = ClipFacts(
     level="medium", seconds=30.0, language="en", subtitle="ten words are said here in all of this clip",
-    caption="a cat.", speech_seconds=12.0, motion=0.05,
+    caption="a cat.", grounded_text=None, speech_seconds=12.0, motion=0.05,
 )  # fmt: skip
 ALL = build(
     FilterSettings,
@@ -57,9 +57,10 @@ def test_the_first_reason_wins() -> None:
     assert reason_to_drop(replace(CLIP, language="de", subtitle="few", motion=0.0), ALL) == "language"
 
 
-def test_a_clip_with_neither_speech_nor_caption_has_nothing_to_say() -> None:
+def test_a_clip_without_speech_caption_and_grounded_text_has_nothing_to_say() -> None:
     silent = replace(CLIP, subtitle=" ", caption=None, language=None)
     assert reason_to_drop(silent, FilterSettings()) == "nothing_to_say"
+    assert reason_to_drop(replace(silent, grounded_text="A sign says OPEN."), FilterSettings()) is None
     assert reason_to_drop(silent, FilterSettings(nothing_to_say=False)) is None
     assert reason_to_drop(replace(silent, caption="a cat."), FilterSettings()) is None
 
@@ -89,7 +90,7 @@ def test_limits_that_no_clip_can_meet_are_refused() -> None:
 @given(
     st.builds(
         ClipFacts, level=st.sampled_from(LEVELS), seconds=st.floats(0.1, 100), language=st.none() | st.text(max_size=5),
-        subtitle=st.text(max_size=30), caption=st.none() | st.just("x"), speech_seconds=st.floats(0, 100),
+        subtitle=st.text(max_size=30), caption=st.none() | st.just("x"), grounded_text=st.none() | st.just("x"), speech_seconds=st.floats(0, 100),
         motion=st.none() | st.floats(0, 1),
     ),
 )  # fmt: skip

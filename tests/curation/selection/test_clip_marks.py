@@ -25,7 +25,7 @@ def clip(key: str, **changes: Any) -> dict[str, Any]:
     """A clip with speech, a caption and motion, in both tables."""
     plain = {
         "key": key, "video_id": key[:1] * 16, "shard": 0, "level": "short", "start": 0.0, "end": 10.0, "language": "en",
-        "subtitle": "some words are said", "caption": "a cat", "speech_seconds": 5.0, "motion": 0.1,
+        "subtitle": "some words are said", "caption": "a cat", "grounded_text": None, "speech_seconds": 5.0, "motion": 0.1,
     }  # fmt: skip
     return plain | changes
 
@@ -47,6 +47,7 @@ def marks(clips: list[dict[str, Any]], val_percent: float = 1.0, **filters: Any)
     [
         ({}, {}, None),
         ({"subtitle": "", "caption": None}, {}, "nothing_to_say"),
+        ({"subtitle": "", "caption": None, "grounded_text": "a cat sleeps"}, {}, None),
         ({"motion": 0.0}, {"min_motion": 0.01}, "static_picture"),
         ({"motion": None}, {"min_motion": 0.01}, None),
         ({"speech_seconds": 1.0}, {"min_speech_share": 0.2}, "speech_share"),
