@@ -111,7 +111,7 @@ async def rewritten_and_judged(work: Workload, settings: RewriteSettings, engine
 def _evidence(rng: random.Random) -> tuple[Evidence, ...]:
     frames = [FrameCaption(2.0 + 4 * n, _sentence(rng)) for n in range(3)]
     spoken = rng.sample(_SPEECH.split(), 20)
-    words = [Word(text, 0.5 * n, 0.5 * n + 0.4) for n, text in enumerate(spoken)]
+    words = [Word(0.5 * n, 0.5 * n + 0.4, text) for n, text in enumerate(spoken)]
     return gather_evidence(frames, words)
 
 
