@@ -52,6 +52,14 @@ def test_claims_are_read_with_the_items_that_they_cite_and_lost_citations_are_co
     assert all(item.text.startswith("a grey wall at") for claim in claims for item in claim.evidence)
 
 
+def test_judges_that_look_are_given_the_pictures_of_each_clip(root: str) -> None:
+    (clip, *_) = layer_clips(Store(root), LAYER, Counter(), with_pictures=True)
+    pictures = [item.pictures for item in clip.evidence]
+    assert pictures and all(each and each.stills and each.root for each in pictures)
+    (clip, *_) = layer_clips(Store(root), LAYER, Counter())
+    assert {item.pictures for item in clip.evidence} == {None}
+
+
 def test_the_table_is_printed_and_stored_with_every_claim(root: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", root, "--injected", *ENCODER]) == 0
     shown = capsys.readouterr().out
