@@ -17,6 +17,7 @@ from curation.grounding.parsing.word_values import (
     OPPOSITE_POSITIONS,
     OPPOSITE_SIDES,
     may_be_taken_for,
+    number_of,
     word_set,
 )
 
@@ -88,7 +89,15 @@ def _miscounts(claim: Statements, evidence: Sequence[Statements]) -> bool:
             is_wrong = bool(counted) and thing.number not in counted and str(thing.number) not in _words(evidence)
         if is_wrong:
             return True
-    return False
+    return _has_other_digits(claim, evidence)
+
+
+def _has_other_digits(claim: Statements, evidence: Sequence[Statements]) -> bool:
+    """Return True if the claim has a number in digits, such as a year, that is none of the evidence's numbers."""
+    words = _words(evidence)
+    values = {number_of(word) for word in words} - {None}
+    digits = {word for word in claim.words if word.isdecimal()} - words
+    return bool(values) and any(number_of(word) not in values for word in digits)
 
 
 def _is_number_of_others(thing: Thing, claim: Statements, known: Sequence[Thing]) -> bool:
