@@ -35,9 +35,17 @@ def add_select(parser: argparse.ArgumentParser) -> None:
         "--from", metavar="SELECTION", dest="base", help="choose among the clips of this one (default: the layer's)"
     )
     where.add_argument(
-        "--licence", metavar="PATTERN,…", help="licences to keep, with * and ?; a clip without a licence is left out"
+        "--licence",
+        action="append",
+        metavar="PATTERN,…",
+        help="licences to keep, with * and ?; a clip without a licence is left out; repeatable",
     )
-    where.add_argument("--clean-of", metavar="NAME,…", help="leave out the clips in these tables of contamination")
+    where.add_argument(
+        "--clean-of",
+        action="append",
+        metavar="NAME,…",
+        help="leave out the clips in these tables of contamination; repeatable",
+    )
     where.add_argument(
         "--where",
         action="append",

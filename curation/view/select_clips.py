@@ -139,7 +139,7 @@ def _values(arguments: argparse.Namespace, given: Sequence[str]) -> dict[str, An
     values: dict[str, Any] = {name: getattr(arguments, name) for name in given}
     for name in ("licence", "clean_of"):
         if name in values:
-            values[name] = [part.strip() for part in values[name].split(",") if part.strip()]
+            values[name] = [part.strip() for text in values[name] for part in text.split(",") if part.strip()]
             if not values[name]:
                 raise UserError(f"--{_flag(name)}: names nothing")
     parsers = {"balance": _balance, "top": _top, "sample": _sample}

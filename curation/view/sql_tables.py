@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -99,59 +99,62 @@ def clips_where(
     if where is None:
         return clips
     columns = [duckdb.ColumnExpression(name) for name in clips.columns]
-    with damage_reported(store, "media"):
-        joined = _with_all_columns(connection, store, _with_media(connection, store, clips))
-    _check_columns(where, joined.columns)
-    try:
-        return joined.filter(condition(where)).select(*columns)
-    except duckdb.Error as error:
-        raise UserError(f"--where {where!r}: {said(error)}") from None
+    return _fulfilling(connection, store, clips, where).select(*columns)
 
 
-def all_columns(
-    connection: duckdb.DuckDBPyConnection, store: Store, layer: str, selection: Selection | None
+def clips_fulfilling(
+    connection: duckdb.DuckDBPyConnection, store: Store, layer: str, selection: Selection | None, where: str
 ) -> duckdb.DuckDBPyRelation:
-    """Return the clips of a layer with their marks, and the columns of their scores, videos and the manifest.
+    """Return the clips of a layer that fulfil a user's condition, with all columns that it can name.
 
     Raises:
+        UserError: the condition is no SQL, or names no column.
         ShardError: a table is damaged.
     """
     with damage_reported(store, f"text/{layer}"):
         clips = marked_clips(connection, files(store, f"text/{layer}"), selection)
-        return _with_all_columns(connection, store, clips)
+    return _fulfilling(connection, store, clips, where)
+
+
+def _fulfilling(
+    connection: duckdb.DuckDBPyConnection, store: Store, clips: duckdb.DuckDBPyRelation, where: str
+) -> duckdb.DuckDBPyRelation:
+    try:
+        named = {path[0] for path in parse_expression(sandbox(), where, "--where").columns}
+    except ShardError as error:
+        raise UserError(str(error)) from None
+    with damage_reported(store, "media"):
+        joined = _with_all_columns(connection, store, clips, named)
+    known = {name.lower() for name in joined.columns}
+    if unknown := sorted(name for name in named if name.lower() not in known):
+        raise UserError(f"--where {where!r}: no column {unknown[0]!r}{nearest(unknown[0], joined.columns)}")
+    try:
+        return joined.filter(condition(where))
+    except duckdb.Error as error:
+        raise UserError(f"--where {where!r}: {said(error)}") from None
 
 
 def _with_all_columns(
-    connection: duckdb.DuckDBPyConnection, store: Store, clips: duckdb.DuckDBPyRelation
+    connection: duckdb.DuckDBPyConnection, store: Store, clips: duckdb.DuckDBPyRelation, named: Collection[str]
 ) -> duckdb.DuckDBPyRelation:
+    """Return clips with the columns of their videos, of the manifest, of scores, and of media if one is named."""
+    own = [name for name in CLIPS.names if name not in TEXT.names]
+    if {name.lower().removeprefix("carried_") for name in named} & set(own):
+        clips = _with_media(connection, store, clips, own)
     joined = with_videos(clips, _videos(connection, store))
     joined = with_carried(connection, joined, carried_spans(store, joined.columns))
     return with_scores(connection, joined, [ScoreSet.open(store, name) for name in score_sets(store)])
 
 
 def _with_media(
-    connection: duckdb.DuckDBPyConnection, store: Store, clips: duckdb.DuckDBPyRelation
+    connection: duckdb.DuckDBPyConnection, store: Store, clips: duckdb.DuckDBPyRelation, columns: Sequence[str]
 ) -> duckdb.DuckDBPyRelation:
-    """Return clips with the columns of the media table that texts don't have."""
+    """Return clips with columns of the media table."""
     paths = files(store, "media")
     if not paths:
         return clips
-    own = ", ".join(name for name in CLIPS.names if name not in TEXT.names)
-    media = connection.read_parquet(paths).project(f"key as media_key, {own}").set_alias("media")
+    media = connection.read_parquet(paths).project(f"key as media_key, {', '.join(columns)}").set_alias("media")
     return clips.set_alias("clips").join(media, "clips.key = media.media_key", "left").project("* exclude (media_key)")
-
-
-def _check_columns(where: str, columns: Sequence[str]) -> None:
-    """Refuse a condition that is not one formula over the columns of a clip.
-
-    Raises:
-        ShardError: it is no SQL, or holds another query.
-        UserError: it names no column.
-    """
-    known = {name.lower() for name in columns}
-    for path in sorted(parse_expression(sandbox(), where, "--where").columns):
-        if path[0].lower() not in known:
-            raise UserError(f"--where {where!r}: no column {path[0]!r}{nearest(path[0], columns)}")
 
 
 def _videos(connection: duckdb.DuckDBPyConnection, store: Store) -> duckdb.DuckDBPyRelation:

@@ -64,13 +64,17 @@ def write_videos(store: Store, facts: Callable[[Mapping[str, Any]], Mapping[str,
         _commit(store, f"videos/{table}", rows, Artifact("media", "media-hash"))
 
 
-def write_findings(store: Store, kind: FindingKind, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write a table of duplicates or of contamination over all shards."""
+def write_findings(
+    store: Store, kind: FindingKind, name: str, rows: Sequence[Mapping[str, Any]], layers: Sequence[str] = ()
+) -> None:
+    """Write a table of duplicates or of contamination over all shards, from the media and the texts of layers."""
     plain = {"kind": "exact", "score": None, "keep": False, "benchmark_id": "1", "reason": None}
     file = f"{kind}/{name}.parquet"
     schema = schema_of(file)
     full = [{column: (plain | dict(row)).get(column) for column in schema.names} for row in rows]
-    record = Artifact(kind, "h", inputs=_digests(store, [f"media/{table}" for table in shard_names(store)]))
+    folders = ("media", *(f"text/{layer}" for layer in layers))
+    made_from = [f"{folder}/{table}" for folder in folders for table in shard_names(store)]
+    record = Artifact(kind, "h", inputs=_digests(store, made_from))
     _commit(store, file, pa.Table.from_pylist(full, schema=schema), record)
 
 

@@ -112,12 +112,11 @@ class RecipeInputs:
 
     def _check_inputs(self, name: str, inputs: Mapping[str, str], present: Mapping[str, str], remedy: str) -> None:
         """Refuse a table that was made from other tables than the present ones, or from another text layer."""
+        layers = {parts[1] for one in inputs if (parts := PurePosixPath(one).parts)[0] == "text"}
+        if layers and self.recipe.layer not in layers:
+            there = ", ".join(sorted(layers))
+            raise ShardError(f"{name}: was made from the text layer {there!r}, not {self.recipe.layer!r}; {remedy}")
         for made_from, digest in inputs.items():
-            parts = PurePosixPath(made_from).parts
-            if parts[0] == "text" and parts[1] != self.recipe.layer:
-                raise ShardError(
-                    f"{name}: was made from the text layer {parts[1]!r}, not {self.recipe.layer!r}; {remedy}"
-                )
             if present.get(made_from, digest) != digest:
                 raise ShardError(f"{name}: was made from another {made_from} than the present one; {remedy}")
 
@@ -134,7 +133,7 @@ class RecipeInputs:
             found[self.base.file] = record.digest
         for one in (*([] if self.duplicates is None else [self.duplicates]), *self.contamination):
             command = "dedup" if one.kind == "duplicates" else "clean-of"
-            remedy = f"make it again with `curate {command} {self.store.root} --name {one.name}`"
+            remedy = f"make it again with `curate {command} {self.store.root} --name {one.name} …`"
             self._check_inputs(one.file, one.inputs, present, remedy)
             if unseen := sorted(set(self.shards) - one.shards):
                 raise ShardError(f"{one.file}: has not looked at {len(unseen)} of {len(self.shards)} shards; {remedy}")

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import duckdb
 
-from curation.view.sql_tables import all_columns, condition, damage_reported, files, files_read_by, said
+from curation.view.sql_tables import clips_fulfilling, damage_reported, files, files_read_by, said
 from runtime.errors import UserError
 from shards.errors import ShardError
 from shards.scores.score_set import ScoreSet, score_sets
@@ -132,9 +132,9 @@ class ClipTables:
         cursor.execute(f"create or replace table {table} as {query}", parameters)
 
     def _keep_fulfilling(self, cursor: duckdb.DuckDBPyConnection, table: str, where: str) -> None:
-        clips = all_columns(cursor, self.store, self.layer, self.selection)
+        clips = clips_fulfilling(cursor, self.store, self.layer, self.selection, where)
         cursor.execute(f"drop table if exists {table}")
-        clips.filter(condition(where)).project("key").create(table)
+        clips.project("key").create(table)
 
     @contextmanager
     def _bounded(self) -> Iterator[duckdb.DuckDBPyConnection]:

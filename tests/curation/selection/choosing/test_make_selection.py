@@ -253,3 +253,14 @@ def test_a_selection_of_another_layer_is_no_beginning(store: Store, tmp_path: Pa
     shutil.copytree(store.path(f"text/{LAYER}"), store.path("text/other"))
     with pytest.raises(ShardError, match=rf"selections/first.*the text layer '{LAYER}', not 'other'"):
         make_selection(store, "second", build_recipe({"layer": "other", "base": "first"}))
+
+
+def test_findings_of_several_layers_fit_each_of_them_and_no_other(store: Store) -> None:
+    shutil.copytree(store.path(f"text/{LAYER}"), store.path("text/other"))
+    write_findings(store, "contamination", "both", [], layers=[LAYER, "other"])
+    make(store, clean_of="both")
+    write_findings(store, "contamination", "one", [], layers=["other"])
+    with pytest.raises(
+        ShardError, match=rf"contamination/one.* the text layer 'other', not '{LAYER}'.*curate clean-of"
+    ):
+        make(store, clean_of="one")
