@@ -51,6 +51,7 @@ def _print_next(shards: str, seconds: float) -> None:
     print(f"  curate inspect {shards} --level long        clips of one level")
     print(f"  curate status {shards}                      sources, levels, rewrite statuses")
     print("  curate run demo --input YOUR_VIDEOS --output out   your own videos")
+    print(f"  curate view {shards}                        all clips and claims in the browser")
     print("  (the commands are in .venv/bin)")
 
 

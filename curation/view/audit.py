@@ -11,7 +11,7 @@ import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 from rich.console import Console
@@ -28,6 +28,7 @@ from curation.grounding.audit.label_store import (
     SAMPLE_TABLE,
     audit_file,
     commit_audit_table,
+    judges_of,
     store_labels,
     stored_labels,
     stored_sample,
@@ -39,7 +40,6 @@ from curation.view.inspect_clips import pick_layer
 from runtime.errors import UserError
 from runtime.progress_bar import progress_bar
 from runtime.terminal import SafeConsole
-from shards.manifest import read_stage
 from shards.reader import read_artifact
 from shards.storage.store import Store
 
@@ -215,11 +215,3 @@ def _refusals(checked: CheckedRows) -> str:
     if checked.empty:
         parts.append(f"{checked.empty} rows without a label")
     return ", ".join(parts) or "it has no rows"
-
-
-def judges_of(store: Store, layer: str) -> Sequence[str]:
-    """Return the judges of a layer in their order, from its settings; none if they are not recorded."""
-    mark = read_stage(store, f"text/{layer}")
-    ground: Any = {} if mark is None else mark.settings.get("ground")
-    judges = ground.get("judges") if isinstance(ground, Mapping) else None
-    return [str(name) for name in judges] if isinstance(judges, list) else []

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
-NEEDS = {"GPU", "hub", "cluster", "data", "endpoint"}
+NEEDS = {"GPU", "hub", "cluster", "data", "endpoint", "browser"}
 RUNS = {"make", "make demo-train", "make demo-kd", "models from packages"}
 LAUNCHERS = re.compile(
     r"^(ray job submit .*?-- )?(RAY_AUTH_MODE=token )?(torchrun .*?-m training\.(vidla|vidlankd)\.(?=train_))?"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
 from curation.grounding.audit.audit_records import LABELS, SAMPLE, AuditClip, Label, label_table
 from shards.artifact import Artifact
+from shards.manifest import read_stage
 from shards.reader import read_table
 from shards.storage.store import Store
 from shards.writer import commit_table
@@ -71,6 +72,14 @@ def store_labels(store: Store, layer: str, labels: Sequence[Label]) -> None:
         OSError: disk full, no permission, network; the labels of before are kept.
     """
     commit_audit_table(store, layer, LABEL_TABLE, label_table(labels), LABELS, {}, {"labels": len(labels)})
+
+
+def judges_of(store: Store, layer: str) -> Sequence[str]:
+    """Return the judges of a layer in their order, from its settings; none if they are not recorded."""
+    mark = read_stage(store, f"text/{layer}")
+    ground: Any = {} if mark is None else mark.settings.get("ground")
+    judges = ground.get("judges") if isinstance(ground, Mapping) else None
+    return [str(name) for name in judges] if isinstance(judges, list) else []
 
 
 def commit_audit_table(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import secrets
 import socket
+from contextlib import suppress
 
 from rich.console import Console
 
@@ -39,7 +40,8 @@ def show_view(arguments: argparse.Namespace, console: Console | None = None) -> 
     settings = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=2, lifespan="on"
     )
-    uvicorn.Server(settings).run(sockets=[listener])
+    with suppress(KeyboardInterrupt):  # uvicorn has ended by then, and hands the signal on
+        uvicorn.Server(settings).run(sockets=[listener])
     return 0
 
 

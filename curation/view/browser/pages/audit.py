@@ -15,12 +15,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from curation.grounding.audit.audit_figures import ALL, figures
 from curation.grounding.audit.audit_records import AuditClip, Label
 from curation.grounding.audit.label_rows import check_rows, merge
-from curation.grounding.audit.label_store import store_labels, stored_labels, stored_sample
+from curation.grounding.audit.label_store import judges_of, store_labels, stored_labels, stored_sample
 from curation.grounding.evidence import span_of
-from curation.view.audit import judges_of
 from curation.view.browser.page_templates import page_data, rendered
 from curation.view.browser.pages.clip import player_data
 from curation.view.browser.queries.clip_details import clip_details
@@ -65,6 +63,8 @@ def audit_page(request: Request) -> Response:
 
 def audit_figures_page(request: Request) -> Response:
     """Answer ``/audit/figures`` with what the labels say so far, and who agrees with whom."""
+    from curation.grounding.audit.audit_figures import ALL, figures  # brings statsmodels: half a second
+
     opened = viewed(request)
     clips = stored_sample(opened.store, opened.layer)
     if not clips:
