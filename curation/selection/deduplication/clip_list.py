@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from curation.selection.deduplication.keep_order import OrderTerm, ranks
 from curation.selection.deduplication.semantic.cluster_tree import Integers
@@ -22,7 +23,8 @@ from shards.scores.score_set import ScoreSet
 from shards.storage.store import Store
 
 _COLUMNS: Final = (
-    "key", "root_key", "parent_key", "level", "shard", "start", "end", "width", "height", "byte_offset", "byte_size",
+    "key", "root_key", "parent_key", "video_id", "level", "shard", "start", "end", "width", "height", "byte_offset",
+    "byte_size",
 )  # fmt: skip
 
 
@@ -83,6 +85,17 @@ class ClipList:
         """Return shard and row of clips by their numbers."""
         place = np.searchsorted(self.first, numbers, "right") - 1
         return np.asarray(self.shards)[place], numbers - self.first[place]
+
+    def show_other_times(self, one: Integers, other: Integers) -> NDArray[np.bool_]:
+        """Return for each pair of clips True if they are of one video, and their times do not overlap."""
+        video, start, end = self._video, self.table["start"].to_numpy(), self.table["end"].to_numpy()
+        overlap = (start[one] < end[other]) & (start[other] < end[one])
+        return np.asarray((video[one] == video[other]) & ~overlap)
+
+    @cached_property
+    def _video(self) -> Integers:
+        """A number for each clip that the clips of its video share."""
+        return np.asarray(pc.dictionary_encode(self.table["video_id"].combine_chunks()).indices.to_numpy(), np.int64)
 
     def rank(self, store: Store, terms: Sequence[OrderTerm]) -> Integers:
         """Return the rank of each clip in an order, 0 for the best.

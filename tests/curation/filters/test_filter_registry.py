@@ -90,7 +90,8 @@ def test_limits_that_no_clip_can_meet_are_refused() -> None:
 @given(
     st.builds(
         ClipFacts, level=st.sampled_from(LEVELS), seconds=st.floats(0.1, 100), language=st.none() | st.text(max_size=5),
-        subtitle=st.text(max_size=30), caption=st.none() | st.just("x"), grounded_text=st.none() | st.just("x"), speech_seconds=st.floats(0, 100),
+        subtitle=st.text(max_size=30), caption=st.none() | st.just("x"), grounded_text=st.none() | st.just("x"),
+        speech_seconds=st.floats(0, 100),
         motion=st.none() | st.floats(0, 1),
     ),
 )  # fmt: skip

@@ -25,7 +25,8 @@ def clip(key: str, **changes: Any) -> dict[str, Any]:
     """A clip with speech, a caption and motion, in both tables."""
     plain = {
         "key": key, "video_id": key[:1] * 16, "shard": 0, "level": "short", "start": 0.0, "end": 10.0, "language": "en",
-        "subtitle": "some words are said", "caption": "a cat", "grounded_text": None, "speech_seconds": 5.0, "motion": 0.1,
+        "subtitle": "some words are said", "caption": "a cat", "grounded_text": None,
+        "speech_seconds": 5.0, "motion": 0.1,
     }  # fmt: skip
     return plain | changes
 

@@ -34,7 +34,7 @@ from runtime.ray_runner.table_stage import AnyStageSpec, TableStageSpec
 from runtime.settings import content_hash
 from shards.storage.store import Store
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,13 @@ class PerceptualKind:
         ]
 
     def collect(self) -> pa.Table:
-        """Return all pairs."""
+        """Return all pairs except those of one video at other times: a talk looks alike throughout, and is no copy."""
         work = self._work
         found = []
         for unit in range(work.units):
             arrays = load_arrays(self.table.store, work.aligned_file(unit))
-            pairs, values = arrays["pairs"], arrays["values"]
+            copies = ~self.clips.show_other_times(*arrays["pairs"].T)
+            pairs, values = arrays["pairs"][copies], arrays["values"][copies]
             spans = [values[:, place] for place in range(4)]
             found.append(numbered_pairs(self.clips, pairs[:, 0], pairs[:, 1], values[:, 4], spans))
         return joined_pairs(self.plan, found)

@@ -88,6 +88,13 @@ def test_roots_whose_frames_agree_are_perceptual_duplicates(store: Store, is_mir
     assert rows[keys(store, 1)[0]]["score"] == pytest.approx(1 - 3 / 64)
 
 
+def test_a_video_that_looks_alike_all_the_time_is_no_copy_of_itself(store: Store) -> None:
+    still = np.full_like(some_hashes(0), some_hashes(0)[0])
+    score(store, 0, hashes={0: still, 1: still})
+    dedup(store, perceptual={"scores": SET})
+    assert rows_of(store) == {}
+
+
 def test_the_order_decides_which_one_stays(store: Store) -> None:
     dedup(store, exact=True, keep=("longest",))
     assert not rows_of(store)[keys(store, 1)[0]]["keep"]
