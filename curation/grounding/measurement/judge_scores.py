@@ -16,7 +16,7 @@ from curation.grounding.cascade import Cascade, SeatedJudge
 from curation.grounding.claims import CitedClaim
 from curation.grounding.evidence import Evidence
 from curation.grounding.injections.control_claims import ControlClaim
-from curation.grounding.judge import JudgeKind, JudgeResources, Ruling
+from curation.grounding.judge import JudgeKind, JudgeResources, JudgeSettings, Ruling
 from curation.grounding.judge_registry import CascadeSettings
 
 CASCADE: Final = "cascade"
@@ -70,15 +70,15 @@ async def _ask(seat: SeatedJudge, controls: Sequence[ControlClaim], counts: Coun
 def accepted(judged: Sequence[JudgedControl], settings: CascadeSettings) -> dict[str, list[bool]]:
     """Return which controls each judge accepts alone, and which the cascade (`CASCADE`) keeps, in order.
 
-    Of a judge that only rejects, those that it does not reject.
+    A judge alone needs the score that it needs where others leave a claim to it. Of a judge that only rejects, the
+    claims that it does not reject are returned.
 
     Args:
         judged: rulings of the judges that `settings` names.
         settings: thresholds, and the judges that must agree.
     """
     outcome = {
-        kind.name: [_passes(kind, each.rulings[kind.name], own.threshold) for each in judged]
-        for kind, own in settings.used()
+        kind.name: [_passes(kind, each.rulings[kind.name], own) for each in judged] for kind, own in settings.used()
     }
     return outcome | {CASCADE: asyncio.run(_replayed(judged, settings))}
 
@@ -90,8 +90,9 @@ def unjudged(judged: Sequence[JudgedControl], settings: CascadeSettings) -> dict
     return by_judge | {CASCADE: [all(each.rulings[name].score is None for name in required) for each in judged]}
 
 
-def _passes(kind: JudgeKind, ruling: Ruling, threshold: float) -> bool:
-    return kind.vetoes if ruling.score is None else ruling.score >= threshold
+def _passes(kind: JudgeKind, ruling: Ruling, settings: JudgeSettings) -> bool:
+    alone = settings.threshold if settings.alone_threshold is None else settings.alone_threshold
+    return kind.vetoes if ruling.score is None else ruling.score >= alone
 
 
 async def _replayed(judged: Sequence[JudgedControl], settings: CascadeSettings) -> list[bool]:

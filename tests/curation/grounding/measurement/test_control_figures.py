@@ -30,6 +30,21 @@ def test_the_cascade_keeps_what_all_required_judges_accept_or_what_repeats_its_e
     assert kept["encoder"] == [True, True, False] and kept["words"] == [False, False, True]
 
 
+def test_a_judge_alone_needs_the_score_of_a_judge_to_which_others_leave_a_claim() -> None:
+    settings = GroundSettings.model_validate({"judges": ["text"], "text": {"threshold": 0.3, "alone_threshold": 0.6}})
+    kept = accepted([judged("number", None, 0.5), judged("number", None, 0.7)], settings)
+    assert kept["text"] == [False, True] and kept[CASCADE] == [True, True]
+
+
+def test_a_judge_that_only_rejects_accepts_alone_what_it_does_not_reject() -> None:
+    settings = GroundSettings(judges=("words", "parse"))
+    rows = [
+        JudgedControl(control("number", "a dog runs"), {"words": Ruling(1.0), "parse": Ruling(score)})
+        for score in (None, 1.0, 0.0)
+    ]
+    assert accepted(rows, settings)["parse"] == [True, True, False]
+
+
 def test_a_claim_without_a_score_is_not_accepted_and_is_counted_as_unjudged() -> None:
     rows = [judged("colour", None, None), judged("colour", 0.9, None)]
     figures = {(f.judge, f.kind): f for f in control_figures(rows, SETTINGS)}
