@@ -216,7 +216,7 @@ def test_a_dir_that_holds_nothing_is_refused(tmp_path: Path, command: list[str],
     [
         (["inspect", "--layer", "gronded"], ["--layer gronded", f"did you mean '{LAYER}'"]),
         (["inspect", "--where", "nonsense >"], ["--where 'nonsense >'", "syntax error"]),
-        (["inspect", "--where", "wirds > 3"], ["--where 'wirds > 3'", "wirds", "not found"]),
+        (["inspect", "--where", "wirds > 3"], ["--where 'wirds > 3'", "wirds", "no column"]),
         (["inspect", "--where", "keep) or (true"], ["--where 'keep) or (true'", "syntax error"]),
         (["inspect", "--where", "keep; drop table clips"], ["--where"]),
         (["inspect", "--where", "count(*) > 1"], ["aggregates"]),
