@@ -51,6 +51,7 @@ _AUDIT_EXAMPLES = """\
 examples:
   curate audit out --sample 200
       writes a page with 200 clips, on which a person labels their claims, and labels.csv to do it in a spreadsheet
+  curate audit out --sample 200 --where "level = 'short' and language = 'de'"
   curate audit out --labels labels.csv --labeller Ana
   curate audit out --report
       how many claims are true, before and after each judge, with 95 % intervals
@@ -243,6 +244,9 @@ def _add_audit(commands: _Commands) -> None:
         commands, "audit", "measure how many claims are true, and how often judges are wrong", _AUDIT_EXAMPLES
     )
     parser.add_argument("--sample", type=_positive, metavar="N", help="draw N clips, and write a page to label them on")
+    parser.add_argument(
+        "--where", metavar="SQL", help="draw from the clips that fulfil a condition in DuckDB's SQL, as in `inspect`"
+    )
     parser.add_argument("--labels", type=Path, metavar="FILE", help="store filled-in labels (CSV or Parquet)")
     parser.add_argument("--report", action="store_true", help="show what the stored labels say")
     parser.add_argument("--layer", metavar="NAME", help="text layer (default: the only one)")

@@ -26,6 +26,7 @@ from curation.grounding.audit.label_page import render
 from curation.grounding.audit.label_rows import ANONYMOUS, CheckedRows, check_rows, form, merge
 from curation.grounding.audit.label_store import (
     SAMPLE_TABLE,
+    WHERE,
     audit_file,
     commit_audit_table,
     judges_of,
@@ -40,7 +41,7 @@ from curation.view.inspect_clips import pick_layer
 from runtime.errors import UserError
 from runtime.progress_bar import progress_bar
 from runtime.terminal import SafeConsole
-from shards.reader import read_artifact
+from shards.reader import read_artifact, read_note
 from shards.storage.store import Store
 
 _LARGEST_SAMPLE: Final = 2000
@@ -56,12 +57,14 @@ def show_audit(arguments: argparse.Namespace, console: Console | None = None) ->
     console = console or SafeConsole(highlight=False)
     if arguments.sample is None and arguments.labels is None and not arguments.report:
         raise UserError("audit: name what to do: --sample N, --labels FILE, --report, --injected or --fit SHARE")
+    if arguments.where is not None and arguments.sample is None:
+        raise UserError("--where: says which clips --sample draws from; name --sample N, too")
     store = Store(arguments.dir)
     layer = pick_layer(store, arguments.layer)
     check_can_write(store)
     audit = Audit(store, layer, console)
     if arguments.sample is not None:
-        audit.draw(arguments.sample, arguments.seed)
+        audit.draw(arguments.sample, arguments.seed, arguments.where)
     if arguments.labels is not None:
         audit.take(arguments.labels, arguments.labeller)
     if arguments.report:
@@ -77,18 +80,23 @@ class Audit:
         self._layer = layer
         self._console = console
 
-    def draw(self, size: int, seed: int) -> None:
+    def draw(self, size: int, seed: int, where: str | None = None) -> None:
         """Draw a sample and write its table, the page and the form; the same arguments give the same sample.
 
+        Args:
+            size: clips to draw.
+            seed: another number draws other clips.
+            where: condition in SQL on the clips to draw from; None: all clips of the layer.
+
         Raises:
-            UserError: no clips, too many for a page, or labels of other clips are stored here.
+            UserError: no clips, a condition that can't work, too many clips for a page, or labels of others are stored.
         """
         if size > _LARGEST_SAMPLE:
             raise UserError(f"--sample {size}: a page holds {_LARGEST_SAMPLE} at most, and people label fewer")
-        population = Population(self._store, self._layer)
+        population = Population(self._store, self._layer, where)
         cells = population.cells()
         if not cells:
-            raise UserError(f"--sample: layer {self._layer} has no clips")
+            raise UserError(f"--sample: layer {self._layer} has no clips{'' if where is None else f' where {where}'}")
         strata = plan_strata(cells, size)
         sample = read_sample(self._store, self._layer, population.draw(strata, seed))
         self._refuse_to_lose_labels(sample.clips)
@@ -99,11 +107,13 @@ class Audit:
         page = render(self._layer, sample.clips, pictures).encode()
         self._store.commit_bytes(page, self._name("page.html"))
         self._store.commit_bytes(form(sample.clips).encode("utf-8-sig"), self._name("labels.csv"))
-        self._commit(SAMPLE_TABLE, sample_table(sample.clips), SAMPLE, sample.inputs, {"seed": seed})
+        notes = {} if where is None else {WHERE: where}
+        self._commit(SAMPLE_TABLE, sample_table(sample.clips), SAMPLE, sample.inputs, {"seed": seed}, notes)
         claims = sum(len(clip.claims) for clip in sample.clips)
         drawn = sum(stratum.drawn > 0 for stratum in strata)
         total = sum(stratum.clips for stratum in strata)
-        self._say(f"{len(sample.clips)} of {total} clips of layer {self._layer}, {claims} claims, {drawn} strata")
+        of_layer = f"layer {self._layer}" + ("" if where is None else f" where {where}")
+        self._say(f"{len(sample.clips)} of {total} clips of {of_layer}, {claims} claims, {drawn} strata")
         for reason, clips in sorted(counts.items()):
             self._say(f"{clips} clips {reason.replace('_', ' ')}")
         self._say(f"label them in a browser ({len(page) / 2**20:.1f} MiB): {self._store.path(self._name('page.html'))}")
@@ -145,7 +155,9 @@ class Audit:
                 "and store the labels with --labels FILE"
             )
         found = figures(clips, labels, judges_of(self._store, self._layer))
-        report = AuditReport(self._layer, found, tuple(abstentions(self._store, self._layer)), self._is_changed())
+        where = read_note(self._store, self._name(SAMPLE_TABLE), WHERE)
+        silent = tuple(abstentions(self._store, self._layer, where))
+        report = AuditReport(self._layer, found, silent, self._is_changed(), where)
         recorder = SafeConsole(highlight=False, record=True, width=110, file=io.StringIO())
         print_report(report, recorder)
         print_report(report, self._console)
@@ -193,9 +205,15 @@ class Audit:
             return True
 
     def _commit(
-        self, name: str, table: pa.Table, schema: pa.Schema, inputs: Mapping[str, str], counts: Mapping[str, float]
+        self,
+        name: str,
+        table: pa.Table,
+        schema: pa.Schema,
+        inputs: Mapping[str, str],
+        counts: Mapping[str, float],
+        notes: Mapping[str, str] | None = None,
     ) -> None:
-        commit_audit_table(self._store, self._layer, name, table, schema, inputs, counts)
+        commit_audit_table(self._store, self._layer, name, table, schema, inputs, counts, notes)
 
     def _name(self, file: str) -> str:
         return audit_file(self._layer, file)

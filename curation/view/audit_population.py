@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
 
 from curation.grounding.audit.clip_evidence import DrawnClip
 from curation.grounding.audit.clip_strata import Cell, Stratum
-from curation.view.sql_tables import connect, files, select
+from curation.view.sql_tables import arrow_of, clips_where, connect, files, select
+from shards.selections.marked_texts import find_selection
 from shards.storage.store import Store
 
+_TEXTS: Final = "read_parquet(?)"
 _FILES: Final = "files"
 """The site of all local files."""
 _POPULATION: Final = f"""
@@ -55,16 +57,21 @@ class Abstention:
 
 
 class Population:
-    """The clips of a text layer."""
+    """The clips of a text layer that an audit is about."""
 
-    def __init__(self, store: Store, layer: str) -> None:
-        """Read the keys and kinds of all clips.
+    def __init__(self, store: Store, layer: str, where: str | None = None) -> None:
+        """Read the keys and kinds of the clips.
+
+        Args:
+            store: the DIR.
+            layer: name of the text layer.
+            where: condition in SQL, as of `curation.view.sql_tables.clips_where`; None: all clips.
 
         Raises:
-            UserError: a table is damaged.
+            UserError: a table is damaged, or the condition is no SQL or names no column.
         """
-        self._connection: duckdb.DuckDBPyConnection = connect(store)
-        select(self._connection, _POPULATION, [files(store, f"text/{layer}")])
+        self._connection = connect(store)
+        _select_wanted(self._connection, _POPULATION, store, layer, where)
 
     def cells(self) -> dict[Cell, int]:
         """Return the number of clips of each kind."""
@@ -85,15 +92,26 @@ class Population:
         return [DrawnClip(position, **row) for position, row in enumerate(rows)]
 
 
-def abstentions(store: Store, layer: str) -> list[Abstention]:
-    """Return the clips of a layer without grounded text: in all, by level and by language.
+def abstentions(store: Store, layer: str, where: str | None = None) -> list[Abstention]:
+    """Return the clips without grounded text: in all, by level and by language; arguments as of `Population`.
 
     Raises:
-        UserError: a table is damaged.
+        UserError: as `Population`.
     """
-    rows = select(connect(store), _STATUSES, [files(store, f"text/{layer}")])
+    rows = _select_wanted(connect(store), _STATUSES, store, layer, where)
     counted = [Abstention(_group(row["level"], row["language"]), row["clips"], row["without_text"]) for row in rows]
     return sorted(counted, key=lambda each: (each.group != "all", not each.group.startswith("level"), each.group))
+
+
+def _select_wanted(
+    connection: duckdb.DuckDBPyConnection, query: str, store: Store, layer: str, where: str | None
+) -> list[Any]:
+    """Return the rows of a query over the tables of a layer, of the clips that fulfil a condition alone."""
+    if where is not None:
+        wanted = clips_where(store, layer, find_selection(store, layer), where).project("key")
+        connection.register("wanted", arrow_of(wanted, where))
+        query = query.replace(_TEXTS, f"{_TEXTS} semi join wanted using (key)")
+    return select(connection, query, [files(store, f"text/{layer}")])
 
 
 def _group(level: str | None, language: str | None) -> str:

@@ -59,14 +59,17 @@ class AuditReport:
     abstentions: tuple[Abstention, ...]
     is_changed: bool
     """True if the layer was made anew since the sample was drawn; the figures are about the old one."""
+    where: str | None = None
+    """Condition on the clips that the sample was drawn from; None: all clips of the layer."""
 
 
 def print_report(report: AuditReport, console: Console) -> None:
     """Print the tables of a report."""
     figures = report.figures
+    condition = f" where {report.where}" if report.where else ""
     _say(
         console,
-        f"audit of layer {report.layer}: {figures.labelled_clips} of {figures.clips} clips labelled, "
+        f"audit of layer {report.layer}{condition}: {figures.labelled_clips} of {figures.clips} clips labelled, "
         f"{figures.labelled_claims} claims, by {', '.join(figures.labellers) or 'nobody'}",
     )
     for warning in _warnings(report):

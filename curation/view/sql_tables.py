@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from runtime.errors import UserError, nearest, one_line
 from shards.carried_columns import carried_spans, with_carried
@@ -160,6 +161,18 @@ def _with_media(
 def _videos(connection: duckdb.DuckDBPyConnection, store: Store) -> duckdb.DuckDBPyRelation:
     paths = files(store, "videos")
     return connection.read_parquet(paths) if paths else connection.from_arrow(VIDEOS.empty_table())
+
+
+def arrow_of(relation: duckdb.DuckDBPyRelation, where: str | None) -> pa.Table:
+    """Return the rows of a relation as a table of Arrow, for another connection.
+
+    Raises:
+        UserError: the user's condition fails on a value.
+    """
+    try:
+        return relation.to_arrow_table()
+    except duckdb.Error as error:
+        raise UserError(f"--where {where!r}: {said(error)}") from None
 
 
 def rows_of(relation: duckdb.DuckDBPyRelation, where: str | None) -> list[Any]:

@@ -14,9 +14,11 @@ from shards.artifact import Artifact
 from shards.manifest import read_stage
 from shards.reader import read_table
 from shards.storage.store import Store
-from shards.writer import commit_table
+from shards.writer import commit_tables
 
 SAMPLE_TABLE: Final = "sample.parquet"
+WHERE: Final = "where"
+"""Key of the note in the footer of a sample: the condition on the clips that it was drawn from."""
 LABEL_TABLE: Final = "labels.parquet"
 _STAGE: Final = "audit"
 
@@ -90,8 +92,10 @@ def commit_audit_table(
     schema: pa.Schema,
     inputs: Mapping[str, str],
     counts: Mapping[str, float],
+    notes: Mapping[str, str] | None = None,
 ) -> None:
     """Commit a table of a layer's audit."""
     with TemporaryDirectory() as scratch:
         record = Artifact(_STAGE, "", inputs=inputs, counts=counts)
-        commit_table(store, Path(scratch), audit_file(layer, file), table, record, schema)
+        name = audit_file(layer, file)
+        commit_tables(store, Path(scratch), name, [table], lambda: record, schema, notes)

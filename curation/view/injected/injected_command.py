@@ -27,6 +27,8 @@ def show_injected(arguments: argparse.Namespace, console: Console | None = None)
     """
     if arguments.fit is not None and not 0 < arguments.fit < 1:
         raise UserError(f"--fit {arguments.fit:g}: must be a share between 0 and 1, such as 0.1")
+    if arguments.where is not None:
+        raise UserError("--where: says which clips --sample draws from; --injected and --fit take all")
     if arguments.clips < 1:
         raise UserError(f"--clips {arguments.clips}: must be 1 or more")
     request = InjectedRequest(

@@ -133,6 +133,23 @@ def test_labels_of_two_people_give_a_report(store: Store, tmp_path: Path) -> Non
     assert (folder(store) / "report.svg").read_text().startswith("<svg")
 
 
+def test_a_condition_narrows_what_is_drawn_and_what_the_report_is_about(store: Store, tmp_path: Path) -> None:
+    where = "level = 'short' and source like '%/0-%'"
+    ended = curate("audit", store.root, "--sample", "100", "--where", where)
+    assert ended.status == 0, ended.err
+    clips = pq.read_table(folder(store) / "sample.parquet").to_pylist()
+    texts = pq.read_table(Path(store.root) / f"text/{LAYER}/0000000.parquet").to_pylist()
+    wanted = {row["key"] for row in texts if row["level"] == "short"}
+    assert {clip["key"] for clip in clips} == wanted
+    assert f"of {len(wanted)} clips of layer {LAYER} where {where}" in ended.out
+    labels = fill(store, tmp_path / "labels.csv", {"kept": "supported", "dropped": "contradicted"})
+    reported = curate("audit", store.root, "--labels", labels, "--report")
+    assert f"audit of layer {LAYER} where {where}" in " ".join(reported.out.split())
+    said = json.loads((folder(store) / "report.json").read_text())
+    assert said["where"] == where
+    assert {row["group"]: row["clips"] for row in said["abstentions"]}["all"] == len(wanted)
+
+
 def test_labels_are_not_lost_to_another_sample(store: Store, tmp_path: Path) -> None:
     curate("audit", store.root, "--sample", "6")
     filled = fill(store, tmp_path / "ana.csv", {"kept": "supported"})
@@ -171,6 +188,9 @@ def test_a_file_without_one_label_is_a_mistake(store: Store) -> None:
     [
         ([], "--sample N, --labels FILE"),
         (["--report"], "no sample of layer"),
+        (["--report", "--where", "keep"], "--where: says which clips --sample draws from"),
+        (["--sample", "5", "--where", "nothing = 1"], "--where 'nothing = 1'"),
+        (["--sample", "5", "--where", "false"], "has no clips where false"),
         (["--sample", "100000"], "2000 at most"),
         (["--sample", "0"], "whole number"),
         (["--labels", "none.csv"], "no sample of layer"),
