@@ -171,3 +171,21 @@ def test_check_reports_scores_of_other_media(store: Store, tmp_path: Path) -> No
     artifact = Artifact("score", "h", inputs={"media/0000000.parquet": "older"})
     commit_scores(store, tmp_path, "scores/mine", ShardScores(0, table), artifact)
     assert any("was made from another media/0000000.parquet" in one for one in problems(store))
+
+
+def test_a_commit_that_is_cut_off_leaves_no_table(store: Store, tmp_path: Path) -> None:
+    class Full(Store):
+        def commit(self, local: Path, name: str) -> None:
+            if name.endswith(".parquet"):
+                raise OSError(28, "No space left on device")
+            super().commit(local, name)
+
+    table = ScoreSet.open(store, "mine").table(0).replace_schema_metadata(None)
+    made = ShardScores(0, table, {"look": np.ones((table.num_rows, 2), np.float32)})
+    with pytest.raises(OSError, match="No space left"):
+        commit_scores(Full(store.root), tmp_path, "scores/mine", made, Artifact("score", "h"))
+    assert ScoreSet.open(store, "mine").shards == ()
+    assert [one for one in problems(store) if "scores" in one] == []
+    commit(store, tmp_path)
+    assert ScoreSet.open(store, "mine").vectors["look"].width == 3
+    assert not list(tmp_path.glob("commit-*"))
