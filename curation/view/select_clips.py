@@ -95,9 +95,19 @@ def _recipe(store: Store, arguments: argparse.Namespace, given: Sequence[str]) -
     _check_free(store, checked_name("--name", name))
     layer = pick_layer(store, arguments.layer or values.get("layer"))
     recipe = build_recipe({**values, "layer": layer, "name": name}, str(arguments.recipe or ""))
-    if recipe.base == name:
-        raise UserError(f"--from {name}: a selection can't begin with itself; name another one")
+    _check_base(store, recipe)
     return recipe
+
+
+def _check_base(store: Store, recipe: Recipe) -> None:
+    """Refuse a selection that would begin with itself, directly or through others."""
+    base, seen = recipe.base, set[str]()
+    while base is not None and base not in seen:
+        if base == recipe.name:
+            raise UserError(f"--from {recipe.base}: begins with {recipe.name} itself; name another one")
+        seen.add(base)
+        before = stored_recipe(store, base)
+        base = None if before is None else before.base
 
 
 def _check_free(store: Store, name: str) -> None:

@@ -24,6 +24,8 @@ _REFUSED: Final = {
 }
 """What an expression may not hold, by DuckDB's class of syntax."""
 
+_SEVERAL_ROWS: Final = frozenset(("unnest", "unlist"))
+
 ColumnPath = tuple[str, ...]
 """A column as it is written: ``("motion",)``, ``("look", "blur")``, or with fields of a struct behind it."""
 
@@ -85,7 +87,10 @@ def parse_expression(connection: duckdb.DuckDBPyConnection, text: str, option: s
     for node in nodes:
         if (refused := _REFUSED.get(node["class"])) is not None:
             raise ShardError(f"{option} {text!r}: may not hold {refused}")
-    _refuse_unsteady(connection, {node["function_name"] for node in nodes if node["class"] == "FUNCTION"}, text, option)
+    functions = {node["function_name"] for node in nodes if node["class"] == "FUNCTION"}
+    if several := sorted(functions & _SEVERAL_ROWS):
+        raise ShardError(f"{option} {text!r}: {several[0]}() makes several rows of one clip; use list functions")
+    _refuse_unsteady(connection, functions, text, option)
     own = {name for node in nodes if node["class"] == "LAMBDA" for name in _parameters(node["lhs"])}
     paths = {tuple(node["column_names"]) for node in nodes if node["class"] == "COLUMN_REF"}
     return SqlExpression(option, text, frozenset(path for path in paths if path[0] not in own))

@@ -154,7 +154,7 @@ class FactReader:
         for one in self._expressions:
             try:
                 value = duckdb.SQLExpression(one.text)
-                clips.select(value.cast("double") if one is self._top else value).to_arrow_table()
+                clips.select(self._select[ROW], value.cast("double") if one is self._top else value).to_arrow_table()
             except duckdb.Error as own:
                 return one.refusal(own)
         return ShardError(f"{self._columns.store.root}: its tables can't be read ({error})")

@@ -134,7 +134,7 @@ def stored_recipe(store: Store, name: str) -> Recipe | None:
         return None
     try:
         values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ShardError(f"selections/{name}.parquet: its recipe is no YAML ({error})") from None
     if not isinstance(values, dict):
         raise UserError(f"selections/{name}.parquet: its recipe is no mapping; make the selection again")

@@ -104,7 +104,7 @@ def test_check_reports_a_selection_of_other_tables_than_the_present_ones(store: 
         (["--name", LAYER, "--where", "true"], "is the name of a selection that `curate run` makes"),
         (["--name", "new"], "no such selection yet; add conditions"),
         (["--where", "true"], "--where: needs --name"),
-        (["--name", "new", "--from", "new"], "can't begin with itself"),
+        (["--name", "new", "--from", "new"], "--from new: begins with new itself"),
         (["--name", "new", "--layer", "groundet", "--where", "true"], "no such text layer (did you mean"),
         (["--name", "new", "--top", "start:3"], "--top start:3: write it as N:COLUMN"),
         (["--name", "new", "--balance", "level"], "--balance level: write it as COLUMN:N"),
@@ -126,6 +126,13 @@ def test_mistakes_end_with_one_line_and_nothing_is_written(store: Store, flags: 
     assert ended.status == 2 and ended.err.count("\n") == 1, ended.err
     assert words in ended.err
     assert snapshot(Path(store.root)) == before
+
+
+def test_a_circle_of_selections_is_refused(store: Store) -> None:
+    curate("select", store.root, "--name", "one", "--where", "start > 0")
+    curate("select", store.root, "--name", "two", "--from", "one", "--where", "start > 1")
+    ended = curate("select", store.root, "--name", "one", "--from", "two", "--where", "start > 2")
+    assert ended.status == 2 and "--from two: begins with one itself" in ended.err
 
 
 def test_a_recipe_with_an_unknown_key_is_refused_with_the_nearest(store: Store, tmp_path: Path) -> None:

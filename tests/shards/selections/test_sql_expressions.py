@@ -40,6 +40,7 @@ def test_columns_are_those_that_it_names(text: str, columns: set[tuple[str, ...]
         ("columns('s.*') > 1", "name the columns"),
         ("*", "name the columns"),
         ("start > ?", "a parameter"),
+        ("unnest([true, false])", r"unnest\(\) makes several rows"),
         ("start > random()", r"random\(\) gives another value"),
         ("now() > '2026-01-01'", r"now\(\) gives another value"),
         ("(" * 5000 + "start" + ")" * 5000, "nest|depth|stack"),

@@ -213,6 +213,7 @@ def test_texts_of_version_1_are_chosen_from_by_their_own_marks(store: Store) -> 
         ({"where": "level > 3"}, "--where 'level > 3': "),
         ({"top": {"number": 1, "by": "source"}}, "--top 'source': Conversion Error: Could not convert"),
         ({"balance": {"by": "nothing", "most": 1}}, "--balance 'nothing': no column"),
+        ({"where": "max(start) > 3"}, r"--where 'max\(start\) > 3': "),
         ({"where": "key in (from 'x.parquet')"}, "a query inside it"),
         ({"base": "none"}, "has no such selection|no such selection"),
         ({"dedup": "none"}, "has no duplicates/none.parquet"),
