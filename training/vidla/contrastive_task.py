@@ -31,7 +31,7 @@ from training.models.vidla.two_tower import VidLA
 from training.models.vidla.video_tower import is_new
 from training.models.vidla.vidla_folder import load_weights, save
 
-_FEW_NEGATIVES: Final = 4
+_FEW_NEGATIVES: Final = 2
 """Mean negatives of a row below which the log warns, however small the batch is."""
 
 _MANY_CUT: Final = 0.05

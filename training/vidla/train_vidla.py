@@ -1,6 +1,6 @@
 """The command `train-vidla`: reads the arguments, trains one run, returns an exit status.
 
-    train-vidla --shards demo/shards --init random:tiny --batch-size 8 --steps 50 --output demo/vidla
+    train-vidla --shards demo/shards --init random:tiny --batch-size 6 --steps 50 --output demo/vidla
     torchrun --nproc-per-node 8 -m training.vidla.train_vidla --shards s3://bucket/shards --output run
 
 Nothing heavy is imported before the arguments are read: `train-vidla --help` answers at once. Mistakes that need no
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\
 examples:
-  train-vidla --shards demo/shards --init random:tiny --batch-size 8 --steps 50 --output demo/vidla
+  train-vidla --shards demo/shards --init random:tiny --batch-size 6 --steps 50 --output demo/vidla
       two CPU cores, the shards of `make demo`
   train-vidla --shards /data/out --init openai --output run --batch-size 1024 --set compute.micro_batch=128
       VidLA-B/32 on one GPU
@@ -101,7 +101,9 @@ def _finetune(arguments: argparse.Namespace) -> int:
     from training.vidla.finetuning_recipes import settings_below
     from training.vidla.resumed_settings import resumed_settings
 
-    asked = asked_for(arguments, {"model": {"init": arguments.init}, "loop": {"steps": arguments.steps}})
+    asked = asked_for(
+        arguments, {"model": {"init": arguments.init}, "loop": {"steps": arguments.steps, "samples": arguments.clips}}
+    )
     resumed = resumed_settings(arguments.output, arguments.resume, asked)
     known = RETRIEVAL_BENCHMARKS.get(arguments.benchmark)
     if known is not None and "val" in known.splits:
@@ -132,6 +134,7 @@ def _check(settings: VidlaSettings, arguments: argparse.Namespace) -> None:
 
 
 def _settings(arguments: argparse.Namespace, defaults: dict[str, Any]) -> VidlaSettings:
+    from runtime.settings import merged
     from training.vidla.vidla_settings import VidlaSettings
 
     layer = getattr(arguments, "layer", None)
@@ -140,7 +143,7 @@ def _settings(arguments: argparse.Namespace, defaults: dict[str, Any]) -> VidlaS
         "model": {"init": arguments.init, "frames": arguments.frames},
         "data": data | {"layers": {layer: 1.0} if layer else None},
         "evaluation": {"select_on": getattr(arguments, "select_on", None)},
-        **run_flags(arguments),
+        **merged(run_flags(arguments), {"loop": {"samples": arguments.clips}}),
     }
     return settings_of(VidlaSettings, arguments, flags, defaults)
 
@@ -194,7 +197,9 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         help="initial weights: an open_clip tag, ARCHITECTURE:TAG, hf://…, path:///…, random:tiny (default openai)",
     )
     parser.add_argument("--frames", type=int, metavar="T", help="frames a clip (default 12)")
-    add_run_arguments(parser, "vidla-run", "clips", 4096, "three epochs")
+    parser.add_argument("--clips", type=int, metavar="N", help="length in training clips instead of --steps")
+    length = "three epochs: three times as many training clips as the split holds; finetuning: the recipe's"
+    add_run_arguments(parser, "vidla-run", "clips", 4096, length)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -134,3 +135,21 @@ def test_differences_are_named_at_any_depth() -> None:
     second = {"frames": 32, "temporal": {"levels": 3, "scale": 3}}
     assert model_folder.differences(first, second) == ["frames 12, 32", "old 1, absent", "temporal.scale 2, 3"]
     assert model_folder.differences(first, first) == []
+
+
+def test_preprocess_takes_the_centre_square_of_clips_of_any_size(model: VidLA) -> None:
+    grey = np.full((12, 40, 90, 3), 128, np.uint8)
+    grey[:, :, :25] = 0  # left of the square
+    grey[:, :, 65:] = 255
+    tall = np.full((12, 130, 70, 3), 128, np.uint8)
+    one, several = model.preprocess(grey), model.preprocess([grey, tall])
+    assert one.shape == (1, 12, 3, 64, 64) and several.shape == (2, 12, 3, 64, 64)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (model.mean, model.std))
+    torch.testing.assert_close(several, ((128 / 255 - mean) / std).expand_as(several), rtol=0, atol=1e-5)
+    assert model.encode_video(several).shape == (2, model.embed_dim)
+    assert model.frames == 12
+
+
+def test_frames_that_are_no_pictures_are_refused(model: VidLA) -> None:
+    with pytest.raises(ValueError, match=r"float32 \(12, 8, 8, 3\): give uint8 frames"):
+        model.preprocess(np.zeros((12, 8, 8, 3), np.float32))  # type: ignore[arg-type]

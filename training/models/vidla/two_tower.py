@@ -13,12 +13,15 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from open_clip.model import CustomTextCLIP
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from torch import nn
 from torch.nn import functional as F
 
+from training.data.decoding.model_input import to_model_input
 from training.models.vidla.model_settings import FIRST_TEMPERATURE, TemporalSettings
 from training.models.vidla.video_tower import VideoTower
 
@@ -81,6 +84,37 @@ class VidLA(nn.Module):
     def embed_dim(self) -> int:
         """Length of an embedding."""
         return int(self.video.proj.shape[1])
+
+    @property
+    def frames(self) -> int:
+        """Frames of a clip that the model was trained with; others are possible."""
+        return self.video.frames
+
+    def preprocess(self, clips: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) -> torch.Tensor:
+        """Return clips as input of `encode_video`: the centre square, scaled, normalised, on the model's device.
+
+        Args:
+            clips: RGB frames of one clip [T, H, W, 3], or of several, each of any height and width but all of T frames.
+
+        Returns:
+            float32 [B, T, C, S, S], with S the `image_size`; B is 1 for one clip.
+
+        Raises:
+            ValueError: an array of another type or shape.
+        """
+        several = [clips] if isinstance(clips, np.ndarray) and clips.ndim == 4 else list(clips)
+        return torch.cat([self._preprocessed(clip) for clip in several])
+
+    def _preprocessed(self, clip_THWC: NDArray[np.uint8]) -> torch.Tensor:
+        if clip_THWC.dtype != np.uint8 or clip_THWC.ndim != 4 or clip_THWC.shape[3] != 3:
+            raise ValueError(f"a clip of {clip_THWC.dtype} {clip_THWC.shape}: give uint8 frames [T, H, W, 3]")
+        height, width = clip_THWC.shape[1:3]
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        square = np.ascontiguousarray(clip_THWC[None, :, top : top + side, left : left + side])
+        whole_B4 = torch.tensor([[0.0, 0.0, 1.0, 0.0]], device=self.logit_scale.device)
+        video_BTSSC = torch.from_numpy(square).to(self.logit_scale.device)
+        return to_model_input(video_BTSSC, whole_B4, self.image_size, self.mean, self.std)
 
     def encode_video(self, video_BTCHW: torch.Tensor, normalize: bool = True) -> torch.Tensor:
         """Return embeddings [B, D] of clips with colours normalised by `mean` and `std`; unit length if `normalize`."""
