@@ -5,7 +5,7 @@
 
 The DIR has texts of about the bytes of a real layer, a selection, two scores and vectors of 256 numbers; no videos. The
 viewer is the command itself, in a process of its own; each page is asked for twice. Memory is its resident set: the
-largest that it ever had, read after each page. Nothing else is warm but the files, which were just written.
+largest that it ever had, read after each page. CPU-seconds are those of the viewer.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from urllib.parse import quote
 
 import httpx
 import numpy as np
+import psutil
 import pyarrow as pa
 
 from shards.artifact import Artifact
@@ -131,10 +132,10 @@ def measure(root: Path, key: str) -> None:
     began = time.perf_counter()
     with _viewer(root) as (process, address), httpx.Client(base_url=address, timeout=600) as client:
         client.get("/static/viewer.css").raise_for_status()
-        print(f"  {'start':<42} {time.perf_counter() - began:7.2f} s")
+        print(f"  {'start':<30} {time.perf_counter() - began:7.2f} s ({_cpu(process.pid):6.2f} CPU-s)")
         for name, path in _pages(key).items():
-            seconds = [_seconds(client, path) for _ in range(2)]
-            print(f"  {name:<42} {seconds[0]:7.2f} s, again {seconds[1]:6.2f} s, {_peak(process.pid):5.0f} MiB")
+            first, again = (_seconds(client, path, process.pid) for _ in range(2))
+            print(f"  {name:<30} {first}, again {again}, {_peak(process.pid):5.0f} MiB", flush=True)
 
 
 def _pages(key: str) -> dict[str, str]:
@@ -150,10 +151,15 @@ def _pages(key: str) -> dict[str, str]:
     }
 
 
-def _seconds(client: httpx.Client, path: str) -> float:
-    began = time.perf_counter()
+def _seconds(client: httpx.Client, path: str, pid: int) -> str:
+    began, cpu = time.perf_counter(), _cpu(pid)
     client.get(path).raise_for_status()
-    return time.perf_counter() - began
+    return f"{time.perf_counter() - began:7.2f} s ({_cpu(pid) - cpu:6.2f} CPU-s)"
+
+
+def _cpu(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
 
 
 @contextmanager

@@ -32,10 +32,23 @@ def connect(store: Store) -> duckdb.DuckDBPyConnection:
 def files_read_by(connection: duckdb.DuckDBPyConnection, store: Store) -> None:
     """Let a connection read the files of `store` and nothing else, for good: no query can change it."""
     _register(connection, store)
-    folder = f"{store.root}/".replace("'", "''")
-    connection.execute(f"set allowed_directories = ['{folder}']")
+    connection.execute(f"set allowed_directories = [{', '.join(map(_quoted, _spellings(store)))}]")
     connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")
+
+
+def _spellings(store: Store) -> list[str]:
+    """Return the root of a store as it is named, and as its file system names what it lists."""
+    if store.is_local:
+        return [f"{store.root}/"]
+    import fsspec
+
+    protocol, path = store.root.split("://")[0], fsspec.core.url_to_fs(store.root)[1]
+    return [f"{store.root}/", f"{protocol}://{path}/"]
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _register(connection: duckdb.DuckDBPyConnection, store: Store) -> None:

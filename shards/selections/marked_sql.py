@@ -14,7 +14,7 @@ _NO_MARKS: Final = 'null::boolean as "keep", null::varchar as "filter_reason", n
 
 
 def marked_clips(
-    connection: duckdb.DuckDBPyConnection, files: Sequence[str], selection: Selection | None
+    connection: duckdb.DuckDBPyConnection, files: Sequence[str], selection: Selection | None, *, numbered: bool = False
 ) -> duckdb.DuckDBPyRelation:
     """Return the clips of a text layer with their marks; a clip that no selection has marked yet has null marks.
 
@@ -22,8 +22,9 @@ def marked_clips(
         connection: one that can read the DIR.
         files: paths of the layer's tables, at least one.
         selection: None: the layer's own marks if it has any.
+        numbered: add the column ``file_row_number``, the place of the clip in its file, from 0.
     """
-    clips = connection.read_parquet(list(files))
+    clips = connection.read_parquet(list(files), file_row_number=numbered)
     has_marks = set(MARKS) <= set(clips.columns)
     if selection is None:
         return clips if has_marks else clips.project(f"*, {_NO_MARKS}")

@@ -23,11 +23,13 @@ SORTS: Final = {
     "random": "random",
 }
 _ORDER: Final = {
-    "time": 'shard, source, start, "end" desc, key',
-    "longest": "seconds desc, key",
-    "shortest": "seconds, key",
-    "random": "hash(key || $seed), key",
+    "time": "place",
+    "longest": "seconds desc, place",
+    "shortest": "seconds, place",
+    "random": "hash(id, $seed), place",
 }
+ALL: Final = "true"
+"""Condition that all clips fulfil."""
 _MOST_CHARACTERS: Final = 8000
 """Of one value."""
 _LAST_PAGE: Final = 1_000_000
@@ -102,7 +104,7 @@ class ClipFilters:
         Raises:
             UserError: the condition in SQL is none, or there is no such column.
         """
-        parts, values = ["true"], dict[str, object]()
+        parts, values = [ALL], dict[str, object]()
         for column, wanted in (("level", self.levels), ("rewrite_status", self.statuses)):
             if wanted:
                 parts.append(f"list_contains(${column}, {column})")
@@ -124,9 +126,9 @@ class ClipFilters:
                     parts.append(f"{quoted(name)} {sign} ${side}{number}::float")
                     values[f"{side}{number}"] = bound
         if self.text:
-            parts.append(f"key in (select key from {tables.matching_text(self.text)})")  # noqa: S608  a hash
+            parts.append(f"id in (select id from {tables.matching_text(self.text)})")  # noqa: S608  a hash
         if self.sql:
-            parts.append(f"key in (select key from {tables.matching_sql(self.sql)})")  # noqa: S608  a hash
+            parts.append(f"id in (select id from {tables.matching_sql(self.sql)})")  # noqa: S608  a hash
         return " and ".join(parts), values
 
     def order(self, ranges: Sequence[RangeColumn]) -> tuple[str, dict[str, object]]:
@@ -136,10 +138,10 @@ class ClipFilters:
             UserError: there is no such order.
         """
         if self.sort in _ORDER:
-            return _ORDER[self.sort], {"seed": str(self.seed)} if self.sort == "random" else {}
+            return _ORDER[self.sort], {"seed": self.seed} if self.sort == "random" else {}
         name = self.sort.removeprefix("-")
         _check_column(name, {each.name for each in ranges})
-        return f"{quoted(name)} {'desc' if self.sort.startswith('-') else ''} nulls last, key", {}
+        return f"{quoted(name)} {'desc' if self.sort.startswith('-') else ''} nulls last, place", {}
 
 
 def _ranges(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[float | None, float | None]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from curation.view.browser.queries.clip_filters import ClipFilters
+from curation.view.browser.queries.clip_filters import ALL, ClipFilters
 from curation.view.browser.queries.clip_tables import TEXTS, ClipTables, RangeColumn, quoted
 from shards.keys import shard_name
 
@@ -49,14 +49,19 @@ class Choices:
 def totals(tables: ClipTables, filters: ClipFilters) -> Totals:
     """Return how much matches."""
     where, values = filters.where(tables)
-    inner = "parent_key is not null and (root_key in (from keys) or parent_key in (from keys))"
+    inner = "not is_root and (root in (from ids) or parent in (from ids))"
     query = f"""
-        with matching as (select key, parent_key, root_key, video_id, seconds from clips where {where}),
-             keys as (select key from matching)
-        select count(*) as clips, count(distinct video_id) as videos,
+        with matching as (select id, parent, root, is_root, video, seconds from clips where {where}),
+             ids as (select id from matching)
+        select count(*) as clips, count(distinct video) as videos,
                coalesce(sum(seconds) filter (not ({inner})), 0) / 3600 as hours from matching
     """  # noqa: S608  conditions of `ClipFilters`
-    (row,) = tables.select(query, values)
+    if where == ALL:  # a clip that is no root is inside one, which matches
+        query = """
+            select count(*) as clips, count(distinct video) as videos,
+                   coalesce(sum(seconds) filter (is_root), 0) / 3600 as hours from clips
+        """
+    (row,) = tables.select_once(query, values)
     return Totals(**row)
 
 
@@ -115,7 +120,7 @@ def histograms(tables: ClipTables, filters: ClipFilters) -> list[Histogram]:
         width = (each.high - each.low) / BINS
         bin_ = f"least({BINS - 1}, floor(({quoted(each.name)} - {each.low!r}) / {width!r}))::int"
         parts.append(f"histogram({bin_}) as bins{number}, count(*) - count({quoted(each.name)}) as missing{number}")
-    (row,) = tables.select(f"select {', '.join(parts)} from clips where {where}", values)  # noqa: S608  quoted names
+    (row,) = tables.select_once(f"select {', '.join(parts)} from clips where {where}", values)  # noqa: S608  quoted names
     return [
         Histogram(each, [dict(row[f"bins{n}"] or {}).get(bin_, 0) for bin_ in range(BINS)], row[f"missing{n}"])
         for n, each in enumerate(ranges)
@@ -126,7 +131,7 @@ def choices(tables: ClipTables) -> Choices:
     """Return the languages and reasons that clips have."""
     found = []
     for column in ("language", "filter_reason"):
-        rows = tables.select(
+        rows = tables.select_once(
             f"select {column} as value, count(*) as clips from clips where {column} is not null "  # noqa: S608
             "group by 1 order by 2 desc, 1 limit 60"
         )
@@ -144,6 +149,7 @@ def _slice(tables: ClipTables, filters: ClipFilters, first: int, count: int) -> 
     where, values = filters.where(tables)
     order, more = filters.order(tables.ranges)
     return tables.select(
-        f"select {_SHOWN} from clips where {where} order by {order} limit {count} offset {first}",  # noqa: S608
+        f"select {_SHOWN} from clips where place in (select place from clips where {where} "  # noqa: S608  quoted
+        f"order by {order} limit {count} offset {first}) order by {order}",
         values | more,
     )

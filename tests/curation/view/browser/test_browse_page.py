@@ -127,3 +127,22 @@ def test_a_long_condition_over_many_columns_is_answered(client: TestClient) -> N
     sql = " or ".join(f"length(key) + {number} = length(source)" for number in range(200))
     assert client.get("/browse", params={"sql": sql}).status_code == 200
     assert client.get("/browse", params={"sql": " or ".join([sql, sql])}).status_code == 400
+
+
+def test_a_dir_in_an_object_store_is_read_in_place_and_nothing_else_is() -> None:
+    store = build_dir("memory://viewer/out", shards=1)
+    with viewing(store) as client:
+        page = client.get("/browse?level=long").text
+        assert counts(page) == 2 and client.get(clip_links(page)[0]).status_code == 200
+        refused = client.get("/browse", params={"sql": "(select count(*) from read_text('/etc/hostname')) > 0"})
+    assert refused.status_code == 400
+
+
+def test_a_damaged_table_is_named_on_every_page_and_the_viewer_goes_on(tmp_path: Path) -> None:
+    store = build_dir(tmp_path / "out", shards=1)
+    (tmp_path / "out/text/grounded/0000000.parquet").write_bytes(b"PAR1 no table PAR1")
+    with viewing(store) as client:
+        for _ in range(2):
+            answer = client.get("/browse")
+            assert answer.status_code == 500 and "curate check" in answer.text
+        assert client.get("/runs").status_code == 200
