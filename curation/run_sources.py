@@ -110,9 +110,9 @@ def _warnings(planned: PlannedSources, ignored: Counter[str]) -> tuple[str, ...]
         warnings.append("YouTube needs a JavaScript runtime, and there is none on the PATH: install deno 2 (or node)")
     if planned.refused:
         shown = ", ".join(planned.refused[:3]) + (", …" if len(planned.refused) > 3 else "")
-        warnings.append(
-            f"{len(planned.refused)} sources were removed on request and are not taken again ({REMOVED_NAME}): {shown}"
-        )
+        count = len(planned.refused)
+        were = f"{count} source was" if count == 1 else f"{count} sources were"
+        warnings.append(f"{were} removed on request, and not taken again ({REMOVED_NAME}): {shown}")
     if unnamed := ignored.pop(NOT_UTF8, 0):
         warnings.append(
             f"{unnamed} files in folders were left out, because their names are not UTF-8 text: rename them"

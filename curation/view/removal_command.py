@@ -115,8 +115,11 @@ def _report(store: Store, report: RemovalReport, console: Console) -> int:
 
 
 def _sum(removal: Removal) -> str:
-    videos, clips, shards = len(removal.videos), sum(one.clips for one in removal.videos), len(removal.shards)
-    return f"{videos} video{'s' * (videos != 1)} with {clips} clips from {shards} shard{'s' * (shards != 1)}"
+    numbers = {"video": len(removal.videos), "clip": sum(one.clips for one in removal.videos)}
+    videos, clips, shards = (
+        f"{number} {name}{'s' * (number != 1)}" for name, number in {**numbers, "shard": len(removal.shards)}.items()
+    )
+    return f"{videos} with {clips} from {shards}"
 
 
 def _description(video: KnownVideo) -> str:

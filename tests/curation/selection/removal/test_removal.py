@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,8 @@ from shards.selections.selection import recipe_of
 from shards.selections.selection_state import selection_states
 from shards.storage.dir_lock import DirLock
 from shards.storage.store import Store
+
+ARCHIVE = Path(__file__).parents[3] / "data" / "made_by_0.1.0.tar.xz"
 
 
 @pytest.fixture(scope="module")
@@ -251,6 +254,18 @@ def test_a_video_that_failed_is_removed_too(store: Store) -> None:
         "removed_on_request"
     }
     assert problems(store) == []
+
+
+def test_a_dir_of_schema_version_1_is_rewritten_as_such(tmp_path: Path) -> None:
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (manifest,) = tmp_path.rglob("manifest.json")
+    old = Store(manifest.parent)
+    gone = read_table(old, "media/0000000.parquet")["video_id"].to_pylist()[0]
+    assert remove(old, "--ids", gone).status == 0
+    assert "keep" in read_table(old, "text/demo/0000000.parquet").column_names
+    assert problems(old, decode=True) == []
+    assert files_with(Path(old.root), f"{gone}_".encode()) == []
 
 
 def test_bytes_of_a_shard_that_was_never_committed_are_deleted(store: Store) -> None:

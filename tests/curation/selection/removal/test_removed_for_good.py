@@ -82,7 +82,7 @@ def test_the_same_run_makes_nothing_anew_and_says_why_it_is_left_out(
     arguments = [*run_arguments(TAGGER, whole.config, inputs, root), "--exclude", whole.excluded]
     ended = curate(*arguments, "--address", "local")
     assert ended.status == 0
-    assert "4 sources were removed on request and are not taken again (removed.parquet)" in ended.err
+    assert "4 sources were removed on request, and not taken again (removed.parquet)" in ended.err
     assert "nothing to do" in ended.err
     assert snapshot(root) == before
 
