@@ -1,8 +1,8 @@
 """Contradictions between a claim and its evidence that a parse shows: the same words with another value. Pure.
 
-Each check looks for one kind of error and is silent unless the evidence speaks of the same thing: roles exchanged,
-an attribute that the evidence gives to another thing, another number, another colour, the opposite place, a negation.
-What the evidence merely does not say is no contradiction and is left to the judges of meaning.
+Each check looks for one kind of error and is silent unless the evidence speaks of the same thing: roles exchanged, an
+attribute that the evidence gives to another thing, another number, another colour, another place, another object of
+the same doer, a negation. What the evidence merely does not say is left to the judges of meaning.
 """
 
 from __future__ import annotations
@@ -32,6 +32,12 @@ _UNDER: Final = {
     **dict.fromkeys(("under", "underneath", "beneath"), ("on", "above")),
 }
 """Prepositions that contradict one another."""
+_LOCATING: Final = word_set("in at on inside near by under behind")
+_NO_THING: Final = word_set(
+    "middle center centre mid front back side top bottom corner edge end part background foreground area air photo "
+    "view scene distance line row way left right sprig piece it"
+)
+"""Nouns that say where in a thing, or how much of it."""
 
 
 def contradiction(claim: Statements, evidence: Sequence[Statements]) -> str | None:
@@ -122,7 +128,7 @@ def _recolours(claim: Statements, evidence: Sequence[Statements]) -> bool:
 
 
 def _is_elsewhere(claim: Statements, evidence: Sequence[Statements]) -> bool:
-    """Return True if the claim names the opposite of a place that the evidence names."""
+    """Return True if the claim names the opposite of a place that the evidence names, or another place."""
     texts = [each.text for each in evidence]
     for word, opposite in OPPOSITE_SIDES.items():
         if f" {word} " in claim.text and f" {opposite} " not in claim.text:
@@ -135,7 +141,39 @@ def _is_elsewhere(claim: Statements, evidence: Sequence[Statements]) -> bool:
         by_same = [other for other in known if other.done == relation.done or other.doer == relation.doer]
         if any(other.label in opposites for other in by_same) and relation.label not in {r.label for r in by_same}:
             return True
-    return False
+    located = [relation for relation in known if relation.label in _LOCATING]
+    return any(
+        relation.label in _LOCATING
+        and any(
+            (other.label == relation.label or other.doer == relation.doer)
+            and _is_replaced(relation.done, other.done, claim, evidence)
+            for other in located
+        )
+        for relation in claim.relations
+    )
+
+
+def _has_another_object(claim: Statements, evidence: Sequence[Statements]) -> bool:
+    """Return True if somebody does to a thing that the evidence does not name what it has them do to another one."""
+    known = {relation for each in evidence for relation in each.relations if relation.label not in _LOCATING}
+    return any(
+        relation.label.split()[-1] not in _EITHER_WAY
+        and (other.label, other.doer) == (relation.label, relation.doer)
+        and _is_replaced(relation.done, other.done, claim, evidence)
+        for relation in claim.relations
+        for other in known
+    )
+
+
+def _is_replaced(new: str, old: str, claim: Statements, evidence: Sequence[Statements]) -> bool:
+    """Return True if only the claim names the new thing, and only the evidence the old one."""
+    is_thing = new not in _NO_THING and old not in _NO_THING
+    return is_thing and not any(_names(each, new) for each in evidence) and not _names(claim, old)
+
+
+def _names(said: Statements, noun: str) -> bool:
+    """Return True if a text names a thing; *hot dog* names a *hotdog*."""
+    return noun in said.words or any(thing.noun == noun for thing in said.things) or noun in said.text.replace(" ", "")
 
 
 def _negates(claim: Statements, evidence: Sequence[Statements]) -> bool:
@@ -153,6 +191,7 @@ CHECKS: Final[dict[str, Callable[[Statements, Sequence[Statements]], bool]]] = {
     "number": _miscounts,
     "colour": _recolours,
     "place": _is_elsewhere,
+    "object": _has_another_object,
     "negation": _negates,
 }
 """The checks, by the word that is stored as the reason of a rejected claim."""

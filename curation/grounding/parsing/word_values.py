@@ -103,6 +103,7 @@ SAME_THING: Final = one_of_each(
         "tv television",
         "photo picture image photograph",
         "road street",
+        "refrigerator fridge",
         "phone cellphone telephone smartphone",
     )
 )
