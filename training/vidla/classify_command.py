@@ -83,6 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from training.engine.distributed import close_ranks, init_ranks
+    from training.vidla.clean_facts import clean_line
 
     ranks = init_ranks(arguments.device)
     try:
@@ -91,6 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
         close_ranks(ranks)
     if ranks.is_main:
         report.show(Console())
+        if arguments.benchmark != "folder":
+            print(clean_line(arguments.checkpoint, arguments.benchmark))
         if arguments.output:
             report.write(arguments.output)
     return 0

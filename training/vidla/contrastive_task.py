@@ -53,6 +53,7 @@ class VidlaTask:
         compute: ComputeSettings,
         ranks: Ranks,
         evaluate: Callable[[VidLA], Mapping[str, float]] | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
         """Put the model on this rank's device and connect it with those of the other ranks.
 
@@ -62,6 +63,7 @@ class VidlaTask:
             compute: precision, micro-batches, compilation.
             ranks: the processes that take part.
             evaluate: returns scores on held-out data.
+            facts: plain JSON to keep with the saved model, about what it was trained on.
         """
         self.module: VidLA = model.to(ranks.device).train()
         self._loss = loss
@@ -69,6 +71,7 @@ class VidlaTask:
         self._micro_batch = compute.micro_batch
         self._precision = choose_precision(compute.precision, ranks.device)
         self._evaluate = evaluate
+        self._extra = dict(facts or {})
         if compute.compile:
             self.module.video.compile()
         towers = Towers(self.module)
@@ -116,7 +119,7 @@ class VidlaTask:
 
     def save(self, folder: Path) -> None:
         """Write a folder that `training.vidla.load` opens."""
-        save(self.module, folder)
+        save(self.module, folder, self._extra)
 
     def restore(self, folder: Path) -> None:
         """Read the weights that `save` wrote."""

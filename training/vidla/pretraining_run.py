@@ -18,6 +18,7 @@ from training.engine.run_setup import PreparedRun, prepare_ranks, run_loop
 from training.evaluation.video.held_out_retrieval import HeldOutRetrieval
 from training.models.vidla.initial_weights import build_model
 from training.models.vidla.two_tower import VidLA
+from training.vidla.clean_facts import clean_facts
 from training.vidla.contrastive_task import VidlaTask
 from training.vidla.text_terms import texts_line
 from training.vidla.vidla_settings import VidlaSettings
@@ -43,7 +44,9 @@ def run_pretraining(settings: VidlaSettings, output: Path, resume: str) -> int:
     source = open_source(settings)
     batches = open_batches(settings, source, model, ranks)
     held_out = HeldOutRetrieval.of(settings.data, settings.loss, settings.evaluation, settings.model.frames, ranks)
-    task = VidlaTask(model, settings.loss, settings.compute, ranks, held_out.score if held_out else None)
+    facts = clean_facts(settings.model.init, settings.data)
+    score = held_out.score if held_out else None
+    task = VidlaTask(model, settings.loss, settings.compute, ranks, score, facts)
     scored = f"{len(held_out)} clips held out" if held_out else "nothing held out: no scores while training"
     data = f"{source.num_roots} roots of {' '.join(settings.data.shards)}; {scored}"
     header = header_lines(settings, task.header(), data)

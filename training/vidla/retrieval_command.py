@@ -126,6 +126,7 @@ def _evaluate(arguments: argparse.Namespace, benchmark: RetrievalSet, ranks: Ran
     from training.evaluation.video.embeddings import EmbeddingOptions, embed, frame_mean, video_lengths
     from training.evaluation.video.open_model import open_model, weights_hash
     from training.evaluation.video.retrieval_report import evaluate_retrieval, show_retrieval
+    from training.vidla.clean_facts import clean_line
 
     model, frames = open_model(arguments.checkpoint, arguments.frames, ranks.device, without_time=arguments.frame_mean)
     precision = choose_precision(arguments.precision, ranks.device)
@@ -145,6 +146,8 @@ def _evaluate(arguments: argparse.Namespace, benchmark: RetrievalSet, ranks: Ran
         missing=arguments.missing,
     )
     show_retrieval(report, arguments.checkpoint, Console())
+    if arguments.benchmark != "shards":
+        print(clean_line(arguments.checkpoint, arguments.benchmark))
     if arguments.output:
         settings = {name: value for name, value in vars(arguments).items() if name not in ("command", "output")}
         settings |= {"frames": frames, "precision": str(precision.dtype), "weights_sha256": weights_hash(model)}

@@ -38,8 +38,9 @@ from shards.artifact import Artifact
 from shards.keys import shard_name
 from shards.reader import artifacts
 from shards.schema import CONTAMINATION
+from shards.selections.clean_of import BENCHMARK
 from shards.storage.store import Store
-from shards.writer import commit_table
+from shards.writer import commit_tables
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ def clean_of(request: CleanRequest) -> CleanResult:
     name = f"{FOLDER}/{request.settings.name}.parquet"
     record = Artifact("clean_of", _hash(request, items), inputs=_inputs(request, clips), counts=counts)
     with tempfile.TemporaryDirectory(prefix="curate-clean-of-") as scratch:
-        commit_table(request.store, Path(scratch), name, rows, record, CONTAMINATION)
+        local = Path(scratch)
+        commit_tables(request.store, local, name, [rows], lambda: record, CONTAMINATION, {BENCHMARK: reader.name})
     return CleanResult(name, reader.name, len(items), rows, counts, notes)
 
 

@@ -14,7 +14,7 @@ examples:
       by their pictures as well, with the frame hashes of scores/demo
   curate clean-of out --benchmark msvd --annotations test_list.txt --videos msvd-curated --vectors demo.clip
       by their vectors as well: msvd-curated is a DIR that `curate run` made of the benchmark's videos
-  curate select out --name clean --clean-of msrvtt --clean-of msvd
+  curate select out --name clean --clean-of msrvtt,msvd
       a selection without the clips that match
 """
 
