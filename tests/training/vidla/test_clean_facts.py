@@ -20,7 +20,7 @@ from training.vidla.clean_facts import CLEAN_OF, clean_facts, clean_line
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """A DIR with the selections `clean`, without what matches MSVD, and `both`, made from it without MSR-VTT."""
-    made = build_dir(tmp_path / "dir", shards=1, val_percent=0)
+    made = build_dir(tmp_path / "dir", shards=2, val_percent=0)
     clean_of(made, "msvd", "test_list.txt", "abcdefghijk_1_9\n")
     clean_of(made, "msrvtt", "test.csv", "video_id,sentence\nvideo1,a dog\n")
     select(made, "clean", "--clean-of", "msvd")

@@ -23,6 +23,8 @@ Integers = NDArray[np.int64]
 BRANCHES: Final = 32
 LEAF_VECTORS: Final = 1024
 """Vectors that a leaf is meant to hold."""
+VISITS: Final = 3
+"""Leaves in which each vector is compared."""
 SAMPLE_PER_LEAF: Final = 32
 """Vectors of the training sample for each leaf."""
 LEAST_SAMPLE: Final = 16_384
@@ -62,13 +64,14 @@ class ClusterTree:
         """
         return _Growth(np.random.default_rng(seed), vectors / len(sample_ND)).grow(sample_ND)
 
-    def assign(self, vectors_ND: Floats, beam: int = 2) -> Integers:
-        """Return the `beam` nearest leaves of each vector [N, beam], the nearest first; -1 where there are fewer.
+    def assign(self, vectors_ND: Floats, visits: int = VISITS) -> Integers:
+        """Return the nearest leaves of each vector [N, visits], the nearest first; -1 where there are fewer.
 
-        A near-duplicate on the other side of a border is still compared, because each vector visits its second leaf.
+        A near-duplicate on the other side of a border is still compared, because each vector visits several leaves.
         """
+        beam = visits + 1  # one more on the way down finds better leaves
         parts = [self._assign(vectors_ND[at : at + _BLOCK], beam) for at in range(0, len(vectors_ND), _BLOCK)]
-        return np.concatenate(parts) if parts else np.empty((0, beam), np.int64)
+        return np.concatenate(parts)[:, :visits] if parts else np.empty((0, visits), np.int64)
 
     def _assign(self, vectors_ND: Floats, beam: int) -> Integers:
         count = len(vectors_ND)

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.selection.deduplication.semantic.cluster_tree import ClusterTree, Floats, Integers, sample_size
+from curation.selection.deduplication.semantic.cluster_tree import VISITS, ClusterTree, Floats, Integers, sample_size
 from curation.selection.deduplication.semantic.similar_pairs import Links, similar_pairs
 from curation.selection.deduplication.work_files import load_arrays, load_rows, save_arrays, save_rows
 from curation.stages.stage_result import stage_result
@@ -27,7 +27,6 @@ from shards.scores.score_set import ScoreSet
 from shards.storage.store import Store
 
 BUCKET_BYTES: Final = 192 * 2**20
-_BEAM: Final = 2
 _LEAST_LENGTH: Final = 1e-6
 
 
@@ -69,7 +68,7 @@ class SemanticWork:
     @property
     def buckets(self) -> int:
         """Number of units into which the leaves are divided."""
-        return max(1, -(-self.clips * _BEAM * 2 * self.width // BUCKET_BYTES))
+        return max(1, -(-self.clips * VISITS * 2 * self.width // BUCKET_BYTES))
 
     @property
     def tree_file(self) -> str:
@@ -122,7 +121,7 @@ class TreeWorker:
 
 
 class SortWorker:
-    """Sorts the vectors of a shard by leaf: each is in its nearest leaf, and visits the second."""
+    """Sorts the vectors of a shard by leaf; each is in the few leaves that it visits."""
 
     def __init__(self, work: SemanticWork) -> None:
         self._work = work
@@ -139,7 +138,7 @@ class SortWorker:
         work = self._work
         vectors = work.scores.vector(shard, work.column)
         vectors_ND, rows = unit_vectors(vectors)
-        places = self._tree.assign(vectors_ND, _BEAM)
+        places = self._tree.assign(vectors_ND)
         entry, beam = np.nonzero(places >= 0)
         leaf = places[entry, beam]
         order = np.argsort(leaf, kind="stable")
