@@ -11,6 +11,7 @@ from typing import Final
 
 from runtime.errors import UserError
 from training.data.data_settings import DataSettings
+from training.data.sources.selection_counts import kept_line
 from training.data.sources.shard_tables import TEXT_COLUMNS, column_shares, open_shards
 from training.vidla.vidla_settings import VidlaSettings
 
@@ -36,9 +37,11 @@ def with_terms(settings: VidlaSettings) -> VidlaSettings:
         return settings
     terms = _TARS if settings.data.source == "webdataset" else terms_of(text_shares(settings.data))
     if not terms:
+        data = settings.data
+        counts = kept_line(open_shards(data.shards, data.layers, data.selection).shards)
         raise UserError(
-            f"--shards {' '.join(settings.data.shards)}: no clip to train on has a text in {', '.join(TEXT_COLUMNS)}; "
-            "run `curate` with the stage rewrite, or name another layer with --layer"
+            f"--shards {' '.join(data.shards)}: no clip to train on has a text in {', '.join(TEXT_COLUMNS)}{counts}; "
+            "run `curate` with the stage rewrite, or name another layer with --layer, or other clips with --select"
         )
     plain = {term: columns if isinstance(columns, str) else list(columns) for term, columns in terms.items()}
     return settings.model_copy(update={"loss": settings.loss.model_copy(update={"terms": plain})})

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from support.curate_runs import curate
 from support.selections import marked_rows
 from support.shard_factory import build_dir
 
 from runtime.errors import UserError
 from shards.schema import TEXT
 from training.data.data_settings import DataSettings
+from training.data.sources import shard_tables
 from training.data.sources.shard_tables import TEXT_COLUMNS
 from training.models.vidla.model_settings import LossSettings
 from training.vidla.resumed_settings import resumed_settings
@@ -51,6 +54,22 @@ def test_shares_are_those_of_the_clips_to_train_on(shards: Path) -> None:
     rows = [row for row in marked_rows(shards, "grounded") if row["keep"] and row["split"] == "train"]
     expected = {name: sum(bool(row[name]) for row in rows) / len(rows) for name in TEXT_COLUMNS}
     assert text_shares(data(shards)) == pytest.approx(expected)
+
+
+def test_clips_of_a_sparse_selection_are_looked_for_in_all_shards(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_tables, "_SHARDS_SAMPLED", 1)
+    shutil.copytree(shards, tmp_path / "dir")
+    for name, where in (("last", "shard = 1"), ("none", "shard > 1")):
+        assert curate("select", tmp_path / "dir", "--name", name, "--where", where).status == 0
+    last = data(tmp_path / "dir").model_copy(update={"selection": "last"})
+    assert with_terms(VidlaSettings(data=last)).loss.columns_by_term == GROUNDED
+    none = last.model_copy(update={"selection": "none"})
+    with pytest.raises(
+        UserError, match=r"no clip to train on .* \(kept: 0 of \d+ clips; left out: where \d+, static \d+\)"
+    ):
+        with_terms(VidlaSettings(data=none))
 
 
 def test_a_layer_with_grounded_text_is_trained_on_it(shards: Path) -> None:

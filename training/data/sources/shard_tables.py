@@ -141,7 +141,7 @@ def column_shares(shards: Sequence[ShardRef], split: str, only_kept: bool) -> di
     """Return the share of the clips of a split that have a text, by column of `TEXT_COLUMNS`.
 
     Args:
-        shards: of which some, at equal distances, are read.
+        shards: of which some, at equal distances, are read; the others only until one has clips to train on.
         split: `train` or `val`.
         only_kept: count only clips that curation marked as to keep.
 
@@ -149,16 +149,25 @@ def column_shares(shards: Sequence[ShardRef], split: str, only_kept: bool) -> di
         ShardError: a table is missing or unreadable.
     """
     step = max(1, len(shards) // _SHARDS_SAMPLED)
-    chosen = [(shard, layer) for shard in shards[::step] for layer in shard.datasets]
+    others = [shard for number, shard in enumerate(shards) if number % step]
     held: Counter[str] = Counter()
     clips = 0
     with ThreadPoolExecutor(_THREADS) as pool:
-        columns = ["keep", "split", *TEXT_COLUMNS]
-        for table in pool.map(lambda pair: _of_split(_read(pair[0], pair[1], columns), split), chosen):
-            kept = table.filter(table["keep"]) if only_kept else table
-            clips += len(kept)
-            held.update({name: len(kept.filter(pc.greater(pc.utf8_length(kept[name]), 0))) for name in TEXT_COLUMNS})
+        for part in (shards[::step], *([shard] for shard in others)):
+            if clips:
+                break
+            chosen = [(shard, layer) for shard in part for layer in shard.datasets]
+            for kept in pool.map(lambda pair: _to_train_on(pair[0], pair[1], split, only_kept), chosen):
+                clips += len(kept)
+                texts = {name: pc.greater(pc.utf8_length(kept[name]), 0) for name in TEXT_COLUMNS}
+                held.update({name: pc.sum(filled).as_py() or 0 for name, filled in texts.items()})
     return {name: held[name] / max(1, clips) for name in TEXT_COLUMNS}
+
+
+def _to_train_on(shard: ShardRef, layer: str, split: str, only_kept: bool) -> pa.Table:
+    """Return the texts of a shard's clips of a split; only of those that are kept if `only_kept`."""
+    table = _of_split(_read(shard, layer, ["keep", "split", *TEXT_COLUMNS]), split)
+    return table.filter(table["keep"]) if only_kept else table
 
 
 @dataclass(frozen=True)
