@@ -19,6 +19,7 @@ from shards.index import read_index
 from shards.keys import shard_name
 from shards.manifest import MANIFEST, Manifest, read_manifest
 from shards.reader import read_table, shards_in, text_layers
+from shards.removal.unfinished import refuse_unfinished
 from shards.selections.marked_texts import read_texts, selection_of
 from shards.selections.selection import Selection
 from shards.storage.store import Store
@@ -38,10 +39,11 @@ class Dataset:
 
         Raises:
             ShardError: not a DIR, no such layer or selection (the message lists those that exist), a layer without
-                marks, or another schema version.
+                marks, another schema version, or an interrupted removal.
         """
         self.store = Store(root)
         self.layer = layer
+        refuse_unfinished(self.store)
         manifest = read_manifest(self.store)
         if manifest is None:
             raise ShardError(f"{self.store.root}: no {MANIFEST}; this is no folder that `curate run` wrote")

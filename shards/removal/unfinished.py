@@ -56,6 +56,16 @@ def read_unfinished(store: Store) -> Removal | None:
         ) from None
 
 
+def refuse_unfinished(store: Store) -> None:
+    """Refuse to read a DIR in which a removal was interrupted: rows may name other bytes than their own.
+
+    Raises:
+        ShardError: names the remedy.
+    """
+    if store.exists(UNFINISHED):
+        raise ShardError(f"{store.root}: a removal was interrupted; finish it with `curate remove {store.root}`")
+
+
 def write_unfinished(store: Store, removal: Removal) -> None:
     """Write down what is about to be removed."""
     store.commit_bytes(json.dumps(asdict(removal)).encode(), UNFINISHED)
