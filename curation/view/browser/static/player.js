@@ -10,7 +10,8 @@ const begin = () => (whole.checked ? times.rootStart : times.start);
 const end = () => (whole.checked ? times.rootEnd : times.end);
 const clock = (seconds) => {
   const tenths = Math.round(seconds * 10), rest = ((tenths % 600) / 10).toFixed(1).padStart(4, "0");
-  return Math.floor(tenths / 600) + ":" + rest;
+  const minutes = Math.floor(tenths / 600), hours = Math.floor(minutes / 60);
+  return (hours ? hours + ":" + String(minutes % 60).padStart(2, "0") : minutes) + ":" + rest;
 };
 let stopAt = null;
 
