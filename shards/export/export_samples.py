@@ -23,6 +23,7 @@ from shards.export.export_tars import ExportSample, write_tars
 from shards.keyframes import StoredStill, nearest_still, read_still, stills_of
 from shards.keys import shard_name
 from shards.reader import map_ahead, media_shards, shards_in, text_layers
+from shards.removal.unfinished import refuse_unfinished
 from shards.selections.clip_condition import ClipCondition
 from shards.selections.marked_texts import selection_of
 from shards.selections.selection import Selection
@@ -62,9 +63,11 @@ def export(
         Samples written. Clips that could not be cut are counted by reason in each tar's ``_stats.json``.
 
     Raises:
-        ShardError: no such layer, no marks for it, the output is not empty, or the selection can't work.
+        ShardError: no such layer, no marks for it, the output is not empty, the selection can't work, or a removal was
+            interrupted.
         OSError: the disk is full or can't be written; only whole tars are in the output then.
     """
+    refuse_unfinished(store)
     layer = selection.layer
     if layer not in text_layers(store):
         raise ShardError(f"--layer {layer}: no such text layer (there are: {', '.join(text_layers(store)) or 'none'})")

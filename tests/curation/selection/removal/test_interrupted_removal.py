@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 from support.curate_runs import curate
 from support.removals import GONE, GONE_URL, contents, files_with, full_dir
+from support.shard_factory import LAYER
 
 from curation.selection.removal.removal import carry_out, finish_removal, plan_removal
 from curation.selection.removal.removal_targets import RemovalRequest, find_targets
 from shards.checks.check_dir import check
+from shards.dataset import Dataset
+from shards.errors import ShardError
 from shards.removal.traces import all_files
 from shards.removal.unfinished import UNFINISHED, read_unfinished, write_unfinished
 from shards.storage.dir_lock import LOCK
@@ -160,6 +163,16 @@ def test_the_command_without_names_finishes_it(tmp_path: Path) -> None:
     assert curate("remove", store.root).status == 0
     assert read_unfinished(store) is None
     assert curate("remove", store.root).status == 2
+
+
+def test_trainers_and_exports_refuse_a_folder_in_between(tmp_path: Path) -> None:
+    store = _interrupted(tmp_path)
+    with pytest.raises(ShardError, match="a removal was interrupted; finish it with `curate remove"):
+        Dataset(store.root, LAYER)
+    ended = curate("export", store.root, "--layer", LAYER, "--format", "jsonl", "--output", tmp_path / "rows")
+    assert (ended.status, "a removal was interrupted" in ended.err) == (2, True)
+    assert curate("remove", store.root).status == 0
+    assert Dataset(store.root, LAYER).index.num_rows == 1
 
 
 def test_a_damaged_record_is_refused_with_the_remedy(tmp_path: Path) -> None:
