@@ -4,10 +4,10 @@
     python -m bench.towers --shards /data/out               # the same, and also fed from shards
     python -m bench.towers --models random:tiny --batch 2 --steps 2 --no-compile      # runs on two CPU cores
 
-On synthetic input a step is forward and backward of both towers under bfloat16 autocast, a contrastive loss within the
-batch, and AdamW. From shards it is the step of `train-vidla` with two texts per clip, including the wait for its batch.
-Model FLOPs are three times the forward pass of the video tower; the text tower and the recomputation of activation
-checkpointing are not counted. MFU is left out if the peak of the device is not known.
+A step is that of `train-vidla`: frames to model input, both towers under bfloat16 autocast, contrastive loss, AdamW.
+Synthetic input has two texts per clip and is the same batch each time; from shards the wait for the batch is included.
+FLOPs are those that the loss depends on: no padded tokens, no backward pass that never happens, no recomputation. MFU
+is left out if the peak of the device is not known.
 """
 
 from __future__ import annotations
@@ -15,23 +15,29 @@ from __future__ import annotations
 import argparse
 import platform
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
 import torch
-from torch.nn import functional as F
 
+from training.data.clip_batch import ClipBatch
+from training.data.clip_tasks import ClipTask, MediaRef, RootTask
 from training.data.data_settings import DataSettings
 from training.engine.distributed import Ranks
 from training.engine.engine_settings import ComputeSettings, LoopSettings, OptimSettings
 from training.engine.optimizer import build_optimizer
 from training.engine.run_metrics import peak_flops
 from training.models.vidla.initial_weights import build_model
-from training.models.vidla.model_settings import ModelSettings
+from training.models.vidla.model_settings import LossSettings, ModelSettings
 from training.models.vidla.two_tower import VidLA
 from training.vidla.contrastive_task import VidlaTask
 from training.vidla.pretraining_run import open_batches, open_source
+from training.vidla.text_terms import with_terms
 from training.vidla.vidla_settings import VidlaSettings
+
+LOSS: Final = LossSettings(terms={"subtitle": "subtitle_summary", "caption": "caption_summary"})
+"""The loss of synthetic batches: the paper's two texts."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +83,12 @@ def _run(init: str, given: str, compiled: bool, options: argparse.Namespace, dev
     torch.manual_seed(0)
     settings = ModelSettings(init=init, frames=options.frames, checkpointing=options.checkpointing)
     model = build_model(settings).to(device).train()
-    step: Callable[[], None]
+    step: _ShardStep | _Step
     if given == "shards":
         step = _ShardStep(model, settings, options, device, compiled)
     else:
         step = _Step(model, options.batch, options.frames, device, compiled)
-    return _measure(step, 3 * model.video.flops(options.frames), options.batch, options.steps, device)
+    return _measure(step, options.batch, options.steps, device)
 
 
 def _print(name: str, compiled: bool, found: Result) -> None:
@@ -92,22 +98,24 @@ def _print(name: str, compiled: bool, found: Result) -> None:
     print(f"| {name} | {how} | {found.clips_per_second:.2f} | {mfu} | {peak} |", flush=True)
 
 
-def _measure(step: Callable[[], None], flops: float, batch: int, steps: int, device: torch.device) -> Result:
-    """Return the rate over `steps` steps of `batch` clips, each of `flops` FLOPs."""
+def _measure(step: _ShardStep | _Step, batch: int, steps: int, device: torch.device) -> Result:
+    """Return the rate over `steps` steps of `batch` clips; MFU counts what a step spends (`VidlaTask.flops`)."""
     for _ in range(3):
         step()
     if device.type == "cuda":
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
+    flops = 0.0
     started = time.perf_counter()
     for _ in range(steps):
         step()
+        flops += step.flops
     if device.type == "cuda":
         torch.cuda.synchronize()
-    rate = batch * steps / (time.perf_counter() - started)
+    seconds = time.perf_counter() - started
     peak, _ = peak_flops(device)
     memory = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else None
-    return Result(rate, None if peak is None else rate * flops / peak, memory)
+    return Result(batch * steps / seconds, None if peak is None else flops / seconds / peak, memory)
 
 
 class _ShardStep:
@@ -117,38 +125,49 @@ class _ShardStep:
         self, model: VidLA, settings: ModelSettings, options: argparse.Namespace, device: torch.device, compiled: bool
     ) -> None:
         data, loop = DataSettings(shards=options.shards), LoopSettings(batch_size=options.batch)
-        run = VidlaSettings(model=settings, data=data, loop=loop)
+        run = with_terms(VidlaSettings(model=settings, data=data, loop=loop))
         ranks = Ranks(device=device)
         self.task = VidlaTask(model, run.loss, ComputeSettings(precision="bf16", compile=compiled), ranks)
         self.optimizer = build_optimizer(self.task.module, OptimSettings())
         self.batches = open_batches(run, open_source(run), model, ranks).start(0)
+        self.flops = 0.0
 
     def __call__(self) -> None:
-        self.task.step(next(self.batches))
+        batch = next(self.batches)
+        self.flops = self.task.flops(batch)
+        self.task.step(batch)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
 
 class _Step:
-    """Return a function that runs one optimizer step on the same synthetic batch each time."""
+    """Return a function that runs one optimizer step of `train-vidla` on the same synthetic batch each time."""
 
     def __init__(self, model: VidLA, batch: int, frames: int, device: torch.device, compiled: bool) -> None:
-        side = model.image_size
-        self.model, self.device = model, device
-        self.video = torch.randn(batch, frames, 3, side, side, device=device)
-        self.tokens = model.tokenizer([f"clip number {number}" for number in range(batch)]).to(device)
-        self.optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=device.type == "cuda")
-        self.encode = torch.compile(model.video) if compiled else model.video
+        self.task = VidlaTask(model, LOSS, ComputeSettings(precision="bf16", compile=compiled), Ranks(device=device))
+        self.optimizer = build_optimizer(self.task.module, OptimSettings())
+        self.batch = synthetic_batch(model, batch, frames)
+        self.flops = self.task.flops(self.batch)
 
     def __call__(self) -> None:
-        with torch.autocast(self.device.type, torch.bfloat16):
-            video_BD = F.normalize(self.encode(self.video), dim=-1)
-            logits_BB = self.model.logit_scale.exp() * video_BD @ self.model.encode_text(self.tokens).T
-            target_B = torch.arange(len(logits_BB), device=self.device)
-            loss = F.cross_entropy(logits_BB, target_B) + F.cross_entropy(logits_BB.T, target_B)
-        loss.backward()
+        self.task.step(self.batch)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+
+
+def synthetic_batch(model: VidLA, clips: int, frames: int) -> ClipBatch:
+    """Return a batch of noise: clips of different videos, each with two texts."""
+    side = model.image_size
+    roots = [RootTask(f"{n}", f"{n}", MediaRef(""), (ClipTask(f"{n}", 0.0, 1.0, 0.0, 1.0, {}),)) for n in range(clips)]
+    empty = ClipBatch.empty(roots, frames, side)
+    texts = {term: [f"the {term} of clip number {number}" for number in range(clips)] for term in LOSS.columns_by_term}
+    return replace(
+        empty,
+        video_BTSSC=torch.randint(0, 256, empty.video_BTSSC.shape, dtype=torch.uint8),
+        weight_B=torch.ones(clips),
+        tokens={term: model.tokenizer(rows) for term, rows in texts.items()},
+        present={term: torch.ones(clips, dtype=torch.bool) for term in texts},
+    )
 
 
 if __name__ == "__main__":

@@ -130,8 +130,8 @@ class ClassificationTask:
         """Nothing follows a step."""
 
     def flops(self, batch: ClipBatch) -> float:
-        """Return three times the forward pass of the video tower, for this rank's batch."""
-        return 3 * len(batch) * self.module.video.flops(batch.video_BTSSC.shape[1])
+        """Return the operations of forward and backward of the decoded clips of this rank's batch."""
+        return batch.usable * self.module.video.step_flops(batch.video_BTSSC.shape[1])
 
     def evaluate(self) -> Mapping[str, float]:
         """Return the accuracy on held-out videos; empty if there are none."""

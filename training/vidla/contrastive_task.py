@@ -107,8 +107,8 @@ class VidlaTask:
         clamp_logit_scale_(self.module.logit_scale, self._loss.max_logit_scale)
 
     def flops(self, batch: ClipBatch) -> float:
-        """Return three times the forward pass of both towers, for this rank's batch."""
-        return 3 * self._flops.forward(batch)
+        """Return the operations of a step on this rank's batch that its loss depends on; see `FlopCount`."""
+        return self._flops.step(batch)
 
     def evaluate(self) -> Mapping[str, float]:
         """Score retrieval on the held-out split; empty if nothing is held out."""
@@ -210,17 +210,28 @@ class VidlaTask:
 
 
 class FlopCount:
-    """Floating point operations of the forward pass; a text's are counted once, by running the tower on a sample."""
+    """Floating point operations of a step that its loss depends on: of decoded clips, and of texts without padding.
+
+    Those of a padded text are counted once, by running the tower on a sample, and taken as linear in its tokens.
+    """
 
     def __init__(self, model: VidLA) -> None:
         self._model = model
         self._text: dict[int, float] = {}
+        self._padding = int(model.tokenizer([""])[0, -1])
 
-    def forward(self, batch: ClipBatch) -> float:
-        """Return the operations of all clips and texts of a batch."""
-        video = self._model.video.flops(batch.video_BTSSC.shape[1])
-        text = sum(self._of_text(tokens_BL.shape[1]) for tokens_BL in batch.tokens.values())
-        return len(batch) * (video + text)
+    def step(self, batch: ClipBatch) -> float:
+        """Return the operations of forward and backward of a batch."""
+        video = batch.usable * self._model.video.step_flops(batch.video_BTSSC.shape[1])
+        present = (tokens_BL[batch.present[term]] for term, tokens_BL in batch.tokens.items())
+        return video + 3 * sum(self._of_texts(tokens_PL) for tokens_PL in present)
+
+    def _of_texts(self, tokens_PL: torch.Tensor) -> float:
+        """Return the operations of the forward pass of some texts: the share of them that is no padding."""
+        length = tokens_PL.shape[1]
+        at_L = torch.arange(1, length + 1)
+        tokens = int(((tokens_PL != self._padding) * at_L).amax(dim=1).sum()) if len(tokens_PL) else 0
+        return self._of_text(length) * tokens / length
 
     def _of_text(self, length: int) -> float:
         if length not in self._text:

@@ -94,6 +94,16 @@ def test_counted_flops_are_those_that_a_layer_spends(options: dict) -> None:
     assert counter.get_total_flops() == tower.flops(frames)
 
 
+@pytest.mark.parametrize("options", [{}, {"patch_sees_cls": False, "spatially_local": False}, {"levels": 0}])
+def test_flops_of_a_step_are_those_of_forward_and_of_the_backward_that_happens(options: dict) -> None:
+    settings, frames = TemporalSettings(**options), 6
+    tower = stirred_tower(settings, frames)
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        tower(torch.randn(1, frames, 3, 32, 32)).sum().backward()
+    assert counter.get_total_flops() == tower.step_flops(frames)
+    assert tower.step_flops(frames) < 3 * tower.flops(frames)
+
+
 def test_cost_is_linear_in_frames_within_three_percent() -> None:
     settings = TemporalSettings()
 

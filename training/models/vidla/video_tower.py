@@ -157,6 +157,19 @@ class VideoTower(nn.Module):
         embed = 2.0 * frames * patches * self.conv1.weight[0].numel() * width
         return embed + len(self.layers) * (projections + attention) + 2.0 * self.proj.numel()
 
+    def step_flops(self, frames: int) -> float:
+        """Return the FLOPs that forward and backward of one clip spend; recomputation is not counted.
+
+        The backward pass takes twice the forward pass, except for what no gradient reaches: in the last layer, whose
+        patches are no output, their queries, attention, output projection and MLP; and the pixels of the input.
+        """
+        width, patches = self.conv1.out_channels, self.positional_embedding.shape[0] - 1
+        seen = self.settings.summary_tokens - (not self.settings.patch_sees_cls)
+        hidden = self.layers[-1].mlp[0].out_features
+        of_patch = 2.0 * width * (2 * width + 2 * hidden) + 4.0 * width * (patches + seen)
+        embed = 2.0 * frames * patches * self.conv1.weight[0].numel() * width
+        return 3 * self.flops(frames) - 2 * frames * patches * of_patch - embed
+
     def resize(self, frames: int) -> None:
         """Replace the temporal position embeddings by interpolated ones for another number of frames.
 
