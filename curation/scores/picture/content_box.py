@@ -9,6 +9,11 @@ import numpy as np
 
 from curation.scores.root_frames import Luma
 
+_NEAR: Final = 3
+"""Frames before and after one whose content decides on its box."""
+_STRETCH: Final = 6
+"""Least frames of a stretch with bars of its own."""
+_SLACK: Final = 0.03
 _BLACK: Final = 24
 """Mean luma (0 to 255) up to which a row or a column is black; the limit of ffmpeg's ``cropdetect``."""
 
@@ -56,3 +61,28 @@ def common_box(boxes: Sequence[ContentBox | None]) -> ContentBox | None:
         if box is not None:
             common = box if common is None else common.joined(box)
     return common
+
+
+def steady_boxes(boxes: Sequence[ContentBox | None]) -> list[ContentBox | None]:
+    """Return a box for each frame: that of a stretch whose black bars stay the same, otherwise that of all frames.
+
+    A video that was cut into another one keeps its own bars; dark frames, whose content changes from one to the next,
+    have the box of the whole.
+    """
+    whole = common_box(boxes)
+    near = [common_box(boxes[max(0, at - _NEAR) : at + _NEAR + 1]) for at in range(len(boxes))]
+    chosen: list[ContentBox | None] = [whole] * len(boxes)
+    begin = 0
+    for at in range(1, len(boxes) + 1):
+        if at == len(boxes) or not _alike(near[at], near[begin]):
+            if at - begin >= _STRETCH:
+                chosen[begin:at] = [near[begin]] * (at - begin)
+            begin = at
+    return [box or whole for box in chosen]
+
+
+def _alike(one: ContentBox | None, other: ContentBox | None) -> bool:
+    """Return True if no edge of two boxes differs by more than a few hundredths."""
+    if one is None or other is None:
+        return False
+    return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= _SLACK

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from curation.scores.picture.content_box import common_box, content_box
+from curation.scores.picture.content_box import content_box, steady_boxes
 from curation.scores.root_frames import Frame, Luma
 from curation.scores.scorer import Sampling, ScoreColumn, ScoredClip, ScoreKind, Scorer, Value
 from runtime.settings import Settings
@@ -53,8 +53,8 @@ def hash_frames(frames: Sequence[tuple[float, Luma]]) -> tuple[list[float], list
     Args:
         frames: time in seconds, and brightness with a short side of about 72 pixels.
     """
-    box = common_box([content_box(luma) for _, luma in frames])
-    cut = [] if box is None else [(time, box.cut(luma)) for time, luma in frames]
+    boxes = steady_boxes([content_box(luma) for _, luma in frames])
+    cut = [(time, box.cut(luma)) for (time, luma), box in zip(frames, boxes, strict=True) if box is not None]
     kept = [(time, picture) for time, picture in cut if picture.std() > _FLAT]
     return [time for time, _ in kept], [picture_hash(picture) for _, picture in kept]
 
@@ -78,4 +78,5 @@ FRAME_HASHES: Final = ScoreKind(
     ],
     build=FrameHashesScorer,
     programs=("ImageHash",),
+    version=2,
 )
