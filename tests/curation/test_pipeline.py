@@ -19,14 +19,14 @@ from runtime.models.model_revisions import look_up
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HASHES = {
-    "demo": ("30632b7e7d3595ee", "30469e3344e44359", "5d0a651ba31e4186", "7c70791e68b55701", "7cc845201c40f67d"),
-    "vidla": ("232888752357d354", "91dfb16173af4933", "6cf39306190651da", "abb36a36ede03fe2", "f97e3d4b35737882"),
-    "grounded": ("ffba45b0521c9325", "31e450a9634e8466", "c43e8984a8af79d1", "9268d8d640d53e43", "1ddadb7e214b8225"),
+    "demo": ("30632b7e7d3595ee", "30469e3344e44359", "5d0a651ba31e4186", "0968e26bd0578a64", "7cc845201c40f67d"),
+    "vidla": ("232888752357d354", "91dfb16173af4933", "6cf39306190651da", "a22dbe994154ea03", "f97e3d4b35737882"),
+    "grounded": ("ffba45b0521c9325", "31e450a9634e8466", "c43e8984a8af79d1", "a300bcd07f0961f9", "1ddadb7e214b8225"),
     "grounded-24gb": (
         "08761c627c8eaa9e",
         "70b16836da1f7806",
         "2fc4e99715355b3b",
-        "9268d8d640d53e43",
+        "a300bcd07f0961f9",
         "52df7ababb8bf5c2",
     ),
 }
