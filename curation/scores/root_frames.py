@@ -102,7 +102,7 @@ class Seen(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Timeline:
+class FrameTimeline:
     """The frames of a stored video in order of time."""
 
     times: Sequence[float]
@@ -164,7 +164,7 @@ def _seen(container: Any, samplings: Mapping[str, Sampling]) -> Iterator[Seen]:
     base = float(stream.time_base)
     number_of = {stamp: number for number, stamp in enumerate(stamps)}
     keyframes = sorted(number_of[packet.pts] for packet in packets if packet.is_keyframe)
-    timeline = Timeline([(stamp - stamps[0]) * base for stamp in stamps], keyframes)
+    timeline = FrameTimeline([(stamp - stamps[0]) * base for stamp in stamps], keyframes)
     taken = {name: set(timeline.sampled(sampling)) for name, sampling in samplings.items()}
     wanted = set().union(*taken.values()) if taken else set()
     waiting: list[tuple[int, Frame]] = []

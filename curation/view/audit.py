@@ -19,10 +19,10 @@ from rich.console import Console
 from curation.grounding.audit.audit_figures import figures
 from curation.grounding.audit.audit_records import SAMPLE, AuditClip, Label, sample_table
 from curation.grounding.audit.clip_evidence import read_sample
-from curation.grounding.audit.clip_pictures import pictures_of
 from curation.grounding.audit.clip_strata import plan_strata
 from curation.grounding.audit.label_files import has_labels, read_label_rows
 from curation.grounding.audit.label_page import render
+from curation.grounding.audit.label_pictures import pictures_of
 from curation.grounding.audit.label_rows import ANONYMOUS, CheckedRows, check_rows, form, merge
 from curation.grounding.audit.label_store import (
     SAMPLE_TABLE,

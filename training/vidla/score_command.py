@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _score(arguments: argparse.Namespace, ranks: Ranks) -> int:
     from training.engine.precision import choose_precision
-    from training.evaluation.scoring.score_dir import Scorer, score_dir
+    from training.evaluation.scoring.score_dir import DirScorer, score_dir
     from training.evaluation.scoring.scores_plan import ScoreRequest
     from training.evaluation.scoring.scores_summary import summary
     from training.evaluation.video.embeddings import EmbeddingOptions
@@ -73,7 +73,7 @@ def _score(arguments: argparse.Namespace, ranks: Ranks) -> int:
     model, frames = open_model(arguments.checkpoint, arguments.frames, ranks.device)
     precision = choose_precision(arguments.precision, ranks.device)
     workers = arguments.workers or len(os.sched_getaffinity(0))
-    scorer = Scorer(model, EmbeddingOptions(frames, arguments.batch_size, workers, snap=True), ranks)
+    scorer = DirScorer(model, EmbeddingOptions(frames, arguments.batch_size, workers, snap=True), ranks)
     request = ScoreRequest(
         name=arguments.name,
         model=_address(arguments.checkpoint),

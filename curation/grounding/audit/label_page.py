@@ -17,7 +17,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from curation.grounding.audit.audit_records import AuditClip, sample_id
-from curation.grounding.audit.clip_pictures import PagePicture
+from curation.grounding.audit.label_pictures import PagePicture
 from curation.grounding.audit.label_rows import COLUMNS, cell
 from curation.prompts.wording import tidy
 from runtime.terminal import visible

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation.engines.engine_interface import Answer, FramesRef, ImageRef, Request
-from curation.scores.embeddings.clip_texts import clip_text
+from curation.scores.embeddings.embedded_texts import clip_text
 from curation.scores.embeddings.embedding_settings import EmbeddingSettings
 from curation.scores.embeddings.shard_match import with_match
 from curation.scores.embeddings.tower_scorer import rows_of

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.scores.embeddings.clip_texts import clip_text
+from curation.scores.embeddings.embedded_texts import clip_text
 from curation.scores.embeddings.embedding_settings import EmbeddingSettings
 from curation.scores.embeddings.row_pooling import mean_direction
 from curation.scores.embeddings.shard_match import CLIP, TEXT, with_match

@@ -15,7 +15,7 @@ from runtime.settings import Settings
 _OF_MEDIA: Final = "subtitle"
 
 
-class LanguageSettings(Settings):
+class LanguageScoreSettings(Settings):
     """The language of a text."""
 
     column: Literal["subtitle", "grounded_text", "caption"] = "subtitle"
@@ -27,7 +27,7 @@ class LanguageSettings(Settings):
 class LanguageScorer(Scorer[Any]):
     """Names the language of texts."""
 
-    def __init__(self, settings: LanguageSettings) -> None:
+    def __init__(self, settings: LanguageScoreSettings) -> None:
         self._settings = settings
 
     def score(self, clip: ScoredClip[Any]) -> Mapping[str, Value]:
@@ -47,7 +47,7 @@ class LanguageScorer(Scorer[Any]):
 LANGUAGE: Final = ScoreKind(
     name="language",
     summary="Language that the text of a clip is written in.",
-    settings=LanguageSettings,
+    settings=LanguageScoreSettings,
     columns=lambda settings: [
         ScoreColumn("text_language", "ISO 639-1; null without text, or with too little", pa.string()),
         ScoreColumn("text_language_probability", "its probability", low=0, high=1),

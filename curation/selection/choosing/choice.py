@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.selection.choosing.clip_facts import LICENCE, ClipFacts, where_names
+from curation.selection.choosing.choice_facts import LICENCE, ChoiceFacts, where_names
 from curation.selection.choosing.found_clips import DuplicateGroups
 from curation.selection.choosing.limits import Mask, at_most, drawn, largest
 from curation.selection.choosing.recipe import Recipe, TopSettings
@@ -63,7 +63,7 @@ class Matched:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ClipChoice:
     """The clips that a recipe chooses."""
 
     reasons: tuple[str, ...]
@@ -88,7 +88,9 @@ class _Condition:
     """Number in `reasons` for each clip; None: the first."""
 
 
-def choose(facts: ClipFacts, recipe: Recipe, matched: Matched | None, duplicates: DuplicateGroups | None) -> Choice:
+def choose(
+    facts: ChoiceFacts, recipe: Recipe, matched: Matched | None, duplicates: DuplicateGroups | None
+) -> ClipChoice:
     """Apply the conditions of a recipe.
 
     Args:
@@ -113,11 +115,11 @@ def choose(facts: ClipFacts, recipe: Recipe, matched: Matched | None, duplicates
         )
         left = after
     everything = np.ones(len(facts.kept), bool)
-    return Choice(tuple(reasons), numbers, _amount(facts, everything), _amount(facts, facts.kept), tuple(steps))
+    return ClipChoice(tuple(reasons), numbers, _amount(facts, everything), _amount(facts, facts.kept), tuple(steps))
 
 
 def _conditions(
-    facts: ClipFacts, recipe: Recipe, matched: Matched | None, duplicates: DuplicateGroups | None
+    facts: ChoiceFacts, recipe: Recipe, matched: Matched | None, duplicates: DuplicateGroups | None
 ) -> Iterator[_Condition]:
     """Yield the conditions of a recipe in the order in which they apply."""
     if recipe.licence:
@@ -132,7 +134,7 @@ def _conditions(
     yield from _limits(facts, recipe)
 
 
-def _limits(facts: ClipFacts, recipe: Recipe) -> Iterator[_Condition]:
+def _limits(facts: ChoiceFacts, recipe: Recipe) -> Iterator[_Condition]:
     if recipe.balance is not None:
         by = f"{recipe.balance.by}, at most {recipe.balance.most} of each"
         yield _Condition("balance", by, partial(_balanced, facts, recipe.balance.most), [BALANCE])
@@ -145,12 +147,12 @@ def _limits(facts: ClipFacts, recipe: Recipe) -> Iterator[_Condition]:
         yield _Condition("sample", by, lambda among: drawn(facts.units, among, number, share), [SAMPLE])
 
 
-def _balanced(facts: ClipFacts, most: int, among: Mask) -> Mask:
+def _balanced(facts: ChoiceFacts, most: int, among: Mask) -> Mask:
     assert facts.balanced is not None
     return at_most(facts.balanced, facts.ties, among, most)
 
 
-def _top(facts: ClipFacts, top: TopSettings, among: Mask) -> Mask:
+def _top(facts: ChoiceFacts, top: TopSettings, among: Mask) -> Mask:
     assert facts.values is not None
     return largest(facts.values if top.order == "largest" else -facts.values, facts.ties, among, top.number)
 
@@ -159,6 +161,6 @@ def _without(lacking: Mask) -> Callable[[Mask], Mask]:
     return lambda among: among & ~lacking
 
 
-def _amount(facts: ClipFacts, mask: Mask) -> Amount:
+def _amount(facts: ChoiceFacts, mask: Mask) -> Amount:
     roots, shorts = (facts.seconds[mask & level].sum(dtype=np.float64) for level in (facts.is_root, facts.is_short))
     return Amount(int(mask.sum()), float(roots), float(shorts))

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from curation.selection.choosing.choice import Choice, Matched, choose
-from curation.selection.choosing.clip_facts import ClipFacts, FactReader
+from curation.selection.choosing.choice import ClipChoice, Matched, choose
+from curation.selection.choosing.choice_facts import ChoiceFacts, FactReader
 from curation.selection.choosing.found_clips import BenchmarkMatches, DuplicateGroups
 from curation.selection.choosing.recipe import Recipe
 from curation.selection.choosing.recipe_inputs import RecipeInputs
@@ -38,7 +38,7 @@ class MadeSelection:
     """A selection that was written."""
 
     recipe: Recipe
-    choice: Choice
+    choice: ClipChoice
     counts: Counter[str]
     """Figures of `curation.selection.clip_marks.mark_counts`."""
     unmarked: tuple[int, ...]
@@ -77,11 +77,11 @@ def make_selection(store: Store, name: str, recipe: Recipe) -> MadeSelection:
     return MadeSelection(recipe, choice, counts, inputs.unmarked)
 
 
-def _facts(inputs: RecipeInputs, reader: FactReader) -> tuple[ClipFacts, Matched | None, DuplicateGroups | None]:
+def _facts(inputs: RecipeInputs, reader: FactReader) -> tuple[ChoiceFacts, Matched | None, DuplicateGroups | None]:
     """Read the facts of all shards, and the clips in tables of findings."""
     benchmarks = BenchmarkMatches(inputs.contamination) if inputs.contamination else None
     duplicates = None if inputs.duplicates is None else DuplicateGroups(inputs.duplicates)
-    facts: list[ClipFacts] = []
+    facts: list[ChoiceFacts] = []
     matches: list[NDArray[np.int32]] = []
     size = 0
     for shard, marks in zip(inputs.shards, inputs.marks(), strict=True):
@@ -92,10 +92,10 @@ def _facts(inputs: RecipeInputs, reader: FactReader) -> tuple[ClipFacts, Matched
             duplicates.add(shard, marks["key"], size)
         size += marks.num_rows
     matched = None if benchmarks is None else Matched(np.concatenate(matches), benchmarks.reasons)
-    return ClipFacts.joined(facts), matched, duplicates
+    return ChoiceFacts.joined(facts), matched, duplicates
 
 
-def _rows(inputs: RecipeInputs, choice: Choice, counts: Counter[str]) -> Iterator[pa.Table]:
+def _rows(inputs: RecipeInputs, choice: ClipChoice, counts: Counter[str]) -> Iterator[pa.Table]:
     """Yield the rows of the selection shard by shard, and add their figures to `counts`."""
     reasons, begin = pa.array(choice.reasons, pa.string()), 0
     for marks in inputs.marks():

@@ -23,11 +23,11 @@ from curation.selection.decontamination.benchmark_videos import (
 )
 from curation.selection.decontamination.caption_matches import CaptionIndex, caption_matches
 from curation.selection.decontamination.clean_settings import FOLDER, CleanSettings
-from curation.selection.decontamination.clip_texts import clip_texts
 from curation.selection.decontamination.id_matches import id_matches
 from curation.selection.decontamination.known_names import known_sources
 from curation.selection.decontamination.match import Match, contamination_rows, match_counts
 from curation.selection.decontamination.perceptual_matches import perceptual_matches
+from curation.selection.decontamination.searched_texts import clip_texts
 from curation.selection.deduplication.clip_list import ClipList
 from curation.selection.deduplication.pair_kind import scored_shards
 from curation.selection.deduplication.perceptual.perceptual_workers import limits_of

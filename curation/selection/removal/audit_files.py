@@ -15,8 +15,8 @@ from typing import Final
 import pyarrow as pa
 
 from curation.grounding.audit.audit_records import SAMPLE, AuditClip
-from curation.grounding.audit.clip_pictures import pictures_of
 from curation.grounding.audit.label_page import render
+from curation.grounding.audit.label_pictures import pictures_of
 from curation.selection.removal.removal_work import RemovalWork
 from shards.reader import read_table
 from shards.removal.traces import ID_LENGTH, rows_of_videos

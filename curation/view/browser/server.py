@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from curation.view.browser.media.media_responses import still_response, video_response
 from curation.view.browser.page_templates import rendered
-from curation.view.browser.pages.audit import audit_figures_page, audit_page, read_labels, write_label
+from curation.view.browser.pages.audit_pages import audit_figures_page, audit_page, read_labels, write_label
 from curation.view.browser.pages.browse import browse_page
 from curation.view.browser.pages.clip import clip_page
 from curation.view.browser.pages.duplicates import duplicates_page

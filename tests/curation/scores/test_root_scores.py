@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from support.scored_videos import FPS, clip_row, flat, named, scores_of, video_of
 
-from curation.scores.root_frames import Frame, Timeline, UndecodableRoot, root_frames
+from curation.scores.root_frames import Frame, FrameTimeline, UndecodableRoot, root_frames
 from curation.scores.root_scores import NamedScorer, complete
 from curation.scores.scorer import Sampling, ScoreColumn, ScoredClip, Scorer, ShardRows, Value, VectorColumn
 from runtime.errors import MachineError
@@ -93,11 +93,11 @@ def test_the_right_frames_are_decoded(data: bytes) -> None:
 
 
 def test_keyframes_alone_are_taken_up_to_one_frame_a_second() -> None:
-    timeline = Timeline([number / 8 for number in range(24)], [0, 5, 13, 21])
+    timeline = FrameTimeline([number / 8 for number in range(24)], [0, 5, 13, 21])
     assert timeline.sampled(Sampling(1)) == [0, 5, 13]
     assert timeline.sampled(Sampling(1, and_after=2)) == [0, 2, 5, 7, 13, 15]
     assert timeline.sampled(Sampling(2)) == [0, 4, 8, 12, 16, 20]
-    assert Timeline([], []).sampled(Sampling(1)) == []
+    assert FrameTimeline([], []).sampled(Sampling(1)) == []
 
 
 def test_the_frame_before_is_handed_over_from_one_part_to_the_next() -> None:

@@ -43,7 +43,7 @@ _SCHEMA: Final = score_schema({MATCH: pa.float32(), PERCENTILE: pa.float32()})
 
 
 @dataclass(frozen=True)
-class Scorer:
+class DirScorer:
     """A model and how clips are handed to it."""
 
     model: VidLA
@@ -51,7 +51,7 @@ class Scorer:
     ranks: Ranks
 
 
-def score_dir(root: str, scorer: Scorer, request: ScoreRequest, *, replace: bool = False) -> tuple[ScoresPlan, int]:
+def score_dir(root: str, scorer: DirScorer, request: ScoreRequest, *, replace: bool = False) -> tuple[ScoresPlan, int]:
     """Score the shards of a DIR that lack scores, or whose media or texts have changed since.
 
     Args:
@@ -111,7 +111,7 @@ def _begin(plan: ScoresPlan, request: ScoreRequest) -> None:
         write_stage(plan.store, plan.building, mark)
 
 
-def _score_shard(plan: ScoresPlan, shard: int, scorer: Scorer, request: ScoreRequest, scratch: Path) -> None:
+def _score_shard(plan: ScoresPlan, shard: int, scorer: DirScorer, request: ScoreRequest, scratch: Path) -> None:
     clips = read_clips(plan.store, shard, plan.layer, request.columns)
     vectors, counts = _vectors(clips, scorer)
     if not scorer.ranks.is_main:
@@ -133,7 +133,7 @@ def _score_shard(plan: ScoresPlan, shard: int, scorer: Scorer, request: ScoreReq
 
 
 @torch.inference_mode()
-def _vectors(clips: ShardClips, scorer: Scorer) -> tuple[dict[str, NDArray[np.float16]], Counter[str]]:
+def _vectors(clips: ShardClips, scorer: DirScorer) -> tuple[dict[str, NDArray[np.float16]], Counter[str]]:
     """Return the vectors of the clips and of their texts, a row of NaN where there is none, and counts by reason."""
     model, ranks = scorer.model, scorer.ranks
     clip_ND, failed = embed_videos(model, clips.items, scorer.options, ranks, advance=_silent)

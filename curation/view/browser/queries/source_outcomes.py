@@ -20,7 +20,7 @@ _LARGEST_LOG: Final = 32 << 20
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SourceOutcome:
     """The sources of one state and class."""
 
     state: str
@@ -57,7 +57,7 @@ class LoggedRun:
     """Lines that are no record of a run."""
 
 
-def outcomes(store: Store) -> list[Outcome]:
+def outcomes(store: Store) -> list[SourceOutcome]:
     """Return the sources by state and class, in the order of states and the largest class first.
 
     Raises:
@@ -67,7 +67,7 @@ def outcomes(store: Store) -> list[Outcome]:
     for source in source_states(store):
         groups[source.state, source.class_ or ""].append(source)
     found = [
-        Outcome(
+        SourceOutcome(
             state,
             class_,
             len(sources),

@@ -17,9 +17,9 @@ from PIL import Image
 from support.audits import audit_clip, claim
 
 from curation.grounding.audit.audit_records import EvidenceItem
-from curation.grounding.audit.clip_pictures import PagePicture
 from curation.grounding.audit.label_files import read_label_rows
 from curation.grounding.audit.label_page import render
+from curation.grounding.audit.label_pictures import PagePicture
 from curation.grounding.audit.label_rows import check_rows
 
 HOSTILE = "</script><script>alert(1)</script><img src=https://evil.example/x onerror=alert(2)>\u202e\x1b[2J"

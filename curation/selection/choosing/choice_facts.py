@@ -32,7 +32,7 @@ _LENGTHS: Final = ("level", "start", "end", "parent_key", "video_id")
 
 
 @dataclass(frozen=True)
-class ClipFacts:
+class ChoiceFacts:
     """The facts of N clips, in order of shards; a fact that the recipe doesn't ask for is None."""
 
     kept: Mask
@@ -52,7 +52,7 @@ class ClipFacts:
     """Hash of the value of `balance`."""
 
     @classmethod
-    def joined(cls, parts: Sequence[ClipFacts]) -> ClipFacts:
+    def joined(cls, parts: Sequence[ChoiceFacts]) -> ChoiceFacts:
         """Return the facts of several shards, at least one, as one."""
         one = parts[0]
         lacks = {name: np.concatenate([part.lacks[name] for part in parts]) for name in one.lacks}
@@ -112,7 +112,7 @@ class FactReader:
             selected["balanced"] = duckdb.FunctionExpression("hash", duckdb.SQLExpression(self._balance.text))
         return selected
 
-    def read(self, shard: int, marks: pa.Table) -> ClipFacts:
+    def read(self, shard: int, marks: pa.Table) -> ChoiceFacts:
         """Return the facts of one shard's clips, in the order of `marks`.
 
         Raises:
@@ -123,7 +123,7 @@ class FactReader:
         lacks = {name: ~_numpy(pc.fill_null(found[name].cast(pa.bool_()), False)) for name in self._where}
         if self._licence:
             lacks[LICENCE] = ~licensed(found[LICENCE], self._licence)
-        return ClipFacts(
+        return ChoiceFacts(
             kept=_numpy(marks["keep"]),
             **{name: _numpy(found[name]) for name in ("seconds", "is_root", "is_short", "ties", "units")},
             lacks=lacks,
