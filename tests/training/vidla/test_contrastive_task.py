@@ -121,7 +121,7 @@ def test_a_step_counts_decoded_clips_and_present_texts_without_their_padding() -
 
 
 def test_the_temperature_stays_within_its_bound() -> None:
-    task = VidlaTask(model(), LossSettings(max_logit_scale=20), ComputeSettings(device="cpu"), Ranks())
+    task = VidlaTask(model(), LOSS.model_copy(update={"max_logit_scale": 20.0}), ComputeSettings(device="cpu"), Ranks())
     with torch.no_grad():
         task.module.logit_scale.fill_(10)
     task.after_step()
