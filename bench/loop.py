@@ -154,8 +154,8 @@ def report(outcomes: Sequence[Outcome], seeds: Sequence[int], size: Size, second
         "",
         f"second over first: {_spread([each.right['second'] - each.right['first'] for each in outcomes])} points; "
         f"the first model's scores choose {_spread([each.chosen for each in outcomes])} % of the clips, "
-        f"{_spread([each.clean for each in outcomes])} % of these have their own text (50 % of all), and "
-        f"{_spread([each.kept for each in outcomes])} % of the clips with their own text are chosen.",
+        f"{_spread([each.clean for each in outcomes])} % of these have a right text, and "
+        f"{_spread([each.kept for each in outcomes])} % of the clips with a right text are chosen.",
         "",
     ]
     return "\n".join(lines)
