@@ -1,7 +1,8 @@
 """The pairs of duplicates that were found so far, ``duplicates/.<name>/<kind>.parquet``, so that none is made again.
 
 The record in a table's footer names every artifact that was compared, with its digest: a later run compares only what
-is new with everything. A pair whose shard has changed is dropped, and the shard counts as new.
+is new with everything. If anything that was compared has changed or is gone, everything is compared again: of a large
+group only the pairs with its best member are stored, so that nothing would link the others if it went.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curation.selection.deduplication.dedup_settings import FOLDER
@@ -67,12 +67,12 @@ class PairTable:
             digests: for each shard, the digest of each artifact that is compared, by name.
         """
         artifact, pairs = self._stored()
-        kept = {shard for shard, own in digests.items() if own.items() <= artifact.inputs.items() and own}
-        valid = pa.array(sorted(kept), pa.int32())
-        both = pc.and_(pc.is_in(pairs["shard"], value_set=valid), pc.is_in(pairs["other_shard"], value_set=valid))
+        now = {name: digest for own in digests.values() for name, digest in own.items()}
+        is_valid = artifact.inputs.items() <= now.items()
+        kept = {shard for shard, own in digests.items() if is_valid and own and own.items() <= artifact.inputs.items()}
         state = [self.hash, sorted(kept), {str(shard): dict(own) for shard, own in digests.items()}]
         work = f"{self.folder}/{self.kind}-{content_hash(state)}"
-        return PairPlan(tuple(sorted(digests)), frozenset(kept), pairs.filter(both), work)
+        return PairPlan(tuple(sorted(digests)), frozenset(kept), pairs if is_valid else PAIRS.empty_table(), work)
 
     def commit(self, scratch: Path, pairs: pa.Table, digests: Mapping[int, Mapping[str, str]]) -> None:
         """Write all pairs, and the record of what has been compared."""

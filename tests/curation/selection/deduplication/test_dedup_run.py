@@ -150,6 +150,15 @@ def test_a_shard_whose_scores_have_changed_is_compared_again(store: Store) -> No
     assert dedup(store, semantic=SEMANTIC).removed["semantic"] == 0
 
 
+def test_copies_of_a_root_that_is_gone_are_still_copies_of_each_other(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "scratch").mkdir()
+    add_shard(store, tmp_path / "scratch", 2, 1)
+    dedup(store, exact=True)
+    store.delete("media/0000000.parquet")
+    dedup(store, exact=True)
+    assert rows_of(store)[keys(store, 2)[0]]["group"] == keys(store, 1)[0]
+
+
 def test_a_killed_run_goes_on_and_ends_with_the_same_table(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     score(store, 1, vectors=some_vectors(len(keys(store, 1)), 0))
     dedup(store, "whole", semantic=SEMANTIC)
