@@ -20,12 +20,15 @@ from support.processes import below
 from support.ray_cluster import Head, head_node, joined_node
 from support.s3_server import clients_of, s3_server
 
+from shards.reader import read_table
 from shards.scores.score_set import ScoreSet
 from shards.storage.store import Store
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]
 
-_VIDEOS = 4
+_SECONDS = (9.0, 9.0, 9.0, 12.0)
+"""Lengths of videos that all show the same picture."""
+_VIDEOS = len(_SECONDS)
 _WORKING = "ray::MapWorker(MapBatches(StageActor)).submit"
 """Title that Ray gives to a worker of a stage that has a shard."""
 
@@ -71,7 +74,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
 def _curate(nodes: Nodes, root: Path) -> None:
     """Run all stages with two media workers, of which each node has room for one."""
     small = {"media": {"cpus": 0.6, "min": 2, "max": 2}}
-    inputs = talks(root / "in", *([9.0] * _VIDEOS))
+    inputs = talks(root / "in", *_SECONDS)
     settings = [f"resources.{name}.{key}={value}" for name, pool in small.items() for key, value in pool.items()]
     with FakeLLM(careful) as llm:
         arguments = run_arguments(TAGGER, config_in(root), inputs, Path("DIR"), llm)
@@ -106,9 +109,12 @@ def test_a_dir_in_an_object_store_is_checked_and_shown(nodes: Nodes) -> None:
     assert shown.status == 0 and "red ball" in shown.out
 
 
+_SCORES = "score.scores=[brightness,motion,frame_hashes]"
+
+
 def test_scores_are_made_on_the_cluster_for_a_dir_in_an_object_store(nodes: Nodes, tmp_path: Path) -> None:
     arguments: list[str | Path] = ["run", TAGGER, "--config", config_in(tmp_path), "--output", nodes.store.root]
-    arguments += ["--address", nodes.head.address, "--stages", "score", "--set", "score.scores=[brightness,motion]"]
+    arguments += ["--address", nodes.head.address, "--stages", "score", "--set", _SCORES]
     process = start_curate(*arguments, log=tmp_path / "said", env=nodes.head.environment)
     assert end_of(process) == 0, (tmp_path / "said").read_text()
     scores = ScoreSet.open(nodes.store, TAGGER)
@@ -118,3 +124,16 @@ def test_scores_are_made_on_the_cluster_for_a_dir_in_an_object_store(nodes: Node
     assert curate("check", nodes.store.root).status == 0
     shown = curate("inspect", nodes.store.root, "--where", "brightness between 0 and 1", "--limit", "1")
     assert shown.status == 0
+
+
+def test_copies_are_found_on_the_cluster_and_left_out(nodes: Nodes, tmp_path: Path) -> None:
+    root = nodes.store.root
+    arguments = ["dedup", root, "--name", "all", "--exact", "--perceptual", "--address", nodes.head.address]
+    process = start_curate(*arguments, log=tmp_path / "said", env=nodes.head.environment)
+    assert end_of(process) == 0, (tmp_path / "said").read_text()
+    rows = read_table(nodes.store, "duplicates/all.parquet").to_pylist()
+    assert {row["kind"] for row in rows if not row["keep"]} == {"exact", "perceptual"}
+    assert len([row for row in rows if row["keep"]]) == 1 and len(rows) == _VIDEOS
+    chosen = curate("select", root, "--name", "distinct", "--dedup", "all")
+    assert chosen.status == 0 and f"keeps 1 of {_VIDEOS} clips" in chosen.out
+    assert curate("check", root, "--quick").status == 0

@@ -11,10 +11,7 @@ from curation.selection.decontamination.benchmark_items import read_items
 from curation.selection.decontamination.benchmark_registry import BENCHMARKS, benchmark_named
 from runtime.errors import UserError
 
-SAMPLES = Path("/work/shared/fixtures/anno")
 
-
-@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the samples of published annotation files are not at hand")
 @pytest.mark.parametrize(
     ("benchmark", "files", "count", "site"),
     [
@@ -25,8 +22,10 @@ SAMPLES = Path("/work/shared/fixtures/anno")
         ("msvd", ["MSVD/test_list.txt"], 670, "youtube:"),
     ],
 )
-def test_published_files_are_read(benchmark: str, files: list[str], count: int, site: str | None) -> None:
-    items = read_items(BENCHMARKS[benchmark], [SAMPLES / name for name in files])
+def test_published_files_are_read(
+    benchmark: str, files: list[str], count: int, site: str | None, shared_fixtures: Path
+) -> None:
+    items = read_items(BENCHMARKS[benchmark], [shared_fixtures / "anno" / name for name in files])
     assert len(items) == count
     assert all(item.sites and item.sites[0].startswith(site) for item in items) if site else not items[0].sites
     assert any(item.texts for item in items) or benchmark == "msvd"
