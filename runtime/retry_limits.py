@@ -87,6 +87,12 @@ DRIVER_STOP_SECONDS: Final = _bound("end of the process that drives Ray after Ct
     "runtime.ray_runner.driver.supervisor",
     "It ends its workers within seconds; one that waits for a lost Ray is killed.")
 
+# Choosing clips
+
+BENCHMARK_VIDEO_SECONDS: Final = _bound("hashing the frames of one video of a benchmark", 600, "s",
+    "curation.selection.decontamination.video_hashes",
+    "An hour of video decodes in minutes; one that takes longer is not compared.")
+
 # Engines and endpoints
 
 ENGINE_RESTARTS: Final = _bound("restarts of vLLM for one batch of requests", 3, "restarts",

@@ -13,6 +13,7 @@ from socket import socket
 
 import boto3
 import pytest
+from s3fs import S3FileSystem
 from support.waiting import until
 
 BUCKET = "bucket"
@@ -74,7 +75,9 @@ def clients_of(server: S3Server) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in server.environment.items():
             patch.setenv(name, value)
+        S3FileSystem.clear_instance_cache()  # fsspec keeps its clients, also those of a server that has ended
         yield
+    S3FileSystem.clear_instance_cache()
 
 
 def _free_port() -> int:

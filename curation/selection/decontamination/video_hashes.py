@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from curation.scores.picture.frame_hashes import hash_frames
 from curation.selection.deduplication.perceptual.frame_alignment import Hashes, Seconds
 from runtime.processes import ProcessFailed, ProcessTimeout, ffmpeg_binary, run
+from runtime.retry_limits import BENCHMARK_VIDEO_SECONDS
 from runtime.untrusted_media import DEMUXERS, FFMPEG_MEMORY, local_only
 
 PER_SECOND: Final = 2
 _SIZE: Final = (128, 72)
 _MOST_SECONDS: Final = 3600
-_TIMEOUT: Final = 600.0
 
 VideoHashes = tuple[Seconds, Hashes]
 
@@ -59,7 +59,7 @@ def _frames(path: Path) -> Sequence[NDArray[np.uint8]] | None:
     ]  # fmt: skip
     most = (_MOST_SECONDS * PER_SECOND + 2) * width * height
     try:
-        done = run(command, timeout=_TIMEOUT, check=False, max_output=most, memory=FFMPEG_MEMORY)
+        done = run(command, timeout=BENCHMARK_VIDEO_SECONDS.seconds, check=False, max_output=most, memory=FFMPEG_MEMORY)
     except (ProcessFailed, ProcessTimeout):
         return None
     frames = np.frombuffer(done.stdout[: len(done.stdout) // (width * height) * width * height], np.uint8)

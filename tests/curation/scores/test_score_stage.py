@@ -38,7 +38,7 @@ HASHES = {
     "overlay": "dd27558cc762d3d7",
     "text_area": "ebd2df8e683845f0",
     "nsfw": "7442b411f97a609d",
-    "frame_hashes": "39d38b8314cbd237",
+    "frame_hashes": "4e8a494282e2131b",
     "speech": "aa48591ce81ab5f5",
     "repetition": "dd465a0e393451bf",
     "language": "4a71a548c37daaee",

@@ -273,7 +273,7 @@ def test_a_run_begun_from_another_runs_checkpoint_has_no_best_yet(tmp_path: Path
 
 def test_a_file_in_the_place_of_a_checkpoint_is_refused(tmp_path: Path) -> None:
     train(toy_run(tmp_path))
-    with pytest.raises(UserError, match=r"no checkpoint\.json"):
+    with pytest.raises(UserError, match=r"settings\.yaml: there is no such folder"):
         train(toy_run(tmp_path), str(tmp_path / "settings.yaml"))
 
 

@@ -270,8 +270,8 @@ def test_the_logit_scale_is_held_between_one_and_its_highest() -> None:
 
 def test_a_term_names_its_columns_in_order_of_preference() -> None:
     settings = LossSettings(terms={"caption": ["grounded_text", "caption_summary"], "subtitle": "subtitle"})
-    assert settings.columns("caption") == ("grounded_text", "caption_summary")
-    assert settings.columns("subtitle") == ("subtitle",)
+    expected = {"caption": ("grounded_text", "caption_summary"), "subtitle": ("subtitle",)}
+    assert settings.columns_by_term == expected
 
 
 @pytest.mark.parametrize(
