@@ -48,7 +48,8 @@ _TOPICS: Final = 5000
 _COPY_EVERY: Final = 20
 _COPY_NOISE: Final = 0.25
 _MEDIA: Final = (
-    "key", "root_key", "parent_key", "level", "shard", "start", "end", "width", "height", "byte_offset", "byte_size",
+    "key", "root_key", "parent_key", "video_id", "level", "shard", "start", "end", "width", "height", "byte_offset",
+    "byte_size",
 )  # fmt: skip
 _CPU: Final = torch.device("cpu")
 
@@ -126,7 +127,8 @@ def _keys(shard: int) -> list[str]:
 def _clips(shard: int, schema: pa.Schema) -> pa.Table:
     keys, same = _keys(shard), [0] * _SHARD
     columns: dict[str, Any] = {
-        "key": keys, "root_key": keys, "parent_key": [None] * _SHARD, "level": ["short"] * _SHARD,
+        "key": keys, "root_key": keys, "parent_key": [None] * _SHARD, "video_id": [key[:16] for key in keys],
+        "level": ["short"] * _SHARD,
         "shard": [shard] * _SHARD, "start": same, "end": [13] * _SHARD, "width": [256] * _SHARD,
         "height": [144] * _SHARD, "byte_offset": same, "byte_size": same,
     }  # fmt: skip
