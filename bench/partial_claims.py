@@ -41,7 +41,7 @@ _ANYBODY: Final = _PEOPLE | _words("man woman boy girl child kid player")
 
 @dataclass(frozen=True)
 class ParsedCaption:
-    """What claims are made from: the parts of one caption."""
+    """The parts of one caption, from which claims are made."""
 
     text: str
     phrases: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What a site states about the video of each root, and what the manifest carried along, joined to clips by root key.
+"""The statements of a site about the video of each root, and carried columns, joined to clips by root key.
 
 ``videos/<shard>.parquet`` holds one row a root, so that a join needs no times: ``join videos using (root_key)``. A DIR
 of an older version has no such tables; nothing is then known of its videos.

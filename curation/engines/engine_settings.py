@@ -8,7 +8,7 @@ from runtime.models.model_uri import ModelURI, check, revision_of
 from runtime.settings import Settings
 
 EngineTask = Literal["answers prompts", "finds objects", "makes vectors"]
-"""What an engine does with a request: a detector finds objects, a pooling model makes a vector."""
+"""The work of an engine on a request: a detector finds objects, a pooling model makes a vector."""
 
 
 class EngineSettings(Settings):

@@ -1,4 +1,4 @@
-"""What the judges that ask a language model have in common: settings, and one request for a yes or a no a claim."""
+"""The common part of the judges that ask a language model: settings, and one request for a yes or a no a claim."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class NamedScorer:
 
 @dataclass
 class _Look:
-    """What one scorer has seen of a root so far."""
+    """The measurements of one scorer on a root so far."""
 
     measures: list[Measure[Any]] = field(default_factory=list)
     before: Frame | None = None

@@ -85,7 +85,7 @@ def score_worker(
 
 @dataclass(frozen=True)
 class _Inputs:
-    """What the scores of a shard are made from."""
+    """The inputs of the scores of a shard."""
 
     digests: Mapping[str, str]
     clips: Sequence[StoredClip]

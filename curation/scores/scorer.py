@@ -92,7 +92,7 @@ class ScoredClip(Generic[M]):
     """Seconds from the root's first frame."""
     end: float
     measures: Sequence[Measure[M]]
-    """What the scorer measured on its frames, in order of time; empty if it looks at no frames."""
+    """The measurements of the scorer on its frames, in order of time; empty if it looks at no frames."""
     words: Sequence[StoredWord]
     """The words spoken in it; times are of the original video."""
     text: StoredText | None
@@ -119,7 +119,7 @@ class ShardRows(NamedTuple):
 
 
 class ScoreResources(NamedTuple):
-    """What a worker has besides settings."""
+    """The means of a worker besides its settings."""
 
     store: Store
     """The DIR."""

@@ -23,7 +23,7 @@ class ClipTexts:
     frames: tuple[FrameCaption, ...] = ()
     """Captions of its keyframes in time order."""
     observations: tuple[Observation, ...] = ()
-    """What else was seen, in time order: events, on-screen text, objects."""
+    """Other observations, in order of time: events, on-screen text, objects."""
     failures: int = 0
     """Number of its keyframes and spans on which an observer failed."""
     pictures: ClipPictures | None = None

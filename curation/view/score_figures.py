@@ -1,4 +1,4 @@
-"""What `status` and `inspect` show of scores: the spread of each over the clips of a set, what failed, one clip's."""
+"""The figures of scores in `status` and `inspect`: spread over the clips of a set, failures, one clip's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `curate select` and `curate status` show: what each condition took away, and the state of the selections."""
+"""The reports of `curate select` and `curate status`: the effect of each condition, and the state of the selections."""
 
 from __future__ import annotations
 

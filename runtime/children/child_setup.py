@@ -1,4 +1,4 @@
-"""What a child process is given at its start: the fate of its parent, and a limit of memory."""
+"""The start of a child process: the fate of its parent, and a limit of memory."""
 
 from __future__ import annotations
 

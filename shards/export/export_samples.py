@@ -92,7 +92,7 @@ def export(
 
 @dataclass(frozen=True)
 class _Source:
-    """What an export reads."""
+    """The inputs of an export."""
 
     store: Store
     shards: Sequence[int]

@@ -22,7 +22,7 @@ _REFUSED: Final = {
     "STAR": "* or columns(…); name the columns",
     "PARAMETER": "a parameter",
 }
-"""What an expression may not hold, by DuckDB's class of syntax."""
+"""The parts that an expression may not hold, by DuckDB's class of syntax."""
 
 _SEVERAL_ROWS: Final = frozenset(("unnest", "unlist"))
 

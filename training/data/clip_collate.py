@@ -40,7 +40,7 @@ class ClipCollator:
     """None: batches have no tokens."""
     terms: tuple[str, ...]
     long_texts: LongTexts | None = None
-    """What is done with texts that the text tower can't take whole; None: the tokenizer cuts them, uncounted."""
+    """The treatment of texts that the text tower can't take whole; None: the tokenizer cuts them, uncounted."""
 
     def __call__(self, roots: Sequence[RootTask]) -> ClipBatch:
         """Decode and tokenise the clips of some roots.

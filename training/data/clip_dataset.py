@@ -35,7 +35,7 @@ _ROW = ("key", "video_id", "level", "start", "end", "offset", *TEXT_COLUMNS)
 
 
 @dataclass(frozen=True)
-class Clip:
+class DecodedClip:
     """One clip with its frames and texts."""
 
     key: str
@@ -51,7 +51,7 @@ class Clip:
     """Text by column of the text layer; None or empty if the clip has no such text."""
 
 
-class ClipDataset(Dataset[Clip]):
+class ClipDataset(Dataset[DecodedClip]):
     """The clips of a folder that `curate run` wrote, in the order of its shards; can be pickled into workers."""
 
     def __init__(
@@ -91,10 +91,10 @@ class ClipDataset(Dataset[Clip]):
     def __len__(self) -> int:
         return len(self._keys)
 
-    def __iter__(self) -> Iterator[Clip]:
+    def __iter__(self) -> Iterator[DecodedClip]:
         return (self[index] for index in range(len(self)))
 
-    def __getitem__(self, index: int) -> Clip:
+    def __getitem__(self, index: int) -> DecodedClip:
         """Read one clip.
 
         Raises:
@@ -108,7 +108,7 @@ class ClipDataset(Dataset[Clip]):
         span = (offset, offset + row.values["end"] - row.values["start"])
         (video_THWC,) = decode_clips(MediaReader().read(row.media), [span], self.frames)
         facts = {name: row.values[name] for name in ("key", "video_id", "level", "start", "end")}
-        return Clip(**facts, video_THWC=video_THWC, texts={name: row.values[name] for name in TEXT_COLUMNS})
+        return DecodedClip(**facts, video_THWC=video_THWC, texts={name: row.values[name] for name in TEXT_COLUMNS})
 
     def _rows(self, number: int) -> dict[str, _Row]:
         """Return the clips of a shard by key; the shard that was read last is kept."""

@@ -96,7 +96,7 @@ class DataSettings(_GrownSettings, RootSettings):
     """Take a clip of a root twice if the root has fewer than `clips_per_root`; otherwise that row of the batch is
     empty."""
     epoch_of: Runtime[Literal["clips", "roots"]] = "clips"
-    """What an epoch of `loop.epochs` is: as many training clips as the data has clips (the paper's), or one visit of
+    """The length of an epoch of `loop.epochs`: as many training clips as the data has (the paper's), or one visit of
     each root, with `clips_per_root` of its clips."""
     source: SourceName = "shards"
     """Kind of the shards: `shards` (DIRs of this project), or `webdataset` (any tars of `.mp4` and `.txt`)."""

@@ -10,6 +10,7 @@ import hashlib
 import math
 import random
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,12 +69,8 @@ def round_robin(videos: Sequence[str], seed: int, epoch: int, window: int) -> ND
         Numbers of the roots, in the order of visiting.
     """
     rng = np.random.default_rng([seed, epoch, 1, window])
-    names, video = np.unique(np.asarray(videos, dtype=str), return_inverse=True)
-    shuffled = rng.permutation(len(video))
-    by_video = shuffled[np.argsort(video[shuffled], kind="stable")]
-    counts = np.bincount(video, minlength=len(names))
-    turn = np.arange(len(video)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return by_video[np.lexsort((rng.permutation(len(names))[video[by_video]], turn))]
+    roots = _shuffled_by_video(videos, rng)
+    return roots.number[np.lexsort((rng.permutation(len(roots.counts))[roots.video], roots.turn))]
 
 
 def spread(videos: Sequence[str], seed: int, epoch: int, window: int) -> NDArray[np.int64]:
@@ -93,10 +90,28 @@ def spread(videos: Sequence[str], seed: int, epoch: int, window: int) -> NDArray
         Numbers of the roots, in the order of visiting.
     """
     rng = np.random.default_rng([seed, epoch, 1, window])
+    roots = _shuffled_by_video(videos, rng)
+    place = (roots.turn + rng.random(len(roots.counts))[roots.video]) / roots.counts[roots.video]
+    return roots.number[np.argsort(place, kind="stable")]
+
+
+class _RootsByVideo(NamedTuple):
+    """The roots of a window, video after video, those of one video in random order."""
+
+    number: NDArray[np.int64]
+    """Number of each root in the window."""
+    video: NDArray[np.int64]
+    """Number of its video."""
+    turn: NDArray[np.int64]
+    """Place of the root among those of its video."""
+    counts: NDArray[np.int64]
+    """Roots of each video."""
+
+
+def _shuffled_by_video(videos: Sequence[str], rng: np.random.Generator) -> _RootsByVideo:
     names, video = np.unique(np.asarray(videos, dtype=str), return_inverse=True)
     shuffled = rng.permutation(len(video))
-    by_video = shuffled[np.argsort(video[shuffled], kind="stable")]
+    number = shuffled[np.argsort(video[shuffled], kind="stable")]
     counts = np.bincount(video, minlength=len(names))
     turn = np.arange(len(video)) - np.repeat(np.cumsum(counts) - counts, counts)
-    of = video[by_video]
-    return by_video[np.argsort((turn + rng.random(len(names))[of]) / counts[of], kind="stable")]
+    return _RootsByVideo(number, video[number], turn, counts)

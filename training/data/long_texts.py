@@ -13,7 +13,7 @@ from typing import Final, Literal
 from training.data.epoch_order import rng_of
 
 Way = Literal["cut", "sentences"]
-"""What is done with a text that is too long."""
+"""The treatment of a text that is too long."""
 
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
 

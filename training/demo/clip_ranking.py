@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import torch
 
-    from training.data.clip_dataset import Clip
+    from training.data.clip_dataset import DecodedClip
     from training.models.vidla.two_tower import VidLA
 
 _COLUMNS: Final = ("grounded_text", "caption_summary", "subtitle_summary", "subtitle")
@@ -20,7 +20,7 @@ _WIDTH: Final = 70
 
 
 @dataclass(frozen=True)
-class Ranked:
+class RankedClip:
     """A clip in the ranking for a text."""
 
     rank: int
@@ -56,7 +56,7 @@ def show_rankings(folder: Path, shards: str, queries: int = 3, first: int = 3) -
                 print(f"  {place.rank:3d}  {place.cosine:+.3f}  {place.key}  {mark}")
 
 
-def rankings(model: VidLA, clips: list[Clip], asked: list[int]) -> list[list[Ranked]]:
+def rankings(model: VidLA, clips: list[DecodedClip], asked: list[int]) -> list[list[RankedClip]]:
     """Return all clips ranked by cosine for the text of each clip in `asked`."""
     import torch
 
@@ -66,14 +66,14 @@ def rankings(model: VidLA, clips: list[Clip], asked: list[int]) -> list[list[Ran
     return [_ranking(cosine_N, clips, number) for cosine_N, number in zip(text_MD @ video_ND.T, asked, strict=True)]
 
 
-def text_of(clip: Clip) -> str:
+def text_of(clip: DecodedClip) -> str:
     """Return the first text that a clip has; empty if it has none."""
     return next((text for column in _COLUMNS if (text := clip.texts[column])), "")
 
 
-def _ranking(cosine_N: torch.Tensor, clips: list[Clip], right: int) -> list[Ranked]:
+def _ranking(cosine_N: torch.Tensor, clips: list[DecodedClip], right: int) -> list[RankedClip]:
     order = cosine_N.argsort(descending=True).tolist()
     return [
-        Ranked(rank, float(cosine_N[number]), clips[number].key, text_of(clips[number]), number == right)
+        RankedClip(rank, float(cosine_N[number]), clips[number].key, text_of(clips[number]), number == right)
         for rank, number in enumerate(order, start=1)
     ]

@@ -24,7 +24,7 @@ _DIMENSIONS: Final = (
     ("level", "band"),
     ("level",),
 )
-"""What strata are told apart by, the finest first."""
+"""The properties by which strata differ, the finest first."""
 
 
 class Cell(NamedTuple):

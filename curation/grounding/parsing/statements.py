@@ -1,4 +1,4 @@
-"""What a parsed text says: its things with attributes and numbers, and who does what to whom. Pure, but for the parse.
+"""The content of a parsed text: its things with attributes and numbers, and who does what to whom; pure, but for it.
 
 The parse is reduced to words that can be compared: lemmas of heads, one name for nouns that mean the same thing,
 passives turned round (*a man is bitten by a dog*: the dog bites), and relative clauses and participles given their
@@ -51,7 +51,7 @@ class Relation:
 
 @dataclass(frozen=True)
 class Statements:
-    """What a text says."""
+    """The content of a text."""
 
     things: tuple[Thing, ...]
     relations: frozenset[Relation]

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from curation.engines.engine_interface import FramesRef, ImageRef
 
 _SECONDS_PER_FRAME: Final = 1.5
-"""What lasts is shown as one frame for about this many seconds, as to the captioner of events."""
+"""Seconds of a lasting observation for which the judge gets one frame, as the captioner of events does."""
 _SAME: Final = 0.002
 """Seconds by which a still may differ from the time that evidence names: both are rounded to the millisecond."""
 

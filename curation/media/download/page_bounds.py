@@ -23,7 +23,7 @@ _ELEMENT: Final = re.compile(
     rb"<(?:[a-z0-9]{1,8}-)?(?:video|audio|source|iframe|embed|object|item|entry)\b|#EXT-X-STREAM-INF|ld\+json",
     re.IGNORECASE,
 )
-"""What yt-dlp looks at one by one, in pages, feeds and playlists."""
+"""Elements of pages, feeds and playlists that yt-dlp looks at one by one."""
 
 
 def limit_memory() -> None:

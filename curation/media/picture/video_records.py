@@ -57,7 +57,7 @@ class AudioStream:
     layout: str = ""
     """Name of the channel layout: ``stereo``, ``5.1``, ``ambisonic 1``; ``6 channels`` if the order is unknown."""
     marks: frozenset[str] = frozenset()
-    """What the container says the stream is for: ``default``, ``original``, ``dub``, ``comment``, …"""
+    """The stated purposes of the stream: ``default``, ``original``, ``dub``, ``comment``, …"""
     title: str = ""
 
 
@@ -69,7 +69,7 @@ class SubtitleStream:
     codec: str
     language: str | None
     marks: frozenset[str] = frozenset()
-    """What the container says the stream is for: ``default``, ``forced``, ``hearing_impaired``, ``comment``, …"""
+    """The stated purposes of the stream: ``default``, ``forced``, ``hearing_impaired``, ``comment``, …"""
     title: str = ""
 
 

@@ -60,7 +60,7 @@ class EmbeddingSettings(Settings):
 
     @property
     def source(self) -> Literal["tower", "engine", "features"]:
-        """What makes the vectors of clips."""
+        """The source of the vectors of clips."""
         return "engine" if self.engine is not None else "tower" if self.features is None else "features"
 
     @property

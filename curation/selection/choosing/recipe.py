@@ -44,7 +44,7 @@ class SampleSettings(Settings):
     share: float | None = Field(default=None, gt=0, le=1)
     """Share of units to keep. A unit is in or out whatever other units there are."""
     unit: Literal["clip", "video"] = "clip"
-    """What is drawn: single clips, or videos with all their clips."""
+    """The unit that is drawn: single clips, or videos with all their clips."""
 
     @model_validator(mode="after")
     def _one(self) -> SampleSettings:

@@ -62,7 +62,7 @@ class CleanRequest:
 
 @dataclass
 class CleanResult:
-    """What was looked for, and what was found."""
+    """The matches of a benchmark, and the number of things looked for."""
 
     file: str
     benchmark: str
@@ -71,7 +71,7 @@ class CleanResult:
     rows: pa.Table
     counts: dict[str, float]
     notes: list[str] = field(default_factory=list)
-    """What could not be looked for."""
+    """Notes on comparisons that could not be made."""
 
 
 def clean_of(request: CleanRequest) -> CleanResult:

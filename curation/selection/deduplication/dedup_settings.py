@@ -77,7 +77,7 @@ class DedupSettings(Settings):
     perceptual: PerceptualSettings | None = None
     semantic: SemanticSettings | None = None
     keep: tuple[str, ...] = ("resolution", "earliest")
-    """What decides which clip of a group stays, in this order: `resolution`, `longest`, `earliest`, `SET.column`."""
+    """The criteria by which a clip of a group stays, in order: `resolution`, `longest`, `earliest`, `SET.column`."""
 
     @field_validator("keep")
     @classmethod

@@ -36,7 +36,7 @@ _CURVE_STEPS: Final = 11
 
 @dataclass(frozen=True)
 class DedupResult:
-    """What a run found."""
+    """The result of a run."""
 
     file: str
     """Name of the table in the DIR."""

@@ -24,7 +24,7 @@ Digests = Mapping[int, Mapping[str, str]]
 
 
 class PairKind(Protocol):
-    """What the run needs of a kind of duplicates."""
+    """The interface of a kind of duplicates."""
 
     @property
     def table(self) -> PairTable:
@@ -32,7 +32,7 @@ class PairKind(Protocol):
 
     @property
     def plan(self) -> PairPlan:
-        """What is to be compared."""
+        """The comparisons to make."""
 
     @property
     def digests(self) -> Digests:

@@ -85,19 +85,18 @@ class PairTable:
         return self._stored()[1]
 
     def _stored(self) -> tuple[Artifact, pa.Table]:
-        """Return record and pairs of a run before with the same settings; nothing if there is none."""
+        """Return record and pairs of a run before with the same settings; nothing if none is whole."""
+        nothing = Artifact("dedup", self.hash), PAIRS.empty_table()
         try:
             artifact = read_artifact(self.store, self.file)
-            if artifact.content_hash == self.hash:
-                return artifact, read_table(self.store, self.file)
-        except (FileNotFoundError, ShardError):  # a damaged table is made again
-            pass
-        return Artifact("dedup", self.hash), PAIRS.empty_table()
+            return (artifact, read_table(self.store, self.file)) if artifact.content_hash == self.hash else nothing
+        except (FileNotFoundError, ShardError):
+            return nothing
 
 
 @dataclass(frozen=True)
 class PairPlan:
-    """What one run compares."""
+    """The comparisons of one run."""
 
     shards: tuple[int, ...]
     """All shards, in order."""

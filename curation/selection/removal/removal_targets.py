@@ -34,7 +34,7 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True)
 class RemovalRequest:
-    """What a user named."""
+    """The videos that a user named."""
 
     ids: Sequence[str] = ()
     """Video ids, ids of a site (``youtube:x``) or keys of clips."""
@@ -120,7 +120,7 @@ class Catalogue:
 
     @cached_property
     def facts(self) -> Mapping[str, Mapping[str, Any]]:
-        """What is known of each video, from its first root."""
+        """The facts of each video, from its first root."""
         facts: dict[str, Mapping[str, Any]] = {}
         for shard in shards_in(self.store.list("videos")):
             for row in read_table(self.store, f"videos/{shard:07d}.parquet", _COLUMNS).to_pylist():

@@ -1,4 +1,4 @@
-"""What all pages of the viewer share: the DIR, its layer and selection, clip tables, videos and stills, templates."""
+"""The state that all pages share: the DIR, its layer and selection, clip tables, videos and stills, templates."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def _start_driver() -> tuple[subprocess.Popen[bytes], _Pipe]:
 
 
 class _Supervisor:
-    """What is known of one driver: its messages, and the servers without which it can't go on."""
+    """The state of one driver: its messages, and the servers without which it can't go on."""
 
     def __init__(
         self,

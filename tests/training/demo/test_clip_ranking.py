@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from training.data.clip_dataset import Clip
+from training.data.clip_dataset import DecodedClip
 from training.demo.clip_ranking import rankings, text_of
 from training.models.vidla.initial_weights import build_model
 from training.models.vidla.model_settings import ModelSettings
 
 
-def clip(key: str, text: str) -> Clip:
+def clip(key: str, text: str) -> DecodedClip:
     texts = {"grounded_text": None, "caption_summary": text, "subtitle_summary": "speech", "subtitle": ""}
     shade = np.full((12, 8, 8, 3), len(text) * 9, np.uint8)
-    return Clip(key, key, "short", 0.0, 1.0, shade, texts)
+    return DecodedClip(key, key, "short", 0.0, 1.0, shade, texts)
 
 
 def test_clips_are_ranked_by_cosine_and_the_right_one_is_marked() -> None:

@@ -1,1 +1,1 @@
-"""What the pages ask of the tables of a DIR, straight from Parquet."""
+"""The queries of the pages to the tables of a DIR, straight from Parquet."""

@@ -49,7 +49,7 @@ class TrackItem:
 
 @dataclass(frozen=True)
 class ClipDetails:
-    """What the page of a clip shows."""
+    """The content of the page of a clip."""
 
     facts: Mapping[str, Any]
     """Its row in the clip tables: times, marks, scores."""
@@ -65,7 +65,7 @@ class ClipDetails:
     layers: Mapping[str, Mapping[str, Any]]
     """The clip's row in each text layer that has it, this one first."""
     video: Mapping[str, Any]
-    """What the site states, as far as it does."""
+    """The facts that the site states."""
 
     @property
     def file_zero(self) -> float:

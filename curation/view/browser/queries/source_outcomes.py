@@ -1,4 +1,4 @@
-"""What became of the sources of a DIR, by state and class; and how fast its runs were, from their logs."""
+"""The outcomes of the sources of a DIR by state and class, and the throughput of its runs from their logs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LARGEST_LOG: Final = 32 << 20
 
 
 @dataclass(frozen=True)
-class SourceOutcome:
+class OutcomeGroup:
     """The sources of one state and class."""
 
     state: str
@@ -42,7 +42,7 @@ class PoolSpeed:
     points: Sequence[tuple[float, float]]
     """Seconds since the start, and the share that was done, 0 to 1."""
     counts: Mapping[str, float]
-    """What it counted, at the end."""
+    """Its figures at the end."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class LoggedRun:
     """Lines that are no record of a run."""
 
 
-def outcomes(store: Store) -> list[SourceOutcome]:
+def outcomes(store: Store) -> list[OutcomeGroup]:
     """Return the sources by state and class, in the order of states and the largest class first.
 
     Raises:
@@ -67,7 +67,7 @@ def outcomes(store: Store) -> list[SourceOutcome]:
     for source in source_states(store):
         groups[source.state, source.class_ or ""].append(source)
     found = [
-        SourceOutcome(
+        OutcomeGroup(
             state,
             class_,
             len(sources),
