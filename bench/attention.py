@@ -33,8 +33,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from training.models.vidla.kernels.attention_over_time import attention_over_time
 from training.models.vidla.model_settings import TemporalSettings
-from training.models.vidla.temporal_attention import global_attention, summary_mask, temporal_attention
+from training.models.vidla.temporal_attention import global_attention, summary_mask
+from training.models.vidla.towers.clip_tower import ClipLayer
 from training.models.vidla.video_tower import VideoLayer, VideoTower
 
 SETTINGS = TemporalSettings()
@@ -193,7 +195,7 @@ def _print_towers(size: Size, device: str, runs: int) -> None:
 
 
 def _layer(size: Size) -> VideoLayer:
-    layer = VideoLayer(ResidualAttentionBlock(size.width, size.heads), SETTINGS)
+    layer = ClipLayer(ResidualAttentionBlock(size.width, size.heads), SETTINGS)
     assert layer.temporal is not None
     nn.init.normal_(layer.temporal.out_proj.weight, std=0.02)
     return layer
@@ -221,9 +223,7 @@ def _core_step(size: Size, form: str, device: str) -> Callable[[], None]:
         summary = leaf(1, SETTINGS.summary_tokens, width), *_pair(leaf, 1, SETTINGS.summary_tokens, width)
         many = leaf(1, frames, patches, width), *_pair(leaf, 1, frames, patches, width)
         mask = summary_mask(SETTINGS, many[0])
-        return _backward(
-            lambda: (temporal_attention(local, heads), *global_attention(summary, many, heads, mask, True))
-        )
+        return _backward(lambda: (attention_over_time(local, heads), *global_attention(summary, many, heads, mask, 0)))
     short, long = frames * patches, SETTINGS.summary_tokens + frames * patches
     q, qg = leaf(3, 1, heads, short, width // heads), leaf(3, 1, heads, long, width // heads)
     masks = local_mask(frames, patches).to(device), global_mask(frames, patches).to(device)

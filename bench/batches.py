@@ -12,7 +12,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.epoch_order import round_robin, shards_a_window, spread
+from training.data.order.epoch_order import round_robin, shards_a_window, spread
 
 _BATCH, _VIDEOS_A_SHARD, _SHARDS = 4096, 64, 312_500
 

@@ -29,7 +29,7 @@ import open_clip
 import torch
 from numpy.typing import NDArray
 
-from curation.engines.image_text_model import ImageTextModel
+from curation.engines.models.image_text_model import ImageTextModel
 from curation.scores.score_registry import ScoreSettings
 from curation.scores.score_stage import score_worker
 from curation.stages.shard_table import ShardTable

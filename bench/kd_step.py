@@ -31,10 +31,10 @@ from torch.nn import functional as F
 
 from training.corpus.corpus_settings import MaskSettings
 from training.corpus.token_masking import text_batch
-from training.engine.distributed import Ranks
 from training.engine.engine_settings import ComputeSettings
+from training.engine.metrics.run_metrics import peak_flops
+from training.engine.parallel.distributed import Ranks
 from training.engine.precision import choose_precision
-from training.engine.run_metrics import peak_flops
 from training.models.vidlankd.bert_model import build_bert
 from training.models.vidlankd.kd_model_settings import BertShape, StudentModelSettings
 from training.models.vidlankd.objectives.student_loss_weights import StudentLossSettings

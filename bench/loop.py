@@ -42,12 +42,12 @@ from shards.scores.match import PERCENTILE
 from shards.selections.selection import table_name
 from shards.storage.store import Store
 from shards.writer import commit_table
-from training.engine.distributed import Ranks
-from training.engine.run_folder import newest_checkpoint
-from training.evaluation.benchmarks.retrieval_set import VideoItem
+from training.engine.checkpoints.run_folder import newest_checkpoint
+from training.engine.parallel.distributed import Ranks
+from training.evaluation.benchmarks.retrieval.retrieval_set import VideoItem
 from training.evaluation.scoring.shard_clips import read_clips
 from training.evaluation.video.embeddings import EmbeddingOptions, embed_texts, embed_videos
-from training.evaluation.video.open_model import open_model
+from training.evaluation.video.models.open_model import open_model
 from training.vidla import eval_vidla, train_vidla
 
 LEAST: Final = 0.8

@@ -70,7 +70,7 @@ class Made(NamedTuple):
     """Keys of the clips whose text was exchanged."""
 
 
-def write_world(folder: Path, videos: int, seed: int, *, noisy: bool) -> Made:
+def write_world(folder: Path, videos: int, seed: int, *, noisy: bool, side: int = SIZE) -> Made:
     """Write a DIR with media, one text layer, and a selection of all clips.
 
     Args:
@@ -78,6 +78,7 @@ def write_world(folder: Path, videos: int, seed: int, *, noisy: bool) -> Made:
         videos: number of videos; of each of the 12 scenes the same number, or one more.
         seed: of the pictures, their order and the exchange.
         noisy: exchange half of the texts.
+        side: side of the pictures, pixels.
     """
     rng = np.random.default_rng(seed)
     scenes = [SCENES[number % len(SCENES)] for number in rng.permutation(videos)]
@@ -96,7 +97,9 @@ def write_world(folder: Path, videos: int, seed: int, *, noisy: bool) -> Made:
         commit_table(store, Path(scratch), "sources.parquet", table, Artifact("sources", ""))
         for first in range(0, videos, PER_SHARD):
             numbers = range(first, min(first + PER_SHARD, videos))
-            clips += _write_shard(store, Path(scratch), made, [(sources[n], scenes[n], texts[n]) for n in numbers], rng)
+            clips += _write_shard(
+                store, Path(scratch), made, [(sources[n], scenes[n], texts[n]) for n in numbers], rng, side
+            )
         marks = [clip | {"keep": True, "split": "train"} for clip in clips]
         names = [f"text/{LAYER}/{shard_name(shard)}.parquet" for shard in sorted({clip["shard"] for clip in clips})]
         selection = Artifact("select", made, inputs={name: read_artifact(store, name).digest for name in names})
@@ -107,15 +110,15 @@ def write_world(folder: Path, videos: int, seed: int, *, noisy: bool) -> Made:
     return Made(dict(zip(keys, scenes, strict=True)), wrong)
 
 
-def render(scene: Scene, rng: np.random.Generator) -> Frames:
+def render(scene: Scene, rng: np.random.Generator, side: int = SIZE) -> Frames:
     """Draw a scene: uint8 [T, S, S, 3]."""
     frames = SECONDS * FPS
     hue = (scene.hue + rng.uniform(-0.03, 0.03)) % 1
     wall = 255 * np.array(hsv_to_rgb(hue, rng.uniform(0.4, 1), rng.uniform(0.3, 1)))
-    pictures = np.tile(wall, (frames, SIZE, SIZE, 1))
-    row, grey = int(rng.integers(SIZE - _SPRITE + 1)), rng.uniform(0, 255)
-    for picture, column in zip(pictures, np.linspace(0, SIZE - _SPRITE, frames).astype(int), strict=True):
-        picture[row : row + _SPRITE, column : column + _SPRITE] = grey
+    pictures, sprite = np.tile(wall, (frames, side, side, 1)), side * _SPRITE // SIZE
+    row, grey = int(rng.integers(side - sprite + 1)), rng.uniform(0, 255)
+    for picture, column in zip(pictures, np.linspace(0, side - sprite, frames).astype(int), strict=True):
+        picture[row : row + sprite, column : column + sprite] = grey
     return (pictures + rng.normal(0, 12, pictures.shape)).clip(0, 255).astype(np.uint8)
 
 
@@ -124,7 +127,8 @@ def encode(pictures: Frames) -> bytes:
     data = io.BytesIO()
     with av.open(data, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=FPS)
-        stream.width, stream.height, stream.pix_fmt = SIZE, SIZE, "yuv420p"
+        stream.height, stream.width = pictures.shape[1:3]
+        stream.pix_fmt = "yuv420p"
         stream.options = {"preset": "ultrafast", "tune": "fastdecode", "x264-params": "keyint=8:scenecut=0:bframes=0"}
         stream.thread_count = 1
         for picture in pictures:
@@ -139,15 +143,20 @@ def _source(seed: int, number: int) -> Row:
 
 
 def _write_shard(
-    store: Store, scratch: Path, made: str, videos: Sequence[tuple[Row, Scene, str]], rng: np.random.Generator
+    store: Store,
+    scratch: Path,
+    made: str,
+    videos: Sequence[tuple[Row, Scene, str]],
+    rng: np.random.Generator,
+    side: int,
 ) -> list[Row]:
     shard = videos[0][0]["shard"]
     stem, clips, ledger = shard_name(shard), [], []
     with TarWriter(scratch / "media.tar") as media, TarWriter(scratch / "keyframes.tar") as keyframes:
         for source, scene, text in videos:
             key = clip_key(source["video_id"], 0.0, SECONDS)
-            held = media.add(f"{key}.mp4", encode(render(scene, rng)))
-            clips.append(_clip(source, key, text) | {"byte_offset": held.offset, "byte_size": held.size})
+            held = media.add(f"{key}.mp4", encode(render(scene, rng, side)))
+            clips.append(_clip(source, key, text, side) | {"byte_offset": held.offset, "byte_size": held.size})
             ledger.append(source | {"state": "written", "seconds": float(SECONDS), "clips": 1})
     parts = ShardMedia(shard, media, keyframes, _table(ledger, LEDGER), _table(clips, CLIPS))
     record = commit_shard_media(store, scratch, parts, Artifact("media", made))
@@ -157,7 +166,7 @@ def _write_shard(
     return clips
 
 
-def _clip(source: Row, key: str, text: str) -> Row:
+def _clip(source: Row, key: str, text: str, side: int) -> Row:
     return {
         "key": key,
         "root_key": key,
@@ -168,8 +177,8 @@ def _clip(source: Row, key: str, text: str) -> Row:
         "start": 0.0,
         "end": float(SECONDS),
         "offset": 0.0,
-        "width": SIZE,
-        "height": SIZE,
+        "width": side,
+        "height": side,
         "num_frames": SECONDS * FPS,
         "fps": float(FPS),
         "language": "en",

@@ -36,7 +36,7 @@ from curation.engines import process_lifetime
 from curation.engines.chat_messages import chat
 from curation.engines.decisions import TOP_TOKENS
 from curation.engines.engine_interface import Request
-from curation.engines.vllm_settings import VllmSettings, engine_arguments, environment
+from curation.engines.vllm.vllm_settings import VllmSettings, engine_arguments, environment
 from curation.pipeline import load_pipeline
 from curation.text.rewrite_settings import RewriteSettings
 from runtime.models.model_uri import resolve
@@ -123,7 +123,7 @@ def judged_settings() -> RewriteSettings:
 
 
 def _judged(settings: VllmSettings) -> Callable[[Workload], tuple[int, int, int]]:
-    from curation.engines.vllm_engine import VllmEngine
+    from curation.engines.vllm.vllm_engine import VllmEngine
 
     engine, rewrite = LocalService(VllmEngine(settings)), judged_settings()
 
@@ -135,7 +135,7 @@ def _judged(settings: VllmSettings) -> Callable[[Workload], tuple[int, int, int]
 
 
 def _ours(settings: VllmSettings) -> Callable[[Sequence[Request]], tuple[int, int, int]]:
-    from curation.engines.vllm_engine import VllmEngine
+    from curation.engines.vllm.vllm_engine import VllmEngine
 
     engine = VllmEngine(settings)
 

@@ -15,8 +15,9 @@ from __future__ import annotations
 import argparse
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Final
 
 import torch
@@ -24,10 +25,10 @@ import torch
 from training.data.clip_batch import ClipBatch
 from training.data.clip_tasks import ClipTask, MediaRef, RootTask
 from training.data.data_settings import DataSettings
-from training.engine.distributed import Ranks
 from training.engine.engine_settings import ComputeSettings, LoopSettings, OptimSettings
+from training.engine.metrics.run_metrics import peak_flops
 from training.engine.optimizer import build_optimizer
-from training.engine.run_metrics import peak_flops
+from training.engine.parallel.distributed import Ranks
 from training.models.vidla.initial_weights import build_model
 from training.models.vidla.model_settings import LossSettings, ModelSettings
 from training.models.vidla.two_tower import VidLA
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=64, help="clips")
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--steps", type=int, default=20, help="timed steps, after three that are not timed")
-    parser.add_argument("--checkpointing", action="store_true")
+    parser.add_argument("--checkpointing", choices=("none", "selective", "layers"), default="selective")
     parser.add_argument(
         "--compile", action=argparse.BooleanOptionalAction, default=True, help="also measure with torch.compile"
     )
@@ -83,12 +84,12 @@ def _run(init: str, given: str, compiled: bool, options: argparse.Namespace, dev
     torch.manual_seed(0)
     settings = ModelSettings(init=init, frames=options.frames, checkpointing=options.checkpointing)
     model = build_model(settings).to(device).train()
-    step: _ShardStep | _Step
+    compute = ComputeSettings(precision="bf16", compile=compiled)
     if given == "shards":
-        step = _ShardStep(model, settings, options, device, compiled)
+        step = shard_step(model, settings, options.shards, options.batch, device, compute)
     else:
-        step = _Step(model, options.batch, options.frames, device, compiled)
-    return _measure(step, options.batch, options.steps, device)
+        step = synthetic_step(model, options.batch, options.frames, device, compute)
+    return measure(step, options.batch, options.steps, device)
 
 
 def _print(name: str, compiled: bool, found: Result) -> None:
@@ -98,9 +99,9 @@ def _print(name: str, compiled: bool, found: Result) -> None:
     print(f"| {name} | {how} | {found.clips_per_second:.2f} | {mfu} | {peak} |", flush=True)
 
 
-def _measure(step: _ShardStep | _Step, batch: int, steps: int, device: torch.device) -> Result:
+def measure(step: Step, batch: int, steps: int, device: torch.device, warm: int = 3) -> Result:
     """Return the rate over `steps` steps of `batch` clips; MFU counts what a step spends (`VidlaTask.flops`)."""
-    for _ in range(3):
+    for _ in range(warm):
         step()
     if device.type == "cuda":
         torch.cuda.synchronize()
@@ -118,41 +119,48 @@ def _measure(step: _ShardStep | _Step, batch: int, steps: int, device: torch.dev
     return Result(batch * steps / seconds, None if peak is None else flops / seconds / peak, memory)
 
 
-class _ShardStep:
-    """Return a function that runs one optimizer step of `train-vidla` on the next batch of a folder of shards."""
+class Step:
+    """One optimizer step of `train-vidla`, on the next batch; clips and gradients are clipped as there."""
 
-    def __init__(
-        self, model: VidLA, settings: ModelSettings, options: argparse.Namespace, device: torch.device, compiled: bool
-    ) -> None:
-        data, loop = DataSettings(shards=options.shards), LoopSettings(batch_size=options.batch)
-        run = with_terms(VidlaSettings(model=settings, data=data, loop=loop))
-        ranks = Ranks(device=device)
-        self.task = VidlaTask(model, run.loss, ComputeSettings(precision="bf16", compile=compiled), ranks)
-        self.optimizer = build_optimizer(self.task.module, OptimSettings())
-        self.batches = open_batches(run, open_source(run), model, ranks).start(0)
+    def __init__(self, task: VidlaTask, batches: Iterator[ClipBatch]) -> None:
+        self.task, self.batches = task, batches
+        self.optimizer = build_optimizer(task.module, OptimSettings())
         self.flops = 0.0
+        """FLOPs of the last step, of those that its loss depends on."""
 
     def __call__(self) -> None:
+        """Take the step."""
         batch = next(self.batches)
         self.flops = self.task.flops(batch)
         self.task.step(batch)
+        bound = OptimSettings().clip_norm
+        assert bound is not None
+        float(torch.nn.utils.clip_grad_norm_(self.task.module.parameters(), bound))
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        self.task.after_step()
 
 
-class _Step:
-    """Return a function that runs one optimizer step of `train-vidla` on the same synthetic batch each time."""
+def shard_step(
+    model: VidLA,
+    settings: ModelSettings,
+    shards: list[str],
+    clips: int,
+    device: torch.device,
+    compute: ComputeSettings,
+    loss: LossSettings | None = None,
+) -> Step:
+    """Return a step on the next batch of some shards each time; without `loss` the terms follow the data."""
+    data, loop = DataSettings(shards=shards), LoopSettings(batch_size=clips)
+    run = with_terms(VidlaSettings(model=settings, data=data, loop=loop, loss=loss or LossSettings()))
+    ranks = Ranks(device=device)
+    return Step(VidlaTask(model, run.loss, compute, ranks), open_batches(run, open_source(run), model, ranks).start(0))
 
-    def __init__(self, model: VidLA, batch: int, frames: int, device: torch.device, compiled: bool) -> None:
-        self.task = VidlaTask(model, LOSS, ComputeSettings(precision="bf16", compile=compiled), Ranks(device=device))
-        self.optimizer = build_optimizer(self.task.module, OptimSettings())
-        self.batch = synthetic_batch(model, batch, frames)
-        self.flops = self.task.flops(self.batch)
 
-    def __call__(self) -> None:
-        self.task.step(self.batch)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+def synthetic_step(model: VidLA, clips: int, frames: int, device: torch.device, compute: ComputeSettings) -> Step:
+    """Return a step on the same synthetic batch each time."""
+    task = VidlaTask(model, LOSS, compute, Ranks(device=device))
+    return Step(task, repeat(synthetic_batch(model, clips, frames)))
 
 
 def synthetic_batch(model: VidLA, clips: int, frames: int) -> ClipBatch:
@@ -163,7 +171,7 @@ def synthetic_batch(model: VidLA, clips: int, frames: int) -> ClipBatch:
     texts = {term: [f"the {term} of clip number {number}" for number in range(clips)] for term in LOSS.columns_by_term}
     return replace(
         empty,
-        video_BTSSC=torch.randint(0, 256, empty.video_BTSSC.shape, dtype=torch.uint8),
+        frames_FSSC=torch.randint(0, 256, empty.frames_FSSC.shape, dtype=torch.uint8),
         weight_B=torch.ones(clips),
         tokens={term: model.tokenizer(rows) for term, rows in texts.items()},
         present={term: torch.ones(clips, dtype=torch.bool) for term in texts},

@@ -45,8 +45,8 @@ from training.corpus.block_batches import TextBatches
 from training.corpus.corpus_settings import MaskSettings, TextSettings
 from training.corpus.tokenize_corpus import tokenize
 from training.corpus.tokenize_settings import TokenizeSettings
-from training.engine.distributed import Ranks
 from training.engine.engine_settings import ComputeSettings, LoopSettings, OptimSettings
+from training.engine.parallel.distributed import Ranks
 from training.engine.precision import Precision
 from training.engine.training_loop import TrainingRun, train
 from training.engine.training_task import Batches, TrainingTask

@@ -5,19 +5,21 @@
 
 The DIR has texts of about the bytes of a real layer, a selection, two scores and vectors of 256 numbers; no videos. The
 viewer is the command itself, in a process of its own; each page is asked for twice. Memory is its resident set: the
-largest that it ever had, read after each page. CPU-seconds are those of the viewer.
+largest that it ever had, read after each page. CPU-seconds are those of the viewer. With `--index` the index over the
+vectors is built, and searches by it are compared with searches that compare each vector, in this process, in turn.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -27,11 +29,16 @@ import httpx
 import numpy as np
 import psutil
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from curation.scores.embeddings.vector_index import build_index, open_index
+from curation.view.browser.queries.similar_clips import SearchWay, StoredVectors, nearest_clips
 from shards.artifact import Artifact
 from shards.keys import clip_key, shard_name, video_id
 from shards.manifest import Manifest, StageMark, write_manifest, write_stage
 from shards.schema import SELECTION, TEXT
+from shards.scores.match import unit_rows
+from shards.scores.score_set import ScoreSet
 from shards.scores.score_writer import ShardScores, commit_scores, score_schema
 from shards.selections.selection import table_name
 from shards.storage.store import Store
@@ -123,8 +130,43 @@ def _write_scores(store: Store, scratch: Path, shard: int, keys: pa.Table, rng: 
     schema = score_schema({"motion": pa.float32(), "brightness": pa.float32()})
     values = [pa.array(rng.random(keys.num_rows), pa.float32()) for _ in range(2)]
     table = pa.Table.from_arrays([keys["key"].combine_chunks(), keys["shard"].combine_chunks(), *values], schema=schema)
-    vectors = rng.standard_normal((keys.num_rows, _WIDTH), np.float32)
+    vectors = _near_their_topics(keys.num_rows, rng)
     commit_scores(store, scratch, "scores/bench", ShardScores(shard, table, {"clip": vectors}), Artifact("score", "h"))
+
+
+def _near_their_topics(rows: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return vectors [rows, D] around 2,000 topics: clips of real videos are alike, too, and not spread evenly."""
+    topics_TD = np.random.default_rng(1).standard_normal((2000, _WIDTH), np.float32)
+    return topics_TD[rng.integers(0, len(topics_TD), rows)] + rng.standard_normal((rows, _WIDTH), np.float32)
+
+
+def measure_index(root: Path) -> None:
+    """Build the index, and print the time of a search by it, that of exact search, and their ratio, in three rounds."""
+    scored = ScoreSet.open(Store(root), "bench")
+    vectors = StoredVectors(scored, "clip")
+    began, cpu = time.perf_counter(), _cpu(os.getpid())
+    record = build_index(scored, "clip", lambda done, total: None)
+    print(
+        f"  index of {record.vectors:,} vectors, {record.bytes / 1e6:.0f} MB: {time.perf_counter() - began:.0f} s",
+        end="",
+    )
+    print(f" ({_cpu(os.getpid()) - cpu:.0f} CPU-s), {_peak(os.getpid()):.0f} MiB at most")
+    print(f"  recall of the {record.nearest} nearest {record.recall:.4f}, at least {record.least_recall:.4f}")
+    index = open_index(scored, "clip")
+    assert index is not None
+    for round_ in range(3):
+        shard = scored.shards[(len(scored.shards) // 3) * round_]
+        vector_D = unit_rows(np.asarray(scored.vector(shard, "clip")[:1]))[0]
+        by_index = _timed(lambda: nearest_clips(vectors, SearchWay(record.vectors, index), vector_D))  # noqa: B023
+        each = _timed(lambda: nearest_clips(vectors, SearchWay(record.vectors, None), vector_D))  # noqa: B023
+        print(f"  search: by index {by_index:.3f} CPU-s, each compared {each:.3f} CPU-s, ratio {each / by_index:.1f}")
+
+
+def _timed(search: Callable[[], object]) -> float:
+    began = _cpu(os.getpid())
+    for _ in range(3):
+        search()
+    return max(_cpu(os.getpid()) - began, 0.01) / 3
 
 
 def measure(root: Path, key: str) -> None:
@@ -187,6 +229,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int)
     parser.add_argument("--shards", type=int, default=1000)
+    parser.add_argument("--index", action="store_true", help="build the index, and compare searches")
     arguments = parser.parse_args()
     sizes = [(arguments.clips, arguments.shards)] if arguments.clips else [(1000, 1), (1_000_000, 1000)]
     print(platform.machine())
@@ -196,6 +239,8 @@ def main() -> None:
             key = write_dir(root, clips, shards)
             print(f"{clips:,} clips in {shards:,} shards", flush=True)
             measure(root, key)
+            if arguments.index:
+                measure_index(root)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def _pipelines(arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> int:
     from curation.view.status import show_status
 
-    return show_status(arguments.dir)
+    return show_status(arguments.dir, prices=arguments.prices)
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
@@ -79,29 +79,29 @@ def _inspect(arguments: argparse.Namespace) -> int:
     query = ClipQuery(
         arguments.layer, arguments.key, arguments.level, arguments.where, arguments.limit, arguments.selection
     )
-    return show_clips(arguments.dir, query)
+    return show_clips(arguments.dir, query, viewer=arguments.viewer)
 
 
 def _select(arguments: argparse.Namespace) -> int:
-    from curation.view.select_clips import show_select
+    from curation.view.selecting.select_clips import show_select
 
     return show_select(arguments)
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from curation.view.check_and_export import show_check
+    from curation.view.check_command import show_check
 
     return show_check(arguments.dir, decode=not arguments.quick, selection=arguments.selection)
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from curation.view.check_and_export import show_export
+    from curation.view.exporting.export_command import show_export
 
     return show_export(arguments)
 
 
 def _audit(arguments: argparse.Namespace) -> int:
-    from curation.view.audit import show_audit
+    from curation.view.audit.audit_command import show_audit
     from curation.view.injected.injected_command import show_injected
 
     measures = arguments.injected or arguments.fit is not None
@@ -117,7 +117,7 @@ def _dedup(arguments: argparse.Namespace) -> int:
 
 
 def _remove(arguments: argparse.Namespace) -> int:
-    from curation.view.removal_command import show_remove
+    from curation.view.selecting.removal_command import show_remove
 
     return show_remove(arguments)
 
@@ -126,6 +126,12 @@ def _view(arguments: argparse.Namespace) -> int:
     from curation.view.browser.view_command import show_view
 
     return show_view(arguments)
+
+
+def _card(arguments: argparse.Namespace) -> int:
+    from curation.view.card.card_command import show_card
+
+    return show_card(arguments)
 
 
 def _clean_of(arguments: argparse.Namespace) -> int:
@@ -147,6 +153,7 @@ _COMMANDS = {
     "dedup": _dedup,
     "remove": _remove,
     "view": _view,
+    "card": _card,
     "clean-of": _clean_of,
 }
 

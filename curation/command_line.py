@@ -39,6 +39,13 @@ examples:
   curate pipelines --config mine.yaml
 """
 
+_STATUS_EXAMPLES = """\
+examples:
+  curate status out
+  curate status out --prices prices.yaml
+      prices.yaml: currency, cpu_hour, gpu_hour, million_prompt_tokens, million_completion_tokens, gigabyte_month
+"""
+
 _INSPECT_EXAMPLES = """\
 examples:
   curate inspect out
@@ -67,7 +74,14 @@ _EXPORT_EXAMPLES = """\
 examples:
   curate export out --format webdataset --unit clip --output tars
       mp4, txt, jpg and json for each clip, for stock webdataset, open_clip and video2dataset readers
+  curate export out --format hf --output dataset
+      Parquet with a video column: datasets.load_dataset("dataset"), also with streaming=True
+  curate export out --format lance --output table
+      a Lance table with the vectors of scores and full-text search; needs `pip install pylance`
+  curate export out --format hf --output dataset --push hub:me/clips --private
+      uploads it, too, with the token of HF_TOKEN or `hf auth login`; run it again if it was interrupted
   curate export out --format jsonl --unit root --output rows
+  curate export out --format webdataset --text caption --null-text skip --output captions
 """
 
 
@@ -83,7 +97,7 @@ def command_parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_plan(commands)
     _add_pipelines(commands)
-    _add_for_dir(commands, "status", "show the state of every source, and figures of the clips")
+    _add_status(commands)
     _add_inspect(commands)
     check = _add_for_dir(commands, "check", "check every byte, row and tree; list the problems with exit status 1")
     check.add_argument("--quick", action="store_true", help="check sizes, hashes and trees only; decode nothing")
@@ -94,6 +108,7 @@ def command_parser() -> argparse.ArgumentParser:
     _add_dedup(commands)
     _add_removal(commands)
     _add_view(commands)
+    _add_card(commands)
     _add_clean_of(commands)
     return parser
 
@@ -201,6 +216,18 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_status(commands: _Commands) -> None:
+    summary = "show the state of every source, figures of the clips, and what the runs cost"
+    parser = _add_for_dir(commands, "status", summary, _STATUS_EXAMPLES)
+    _add_prices(parser)
+
+
+def _add_prices(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--prices", type=Path, metavar="FILE", help="YAML file with prices of hours and tokens, to show money too"
+    )
+
+
 def _add_inspect(commands: _Commands) -> None:
     parser = _add_for_dir(commands, "inspect", "show clips with their texts in the terminal", _INSPECT_EXAMPLES)
     parser.add_argument("--key", help="show one clip, with its claims and evidence")
@@ -211,10 +238,16 @@ def _add_inspect(commands: _Commands) -> None:
     )
     parser.add_argument("--where", metavar="SQL", help="DuckDB's SQL over the clips' and the manifest's columns")
     parser.add_argument("--limit", type=_positive, default=10, metavar="N", help="clips to show (default 10)")
+    parser.add_argument(
+        "--viewer",
+        default="http://127.0.0.1:8765",
+        metavar="ADDRESS",
+        help="address that `curate view` printed, for the links of a terminal (default http://127.0.0.1:8765)",
+    )
 
 
 def _add_select(commands: _Commands) -> None:
-    from curation.view.select_arguments import EXAMPLES, add_select
+    from curation.view.selecting.select_arguments import EXAMPLES, add_select
 
     add_select(
         _add_for_dir(commands, "select", "choose the clips to train on, in seconds and from tables alone", EXAMPLES)
@@ -223,8 +256,15 @@ def _add_select(commands: _Commands) -> None:
 
 def _add_export(commands: _Commands) -> None:
     parser = _add_for_dir(commands, "export", "write self-contained samples for other tools", _EXPORT_EXAMPLES)
-    parser.add_argument("--format", required=True, choices=("webdataset", "jsonl"))
-    parser.add_argument("--unit", default="clip", choices=("clip", "root"), help="one sample per clip or per root")
+    parser.add_argument(
+        "--format",
+        required=True,
+        choices=("webdataset", "hf", "lance", "jsonl"),
+        help="tars; a dataset of Hugging Face's `datasets`; a Lance table; or lines that refer to bytes of DIR",
+    )
+    parser.add_argument(
+        "--unit", default="clip", choices=("clip", "root"), help="one sample a clip (default) or a root"
+    )
     parser.add_argument("--output", required=True, metavar="OUT", help="new folder (or object-store URL) to write")
     parser.add_argument("--layer", help="text layer (default: the only one)")
     parser.add_argument(
@@ -233,8 +273,31 @@ def _add_export(commands: _Commands) -> None:
     parser.add_argument("--where", metavar="SQL", help="DuckDB's SQL over the clips' and the manifest's columns")
     parser.add_argument("--all", action="store_true", help="include the clips that the filters dropped")
     parser.add_argument(
-        "--text", default="grounded_text", metavar="COLUMN", help="column for .txt; where it is null there is none"
+        "--text",
+        default="grounded",
+        metavar="WORD",
+        help="text of a sample: grounded (default: only what can be seen), caption, subtitle (speech), or a column",
     )
+    parser.add_argument(
+        "--null-text",
+        default="keep",
+        choices=("keep", "skip"),
+        help="clips without that text: write them without text (keep, the default), or leave them out (skip)",
+    )
+    parser.add_argument(
+        "--video",
+        choices=("bytes", "reference"),
+        help="of hf and lance: videos inside the tables (default), or as files beside them",
+    )
+    parser.add_argument(
+        "--push",
+        metavar="hub:ORG/NAME",
+        help="upload the export to a dataset repository of the model hub; the same command continues an upload",
+    )
+    parser.add_argument(
+        "--private", action="store_true", help="of --push: a private repository; a public one is refused"
+    )
+    parser.add_argument("--revision", metavar="BRANCH", help="of --push: branch to write (default: main)")
 
 
 def _add_audit(commands: _Commands) -> None:
@@ -263,7 +326,7 @@ def _add_dedup(commands: _Commands) -> None:
 
 
 def _add_removal(commands: _Commands) -> None:
-    from curation.view.removal_arguments import REMOVE_EXAMPLES, add_removal
+    from curation.view.selecting.removal_arguments import REMOVE_EXAMPLES, add_removal
 
     summary = "remove videos on request: bytes, texts, features and logs; they are not taken again"
     add_removal(_add_for_dir(commands, "remove", summary, REMOVE_EXAMPLES))
@@ -273,7 +336,16 @@ def _add_view(commands: _Commands) -> None:
     from curation.view.browser.view_arguments import EXAMPLES, add_view
 
     summary = "show clips, claims, audit and runs in the browser"
-    add_view(_add_for_dir(commands, "view", summary, EXAMPLES))
+    parser = _add_for_dir(commands, "view", summary, EXAMPLES)
+    add_view(parser)
+    _add_prices(parser)
+
+
+def _add_card(commands: _Commands) -> None:
+    from curation.view.card.card_arguments import EXAMPLES, add_card
+
+    summary = "write a dataset card, a report to look at, and Croissant metadata, all computed from DIR"
+    add_card(_add_for_dir(commands, "card", summary, EXAMPLES))
 
 
 def _add_clean_of(commands: _Commands) -> None:

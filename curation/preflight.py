@@ -17,6 +17,7 @@ from curation.pipeline_models import used_engines, used_models
 from curation.plan import RunPlan
 from curation.run_request import RunRequest
 from curation.sources.source_rows import SOURCES_TABLE
+from curation.stages.writable_output import check_can_write
 from runtime.errors import UserError, UserErrors
 from runtime.models.model_uri import check_available
 from runtime.models.parallel_questions import ask_all
@@ -57,19 +58,6 @@ def check_output(store: Store) -> None:
         names = ", ".join(others[:_SHOWN]) + (", …" if len(others) > _SHOWN else "")
         raise UserError(
             f"--output {store.root}: holds files that `curate run` did not write ({names}); choose an empty folder"
-        )
-
-
-def check_can_write(store: Store) -> None:
-    """Refuse an ``--output`` behind a protocol that can only read.
-
-    Raises:
-        UserError: names the URL and the remedy.
-    """
-    if store.is_read_only:
-        protocol = store.root.partition("://")[0]
-        raise UserError(
-            f"--output {store.root}: {protocol} can only be read; name a folder, or an object store (s3://bucket/prefix)"
         )
 
 

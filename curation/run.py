@@ -87,7 +87,7 @@ def execute(request: RunRequest, console: Console, *, quiet: bool) -> RunReport:
         dir_bookkeeping.finish(plan)
         with suppress(OSError):  # it may hold the log, or the download times of hosts
             request.scratch.rmdir()
-    print_summary(request.store, request.layer, console)
+    print_summary(request.store, request.layer, report, console)
     _warn_of_drift(plan, console)
     return report
 

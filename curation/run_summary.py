@@ -1,8 +1,7 @@
-"""The last lines of `curate run`: the sources by state, and one command that has something to show."""
+"""The last lines of `curate run`: the sources by state, its costs, and one command that has something to show."""
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
@@ -10,16 +9,19 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from curation.reporting.next_command import layer_arguments, print_next
+from curation.reporting.run_costs import RunCosts, cost_line
 from curation.sources.source_states import SourceState, source_states
-from shards.reader import num_rows, text_layers
+from runtime.ray_runner.run_record import RunReport
+from shards.reader import num_rows
 from shards.schema import STATES
 from shards.storage.store import Store
 
 _HOSTS_NAMED: Final = 3
 
 
-def print_summary(store: Store, layer: str, console: Console) -> None:
-    """Print the sources by state, and the next command."""
+def print_summary(store: Store, layer: str, report: RunReport, console: Console) -> None:
+    """Print the sources by state, what the run took, and the next command."""
     states_of_all = source_states(store)
     states = Counter(source.state for source in states_of_all)
     total = " + ".join(f"{states[state]} {state}" for state in STATES)
@@ -27,7 +29,9 @@ def print_summary(store: Store, layer: str, console: Console) -> None:
     postponed = [source for source in states_of_all if source.class_ == "postponed"]
     if postponed:
         console.print(_postponed_line(postponed), markup=False)
-    console.print(f"next: {next_command(store, layer)}", markup=False)
+    if report.pools:
+        console.print(f"this run: {cost_line(RunCosts.of_report(report))}")
+    print_next(console, *next_arguments(store, layer))
 
 
 def _postponed_line(postponed: Sequence[SourceState]) -> str:
@@ -41,10 +45,10 @@ def _postponed_line(postponed: Sequence[SourceState]) -> str:
     )
 
 
-def next_command(store: Store, layer: str) -> str:
-    """Return the command that shows the texts of `layer`; if there are none, the states of the sources."""
-    root, folder = shlex.quote(store.root), f"text/{layer}"
+def next_arguments(store: Store, layer: str) -> list[str]:
+    """Return the arguments of the command that shows the texts of `layer`; if there are none, the states of sources."""
+    folder = f"text/{layer}"
     names = [f"{folder}/{name}" for name in store.list(folder) if name.endswith(".parquet")]
     if not any(num_rows(store, name) for name in names):
-        return f"curate status {root}"
-    return f"curate inspect {root}" + (f" --layer {layer}" if len(text_layers(store)) > 1 else "")
+        return ["status", store.root]
+    return ["inspect", store.root, *layer_arguments(store, layer)]

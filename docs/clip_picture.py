@@ -6,9 +6,11 @@ python docs/clip_picture.py demo/shards KEY docs/images/curated-clip.svg
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 from rich.console import Console
@@ -25,12 +27,14 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     arguments = parser.parse_args()
     command = [sys.executable, "-m", "curation.cli", "inspect", arguments.dir, "--key", arguments.key]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    terminal = os.environ | {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, env=terminal).stdout
     console = Console(record=True, width=COLUMNS, file=sys.stderr)
     console.print(f"$ curate inspect {arguments.dir} --key {arguments.key}", highlight=False)
-    texts, _, _ = shown.partition("\n  root_key")  # the facts of the stored file follow
-    for line in texts.splitlines():
-        console.print(Text.from_ansi(line))
+    lines = [Text.from_ansi(line) for line in shown.splitlines()]
+    for line in takewhile(lambda line: not line.plain.startswith(" root_key"), lines):  # facts of the file follow
+        line.rstrip()
+        console.print(line)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     svg = re.sub(r"@font-face \{.*?\}", "", console.export_svg(title="clipgrove"), flags=re.DOTALL)  # fonts of a server
     arguments.output.write_text(svg, encoding="utf-8")

@@ -1,6 +1,7 @@
 """Make the pictures of the viewer's guide from a DIR, by the system's Chromium.
 
-    python docs/viewer_screenshots.py demo/shards --output docs
+    python docs/viewer_screenshots.py demo/shards --output docs                     # the pictures of README and guide
+    python docs/viewer_screenshots.py demo/shards --output /tmp/pictures --phone --pages browse clip audit search runs
 
 It opens `curate view` on a free port, and writes ``viewer-browse.png``, ``viewer-clip.png``, … below 300 kB each; with
 ``--phone`` at the width of a phone, in dark colours. The clip is the one with the most claims.
@@ -29,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dir")
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--pages", nargs="+", choices=("clip", *_PAGES), default=["clip"])
+    parser.add_argument("--pages", nargs="+", choices=("clip", *_PAGES), default=["browse", "clip"])
     parser.add_argument("--phone", action="store_true")
     arguments = parser.parse_args()
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))

@@ -102,6 +102,22 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: can't be read as JSON ({one_line(error)})") from None
 
 
+def read_object(path: Path, what: str) -> dict[str, Any]:
+    """Return the object of a JSON file.
+
+    Args:
+        path: the file.
+        what: contents of the object, for the message.
+
+    Raises:
+        UserError: the file is not JSON, or holds something else.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: must be an object of {what}, found {type(value).__name__}")
+    return value
+
+
 def read_list(path: Path) -> list[str]:
     """Return the lines of a file, without empty ones.
 

@@ -21,19 +21,20 @@ _log = get_logger(__name__)
 
 
 @contextmanager
-def exclusive_lock(lock: Path, taken: str) -> Iterator[None]:
+def exclusive_lock(lock: Path, taken: str, patience: float = 0.0) -> Iterator[None]:
     """Hold a lock while the block runs; warn if the file system has no locks.
 
     Args:
         lock: the lock file; its folder must exist. The file is not removed.
         taken: message if another process holds the lock.
+        patience: seconds to wait for the other process.
 
     Raises:
         UserError: another process holds the lock.
     """
     held = FileLock(lock)
     try:
-        held.acquire(timeout=0)
+        held.acquire(timeout=patience)
     except Timeout:
         raise UserError(taken) from None
     except NotImplementedError:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Final
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, TextIO
 
 from runtime.terminal import visible
 
@@ -30,6 +32,19 @@ def get_logger(name: str) -> logging.Logger:
         root.setLevel(_level())
         root.propagate = False
     return root.getChild(name)
+
+
+@contextmanager
+def logged_to(stream: TextIO) -> Iterator[None]:
+    """Write messages to a stream instead of standard error while the block runs."""
+    get_logger(__name__)
+    handlers = [each for each in logging.getLogger(_ROOT).handlers if isinstance(each, logging.StreamHandler)]
+    before = [handler.setStream(stream) for handler in handlers]
+    try:
+        yield
+    finally:
+        for handler, old in zip(handlers, before, strict=True):
+            handler.setStream(old or sys.stderr)
 
 
 class _VisibleFormatter(logging.Formatter):

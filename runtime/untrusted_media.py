@@ -1,7 +1,7 @@
 """Limits for opening an untrusted media file with libav: containers, protocols, pixels, streams, memory.
 
 Curation opens downloaded files, training other people's videos. A playlist named ``.mp4`` can make libav read other
-files, and a small file can ask for any amount of memory (`shards.media_limits`).
+files, and a small file can ask for any amount of memory (`shards.media.media_limits`).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from shards.media_limits import LIBAV_LIMITS
-from shards.media_limits import MAX_PIXELS as MAX_PIXELS
+from shards.media.media_limits import LIBAV_LIMITS
+from shards.media.media_limits import MAX_PIXELS as MAX_PIXELS
 
 DEMUXERS: Final = (
     "mov,mp4,m4a,3gp,3g2,mj2",

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 _category = pa.dictionary(pa.int8(), pa.string())
 
-# captions/<name>/<shard>.parquet: one row a keyframe. `shards.observations` reads it and that of version 2.
+# captions/<name>/<shard>.parquet: one row a keyframe. `shards.media.observations` reads it and that of version 2.
 CAPTIONS_1: Final = pa.schema(
     [
         pa.field("root_key", pa.string(), nullable=False),

@@ -44,6 +44,7 @@ def add_run_arguments(parser: argparse.ArgumentParser, output: str, rows: str, b
     parser.add_argument("--steps", type=int, metavar="N", help=f"optimizer steps (default: {length})")
     parser.add_argument("--batch-size", type=int, metavar="N", help=f"{rows} a step over all ranks (default {batch})")
     parser.add_argument("--seed", type=int, metavar="N", help="default 0")
+    parser.add_argument("--profile", type=int, metavar="STEPS", help="trace so many steps with torch.profiler")
     parser.add_argument("--device", metavar="NAME", help="cpu or cuda (default: a GPU if there is one)")
     add_settings_arguments(parser)
 
@@ -86,7 +87,7 @@ def run_flags(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Return the flags of `add_run_arguments` as settings, by branch; None for a flag that was not given."""
     return {
         "loop": {"steps": arguments.steps, "batch_size": arguments.batch_size, "seed": arguments.seed},
-        "compute": {"device": arguments.device},
+        "compute": {"device": arguments.device, "profile": arguments.profile},
     }
 
 
@@ -137,7 +138,7 @@ def check_run_folder(output: Path, resume: str) -> None:
         UserError: the folder holds a run and `resume` is ``never``; or there is no such checkpoint.
         MachineError: a checkpoint's record can't be read.
     """
-    from training.engine.run_folder import checkpoint_to_resume
+    from training.engine.checkpoints.run_folder import checkpoint_to_resume
 
     if resume != "auto":  # the run itself looks for the newest whole checkpoint
         checkpoint_to_resume(output, resume)
@@ -149,7 +150,7 @@ def check_writable(output: Path) -> None:
     Raises:
         UserError: it can't be made or written.
     """
-    from training.engine import run_folder
+    from training.engine.checkpoints import run_folder
 
     run_folder.check_writable(output)
 

@@ -6,6 +6,7 @@ python -m curation.demo --output demo
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from curation import cli
 from curation.demo.demo_film import make_videos
 from curation.demo.telling_clips import telling_clips
 from curation.demo.writer_model import writer_assignments
+from curation.reporting.next_command import relative_to_here
 
 _STEPS = 5
 
@@ -38,7 +40,7 @@ def main() -> int:
     _print_step(5, "three clips with their claims: the fullest text, and speech that must not come through")
     for key in telling_clips(shards):
         cli.main(["inspect", shards, "--key", key])
-    _print_next(shards, time.monotonic() - started)
+    _print_next(output / "shards", time.monotonic() - started)
     return 0
 
 
@@ -46,13 +48,15 @@ def _print_step(step: int, text: str) -> None:
     print(f"\n== {step}/{_STEPS}  {text}", flush=True)
 
 
-def _print_next(shards: str, seconds: float) -> None:
-    print(f"\nDone in {seconds / 60:.1f} minutes. Next:")
-    print(f"  curate inspect {shards} --level long        clips of one level")
-    print(f"  curate status {shards}                      sources, levels, rewrite statuses")
-    print("  curate run demo --input YOUR_VIDEOS --output out   your own videos")
-    print(f"  curate view {shards}                        all clips and claims in the browser")
-    print("  (the commands are in .venv/bin)")
+def _print_next(shards: Path, seconds: float) -> None:
+    """Print how long it took, and commands that work in the shell that started the demo."""
+    curate = relative_to_here(Path(sys.executable).with_name("curate"))
+    print(f"\nDone in {seconds / 60:.1f} minutes. Look at every clip, claim and piece of evidence in the browser:")
+    print(f"\n  {shlex.join([curate, 'view', str(shards)])}\n")
+    print("It prints the address to open, http://127.0.0.1:8765/ unless that port is taken. Or in the terminal:")
+    print(f"  {shlex.join([curate, 'inspect', str(shards), '--level', 'long'])}    clips of one level")
+    print(f"  {shlex.join([curate, 'status', str(shards)])}    sources, levels, costs")
+    print(f"  {shlex.join([curate, 'run', 'demo', '--input', 'YOUR_VIDEOS', '--output', 'out'])}    your own videos")
 
 
 if __name__ == "__main__":

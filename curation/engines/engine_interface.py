@@ -125,6 +125,8 @@ class CaptionResult:
     """One line if the captioner failed."""
     tokens: int = 0
     """Tokens generated for the caption."""
+    prompt_tokens: int = 0
+    """Tokens of the request, pictures included."""
     is_cut: bool = False
     """The model was cut at its limit of tokens; the caption is what was whole."""
 

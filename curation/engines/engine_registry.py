@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Union
 
 from pydantic import Field
 
+from curation.engines.endpoint.openai_endpoint import EndpointEngine, EndpointSettings
 from curation.engines.engine_interface import ObjectEngine, TextEngine
 from curation.engines.engine_settings import EngineSettings
-from curation.engines.object_detector import DetectorSettings, ObjectDetector
-from curation.engines.openai_endpoint import EndpointEngine, EndpointSettings
-from curation.engines.vllm_engine import VllmEngine
-from curation.engines.vllm_settings import VllmSettings
+from curation.engines.models.object_detector import DetectorSettings, ObjectDetector
+from curation.engines.vllm.vllm_engine import VllmEngine
+from curation.engines.vllm.vllm_settings import VllmSettings
 
 
 @dataclass(frozen=True)

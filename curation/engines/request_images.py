@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from curation.engines.engine_interface import ImageRef
 from runtime.errors import MachineError, is_machine_fault
-from shards.pictures import PictureError, opened_picture
+from shards.media.pictures import PictureError, opened_picture
 
 if TYPE_CHECKING:
     from PIL import Image

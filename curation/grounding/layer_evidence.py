@@ -21,7 +21,7 @@ from curation.media.speech.transcript import Word, words_within
 from shards.artifact import Artifact
 from shards.keys import shard_name
 from shards.manifest import read_stage
-from shards.observations import observations_of
+from shards.media.observations import observations_of
 from shards.reader import read_artifact, read_table
 from shards.storage.store import Store
 from shards.stored_rows import StoredText

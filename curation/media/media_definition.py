@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from curation.engines.speech_recognizer import Recognizer
+from curation.engines.models.speech_recognizer import Recognizer
 from curation.media.media_settings import MediaSettings
 from curation.media.media_stage import MediaWorkerSpec, media_worker
 from curation.stages.pipeline_settings import PipelineSettings

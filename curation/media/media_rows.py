@@ -65,6 +65,8 @@ class RootFacts:
     fps: float
     language: str | None
     subtitle_origin: str
+    shots: tuple[float, ...]
+    """Seconds of the video, within the root, at which a new shot begins; its own start is not among them."""
     words: tuple[tuple[float, float, str], ...]
     """Start, end and text of each word."""
     video: VideoMetadata

@@ -65,7 +65,7 @@ class MediaWorkerSpec:
 
 def media_worker(spec: MediaWorkerSpec, services: Mapping[str, Service]) -> MediaWorker:
     """Build a media worker in its own process; the punctuation model is loaded here if the settings name one."""
-    from curation.engines.punctuator import Punctuator
+    from curation.engines.models.punctuator import Punctuator
 
     transcription = spec.settings.video.transcribe
     punctuate = Punctuator(transcription.punctuation) if transcription.punctuation else None

@@ -158,6 +158,7 @@ class _SegmentedVideo:
             fps=self.encoded.fps,
             language=self.transcript.language,
             subtitle_origin=self.transcript.origin,
+            shots=tuple(shot for shot in self.encoded.shots if tree.start < shot < tree.end),
             words=tuple((word.start, word.end, word.text) for word in words_within(self.words, tree.start, tree.end)),
             video=self.metadata,
             carried=json.loads(self.row.carried) if self.row.carried else {},

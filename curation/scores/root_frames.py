@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from curation.scores.scorer import Sampling
 from runtime.errors import is_machine_fault, one_line
 from runtime.picture.colour import ColourTags, colour_of
-from shards.media_limits import DECODER_LIMITS, LIBAV_LIMITS
+from shards.media.media_limits import DECODER_LIMITS, LIBAV_LIMITS
 
 if TYPE_CHECKING:
     from PIL import Image

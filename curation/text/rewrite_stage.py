@@ -34,7 +34,7 @@ from runtime.ray_runner.stage import Service, ShardResult
 from runtime.settings import content_hash
 from shards.errors import ShardError
 from shards.keys import shard_name
-from shards.observations import observations_of
+from shards.media.observations import observations_of
 from shards.reader import read_artifact, read_table
 from shards.schema import TEXT
 

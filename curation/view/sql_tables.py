@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
@@ -12,6 +12,7 @@ import pyarrow as pa
 from runtime.errors import UserError, nearest, one_line
 from shards.carried_columns import carried_spans, with_carried
 from shards.errors import ShardError
+from shards.media.video_facts import with_videos
 from shards.schema import CLIPS, TEXT, VIDEOS
 from shards.scores.score_set import ScoreSet, score_sets
 from shards.scores.scored_sql import with_scores
@@ -19,7 +20,9 @@ from shards.selections.marked_sql import marked_clips
 from shards.selections.selection import Selection
 from shards.selections.sql_expressions import parse_expression, sandbox
 from shards.storage.store import Store
-from shards.video_facts import with_videos
+
+LOCAL_FILES: Final = "files"
+"""The site of all local files."""
 
 
 def connect(store: Store) -> duckdb.DuckDBPyConnection:
@@ -56,6 +59,14 @@ def _register(connection: duckdb.DuckDBPyConnection, store: Store) -> None:
         import fsspec
 
         connection.register_filesystem(fsspec.filesystem(store.root.split("://")[0]))
+
+
+def site_sql(column: str) -> str:
+    """Return the host of a column of URLs and paths as an expression of SQL: no user, password, port or ``www.``."""
+    user = "'^([a-z][a-z0-9+.-]*://)[^/:@?#]*:([^0-9@][^@]*|[0-9]+[^0-9/@][^@]*|[0-9]*)@'"  # also with a slash in it
+    host = "'^[a-z][a-z0-9+.-]*://(?:[^/@]*@)?(?:www\\.|m\\.)?([^/:?#]+)'"
+    address = f"regexp_replace(lower({column}), {user}, '\\1')"
+    return f"coalesce(nullif(regexp_extract({address}, {host}, 1), ''), '{LOCAL_FILES}')"
 
 
 def files(store: Store, folder: str) -> list[str]:
@@ -155,7 +166,7 @@ def _with_all_columns(
     own = [name for name in CLIPS.names if name not in TEXT.names]
     if {name.lower().removeprefix("carried_") for name in named} & set(own):
         clips = _with_media(connection, store, clips, own)
-    joined = with_videos(clips, _videos(connection, store))
+    joined = with_videos(clips, video_rows(connection, store))
     joined = with_carried(connection, joined, carried_spans(store, joined.columns))
     return with_scores(connection, joined, [ScoreSet.open(store, name) for name in score_sets(store)])
 
@@ -171,7 +182,8 @@ def _with_media(
     return clips.set_alias("clips").join(media, "clips.key = media.media_key", "left").project("* exclude (media_key)")
 
 
-def _videos(connection: duckdb.DuckDBPyConnection, store: Store) -> duckdb.DuckDBPyRelation:
+def video_rows(connection: duckdb.DuckDBPyConnection, store: Store) -> duckdb.DuckDBPyRelation:
+    """Return the rows of ``videos/*.parquet``; none in a DIR that was made without them."""
     paths = files(store, "videos")
     return connection.read_parquet(paths) if paths else connection.from_arrow(VIDEOS.empty_table())
 

@@ -1,23 +1,28 @@
-"""`curate status`: shows the state of every source, figures of the clips beside the paper's Table 1, and scores."""
+"""`curate status`: shows the state of every source, figures of the clips beside the paper's Table 1, scores, costs."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from curation.reporting.next_command import layer_arguments, layers_with_clips, print_next
+from curation.reporting.run_costs import read_prices, run_costs
+from curation.reporting.spoken_numbers import length
 from curation.sources.source_states import SourceState, source_states
+from curation.view.cost_report import print_costs, print_sizes
 from curation.view.inspect_clips import check_there
+from curation.view.paper_table import PAPER_TABLE_1, words_sql
 from curation.view.score_figures import print_scores
-from curation.view.selection_report import print_selections
+from curation.view.selecting.selection_report import print_selections
 from curation.view.sql_tables import connect, damage_reported, files, select
 from runtime.terminal import SafeConsole, on_one_line
-from runtime.text.word_units import SQL_WORD
 from shards.reader import text_layers
 from shards.schema import LEVELS, REWRITE_STATUSES, STATES, Level
 from shards.scores.score_set import score_sets
@@ -26,24 +31,6 @@ from shards.selections.marked_texts import find_selection
 from shards.selections.selection import STAGE
 from shards.selections.selection_state import selection_states
 from shards.storage.store import Store
-
-
-@dataclass(frozen=True)
-class PaperLevel:
-    """Means of one level in VidLA's Table 1 (arXiv 2403.14870)."""
-
-    seconds: float
-    subtitle_words: float
-    subtitle_summary_words: float
-    caption_words: float
-    caption_summary_words: float
-
-
-PAPER_TABLE_1: Final[Mapping[Level, PaperLevel]] = {
-    "short": PaperLevel(13.2, 31.6, 31.6, 10.9, 10.9),
-    "medium": PaperLevel(30.4, 72.1, 19.5, 24.8, 15.2),
-    "long": PaperLevel(60.3, 142.1, 22.4, 48.8, 18.8),
-}
 
 
 @dataclass(frozen=True)
@@ -83,17 +70,13 @@ _MEANS: Final = {
 """Labels of the means in `LevelFigures`."""
 
 
-def _mean_words(column: str) -> str:
-    return f"avg(len(regexp_extract_all({column}, '{SQL_WORD}')))"
-
-
 _LEVELS_QUERY: Final = f"""
 select level, count(*) as clips, count(*) filter (keep) as kept, avg("end" - start) as seconds,
-       {_mean_words("subtitle")} as subtitle_words,
-       {_mean_words("subtitle_summary")} as subtitle_summary_words,
-       {_mean_words("caption")} as caption_words,
-       {_mean_words("caption_summary")} as caption_summary_words,
-       {_mean_words("grounded_text")} as grounded_words,
+       avg({words_sql("subtitle")}) as subtitle_words,
+       avg({words_sql("subtitle_summary")}) as subtitle_summary_words,
+       avg({words_sql("caption")}) as caption_words,
+       avg({words_sql("caption_summary")}) as caption_summary_words,
+       avg({words_sql("grounded_text")}) as grounded_words,
        avg(grounding_score) as score
 from clips group by level
 """  # noqa: S608  the names of columns are those of this file
@@ -104,9 +87,31 @@ _REASONS_QUERY: Final = "select filter_reason, count(*) as clips from clips wher
 _UNMARKED_QUERY: Final = "select count(*) as clips from clips where keep is null"
 
 
-def show_status(root: str, console: Console | None = None) -> int:
-    """Print the sources by state, the figures of each text layer with its selection, and scores; return 0."""
+_HOURS_QUERY: Final = """
+with shown as (select key, parent_key, root_key, keep, "end" - start as seconds from clips),
+     kept as (select key, parent_key, root_key, seconds from shown where keep)
+select (select coalesce(sum(seconds), 0) from shown where parent_key is null) / 3600 as all_hours,
+       (select coalesce(sum(seconds), 0) from kept
+         where parent_key is null
+            or (parent_key not in (select key from kept) and root_key not in (select key from kept))) / 3600
+         as kept_hours
+"""
+"""Time that several levels share counts once."""
+
+
+def show_status(root: str, console: Console | None = None, *, prices: Path | None = None) -> int:
+    """Print sources by state, the figures of each text layer, scores, bytes and costs; return 0.
+
+    Args:
+        root: the DIR.
+        console: None: the terminal.
+        prices: a YAML file with prices; None: no money is shown.
+
+    Raises:
+        UserError: there is no such folder, or the prices can't be read.
+    """
     console = console or SafeConsole(highlight=False)
+    priced = None if prices is None else read_prices(prices)
     store = Store(root)
     check_there(store)
     _print_sources(console, source_states(store))
@@ -118,6 +123,10 @@ def show_status(root: str, console: Console | None = None) -> int:
         print_selections(console, states)
     for name in score_sets(store):
         print_scores(console, store, name)
+    print_sizes(console, store, priced)
+    print_costs(console, run_costs(store), priced)
+    if layers := layers_with_clips(store):
+        print_next(console, "view", store.root, *layer_arguments(store, layers[0]))
     return 0
 
 
@@ -143,7 +152,8 @@ def _print_sources(console: Console, sources: Sequence[SourceState]) -> None:
             )
     console.print(table)
     total = " + ".join(f"{states[state]} {state}" for state in STATES)
-    console.print(f"{len(sources)} in = {total}")
+    hours = sum(source.seconds or 0.0 for source in sources if source.state == "written") / 3600
+    console.print(f"{len(sources)} in = {total}; {length(hours)} of video written", soft_wrap=True)
     lost = [source.message for source in sources if source.state == "pending" and source.class_ is None]
     for message in filter(None, dict.fromkeys(lost)):
         console.print(f"warning: {message}", soft_wrap=True)
@@ -164,6 +174,8 @@ def _print_layer(console: Console, store: Store, layer: str, paths: list[str]) -
     for name, label in _MEANS.items():
         table.add_row(label, *(_beside_paper(by_level.get(level), level, name) for level in LEVELS))
     console.print(table)
+    ((all_hours, kept_hours),) = (row.values() for row in select(connection, _HOURS_QUERY))
+    console.print(f"video: {length(all_hours)} in clips, {length(kept_hours)} kept; shared time counts once")
     _print_rewrites(console, [StatusCount(**row) for row in select(connection, _STATUS_QUERY)], by_level)
     dropped = select(connection, _REASONS_QUERY)
     if dropped:

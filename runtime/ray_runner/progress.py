@@ -51,6 +51,10 @@ class PoolOutline:
     upstream: str | None = None
     """The stage whose results this one waits for."""
     services: tuple[str, ...] = ()
+    cpus: float = 0.0
+    """Logical CPUs that each worker reserves."""
+    gpus: float = 0.0
+    """GPUs that each worker reserves."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,12 @@ class PoolFigures:
     unit: Unit = "shard"
     done: int = 0
     workers: int = 0
+    worker_seconds: float = 0.0
+    """Seconds that its workers were held, added up: their start, their work, and their waiting."""
+    cpus: float = 0.0
+    """Logical CPUs that each worker reserves."""
+    gpus: float = 0.0
+    """GPUs that each worker reserves."""
     counts: Mapping[str, float] = field(default_factory=dict)
     clips_per_second: float = 0.0
     tokens_per_second: float = 0.0
@@ -102,10 +112,16 @@ def outline_pools(stages: Sequence[StageSpec], services: Iterable[ServiceSpec]) 
     named = {name for stage in stages for name in stage.services}
     before = (None, *(stage.name for stage in stages))
     outlines = [
-        PoolOutline(stage.name, len(stage.shards), stage.unit, upstream, tuple(stage.services))
+        PoolOutline(
+            stage.name, len(stage.shards), stage.unit, upstream, tuple(stage.services), stage.pool.cpus, stage.pool.gpus
+        )
         for stage, upstream in zip(stages, before, strict=False)
     ]
-    return outlines + [PoolOutline(service.name) for service in services if service.name in named]
+    return outlines + [
+        PoolOutline(service.name, cpus=service.pool.cpus, gpus=service.pool.gpus)
+        for service in services
+        if service.name in named
+    ]
 
 
 class ProgressTracker:
@@ -120,6 +136,8 @@ class ProgressTracker:
         self._live: dict[str, dict[str, Mapping[int, Counts]]] = {stage: {} for stage in stages}
         self._time: dict[str, dict[str, tuple[float, float]]] = {pool.name: {} for pool in pools}
         self._starting: frozenset[str] = frozenset()
+        self._begun: dict[str, float] = {}
+        """Time at which each pool was begun to be started."""
         self._origins: dict[str, _Moment] = {}
         """Start of the work of each pool that has begun: after its start and that of its engines."""
         self._ended: dict[str, PoolFigures] = {}
@@ -130,6 +148,7 @@ class ProgressTracker:
         """Note that pools are being started."""
         names = list(pools)
         self._starting |= set(names)
+        self._begun.update(dict.fromkeys(names, now))
         self._origins.update((name, self._moment(name, now)) for name in names)
 
     def set_starting(self, starting: Collection[str], now: float) -> None:
@@ -232,6 +251,9 @@ class ProgressTracker:
             unit=outline.unit,
             done=moment.done,
             workers=len(self._time[name]),
+            worker_seconds=self._worker_seconds(name, moment),
+            cpus=outline.cpus,
+            gpus=outline.gpus,
             counts=moment.counts,
             clips_per_second=moment.rate("clips", since),
             tokens_per_second=moment.rate("tokens", since),
@@ -240,6 +262,12 @@ class ProgressTracker:
             waits_for=upstream if upstream and not self._is_complete(upstream) else None,
             eta=self._eta(name, now),
         )
+
+    def _worker_seconds(self, name: str, moment: _Moment) -> float:
+        """Return the seconds that workers were held; each is taken to have started as long as its pool did."""
+        origin = self._origins.get(name)
+        starting = 0.0 if origin is None else origin.time - self._begun[name]
+        return moment.busy + moment.idle + starting * len(self._time[name])
 
     def _state(self, name: str, moment: _Moment) -> PoolState:
         if name in self._starting:

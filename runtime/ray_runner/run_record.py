@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runtime.ray_runner.coordinator import FinishedShard, Heartbeat
-from runtime.ray_runner.progress import ProgressTracker, outline_pools
+from runtime.ray_runner.progress import PoolFigures, ProgressTracker, outline_pools
 from runtime.ray_runner.progress_view import RunDisplay
 from runtime.ray_runner.stage import ServiceSpec, ShardResult, StageSpec
 
@@ -26,6 +26,8 @@ class RunReport:
     """Figures of each stage, added up over its shards."""
     elapsed: float = 0.0
     """Wall seconds, start of Ray included."""
+    pools: tuple[PoolFigures, ...] = ()
+    """Figures of each stage and service at the end."""
     fatal: str | None = None
     """The line that ended the run early: the machine is at fault."""
     interrupted: bool = False
@@ -113,11 +115,13 @@ class RunRecord:
         now = time.monotonic()
         self._tracker.tick(now)
         status = fatal or ("stopped by Ctrl-C" if interrupted else "done")
-        self._shown.end(self._tracker.figures(now, whole_run=True), status)
+        figures = self._tracker.figures(now, whole_run=True)
+        self._shown.end(figures, status)
         return RunReport(
             done=self._tracker.shards_done(),
             counts=self._tracker.counts(),
             elapsed=now - self._started,
+            pools=figures.pools,
             fatal=fatal,
             interrupted=interrupted,
             streamed=streamed,

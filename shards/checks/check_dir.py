@@ -38,7 +38,7 @@ from shards.checks.dir_survey import (
 from shards.errors import ShardError
 from shards.index import INDEX_NAME, index_row
 from shards.keys import shard_name
-from shards.observations import observations_of
+from shards.media.observations import observations_of
 from shards.reader import read_artifact, read_table
 from shards.schema import READ_VERSIONS
 from shards.storage.store import Store

@@ -17,8 +17,8 @@ from shards.artifact import FileFact
 from shards.checks.dir_survey import without_name
 from shards.errors import ShardError, one_line
 from shards.keys import ClipKey
-from shards.media_limits import DECODER_LIMITS, LIBAV_LIMITS
-from shards.pictures import PictureError, opened_picture
+from shards.media.media_limits import DECODER_LIMITS, LIBAV_LIMITS
+from shards.media.pictures import PictureError, opened_picture
 from shards.storage.backend import ObjectInfo
 from shards.storage.store import Store
 from shards.storage.tar import Member, members, read_span

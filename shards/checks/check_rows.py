@@ -93,7 +93,7 @@ def caption_problems(
     """Yield the problems of one set of captions of a shard, against its roots and keyframes.
 
     Args:
-        rows: of ``captions/<name>/<shard>.parquet``, as `shards.observations.observations_of` returns them.
+        rows: of ``captions/<name>/<shard>.parquet``, as `shards.media.observations.observations_of` returns them.
         roots: the shard's root clips by key.
         keyframes: times (ms) of the keyframes that are there, by root.
     """

@@ -22,6 +22,8 @@ from shards.scores.score_writer import vector_file
 from shards.storage.store import Store
 
 FOLDER: Final = "scores"
+INDEX_FOLDER: Final = "index"
+"""Folder in a score set with indexes over its vectors; nothing but searches reads it."""
 STAGE: Final = "score"
 """Stage in the artifact record of a table of scores."""
 

@@ -18,13 +18,13 @@ import pyarrow.compute as pc
 from shards.carried_columns import carried_spans, with_carried
 from shards.errors import ShardError, nearest
 from shards.keys import shard_name
+from shards.media.video_facts import VIDEO_COLUMNS, read_videos
 from shards.reader import column_names, read_table
 from shards.schema import CLIPS, TEXT
 from shards.scores.score_set import ScoreSet, score_sets
 from shards.selections.selection import MARKS
 from shards.selections.sql_expressions import ColumnPath, SqlExpression
 from shards.storage.store import Store
-from shards.video_facts import VIDEO_COLUMNS, read_videos
 
 if TYPE_CHECKING:
     import duckdb

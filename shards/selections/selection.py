@@ -108,6 +108,8 @@ class Selection:
             try:
                 file = pq.ParquetFile(opened)
                 self._check_same(file.metadata.metadata or {})
+                if missing := [name for name in SELECTION.names if name not in file.schema_arrow.names]:
+                    raise ShardError(f"{self.file}: lacks the column {missing[0]!r}; {self.remedy}")
                 spans = [_span(file, group) for group in range(file.num_row_groups)]
                 held: dict[int, pa.Table] = {}
                 for shard in shards:

@@ -177,6 +177,17 @@ def members(store: Store, name: str) -> Iterator[Member]:
             yield member
 
 
+def member_after(store: Store, name: str, span: ByteSpan) -> Member:
+    """Return the member that follows another one in a tar, by its header alone.
+
+    Raises:
+        ShardError: there is none, or its header is damaged.
+        FileNotFoundError: there is no such tar.
+    """
+    position = span.offset + span.size + -span.size % _BLOCK
+    return _member(read_span(store, name, position, _BLOCK), position, name)
+
+
 def _member(header: bytes, position: int, name: str) -> Member:
     try:
         info = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")

@@ -9,8 +9,8 @@ import pytest
 from support.shard_factory import build_dir
 from support.tiny_models import tiny_vlm
 
-from curation.engines.vllm_engine import VllmEngine
-from curation.engines.vllm_settings import VllmSettings
+from curation.engines.vllm.vllm_engine import VllmEngine
+from curation.engines.vllm.vllm_settings import VllmSettings
 from shards.storage.store import Store
 
 

@@ -225,6 +225,10 @@ def test_a_dir_that_holds_nothing_is_refused(tmp_path: Path, command: list[str],
         (["export", "--format", "jsonl", "--output", "rows", "--layer", "gronded"], [f"did you mean '{LAYER}'"]),
         (["export", "--format", "jsonl", "--output", "rows", "--where", "wirds > 3"], ["wirds"]),
         (["export", "--format", "webdataset", "--output", "rows", "--text", "wirds"], ["wirds"]),
+        (
+            ["export", "--format", "webdataset", "--output", "rows", "--video", "bytes"],
+            ["--video bytes", "leave it out"],
+        ),
     ],
     ids=lambda value: " ".join(value[:3]) if value[0] in ("inspect", "export") else "",
 )
@@ -266,7 +270,7 @@ def test_an_unknown_subcommand_is_refused(capsys: pytest.CaptureFixture[str]) ->
     assert "invalid choice: 'rnu'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("format_", ["jsonl", "webdataset"])
+@pytest.mark.parametrize("format_", ["jsonl", "webdataset", "hf"])
 def test_an_export_into_an_object_store_is_there_and_not_in_a_local_folder(
     built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_: str
 ) -> None:

@@ -102,4 +102,4 @@ def test_a_submitted_training_leaves_a_model(head: Head, tmp_path: Path) -> None
     ended = ray(head, *submit, *arguments, cwd=tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "step 2 " in ended.stdout
-    assert (tmp_path / "run" / "checkpoints" / "step-00000002" / "model.safetensors").exists()
+    assert (tmp_path / "run" / "checkpoints" / "step-00000002" / "checkpoint.json").exists()

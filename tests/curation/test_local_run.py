@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.curate_runs import CHEAP, config_in, curate, run_arguments, talks
+from support.curate_runs import CHEAP, config_in, curate, next_command, run_arguments, talks
 from support.dir_contents import all_rows, assert_texts_hold, latest_states
 from support.fake_llm import FakeLLM
 from support.model_replies import careful
 
+from curation.reporting.run_costs import run_costs
 from shards.storage.store import Store
 
 pytestmark = pytest.mark.slow
@@ -58,9 +60,24 @@ def test_it_makes_all_texts_and_never_imports_ray(made: LocalRun) -> None:
 
 
 def test_the_next_command_that_it_prints_works(made: LocalRun) -> None:
-    *_, last = made.ended.stderr.splitlines()
-    assert last == f"next: curate inspect {made.dir}"
-    assert curate(*last.removeprefix("next: curate ").split()).status == 0
+    command = next_command(made.ended.stderr)
+    assert command == ["curate", "inspect", str(made.dir)]
+    shown = curate(*command[1:])
+    assert shown.status == 0
+    assert curate(*next_command(shown.out)[1:]).status == 0
+
+
+def test_it_says_what_it_took_and_status_says_the_same_with_money(made: LocalRun, tmp_path: Path) -> None:
+    (line,) = [line for line in made.ended.stderr.splitlines() if line.startswith("this run: ")]
+    assert re.search(r"CPU-hours, [\d,]+ tokens in and [\d,]+ out$", line)
+    costs = run_costs(Store(made.dir))
+    assert (costs.runs, costs.unmeasured) == (1, 0)
+    assert costs.cpu_hours and costs.gpu_hours == 0
+    caption, rewrite = (next(pool for pool in costs.pools if pool.pool == name) for name in ("caption", "rewrite"))
+    assert caption.prompt_tokens > caption.completion_tokens > 0 and rewrite.prompt_tokens > 0
+    (tmp_path / "prices.yaml").write_text("currency: EUR\nmillion_prompt_tokens: 1e6\n", encoding="utf-8")
+    shown = curate("status", made.dir, "--prices", tmp_path / "prices.yaml").out
+    assert f"money: {costs.prompt_tokens:,.2f} EUR" in shown and "costs of 1 run" in shown
 
 
 def test_the_same_command_again_has_nothing_to_do(made: LocalRun) -> None:
@@ -72,9 +89,9 @@ def test_a_run_of_media_alone_ends_with_a_command_that_has_something_to_show(tmp
     arguments = run_arguments(CHEAP, config_in(tmp_path), talks(tmp_path / "in", 6), tmp_path / "out")
     ended = curate(*arguments, "--address", "local", "--stages", "media")
     assert ended.status == 0, ended.err
-    *_, last = ended.err.splitlines()
-    assert last == f"next: curate status {tmp_path / 'out'}"
-    assert "1 in = 1 written" in curate(*last.removeprefix("next: curate ").split()).out
+    command = next_command(ended.err)
+    assert command == ["curate", "status", str(tmp_path / "out")]
+    assert "1 in = 1 written" in curate(*command[1:]).out
 
 
 def test_a_layer_over_a_dir_needs_no_input(made: LocalRun, server: FakeLLM) -> None:
@@ -85,4 +102,4 @@ def test_a_layer_over_a_dir_needs_no_input(made: LocalRun, server: FakeLLM) -> N
     )  # fmt: skip
     assert ended.status == 0, ended.err
     assert len(all_rows(Store(made.dir), "text/second")) == len(all_rows(Store(made.dir), "media"))
-    assert ended.err.splitlines()[-1] == f"next: curate inspect {made.dir} --layer second"
+    assert next_command(ended.err)[1:] == ["inspect", str(made.dir), "--layer", "second"]

@@ -15,7 +15,7 @@ from PIL import Image
 from support.broken_videos import ffmpeg
 from support.curate_runs import curate
 
-from shards.keyframes import read_still, stills_of
+from shards.media.keyframes import read_still, stills_of
 from shards.reader import artifacts, read_table
 from shards.storage.store import Store
 from shards.storage.tar import read_span

@@ -80,19 +80,8 @@ def rows(folder: Path) -> list[dict[str, object]]:
 
 
 def test_the_filter_marks_clips_with_its_own_reason(extended: Path, curated: Path) -> None:
-    layer = [
-        "--output",
-        "shards",
-        "--stages",
-        "caption,rewrite,select",
-        "--layer",
-        "filtered",
-        "--set",
-        "filters.max_repetition=0.1",
-        "--address",
-        "local",
-    ]
-    curate(extended, curated, *layer)
+    given = ["--output", "shards", "--stages", "select", "--address", "local"]
+    curate(extended, curated, *given, "--set", "filters.max_repetition=0.1")
     reasons = {row["filter_reason"] for row in rows(curated / "shards" / "selections")}
     assert "repetition" in reasons
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from support.fake_llm import FakeLLM, Reply
 from support.hostile_rows import Row
 
+from curation.engines.endpoint.openai_endpoint import EndpointEngine, EndpointSettings
 from curation.engines.engine_interface import Request
-from curation.engines.openai_endpoint import EndpointEngine, EndpointSettings
 from curation.prompts.answer_flaws import flaw_of, sound_part
 from curation.prompts.model_answers import spoken_answer
 from curation.prompts.wording import tidy

@@ -15,7 +15,7 @@ from support.hostile_rows import Row, outcome_of
 from support.small_videos import png, png_chunk
 
 from curation.engines.request_images import FORMATS
-from shards.pictures import opened_picture
+from shards.media.pictures import opened_picture
 
 NO = r"no picture: "
 ANY = r"(read|no picture): "

@@ -9,7 +9,7 @@ from support.benchmark_files import video_files, write_annotations
 
 from runtime.annotation_files import VideoFiles, read_csv
 from runtime.errors import UserError
-from training.evaluation.benchmarks import msrvtt, msvd
+from training.evaluation.benchmarks.retrieval import msrvtt, msvd
 
 
 def test_a_missing_column_is_named_with_those_that_exist(tmp_path: Path) -> None:

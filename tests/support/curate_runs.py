@@ -11,6 +11,7 @@ import functools
 import hashlib
 import io
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -66,6 +67,13 @@ def config_in(folder: Path, **pipelines: Any) -> Path:
     path = folder / "pipelines.yaml"
     path.write_text(yaml.safe_dump({**CONFIG, **pipelines}), encoding="utf-8")
     return path
+
+
+def next_command(printed: str) -> list[str]:
+    """Return the words of the command on the last line of an output, as a shell takes them."""
+    *_, last = printed.splitlines()
+    assert last.startswith("next: "), last
+    return shlex.split(last.removeprefix("next: "))
 
 
 def curate(*args: str | Path) -> Ended:

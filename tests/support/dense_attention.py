@@ -28,11 +28,11 @@ def global_mask(settings: TemporalSettings, frames: int, patches: int) -> torch.
     mask = torch.zeros(total, total, dtype=torch.bool)
     for row in range(total):
         for column in range(total):
-            mask[row, column] = _sees(settings, row, column, v, mst, patches)
+            mask[row, column] = _sees(settings, row, column, v, mst, patches, frames)
     return mask
 
 
-def _sees(settings: TemporalSettings, row: int, column: int, v: int, mst: int, n: int) -> bool:
+def _sees(settings: TemporalSettings, row: int, column: int, v: int, mst: int, n: int, t: int) -> bool:
     if row == 0:
         return True
     if row <= mst:
@@ -42,7 +42,9 @@ def _sees(settings: TemporalSettings, row: int, column: int, v: int, mst: int, n
         if column <= mst:
             other = (column - 1) // v
             return level >= other if settings.mst_sees == "lower" else level <= other
-        return ((column - 1 - mst) // n) % settings.scale**level == 0
+        strides = [settings.scale**power for power in range(level + 1)]
+        stride = max([stride for stride in strides if stride < t], default=1)
+        return ((column - 1 - mst) // n) % stride == 0
     if column == 0:
         return settings.patch_sees_cls
     return column <= mst or (row - 1 - mst) // n == (column - 1 - mst) // n

@@ -50,7 +50,7 @@ def outcome_of(call: Callable[[], Any]) -> str:
     from curation.sources.ledger import SourceFailed
     from runtime.errors import UserError
     from shards.errors import ShardError
-    from shards.pictures import PictureError
+    from shards.media.pictures import PictureError
 
     try:
         return f"read: {str(call())[:2000]}"

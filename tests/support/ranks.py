@@ -16,8 +16,8 @@ import torch
 import torch.multiprocessing as mp
 from torch.distributed import TCPStore
 
-from training.engine.distributed import Ranks, close_ranks, init_ranks
-from training.engine.run_metrics import MetricsWriter
+from training.engine.metrics.run_metrics import MetricsWriter
+from training.engine.parallel.distributed import Ranks, close_ranks, init_ranks
 
 Work = Callable[..., Any]
 Command = Callable[[Sequence[str]], int]

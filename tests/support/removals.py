@@ -18,7 +18,8 @@ from support.known_videos import add_videos
 from support.shard_factory import CAPTION_SET, LAYER, build_dir
 
 from curation.grounding.audit.audit_records import LABELS, Label, label_table
-from curation.view.audit import Audit
+from curation.grounding.measurement.control_figures import ControlFigure, figures_table
+from curation.view.audit.audit_command import Audit
 from curation.view.injected.injected_report import write_table
 from shards.artifact import Artifact
 from shards.index import rebuild_index
@@ -144,8 +145,9 @@ def _add_audit(store: Store, scratch: Path, size: int) -> None:
     commit_table(store, scratch, name, label_table(labels), Artifact("audit", ""), LABELS)
     audit.report()
     controls = [{"kind": "shuffled", "video_id": video, "key": video, "claim": "a wall"} for video in (GONE, STAYS)]
-    for file in ("injected_claims", "injected"):
-        write_table(store, f"audit/{LAYER}/{file}.parquet", pa.Table.from_pylist(controls))
+    write_table(store, f"audit/{LAYER}/injected_claims.parquet", pa.Table.from_pylist(controls))
+    figures = figures_table([ControlFigure("text", "shuffled", 2, 1, 0, 0.5, 0.09, 0.91)])
+    write_table(store, f"audit/{LAYER}/injected.parquet", figures)
 
 
 def contents(store: Store) -> dict[str, Any]:

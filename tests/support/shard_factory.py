@@ -196,7 +196,7 @@ def _add_root(
     words = _words(node) if _index_of(source) % 2 == 0 else []
     span = media.add(f"{key}.mp4", encode_root(num_frames))
     facts = {"key": key, "video_id": video, "source": source["source"], "start": node.start, "end": node.end}
-    facts |= {"first_frame": first_frame, **stored, "words": words}
+    facts |= {"first_frame": first_frame, **stored, "shots": [node.start + 2.0], "words": words}
     media.add(f"{key}.json", json.dumps(facts).encode())
     shared = {"root_key": key, "video_id": video, "source": source["source"], "shard": source["shard"], **stored}
     shared |= {"language": "en" if words else None, "subtitle_origin": "asr:test" if words else "none"}

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from support.waiting import PATIENCE
 
 from curation.demo.synthetic_speech import speak
-from curation.engines.speech_recognizer import AsrSettings, Recognizer
+from curation.engines.models.speech_recognizer import AsrSettings, Recognizer
 from runtime.processes import ffmpeg_binary, run
 
 

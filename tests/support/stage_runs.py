@@ -11,10 +11,10 @@ from support.shard_factory import CAPTION_SET
 from curation.captions.caption_stage import CaptionWorker, caption_worker
 from curation.captions.frames.frame_observer import FrameObserver
 from curation.captions.observer_registry import CaptionSettings
+from curation.engines.endpoint.openai_endpoint import EndpointSettings
 from curation.engines.engine_interface import Answer, Captioner, Request
 from curation.engines.engine_settings import EngineSettings
-from curation.engines.openai_endpoint import EndpointSettings
-from curation.engines.vllm_settings import VllmSettings
+from curation.engines.vllm.vllm_settings import VllmSettings
 from curation.stages.shard_table import ShardTable
 from curation.text.rewrite_settings import RewriteSettings
 from curation.text.rewrite_stage import rewrite_worker

@@ -12,8 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from training.engine.distributed import Ranks
+from training.engine.checkpoints.model_config import ModelFormat
+from training.engine.checkpoints.model_folder import save_model
 from training.engine.engine_settings import LoopSettings, OptimSettings
+from training.engine.parallel.distributed import Ranks
 from training.engine.training_loop import TrainingRun
 from training.engine.training_task import NonFiniteLoss, StepReport
 
@@ -70,6 +72,10 @@ class ToyTask:
         self.arithmetic = "fp32"
 
     @property
+    def stored(self) -> nn.Module:
+        return self.module
+
+    @property
     def architecture(self) -> Mapping[str, Any]:
         return {"width": self.width, "act": {"name": "none"}}
 
@@ -99,11 +105,11 @@ class ToyTask:
         self.evaluated += 1
         return {"score": -float(self.module[0].weight.detach().sub(1).square().sum())}
 
-    def save(self, folder: Path) -> None:
-        torch.save(self.module.state_dict(), folder / "toy.pt")
+    def save(self, folder: Path, weights: Mapping[str, torch.Tensor] | None = None) -> None:
+        save_model(self.module, folder, ModelFormat("toy", 1), self.architecture, weights=weights)
 
     def restore(self, folder: Path) -> None:
-        self.module.load_state_dict(torch.load(folder / "toy.pt", weights_only=True))
+        pass
 
 
 def toy_run(folder: Path, batches: ToyBatches | None = None, width: int = 3, **loop: Any) -> TrainingRun:

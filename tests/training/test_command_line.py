@@ -143,6 +143,7 @@ def made(shards: Path) -> Path:
     return folder
 
 
+EVALUATE = ["evaluate", "--model", "{made}/tokenizer", "--data", "{made}"]
 EVAL = ["retrieval", "--checkpoint", "random:tiny", "--benchmark", "shards", "--shards", "{made}/shards"]
 GROUND = ["ground", "--shards", "{made}/shards", "--features", "seconds", "--sentence", "a"]
 TEACHER = ["teacher", "--shards", "{made}/shards", "--set", "model.tokenizer=path://{made}/tokenizer"]
@@ -163,6 +164,15 @@ MISTAKES = [
     (VIDLANKD, ["features", "--shards", "{made}/shards", "--encoder", "clip:random:tiny", "--device", "x"], "device="),
     (VIDLANKD, ["export", "--checkpoint", "{made}/shards", "--output", "{made}/bert"], "no student and no teacher"),
     (VIDLANKD, ["evaluate", "--model", "{made}/none"], "there is no such folder"),
+    (
+        VIDLANKD,
+        [*EVALUATE, "--tasks", "qnli,sst3"],
+        "there is no task sst3 (did you mean 'sst2'?); choose from sst2,qnli",
+    ),
+    (VIDLANKD, [*EVALUATE, "--tasks", "sst2,sst2"], "sst2 is named twice; name it once"),
+    (VIDLANKD, [*EVALUATE, "--tasks", ""], "--tasks '': names no task; choose from sst2,qnli"),
+    (VIDLANKD, ["student", "--corpus", "{made}/none"], "{made}/none: there is no such folder; check the path"),
+    (VIDLANKD, ["student", "--corpus", "{made}/shards"], "is a DIR of shards; tokenize its texts with"),
     (VIDLANKD, [*GROUND, "--teacher", "{made}/c"], "holds no vidlankd-teacher model"),
     (VIDLANKD, [*GROUND, "--teacher", "x", "--top", "0"], "--top 0: must be at least 1"),
     (VIDLA, ["--shards", "{made}/shards", "--set", "loss.terms={{a: none}}"], "loss.terms.a='none'"),

@@ -20,8 +20,8 @@ from training.corpus.corpus_mixture import CorpusMixture
 from training.corpus.corpus_settings import MaskSettings, TextSettings
 from training.corpus.open_corpora import open_corpora
 from training.corpus.token_files import TokenBlocks
-from training.corpus.token_masking import text_batch
-from training.data.batch_order import Ranked
+from training.corpus.token_masking import MASK_RULES, text_batch
+from training.data.order.batch_order import Ranked
 from training.data.prefetch_thread import prefetch_in_thread
 from training.models.vidlankd.text_batch import TextBatch
 from training.models.vidlankd.text_tokenizer import TextTokenizer
@@ -94,7 +94,7 @@ class TextBatches:
         weights = list(named.values()) if isinstance(named, Mapping) else None
         held_out = [corpus.identity for corpus in self._valid] if self._valid else self._settings.held_out
         masking = self._settings.masking.content()
-        return content_hash(self.corpus_identity, weights, held_out, masking, self._seed, self._batch)
+        return content_hash(self.corpus_identity, weights, held_out, masking, MASK_RULES, self._seed, self._batch)
 
     @property
     def steps_per_epoch(self) -> int:

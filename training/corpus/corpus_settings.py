@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pydantic import Field, model_validator
 
 from runtime.settings import Settings
-from training.data.epoch_order import seed_of
+from training.data.order.epoch_order import seed_of
 
 
 class MaskSettings(Settings):

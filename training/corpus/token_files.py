@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from runtime.errors import UserError
 from runtime.settings import content_hash
+from shards.manifest import MANIFEST
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 
 RECORD: Final = "tokens.json"
@@ -202,10 +203,7 @@ def read_record(folder: Path) -> TokensRecord:
             "DIR`, and name DIR"
         ) from None
     except FileNotFoundError:
-        remedy = "it was not finished; run" if (folder / PARTS).is_dir() else "make it with"
-        raise UserError(
-            f"corpus {folder}: no {RECORD} there; {remedy} `train-vidlankd tokenize --output {folder}`"
-        ) from None
+        raise UserError(f"corpus {folder}: {_missing(folder)}") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "it"
@@ -218,6 +216,18 @@ def read_record(folder: Path) -> TokensRecord:
             "`train-vidlankd tokenize` again"
         )
     return record
+
+
+def _missing(folder: Path) -> str:
+    """Return why a folder without a record is no corpus, and the remedy."""
+    tokenize = f"`train-vidlankd tokenize --corpus FILE --output {folder}`"
+    if not folder.exists():
+        return f"there is no such folder; check the path, or make it with {tokenize}"
+    if (folder / PARTS).is_dir():
+        return f"no {RECORD} there; it was not finished; run {tokenize} again with the same files"
+    if (folder / MANIFEST).is_file():
+        return f"is a DIR of shards; tokenize its texts with `train-vidlankd tokenize --shards {folder} --output DIR`"
+    return f"no {RECORD} there; name a folder that `train-vidlankd tokenize` wrote, or make another with its --output"
 
 
 def is_whole(folder: Path, part: PartRecord, dtype: TokenType) -> bool:

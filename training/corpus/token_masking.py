@@ -10,6 +10,7 @@ Shapes: B rows, L tokens.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import torch
@@ -20,6 +21,9 @@ from training.models.vidlankd.text_batch import IGNORED, TextBatch
 from training.models.vidlankd.text_tokenizer import TextTokenizer
 
 _MASKED, _REPLACED = 0.8, 0.9  # below the first: [MASK]; below the second: a random token; otherwise kept (BERT, 3.1)
+
+MASK_RULES: Final = 2
+"""Version of the rules below, part of the identity of what they decide. 2: [UNK] is never a label."""
 
 Ids = NDArray[np.int64]
 
@@ -61,7 +65,7 @@ def text_batch(
     copies: Sequence[int],
     keys: Sequence[str],
 ) -> TextBatch:
-    """Make a batch and draw its masks.
+    """Make a batch and draw its masks; [UNK] is never a label.
 
     Args:
         ids_BL: tokens, including [CLS], [SEP] and padding.
@@ -74,7 +78,8 @@ def text_batch(
     """
     valid_BL = ids_BL != tokenizer.pad
     special_BL = ~valid_BL | (ids_BL == tokenizer.cls) | (ids_BL == tokenizer.sep)
-    masked_BL, labels_BL = mask_tokens(ids_BL, special_BL, seeds, tokenizer, settings)
+    fixed_BL = special_BL | (ids_BL == tokenizer.unknown)  # an unknown word can't be predicted: its spelling is lost
+    masked_BL, labels_BL = mask_tokens(ids_BL, fixed_BL, seeds, tokenizer, settings)
     return TextBatch(
         ids_BL=torch.from_numpy(ids_BL),
         masked_BL=torch.from_numpy(masked_BL),

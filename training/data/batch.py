@@ -15,6 +15,8 @@ from typing import Any, Final, Self
 import numpy as np
 import torch
 
+from training.data.recycled_memory import BATCH_MEMORY
+
 _SMALL_BYTES: Final = 1 << 16
 """Tensors of up to this size are pickled as arrays: torch passes each tensor through a file descriptor of its own."""
 
@@ -111,8 +113,9 @@ def _cat_tensors(parts: Sequence[torch.Tensor], pin: bool) -> torch.Tensor:
     if len(parts) == 1 and not pin:
         return first
     rows = sum(len(part) for part in parts)
-    result = torch.empty((rows, *first.shape[1:]), dtype=first.dtype, pin_memory=pin)
-    return torch.cat(list(parts), out=result)
+    shape = (rows, *first.shape[1:])
+    pinned = torch.empty(shape, dtype=first.dtype, pin_memory=True) if pin else None
+    return torch.cat(list(parts), out=BATCH_MEMORY.tensor(shape, first.dtype) if pinned is None else pinned)
 
 
 def _small_as_array(value: Any) -> Any:

@@ -3,7 +3,7 @@
 Runs in the workers of `training.data.clip_loader`. A clip that can't be used keeps its place in the batch with black
 frames, weight 0 and no texts, and is counted by reason.
 
-Shapes: B clips, T frames, S pixels of the window's side, C = 3 colours, L text tokens.
+Shapes: B clips, T frames of a clip, S pixels of the window's side, C = 3 colours, L text tokens.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class ClipCollator:
 
     reader: MediaReader
     frames: int
+    """Frames of a clip, unless its task has a number of its own."""
     size: int
     tokenizer: Tokenizer | None
     """None: batches have no tokens."""
@@ -48,24 +49,29 @@ class ClipCollator:
         Raises:
             MachineError: this machine is at fault (disk full, out of memory); all other failures are counted.
         """
-        batch = ClipBatch.empty(roots, self.frames, self.size)
+        batch = ClipBatch.empty(roots, self.frames, self.size, black=False)
         first, bytes_read = 0, 0
         for root in roots:
             if root.worth_decoding:
                 bytes_read += self._decode_into(batch, first, root)
             first += len(root.clips)
+        for row in (batch.weight_B == 0).nonzero().flatten().tolist():
+            batch.rows(slice(row, row + 1)).frames_FSSC.zero_()
         return self._with_texts(replace(batch, bytes_read=bytes_read), roots)
 
     def _decode_into(self, batch: ClipBatch, first: int, root: RootTask) -> int:
         """Decode the clips of a root into rows `first` and following; return the number of bytes read."""
         clips = [clip for clip in root.clips if not clip.is_empty]  # those that fill up the root's rows come last
         bytes_read, decoded = self._decode(root, clips)
+        end = int(batch.length_B[:first].sum())
         for row, (clip, frames) in enumerate(zip(clips, decoded, strict=True), start=first):
+            begin, end = end, end + self._frames(clip)
             if isinstance(frames, ClipFailed):
                 batch.skips[frames.reason] += 1
                 batch.examples.setdefault(frames.reason, f"{clip.key}: {frames}")
             else:
-                self._fill(batch, row, clip, frames)
+                batch.crop_B4[row] = self._fill(batch.frames_FSSC[begin:end], clip, frames)
+                batch.weight_B[row] = 1.0
         return bytes_read
 
     def _decode(self, root: RootTask, clips: Sequence[ClipTask]) -> tuple[int, Sequence[list[Frame] | ClipFailed]]:
@@ -76,7 +82,8 @@ class ClipCollator:
             bytes_read = data.stat().st_size if isinstance(data, Path) else len(data)
             spans = [(clip.start, clip.end) for clip in clips]
             moments = [self._moments(clip) for clip in clips]
-            return bytes_read, decode_spans(data, spans, self.frames, size=self.size, moments=moments)
+            counts = [self._frames(clip) for clip in clips]
+            return bytes_read, decode_spans(data, spans, counts, size=self.size, moments=moments)
         except ClipFailed as failed:
             return bytes_read, [failed] * len(clips)
         except OSError as error:
@@ -86,17 +93,18 @@ class ClipCollator:
 
     def _moments(self, clip: ClipTask) -> Moments:
         """Draw the moment of each frame in its segment."""
-        return None if clip.jitter is None else np.random.default_rng(clip.jitter).random(self.frames)
+        return None if clip.jitter is None else np.random.default_rng(clip.jitter).random(self._frames(clip))
 
-    def _fill(self, batch: ClipBatch, row: int, clip: ClipTask, frames: list[Frame]) -> None:
-        """Write a clip's frames and crop into its row, and set its weight to 1."""
+    def _frames(self, clip: ClipTask) -> int:
+        return clip.frames or self.frames
+
+    def _fill(self, video_TSSC: torch.Tensor, clip: ClipTask, frames: list[Frame]) -> torch.Tensor:
+        """Write the window of a clip's frames; return the crop in it, a row of `ClipBatch.crop_B4`."""
         height, width = frames[0].shape[:2]
         left, top, crop = crop_window(clip.crop, width, height)
-        video_TSSC = batch.video_BTSSC[row].numpy()
-        for frame, target in zip(frames, video_TSSC, strict=True):
+        for frame, target in zip(frames, video_TSSC.numpy(), strict=True):
             target[:] = frame[top : top + self.size, left : left + self.size]
-        batch.crop_B4[row] = torch.tensor(crop)
-        batch.weight_B[row] = 1.0
+        return torch.tensor(crop)
 
     def _with_texts(self, batch: ClipBatch, roots: Sequence[RootTask]) -> ClipBatch:
         """Return the batch with the tokens of every term, and which of them are present."""

@@ -1,7 +1,8 @@
 """Batches of clips for training and for evaluation: the roots of a source, decoded in worker processes.
 
-torch's DataLoader runs the workers. Its "sampler" yields groups of at most eight roots, and its output has the order
-of these groups, so the batches don't depend on the number of workers. A position is a step: a resumed run starts the
+torch's DataLoader runs the workers. Its "sampler" yields groups of at most eight roots (without workers: all roots of a
+batch, which then needs no concatenation), and its output has the order of these groups, so the batches don't depend on
+the number of workers. A position is a step: a resumed run starts the
 stream there.
 """
 
@@ -12,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from runtime.settings import content_hash
-from training.data.batch_order import Ranked, RootOrder
 from training.data.clip_batch import ClipBatch
 from training.data.clip_collate import ClipCollator, Tokenizer
 from training.data.clip_source import ClipSource
@@ -21,13 +21,15 @@ from training.data.data_settings import DataSettings
 from training.data.decoding_workers import decode_in_workers, workers_of
 from training.data.long_texts import LongTexts
 from training.data.media_cache import MediaReader, TarCache
+from training.data.order.batch_order import Ranked, RootOrder
+from training.data.order.frame_buckets import FrameBuckets
 from training.data.prefetch_thread import prefetch_in_thread
 
 _ROOTS_A_PART = 8
 
 
 class TrainBatches:
-    """One rank's batches (`training.engine.training_task.Batches`), in the order of `training.data.batch_order`."""
+    """One rank's batches (`training.engine.training_task.Batches`), in the order of `order.batch_order`."""
 
     def __init__(
         self,
@@ -50,7 +52,7 @@ class TrainBatches:
             clips_per_root: number of clips in each root of the source.
             ranks: rank and world size of this process.
             tokenizer: texts to int64 [B, L]; is pickled into the workers.
-            frames: frames per clip.
+            frames: frames per clip, unless `settings` give them by duration.
             settings: of the data.
             pin: copy batches to page-locked memory.
             long_texts: what is done with texts that the text tower can't take whole; None: they are cut, uncounted.
@@ -58,10 +60,13 @@ class TrainBatches:
         Raises:
             UserError: the batch can't be divided, or the source has fewer roots than a batch needs.
         """
-        self._order = RootOrder(source, global_batch, clips_per_root, ranks)
+        self.buckets: FrameBuckets | None = FrameBuckets.of(settings)
+        """Frames by duration; None: all clips have `frames`."""
+        self._order = RootOrder(source, global_batch, clips_per_root, ranks, self.buckets)
         self._source, self._clips_per_root, self._global_batch = source, clips_per_root, global_batch
         self._settings, self._pin = settings, pin
-        self._collator = ClipCollator(_reader(settings), frames, settings.size, tokenizer, source.terms, long_texts)
+        most = max(self.buckets.counts) if self.buckets else frames
+        self._collator = ClipCollator(_reader(settings), most, settings.size, tokenizer, source.terms, long_texts)
 
     @property
     def identity(self) -> str:
@@ -70,6 +75,8 @@ class TrainBatches:
         parts = [self._source.identity, self._order.roots, self._clips_per_root, made.frames, made.size]
         if made.long_texts is not None and made.long_texts.way != "cut":
             parts.append(made.long_texts.way)
+        if self.buckets is not None:
+            parts.append([self.buckets.rate, *self.buckets.counts])
         return content_hash(*parts)
 
     @property
@@ -91,9 +98,10 @@ class TrainBatches:
             MachineError: a worker died.
             ShardError: a table of the source can't be read.
         """
-        parts = math.ceil(self._order.own / _ROOTS_A_PART)
-        groups = _groups(self._order.tasks(step), self._order.own)
-        clips = _ROOTS_A_PART * self._clips_per_root
+        size = _roots_a_group(self._settings, self._order.own)
+        parts = math.ceil(self._order.own / size)
+        groups = _groups(self._order.tasks(step), self._order.own, size)
+        clips = size * self._clips_per_root
         made = decode_in_workers(self._collator, groups, self._settings, groups_a_batch=parts, clips_a_group=clips)
         batches = _batches(made, parts, self._pin)
         return batches if workers_of(self._settings) == 0 else prefetch_in_thread(batches)
@@ -136,9 +144,10 @@ class ClipLoader:
         return math.ceil(len(self._tasks) / self._batch)
 
     def __iter__(self) -> Iterator[ClipBatch]:
-        parts = math.ceil(self._batch / _ROOTS_A_PART)
-        clips = _ROOTS_A_PART * max((len(task.clips) for task in self._tasks), default=1)
-        groups = _groups(iter(self._tasks), self._batch)
+        size = _roots_a_group(self._settings, self._batch)
+        parts = math.ceil(self._batch / size)
+        clips = size * max((len(task.clips) for task in self._tasks), default=1)
+        groups = _groups(iter(self._tasks), self._batch, size)
         made = decode_in_workers(self._collator, groups, self._settings, groups_a_batch=parts, clips_a_group=clips)
         return _batches(made, parts, self._pin)
 
@@ -149,12 +158,16 @@ def _reader(settings: DataSettings) -> MediaReader:
     return MediaReader(TarCache(settings.cache, int(settings.cache_gb * 1e9)))
 
 
-def _groups(tasks: Iterator[RootTask], batch: int) -> Iterator[tuple[RootTask, ...]]:
-    """Yield groups of at most eight roots; no group crosses the border between two batches."""
+def _roots_a_group(settings: DataSettings, batch: int) -> int:
+    return batch if workers_of(settings) == 0 else _ROOTS_A_PART
+
+
+def _groups(tasks: Iterator[RootTask], batch: int, size: int) -> Iterator[tuple[RootTask, ...]]:
+    """Yield groups of at most `size` roots; no group crosses the border between two batches."""
     while True:
         left = batch
         while left:
-            group = tuple(islice(tasks, min(left, _ROOTS_A_PART)))
+            group = tuple(islice(tasks, min(left, size)))
             if not group:
                 return
             yield group
@@ -163,4 +176,4 @@ def _groups(tasks: Iterator[RootTask], batch: int) -> Iterator[tuple[RootTask, .
 
 def _batches(parts: Iterator[ClipBatch], parts_a_batch: int, pin: bool) -> Iterator[ClipBatch]:
     while held := list(islice(parts, parts_a_batch)):
-        yield ClipBatch.cat(held, pin=pin)
+        yield ClipBatch.cat(held, pin=pin).by_length()

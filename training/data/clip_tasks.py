@@ -6,6 +6,7 @@ A source of `training.data.sources` yields one `RootTask` after another in the o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -58,6 +59,8 @@ class ClipTask:
     crop: Crop = CENTER
     jitter: int | None = None
     """Seed of the moment at which each frame is taken in its segment of the clip; None: the middle."""
+    frames: int | None = None
+    """Number of frames, if it depends on the clip's duration; None: that of the batch."""
 
     @classmethod
     def empty(cls, terms: Sequence[str]) -> Self:
@@ -68,6 +71,12 @@ class ClipTask:
     def is_empty(self) -> bool:
         """True if the clip only fills up a batch."""
         return not self.key
+
+    @property
+    def seconds(self) -> float:
+        """Duration; infinite if it is unknown before decoding, 0 for a clip that only fills up a batch."""
+        known = math.isfinite(self.end)
+        return self.end - self.start if known else self.video_end - self.video_start
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,12 @@ class RootSettings(Settings):
 class DataSettings(_GrownSettings, RootSettings):
     """The clips to train on, their proportion, and how they are loaded."""
 
-    before: ClassVar[Mapping[str, Any]] = {"window_batches": 0.0, "repeat_clips": True}
+    before: ClassVar[Mapping[str, Any]] = {
+        "window_batches": 0.0,
+        "repeat_clips": True,
+        "frames_per_second": None,
+        "frame_buckets": [8, 12, 16, 24, 32],
+    }
 
     window_batches: float = Field(default=4.0, ge=0)
     """Batches' worth of different videos that are shuffled together at least: a window then takes more than
@@ -100,6 +105,12 @@ class DataSettings(_GrownSettings, RootSettings):
     each root, with `clips_per_root` of its clips."""
     source: SourceName = "shards"
     """Kind of the shards: `shards` (DIRs of this project), or `webdataset` (any tars of `.mp4` and `.txt`)."""
+    frames_per_second: float | None = Field(default=None, gt=0)
+    """Frames by duration: the largest of `frame_buckets` that takes no more frames a second than this. With 1, a stored
+    root needs only its keyframes decoded. None: every clip has `model.frames`, as in the paper."""
+    frame_buckets: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(8, 12, 16, 24, 32), min_length=1)
+    """With `frames_per_second`: the numbers of frames that a clip may have, increasing. The first is for short clips,
+    the last is the budget of long ones."""
     size: int = Field(default=256, ge=16)
     """Short side in pixels that frames are scaled to before cropping. Stored roots have 256."""
     augment: AugmentSettings = AugmentSettings()
@@ -116,6 +127,12 @@ class DataSettings(_GrownSettings, RootSettings):
     """Folder that caches whole tars of an object store. None: roots are read by byte range."""
     cache_gb: Runtime[float] = Field(default=100.0, gt=0)
     """Largest size of that folder, in GB."""
+
+    @model_validator(mode="after")
+    def _increasing_buckets(self) -> DataSettings:
+        if list(self.frame_buckets) != sorted(set(self.frame_buckets)):
+            raise ValueError(f"frame_buckets={list(self.frame_buckets)}: give increasing numbers of frames")
+        return self
 
     @model_validator(mode="after")
     def _one_clip_a_sample(self) -> DataSettings:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from training.data.epoch_order import rng_of
+from training.data.order.epoch_order import rng_of
 
 Way = Literal["cut", "sentences"]
 """The treatment of a text that is too long."""

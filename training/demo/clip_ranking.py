@@ -32,20 +32,21 @@ class RankedClip:
     """True for the clip that the text is of."""
 
 
-def show_rankings(folder: Path, shards: str, queries: int = 3, first: int = 3) -> None:
+def show_rankings(folder: Path, shards: str, queries: int = 3, first: int = 3, *, selection: str | None = None) -> None:
     """Print the nearest clips to the texts of some held-out clips.
 
     Args:
         folder: of the model.
         shards: the DIR.
+        selection: says which clips are held out; None: that of the layer.
         queries: number of texts.
         first: number of clips for each text; the right one is shown below them if it is not among them.
     """
     from training.vidla import ClipDataset, load
 
     model = load(folder)
-    clips = [clip for clip in ClipDataset(shards, frames=model.frames) if text_of(clip)]
-    held_out = {clip.key for clip in ClipDataset(shards, split="val", frames=1) if text_of(clip)}
+    clips = [clip for clip in ClipDataset(shards, frames=model.frames, selection=selection) if text_of(clip)]
+    held_out = {clip.key for clip in ClipDataset(shards, split="val", frames=1, selection=selection) if text_of(clip)}
     print(f"{len(clips)} clips, {len(held_out)} of them held out")
     asked = [number for number, clip in enumerate(clips) if clip.key in held_out][:queries]
     for number, ranking in zip(asked, rankings(model, clips, asked), strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from training.engine.run_folder import METRICS
+from training.engine.checkpoints.run_folder import METRICS
 
 
 def show_losses(output: Path) -> None:

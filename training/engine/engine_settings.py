@@ -32,11 +32,14 @@ class ComputeSettings(Settings):
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """Arithmetic of the towers; auto: bf16 autocast on a GPU that supports it, otherwise fp32. Weights stay fp32."""
     compile: Runtime[bool] = False
-    """Compile the trained module with torch.compile (for VidLA the video tower); the first steps are slow then."""
+    """Compile with torch.compile (for VidLA each layer of both towers); the first steps are slow then."""
+    profile: Runtime[int] = Field(default=0, ge=0)
+    """Steps to trace with torch.profiler, from the run's sixth step on; traces go to `profile/` in the run's folder."""
     micro_batch: Runtime[int | None] = Field(default=None, ge=1)
     """Rows that a rank takes through the towers at once; None: its whole share of the batch. Loss and gradients are
     those of the whole batch either way. If the loss couples all rows (contrastive losses), embeddings are computed
-    twice: once without gradients for the loss, once more with gradients."""
+    twice: once without gradients for the loss, once more with gradients. Where clips differ in length, the rows of a
+    micro-batch have one length, and as many frames in all as this number of the longest has."""
     threads: Runtime[int | None] = Field(default=None, ge=1)
     """Threads of one process on a CPU; None: torch's choice."""
 
@@ -44,6 +47,29 @@ class ComputeSettings(Settings):
     @classmethod
     def _known_device(cls, name: str | None) -> str | None:
         return check_device(name)
+
+
+class ParallelSettings(Settings):
+    """The way in which several ranks share the work."""
+
+    kind: Runtime[Literal["ddp", "fsdp"]] = "ddp"
+    """`ddp`: each rank holds the whole model. `fsdp`: weights, gradients and moments are sharded over the ranks, block
+    by block (FSDP2): for towers beyond ViT-L. Losses are the same but for rounding, and a resumed run may change from
+    one to the other."""
+
+
+class TrackingSettings(Settings):
+    """A service that shows a run's metrics, beside `metrics.jsonl` and TensorBoard's files in its folder."""
+
+    service: Runtime[Literal["wandb"] | None] = None
+    """`wandb`: Weights & Biases, whose package must be installed; its key is that of `wandb login` or of the variable
+    WANDB_API_KEY."""
+    project: Runtime[str] = Field(default="clipgrove", min_length=1)
+    """Project at the service."""
+    name: Runtime[str | None] = None
+    """Name of the run there; None: that of its folder. A resumed run continues its own."""
+    mode: Runtime[Literal["online", "offline"]] = "online"
+    """`offline`: kept in the run's folder, for `wandb sync`."""
 
 
 class OptimSettings(Settings):
@@ -58,6 +84,14 @@ class OptimSettings(Settings):
     lr_new: float | None = Field(default=None, gt=0)
     """Highest learning rate of parameters that CLIP does not have ([MST], attention over time, a head); None: `lr`. It
     falls by the same factor as `lr`."""
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    """Factor of the learning rate from each layer of a tower to the one below it; 1: all learn at the same rate.
+    Parameters that the initial weights do not have keep `lr_new`."""
+    ema_decay: float | None = Field(default=None, gt=0, lt=1)
+    """Share of the averaged weights that is kept in each step (0.9999 for long runs); None: no averages. A run ends
+    with a model of the averages in the folder `average`."""
+    score_average: bool = True
+    """Score the averages, and keep them as the best model, where there are some; false: the weights themselves."""
     warmup: int | float = Field(default=0, ge=0)
     """Steps in which the learning rate rises linearly to `lr`; below 1: that share of all steps."""
     weight_decay: float = Field(default=0.02, ge=0)

@@ -22,9 +22,9 @@ from typing import Generic, Protocol, TypeVar
 import torch
 from torch import nn
 
-from training.engine.distributed import Ranks, sum_over
+from training.engine.parallel.distributed import Ranks, sum_over
+from training.engine.parallel.sync_gradients import average_gradients, synced_if
 from training.engine.random_state import RandomState, random_state, replay_random_state
-from training.engine.sync_gradients import average_gradients, synced_if
 from training.engine.training_task import NonFiniteLoss, StepReport
 
 P = TypeVar("P")
@@ -65,7 +65,12 @@ class GlobalStep:
         return dict(zip(mine, summed, strict=True))
 
     def run(
-        self, parts: Sequence[P], terms: Callable[[P], Terms], counts: Mapping[str, torch.Tensor], keys: list[str]
+        self,
+        parts: Sequence[P],
+        terms: Callable[[P], Terms],
+        counts: Mapping[str, torch.Tensor],
+        keys: list[str],
+        facts: Mapping[str, torch.Tensor] | None = None,
     ) -> StepReport:
         """Differentiate the global loss; afterwards every parameter's `.grad` is that of the whole global batch.
 
@@ -75,6 +80,7 @@ class GlobalStep:
                 already, so that they add up over ranks to the mean.
             counts: see `counts`.
             keys: names of this rank's rows, for the message.
+            facts: other scalars to report, equal on all ranks; they are fetched from the device with the terms.
 
         Returns:
             Each term as its mean over the global batch, with `total` among the losses.
@@ -88,7 +94,7 @@ class GlobalStep:
                 found = terms(part)
                 self._differentiate({name: _mean(name, value, counts) for name, value in found.items()})
             sums = {name: sums[name] + value.detach() if sums else value.detach() for name, value in found.items()}
-        report = self._report({name: _mean(name, value, counts) for name, value in sums.items()}, keys)
+        report = self._report({name: _mean(name, value, counts) for name, value in sums.items()}, keys, facts or {})
         if self.embeddings is not None:
             self.embeddings.backward()
         for parameter in self.outside:
@@ -99,9 +105,11 @@ class GlobalStep:
         weighted = [self.weights[name] * value for name, value in means.items() if name in self.weights]
         (torch.stack(weighted).sum() * self.ranks.world_size).backward()
 
-    def _report(self, means: Terms, keys: list[str]) -> StepReport:
-        summed = sum_over(torch.stack(list(means.values())), self.ranks).tolist()
-        values = dict(zip(means, summed, strict=True))
+    def _report(self, means: Terms, keys: list[str], given: Terms) -> StepReport:
+        summed = sum_over(torch.stack(list(means.values())), self.ranks)
+        others = [value.detach().to(summed.device, torch.float64) for value in given.values()]
+        fetched = torch.cat((summed.double(), torch.stack(others))) if others else summed
+        values = dict(zip((*means, *given), fetched.tolist(), strict=True))
         losses = {name: value for name, value in values.items() if name in self.weights}
         if not all(map(math.isfinite, losses.values())):
             self.module.zero_grad(set_to_none=True)

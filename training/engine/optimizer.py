@@ -12,9 +12,11 @@ from typing import Any, Final, TypedDict
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from runtime.errors import UserError
 from training.engine.engine_settings import OptimSettings
+from training.engine.layer_decay import LayerDepths
 
 _EMBEDDING: Final = "embedding"
 """Part of the name of every embedding that is a plain parameter and not an `nn.Embedding`."""
@@ -35,8 +37,9 @@ def build_optimizer(
 ) -> torch.optim.AdamW:
     """Return AdamW over the trained parameters of `module`; fused if all of them are on a GPU.
 
-    There are up to four groups: new or not, decaying or not. Each has `lr_ratio`, its rate over `settings.lr`, and the
-    names of its parameters.
+    There are up to four groups: new or not, decaying or not; with `layer_decay`, as many for each number of layers
+    above; and more if some parameters are sharded, as one kernel takes either whole or sharded ones. Each has
+    `lr_ratio`, its rate over `settings.lr`, and the names of its parameters.
 
     Args:
         module: the model that is trained.
@@ -44,19 +47,20 @@ def build_optimizer(
         is_new: returns True for the name of a parameter that was not in the initial weights: it gets `lr_new`.
     """
     exempt = _without_decay(module) if settings.decay_exempt else set()
-    groups: dict[tuple[bool, bool], list[tuple[str, nn.Parameter]]] = {}
+    ratio_of = _rate_ratios(module, settings, is_new)
+    groups: dict[tuple[bool, bool, float, bool], list[tuple[str, nn.Parameter]]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault((is_new(name), name not in exempt), []).append((name, parameter))
-    ratio = (settings.lr_new or settings.lr) / settings.lr
+            kind = is_new(name), name not in exempt, ratio_of(name), isinstance(parameter, DTensor)
+            groups.setdefault(kind, []).append((name, parameter))
     described: list[_ParameterGroup] = [
         {
             "params": members,
-            "lr": settings.lr * (ratio if new else 1.0),
-            "lr_ratio": ratio if new else 1.0,
+            "lr": settings.lr * ratio,
+            "lr_ratio": ratio,
             "weight_decay": settings.weight_decay if decays else 0.0,
         }
-        for (new, decays), members in sorted(groups.items())
+        for (_, decays, ratio, _), members in sorted(groups.items())
     ]
     parameter_groups: list[dict[str, Any]] = [dict(group) for group in described]
     on_gpu = all(parameter.is_cuda for members in groups.values() for _, parameter in members)
@@ -89,6 +93,16 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Set the rate of every group to `rate` times its own `lr_ratio`."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["lr_ratio"]
+
+
+def _rate_ratios(module: nn.Module, settings: OptimSettings, is_new: Callable[[str], bool]) -> Callable[[str], float]:
+    """Return a function from a parameter's name to its rate over `settings.lr`."""
+    depths, of_new = LayerDepths(name for name, _ in module.named_parameters()), settings.lr_new or settings.lr
+
+    def ratio(name: str) -> float:
+        return of_new / settings.lr if is_new(name) else settings.layer_decay ** depths.above(name)
+
+    return ratio
 
 
 def _without_decay(module: nn.Module) -> set[str]:

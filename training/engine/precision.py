@@ -27,6 +27,17 @@ class Precision:
     def __str__(self) -> str:
         return f"{str(self.dtype).removeprefix('torch.')} ({self.why})"
 
+    def arithmetic(self, device: torch.device) -> dict[str, str]:
+        """Return what decides the bits of a result beside its input, as plain values for an identity.
+
+        On a GPU products of float32 may be computed in TF32, which keeps 10 bits of each factor.
+
+        Args:
+            device: the device that the model runs on.
+        """
+        products = torch.get_float32_matmul_precision() if device.type == "cuda" else "highest"
+        return {"precision": self.name, "device": device.type, "float32_products": products}
+
     def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
         """Return the context that towers run in."""
         if self.dtype == torch.float32:

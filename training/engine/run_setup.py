@@ -10,9 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from training.engine.distributed import Ranks, close_ranks, init_ranks
-from training.engine.engine_settings import ComputeSettings, LoopSettings, OptimSettings
-from training.engine.run_folder import check_writable
+from training.engine.checkpoints.run_folder import check_writable
+from training.engine.engine_settings import ComputeSettings, LoopSettings, OptimSettings, TrackingSettings
+from training.engine.metrics.tracker import check_tracking
+from training.engine.parallel.distributed import Ranks, close_ranks, init_ranks
 from training.engine.training_loop import TrainingRun, train
 from training.engine.training_task import Batches, TrainingTask
 
@@ -33,6 +34,11 @@ class RunSettings(Protocol):
     @property
     def compute(self) -> ComputeSettings:
         """Device and arithmetic."""
+        ...
+
+    @property
+    def tracking(self) -> TrackingSettings:
+        """Service that shows the metrics."""
         ...
 
     def model_dump(self, *, mode: str) -> dict[str, Any]:
@@ -59,8 +65,9 @@ def prepare_ranks(settings: RunSettings, output: Path) -> Ranks:
     """Connect to the other ranks; set the seed and the threads of this process.
 
     Raises:
-        UserError: the run's folder can't be written.
+        UserError: the run's folder can't be written, or the package of a service is missing.
     """
+    check_tracking(settings.tracking)
     ranks = init_ranks(settings.compute.device)
     if ranks.is_main:
         check_writable(output)
@@ -90,6 +97,8 @@ def run_loop(prepared: PreparedRun, resume: str) -> int:
         prepared.output,
         settings=values,
         scored_on=prepared.scored_on,
+        tracking=settings.tracking,
+        profile=settings.compute.profile,
     )
     status = train(run, resume)
     close_ranks(ranks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,13 @@ class StopSignal:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Catch the signals while the block runs; a second Ctrl-C interrupts it."""
+        """Catch the signals while the block runs; a second Ctrl-C interrupts it.
+
+        Without effect in another thread than the main one, as in a worker of Ray Train, which has its own way to end.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         before = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             yield

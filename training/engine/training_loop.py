@@ -10,6 +10,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -21,12 +22,9 @@ import yaml
 from runtime.errors import UserError
 from runtime.file_lock import exclusive_lock
 from runtime.log import get_logger
-from training.engine.checkpoint import drop_after, restore, save_best, save_checkpoint
-from training.engine.distributed import Ranks, any_rank, barrier, gather_objects, sum_over
-from training.engine.engine_settings import LoopSettings, OptimSettings
-from training.engine.optimizer import build_optimizer, learning_rate, set_learning_rate
-from training.engine.random_state import random_state, set_random_state
-from training.engine.run_folder import (
+from training.engine.checkpoints.checkpoint import CheckpointSaver, drop_after, restore, save_model
+from training.engine.checkpoints.run_folder import (
+    AVERAGE,
     BEST,
     LOCK,
     SETTINGS,
@@ -38,9 +36,17 @@ from training.engine.run_folder import (
     newest_checkpoint,
     read_record,
 )
-from training.engine.run_metrics import MetricsWriter, StepMetrics, ThroughputMeter, is_recorded, peak_flops
+from training.engine.engine_settings import LoopSettings, OptimSettings, TrackingSettings
+from training.engine.metrics.run_metrics import MetricsWriter, StepMetrics, ThroughputMeter, is_recorded, peak_flops
+from training.engine.metrics.step_profiler import StepProfiler
+from training.engine.metrics.tracker import Tracker, open_tracker
+from training.engine.optimizer import build_optimizer, learning_rate, set_learning_rate
+from training.engine.parallel.clip_gradients import clip_gradients
+from training.engine.parallel.distributed import Ranks, any_rank, gather_objects, sum_over
+from training.engine.random_state import random_state, set_random_state
 from training.engine.run_stops import FiniteGuard, SkipGuard, StopSignal
 from training.engine.training_task import Batches, NonFiniteLoss, StepReport, TrainingTask
+from training.engine.weight_average import WeightAverage
 
 STOPPED: Final = 143
 """Exit status of a run that a signal ended after it had saved: 128 + SIGTERM, as schedulers expect."""
@@ -64,6 +70,12 @@ class TrainingRun:
     """Data that the best model is chosen on, in words; kept with its scores."""
     best_score: float | None = None
     """The best held-out score so far."""
+    profile: int = 0
+    """Steps to trace."""
+    average: WeightAverage | None = None
+    """Averages of the weights; set when the run starts, if its settings ask for them."""
+    tracking: TrackingSettings = field(default_factory=TrackingSettings)
+    """Service that shows the metrics."""
     stop: StopSignal = field(default_factory=StopSignal)
 
 
@@ -96,6 +108,7 @@ def _train(run: TrainingRun, resume: str) -> int:
     optimizer = build_optimizer(run.task.module, run.optim, run.task.is_new)
     total = run.loop.total_steps(run.batches.steps_per_epoch)
     done = _resume(run, optimizer, resume)
+    _start_average(run, optimizer, done)
     _check_same_step(run, done, resume)
     owes_scores = _owes_scores(run, done, total)
     if done >= total:
@@ -106,10 +119,18 @@ def _train(run: TrainingRun, resume: str) -> int:
         drop_after(run.folder, done)
         run.folder.mkdir(parents=True, exist_ok=True)
         (run.folder / SETTINGS).write_text(yaml.safe_dump(dict(run.settings), sort_keys=False), encoding="utf-8")
-    with run.stop.listening(), MetricsWriter(run.folder, done, enabled=run.ranks.is_main) as writer:
+    with (
+        run.stop.listening(),
+        MetricsWriter(run.folder, done, run.ranks.is_main, _tracker(run)) as writer,
+        CheckpointSaver(run.folder, run.ranks, run.loop.keep) as saver,
+        StepProfiler(run.folder, run.profile, run.ranks) as profiler,
+    ):
         if owes_scores:
             _evaluate(run, done, writer)
-        status = _run_steps(run, optimizer, done, total, writer)
+        status = _run_steps(run, optimizer, done, total, writer, saver, profiler)
+    if run.average is not None and status == 0:
+        with run.average.in_place():
+            save_model(run.folder / AVERAGE, run.task, run.ranks, {"step": total, "ema_decay": run.optim.ema_decay})
     if run.ranks.is_main:
         best = (
             f"; best {run.task.best_by} {run.best_score:.4g}: {run.folder / BEST}" if run.best_score is not None else ""
@@ -118,7 +139,19 @@ def _train(run: TrainingRun, resume: str) -> int:
     return status
 
 
-def _run_steps(run: TrainingRun, optimizer: torch.optim.Optimizer, done: int, total: int, writer: MetricsWriter) -> int:
+def _tracker(run: TrainingRun) -> Tracker | None:
+    return open_tracker(run.folder, run.tracking, run.settings) if run.ranks.is_main else None
+
+
+def _run_steps(
+    run: TrainingRun,
+    optimizer: torch.optim.Optimizer,
+    done: int,
+    total: int,
+    writer: MetricsWriter,
+    saver: CheckpointSaver,
+    profiler: StepProfiler,
+) -> int:
     """Run the steps from number `done` on; return the exit status."""
     meter = ThroughputMeter(peak_flops(run.ranks.device)[0], run.task.unit)
     guard, finite = SkipGuard(run.loop.max_skipped), FiniteGuard(run.loop.max_not_finite)
@@ -132,14 +165,16 @@ def _run_steps(run: TrainingRun, optimizer: torch.optim.Optimizer, done: int, to
         set_learning_rate(optimizer, rate)
         report, norm = _step(run, optimizer, batch, done + 1, finite)
         done += 1
+        profiler.step()
         guard.add(len(batch), batch.skips, list(batch.examples.values()))
         used, stop = _agree(run, batch.usable)
         now = time.perf_counter()
         meter.add(StepMetrics(report, used, now - last, waited, run.task.flops(batch), rate, norm, batch.skips))
         if done % run.loop.log_every == 0 or done == total:
             _log_step(run, meter, writer, done, total)
+        saver.check()
         if stop or done == total or done % run.loop.save_every == 0:
-            _save(run, optimizer, done)
+            saver.save(run.task, optimizer, CheckpointRecord(done, _identity(run), run.settings))
         if stop:  # the sender of the signal may not wait for scores: they are made when the run is resumed
             _log.warning("stopped by a signal after step %d; --resume auto continues from there", done)
             return STOPPED
@@ -193,13 +228,14 @@ def _update(run: TrainingRun, optimizer: torch.optim.Optimizer, keys: list[str])
     Raises:
         NonFiniteLoss: the norm is not finite; nothing was stepped with it.
     """
-    bound = run.optim.clip_norm if run.optim.clip_norm is not None else math.inf
-    norm = float(torch.nn.utils.clip_grad_norm_(run.task.module.parameters(), bound))
+    norm = clip_gradients(run.task.module.parameters(), run.optim.clip_norm)
     if not math.isfinite(norm):
         raise NonFiniteLoss({"gradient norm": norm}, keys)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     run.task.after_step()
+    if run.average is not None:
+        run.average.update()
     return norm
 
 
@@ -216,7 +252,13 @@ def _owes_scores(run: TrainingRun, done: int, total: int) -> bool:
 
 
 def _evaluate(run: TrainingRun, done: int, writer: MetricsWriter) -> None:
-    """Score the model, and keep it if it is the best; training draws the same random numbers as without scoring."""
+    """Score the model, or its averages; training draws the same random numbers as without scoring."""
+    with run.average.in_place() if run.average is not None and run.optim.score_average else nullcontext():
+        _score(run, done, writer)
+
+
+def _score(run: TrainingRun, done: int, writer: MetricsWriter) -> None:
+    """Score the model as it is now, and keep it if it is the best."""
     state = random_state()
     scores = dict(run.task.evaluate())
     set_random_state(state)
@@ -229,18 +271,10 @@ def _evaluate(run: TrainingRun, done: int, writer: MetricsWriter) -> None:
     score = scores[run.task.best_by]
     if math.isfinite(score) and (run.best_score is None or score > run.best_score):
         run.best_score = score
-        if run.ranks.is_main:
-            facts = {"step": done, "best_by": run.task.best_by, "scores": scores}
-            save_best(run.folder, run.task, facts | ({"scored_on": run.scored_on} if run.scored_on else {}))
+        facts = {"step": done, "best_by": run.task.best_by, "scores": scores}
+        said = {"scored_on": run.scored_on} if run.scored_on else {}
+        save_model(run.folder / BEST, run.task, run.ranks, facts | said)
     writer.write(done, scores, kind="val")  # last: scores that are not recorded are made again when the run is resumed
-
-
-def _save(run: TrainingRun, optimizer: torch.optim.Optimizer, done: int) -> None:
-    states = gather_objects(random_state(), run.ranks)
-    if run.ranks.is_main:
-        record = CheckpointRecord(done, _identity(run), run.settings)
-        save_checkpoint(run.folder, run.task, optimizer, states, record, run.loop.keep)
-    barrier(run.ranks)
 
 
 def _resume(run: TrainingRun, optimizer: torch.optim.Optimizer, resume: str) -> int:
@@ -250,10 +284,19 @@ def _resume(run: TrainingRun, optimizer: torch.optim.Optimizer, resume: str) -> 
         return 0
     record = read_record(folder)
     check_same_run(folder, record, _identity(run))
-    restore(folder, record, run.task, optimizer, run.ranks.rank)
+    restore(folder, record, run.task, optimizer, run.ranks)
     run.best_score = best_score(run.folder, run.task.best_by)
     _log.warning("resumed from %s: step %d", folder, record.step)
     return record.step
+
+
+def _start_average(run: TrainingRun, optimizer: torch.optim.Optimizer, done: int) -> None:
+    """Average the weights if the settings ask for it, from where the checkpoint left off."""
+    if run.optim.ema_decay is None:
+        return
+    run.average = WeightAverage(optimizer, run.optim.ema_decay)
+    if done and run.average.is_empty:
+        _log.warning("optim.ema_decay: the checkpoint of step %d has no averaged weights, so they begin there", done)
 
 
 def _check_same_step(run: TrainingRun, done: int, resume: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 
@@ -30,6 +31,11 @@ class TrainingTask(Protocol):
     @property
     def module(self) -> nn.Module:
         """The module with everything that is trained."""
+        ...
+
+    @property
+    def stored(self) -> nn.Module:
+        """The model whose weights are saved; its folder is opened with them."""
         ...
 
     @property
@@ -76,12 +82,18 @@ class TrainingTask(Protocol):
         """Return scores on held-out data, equal on all ranks; empty if nothing is held out."""
         ...
 
-    def save(self, folder: Path) -> None:
-        """Write the model into an existing, empty folder."""
+    def save(self, folder: Path, weights: Mapping[str, torch.Tensor] | None = None) -> None:
+        """Write the model into an existing, empty folder.
+
+        Args:
+            folder: to write into.
+            weights: those of `stored` to write; empty: they are left out, as a checkpoint holds them elsewhere; None:
+                as they are.
+        """
         ...
 
     def restore(self, folder: Path) -> None:
-        """Read the weights that `save` wrote."""
+        """Read what `save` wrote beside the weights, once those of `stored` were read."""
         ...
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from runtime.errors import UserError
 from training.data.data_settings import DataSettings
 from training.data.sources.clean_of import clean_of
-from training.engine.model_config import local_folder
+from training.engine.checkpoints.model_config import local_folder
 from training.models.vidla.vidla_folder import is_export, read_config
 
 CLEAN_OF: Final = "clean_of"

@@ -2,6 +2,7 @@
 
     eval-vidla retrieval --checkpoint run/best --benchmark msrvtt --annotations anno/MSRVTT --videos videos/
     eval-vidla classify --checkpoint run/best --benchmark kinetics400 --annotations anno/k400 --videos videos/
+    eval-vidla lengths --checkpoint run/best --benchmark shards --shards DIR --frames 8 16 32
     eval-vidla score --checkpoint run/best --shards DIR --name first
 
 Nothing heavy is imported before a subcommand needs it: `eval-vidla --help` answers at once.
@@ -15,9 +16,21 @@ import sys
 from collections.abc import Sequence
 
 from training.command_line import ended
-from training.vidla import classify_command, retrieval_command, score_command
+from training.vidla.commands import (
+    choice_command,
+    classify_command,
+    lengths_command,
+    retrieval_command,
+    score_command,
+)
 
-_COMMANDS = {"retrieval": retrieval_command.run, "classify": classify_command.run, "score": score_command.run}
+_COMMANDS = {
+    "retrieval": retrieval_command.run,
+    "classify": classify_command.run,
+    "lengths": lengths_command.run,
+    "choice": choice_command.run,
+    "score": score_command.run,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,6 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     retrieval_command.add_arguments(_add(commands, "retrieval", summary, retrieval_command.EXAMPLES))
     summary = "classification of videos, zero-shot with prompt templates or with a finetuned head"
     classify_command.add_arguments(_add(commands, "classify", summary, classify_command.EXAMPLES))
+    summary = "retrieval at several numbers of frames, and how far the embeddings of a clip agree between them"
+    lengths_command.add_arguments(_add(commands, "lengths", summary, lengths_command.EXAMPLES))
+    summary = "MSR-VTT multiple choice: which of five sentences is a video's own"
+    choice_command.add_arguments(_add(commands, "choice", summary, choice_command.EXAMPLES))
     summary = "every clip of a DIR: vectors of clips and texts, their match, and its percentile"
     score_command.add_arguments(_add(commands, "score", summary, score_command.EXAMPLES))
     return parser
@@ -72,7 +89,8 @@ def _add(
         required=True,
         metavar="MODEL",
         help="folder of a trained model (RUN/best), or for a zero-shot baseline the weights of `train-vidla --init`: "
-        "openai, ViT-B-16:openai, hf://…, random:tiny",
+        "openai, ViT-B-16:openai, hf://…, random:tiny; or another model of images or videos and texts: open_clip:… and "
+        "such weights, transformers:FOLDER or transformers:hf://…",
     )
     return parser
 

@@ -13,11 +13,12 @@ from training.data.clip_loader import TrainBatches
 from training.data.clip_source import ClipSource
 from training.data.long_texts import LongTexts
 from training.data.sources.source_registry import open_clip_source
-from training.engine.distributed import Ranks
+from training.engine.parallel.distributed import Ranks
 from training.engine.run_setup import PreparedRun, prepare_ranks, run_loop
 from training.evaluation.video.held_out_retrieval import HeldOutRetrieval
 from training.models.vidla.initial_weights import build_model
 from training.models.vidla.two_tower import VidLA
+from training.vidla.bucket_facts import length_facts
 from training.vidla.clean_facts import clean_facts
 from training.vidla.contrastive_task import VidlaTask
 from training.vidla.text_terms import texts_line
@@ -40,13 +41,14 @@ def run_pretraining(settings: VidlaSettings, output: Path, resume: str) -> int:
         NonFiniteLoss: a loss is infinite or not a number.
     """
     ranks = prepare_ranks(settings, output)
-    model = build_model(settings.model)
+    model = build_model(settings.model, settings.loss.kind)
     source = open_source(settings)
     batches = open_batches(settings, source, model, ranks)
     held_out = HeldOutRetrieval.of(settings.data, settings.loss, settings.evaluation, settings.model.frames, ranks)
-    facts = clean_facts(settings.model.init, settings.data)
+    facts = clean_facts(settings.model.init, settings.data) | length_facts(settings.data)
+    buckets = batches.buckets.counts if batches.buckets else ()
     score = held_out.score if held_out else None
-    task = VidlaTask(model, settings.loss, settings.compute, ranks, score, facts)
+    task = VidlaTask(model, settings.loss, settings.compute, ranks, score, facts, buckets, settings.parallel)
     scored = f"{len(held_out)} clips held out" if held_out else "nothing held out: no scores while training"
     data = f"{source.num_roots} roots of {' '.join(settings.data.shards)}; {scored}"
     header = header_lines(settings, task.header(), data)
@@ -64,7 +66,15 @@ def header_lines(settings: VidlaSettings, trained: str, data: str) -> dict[str, 
         trained: one line about the model.
         data: one line about the data that is trained on and scored.
     """
-    return {"model": f"{settings.model.init}: {trained}, {settings.model.frames} frames", "data": data}
+    return {"model": f"{settings.model.init}: {trained}, {frames_line(settings)}", "data": data}
+
+
+def frames_line(settings: VidlaSettings) -> str:
+    """Return the number of frames of a clip in words."""
+    data = settings.data
+    if data.frames_per_second is None:
+        return f"{settings.model.frames} frames"
+    return f"{', '.join(map(str, data.frame_buckets))} frames, at most {data.frames_per_second:g} a second"
 
 
 def open_source(settings: VidlaSettings) -> ClipSource:

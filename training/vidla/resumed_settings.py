@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from training.engine.run_folder import checkpoint_to_resume, read_record
+from training.engine.checkpoints.run_folder import checkpoint_to_resume, read_record
 
 BEFORE: Final[Mapping[str, Any]] = {
     "model.temperature": 0.07,
@@ -36,7 +36,7 @@ def resumed_settings(output: Path, resume: str, asked: Mapping[str, Any]) -> dic
         asked: settings that the user gives, by branch; they are left out.
 
     Raises:
-        UserError: as `training.engine.run_folder.checkpoint_to_resume`.
+        UserError: as `training.engine.checkpoints.run_folder.checkpoint_to_resume`.
     """
     folder = None if resume == "never" else checkpoint_to_resume(output, resume)
     if folder is None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ from training.command_line import (
     run_flags,
     settings_of,
 )
+from training.vidla.commands import export_command
+from training.vidla.launch import add_launch_arguments
 
 if TYPE_CHECKING:
     from training.vidla.vidla_settings import VidlaSettings
@@ -40,10 +43,14 @@ examples:
       VidLA-B/32 on one GPU
   torchrun --nproc-per-node 8 -m training.vidla.train_vidla --shards /data/out --init ViT-B-16:openai --output run
       eight GPUs
+  train-vidla --shards /data/out --output /shared/run --address auto --workers 8:32
+      on a Ray cluster, restarted when workers die (docs/train-at-scale.md)
   train-vidla --shards /data/out --output run --resume auto
       continue a run that was stopped
   train-vidla finetune --benchmark msrvtt --annotations anno/ --videos videos/ --init path:///run/best --output ft
       the paper's settings for a benchmark (`train-vidla finetune --help`)
+  train-vidla export run/best --output vidla-b32
+      a folder that transformers opens, with a model card (`train-vidla export --help`)
 
 `--print-config` shows every setting with its value; any of them can be changed with --set or in --config FILE (YAML).
 """
@@ -52,6 +59,9 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Train one run; return the exit status."""
     given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == ["export"]:
+        exported = export_command.parser().parse_args(given[1:])
+        return ended("train-vidla", lambda: export_command.run(exported), resumable=False)
     finetuning = given[:1] == ["finetune"]
     parser, rest = (_finetune_parser(), given[1:]) if finetuning else (_parser(), given)
     arguments = parse(parser, rest, lambda _: _settings_class())
@@ -81,9 +91,10 @@ def _train(arguments: argparse.Namespace) -> int:
         _check_shards(settings)
     settings = with_terms(settings)
     check_writable(arguments.output)
+    from training.vidla.launch import launch
     from training.vidla.pretraining_run import run_pretraining
 
-    return run_pretraining(settings, arguments.output, arguments.resume)
+    return launch(partial(run_pretraining, settings, arguments.output.absolute()), settings, arguments)
 
 
 def _check_shards(settings: VidlaSettings) -> None:
@@ -97,8 +108,8 @@ def _check_shards(settings: VidlaSettings) -> None:
 
 def _finetune(arguments: argparse.Namespace) -> int:
     from runtime.settings import merged
-    from training.evaluation.benchmarks.retrieval_registry import RETRIEVAL_BENCHMARKS
-    from training.vidla.finetuning_recipes import settings_below
+    from training.evaluation.benchmarks.retrieval.retrieval_registry import RETRIEVAL_BENCHMARKS
+    from training.vidla.finetuning.finetuning_recipes import settings_below
     from training.vidla.resumed_settings import resumed_settings
 
     asked = asked_for(
@@ -114,20 +125,24 @@ def _finetune(arguments: argparse.Namespace) -> int:
 
         return print_settings(settings)
     _check(settings, arguments)
-    from training.vidla.finetuning_request import FinetuningRequest
+    from training.vidla.finetuning.finetuning_request import FinetuningRequest
 
     request = FinetuningRequest(
         settings, arguments.benchmark, arguments.annotations, arguments.videos, arguments.output
     )
     request.check()
     check_writable(arguments.output)
-    from training.vidla.finetuning_run import run_finetuning
+    from training.vidla.finetuning.finetuning_run import run_finetuning
+    from training.vidla.launch import launch
 
-    return run_finetuning(request, arguments.resume)
+    return launch(partial(run_finetuning, request), settings, arguments)
 
 
 def _check(settings: VidlaSettings, arguments: argparse.Namespace) -> None:
     """Refuse what a run can't use, before torch is imported."""
+    from training.vidla.vidla_settings import check_parallel
+
+    check_parallel(settings)
     check_run_folder(arguments.output, arguments.resume)
     if "://" in settings.model.init:
         check_model(settings.model.init)
@@ -140,7 +155,7 @@ def _settings(arguments: argparse.Namespace, defaults: dict[str, Any]) -> VidlaS
     layer = getattr(arguments, "layer", None)
     data = {name: getattr(arguments, name, None) for name in ("shards", "source", "selection")}
     flags = {
-        "model": {"init": arguments.init, "frames": arguments.frames},
+        "model": {"init": arguments.init, "frames": arguments.frames, "text_context": arguments.text_context},
         "data": data | {"layers": {layer: 1.0} if layer else None},
         "evaluation": {"select_on": getattr(arguments, "select_on", None)},
         **merged(run_flags(arguments), {"loop": {"samples": arguments.clips}}),
@@ -197,8 +212,15 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         help="initial weights: an open_clip tag, ARCHITECTURE:TAG, hf://…, path:///…, random:tiny (default openai)",
     )
     parser.add_argument("--frames", type=int, metavar="T", help="frames a clip (default 12)")
+    parser.add_argument(
+        "--text-context",
+        type=int,
+        metavar="N",
+        help="tokens of a text that CLIP's text tower sees, by interpolated positions (Long-CLIP: 248; default 77)",
+    )
     parser.add_argument("--clips", type=int, metavar="N", help="length in training clips instead of --steps")
     length = "three epochs: three times as many training clips as the split holds; finetuning: the recipe's"
+    add_launch_arguments(parser)
     add_run_arguments(parser, "vidla-run", "clips", 4096, length)
 
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 from runtime.errors import UserError
 from shards.storage.files import empty_or_new_folder
-from training.engine.model_config import CONFIG, format_of
-from training.engine.run_folder import BEST, newest_checkpoint
+from training.engine.checkpoints.model_config import CONFIG, format_of
+from training.engine.checkpoints.run_folder import BEST, newest_checkpoint
 from training.models.vidlankd.kd_model_formats import STUDENT_FORMAT, TEACHER_FORMAT
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from training.corpus.block_batches import TextBatches
-from training.engine.distributed import Ranks
+from training.engine.parallel.distributed import Ranks
 from training.engine.precision import choose_precision
 from training.engine.run_setup import PreparedRun, prepare_ranks, run_loop
 from training.models.vidlankd.teacher_model import NoFeatures, build_teacher
@@ -19,6 +19,7 @@ from training.vidlankd.teacher.clip_text_batches import (
     ClipTextBatches,
     HeldOutClips,
     build_collator,
+    describe_texts,
     open_source,
 )
 from training.vidlankd.teacher.feature_choice import open_features
@@ -58,6 +59,7 @@ def run_teacher(settings: TeacherSettings, output: Path, resume: str) -> int:
     scored = f"{len(held_out)} held out" if held_out else "nothing held out: no scores while training"
     used = f"features {features.name}" if features else "no features"
     header = {"model": task.header(), "data": f"{source.num_roots} roots of {' '.join(data.shards)}, {used}; {scored}"}
+    header["text"] = describe_texts(source)
     return run_loop(PreparedRun(settings, output, ranks, task, batches, header), resume)
 
 

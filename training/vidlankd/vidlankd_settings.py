@@ -18,7 +18,7 @@ from runtime.errors import UserError
 from runtime.settings import Runtime, Settings
 from training.corpus.corpus_settings import MaskSettings, TextSettings
 from training.data.data_settings import RootSettings
-from training.engine.engine_settings import ComputeSettings, LoopSettings, OptimSettings
+from training.engine.engine_settings import ComputeSettings, LoopSettings, OptimSettings, TrackingSettings
 from training.models.vidlankd.kd_model_settings import StudentModelSettings, TeacherModelSettings
 from training.models.vidlankd.objectives.student_loss_weights import StudentLossSettings
 
@@ -171,6 +171,7 @@ class TeacherSettings(Settings):
     optim: OptimSettings = OptimSettings()
     loop: LoopSettings = LoopSettings()
     compute: ComputeSettings = ComputeSettings()
+    tracking: TrackingSettings = TrackingSettings()
 
     @model_validator(mode="after")
     def _has_negatives(self) -> TeacherSettings:
@@ -192,6 +193,7 @@ class StudentSettings(Settings):
     optim: OptimSettings = OptimSettings()
     loop: LoopSettings = LoopSettings()
     compute: ComputeSettings = ComputeSettings()
+    tracking: TrackingSettings = TrackingSettings()
 
     @model_validator(mode="after")
     def _has_states_to_cache(self) -> StudentSettings:

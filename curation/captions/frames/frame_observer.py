@@ -44,6 +44,7 @@ def _observation(name: str, result: CaptionResult) -> Observation:
 
 
 def _count(result: CaptionResult, counts: Counter[str]) -> None:
+    counts["tokens_in"] += result.prompt_tokens
     counts["tokens"] += result.tokens
     counts["captions_cut"] += result.is_cut
     counts["failed:caption"] += result.error is not None

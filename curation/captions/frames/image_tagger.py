@@ -63,7 +63,7 @@ class ImageTagger:
         from timm.data import ImageNetInfo
 
         self._settings = settings
-        self._network = _network(settings)
+        self._network = load_network(settings)
         info = ImageNetInfo()
         self._names = [info.index_to_description(number).split(",")[0] for number in range(info.num_classes())]
 
@@ -89,7 +89,7 @@ class ImageTagger:
         inputs: dict[str, Tensor] = {}
         for key, image in images.items():
             try:
-                inputs[key] = _to_tensor(load(image))
+                inputs[key] = to_network_input(load(image))
             except UnreadableImage as error:
                 results[key] = CaptionResult(None, error=str(error))
         if inputs:
@@ -111,7 +111,12 @@ class ImageTagger:
         return CaptionResult(caption, confidence=confidences[likeliest[0]])
 
 
-def _network(settings: TaggerSettings) -> Any:
+def load_network(settings: TaggerSettings) -> Any:
+    """Load EfficientNet-lite0 for inference, on the device of `settings`.
+
+    Raises:
+        UserError: no such model, or the file holds other weights.
+    """
     import torch
     from efficientnet_lite_pytorch import EfficientNet
 
@@ -127,7 +132,7 @@ def _network(settings: TaggerSettings) -> Any:
     return network.eval().to(settings.device)
 
 
-def _to_tensor(image: Image.Image) -> Tensor:
+def to_network_input(image: Image.Image) -> Tensor:
     """Return the centre of an image as an input of the network: (3, 224, 224), about -1 to 1."""
     import numpy as np
     import torch

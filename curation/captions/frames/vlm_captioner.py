@@ -7,6 +7,7 @@ The other captioner is the embedded tagger (`curation.captions.frames.image_tagg
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from curation.captions.frames.caption_wording import caption_line, clean_caption
 from curation.captions.frames.frame_settings import FrameSettings
@@ -48,10 +49,11 @@ class VlmCaptioner:
     def _result(self, answer: Answer | None) -> CaptionResult:
         if answer is None:
             return CaptionResult(None, error="no answer")
+        spent = CaptionResult(None, tokens=answer.output_tokens, prompt_tokens=answer.prompt_tokens)
         if not answer.is_usable:
-            return CaptionResult(None, error=answer.error, tokens=answer.output_tokens)
+            return replace(spent, error=answer.error)
         caption = clean_caption(answer.text, self._settings.max_chars, is_cut=answer.is_cut)
         error: str | None = None if caption else flaw_of(caption_line(answer.text)) or "empty"
         if caption and is_foreign(caption, self._language):
             caption, error = None, "language"
-        return CaptionResult(caption, error=error, tokens=answer.output_tokens, is_cut=answer.is_cut)
+        return replace(spent, caption=caption, error=error, is_cut=answer.is_cut)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from curation.grounding.audit.audit_records import LABELS, SAMPLE, AuditClip, Label, label_table
 from shards.artifact import Artifact
 from shards.manifest import read_stage
-from shards.reader import read_table
+from shards.reader import read_artifact, read_table
 from shards.storage.store import Store
 from shards.writer import commit_tables
 
@@ -39,6 +39,19 @@ def stored_sample(store: Store, layer: str) -> list[AuditClip] | None:
     except FileNotFoundError:
         return None
     return [AuditClip.from_row(row) for row in rows]
+
+
+def is_outdated(store: Store, layer: str) -> bool:
+    """Return True if the layer was made anew since the sample was drawn.
+
+    Raises:
+        ShardError: a table is damaged.
+    """
+    made_from = read_artifact(store, audit_file(layer, SAMPLE_TABLE)).inputs
+    try:
+        return any(read_artifact(store, name).digest != digest for name, digest in made_from.items())
+    except FileNotFoundError:
+        return True
 
 
 def place_in_sample(store: Store, layer: str, key: str) -> int | None:

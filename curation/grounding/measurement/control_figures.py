@@ -12,6 +12,8 @@ from curation.grounding.injections.control_claims import CONTRADICTED, CONTROL_K
 from curation.grounding.judge_registry import CascadeSettings
 from curation.grounding.measurement.judge_scores import JudgedControl, accepted, unjudged
 
+FIGURES: Final = "injected.parquet"
+"""Name of the table of figures, in ``DIR/audit/<layer>/``."""
 ALL_INJECTED: Final = "all injected"
 """Name of all kinds of injected errors together."""
 _SCHEMA: Final = pa.schema(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import Field
 
-from curation.engines.image_text_model import ImageTextModel
+from curation.engines.models.image_text_model import ImageTextModel
 from curation.engines.request_frames import load_frames
 from curation.engines.request_images import UnreadableImage, load
 from curation.grounding.claims import CitedClaim

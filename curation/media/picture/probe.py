@@ -28,7 +28,7 @@ from curation.sources.ledger import SourceFailed
 from runtime.picture.colour import ColourTags, colour_of
 from runtime.picture.orientation import Orientation
 from runtime.untrusted_media import readable_packets
-from shards.media_limits import DECODER_LIMITS
+from shards.media.media_limits import DECODER_LIMITS
 
 _PACKETS_READ: Final = 600
 _NOT_THE_VIDEO: Final = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails

@@ -12,7 +12,7 @@ import av
 
 from curation.sources.ledger import SourceFailed
 from runtime.untrusted_media import OPEN_OPTIONS, local_only
-from shards.media_limits import MAX_STREAMS
+from shards.media.media_limits import MAX_STREAMS
 
 
 def open_video(path: Path, format_: str | None = None) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from curation.engines.engine_interface import RecognizedSpeech
-from curation.engines.speech_recognizer import SAMPLE_RATE, AsrSettings
+from curation.engines.models.speech_recognizer import SAMPLE_RATE, AsrSettings
 from curation.media.picture.video_records import AudioStream, VideoSpan
 from curation.media.speech.sound_windows import Sound, SoundFile, split_sound
 from curation.media.speech.stream_choice import is_main_sound

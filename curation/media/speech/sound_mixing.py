@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from curation.engines.speech_recognizer import SAMPLE_RATE
+from curation.engines.models.speech_recognizer import SAMPLE_RATE
 
 _BLOCK: Final = 10 * SAMPLE_RATE  # pairs of samples that are mixed at once
 _CANCELLED: Final = 0.1  # share of the channels' energy; the average of unrelated channels keeps half of it

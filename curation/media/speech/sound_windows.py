@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from curation.engines.speech_recognizer import SAMPLE_RATE
+from curation.engines.models.speech_recognizer import SAMPLE_RATE
 
 Sound = np.ndarray[Any, np.dtype[np.int16]]
 """Mono 16-bit samples at 16 kHz."""

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import ffmpeg
 
-from curation.engines.speech_recognizer import SAMPLE_RATE
+from curation.engines.models.speech_recognizer import SAMPLE_RATE
 from curation.media.picture.video_records import AudioStream, SubtitleStream, VideoSpan
 from curation.media.speech.sound_mixing import mix_file
 from curation.media.speech.sound_windows import SoundFile

@@ -50,7 +50,7 @@ def transcribe(
         span: the span of a local video file; only words that touch it are returned.
         tracks: subtitle files that came with the video.
         settings: see `TranscribeSettings`.
-        asr: pool of `curation.engines.speech_recognizer.Recognizer`; None: speech is not recognized.
+        asr: pool of `curation.engines.models.speech_recognizer.Recognizer`; None: speech is not recognized.
         scratch: folder for large temporary files (six bytes a sample: 345 MB an hour of sound), removed again here.
         stated_language: tag of the language that is spoken, if the site states it.
         wanted_languages: codes of the speech that is kept; they decide among sound streams if `settings` names none.

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from curation.engines.punctuator import PunctuationSettings
-from curation.engines.speech_recognizer import AsrSettings
+from curation.engines.models.punctuator import PunctuationSettings
+from curation.engines.models.speech_recognizer import AsrSettings
 from runtime.language_tags import LanguageTag
 from runtime.settings import Settings
 

@@ -18,7 +18,7 @@ from curation.scores.embeddings.tower_scorer import rows_of, text_vectors
 from curation.scores.scorer import ScoredClip, Scorer, ScoreResources, ShardRows, Value
 
 if TYPE_CHECKING:
-    from curation.engines.image_text_model import ImageTextModel
+    from curation.engines.models.image_text_model import ImageTextModel
 
 _SHARDS_HELD = 2
 
@@ -35,7 +35,7 @@ class FeatureScorer(Scorer[Any]):
         self._settings = settings
         self._model: ImageTextModel | None = None
         if settings.text:
-            from curation.engines.image_text_model import ImageTextModel
+            from curation.engines.models.image_text_model import ImageTextModel
 
             self._model = ImageTextModel(settings.model, settings.device)
 

@@ -23,7 +23,7 @@ from curation.scores.scorer import Sampling, ScoredClip, Scorer, ShardRows, Valu
 if TYPE_CHECKING:
     import torch
 
-    from curation.engines.image_text_model import ImageTextModel
+    from curation.engines.models.image_text_model import ImageTextModel
     from curation.scores.root_frames import Frame
 
 
@@ -36,7 +36,7 @@ class TowerScorer(Scorer["torch.Tensor"]):
         Raises:
             UserError: no such model, or not one of open_clip.
         """
-        from curation.engines.image_text_model import ImageTextModel
+        from curation.engines.models.image_text_model import ImageTextModel
 
         self._settings = settings
         self._model: ImageTextModel = ImageTextModel(settings.model, settings.device)

@@ -22,7 +22,7 @@ from runtime.models.model_uri import resolve
 from runtime.settings import Runtime, Settings
 
 if TYPE_CHECKING:
-    from curation.engines.image_text_model import ImageTextModel
+    from curation.engines.models.image_text_model import ImageTextModel
 
 
 class LooksSettings(Settings):
@@ -75,7 +75,7 @@ class LooksScorer(Scorer[float]):
         Raises:
             UserError: one of them is not there, or they do not fit each other.
         """
-        from curation.engines.image_text_model import ImageTextModel
+        from curation.engines.models.image_text_model import ImageTextModel
 
         assert settings.tower is not None and settings.head is not None, "checked before the run"
         self.sampling = Sampling(settings.frames_per_second)

@@ -107,7 +107,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it can't be read as a YAML mapping.
     """
-    return load_yaml(path)
+    return load_yaml(path, "--recipe")
 
 
 def build_recipe(values: dict[str, Any], where: str = "recipe") -> Recipe:

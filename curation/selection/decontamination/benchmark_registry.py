@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Final
 
 from curation.selection.decontamination.benchmark_items import BenchmarkReader
-from curation.selection.decontamination.benchmarks import activitynet, didemo, kinetics400, msrvtt, msvd, ssv2, vatex
+from curation.selection.decontamination.benchmarks import (
+    activitynet,
+    didemo,
+    hmdb51,
+    kinetics,
+    lsmdc,
+    msrvtt,
+    msvd,
+    ssv2,
+    ucf101,
+    vatex,
+)
 from runtime.errors import UserError, nearest
 
 _ALL: Final = (
@@ -14,8 +25,11 @@ _ALL: Final = (
     activitynet.READER,
     msvd.READER,
     vatex.READER,
-    kinetics400.READER,
+    *kinetics.READERS,
     ssv2.READER,
+    ucf101.READER,
+    hmdb51.READER,
+    lsmdc.READER,
 )
 
 BENCHMARKS: Final[dict[str, BenchmarkReader]] = {reader.name: reader for reader in _ALL}

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from curation.sources.url_identity import url_id
 from runtime.annotation_files import without_suffix
 from shards.keys import shard_name
+from shards.media.video_facts import read_videos
 from shards.reader import map_ahead, read_table
 from shards.storage.store import Store
-from shards.video_facts import read_videos
 
 _WITH_SPAN: Final = re.compile(r"(.{11})_\d+_\d+")
 _IN_BRACKETS: Final = re.compile(r".*\[([0-9A-Za-z_-]{11})\]")

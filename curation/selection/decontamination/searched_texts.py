@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from curation.selection.deduplication.clip_list import ClipList
 from shards.keys import shard_name
+from shards.media.video_facts import read_videos
 from shards.reader import read_table
 from shards.storage.store import Store
-from shards.video_facts import read_videos
 
 _COLUMNS: Final = ("grounded_text", "caption", "subtitle")
 _PAGE: Final = ("video_title", "video_description")

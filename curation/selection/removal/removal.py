@@ -28,12 +28,15 @@ from curation.selection.removal.removed_shard import rewrite_shard
 from curation.selection.removal.tables_of_shards import affected_tables, check_intact, clip_counts
 from curation.sources.source_rows import SOURCES_TABLE, source_rows, source_table
 from runtime.run_lock import locked_dir
+from shards.card_files import delete_card
 from shards.index import rebuild_index
 from shards.reader import read_artifact, read_table
 from shards.removal.tombstones import REMOVED_CLASS, Tombstone, add_tombstones, source_alias
 from shards.removal.traces import LOG, SCRATCH, all_folders, traces
 from shards.removal.unfinished import Removal, delete_unfinished, read_unfinished, write_unfinished
 from shards.schema import SOURCES
+from shards.scores.score_set import FOLDER as SCORES
+from shards.scores.score_set import INDEX_FOLDER, score_sets
 from shards.storage.store import Store
 from shards.writer import commit_table
 
@@ -102,7 +105,7 @@ def carry_out(store: Store, removal: Removal, work_folders: Sequence[Path], prog
             rewrite_shard(work, shard)
             progress(done + 1, steps)
         _forget_pairs(store)
-        deleted = rewrite_audits(work)
+        deleted = [*delete_card(store), *_delete_indexes(store), *rewrite_audits(work)]
         rewritten = 0
         for done, name in enumerate(_in_order(store, removal), start=len(removal.shards)):
             rewritten += rewrite_table(work, name)
@@ -168,6 +171,15 @@ def _forget_pairs(store: Store) -> None:
     for name in store.folders(DUPLICATES, hidden=True):
         if name.startswith("."):
             store.delete_folder(f"{DUPLICATES}/{name}")
+
+
+def _delete_indexes(store: Store) -> list[str]:
+    """Delete the indexes over vectors, which hold those of removed clips, and return their folders."""
+    found = [f"{SCORES}/{name}/{INDEX_FOLDER}" for name in score_sets(store)]
+    deleted = [folder for folder in found if store.list(folder)]
+    for folder in deleted:
+        store.delete_folder(folder)
+    return deleted
 
 
 def _in_order(store: Store, removal: Removal) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -10,6 +11,8 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from curation.reporting.next_command import relative_to_here
+from curation.reporting.spoken_numbers import byte_size, clock, counted, duration, short_number
 from curation.view.browser.viewed_dir import viewed
 from runtime.terminal import visible
 from shards.storage.url_secrets import without_secrets
@@ -20,6 +23,7 @@ _PAGES: Final = (
     ("Duplicates", "/duplicates"),
     ("Audit", "/audit"),
     ("Runs", "/runs"),
+    ("Card", "/card"),
 )
 
 
@@ -31,7 +35,7 @@ def rendered(request: Request, template: str, status: int = 200, **values: Any) 
         path=request.url.path,
         layer=opened.layer,
         selection="" if opened.selection is None else opened.selection.name,
-        root=without_secrets(opened.store.root),
+        root=without_secrets(relative_to_here(Path(opened.store.root)) if opened.store.is_local else opened.store.root),
         **values,
     )
     return HTMLResponse(page, status, {"Cache-Control": "no-store"})
@@ -43,28 +47,6 @@ def page_data(values: object) -> Markup:
     return Markup(text)  # noqa: S704  no angle bracket is left in it
 
 
-def clock(seconds: float | None) -> str:
-    """Return a time as people write it: ``1:02:03.4``, ``2:03.4``."""
-    if seconds is None:
-        return ""
-    minutes, rest = divmod(round(seconds, 1), 60)
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours}:{minutes:02d}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
-
-
-def duration(hours: float) -> tuple[str, str]:
-    """Return a length of time as a number and its unit: hours, or minutes or seconds where it is short."""
-    for unit, size in (("hours", 1.0), ("minutes", 60.0)):
-        if hours * size >= 2:
-            return f"{hours * size:,.1f}", unit
-    return f"{hours * 3600:,.0f}", "seconds"
-
-
-def short_number(value: float) -> str:
-    """Return a number with the digits that people need."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
 def _made() -> Environment:
     environment = Environment(
         loader=PackageLoader("curation.view.browser", "templates"),
@@ -74,7 +56,12 @@ def _made() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        clock=clock, duration=duration, number=short_number, shown=lambda text: visible(str(text))
+        clock=clock,
+        duration=duration,
+        number=short_number,
+        counted=counted,
+        bytes=byte_size,
+        shown=lambda text: visible(str(text)),
     )
     return environment
 

@@ -56,7 +56,7 @@ class RequestGuard:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
-                    headers[name] = value
+                    headers.setdefault(name, value)  # the page of a card has a stricter policy of its own
             await send(message)
 
         refusal = self._refusal(Request(scope))

@@ -19,6 +19,7 @@ from curation.view.browser.media.media_responses import still_response, video_re
 from curation.view.browser.page_templates import rendered
 from curation.view.browser.pages.audit_pages import audit_figures_page, audit_page, read_labels, write_label
 from curation.view.browser.pages.browse import browse_page
+from curation.view.browser.pages.card import card_page
 from curation.view.browser.pages.clip import clip_page
 from curation.view.browser.pages.duplicates import duplicates_page
 from curation.view.browser.pages.runs import runs_page
@@ -50,6 +51,7 @@ def viewer_app(opened: ViewedDir, token: str | None = None) -> Starlette:
             Route("/search", search_page, methods=["GET"]),
             Route("/duplicates", duplicates_page, methods=["GET"]),
             Route("/runs", runs_page, methods=["GET"]),
+            Route("/card", card_page, methods=["GET"]),
             Route("/media/{shard:int}/{root_key}.mp4", _video, methods=["GET"]),
             Route("/stills/{shard:int}/{root_key}/{ms:int}.jpg", _still, methods=["GET"]),
             Mount("/static", StaticFiles(directory=_STATIC)),

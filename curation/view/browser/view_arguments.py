@@ -21,6 +21,11 @@ def add_view(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--select", metavar="NAME", dest="selection", help="selection of clips (default: that of the layer)"
     )
+    parser.add_argument(
+        "--index",
+        action="store_true",
+        help="first build an index of each set of more than a million vectors, or add new shards to it",
+    )
     parser.add_argument("--port", type=_port, default=8765, metavar="N", help="port (default 8765; 0: any free one)")
     parser.add_argument(
         "--host",

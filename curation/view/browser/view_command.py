@@ -9,11 +9,19 @@ from contextlib import suppress
 
 from rich.console import Console
 
+from curation.reporting.run_costs import read_prices
+from curation.reporting.spoken_numbers import counted
+from curation.scores.embeddings.vector_index import build_index
+from curation.view.browser.queries.similar_clips import search_way, stored_vectors
 from curation.view.browser.request_guard import is_loopback
 from curation.view.browser.server import viewer_app
 from curation.view.browser.viewed_dir import ViewedDir
+from curation.view.inspect_clips import check_there
 from runtime.errors import UserError
+from runtime.progress_bar import progress_bar
+from runtime.run_lock import locked_dir
 from runtime.terminal import SafeConsole
+from shards.storage.store import Store
 from shards.storage.url_secrets import without_secrets
 
 
@@ -27,7 +35,10 @@ def show_view(arguments: argparse.Namespace, console: Console | None = None) -> 
     import uvicorn
 
     console = console or SafeConsole(highlight=False)
-    opened = ViewedDir.open(arguments.dir, arguments.layer, arguments.selection)
+    prices = None if arguments.prices is None else read_prices(arguments.prices)
+    if arguments.index:
+        build_indexes(Store(arguments.dir), console)
+    opened = ViewedDir.open(arguments.dir, arguments.layer, arguments.selection, prices)
     listener = _listener(arguments.host, arguments.port)
     token = None if is_loopback(arguments.host) else secrets.token_urlsafe(24)
     app = viewer_app(opened, token)
@@ -43,6 +54,34 @@ def show_view(arguments: argparse.Namespace, console: Console | None = None) -> 
     with suppress(KeyboardInterrupt):  # uvicorn has ended by then, and hands the signal on
         uvicorn.Server(settings).run(sockets=[listener])
     return 0
+
+
+def build_indexes(store: Store, console: Console) -> None:
+    """Build the index of each set of vectors that is too large to compare each, and print its recall.
+
+    Raises:
+        UserError: there are no vectors, another command is writing to the DIR, or it is in an object store.
+        ShardError: a file of vectors is damaged.
+    """
+    check_there(store)
+    vectors = stored_vectors(store)
+    if not vectors:
+        raise UserError(f"--index: {store.root} has no vectors; make them with the score `embedding`")
+    with locked_dir(store, "DIR"):
+        for each in vectors.values():
+            way = search_way(each)
+            if not way.needs_index:
+                done = "its index is up to date" if way.index else "each is compared, no index is needed"
+                console.print(f"{each.name}: {counted(way.vectors, 'vector')}; {done}", markup=False)
+                continue
+            with progress_bar(f"index of {each.name}") as progress:
+                record = build_index(each.scored, each.column, progress)
+            console.print(
+                f"{each.name}: index of {counted(record.vectors, 'vector')}; it finds {record.recall:.1%} of the "
+                f"{record.nearest} nearest, at least {record.least_recall:.0%} on {record.sampled} sampled clips",
+                markup=False,
+                soft_wrap=True,
+            )
 
 
 def address(host: str, port: int, token: str | None) -> str:

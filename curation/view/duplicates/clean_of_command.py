@@ -6,6 +6,7 @@ import argparse
 
 from rich.console import Console
 
+from curation.reporting.next_command import print_leave_out
 from curation.selection.decontamination.benchmark_registry import benchmark_named
 from curation.selection.decontamination.clean_of import CleanRequest, CleanResult, clean_of
 from curation.selection.decontamination.clean_settings import CleanSettings
@@ -68,8 +69,8 @@ def report(result: CleanResult, request: CleanRequest, console: Console) -> None
                 console.print(f"    and {len(rows) - _SHOWN} more")
     for note in result.notes:
         console.print(note)
-    select = f"curate select {request.store.root} --name NAME --clean-of {request.settings.name}"
-    console.print(f"written to {result.file}; leave them out with `{select}`")
+    console.print(f"written to {result.file}")
+    print_leave_out(console, request.store, "--clean-of", request.settings.name)
 
 
 def _layers(store: Store, wanted: str | None) -> list[str]:

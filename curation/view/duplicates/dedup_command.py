@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
+from curation.reporting.next_command import print_leave_out
 from curation.selection.deduplication.dedup_run import DedupRequest, deduplicate
 from curation.selection.deduplication.dedup_settings import DedupSettings
 from curation.selection.deduplication.duplicate_table import DedupResult
@@ -35,11 +36,13 @@ def show_dedup(arguments: argparse.Namespace, console: Console | None = None) ->
     settings = build(DedupSettings, _values(store, arguments), "dedup")
     with locked_dir(store, "DIR"):
         result = deduplicate(DedupRequest(store, settings, arguments.address, arguments.quiet))
-    report(result, settings, store.root, console or SafeConsole(highlight=False, markup=False, soft_wrap=True))
+    console = console or SafeConsole(highlight=False, markup=False, soft_wrap=True)
+    report(result, settings, console)
+    print_leave_out(console, store, "--dedup", settings.name)
     return 0
 
 
-def report(result: DedupResult, settings: DedupSettings, root: str, console: Console) -> None:
+def report(result: DedupResult, settings: DedupSettings, console: Console) -> None:
     """Print what was found."""
     gone = sum(result.removed.values())
     share = 100 * gone / max(result.clips, 1)
@@ -57,9 +60,7 @@ def report(result: DedupResult, settings: DedupSettings, root: str, console: Con
         for threshold, removed in result.curve:
             here = " <" if settings.semantic is not None and abs(threshold - settings.semantic.threshold) < 1e-9 else ""
             console.print(f"{threshold:6.3f}  {100 * removed:5.1f} % {'█' * round(_BAR * removed)}{here}")
-    console.print(
-        f"written to {result.file}; leave them out with `curate select {root} --name NAME --dedup {settings.name}`"
-    )
+    console.print(f"written to {result.file}")
 
 
 def _values(store: Store, arguments: argparse.Namespace) -> Mapping[str, Any]:

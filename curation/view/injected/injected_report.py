@@ -11,12 +11,10 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from curation.grounding.injections.control_claims import CONTROL_KINDS
-from curation.grounding.measurement.control_figures import control_figures, figures_table, markdown
+from curation.grounding.measurement.control_figures import FIGURES, control_figures, figures_table, markdown
 from curation.view.injected.injected_measure import InjectedMeasurement
 from shards.storage.store import Store
 
-FIGURES: Final = "injected.parquet"
-"""Name of the table of figures, in ``DIR/audit/<layer>/``."""
 CLAIMS: Final = "injected_claims.parquet"
 """Name of the table with every control claim and its scores."""
 _NOTES: Final = """\

@@ -20,8 +20,9 @@ from support.stage_runs import (
 
 from curation.captions.caption_stage import caption_hash
 from curation.captions.observer_registry import CaptionSettings
+from curation.engines.endpoint.openai_endpoint import EndpointSettings
 from curation.engines.engine_interface import Answer, CaptionResult, ImageRef, Request
-from curation.engines.openai_endpoint import EndpointSettings
+from curation.prompts import prompt_templates
 from runtime.errors import MachineError
 from runtime.ray_runner.stage import ShardResult
 from shards.reader import read_artifact, read_table
@@ -39,7 +40,8 @@ def test_every_keyframe_of_the_tar_gets_one_row_in_order_of_root_and_time(built:
     expected = sorted((row["root_key"], row["start"]) for row in stills)
     assert [(row["root_key"], row["start"]) for row in rows] == expected
     assert all(row["kind"] == "frame" and row["start"] == row["end"] for row in rows)
-    assert result == ShardResult({"keyframes": len(rows), "tokens": 6 * len(rows)})
+    asked = len(prompt_templates.load("caption").render()[1].split())
+    assert result == ShardResult({"keyframes": len(rows), "tokens_in": asked * len(rows), "tokens": 6 * len(rows)})
 
 
 def test_the_captioner_is_pointed_at_the_bytes_of_that_very_keyframe(built: Store, scratch: Path) -> None:

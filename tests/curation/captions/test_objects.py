@@ -16,7 +16,7 @@ from curation.captions.observation import Observation
 from curation.captions.observer import ShardPictures
 from curation.engines.engine_interface import DetectedObject, Detection, ImageRef
 from curation.engines.engine_registry import engine_for
-from curation.engines.object_detector import DetectorSettings, ObjectDetector
+from curation.engines.models.object_detector import DetectorSettings, ObjectDetector
 from curation.pipeline import settings_class
 from runtime.errors import UserError
 from runtime.ray_runner.stage import LocalService

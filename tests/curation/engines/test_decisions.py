@@ -14,8 +14,8 @@ from support.waiting import PATIENCE
 
 from curation.engines.chat_messages import chat
 from curation.engines.decisions import TokenProbability, decide
+from curation.engines.endpoint.openai_endpoint import EndpointEngine, EndpointSettings
 from curation.engines.engine_interface import Answer, Exchange, Request
-from curation.engines.openai_endpoint import EndpointEngine, EndpointSettings
 from curation.engines.shared_requests import ask
 from runtime.ray_runner.stage import LocalService
 

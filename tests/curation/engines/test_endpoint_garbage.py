@@ -13,8 +13,8 @@ from contextlib import contextmanager
 import pytest
 from support.fake_llm import FakeLLM, Reply
 
+from curation.engines.endpoint.openai_endpoint import EndpointEngine, EndpointSettings
 from curation.engines.engine_interface import Answer, Request
-from curation.engines.openai_endpoint import EndpointEngine, EndpointSettings
 
 
 def _completion(text: str = '"hello"') -> bytes:

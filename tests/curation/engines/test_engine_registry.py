@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from support.fake_llm import FakeLLM
 
+from curation.engines.endpoint.openai_endpoint import EndpointEngine, EndpointSettings
 from curation.engines.engine_registry import ENGINE_KINDS, AnyEngineSettings, engine_for
 from curation.engines.engine_settings import EngineSettings
-from curation.engines.openai_endpoint import EndpointEngine, EndpointSettings
-from curation.engines.vllm_settings import VllmSettings
+from curation.engines.vllm.vllm_settings import VllmSettings
 from runtime.errors import UserError
 from runtime.settings import Settings, build
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from curation.engines.openai_endpoint import EndpointSettings
-from curation.engines.vllm_settings import VllmSettings, engine_arguments
+from curation.engines.endpoint.openai_endpoint import EndpointSettings
+from curation.engines.vllm.vllm_settings import VllmSettings, engine_arguments
 from curation.pipeline import engine_start, load_pipeline
 from runtime.errors import UserError
 

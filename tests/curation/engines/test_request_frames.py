@@ -17,8 +17,8 @@ from support.fake_llm import Body, FakeLLM, Reply
 from support.shard_factory import FPS, encode_root, luma_of
 
 from curation.engines.chat_messages import ImageUrlPart, TextPart, video_options
+from curation.engines.endpoint.openai_endpoint import EndpointEngine, EndpointSettings
 from curation.engines.engine_interface import FramesRef, ImageRef, Request
-from curation.engines.openai_endpoint import EndpointEngine, EndpointSettings
 from curation.engines.request_frames import frame_parts, jpeg_url, load_frames
 from curation.engines.request_images import UnreadableImage
 from runtime.errors import MachineError

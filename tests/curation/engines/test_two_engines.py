@@ -12,8 +12,8 @@ from support.tiny_video_model import tiny_video_model
 
 from curation.engines import decisions
 from curation.engines.engine_interface import Answer, FramesRef, ImageRef, Request
-from curation.engines.vllm_engine import VllmEngine
-from curation.engines.vllm_settings import VllmSettings
+from curation.engines.vllm.vllm_engine import VllmEngine
+from curation.engines.vllm.vllm_settings import VllmSettings
 from curation.grounding.claims import CitedClaim
 from curation.grounding.evidence import Evidence
 from curation.grounding.judge import JudgeResources

@@ -11,8 +11,8 @@ from support.shard_factory import encode_root
 from support.tiny_models import tiny_video_vlm
 
 from curation.engines.engine_interface import Answer, FramesRef, ImageRef, Request
-from curation.engines.vllm_engine import VllmEngine
-from curation.engines.vllm_settings import VllmSettings
+from curation.engines.vllm.vllm_engine import VllmEngine
+from curation.engines.vllm.vllm_settings import VllmSettings
 
 pytestmark = pytest.mark.engine
 

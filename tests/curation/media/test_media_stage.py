@@ -100,7 +100,7 @@ def test_a_root_carries_its_words_facts_and_keyframes(tmp_path: Path) -> None:
     assert [word["text"] for word in row["words"]] == ["A bright pattern moves.", "It moves again."]
     facts = {m.name: m for m in members(store, "media/0000000.tar")}[f"{row['key']}.json"]
     written = json.loads(read_span(store, "media/0000000.tar", facts.offset, facts.size))
-    assert written["carried"] == {"topic": "patterns"}
+    assert written["carried"] == {"topic": "patterns"} and written["shots"] == []
     (video,) = read_table(store, "videos/0000000.parquet").to_pylist()
     assert (video["root_key"], video["video_title"], video["carried"]) == (
         row["key"],

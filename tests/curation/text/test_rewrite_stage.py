@@ -26,8 +26,8 @@ from support.stage_runs import (
 )
 
 from curation.captions.observer_registry import CaptionSettings
+from curation.engines.endpoint.openai_endpoint import EndpointSettings
 from curation.engines.engine_interface import Answer, CaptionResult, ImageRef, Request
-from curation.engines.openai_endpoint import EndpointSettings
 from curation.grounding.measurement.control_settings import ControlSettings
 from curation.pipeline import load_pipeline
 from curation.stages.shard_table import ShardTable

@@ -8,9 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.shard_factory import FPS, GOP, encode_root, luma_of
 
-from shards.export.clip_cutting import cut_clip, frames_between
+from shards.export.clip_cutting import ClipFile, OpenRoot, frames_between
 
 FRAMES = 80
+
+
+def cut_clip(root: bytes, start: float, end: float, fps: float) -> ClipFile:
+    with OpenRoot(root) as opened:
+        return opened.cut(start, end, fps)
 
 
 def _lumas(data: bytes) -> list[float]:
@@ -65,3 +70,21 @@ def test_frames_stored_out_of_order_are_cut_at_whole_groups(tmp_path: Path) -> N
 def test_bytes_that_are_no_video_are_a_value_error() -> None:
     with pytest.raises(ValueError, match="can't be read"):
         cut_clip(b"what" * 100, 0, 1, FPS)
+
+
+def test_clips_of_one_root_do_not_depend_on_those_cut_before() -> None:
+    spans = [(2.0, 5.0), (0.0, 9.0), (2.0, 5.0), (4.5, 6.1)]
+    with OpenRoot(encode_root(FRAMES)) as opened:
+        together = [opened.cut(start, end, FPS) for start, end in spans]
+    assert together == [cut_clip(encode_root(FRAMES), start, end, FPS) for start, end in spans]
+
+
+def test_bytes_without_video_are_a_value_error(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        sound = container.add_stream("aac", rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.int16), "s16", "mono")
+        frame.sample_rate = 16_000
+        container.mux(sound.encode(frame))
+        container.mux(sound.encode(None))
+    with pytest.raises(ValueError, match="has no video"):
+        cut_clip((tmp_path / "a.mp4").read_bytes(), 0, 1, FPS)

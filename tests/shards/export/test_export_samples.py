@@ -1,7 +1,6 @@
 import inspect
 import io
 import json
-from collections import Counter
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from support.selections import marked_rows
 from support.shard_factory import FPS, LAYER, build_dir, luma_of
 
 from shards.errors import ShardError
+from shards.export.export_counts import ExportCounts
 from shards.export.export_samples import export
 from shards.export.export_selection import ExportSelection
 from shards.storage.store import Store
@@ -169,24 +169,24 @@ def test_a_condition_chooses_clips(store: Store, rows: dict[str, Any], tmp_path:
 def test_the_text_that_was_asked_for_is_written_or_none_and_that_is_counted(
     store: Store, rows: dict[str, Any], tmp_path: Path, column: str
 ) -> None:
-    counts: Counter[str] = Counter()
+    counts = ExportCounts()
     selection = ExportSelection(LAYER, unit="clip", text=column)
     export(store, selection, format="jsonl", output=tmp_path / "out", counts=counts)
     lines = [json.loads(line) for path in (tmp_path / "out").glob("*.jsonl") for line in path.open()]
     assert [line["text"] for line in lines] == [rows[line["key"]][column] or None for line in lines]
     assert {line["text_column"] for line in lines} == {column if line["text"] else None for line in lines}
-    assert counts["without_text"] == sum(not line["text"] for line in lines)
+    assert counts.without_text.total() == sum(not line["text"] for line in lines)
 
 
 def test_a_clip_in_which_nothing_could_be_seen_has_no_txt(store: Store, rows: dict[str, Any], tmp_path: Path) -> None:
-    counts: Counter[str] = Counter()
+    counts = ExportCounts()
     selection = ExportSelection(LAYER, unit="clip", text="subtitle_summary")
     export(store, selection, format="webdataset", output=tmp_path / "out", counts=counts)
     samples = {sample["__key__"]: sample for sample in _samples(tmp_path / "out")}
     assert {key for key, sample in samples.items() if "txt" not in sample} == {
         key for key in samples if not rows[key]["subtitle_summary"]
     }
-    assert counts["without_text"] == sum("txt" not in sample for sample in samples.values()) > 0
+    assert counts.without_text.total() == sum("txt" not in sample for sample in samples.values()) > 0
 
 
 def test_export_to_an_object_store(store: Store, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from training.corpus.block_batches import TextBatches
 from training.corpus.corpus_mixture import CorpusMixture
 from training.corpus.corpus_settings import TextSettings
 from training.corpus.token_files import TokenBlocks
-from training.engine.distributed import Ranks
+from training.engine.parallel.distributed import Ranks
 from training.models.vidlankd.text_batch import IGNORED, TextBatch
 
 BLOCK = 14
@@ -99,8 +99,13 @@ def test_a_cut_or_missing_part_is_refused_when_a_corpus_is_opened(tmp_path: Path
     (folder / "tokens.json").write_text('{"format": 2}')
     with pytest.raises(UserError, match=r"tokens.json can't be used \(format"):
         TokenBlocks.open(folder)
-    with pytest.raises(UserError, match=r"no tokens.json there; make it with `train-vidlankd tokenize"):
+    with pytest.raises(UserError, match=r"none: there is no such folder; .* make it with `train-vidlankd tokenize"):
         TokenBlocks.open(tmp_path / "none")
+    with pytest.raises(UserError, match=r"no tokens.json there; name a folder that `train-vidlankd tokenize` wrote"):
+        TokenBlocks.open(tmp_path)
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(UserError, match=r"is a DIR of shards; .*`train-vidlankd tokenize --shards"):
+        TokenBlocks.open(tmp_path)
 
 
 def test_a_text_file_named_as_corpus_is_refused_with_the_command_that_tokenizes_it(tmp_path: Path) -> None:

@@ -116,3 +116,25 @@ def test_a_batch_marks_padding_and_special_tokens(tokenizer: TextTokenizer) -> N
     assert batch.number_B.tolist() == [4, 9]
     assert batch.copy_B.tolist() == [0, 1]
     assert batch.ids_BL.equal(batch.masked_BL.where(batch.labels_BL == IGNORED, batch.labels_BL))
+
+
+def test_an_unknown_word_is_never_a_label(tokenizer: TextTokenizer) -> None:
+    ids_BL = rows(tokenizer, 200, length=32)
+    ids_BL[:, 1:-1:2] = tokenizer.unknown
+    batch = text_batch(
+        ids_BL,
+        tokenizer=tokenizer,
+        seeds=range(200),
+        settings=MaskSettings(probability=0.9),
+        numbers=range(200),
+        copies=[0] * 200,
+        keys=["row"] * 200,
+    )
+    unknown_BL = batch.ids_BL == tokenizer.unknown
+    assert (batch.labels_BL[unknown_BL] == IGNORED).all()
+    assert (batch.masked_BL[unknown_BL] == tokenizer.unknown).all()
+    assert not (batch.special_BL & unknown_BL).any(), "it is still a word for the other objectives"
+
+
+def test_a_random_token_is_never_an_unknown_word(tokenizer: TextTokenizer) -> None:
+    assert tokenizer.unknown not in tokenizer.ordinary

@@ -101,3 +101,39 @@ def test_an_empty_clip_batch_has_black_frames_weight_0_and_keeps_the_places() ->
 def test_an_empty_root_is_not_decoded() -> None:
     assert RootTask.empty(["text"], 2).is_empty and not RootTask.empty(["text"], 2).worth_decoding
     assert not RootTask.empty([], 2).worth_decoding
+
+
+def of_lengths(*lengths: int) -> ClipBatch:
+    """Return clips of these numbers of frames; every pixel of clip n is n."""
+    clips = [ClipTask(f"clip-{n}", 0.0, 1.0, 0.0, 1.0, {}, frames=length) for n, length in enumerate(lengths)]
+    empty = ClipBatch.empty([RootTask("root", "video", MediaRef("x"), tuple(clips))], frames=1, size=2)
+    number_F = torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths))
+    return replace(empty, frames_FSSC=empty.frames_FSSC + number_F[:, None, None, None].to(torch.uint8), bytes_read=7)
+
+
+def test_clips_of_several_lengths_are_packed_without_padding() -> None:
+    batch = of_lengths(3, 1, 2)
+    assert batch.frames_FSSC.shape == (6, 2, 2, 3)
+    assert batch.rows(slice(1, 3)).frames_FSSC[:, 0, 0, 0].tolist() == [1, 2, 2]
+    assert batch.rows(slice(1, 3)).length_B.tolist() == [1, 2]
+    both = ClipBatch.cat([batch, of_lengths(2)])
+    assert both.frames_FSSC[:, 0, 0, 0].tolist() == [0, 0, 0, 1, 2, 2, 0, 0]
+    with pytest.raises(AssertionError, match="same_length"):
+        _ = batch.video_BTSSC
+
+
+def test_micro_batches_have_one_length_and_at_most_so_many_frames() -> None:
+    batch = of_lengths(2, 2, 2, 4, 4, 16)
+    pieces = list(batch.split_frames(4))
+    assert [piece.keys for piece in pieces] == [["clip-0", "clip-1"], ["clip-2"], ["clip-3"], ["clip-4"], ["clip-5"]]
+    assert [tuple(piece.video_BTSSC.shape[:2]) for piece in pieces] == [(2, 2), (1, 2), (1, 4), (1, 4), (1, 16)]
+    assert torch.equal(torch.cat([piece.frames_FSSC for piece in pieces]), batch.frames_FSSC)
+
+
+def test_rows_are_put_in_the_order_of_their_lengths_with_their_frames_and_counts() -> None:
+    ordered = of_lengths(4, 2, 4, 1).by_length()
+    assert ordered.keys == ["clip-3", "clip-1", "clip-0", "clip-2"]
+    assert ordered.frames_FSSC[:, 0, 0, 0].tolist() == [3, 1, 1, 0, 0, 0, 0, 2, 2, 2, 2]
+    assert ordered.bytes_read == 7
+    already = of_lengths(1, 2, 2)
+    assert already.by_length() is already

@@ -76,7 +76,7 @@ def batches(root: Path, ranks: Ranks = Ranks(), batch: int = 8, **changes: objec
 def same(a: ClipBatch, b: ClipBatch) -> bool:
     tensors = all(
         torch.equal(getattr(a, name), getattr(b, name))
-        for name in ("video_BTSSC", "crop_B4", "weight_B", "video_id_B", "span_B2")
+        for name in ("frames_FSSC", "length_B", "crop_B4", "weight_B", "video_id_B", "span_B2")
     )
     by_term = all(torch.equal(a.tokens[t], b.tokens[t]) and torch.equal(a.present[t], b.present[t]) for t in TERMS)
     return tensors and by_term and a.keys == b.keys and a.skips == b.skips
@@ -240,6 +240,45 @@ def test_frames_of_a_clip_are_those_of_its_span(root: Path) -> None:
         exact = [int((clip.start + (i + 0.5) * spacing) * 8) for i in range(FRAMES)]
         nearby = [[luma_of(n) for n in range(max(f - GOP // 2 - 1, 0), f + GOP // 2 + 2)] for f in exact]
         assert all(np.abs(np.array(options) - value).min() < 6 for options, value in zip(nearby, seen, strict=True))
+
+
+def test_clips_with_frames_by_duration_have_the_frames_of_their_spans(root: Path) -> None:
+    by_duration = {"frames_per_second": 0.5, "frame_buckets": [3, 6, 12], "augment": {"flip": False, "jitter": False}}
+    source = ShardSource(settings(root, **by_duration), TERMS, seed=3)
+    clips = {clip.key: clip for task in source.epoch(0) for clip in task.clips}
+    batch = next(batches(root, **by_duration).start(0))
+    assert batch.length_B.tolist() == sorted(batch.length_B.tolist()) and len(set(batch.length_B.tolist())) > 1
+    for row in range(len(batch)):
+        one, clip = batch.rows(slice(row, row + 1)), clips[batch.keys[row]]
+        length = int(one.length_B)
+        assert length == max([n for n in (3, 6, 12) if n <= 0.5 * clip.seconds], default=3)
+        if one.usable:
+            (alone,) = ClipLoader(
+                [RootTask("root", "", one_media(source, clip), (replace(clip, frames=None),))],
+                batch_size=1,
+                frames=length,
+                settings=settings(root),
+            )
+            assert torch.equal(alone.frames_FSSC, one.frames_FSSC)
+
+
+def one_media(source: ShardSource, clip: ClipTask) -> MediaRef:
+    return next(task.media for task in source.epoch(0) if clip.key in [each.key for each in task.clips])
+
+
+def test_batches_with_frames_by_duration_are_resumed_exactly_on_other_ranks(root: Path) -> None:
+    by_duration = {"frames_per_second": 0.5, "frame_buckets": [3, 6], "clips_per_root": 1}
+    whole = list(islice(batches(root, **by_duration).start(0), 3))[1:]
+    parts = [islice(batches(root, Ranks(rank, 2), workers=1, **by_duration).start(1), 2) for rank in range(2)]
+    for one, first, second in zip(whole, *parts, strict=True):
+        assert {*first.keys, *second.keys} == {*one.keys}
+        assert 0 <= int(second.length_B.sum() - first.length_B.sum()) <= 6 - 3
+        both = ClipBatch.cat([first, second])
+        for row in range(len(both)):
+            own = both.rows(slice(row, row + 1))
+            at = one.keys.index(own.keys[0])
+            assert not own.keys[0] or torch.equal(own.frames_FSSC, one.rows(slice(at, at + 1)).frames_FSSC)
+    assert batches(root, **by_duration).identity != batches(root, clips_per_root=1).identity
 
 
 def test_frames_are_drawn_within_their_segments_anew_in_each_epoch(root: Path) -> None:

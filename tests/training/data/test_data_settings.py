@@ -19,6 +19,7 @@ from training.data.data_settings import AugmentSettings, DataSettings
         ({"source": "webdataset", "clips_per_root": 2}, "clips_per_root=2; set clips_per_root=1"),
         ({"level_mix": {"short": 0.0}}, "at least one above 0"),
         ({"layers": {}}, "layers={}: give weights"),
+        ({"frame_buckets": [16, 8]}, r"frame_buckets=\[16, 8\]: give increasing"),
         ({"clips_per_roots": 3}, "did you mean 'clips_per_root'"),
     ],
 )
@@ -35,7 +36,7 @@ def test_settings_of_the_machine_are_not_content() -> None:
 def test_later_settings_with_the_meaning_from_before_them_are_no_content() -> None:
     before = {"window_batches": 0, "repeat_clips": True, "augment": {"jitter": False, "flip_directions": True}}
     content = DataSettings.model_validate(before).content()
-    assert not {"window_batches", "repeat_clips"} & content.keys()
+    assert not {"window_batches", "repeat_clips", "frames_per_second", "frame_buckets"} & content.keys()
     assert content["augment"].keys() == {"scales", "flip", "center"}
     assert {"window_batches", "repeat_clips"} <= DataSettings().content().keys()
 

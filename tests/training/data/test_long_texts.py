@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from training.data.clip_batch import text_numbers
 from training.data.long_texts import LongTexts
-from training.models.vidla.two_tower import Tokenizer
+from training.models.vidla.text.tokenizer import Tokenizer
 
 SENTENCES = ("A red car stops.", "The driver gets out!", "Does he see the dog?", "It runs away.")
 TEXT = " ".join(SENTENCES)

@@ -10,9 +10,9 @@ import torch
 from support.ranks import on_ranks
 from torch import nn
 
-from training.engine.distributed import Ranks
 from training.engine.global_step import GlobalStep, TwoPassEmbeddings
-from training.engine.sync_gradients import wrap_ddp
+from training.engine.parallel.distributed import Ranks
+from training.engine.parallel.sync_gradients import wrap_ddp
 from training.engine.training_task import NonFiniteLoss, StepReport
 
 ROWS = 8

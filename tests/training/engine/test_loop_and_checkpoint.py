@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import signal
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,25 @@ import torch
 from pydantic import ValidationError
 from support.full_disk import files_up_to
 from support.toy_training import ToyBatches, toy_run
+from support.waiting import until
+from torch.distributed.checkpoint.planner import SavePlan, SavePlanner
+from torch.distributed.checkpoint.storage import WriteResult
+from torch.futures import Future
 
 from runtime.errors import MachineError, UserError
 from runtime.file_lock import exclusive_lock
+from shards.storage.files import file_sha256
+from training.engine.checkpoints.checkpoint import restore
+from training.engine.checkpoints.run_folder import LOCK, read_record
+from training.engine.checkpoints.shard_writer import ShardWriter
 from training.engine.engine_settings import LoopSettings, OptimSettings
-from training.engine.run_folder import LOCK
+from training.engine.optimizer import build_optimizer
+from training.engine.parallel.distributed import Ranks
+from training.engine.random_state import random_state
 from training.engine.training_loop import STOPPED, train
 from training.engine.training_task import NonFiniteLoss
+
+SHARD = "state/shard-00001-model-00001-of-00001.safetensors"
 
 
 def steps_of(folder: Path) -> list[str]:
@@ -94,7 +107,7 @@ def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path) -> None:
     assert again.task.losses == []
 
 
-@pytest.mark.parametrize("name", ["toy.pt", "train_state.pt"])
+@pytest.mark.parametrize("name", ["config.json", SHARD])
 def test_a_named_checkpoint_that_is_cut_short_is_refused(tmp_path: Path, name: str) -> None:
     train(toy_run(tmp_path))
     cut = tmp_path / "checkpoints" / "step-00000010"
@@ -105,18 +118,18 @@ def test_a_named_checkpoint_that_is_cut_short_is_refused(tmp_path: Path, name: s
 
 def test_a_checkpoint_with_a_flipped_byte_is_refused(tmp_path: Path) -> None:
     train(toy_run(tmp_path))
-    bad = tmp_path / "checkpoints" / "step-00000010" / "train_state.pt"
+    bad = tmp_path / "checkpoints" / "step-00000010" / SHARD
     data = bytearray(bad.read_bytes())
     data[len(data) // 2] ^= 1
     bad.write_bytes(data)
     with pytest.raises(UserError, match="is damaged"):
-        train(toy_run(tmp_path, steps=12), str(bad.parent))
+        train(toy_run(tmp_path, steps=12), str(bad.parents[1]))
 
 
 def test_resume_auto_goes_back_to_the_newest_whole_checkpoint(tmp_path: Path) -> None:
     whole = toy_run(tmp_path, keep=10)
     train(whole)
-    (tmp_path / "checkpoints" / "step-00000010" / "toy.pt").unlink()
+    (tmp_path / "checkpoints" / "step-00000010" / SHARD).unlink()
     again = toy_run(tmp_path)
     train(again, "auto")
     assert again.task.losses == whole.task.losses[8:]
@@ -245,23 +258,76 @@ def test_no_step_is_taken_with_a_gradient_that_is_not_finite(tmp_path: Path) -> 
 
 
 def test_settings_of_the_optimizer_that_were_changed_hold_after_a_resume(tmp_path: Path) -> None:
-    train(toy_run(tmp_path))
-    again = toy_run(tmp_path, steps=12)
-    again.optim = OptimSettings(lr=0.05, lr_end=0.01, betas=(0.5, 0.6))
-    seen = []
-    again.task.after_step = lambda: seen.append(again.task.losses[-1])
-    train(again, "auto")
-    state = torch.load(tmp_path / "checkpoints" / "step-00000012" / "train_state.pt", weights_only=True)
-    assert state["optimizer"]["param_groups"][0]["betas"] == (0.5, 0.6)
-    assert len(seen) == 2
+    train(toy_run(tmp_path / "run"))
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    unchanged, changed = toy_run(tmp_path / "copy", steps=12), toy_run(tmp_path / "run", steps=12)
+    changed.optim = OptimSettings(lr=0.05, lr_end=0.01, betas=(0.5, 0.6))
+    train(unchanged, "auto")
+    train(changed, "auto")
+    assert changed.task.losses[0] == unchanged.task.losses[0]
+    assert not torch.equal(changed.task.module[0].weight, unchanged.task.module[0].weight)
 
 
-def test_other_parameters_that_decay_are_refused_on_resume(tmp_path: Path) -> None:
+def test_moments_belong_to_parameters_whatever_group_these_are_in(tmp_path: Path) -> None:
     train(toy_run(tmp_path))
-    again = toy_run(tmp_path, steps=12)
+    again = toy_run(tmp_path)
+    optimizer = build_optimizer(again.task.module, OptimSettings(decay_exempt=False))
+    folder = tmp_path / "checkpoints" / "step-00000010"
+    restore(folder, read_record(folder), again.task, optimizer, Ranks())
+    assert len(optimizer.param_groups) == 1
+    assert [tuple(state["exp_avg"].shape) for state in optimizer.state.values()] == [(1, 3), (1,)]
+    assert all(float(state["step"]) == 10 for state in optimizer.state.values())
+
+
+def as_format_1(folder: Path) -> None:
+    """Rewrite a checkpoint of a toy run as version 0.1 wrote it: the state of the optimizer in one file."""
+    record, run = read_record(folder), toy_run(folder.parents[1])
+    optimizer = build_optimizer(run.task.module, run.optim)
+    restore(folder, record, run.task, optimizer, Ranks())
+    states = {"optimizer": optimizer.state_dict(), "random": [random_state()]}
+    shutil.rmtree(folder)
+    folder.mkdir()
+    run.task.save(folder)
+    torch.save(states, folder / "train_state.pt")
+    files = {path.name: (path.stat().st_size, file_sha256(path)) for path in folder.iterdir()}
+    (folder / "checkpoint.json").write_text(json.dumps(asdict(record) | {"files": files, "format": 1}))
+
+
+def test_a_checkpoint_of_the_older_format_is_resumed_bit_for_bit(tmp_path: Path) -> None:
+    whole = toy_run(tmp_path / "whole")
+    train(whole)
+    train(toy_run(tmp_path / "run", stop_at(ToyBatches(), 4)))
+    as_format_1(tmp_path / "run" / "checkpoints" / "step-00000005")
+    again = toy_run(tmp_path / "run")
+    assert train(again, "auto") == 0
+    assert again.task.losses == whole.task.losses[5:]
+
+
+def test_other_parameters_that_decay_are_refused_of_the_older_format(tmp_path: Path) -> None:
+    train(toy_run(tmp_path, steps=2))
+    as_format_1(tmp_path / "checkpoints" / "step-00000002")
+    again = toy_run(tmp_path)
     again.optim = OptimSettings(lr=0.05, lr_end=0.01, decay_exempt=False)
     with pytest.raises(UserError, match=r"optim\.decay_exempt"):
         train(again, "auto")
+
+
+def test_a_checkpoint_is_what_the_run_was_when_it_was_saved_though_training_went_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file waits until the run has taken further steps."""
+    run = toy_run(tmp_path, save_every=4, steps=8)
+    written = ShardWriter.write_data
+
+    def late(self: ShardWriter, plan: SavePlan, planner: SavePlanner) -> Future[list[WriteResult]]:
+        until(lambda: len(run.task.losses) >= 7, "training goes on")
+        return written(self, plan, planner)
+
+    monkeypatch.setattr(ShardWriter, "write_data", late)
+    assert train(run) == 0
+    again = toy_run(tmp_path, steps=8)
+    train(again, str(tmp_path / "checkpoints" / "step-00000004"))
+    assert again.task.losses[:4] == run.task.losses[4:]
 
 
 def test_a_run_begun_from_another_runs_checkpoint_has_no_best_yet(tmp_path: Path) -> None:
@@ -278,7 +344,7 @@ def test_a_file_in_the_place_of_a_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 def cut_all(folder: Path) -> dict[str, int]:
-    for state in folder.rglob("train_state.pt"):
+    for state in folder.rglob("*.safetensors"):
         state.write_bytes(state.read_bytes()[:-7])
     return {str(path): path.stat().st_size for path in (folder / "checkpoints").rglob("*")}
 
@@ -299,8 +365,8 @@ def test_a_run_whose_checkpoints_are_all_cut_short_is_not_begun_anew_over_them(
 def test_checkpoints_of_another_format_are_refused_and_stay(tmp_path: Path) -> None:
     train(toy_run(tmp_path))
     newest = tmp_path / "checkpoints" / "step-00000010" / "checkpoint.json"
-    newest.write_text(newest.read_text().replace('"format": 1', '"format": 2'))
-    with pytest.raises(UserError, match="checkpoint format 2, this version reads 1"):
+    newest.write_text(newest.read_text().replace('"format": 2', '"format": 3'))
+    with pytest.raises(UserError, match="checkpoint format 3, this version reads 2"):
         train(toy_run(tmp_path, steps=12), "auto")
     assert steps_of(tmp_path) == ["step-00000008", "step-00000010"]
 
@@ -327,7 +393,7 @@ def test_a_full_disk_ends_the_run_in_one_line_and_leaves_the_last_checkpoint_who
 ) -> None:
     train(toy_run(tmp_path, steps=4))
     run = toy_run(tmp_path, evaluate_every=0)
-    run.task.save = lambda folder: (folder / "toy.pt").write_bytes(bytes(too_large))
+    run.task.save = lambda folder, weights: (folder / "config.json").write_bytes(bytes(too_large))
     with files_up_to(limit), pytest.raises(MachineError, match="step-00000006: can't be written"):
         train(run, "auto")
     assert steps_of(tmp_path) == ["step-00000002", "step-00000004"]

@@ -2,7 +2,7 @@
 
 import torch
 
-from training.engine.distributed import Ranks
+from training.engine.parallel.distributed import Ranks
 from training.engine.run_setup import seed_dropout
 
 

@@ -14,7 +14,7 @@ from support.tiny_teacher import WIDTH, Facts, batch, settings, teacher, tokeniz
 from torch.nn import functional as F
 
 from runtime.errors import UserError
-from training.engine.model_config import format_of
+from training.engine.checkpoints.model_config import format_of
 from training.models.vidlankd.kd_model_settings import TeacherModelSettings
 from training.models.vidlankd.teacher_model import (
     NoFeatures,

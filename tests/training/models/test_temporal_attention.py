@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from runtime.errors import UserError
 from training.models.vidla.model_settings import TemporalSettings
-from training.models.vidla.temporal_attention import AttentionGroup, attention_flops, groups
+from training.models.vidla.temporal_attention import AttentionGroup, attention_flops, groups, summary_mask
 from training.models.vidla.video_tower import VideoLayer, VideoTower
 
 CASES = {
@@ -76,6 +76,23 @@ def test_levels_beyond_the_frames_are_refused(levels: int, scale: int, frames: i
         TemporalSettings(levels=levels, scale=scale).check_frames(frames)
 
 
+@pytest.mark.parametrize(
+    ("frames", "strides"),
+    [(1, (1, 1, 1)), (2, (1, 1, 1)), (3, (1, 2, 2)), (4, (1, 2, 2)), (5, (1, 2, 4)), (12, (1, 2, 4)), (64, (1, 2, 4))],
+)
+def test_every_length_has_strides_that_leave_each_level_two_frames(frames: int, strides: tuple[int, ...]) -> None:
+    settings = TemporalSettings(levels=3, scale=2)
+    assert tuple(settings.fitting_stride(2**level, frames) for level in range(3)) == strides
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 4, 7])
+def test_clips_too_short_for_the_levels_equal_dense_attention_with_flatter_strides(frames: int) -> None:
+    tower = stirred_tower(TemporalSettings(levels=3, tokens_per_level=1, scale=2), 12).double()
+    tower.resize(frames)
+    video = torch.randn(1, frames, 3, 32, 32, dtype=torch.float64)
+    torch.testing.assert_close(tower(video), dense_tower(tower, video), rtol=1e-9, atol=1e-10)
+
+
 def test_the_highest_level_may_see_just_two_frames() -> None:
     TemporalSettings(levels=3, scale=2).check_frames(5)
 
@@ -83,6 +100,20 @@ def test_the_highest_level_may_see_just_two_frames() -> None:
 def test_negative_levels_are_refused() -> None:
     with pytest.raises(ValidationError, match="levels"):
         TemporalSettings(levels=-1)
+
+
+@pytest.mark.parametrize("own_tokens", [0, 1, 3])
+def test_the_levels_follow_the_own_tokens_of_any_number(own_tokens: int) -> None:
+    settings, patches_BTND = TemporalSettings(levels=2, tokens_per_level=1, scale=2), torch.zeros(1, 3, 2, 4)
+    mask_STK = summary_mask(settings, patches_BTND, own_tokens).unflatten(1, (3, -1))
+    assert mask_STK.shape == (own_tokens + 2, 3, own_tokens + 2 + 2)
+    seen = mask_STK == 0
+    assert seen[:own_tokens, 0].all() and seen[:own_tokens, :, -2:].all()
+    lower, higher = seen[own_tokens], seen[own_tokens + 1]
+    assert not lower[:, :own_tokens].any() and not higher[:, :own_tokens].any()
+    assert lower[0, own_tokens : own_tokens + 2].tolist() == [True, False]
+    assert higher[0, own_tokens : own_tokens + 2].tolist() == [True, True]
+    assert lower[:, -1].tolist() == [True, True, True] and higher[:, -1].tolist() == [True, False, True]
 
 
 @pytest.mark.parametrize("options", [{}, {"patch_sees_cls": False, "spatially_local": False}, {"levels": 0}])
@@ -98,6 +129,7 @@ def test_counted_flops_are_those_that_a_layer_spends(options: dict) -> None:
 def test_flops_of_a_step_are_those_of_forward_and_of_the_backward_that_happens(options: dict) -> None:
     settings, frames = TemporalSettings(**options), 6
     tower = stirred_tower(settings, frames)
+    tower.checkpointing = "none"
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         tower(torch.randn(1, frames, 3, 32, 32)).sum().backward()
     assert counter.get_total_flops() == tower.step_flops(frames)

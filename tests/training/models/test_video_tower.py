@@ -8,8 +8,9 @@ from support.dense_attention import in_order
 from support.tiny_clip import gradients, stirred_tower, tiny_visual
 from torch import nn
 
+from bench.layer_memory import saved_bytes
 from runtime.errors import UserError
-from training.models.vidla.model_settings import TemporalSettings
+from training.models.vidla.model_settings import Checkpointing, TemporalSettings
 from training.models.vidla.video_tower import VideoTower, interpolate, is_new
 
 PLAIN = TemporalSettings(levels=0)
@@ -50,18 +51,24 @@ def test_a_real_architecture_of_open_clip_is_equalled_too() -> None:
     torch.testing.assert_close(twelve, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_layer_scale_of_the_image_tower_is_kept() -> None:
-    visual = tiny_visual(ls_init_value=0.3)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ls_init_value": 0.3},
+        {"no_ln_pre": True},
+        {"pool_type": "avg"},
+        {"pool_type": "avg", "final_ln_after_pool": True},
+        {"qk_norm": True, "scale_attn_inner": True, "scale_attn": True, "scale_fc": True},
+    ],
+)
+def test_variants_of_the_image_tower_are_equalled_by_one_frame_and_by_equal_frames(changes: dict[str, object]) -> None:
+    visual = tiny_visual(**changes)
     pictures = torch.randn(2, 3, 32, 32)
-    tower = VideoTower.from_clip(visual, PLAIN, 1)
-    torch.testing.assert_close(tower(pictures[:, None]), visual(pictures), rtol=1e-5, atol=1e-5)
-
-
-def test_no_normalisation_before_the_layers_is_kept() -> None:
-    visual = tiny_visual(no_ln_pre=True)
-    pictures = torch.randn(2, 3, 32, 32)
-    tower = VideoTower.from_clip(visual, PLAIN, 1)
-    torch.testing.assert_close(tower(pictures[:, None]), visual(pictures), rtol=1e-5, atol=1e-5)
+    one = VideoTower.from_clip(visual, PLAIN, 1)(pictures[:, None])
+    equal = TemporalSettings(levels=0, cls_self_bias="log_frames")
+    five = VideoTower.from_clip(visual, equal, 5)(clip_of(pictures, 5))
+    torch.testing.assert_close(one, visual(pictures), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(five, visual(pictures), rtol=1e-5, atol=1e-5)
 
 
 def test_the_image_tower_stays_as_it_is() -> None:
@@ -122,23 +129,27 @@ def test_a_tower_for_twelve_frames_takes_thirty_two() -> None:
     torch.testing.assert_close(tower(video), before)
 
 
-def test_too_few_frames_are_refused_when_built_and_when_run() -> None:
+def test_a_tower_is_not_built_for_fewer_frames_than_its_levels_need() -> None:
     with pytest.raises(UserError, match="frames=4"):
         VideoTower.from_clip(tiny_visual(), TemporalSettings(), 4)
-    tower = VideoTower.from_clip(tiny_visual(), TemporalSettings(), 12)
-    with pytest.raises(UserError, match="frames=3"):
-        tower(torch.randn(1, 3, 3, 32, 32))
-    with pytest.raises(UserError, match="frames=4"):
-        tower.resize(4)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 4, 8, 12, 32])
+def test_a_tower_for_twelve_frames_equals_open_clip_at_every_length(frames: int) -> None:
+    visual = tiny_visual()
+    pictures = torch.randn(2, 3, 32, 32)
+    tower = VideoTower.from_clip(visual, TemporalSettings(levels=0, cls_self_bias="log_frames"), 12)
+    torch.testing.assert_close(tower(clip_of(pictures, frames)), visual(pictures), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"pool_type": "avg"}, "pool_type='avg'"),
+        ({"pool_type": "none"}, "pool_type='none'"),
         ({"attentional_pool": True, "attn_pooler_heads": 2}, "attentional pooling"),
         ({"patch_dropout": 0.5}, "patch_dropout"),
-        ({"qk_norm": True}, "qk_norm"),
+        ({"scaled_cosine_attn": True}, "scaled_cosine_attn"),
+        ({"scale_heads": True}, "scale_heads"),
         ({"image_size": (32, 48)}, "32x48"),
     ],
 )
@@ -152,12 +163,14 @@ def test_other_towers_are_refused_by_name() -> None:
         VideoTower.from_clip(ModifiedResNet((1, 1, 1, 1), 24, 8, image_size=64, width=8), PLAIN, 1)
 
 
-def test_checkpointing_changes_neither_values_nor_gradients() -> None:
+@pytest.mark.parametrize("what", ["selective", "layers"])
+def test_checkpointing_changes_neither_values_nor_gradients(what: Checkpointing) -> None:
     tower = stirred_tower(TemporalSettings(), 6)
     video = torch.randn(2, 6, 3, 32, 32)
+    tower.checkpointing = "none"
     plain = tower(video)
     expected = gradients(tower, plain)
-    tower.checkpointing = True
+    tower.checkpointing = what
     output = tower(video)
     assert torch.equal(output, plain)
     for name, gradient in gradients(tower, output).items():
@@ -165,23 +178,32 @@ def test_checkpointing_changes_neither_values_nor_gradients() -> None:
 
 
 def test_checkpointing_keeps_less() -> None:
+    kept = {what: saved_bytes(TemporalSettings(), what) for what in ("none", "selective", "layers")}
+    assert kept["selective"] < 0.6 * kept["none"]
+    assert kept["layers"] < 0.4 * kept["selective"]
+
+
+def test_a_layer_keeps_at_most_24_bytes_of_each_channel_of_a_token_under_autocast() -> None:
+    assert saved_bytes(TemporalSettings(), "selective") <= 24
+
+
+def test_the_last_layer_of_a_tower_that_pools_cls_computes_no_other_token() -> None:
     tower = stirred_tower(TemporalSettings(), 6)
-    video = torch.randn(2, 6, 3, 32, 32)
+    seen = []
+    tower.layers[-1].mlp.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].shape))
+    tower(torch.randn(2, 6, 3, 32, 32))
+    assert seen == [(2, 1, 32)]
 
-    def kept() -> int:
-        sizes: list[int] = []
 
-        def pack(x: torch.Tensor) -> torch.Tensor:
-            sizes.append(x.numel())
-            return x
-
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
-            tower(video)
-        return sum(sizes)
-
-    plain = kept()
-    tower.checkpointing = True
-    assert kept() < plain / 3
+def test_tokens_are_bfloat16_in_all_layers_under_autocast_and_weights_stay() -> None:
+    tower = VideoTower.from_clip(tiny_visual(ls_init_value=0.3), TemporalSettings(), 6)
+    seen = set()
+    for layer in tower.layers:
+        layer.register_forward_hook(lambda module, inputs, output: seen.update(x.dtype for x in (*inputs[:2], *output)))
+    with torch.autocast("cpu", torch.bfloat16):
+        tower(torch.randn(2, 6, 3, 32, 32))
+    assert seen == {torch.bfloat16}
+    assert all(parameter.dtype == torch.float32 for parameter in tower.parameters())
 
 
 @pytest.mark.slow

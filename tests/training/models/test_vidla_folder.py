@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from runtime.errors import UserError
-from training.engine import model_folder
+from training.engine.checkpoints import model_folder
 from training.models.vidla import vidla_folder
 from training.models.vidla.initial_weights import build_model
 from training.models.vidla.model_settings import ModelSettings

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from support.colour_videos import BLUE, RED, colour_video
 
-from training.evaluation.benchmarks import class_folders
-from training.evaluation.benchmarks.classification_set import ClassificationSet
+from training.evaluation.benchmarks.classification import class_folders
+from training.evaluation.benchmarks.classification.classification_set import ClassificationSet
 
 
 @pytest.fixture

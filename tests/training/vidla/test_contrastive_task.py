@@ -10,61 +10,33 @@ from pathlib import Path
 import pytest
 import torch
 from support.ranks import on_ranks
-from support.tiny_clip import TEXT, VISION
+from support.tiny_clip import TEXT
+from support.vidla_batches import CLIPS, FRAMES, LOSS, batch, model
 
-from training.data.clip_batch import ClipBatch
-from training.engine.distributed import Ranks
 from training.engine.engine_settings import ComputeSettings
+from training.engine.parallel.distributed import Ranks
 from training.engine.training_task import NonFiniteLoss
-from training.models.vidla.model_settings import LossSettings, TemporalSettings
-from training.models.vidla.two_tower import CLIP_MEAN, CLIP_STD, VidLA, build
 from training.vidla.contrastive_task import FlopCount, VidlaTask
 
-CLIPS, FRAMES = 8, 4
-LOSS = LossSettings(terms={"subtitle": "subtitle", "caption": "caption"})
 
-
-def model() -> VidLA:
-    torch.manual_seed(0)
-    architecture = {
-        "embed_dim": 24, "vision_cfg": dict(VISION), "text_cfg": {**TEXT, "vocab_size": 50}, "quick_gelu": False,
-        "temporal": TemporalSettings(levels=2, tokens_per_level=2).model_dump(), "frames": FRAMES,
-        "mean": CLIP_MEAN, "std": CLIP_STD,
-    }  # fmt: skip
-    return build(architecture)
-
-
-def batch(rows: slice = slice(None)) -> ClipBatch:
-    """Eight clips of six videos; some texts are missing, one clip is not decoded."""
-    random = torch.Generator().manual_seed(3)
-    video = torch.randint(0, 256, (CLIPS, FRAMES, 32, 32, 3), generator=random, dtype=torch.uint8)
-    decoded = torch.tensor([1, 1, 1, 0, 1, 1, 1, 1], dtype=torch.bool)
-    tokens = {term: torch.randint(1, 50, (CLIPS, 12), generator=random) for term in LOSS.terms}
-    whole = ClipBatch(
-        video_BTSSC=video,
-        crop_B4=torch.tensor([[0.1, 0.0, 0.8, 1.0], [0.0, 0.0, 1.0, 0.0]]).repeat(CLIPS // 2, 1),
-        weight_B=decoded.float(),
-        tokens=tokens,
-        present={"subtitle": decoded & torch.tensor([1, 0, 1, 1, 1, 1, 0, 1]).bool(), "caption": decoded},
-        video_id_B=torch.tensor([1, 1, 2, 3, 4, 5, 6, 6]),
-        span_B2=torch.tensor([[0.0, 5.0]]).repeat(CLIPS, 1).double(),
-        keys=[f"clip-{number}" for number in range(CLIPS)],
-    )
-    begin, end, _ = rows.indices(CLIPS)
-    return list(whole.split(end - begin))[begin // (end - begin)]
-
-
-def stepped(ranks: Ranks, micro_batch: int | None) -> dict[str, torch.Tensor]:
+def stepped(ranks: Ranks, micro_batch: int | None, kind: str = "infonce") -> dict[str, torch.Tensor]:
     """Return gradients and losses of one step on this rank's share."""
-    share = CLIPS // ranks.world_size
-    task = VidlaTask(model(), LOSS, ComputeSettings(device="cpu", micro_batch=micro_batch), ranks)
+    share, trained = CLIPS // ranks.world_size, model()
+    if kind == "siglip":
+        trained.add_logit_bias()
+    loss = LOSS.model_copy(update={"kind": kind})
+    task = VidlaTask(trained, loss, ComputeSettings(device="cpu", micro_batch=micro_batch), ranks)
     report = task.step(batch(slice(ranks.rank * share, (ranks.rank + 1) * share)))
     gradients = {name: parameter.grad for name, parameter in task.module.named_parameters()}
     return gradients | {f"loss/{name}": torch.tensor(value) for name, value in report.losses.items()}
 
 
 def both_ways(ranks: Ranks) -> dict[str, dict[str, torch.Tensor]]:
-    return {"whole": stepped(ranks, None), "in parts": stepped(ranks, 1)}
+    return {
+        "whole": stepped(ranks, None),
+        "in parts": stepped(ranks, 1),
+        "siglip": stepped(ranks, 1, "siglip"),
+    }
 
 
 def same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
@@ -82,8 +54,10 @@ def test_micro_batches_give_the_gradients_of_the_whole_batch(rows: int) -> None:
 
 @pytest.mark.slow
 def test_two_ranks_whole_or_in_parts_give_the_gradients_of_one(tmp_path: Path) -> None:
-    expected = stepped(Ranks(), None)
+    expected, siglip = stepped(Ranks(), None), stepped(Ranks(), None, "siglip")
+    assert siglip["logit_bias"].abs() > 0
     for found in on_ranks(2, both_ways, tmp_path):
+        same(found["siglip"], siglip)
         same(found["whole"], expected)
         same(found["in parts"], expected)
 

@@ -16,11 +16,12 @@ import pytest
 import torch
 from rich.console import Console
 from support.shard_factory import FPS, build_dir, luma_of
+from support.transformers_models import transformers_folder
 
 from training.data.clip_tasks import MediaRef
-from training.engine.distributed import Ranks
-from training.evaluation.benchmarks.retrieval_set import RetrievalSet, VideoItem
-from training.evaluation.benchmarks.shards_benchmark import read
+from training.engine.parallel.distributed import Ranks
+from training.evaluation.benchmarks.retrieval.retrieval_set import RetrievalSet, VideoItem
+from training.evaluation.benchmarks.retrieval.shards_benchmark import read
 from training.evaluation.video.embeddings import (
     EmbeddingOptions,
     Embeddings,
@@ -31,7 +32,7 @@ from training.evaluation.video.embeddings import (
     truncated_texts,
 )
 from training.evaluation.video.held_out_retrieval import score_held_out
-from training.evaluation.video.open_model import open_model, weights_hash
+from training.evaluation.video.models.open_model import open_model, weights_hash
 from training.evaluation.video.retrieval_report import evaluate_retrieval, show_retrieval
 from training.models.vidla.two_tower import VidLA
 from training.models.vidla.vidla_folder import save
@@ -118,6 +119,18 @@ def test_a_benchmark_is_scored_and_written_down(
     assert "4 of 5 texts are distinct" in printed
 
 
+def test_a_model_of_transformers_is_scored_by_the_mean_of_its_frames(
+    msrvtt: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = f"transformers:{transformers_folder(tmp_path, 'clip')}"
+    files = ("--annotations", msrvtt, "--videos", msrvtt / "videos", "--output", tmp_path / "scores.json")
+    assert retrieval("--checkpoint", model, "--benchmark", "msrvtt", "--frames", 2, *files) == 0
+    assert "2 frames a clip, mean of frames" in capsys.readouterr().err
+    found = json.loads((tmp_path / "scores.json").read_text())
+    assert found["complete"] and found["results"][0]["t2v"]["queries"] == 5
+    assert (found["settings"]["aggregation"], found["settings"]["checkpoint"]) == ("mean of frames", model)
+
+
 def test_a_missing_and_a_broken_video_leave_with_their_texts_and_are_said(
     msrvtt: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -162,7 +175,7 @@ def test_held_out_shards_are_scored(tmp_path: Path, checkpoint: Path) -> None:
         (["--videos", "nowhere"], "no such folder"),
         (["--shards", "dir"], "did you mean --benchmark shards"),
         (["--frames", "4", "--set"], "unrecognized"),
-        (["--frames", "2"], "frames"),
+        (["--frames", "0"], "must be a whole number of 1 or more"),
         (["--frame-mean"], "was trained with [MST]"),
     ],
 )

@@ -16,15 +16,16 @@ from support.tiny_teacher import tokenizer
 from runtime.errors import UserError
 from runtime.settings import build
 from training.data.clip_tasks import ClipTask, RootTask
-from training.engine.distributed import Ranks
+from training.engine.parallel.distributed import Ranks
 from training.models.vidlankd.text_batch import IGNORED, ClipTextBatch
 from training.vidlankd.teacher.clip_text_batches import (
     ClipTextBatches,
     HeldOutClips,
     build_collator,
+    describe_texts,
     open_source,
 )
-from training.vidlankd.teacher.clip_text_collator import ClipTextCollator, stack_features
+from training.vidlankd.teacher.clip_text_collator import TERM, ClipTextCollator, stack_features
 from training.vidlankd.teacher.feature_choice import open_features
 from training.vidlankd.vidlankd_settings import ClipTextSettings
 
@@ -118,6 +119,26 @@ def test_grounded_text_is_preferred_and_captions_are_taken_by_configuration(shar
     caption = next(batches(settings(shards, overflow="first", text=["caption"])).start(0))
     assert tokenizer().tokens(words(grounded, 0))[:3] == ["a", "g", "##r"]
     assert words(grounded, 0) != words(caption, 0)
+
+
+def test_the_share_of_each_text_column_is_that_of_the_clips(shards: Path) -> None:
+    source = open_source(settings(shards, text=["subtitle", "caption"]), 0)
+    alone = open_source(settings(shards, text=["subtitle"]), 0)
+    shares = source.text_shares(TERM)
+    assert list(shares) == ["subtitle", "caption"]
+    assert sum(shares.values()) == pytest.approx(1)
+    assert alone.text_shares(TERM) == {"subtitle": 1.0}
+
+
+@pytest.mark.parametrize(("share", "warns"), [(0.0, True), (0.3, True), (0.8, False), (1.0, False)])
+def test_a_list_of_text_columns_that_falls_through_is_said(
+    shards: Path, share: float, warns: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = open_source(settings(shards), 0)
+    monkeypatch.setattr(source, "text_shares", lambda term: {"grounded_text": share, "caption": 1 - share})
+    with caplog.at_level("WARNING"):
+        assert describe_texts(source) == f"grounded_text {share:.0%}, caption {1 - share:.0%}"
+    assert ("read as caption" in caplog.text) == warns
 
 
 def test_random_clips_are_of_different_levels(shards: Path) -> None:

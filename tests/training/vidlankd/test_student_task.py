@@ -16,8 +16,9 @@ from support.tiny_corpus import sentences, tiny_corpus
 from runtime.errors import UserError
 from training.corpus.block_batches import TextBatches
 from training.corpus.corpus_settings import MaskSettings, TextSettings
-from training.engine.distributed import Ranks
+from training.engine.checkpoints.model_folder import load_weights
 from training.engine.engine_settings import ComputeSettings
+from training.engine.parallel.distributed import Ranks
 from training.engine.training_task import NonFiniteLoss
 from training.models.vidlankd.kd_model_settings import StudentModelSettings
 from training.models.vidlankd.losses import TokenQueue, crd, crd_normaliser, masked_lm, nst
@@ -245,6 +246,7 @@ def test_a_restored_task_continues_bit_for_bit(home: Path, tmp_path: Path, at: i
     half.save(folder)
     other = task_in(home)
     run(other, home, range(4))  # its state must be replaced whole
+    load_weights(other.stored, folder)
     other.restore(folder)
     assert run(other, home, range(at, 5)) == expected
     before, after = straight.module.state_dict(), other.module.state_dict()

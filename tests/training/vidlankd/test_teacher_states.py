@@ -165,6 +165,18 @@ def test_states_of_another_precision_have_a_cache_of_their_own(made: tuple[str, 
     assert "(1 of" in opened(made, corpus(1), Precision(torch.bfloat16, "as set"), cache=tmp_path).header()
 
 
+def test_states_of_a_cpu_and_of_a_gpu_and_of_other_products_are_kept_apart() -> None:
+    gpu, before = torch.device("cuda"), torch.get_float32_matmul_precision()
+    exact = EXACT.arithmetic(gpu)
+    try:
+        torch.set_float32_matmul_precision("high")
+        assert EXACT.arithmetic(gpu) != exact
+        assert EXACT.arithmetic(CPU)["float32_products"] == "highest", "a CPU has no TF32"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert EXACT.arithmetic(CPU) != exact
+
+
 def test_a_teacher_of_equal_weights_and_other_heads_has_a_cache_of_its_own(
     made: tuple[str, TextTokenizer], tmp_path: Path
 ) -> None:

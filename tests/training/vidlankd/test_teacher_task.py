@@ -13,8 +13,9 @@ from support.ranks import on_ranks
 from support.tiny_teacher import batch, rows_of, teacher, tokenizer
 from torch.nn import functional as F
 
-from training.engine.distributed import Ranks
+from training.engine.checkpoints.model_folder import load_weights
 from training.engine.engine_settings import ComputeSettings
+from training.engine.parallel.distributed import Ranks
 from training.engine.training_task import NonFiniteLoss
 from training.models.vidlankd.bert_model import hidden_states, mlm_logits
 from training.models.vidlankd.text_batch import IGNORED, ClipTextBatch
@@ -298,6 +299,7 @@ def test_a_saved_task_is_restored_exactly(tmp_path: Path) -> None:
         TeacherTask(teacher(seed=1), tokenizer(), TeacherLossSettings(), ComputeSettings(device="cpu"), Ranks()),
     )
     one.save(tmp_path / "kept")
+    load_weights(other.stored, tmp_path / "kept")
     other.restore(tmp_path / "kept")
     assert other.step(batch()).losses == one.step(batch()).losses
 

@@ -61,7 +61,7 @@ def decode_clips(
 def decode_spans(
     data: bytes | Path,
     spans: Sequence[tuple[float, float]],
-    frames: int,
+    frames: int | Sequence[int],
     *,
     size: int | None = None,
     snap: bool = True,
@@ -72,7 +72,7 @@ def decode_spans(
     Args:
         data: as of `decode_clips`.
         spans: as of `decode_clips`.
-        frames: as of `decode_clips`.
+        frames: as of `decode_clips`, or one number for each span.
         size: as of `decode_clips`.
         snap: as of `decode_clips`.
         moments: of each span, as of `frames_of_clip`; None: the middles of the segments.
@@ -82,7 +82,8 @@ def decode_spans(
     """
     with damage_as_clip_failure(), open_video(data) as video:
         at = moments or [None] * len(spans)
-        chosen = [_choose(video, start, end, frames, snap, own) for (start, end), own in zip(spans, at, strict=True)]
+        counts = [frames] * len(spans) if isinstance(frames, int) else frames
+        chosen = [_choose(video, *span, count, snap, own) for span, count, own in zip(spans, counts, at, strict=True)]
         wanted = sorted({int(number) for clip in chosen if not isinstance(clip, ClipFailed) for number in clip})
         decoded = dict(_decode(video, wanted, size))
     return [clip if isinstance(clip, ClipFailed) else _collect(decoded, clip) for clip in chosen]

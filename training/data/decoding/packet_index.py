@@ -20,11 +20,12 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from runtime.untrusted_media import OPEN_OPTIONS, local_only, readable_packets
-from shards.media_limits import DECODER_LIMITS
+from shards.media.media_limits import DECODER_LIMITS
 from training.data.clip_failure import ClipFailed
 from training.data.decoding.frame_sampling import Timeline
 
 _NOT_THE_VIDEO = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+_KEYFRAME, _DISCARDED = 1, 2  # AVINDEX_KEYFRAME, AVINDEX_DISCARD_FRAME: flags of an index entry
 _HELD_BYTES = 64 << 20  # packets of files up to this size stay in memory; those of larger files are read again
 
 
@@ -89,25 +90,26 @@ def _by_index(data: bytes, container: Any, stream: Any) -> Video | None:
     if "mp4" not in container.format.name or stream.codec_context.has_b_frames:
         return None
     entries = list(stream.index_entries)
-    stamps = np.array([entry.timestamp for entry in entries], np.int64)
-    whole = all(0 < entry.size <= len(data) - entry.pos and not entry.is_discard for entry in entries)
-    if not entries or len(entries) != stream.frames or not whole or not entries[0].is_keyframe:
+    if not entries or len(entries) != stream.frames or not entries[0].is_keyframe:
         return None
-    if np.any(np.diff(stamps) <= 0):
+    stamps, places, sizes, flags = np.array([(e.timestamp, e.pos, e.size, e.flags) for e in entries], np.int64).T
+    if np.any((sizes <= 0) | (sizes > len(data) - places) | (flags & _DISCARDED > 0)) or np.any(np.diff(stamps) <= 0):
         return None
+
+    time_base = stream.time_base
 
     def packets(first: int, after: int) -> Iterator[Any]:
         for entry in entries[first:after]:
             packet = av.Packet(data[entry.pos : entry.pos + entry.size])
             packet.pts = packet.dts = entry.timestamp
-            packet.time_base = stream.time_base
+            packet.time_base = time_base
             packet.is_keyframe = entry.is_keyframe  # PNG adds a frame without this mark to the one before
             yield packet
 
     numbers = np.arange(len(entries))
-    starts = np.flatnonzero([entry.is_keyframe for entry in entries])
+    starts = np.flatnonzero(flags & _KEYFRAME)
     start_of = starts[np.searchsorted(starts, numbers, side="right") - 1]
-    timeline = Timeline.of(stamps * float(stream.time_base), starts)
+    timeline = Timeline.of(stamps * float(time_base), starts)
     return Video(
         stream=stream,
         timeline=timeline,

@@ -17,7 +17,7 @@ from runtime.settings import content_hash
 from training.data.clip_tasks import CENTER, ClipTask, MediaRef, RootTask
 from training.data.data_settings import AugmentSettings
 from training.data.decoding.crop_sampling import draw_crop
-from training.data.epoch_order import rng_of, seed_of
+from training.data.order.epoch_order import rng_of, seed_of
 
 
 @dataclass(frozen=True)

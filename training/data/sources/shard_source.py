@@ -3,7 +3,7 @@
 Tables are read one window of shards at a time, the next window in a thread; the videos themselves are read by the
 workers. The order depends on the media alone, and on which roots a selection that the user names has kept clips of: the
 others are left out. Without such a name, a root without a kept clip keeps its place. The draws for a root depend on its
-own seed (`training.data.epoch_order`).
+own seed (`training.data.order.epoch_order`).
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from shards.schema import LEVELS
 from training.data.clip_tasks import CENTER, ClipTask, Crop, RootTask
 from training.data.data_settings import AugmentSettings, DataSettings, RootSettings, Split
 from training.data.decoding.crop_sampling import draw_crop
-from training.data.epoch_order import rng_of, seed_of, shards_a_window
-from training.data.level_sampling import draw_levels, fit_level_weights
 from training.data.media_cache import is_remote, open_cache
+from training.data.order.epoch_order import rng_of, seed_of, shards_a_window
+from training.data.order.level_sampling import draw_levels, fit_level_weights
 from training.data.sources.selection_counts import kept_line
 from training.data.sources.shard_tables import ClipRow, LoadedShard, check_column, count_roots, load_shard, open_shards
 from training.data.sources.window_order import WindowOrder
 
 _THREADS = 8
+_COUNTED_SHARDS = 8
+"""Shards that the shares of text columns are counted in."""
 
 Terms = Mapping[str, str | Sequence[str]]
 """Text column, or columns in order of preference, by term of the loss."""
@@ -108,6 +110,23 @@ class ShardSource:
         texts = [self._open.layers, self._open.marks, self._preferred]
         roots = ["every clip"] * self._every_clip + ["chosen roots"] * self._chosen
         return content_hash(settings, media, texts, self._seed, self._split, *roots)
+
+    def text_shares(self, term: str) -> dict[str, float]:
+        """Return the share of usable clips whose text is of each column, in order of preference; they sum to 1 or 0.
+
+        Only the first shards are read, and each text layer counts alike.
+
+        Args:
+            term: name of a loss term.
+        """
+        counts = dict.fromkeys(self._preferred[term], 0)
+        for shard, root in self._load(range(min(_COUNTED_SHARDS, len(self._open.shards)))):
+            for row in (row for layer in self._open.layers for row in shard.rows(root, layer)):
+                used = next((name for name in counts if row.texts[name]), None)
+                if used is not None and (row.keep or not self._settings.only_kept):
+                    counts[used] += 1
+        total = max(1, sum(counts.values()))
+        return {name: count / total for name, count in counts.items()}
 
     def epoch(self, epoch: int, skip: int = 0, only: Callable[[int], bool] | None = None) -> Iterator[RootTask]:
         """Yield the roots of an epoch in order; see `ClipSource.epoch`. Skipped windows are not read."""

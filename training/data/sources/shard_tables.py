@@ -28,7 +28,7 @@ from shards.reader import text_layers
 from shards.schema import LEVELS, TEXT, Level
 from shards.storage.store import Store
 from training.data.clip_tasks import MediaRef
-from training.data.level_sampling import Stock
+from training.data.order.level_sampling import Stock
 
 _THREADS = 8
 _COUNT_COLUMNS = ("root_key", "parent_key", "level", "keep", "split", "video_id")

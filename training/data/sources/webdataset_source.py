@@ -22,8 +22,8 @@ from shards.keys import split_of
 from training.data.clip_tasks import ClipTask, MediaRef, RootTask
 from training.data.data_settings import DataSettings, Split
 from training.data.decoding.crop_sampling import draw_crop
-from training.data.epoch_order import rng_of, seed_of, shards_a_window
 from training.data.media_cache import is_remote, open_cache
+from training.data.order.epoch_order import rng_of, seed_of, shards_a_window
 from training.data.sources.tar_index import IndexedTar, TarSample, index_tar, read_samples
 from training.data.sources.tar_patterns import expand_tars
 from training.data.sources.window_order import WindowOrder

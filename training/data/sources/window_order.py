@@ -1,7 +1,7 @@
 """The walk through an epoch that all sources of many tars share: windows of shards, the roots of each video apart.
 
-The order is defined in `training.data.epoch_order`. The next window is loaded in a thread, and skipped windows are not
-loaded.
+The order is defined in `training.data.order.epoch_order`. The next window is loaded in a thread, and skipped
+windows are not loaded.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TypeVar
 
-from training.data.epoch_order import round_robin, shuffled_windows, spread
+from training.data.order.epoch_order import round_robin, shuffled_windows, spread
 from training.data.prefetch_thread import prefetch_in_thread
 
 T = TypeVar("T")

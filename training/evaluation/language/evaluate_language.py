@@ -22,7 +22,7 @@ from runtime.file_lock import exclusive_lock
 from runtime.models import model_uri
 from runtime.progress_bar import progress_bar
 from runtime.settings import content_hash
-from training.engine.distributed import init_ranks
+from training.engine.parallel.distributed import init_ranks
 from training.engine.precision import choose_precision
 from training.evaluation.language.language_report import (
     FORMAT,

@@ -31,11 +31,11 @@ from shards.scores.match import MATCH, PERCENTILE, cosines, percentiles
 from shards.scores.score_set import FOLDER, STAGE
 from shards.scores.score_writer import ShardScores, commit_scores, score_schema
 from shards.storage.store import Store
-from training.engine.distributed import Ranks, gather_objects
+from training.engine.parallel.distributed import Ranks, gather_objects
 from training.evaluation.scoring.scores_plan import FAILED, ScoreRequest, ScoresPlan, plan_scores
 from training.evaluation.scoring.shard_clips import ShardClips, read_clips
 from training.evaluation.video.embeddings import EmbeddingOptions, embed_texts, embed_videos, truncated_texts
-from training.models.vidla.two_tower import VidLA
+from training.evaluation.video.models.video_text_model import VideoTextModel
 
 CLIP: Final = "clip"
 TEXT: Final = "text"
@@ -46,7 +46,7 @@ _SCHEMA: Final = score_schema({MATCH: pa.float32(), PERCENTILE: pa.float32()})
 class DirScorer:
     """A model and how clips are handed to it."""
 
-    model: VidLA
+    model: VideoTextModel
     options: EmbeddingOptions
     ranks: Ranks
 

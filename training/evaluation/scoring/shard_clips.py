@@ -10,7 +10,7 @@ from shards.keys import shard_name
 from shards.reader import read_table
 from shards.storage.store import Store
 from training.data.clip_tasks import MediaRef
-from training.evaluation.benchmarks.retrieval_set import VideoItem
+from training.evaluation.benchmarks.retrieval.retrieval_set import VideoItem
 
 _COLUMNS = ("key", "video_id", "start", "end", "offset", "byte_offset", "byte_size")
 

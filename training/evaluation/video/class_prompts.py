@@ -16,13 +16,22 @@ _FORMS: Final = (
 KINETICS: Final = tuple(f"a {kind} of {form}{{}}." for kind, form in product(_KINDS, _FORMS))
 """The 28 templates of Kinetics700 in `data/prompts.md` of openai/CLIP, in its order ("a example" is theirs)."""
 
+_ACTIONS: Final = ("", *(f"{verb} " for verb in ("using", "doing", "during", "performing", "practicing")))
+
+UCF101: Final = tuple(
+    f"a {kind} of {article} person {action}{{}}." for action, article, kind in product(_ACTIONS, ("a", "the"), _KINDS)
+)
+"""The 48 templates of UCF101 in `data/prompts.md` of openai/CLIP, in its order."""
+
 PLAIN: Final = ("a video of {}.",)
 """One sentence that fits any class; for benchmarks without templates of their own."""
 
 
 def templates_of(benchmark: str) -> tuple[str, ...]:
-    """Return the templates for a benchmark: `KINETICS` for Kinetics, otherwise `PLAIN`."""
-    return KINETICS if benchmark.startswith("kinetics") else PLAIN
+    """Return the templates for a benchmark: CLIP's own for Kinetics and UCF101, otherwise `PLAIN`."""
+    if benchmark.startswith("kinetics"):
+        return KINETICS
+    return UCF101 if benchmark == "ucf101" else PLAIN
 
 
 def fill(name: str, templates: Sequence[str]) -> list[str]:

@@ -25,13 +25,13 @@ from training.data.clip_failure import ClipFailed
 from training.data.clip_tasks import Crop
 from training.data.decoding.clip_decoder import decode_clips
 from training.data.decoding.video_duration import video_seconds
-from training.engine.distributed import Ranks, gather_objects
-from training.evaluation.benchmarks.classification_set import ClassificationSet, LabelledVideo
+from training.engine.parallel.distributed import Ranks, gather_objects
+from training.evaluation.benchmarks.classification.classification_set import ClassificationSet, LabelledVideo
 from training.evaluation.video.class_prompts import fill
 from training.evaluation.video.embeddings import Encoder
 from training.evaluation.video.frame_format import FrameFormat, Frames
+from training.evaluation.video.models.video_text_model import VideoTextModel
 from training.evaluation.video.video_views import ONE_VIEW, Sampling, Views, crops, plan_views
-from training.models.vidla.two_tower import VidLA
 
 Classifier = Callable[[torch.Tensor], torch.Tensor]
 """Function from normalised clips [B, T, C, S, S] to logits [B, K]."""
@@ -81,7 +81,7 @@ class ClassificationScores:
 
 @torch.inference_mode()
 def class_embeddings(
-    model: VidLA, classes: Sequence[str], templates: Sequence[str], batch_size: int = 256
+    model: VideoTextModel, classes: Sequence[str], templates: Sequence[str], batch_size: int = 256
 ) -> torch.Tensor:
     """Return a unit vector for each class [K, D]: the normalised mean of its sentences' unit vectors (as CLIP does)."""
     device = model.logit_scale.device
@@ -95,7 +95,7 @@ def class_embeddings(
 
 
 def zero_shot(
-    model: VidLA, classes: Sequence[str], templates: Sequence[str], encode: Encoder | None = None
+    model: VideoTextModel, classes: Sequence[str], templates: Sequence[str], encode: Encoder | None = None
 ) -> Classifier:
     """Return a classifier that compares clips with sentences about the classes; logits are scaled as in training.
 

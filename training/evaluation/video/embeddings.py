@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import groupby, islice
-from math import inf
+from math import inf, isfinite
 from pathlib import Path
 from typing import Final
 
@@ -27,10 +27,11 @@ from training.data.clip_tasks import MediaRef
 from training.data.decoding.clip_decoder import decode_spans
 from training.data.decoding.video_duration import video_seconds
 from training.data.media_cache import MediaReader
-from training.engine.distributed import Ranks, gather_objects
-from training.evaluation.benchmarks.retrieval_set import RetrievalSet, VideoItem
+from training.data.order.frame_buckets import FrameBuckets
+from training.engine.parallel.distributed import Ranks, gather_objects
+from training.evaluation.benchmarks.retrieval.retrieval_set import RetrievalSet, VideoItem
 from training.evaluation.video.frame_format import FrameFormat, Frames
-from training.models.vidla.two_tower import Tokenizer, VidLA
+from training.evaluation.video.models.video_text_model import VideoTextModel, mean_over_frames
 
 Encoder = Callable[[torch.Tensor], torch.Tensor]
 """Function from normalised clips [B, T, C, S, S] to embeddings [B, D] of any length."""
@@ -52,6 +53,16 @@ class EmbeddingOptions:
     """Threads that decode."""
     snap: bool = False
     """Use keyframes if every segment of a clip has one, as training on shards does: much cheaper to decode."""
+    buckets: FrameBuckets | None = None
+    """Frames by duration, as in training, instead of `frames`."""
+
+    def frames_of(self, item: VideoItem) -> int:
+        """Return the frames of one item; with `buckets`, a file without an annotated duration is opened for it."""
+        if self.buckets is None:
+            return self.frames
+        seconds = inf if item.end is None else item.end - item.start
+        known = seconds if isfinite(seconds) else _length(item)
+        return self.buckets.frames_of(inf if known is None else known)
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,7 @@ class Embeddings:
 
 
 def embed(
-    model: VidLA,
+    model: VideoTextModel,
     benchmark: RetrievalSet,
     options: EmbeddingOptions,
     ranks: Ranks | None = None,
@@ -105,7 +116,7 @@ def embed(
 
 @torch.inference_mode()
 def embed_videos(
-    model: VidLA,
+    model: VideoTextModel,
     items: Sequence[VideoItem],
     options: EmbeddingOptions,
     ranks: Ranks,
@@ -140,7 +151,7 @@ def embed_videos(
 
 
 @torch.inference_mode()
-def embed_texts(model: VidLA, texts: Sequence[str], ranks: Ranks | None = None) -> torch.Tensor:
+def embed_texts(model: VideoTextModel, texts: Sequence[str], ranks: Ranks | None = None) -> torch.Tensor:
     """Return embeddings [M, D] of texts; equal texts are embedded once, so their embeddings are bitwise equal."""
     ranks = ranks or Ranks()
     distinct = list(dict.fromkeys(texts))
@@ -154,13 +165,9 @@ def embed_texts(model: VidLA, texts: Sequence[str], ranks: Ranks | None = None) 
     return distinct_UD[torch.tensor([number[text] for text in texts], dtype=torch.int64)]
 
 
-def truncated_texts(model: VidLA, texts: Sequence[str]) -> int:
-    """Return the number of texts longer than the model's context, counted with a tokenizer of four times its length."""
-    context = model.tokenizer([""]).shape[1]
-    wide = Tokenizer({**model.tokenizer.text_cfg, "context_length": 4 * context})
-    padding = wide([""])[0, -1]
-    parts = (wide(texts[begin : begin + _TEXTS_AT_ONCE]) for begin in range(0, len(texts), _TEXTS_AT_ONCE))
-    return sum(int((tokens_BL[:, context:] != padding).any(dim=1).sum()) for tokens_BL in parts)
+def truncated_texts(model: VideoTextModel, texts: Sequence[str]) -> int:
+    """Return the number of texts that the tokenizer cuts to the model's context."""
+    return sum(model.tokenizer.count(text) > model.tokenizer.context for text in texts)
 
 
 def video_lengths(items: Sequence[VideoItem], workers: int) -> list[float | None]:
@@ -169,16 +176,14 @@ def video_lengths(items: Sequence[VideoItem], workers: int) -> list[float | None
         return list(pool.map(_length, items))
 
 
-def frame_mean(model: VidLA) -> Encoder:
+def frame_mean(model: VideoTextModel) -> Encoder:
     """Return an encoder that embeds each frame alone and averages the unit vectors: CLIP without a sense of time.
 
     With CLIP's weights and no [MST] this is CLIP4Clip's `meanP`, the customary zero-shot baseline.
     """
 
     def encode(video_BTCHW: torch.Tensor) -> torch.Tensor:
-        clips, frames = video_BTCHW.shape[:2]
-        each_FD = model.encode_video(video_BTCHW.flatten(0, 1)[:, None]).float()
-        return each_FD.unflatten(0, (clips, frames)).mean(dim=1)
+        return mean_over_frames(lambda images_NCHW: model.encode_video(images_NCHW[:, None]), video_BTCHW)
 
     return encode
 
@@ -228,10 +233,11 @@ def _decode(items: Sequence[VideoItem], options: EmbeddingOptions, size: int) ->
     try:
         if media is None:
             raise ClipFailed("missing", f"{items[0].id}: no such file")
-        clips = decode_spans(_source(media), spans, options.frames, size=size, snap=options.snap)
+        counts = [options.frames_of(item) for item in items]
+        clips = decode_spans(_source(media), spans, counts, size=size, snap=options.snap)
     except ClipFailed as failed:
         return [failed] * len(items)
-    return [clip if isinstance(clip, ClipFailed) else _centre_crop(np.stack(clip), size) for clip in clips]
+    return [clip if isinstance(clip, ClipFailed) else centre_crop(np.stack(clip), size) for clip in clips]
 
 
 def _source(media: MediaRef) -> bytes | Path:
@@ -246,7 +252,7 @@ def _source(media: MediaRef) -> bytes | Path:
         raise ClipFailed("unreadable", f"{media.url}: {error}") from None
 
 
-def _centre_crop(clip_THWC: Frames, size: int) -> Frames:
+def centre_crop(clip_THWC: Frames, size: int) -> Frames:
     """Crop frames whose short side is S to the S x S in the middle."""
     height, width = clip_THWC.shape[1:3]
     top, left = (height - size) // 2, (width - size) // 2
@@ -266,5 +272,12 @@ def _length(item: VideoItem) -> float | None:
 
 
 def _batched(clips: Iterator[tuple[int, Frames]], size: int) -> Iterator[tuple[list[int], list[Frames]]]:
-    while batch := list(islice(clips, size)):
-        yield [number for number, _ in batch], [clip for _, clip in batch]
+    """Yield numbers and frames of `size` clips of one length at a time, and in the end what is left of each length."""
+    held: dict[int, tuple[list[int], list[Frames]]] = {}
+    for number, clip in clips:
+        numbers, frames = held.setdefault(len(clip), ([], []))
+        numbers.append(number)
+        frames.append(clip)
+        if len(frames) == size:
+            yield held.pop(len(clip))
+    yield from held.values()

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from training.data.decoding.model_input import to_model_input
-from training.models.vidla.two_tower import VidLA
+from training.evaluation.video.models.video_text_model import VideoTextModel
 
 Frames = NDArray[np.uint8]
 """Frames [T, S, S, 3] of one clip."""
@@ -29,7 +29,7 @@ class FrameFormat:
     std: Sequence[float]
 
     @classmethod
-    def of(cls, model: VidLA) -> FrameFormat:
+    def of(cls, model: VideoTextModel) -> FrameFormat:
         """Return the format that a model takes."""
         return cls(model.image_size, model.mean, model.std)
 

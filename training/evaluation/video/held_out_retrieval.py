@@ -9,9 +9,10 @@ import torch
 from runtime.errors import UserError, nearest
 from runtime.log import get_logger
 from training.data.data_settings import DataSettings
-from training.engine.distributed import Ranks
-from training.evaluation.benchmarks.retrieval_set import RetrievalSet
-from training.evaluation.benchmarks.shards_benchmark import read
+from training.data.order.frame_buckets import FrameBuckets
+from training.engine.parallel.distributed import Ranks
+from training.evaluation.benchmarks.retrieval.retrieval_set import RetrievalSet
+from training.evaluation.benchmarks.retrieval.shards_benchmark import read
 from training.evaluation.video.embeddings import EmbeddingOptions, embed
 from training.evaluation.video.evaluation_settings import EvaluationSettings
 from training.evaluation.video.retrieval_scores import retrieval_scores
@@ -61,7 +62,9 @@ class HeldOutRetrieval:
         except UserError as nothing:
             _log.warning("no scores while training: %s", nothing)
             return None
-        return cls(clips, EmbeddingOptions(frames, settings.batch_size, data.workers or 2, snap=True), ranks)
+        buckets = FrameBuckets.of(data)
+        options = EmbeddingOptions(frames, settings.batch_size, data.workers or 2, snap=True, buckets=buckets)
+        return cls(clips, options, ranks)
 
     def score(self, model: VidLA) -> Mapping[str, float]:
         """Return `score_held_out` of the clips; collective."""

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from runtime.errors import UserError
-from training.evaluation.benchmarks.retrieval_registry import RETRIEVAL_BENCHMARKS
-from training.evaluation.benchmarks.retrieval_set import RetrievalSet
+from training.evaluation.benchmarks.retrieval.retrieval_registry import RETRIEVAL_BENCHMARKS
+from training.evaluation.benchmarks.retrieval.retrieval_set import RetrievalSet
 from training.evaluation.published_scores import RETRIEVAL, Direction, PublishedRow
 from training.evaluation.score_files import write_json
 from training.evaluation.video.embeddings import Embeddings

@@ -15,7 +15,7 @@ from runtime.settings import build
 from training.data.decoding.frame_sampling import Frame
 from training.features.encoders.frame_preprocessing import center_cropped, half_precision, normalised, scaled
 from training.models.vidla import vidla_folder
-from training.models.vidla.initial_weights import build_image_tower, build_model
+from training.models.vidla.initial_weights import build_image_text_model, build_model
 from training.models.vidla.model_settings import ModelSettings
 from training.models.vidla.two_tower import VidLA
 
@@ -37,7 +37,8 @@ class ClipImageTower:
         asked = build(ModelSettings, {"init": weights}, f"encoder=clip:{weights}")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # random weights are the same each time
-            tower, architecture = build_image_tower(asked)
+            clip, architecture, _ = build_image_text_model(asked)
+        tower = clip.visual
         self._tower, self._device = tower.to(device).eval().requires_grad_(False), device
         self._mean, self._std = architecture["mean"], architecture["std"]
         side: Any = tower.image_size

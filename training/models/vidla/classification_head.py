@@ -66,7 +66,8 @@ class VideoClassifier(nn.Module):
         super().__init__()
         self.video = video
         self.head = head
-        video.proj.requires_grad_(False)
+        for parameter in video.projection:
+            parameter.requires_grad_(False)
 
     def forward(self, video_BTCHW: torch.Tensor) -> torch.Tensor:
         """Return logits [B, K] of normalised clips, in float32 whatever the precision of the tower."""
@@ -77,7 +78,7 @@ class VideoClassifier(nn.Module):
 
 def width_of(video: VideoTower) -> int:
     """Return D, the length of the features that a head reads."""
-    return int(video.proj.shape[0])
+    return video.width
 
 
 def save_head(head: ClassificationHead, folder: Path, extra: Mapping[str, Any] | None = None) -> None:

@@ -17,18 +17,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import open_clip
 from open_clip import pretrained as tags
+from open_clip.model import CustomTextCLIP
 from safetensors import SafetensorError
 from torch import nn
 
 from runtime.errors import UserError, nearest, one_line
 from runtime.models import hub, model_uri
-from training.engine.model_folder import differences
+from training.engine.checkpoints.model_folder import differences
 from training.models.vidla import vidla_folder
-from training.models.vidla.model_settings import ModelSettings
+from training.models.vidla.model_settings import FIRST_LOGIT_BIAS, FIRST_SIGLIP_TEMPERATURE, LossKind, ModelSettings
+from training.models.vidla.towers.tower_registry import family_of
 from training.models.vidla.two_tower import (
     CLIP_MEAN,
     CLIP_STD,
@@ -38,7 +40,6 @@ from training.models.vidla.two_tower import (
     build_clip,
     set_temperature,
 )
-from training.models.vidla.video_tower import check_supported
 
 _QUICK: Final = "-quickgelu"
 _TINY: Final = Path(__file__).parent / "tiny.json"
@@ -57,30 +58,45 @@ class _ClipStart:
     architecture: Architecture
     weights: WeightsFile | None
     """None: random weights."""
+    folder: Path | None = None
+    """May hold the files of the text tower's tokenizer."""
 
 
-def build_model(settings: ModelSettings) -> VidLA:
-    """Build the model of `settings`, on the CPU, in float32.
+def build_model(settings: ModelSettings, kind: LossKind = "infonce") -> VidLA:
+    """Build the model of `settings`, on the CPU, in float32, with what the kind of its loss learns.
 
     Raises:
         UserError: the weights do not exist or can't be fetched; the tower can't become a video tower; or an export is
             of another architecture.
     """
-    model = _build(settings)
+    model = _build(settings, kind)
+    if kind == "siglip" and model.logit_bias is None:
+        model.add_logit_bias(FIRST_LOGIT_BIAS if settings.logit_bias == "keep" else settings.logit_bias)
+    context = model.tokenizer.context  # a tokenizer that can't be had is refused here, before the data is opened
+    if settings.text_context is not None and settings.text_context != context:
+        model.lengthen_context(settings.text_context)
     model.video.checkpointing = settings.checkpointing
-    if settings.checkpointing and hasattr(model.text, "set_grad_checkpointing"):
+    if settings.checkpointing == "layers" and hasattr(model.text, "set_grad_checkpointing"):
         model.text.set_grad_checkpointing(True)  # type: ignore[operator]
     return model
 
 
-def build_image_tower(settings: ModelSettings) -> tuple[nn.Module, Architecture]:
-    """Build the unchanged image tower of a CLIP, of any kind, for single frames.
+class ImageTextTowers(NamedTuple):
+    """Unchanged image and text towers of a CLIP."""
+
+    clip: CustomTextCLIP
+    """open_clip's model."""
+    architecture: Architecture
+    """Its configuration; `mean` and `std` normalise the colours."""
+    folder: Path | None
+    """May hold the files of the text tower's tokenizer."""
+
+
+def build_image_text_model(settings: ModelSettings) -> ImageTextTowers:
+    """Build the unchanged image and text towers of a CLIP, of any kind, for single frames.
 
     Args:
         settings: only `init` and `architecture` are read.
-
-    Returns:
-        open_clip's tower, and the architecture (`mean` and `std` normalise the colours).
 
     Raises:
         UserError: the weights do not exist, can't be fetched, or are not of a CLIP.
@@ -89,17 +105,17 @@ def build_image_tower(settings: ModelSettings) -> tuple[nn.Module, Architecture]
     clip = build_clip(start.architecture)
     if start.weights is not None:
         _load(clip, start.weights, settings.init)
-    return clip.visual, start.architecture
+    return ImageTextTowers(clip, start.architecture, start.folder)
 
 
-def _build(settings: ModelSettings) -> VidLA:
+def _build(settings: ModelSettings, kind: LossKind) -> VidLA:
     folder = Path(model_uri.resolve(settings.init).path) if "://" in settings.init else None
     if folder is not None and vidla_folder.is_export(folder):
         return _from_export(folder, settings)
     start = _clip_start(settings)
     if start.weights is None:
-        return _random(start.architecture, settings)
-    return _with_weights(start.architecture, settings, start.weights)
+        return _random(start.architecture, settings, kind)
+    return _with_weights(start, start.weights, settings)
 
 
 def _clip_start(settings: ModelSettings) -> _ClipStart:
@@ -116,11 +132,13 @@ def _clip_start(settings: ModelSettings) -> _ClipStart:
     return _tagged(architecture or settings.architecture, tag, settings)
 
 
-def _random(architecture: Architecture, settings: ModelSettings) -> VidLA:
+def _random(architecture: Architecture, settings: ModelSettings, kind: LossKind) -> VidLA:
     """Build a model with random weights."""
     model = build(architecture)
     if settings.temperature != "keep":
         set_temperature(model, settings.temperature)
+    elif kind == "siglip":
+        set_temperature(model, FIRST_SIGLIP_TEMPERATURE)
     return model
 
 
@@ -157,7 +175,7 @@ def _in_folder(uri: str, settings: ModelSettings) -> _ClipStart:
         raise UserError(f"init={uri!r}: there is {file.name} but no weights beside it (open_clip_model.safetensors)")
     path = str(weights)
     mean, std = pictures.get("mean", CLIP_MEAN), pictures.get("std", CLIP_STD)
-    return _ClipStart(_architecture(config, settings, mean, std), lambda: path)
+    return _ClipStart(_architecture(config, settings, mean, std), lambda: path, folder)
 
 
 def _from_export(folder: Path, settings: ModelSettings) -> VidLA:
@@ -173,15 +191,18 @@ def _from_export(folder: Path, settings: ModelSettings) -> VidLA:
     return model
 
 
-def _with_weights(architecture: Architecture, settings: ModelSettings, weights: WeightsFile) -> VidLA:
+def _with_weights(start: _ClipStart, weights: WeightsFile, settings: ModelSettings) -> VidLA:
     """Load a CLIP of this architecture and make a VidLA from it.
 
     The weights are fetched last, so that a tower that can't become a video tower is refused before a download.
     """
-    clip = build_clip(architecture)
-    check_supported(clip.visual)
+    clip = build_clip(start.architecture)
+    family_of(clip.visual)
     _load(clip, weights, settings.init)
-    model = VidLA(clip, architecture)
+    model = VidLA(clip, start.architecture, start.folder)
+    if model.logit_bias is not None:
+        asked = settings.logit_bias
+        nn.init.constant_(model.logit_bias, clip.logit_bias.item() if asked == "keep" else asked)
     if settings.temperature == "keep":
         nn.init.constant_(model.logit_scale, clip.logit_scale.item())
     else:
@@ -239,7 +260,7 @@ def _architecture(
     if missing or "multimodal_cfg" in config:
         reason = f"no {', '.join(missing)}" if missing else "it is a CoCa, with a text decoder"
         raise UserError(f"init={settings.init!r}: not the configuration of a CLIP of two towers ({reason})")
-    return {
+    described: Architecture = {
         "embed_dim": config["embed_dim"],
         "quick_gelu": bool(config.get("quick_gelu", False)),
         "vision_cfg": dict(config["vision_cfg"]),
@@ -249,6 +270,9 @@ def _architecture(
         "mean": [float(x) for x in mean],
         "std": [float(x) for x in std],
     }
+    if config.get("init_logit_bias") is not None:
+        described["logit_bias"] = True
+    return described
 
 
 def _read_json(file: Path) -> OpenClipConfig:

@@ -7,13 +7,26 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from runtime.errors import UserError
 from runtime.settings import Runtime, Settings
 
 FIRST_TEMPERATURE: Final = 0.07
 """The temperature that random weights start from, as CLIP's training did; the paper states none."""
+
+FIRST_SIGLIP_TEMPERATURE: Final = 0.1
+"""The same for the sigmoid loss (SigLIP, section 3.3)."""
+
+FIRST_LOGIT_BIAS: Final = -10.0
+"""The bias that the sigmoid loss starts from where the weights bring none (SigLIP, section 3.3)."""
+
+LossKind = Literal["infonce", "siglip"]
+"""The loss between clips and texts."""
+
+
+Checkpointing = Literal["none", "selective", "layers"]
+"""The part of a layer that is computed again in the backward pass."""
 
 
 class TemporalSettings(Settings):
@@ -24,7 +37,8 @@ class TemporalSettings(Settings):
     tokens_per_level: int = Field(default=4, ge=1)
     """V, [MST] tokens of a level."""
     scale: int = Field(default=2, ge=1)
-    """r: level u attends to every r^u-th frame, counted from the first; 1 gives [MST] without hierarchy."""
+    """r: level u attends to every r^u-th frame, counted from the first; 1 gives [MST] without hierarchy. In a clip too
+    short for that, to every r^k-th, with the largest k that leaves two frames."""
     spatially_local: bool = True
     """Add attention over time at each spatial position, before the global attention."""
     patch_sees_cls: bool = True
@@ -35,12 +49,30 @@ class TemporalSettings(Settings):
     """Added to the logit of [CLS] on itself; `log_frames` makes a clip of equal frames equal to CLIP's image."""
 
     @property
+    def mst_tokens(self) -> int:
+        """U*V, the [MST] of all levels."""
+        return self.levels * self.tokens_per_level
+
+    @property
     def summary_tokens(self) -> int:
-        """S: [CLS] and all [MST]."""
-        return 1 + self.levels * self.tokens_per_level
+        """Summary tokens of a tower whose one own token is [CLS]: it and all [MST]."""
+        return 1 + self.mst_tokens
+
+    def fitting_stride(self, stride: int, frames: int) -> int:
+        """Return the stride that a level takes in a clip: its own, or the largest power of r that leaves two frames.
+
+        So clips of any length have a hierarchy: the paper's where its levels fit, a flatter one below that.
+
+        Args:
+            stride: r^u of the level.
+            frames: T; at 2 and less every level sees all frames.
+        """
+        while stride > 1 and stride >= frames:
+            stride //= self.scale
+        return stride
 
     def check_frames(self, frames: int) -> None:
-        """Refuse a number of frames of which the highest level would see only one.
+        """Refuse a number of frames, as that of a whole model, of which the highest level would see only one.
 
         Raises:
             UserError: r^(U-1) is not below `frames`.
@@ -63,13 +95,26 @@ class ModelSettings(Settings):
     """open_clip's name of the towers that a bare tag is for; with or without -quickgelu, which follows the tag."""
     frames: int = Field(default=12, ge=1)
     """Frames a clip; temporal position embeddings of an export are interpolated to it."""
+    text_context: int | None = Field(default=None, ge=1)
+    """Tokens of a text that the text tower sees, by interpolated positions as in Long-CLIP (248); CLIP's kind only.
+    None: as many as the weights have (CLIP's: 77)."""
     temporal: TemporalSettings = TemporalSettings()
     """Attention over time that is added to CLIP. If it is not set, an export keeps its own."""
     temperature: float | Literal["keep"] = "keep"
-    """Where the learnt temperature starts; `keep`: at that of the weights (0.01 for CLIP's), 0.07 for random weights.
-    An export always keeps its own."""
-    checkpointing: Runtime[bool] = False
-    """Recompute the inside of each layer in the backward pass: less memory for about a third more time."""
+    """Where the learnt temperature starts; `keep`: at that of the weights (CLIP's: 0.01); random weights start at 0.07,
+    or at 0.1 with `loss.kind=siglip`. An export always keeps its own."""
+    logit_bias: float | Literal["keep"] = "keep"
+    """Where the learnt bias of `loss.kind=siglip` starts; `keep`: at that of the weights, -10 where these have none. An
+    export that has one always keeps it."""
+    checkpointing: Runtime[Checkpointing] = "selective"
+    """Recomputed in the backward pass instead of being kept. `selective`: the inside of norms, attention
+    over time and MLP of the video tower, for about a twelfth more operations; `layers`: all of each layer of both
+    towers, for about a third more; `none`: nothing. Compiled code decides for itself, unless it is `layers`."""
+
+    @field_validator("checkpointing", mode="before")
+    @classmethod
+    def _was_a_switch(cls, what: object) -> object:
+        return {True: "layers", False: "none"}[what] if isinstance(what, bool) else what
 
     @model_validator(mode="after")
     def _fits(self) -> ModelSettings:
@@ -87,6 +132,9 @@ class ModelSettings(Settings):
 class LossSettings(Settings):
     """The contrastive loss: the texts that a clip is compared with, and the pairs that are negatives."""
 
+    kind: LossKind = "infonce"
+    """`infonce`: a softmax over all texts of the batch, and one over all clips, as CLIP and the paper; `siglip`: a
+    sigmoid for each pair, with a learnt bias."""
     terms: dict[str, str | list[str]] | None = Field(default=None, min_length=1)
     """Terms of the loss, each with its text column, or columns in order of preference: the first that is not null.
     None: they follow the layer: grounded text where there is some, otherwise the paper's two (the summaries of
@@ -101,7 +149,7 @@ class LossSettings(Settings):
     """Texts with more tokens than the text tower takes (CLIP's: 77). `cut`: only their beginning is seen; `sentences`:
     consecutive sentences that fit, from one that is drawn in each epoch. Either way their share is logged."""
     max_logit_scale: float = Field(default=100.0, ge=1)
-    """Highest inverse of the temperature."""
+    """Highest inverse of the temperature; `siglip` has no such bound."""
     chunk: Runtime[int] = Field(default=512, ge=1)
     """Rows whose logits are in memory at once; each costs about 16 bytes for every row of the global batch."""
 

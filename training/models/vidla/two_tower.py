@@ -1,4 +1,4 @@
-"""The VidLA model: the video tower, CLIP's unchanged text tower, and a temperature.
+"""The VidLA model: the video tower, the text tower as it came, a temperature, and the bias of a sigmoid loss.
 
 `training.models.vidla.initial_weights` builds it from CLIP weights, `training.models.vidla.vidla_folder` from a folder;
 `training.vidla.pretraining_run` trains it.
@@ -10,19 +10,23 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypedDict
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, NotRequired, TypedDict
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from open_clip.model import CustomTextCLIP
-from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from torch import nn
 from torch.nn import functional as F
 
 from training.data.decoding.model_input import to_model_input
-from training.models.vidla.model_settings import FIRST_TEMPERATURE, TemporalSettings
+from training.models.vidla.model_settings import FIRST_LOGIT_BIAS, FIRST_TEMPERATURE, TemporalSettings
+from training.models.vidla.text.long_context import lengthen_context
+from training.models.vidla.text.tokenizer import Tokenizer
+from training.models.vidla.text.trimmed_text import encode_tokens
 from training.models.vidla.video_tower import VideoTower
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -45,17 +49,23 @@ class Architecture(TypedDict):
     """Mean of each colour, for normalisation."""
     std: list[float]
     """Standard deviation of each colour, for normalisation."""
+    logit_bias: NotRequired[bool]
+    """True if the model has the bias of a sigmoid loss."""
 
 
 class VidLA(nn.Module):
     """A video tower and a text tower with embeddings in one space."""
 
-    def __init__(self, clip: nn.Module, architecture: Architecture) -> None:
+    aggregation: Final = "video tower"
+    """How frames become one embedding, as reports name it."""
+
+    def __init__(self, clip: nn.Module, architecture: Architecture, folder: Path | None = None) -> None:
         """Build the model from a CLIP model of open_clip.
 
         Args:
             clip: open_clip's `CustomTextCLIP`; its text tower is taken over, its image tower copied.
             architecture: values that rebuild this model, see `architecture`; `mean` and `std` normalise the colours.
+            folder: may hold the files of the text tower's tokenizer.
 
         Raises:
             UserError: the image tower can't become a video tower, or the levels don't fit the number of frames.
@@ -66,14 +76,29 @@ class VidLA(nn.Module):
         self.video = VideoTower.from_clip(clip.visual, temporal, architecture["frames"])  # type: ignore[arg-type]
         self.text: nn.Module = clip.text  # type: ignore[assignment]
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / FIRST_TEMPERATURE)))
+        self.logit_bias: nn.Parameter | None = None
+        if architecture.get("logit_bias"):
+            self.add_logit_bias()
         self.mean: tuple[float, ...] = tuple(architecture["mean"])
         self.std: tuple[float, ...] = tuple(architecture["std"])
-        self.tokenizer = Tokenizer(architecture["text_cfg"])
+        self._folder = folder
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of the text tower; read when it is first asked for, as embeddings alone need none.
+
+        Raises:
+            UserError: it is not beside the weights, and can't be fetched.
+        """
+        return Tokenizer(self._architecture["text_cfg"], self._folder)
 
     @property
     def architecture(self) -> Architecture:
         """Plain JSON that rebuilds this model: configuration of the towers, temporal settings, frames."""
-        return {**copy.deepcopy(self._architecture), "frames": self.video.frames}
+        described: Architecture = {**copy.deepcopy(self._architecture), "frames": self.video.frames}
+        if self.logit_bias is not None:
+            described["logit_bias"] = True
+        return described
 
     @property
     def image_size(self) -> int:
@@ -83,12 +108,26 @@ class VidLA(nn.Module):
     @property
     def embed_dim(self) -> int:
         """Length of an embedding."""
-        return int(self.video.proj.shape[1])
+        return self._architecture["embed_dim"]
 
     @property
     def frames(self) -> int:
         """Frames of a clip that the model was trained with; others are possible."""
         return self.video.frames
+
+    def add_logit_bias(self, start: float = FIRST_LOGIT_BIAS) -> None:
+        """Add the bias of a sigmoid loss."""
+        self.logit_bias = nn.Parameter(torch.full_like(self.logit_scale.detach(), start))
+
+    def lengthen_context(self, tokens: int) -> None:
+        """Let the text tower take texts of `tokens` tokens; see `training.models.vidla.text.long_context`.
+
+        Raises:
+            UserError: its kind can't, or it takes as many already.
+        """
+        lengthen_context(self.text, tokens)
+        self.tokenizer = self.tokenizer.with_context(tokens)
+        self._architecture["text_cfg"]["context_length"] = tokens
 
     def preprocess(self, clips: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) -> torch.Tensor:
         """Return clips as input of `encode_video`: the centre square, scaled, normalised, on the model's device.
@@ -123,7 +162,7 @@ class VidLA(nn.Module):
 
     def encode_text(self, tokens_BL: torch.Tensor, normalize: bool = True) -> torch.Tensor:
         """Return embeddings [B, D] of tokens from `tokenizer`; of unit length if `normalize`."""
-        features_BD = self.text(tokens_BL)
+        features_BD = encode_tokens(self.text, tokens_BL)
         return F.normalize(features_BD, dim=-1) if normalize else features_BD
 
     def forward(
@@ -133,13 +172,13 @@ class VidLA(nn.Module):
         return self.encode_video(video_BTCHW), {term: self.encode_text(ids) for term, ids in tokens.items()}
 
 
-def build(architecture: Architecture) -> VidLA:
-    """Build a model of this architecture with random weights.
+def build(architecture: Architecture, folder: Path | None = None) -> VidLA:
+    """Build a model of this architecture with random weights; `folder` may hold the files of its tokenizer.
 
     Raises:
-        UserError: the image tower can't become a video tower.
+        UserError: the image tower can't become a video tower, or the levels don't fit the number of frames.
     """
-    return VidLA(build_clip(architecture), architecture)
+    return VidLA(build_clip(architecture), architecture, folder)
 
 
 def build_clip(architecture: Architecture) -> CustomTextCLIP:
@@ -148,42 +187,10 @@ def build_clip(architecture: Architecture) -> CustomTextCLIP:
     if "hf_model_name" in text:
         text["hf_model_pretrained"] = False
     vision = copy.deepcopy(architecture["vision_cfg"])
-    return CustomTextCLIP(architecture["embed_dim"], vision, text, architecture["quick_gelu"])
+    bias = FIRST_LOGIT_BIAS if architecture.get("logit_bias") else None
+    return CustomTextCLIP(architecture["embed_dim"], vision, text, architecture["quick_gelu"], init_logit_bias=bias)
 
 
 def set_temperature(model: VidLA, temperature: float) -> None:
     """Set the learnt temperature."""
     nn.init.constant_(model.logit_scale, math.log(1 / temperature))
-
-
-class Tokenizer:
-    """Turns texts into tokens, int64 [B, L], cut to the context length; it is pickled as its configuration."""
-
-    def __init__(self, text_cfg: Mapping[str, Any]) -> None:
-        """Build the tokenizer of `text_cfg`, open_clip's configuration of a text tower."""
-        self.text_cfg = copy.deepcopy(dict(text_cfg))
-        context = int(text_cfg.get("context_length", 77))
-        self.context = context
-        """Tokens that the text tower takes, with those that begin and end a text."""
-        options = text_cfg.get("tokenizer_kwargs") or {}
-        self._tokenizer: Callable[[list[str]], torch.Tensor]
-        if name := text_cfg.get("hf_tokenizer_name"):
-            mode = text_cfg.get("tokenizer_mode")
-            self._tokenizer = HFTokenizer(name, context_length=context, tokenizer_mode=mode, **options)
-        else:
-            self._tokenizer = SimpleTokenizer(context_length=context, **options)
-
-    def count(self, text: str) -> int:
-        """Return the number of tokens of a whole text, with those that begin and end it."""
-        tokenizer = self._tokenizer
-        if isinstance(tokenizer, SimpleTokenizer):
-            return len(tokenizer.encode(text)) + 2
-        assert isinstance(tokenizer, HFTokenizer), "there are two kinds of tokenizer"
-        return len(tokenizer.tokenizer(tokenizer.clean_fn(text)).input_ids)
-
-    def __call__(self, texts: Sequence[str]) -> torch.Tensor:
-        """Return the tokens of each text."""
-        return self._tokenizer(list(texts))
-
-    def __reduce__(self) -> tuple[type[Tokenizer], tuple[dict[str, Any]]]:
-        return Tokenizer, (self.text_cfg,)

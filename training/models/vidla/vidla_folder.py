@@ -1,5 +1,7 @@
 """The folder of a trained VidLA model: `config.json` (architecture, format version) and `model.safetensors`.
 
+The files of its tokenizer are beside them, unless that is CLIP's.
+
     from training.models.vidla.vidla_folder import load
     model = load("runs/first/export")
     embeddings = model.encode_text(model.tokenizer(["a dog jumps over a log"]))
@@ -15,27 +17,34 @@ from typing import Any, Final, cast
 
 import torch
 
-from training.engine import model_config, model_folder
-from training.engine.model_config import CONFIG as CONFIG
-from training.engine.model_config import ModelConfig, ModelFormat
-from training.engine.model_folder import load_weights as load_weights
+from training.engine.checkpoints import model_config, model_folder
+from training.engine.checkpoints.model_config import CONFIG as CONFIG
+from training.engine.checkpoints.model_config import ModelConfig, ModelFormat
+from training.engine.checkpoints.model_folder import load_weights as load_weights
+from training.models.vidla.text.tokenizer import TOKENIZER_FILES
 from training.models.vidla.two_tower import Architecture, VidLA, build
 
-FORMAT: Final = ModelFormat("vidla", version=1)
+FORMAT: Final = ModelFormat("vidla", version=1, beside=TOKENIZER_FILES)
 
 
-def save(model: VidLA, folder: Path, extra: Mapping[str, Any] | None = None) -> None:
+def save(
+    model: VidLA,
+    folder: Path,
+    extra: Mapping[str, Any] | None = None,
+    weights: Mapping[str, torch.Tensor] | None = None,
+) -> None:
     """Write a model; a folder of the same name with an older export is replaced, at once or not at all.
 
     Args:
         model: to write.
         folder: to write into; its parents are made.
         extra: plain JSON to keep beside the architecture (step, scores).
+        weights: values to write in place of the model's; empty: no weights are written.
 
     Raises:
         UserError: `folder` holds something else.
     """
-    model_folder.save_model(model, folder, FORMAT, model.architecture, extra)
+    model_folder.save_model(model, folder, FORMAT, model.architecture, extra, model.tokenizer.save, weights)
 
 
 def load(folder: str | Path, device: str | torch.device = "cpu") -> VidLA:
@@ -50,7 +59,7 @@ def load(folder: str | Path, device: str | torch.device = "cpu") -> VidLA:
             differ (the differences are listed).
     """
     path = model_config.local_folder(folder)
-    model = build(cast(Architecture, read_config(path)["architecture"]))
+    model = build(cast(Architecture, read_config(path)["architecture"]), path)
     load_weights(model, path)
     return model.to(device).eval()
 

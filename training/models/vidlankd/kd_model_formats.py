@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from training.engine.model_config import ModelFormat
+from training.engine.checkpoints.model_config import ModelFormat
 
 _TOKENIZER_FILES: Final = ("tokenizer.json", "tokenizer_config.json")
 

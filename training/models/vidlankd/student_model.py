@@ -18,8 +18,8 @@ import torch
 from torch import nn
 
 from runtime.errors import UserError, one_line
-from training.engine.model_config import local_folder, read_config
-from training.engine.model_folder import load_weights, save_model
+from training.engine.checkpoints.model_config import local_folder, read_config
+from training.engine.checkpoints.model_folder import load_weights, save_model
 from training.models.vidlankd.bert_model import build_bert, hidden_states, mlm_logits
 from training.models.vidlankd.kd_model_formats import STUDENT_FORMAT
 from training.models.vidlankd.kd_model_settings import BertShape
@@ -111,7 +111,11 @@ class Student(nn.Module):
 
 
 def save_student(
-    model: Student, tokenizer: TextTokenizer, folder: Path, extra: Mapping[str, Any] | None = None
+    model: Student,
+    tokenizer: TextTokenizer,
+    folder: Path,
+    extra: Mapping[str, Any] | None = None,
+    weights: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
     """Write a student with its heads and queue, and the tokenizer's files.
 
@@ -120,11 +124,12 @@ def save_student(
         tokenizer: the tokenizer that it was built for.
         folder: target; an older student there is replaced.
         extra: plain JSON to store with the architecture (step, scores).
+        weights: values to write in place of the model's; empty: no weights are written.
 
     Raises:
         UserError: `folder` holds something else.
     """
-    save_model(model, folder, STUDENT_FORMAT, model.architecture, extra, tokenizer.save)
+    save_model(model, folder, STUDENT_FORMAT, model.architecture, extra, tokenizer.save, weights)
 
 
 def load_student(folder: str | Path, device: str | torch.device = "cpu") -> tuple[Student, TextTokenizer]:

@@ -25,8 +25,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from runtime.errors import UserError, one_line
-from training.engine.model_config import local_folder, read_config
-from training.engine.model_folder import differences, load_weights, save_model
+from training.engine.checkpoints.model_config import local_folder, read_config
+from training.engine.checkpoints.model_folder import differences, load_weights, save_model
 from training.models.vidlankd.bert_model import build_bert, hidden_states
 from training.models.vidlankd.feature_tower import FeatureTower
 from training.models.vidlankd.kd_model_formats import TEACHER_FORMAT
@@ -140,13 +140,15 @@ def build_teacher(settings: TeacherModelSettings, tokenizer: TextTokenizer, feat
     return Teacher(architecture)
 
 
-def save_teacher(model: Teacher, tokenizer: TextTokenizer, folder: Path) -> None:
+def save_teacher(
+    model: Teacher, tokenizer: TextTokenizer, folder: Path, weights: Mapping[str, torch.Tensor] | None = None
+) -> None:
     """Write a teacher with its tokenizer; an older teacher in the folder is replaced atomically.
 
     Raises:
         UserError: `folder` holds something else.
     """
-    save_model(model, folder, TEACHER_FORMAT, model.architecture, write_beside=tokenizer.save)
+    save_model(model, folder, TEACHER_FORMAT, model.architecture, write_beside=tokenizer.save, weights=weights)
 
 
 def load_teacher(folder: str | Path, device: str | torch.device = "cpu") -> tuple[Teacher, TextTokenizer]:

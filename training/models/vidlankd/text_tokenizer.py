@@ -63,6 +63,8 @@ class TextTokenizer:
         """Id of the token that ends each row."""
         self.mask: int = ids["mask_token"]
         """Id of the token that replaces a masked one."""
+        self.unknown: int = tokenizer.get_vocab(with_added_tokens=False)[self._rules["model"]["unk_token"]]
+        """Id of [UNK], the token of a word that no entries can spell."""
         if max(tokenizer.get_vocab().values()) >= self.vocab_size:
             raise UserError(f"tokenizer {origin}: its ids have gaps; use a vocabulary numbered from 0 without gaps")
 
@@ -103,7 +105,7 @@ class TextTokenizer:
         """Ids of all special tokens, [UNK] included, in order; random tokens are never drawn from these."""
         added = self._tokenizer.get_added_tokens_decoder()
         marked = {number for number, token in added.items() if token.special}
-        return tuple(sorted(marked | {self.pad, self.cls, self.sep, self.mask}))
+        return tuple(sorted(marked | {self.pad, self.cls, self.sep, self.mask, self.unknown}))
 
     @cached_property
     def ordinary(self) -> NDArray[np.int64]:

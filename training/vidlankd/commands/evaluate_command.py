@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
+from runtime.errors import UserError, nearest
 from training.command_line import add_settings_arguments, check_model, settings_of
 from training.vidlankd.commands.subcommand import Subcommand, add_device
 
@@ -33,7 +34,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from training.evaluation.language.language_settings import LanguageSettings
 
-    tasks = [name.strip() for name in arguments.tasks.split(",") if name.strip()] if arguments.tasks else None
+    tasks = None if arguments.tasks is None else _task_names(arguments.tasks)
     compute = {"device": arguments.device}
     flags = {"tasks": tasks, "data": arguments.data, "seeds": arguments.seeds, "compute": compute}
     settings = settings_of(LanguageSettings, arguments, flags)
@@ -50,6 +51,26 @@ def _run(arguments: argparse.Namespace) -> int:
     from training.evaluation.language.evaluate_language import evaluate_language
 
     return evaluate_language(arguments.model, settings, arguments.output)
+
+
+def _task_names(text: str) -> list[str]:
+    """Return the names of `--tasks`.
+
+    Raises:
+        UserError: it names no task, one that does not exist, or one twice.
+    """
+    from training.evaluation.language.tasks.task_registry import TASK_NAMES
+
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UserError(f"--tasks {text!r}: names no task; choose from {','.join(TASK_NAMES)}, or leave it out for all")
+    for name in names:
+        if name not in TASK_NAMES:
+            hint = nearest(name, TASK_NAMES)
+            raise UserError(f"--tasks {text}: there is no task {name}{hint}; choose from {','.join(TASK_NAMES)}")
+        if names.count(name) > 1:
+            raise UserError(f"--tasks {text}: {name} is named twice; name it once")
+    return names
 
 
 EVALUATE: Final = Subcommand("evaluate", "fine-tune and score on tasks", _add_arguments, _run, _EXAMPLES)

@@ -49,7 +49,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> None:
     """Refuse what can't be used, before torch is imported."""
     from runtime.errors import UserError
-    from training.engine.model_config import read_config
+    from training.engine.checkpoints.model_config import read_config
     from training.evaluation.score_files import check_writable
     from training.features.feature_store import FeatureStore
     from training.models.vidlankd.kd_model_formats import STUDENT_FORMAT, TEACHER_FORMAT

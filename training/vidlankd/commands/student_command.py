@@ -56,7 +56,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if settings.teacher.teacher:
         check_model(settings.teacher.teacher)
     from training.corpus.open_corpora import open_corpora
-    from training.engine.model_config import local_folder, read_config
+    from training.engine.checkpoints.model_config import local_folder, read_config
     from training.models.vidlankd.kd_model_formats import TEACHER_FORMAT
 
     corpora, _ = open_corpora(settings.data)

@@ -21,8 +21,8 @@ import torch
 from runtime.errors import UserError
 from runtime.log import get_logger
 from runtime.progress_bar import progress_bar
-from shards.keyframes import StoredStill, nearest_still, read_still, stills_of
-from shards.pictures import PictureError, opened_picture
+from shards.media.keyframes import StoredStill, nearest_still, read_still, stills_of
+from shards.media.pictures import PictureError, opened_picture
 from shards.reader import text_layers
 from shards.storage.store import Store
 from training.data.data_settings import Split

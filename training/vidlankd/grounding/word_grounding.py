@@ -23,7 +23,7 @@ from transformers import BertForMaskedLM
 
 from runtime.errors import UserError
 from training.data.data_settings import Split
-from training.engine.model_config import local_folder
+from training.engine.checkpoints.model_config import local_folder
 from training.evaluation.score_files import check_writable
 from training.features.feature_store import FeatureStore
 from training.models.vidlankd.bert_model import hidden_states

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from training.engine.distributed import Ranks, gather_plain
+from training.engine.parallel.distributed import Ranks, gather_plain
 from training.models.vidlankd.losses import TokenQueue
 
 

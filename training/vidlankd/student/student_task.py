@@ -19,12 +19,11 @@ from torch import nn
 
 from runtime.errors import UserError
 from runtime.log import get_logger
-from training.engine.distributed import Ranks, sum_over, to_device
 from training.engine.engine_settings import ComputeSettings
 from training.engine.global_step import GlobalStep
-from training.engine.model_folder import load_weights
+from training.engine.parallel.distributed import Ranks, sum_over, to_device
+from training.engine.parallel.sync_gradients import wrap_ddp
 from training.engine.precision import choose_precision, evaluation_mode
-from training.engine.sync_gradients import wrap_ddp
 from training.engine.training_task import StepReport
 from training.models.vidlankd.kd_model_settings import StudentModelSettings
 from training.models.vidlankd.losses import crd_normaliser, masked_lm
@@ -121,6 +120,11 @@ class StudentTask:
         self._fixed_normaliser: torch.Tensor | None = None  # Z on the CPU, once it is computed
 
     @property
+    def stored(self) -> nn.Module:
+        """Return the model whose weights are saved."""
+        return self.module
+
+    @property
     def architecture(self) -> Mapping[str, Any]:
         """Plain values that rebuild the model and identify its teacher."""
         return {**self.module.architecture, "teacher": self._states.facts if self._states else None}
@@ -186,15 +190,14 @@ class StudentTask:
             return {}
         return {"mlm_loss": loss / count, "mlm_accuracy": correct / count, "perplexity": float(np.exp(loss / count))}
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, weights: Mapping[str, torch.Tensor] | None = None) -> None:
         """Write cached states to the disk, then a folder for `training.models.vidlankd.student_model.load_student`."""
         if self._states is not None:
             self._states.flush()
-        save_student(self.module, self._tokenizer, folder)
+        save_student(self.module, self._tokenizer, folder, weights=weights)
 
     def restore(self, folder: Path) -> None:
-        """Load the weights of `save`, the queue and its normaliser included."""
-        load_weights(self.module, folder)
+        """Forget the normaliser: the queue and its own were read with the weights."""
         self._fixed_normaliser = None
 
     def header(self) -> str:

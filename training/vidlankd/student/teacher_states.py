@@ -24,8 +24,9 @@ from runtime.log import get_logger
 from shards.storage.files import file_sha256
 from training.corpus.block_batches import TextBatches
 from training.corpus.corpus_settings import MaskSettings
-from training.engine.distributed import to_device
-from training.engine.model_config import WEIGHTS, local_folder
+from training.corpus.token_masking import MASK_RULES
+from training.engine.checkpoints.model_config import WEIGHTS, local_folder
+from training.engine.parallel.distributed import to_device
 from training.engine.precision import Precision
 from training.models.vidlankd.bert_model import hidden_states, mlm_logits
 from training.models.vidlankd.teacher_model import Teacher, load_teacher
@@ -215,10 +216,10 @@ def open_states(
     facts = {
         "teacher": identity,
         "tower": dict(teacher.architecture["text"]),  # equal weights with more heads give other states
-        "precision": precision.name,
+        "arithmetic": precision.arithmetic(device),
         "corpus": corpus.identity,
         "input": settings.input,
-        "masking": dict(corpus.masking) if settings.input == "masked" else None,
+        "masking": {**corpus.masking, "rules": MASK_RULES} if settings.input == "masked" else None,
     }
     cache = StateCache(settings.cache, shape, facts)
     return TeacherStates(text, identity, settings, precision, device, cache=cache, copies=copies)

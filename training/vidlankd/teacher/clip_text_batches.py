@@ -13,10 +13,10 @@ from itertools import islice
 from runtime.errors import UserError
 from runtime.log import get_logger
 from runtime.settings import content_hash
-from training.data.batch_order import Ranked, RootOrder
 from training.data.clip_source import ClipSource
 from training.data.clip_tasks import RootTask
 from training.data.data_settings import Split
+from training.data.order.batch_order import Ranked, RootOrder
 from training.data.prefetch_thread import prefetch_in_thread
 from training.data.sources.shard_source import ShardSource
 from training.features.feature_store import FeatureStore
@@ -37,6 +37,19 @@ def open_source(settings: ClipTextSettings, seed: int, split: Split = "train") -
     """
     every_clip = settings.window == "first"
     return ShardSource(settings, {TERM: settings.text}, seed, split, every_clip=every_clip, columns_of="data.text")
+
+
+def describe_texts(source: ShardSource) -> str:
+    """Return the share of each text column for the run's header; warn if the preferred one isn't what is read most."""
+    shares = source.text_shares(TERM)
+    first, most = next(iter(shares)), max(shares, key=shares.__getitem__)
+    if most != first:
+        _log.warning(
+            "data.text: %s is preferred, but %.0f %% of the clips have none and are read as %s or another column; the "
+            "paper's teacher reads narration: --set data.text=[subtitle]",
+            *(first, 100 * (1 - shares[first]), most),
+        )
+    return ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
 
 
 def build_collator(

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from runtime.log import get_logger
 from runtime.settings import content_hash
 from training.corpus.corpus_settings import MaskSettings
-from training.corpus.token_masking import text_batch
+from training.corpus.token_masking import MASK_RULES, text_batch
 from training.data.clip_batch import video_number
 from training.data.clip_tasks import ClipTask, RootTask
-from training.data.epoch_order import rng_of, seed_of
+from training.data.order.epoch_order import rng_of, seed_of
 from training.features.feature_store import FeatureStore
 from training.models.vidlankd.text_batch import ClipTextBatch, TextBatch
 from training.models.vidlankd.text_tokenizer import TextTokenizer
@@ -70,7 +70,7 @@ class ClipTextCollator:
     @property
     def identity(self) -> str:
         """Hash of everything that decides how a root becomes rows."""
-        settings = [self.masking, self.window, self.overflow, self.block, self.max_rows]
+        settings = [self.masking, MASK_RULES, self.window, self.overflow, self.block, self.max_rows]
         features = self.store.identity if self.store else "none"
         return content_hash(features, self.tokenizer.identity, *settings)
 

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from training.engine.distributed import Ranks, gather_rows, to_device
 from training.engine.global_step import TwoPassEmbeddings
+from training.engine.parallel.distributed import Ranks, gather_rows, to_device
+from training.engine.parallel.sync_gradients import wrap_ddp
 from training.engine.precision import Precision
-from training.engine.sync_gradients import wrap_ddp
 from training.models.vidlankd.feature_tower import FeatureTower
 from training.models.vidlankd.text_batch import ClipTextBatch
 

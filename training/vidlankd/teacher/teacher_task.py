@@ -19,12 +19,11 @@ import torch
 from torch import nn
 
 from runtime.log import get_logger
-from training.engine.distributed import Ranks, gather_plain, sum_over, to_device
 from training.engine.engine_settings import ComputeSettings
 from training.engine.global_step import GlobalStep
-from training.engine.model_folder import load_weights
+from training.engine.parallel.distributed import Ranks, gather_plain, sum_over, to_device
+from training.engine.parallel.sync_gradients import wrap_ddp
 from training.engine.precision import choose_precision, evaluation_mode
-from training.engine.sync_gradients import wrap_ddp
 from training.engine.training_task import StepReport
 from training.models.vidlankd.bert_model import encoder_flops, hidden_states, mlm_logits, prediction_flops
 from training.models.vidlankd.losses import masked_lm
@@ -87,6 +86,11 @@ class TeacherTask:
         self._global_step = GlobalStep(model, ranks, weights, self._text, self._vectors)
 
     @property
+    def stored(self) -> nn.Module:
+        """Return the model whose weights are saved."""
+        return self.module
+
+    @property
     def architecture(self) -> Mapping[str, Any]:
         """Plain values that rebuild the model."""
         return self.module.architecture
@@ -146,13 +150,12 @@ class TeacherTask:
         total = sum(getattr(self._loss, name) * means.get(name, 0.0) for name in _TERMS)
         return {"score": -total, **means} if means else {}
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, weights: Mapping[str, torch.Tensor] | None = None) -> None:
         """Write a folder for `training.models.vidlankd.teacher_model.load_teacher`."""
-        save_teacher(self.module, self._tokenizer, folder)
+        save_teacher(self.module, self._tokenizer, folder, weights)
 
     def restore(self, folder: Path) -> None:
-        """Load the weights of `save`."""
-        load_weights(self.module, folder)
+        """Do nothing: all that `save` writes is read with the weights."""
 
     def header(self) -> str:
         """Return one line for the run's header."""

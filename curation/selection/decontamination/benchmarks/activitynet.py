@@ -8,8 +8,7 @@ from typing import Final
 
 from curation.selection.decontamination.benchmark_items import BenchmarkItem, BenchmarkReader
 from curation.selection.decontamination.youtube_ids import youtube_id
-from runtime.annotation_files import field, read_json, read_list, strings, without_suffix
-from runtime.errors import UserError
+from runtime.annotation_files import field, read_list, read_object, strings, without_suffix
 
 
 def read(path: Path) -> Iterator[BenchmarkItem]:
@@ -18,10 +17,7 @@ def read(path: Path) -> Iterator[BenchmarkItem]:
         for line in read_list(path):
             yield _item(path, without_suffix(line))
         return
-    by_video = read_json(path)
-    if not isinstance(by_video, dict):
-        raise UserError(f"{path}: must be an object of videos by id, found {type(by_video).__name__}")
-    for key, row in by_video.items():
+    for key, row in read_object(path, "videos by id").items():
         sentences = [row] if isinstance(row, str) else field(path, row, "sentences", list, key)
         texts = strings(path, sentences, f"'sentences' of {key}")
         yield _item(path, key, *texts, *([" ".join(texts)] if len(texts) > 1 else []))

@@ -8,8 +8,7 @@ from typing import Final
 
 from curation.selection.decontamination.benchmark_items import BenchmarkItem, BenchmarkReader
 from curation.selection.decontamination.youtube_ids import youtube_span
-from runtime.annotation_files import read_json, read_list, strings, without_suffix
-from runtime.errors import UserError
+from runtime.annotation_files import read_list, read_object, strings, without_suffix
 
 
 def read(path: Path) -> Iterator[BenchmarkItem]:
@@ -18,10 +17,7 @@ def read(path: Path) -> Iterator[BenchmarkItem]:
         for line in read_list(path):
             yield _item(path, without_suffix(line))
         return
-    by_video = read_json(path)
-    if not isinstance(by_video, dict):
-        raise UserError(f"{path}: must be an object of captions by video id, found {type(by_video).__name__}")
-    for video, captions in by_video.items():
+    for video, captions in read_object(path, "captions by video id").items():
         yield _item(path, video, *strings(path, captions, f"captions of {video}"))
 
 

@@ -7,8 +7,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Generic, TypeVar
 
-from shards.keyframes import StoredStill, nearest_still, read_still, stills_of
 from shards.keys import shard_name
+from shards.media.keyframes import StoredStill, nearest_still, read_still, stills_of
+from shards.media.root_facts import read_root_facts, shots_of
 from shards.reader import read_table
 from shards.storage.store import Store
 from shards.storage.tar import ByteSpan
@@ -48,6 +49,25 @@ class RootFiles:
         """Return the seconds of the video of all stills of a root."""
         return sorted(still.time for still in self._stills.get(shard).get(root_key, ()))
 
+    def shots(self, shard: int, root_key: str) -> list[float]:
+        """Return the seconds of the video at which a new shot begins in a root; none if the DIR doesn't hold them.
+
+        Raises:
+            ShardError: the tar is damaged.
+        """
+        mp4 = self.video(shard, root_key)
+        if mp4 is None:
+            return []
+        try:
+            return shots_of(read_root_facts(self.store, shard, root_key, mp4))
+        except FileNotFoundError:
+            return []
+
+    def forget(self) -> None:
+        """Read everything anew when it is asked for: shards were made again."""
+        self._videos.clear()
+        self._stills.clear()
+
     def _read_videos(self, shard: int) -> dict[str, ByteSpan]:
         try:
             table = read_table(
@@ -74,6 +94,11 @@ class _Kept(Generic[_T]):
         self._make = make
         self._values: OrderedDict[int, _T] = OrderedDict()
         self._lock = threading.Lock()
+
+    def clear(self) -> None:
+        """Forget all values."""
+        with self._lock:
+            self._values.clear()
 
     def get(self, shard: int) -> _T:
         """Return the value of a shard."""

@@ -23,6 +23,7 @@ from curation.view.browser.queries.clip_filters import ClipFilters
 from curation.view.browser.queries.clip_pages import neighbours
 from curation.view.browser.queries.similar_clips import stored_vectors
 from curation.view.browser.viewed_dir import viewed
+from curation.view.verdict_reasons import why
 
 _PLACE: Final = "at"
 """Parameter for the clip's place, from 0, among those that match the filters."""
@@ -89,9 +90,7 @@ def _claims(details: ClipDetails) -> list[dict[str, Any]]:
             {
                 "text": claim["text"] or "",
                 "verdict": claim["verdict"] or "",
-                "reason": claim.get("reason") or "",
-                "judge": claim.get("judge") or "",
-                "score": claim.get("score"),
+                "why": why(claim),
                 "cited": cited,
             }
         )

@@ -13,6 +13,7 @@ from curation.view.browser.queries.clip_pages import clip_row, clips_by_key
 from curation.view.browser.queries.similar_clips import (
     chosen_vectors,
     nearest_clips,
+    search_way,
     stored_vectors,
     vector_of_clip,
     vector_of_text,
@@ -39,13 +40,19 @@ def search_page(request: Request) -> Response:
             raise UserError(f"text: {len(text)} characters; at most {_MOST_CHARACTERS} can be searched for")
         clips = _like(opened, like, name) if like else _about(opened, text, name)
     return rendered(
-        request, "search.html.jinja", vectors=list(there.values()), name=name, text=text, like=like, clips=clips
+        request,
+        "search.html.jinja",
+        vectors=[(each, search_way(each)) for each in there.values()],
+        name=name,
+        text=text,
+        like=like,
+        clips=clips,
     )
 
 
 def _about(opened: ViewedDir, text: str, name: str) -> list[dict[str, Any]]:
     vectors = chosen_vectors(stored_vectors(opened.store), name, for_text=True)
-    return clips_by_key(opened.tables, nearest_clips(vectors, vector_of_text(vectors, text)))
+    return clips_by_key(opened.tables, nearest_clips(vectors, search_way(vectors), vector_of_text(vectors, text)))
 
 
 def _like(opened: ViewedDir, key: str, name: str) -> list[dict[str, Any]]:
@@ -56,4 +63,4 @@ def _like(opened: ViewedDir, key: str, name: str) -> list[dict[str, Any]]:
     vector_D = vector_of_clip(vectors, clip["shard"], key)
     if vector_D is None:
         raise UserError(f"like = {key!r}: {vectors.name} has no vector of this clip")
-    return clips_by_key(opened.tables, nearest_clips(vectors, vector_D))
+    return clips_by_key(opened.tables, nearest_clips(vectors, search_way(vectors), vector_D))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 from curation.grounding.audit.clip_evidence import DrawnClip, read_sample
 from curation.grounding.evidence import span_of
+from curation.media.speech.sentence_settings import SentenceSettings
 from curation.view.browser.queries.clip_pages import clip_row
 from curation.view.browser.viewed_dir import ViewedDir
 from shards.keys import shard_name
@@ -24,6 +26,7 @@ TEXT_COLUMNS: Final = {
     "subtitle": "speech",
 }
 _TRACKS: Final = {"events": "events", "on_screen_text": "text", "objects": "objects"}
+_PAUSE_SECONDS: Final = SentenceSettings().pause
 
 
 @dataclass(frozen=True)
@@ -87,14 +90,15 @@ def clip_details(opened: ViewedDir, key: str) -> ClipDetails | None:
     by_key = {row["key"]: row for row in rows}
     root = by_key.get(root_key, by_key[key])
     clip = by_key[key]
-    times = opened.roots.still_times(shard, root_key)
+    times, shots = opened.roots.still_times(shard, root_key), opened.roots.shots(shard, root_key)
+    words = _words(opened, shard, root_key)
     others = {
         name: {row["key"]: row for row in _rows(opened, f"text/{name}", shard, root_key)} for name in _others(opened)
     }
     layers = {opened.layer: clip} | {name: of_root[key] for name, of_root in others.items() if key in of_root}
     videos = _rows(opened, "videos", shard, root_key)
     return ClipDetails(
-        facts, clip, root, _tracks(rows, root, times), _words(opened, shard, root_key), _evidence(opened, key, shard),
+        facts, clip, root, _tracks(rows, root, times, shots, words), words, _evidence(opened, key, shard),
         layers, videos[0] if videos else {},
     )  # fmt: skip
 
@@ -135,8 +139,26 @@ def _words(opened: ViewedDir, shard: int, root_key: str) -> list[StoredWord]:
     return list(rows[0]["words"] or ()) if rows else []
 
 
+def _shots(root: Mapping[str, Any], begins: Sequence[float]) -> list[TrackItem]:
+    """Return the shots of a root; none if it is not known where they begin, or if it has one alone."""
+    edges = [root["start"], *(time for time in begins if root["start"] < time < root["end"]), root["end"]]
+    spans = list(pairwise(edges))
+    shots = [TrackItem(a, b, f"shot {number} of {len(spans)}") for number, (a, b) in enumerate(spans, 1)]
+    return shots if len(shots) > 1 else []
+
+
+def _pauses(words: Sequence[StoredWord]) -> list[TrackItem]:
+    """Return the gaps between words that are long enough to end a sentence."""
+    gaps = [(a["end"], b["start"]) for a, b in pairwise(words) if b["start"] - a["end"] >= _PAUSE_SECONDS]
+    return [TrackItem(start, end, f"pause of {end - start:.1f} s") for start, end in gaps]
+
+
 def _tracks(
-    rows: Sequence[Mapping[str, Any]], root: Mapping[str, Any], times: Sequence[float]
+    rows: Sequence[Mapping[str, Any]],
+    root: Mapping[str, Any],
+    times: Sequence[float],
+    shots: Sequence[float],
+    words: Sequence[StoredWord],
 ) -> dict[str, list[TrackItem]]:
     tracks: dict[str, list[TrackItem]] = {}
     for level in reversed(LEVELS):
@@ -148,8 +170,10 @@ def _tracks(
         captions + [TrackItem(time, time, "") for time in times if round(time, 2) not in told],
         key=lambda item: item.start,
     )
+    tracks["shots"] = _shots(root, shots)
     for column, name in _TRACKS.items():
         tracks[name] = [TrackItem(each["start"], each["end"], each["text"] or "") for each in root.get(column) or ()]
+    tracks["pauses"] = _pauses(words)
     return {name: items for name, items in tracks.items() if items}
 
 

@@ -1,4 +1,4 @@
-"""The filters of the browse page: read from a page's address, written into links, and turned into SQL.
+"""The filters of the browse page, with a sample of their matches: read from an address, written into links, made SQL.
 
 Values go into SQL as parameters; names of columns are those of the table, quoted.
 """
@@ -33,6 +33,7 @@ ALL: Final = "true"
 _MOST_CHARACTERS: Final = 8000
 """Of one value."""
 _LAST_PAGE: Final = 1_000_000
+_LARGEST_SAMPLE: Final = 100_000
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,10 @@ class ClipFilters:
     """Least and most by column."""
     sort: str = "time"
     """One of `SORTS`, or a column of numbers, with ``-`` before it for largest first."""
+    sample: int = 0
+    """Number of clips to draw at random from those that match; 0: all."""
     seed: int = 0
-    """Another one gives another random order."""
+    """Another one draws another sample, and gives another random order."""
     page: int = 1
 
     @classmethod
@@ -78,8 +81,10 @@ class ClipFilters:
         _known("keep", [one["keep"]] if "keep" in one else [], KEEPS)
         words = {name: one.get(name, "") for name in ("keep", "reason", "language", "source", "text", "sql")}
         page = _whole("page", one.get("page", "1"), 1, _LAST_PAGE)
-        seed = _whole("seed", one.get("seed", "0"), 0, 1 << 31)
-        return cls(levels, statuses, ranges=_ranges(pairs), sort=one.get("sort", "time"), seed=seed, page=page, **words)
+        seed = _whole("seed", one.get("seed", "0"), 0, (1 << 31) - 1)
+        sample = _whole("sample", one.get("sample", "0"), 0, _LARGEST_SAMPLE)
+        ranges, sort = _ranges(pairs), one.get("sort", "time")
+        return cls(levels, statuses, ranges=ranges, sort=sort, sample=sample, seed=seed, page=page, **words)
 
     def query(self, **changes: Any) -> str:
         """Return the part of an address after ``?`` that states these filters with some changes."""
@@ -94,6 +99,7 @@ class ClipFilters:
                 if bound is not None
             ]
         pairs += [("sort", new.sort)] if new.sort != "time" else []
+        pairs += [("sample", str(new.sample))] if new.sample else []
         pairs += [("seed", str(new.seed))] if new.seed else []
         pairs += [("page", str(new.page))] if new.page != 1 else []
         return urlencode(pairs)
@@ -129,7 +135,11 @@ class ClipFilters:
             parts.append(f"id in (select id from {tables.matching_text(self.text)})")  # noqa: S608  a hash
         if self.sql:
             parts.append(f"id in (select id from {tables.matching_sql(self.sql)})")  # noqa: S608  a hash
-        return " and ".join(parts), values
+        condition = " and ".join(parts)
+        if not self.sample:
+            return condition, values
+        drawn = f"select place from clips where {condition} order by hash(id, $seed), place limit {self.sample}"  # noqa: S608
+        return f"place in ({drawn})", values | {"seed": self.seed}
 
     def order(self, ranges: Sequence[RangeColumn]) -> tuple[str, dict[str, object]]:
         """Return the order of clips in SQL, and its parameters.

@@ -34,6 +34,9 @@ SECONDS: Final = 60.0
 """Longest that one query may take."""
 TEXTS: Final = ("grounded_text", "caption", "subtitle")
 """Columns that a search for words looks into."""
+_CLIPS: Final = "clips"
+_FRESH: Final = "fresh_clips"
+"""Table of the clips while they are read anew."""
 _KEPT_MATCHES: Final = 8
 _KEPT_ANSWERS: Final = 64
 _FACTS: Final = (
@@ -72,6 +75,7 @@ class ClipTables:
         self._matches: OrderedDict[str, str] = OrderedDict()
         self._answers: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
         self._lock = threading.Lock()
+        self._answered_from = 0
         threading.Thread(target=self._read, name="clip tables", daemon=True).start()
 
     def close(self) -> None:
@@ -80,6 +84,25 @@ class ClipTables:
         self._ranges.exception()
         self._database.close()
         self._scratch.cleanup()
+
+    def refresh(self, selection: Selection | None) -> None:
+        """Read the clips anew, as the selection marks them now; queries are answered from the old ones until then.
+
+        Raises:
+            ShardError: a table is damaged; the old clips stay.
+        """
+        self._ranges.result()
+        fresh: Future[Sequence[RangeColumn]] = Future()
+        with damage_reported(self.store, f"text/{self.layer}"):
+            fresh.set_result(self._made(selection, _FRESH))
+            self._reader.execute(
+                f"begin; drop table {_CLIPS}; alter table {_FRESH} rename to {_CLIPS}; commit; checkpoint"
+            )
+        with self._lock:
+            self._matches.clear()
+            self._answers.clear()
+            self._answered_from += 1
+            self.selection, self._ranges = selection, fresh
 
     @property
     def ranges(self) -> Sequence[RangeColumn]:
@@ -115,9 +138,11 @@ class ClipTables:
             if asked in self._answers:
                 self._answers.move_to_end(asked)
                 return self._answers[asked]
+            answered_from = self._answered_from
         rows = self.select(query, parameters)
         with self._lock:
-            self._answers[asked] = rows
+            if answered_from == self._answered_from:
+                self._answers[asked] = rows
             if len(self._answers) > _KEPT_ANSWERS:
                 self._answers.popitem(last=False)
         return rows
@@ -179,24 +204,26 @@ class ClipTables:
     def _read(self) -> None:
         try:
             with damage_reported(self.store, f"text/{self.layer}"):
-                self._ranges.set_result(self._made())
+                self._ranges.set_result(self._made(self.selection, _CLIPS))
         except Exception as error:
             self._ranges.set_exception(error)  # whoever asks next gets it
 
-    def _made(self) -> list[RangeColumn]:
+    def _made(self, selection: Selection | None, table: str) -> list[RangeColumn]:
+        """Make a table of the clips, and return its columns of numbers."""
         cursor = self._reader
-        clips = marked_clips(cursor, files(self.store, f"text/{self.layer}"), self.selection, numbered=True)
+        cursor.execute(f"drop table if exists {table}")
+        clips = marked_clips(cursor, files(self.store, f"text/{self.layer}"), selection, numbered=True)
         clips = clips.project(_FACTS)
         scores: list[str] = []
         for name in score_sets(self.store):
             clips, added = _with_numbers(cursor, clips, ScoreSet.open(self.store, name), scores)
             scores += added
-        clips.create("clips")
+        clips.create(table)
         ranges = []
         for column in ("seconds", "grounding_score", *scores):
             name = quoted(column)
             found = cursor.execute(
-                f"select min({name}), max({name}) from clips where isfinite({name})"  # noqa: S608  quoted
+                f"select min({name}), max({name}) from {table} where isfinite({name})"  # noqa: S608  quoted
             ).fetchone()
             if found is not None and found[0] is not None:
                 ranges.append(RangeColumn(column, float(found[0]), float(found[1])))

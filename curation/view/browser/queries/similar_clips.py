@@ -1,6 +1,7 @@
-"""Clips by their stored vectors: nearest to a text, or to another clip. Exact: each vector is compared.
+"""Clips by their stored vectors: nearest to a text, or to another clip.
 
-Vectors are read shard by shard, so the memory that a search takes does not grow with the DIR.
+Each vector is compared, shard by shard, so that the memory of a search does not grow with the DIR. Among more than a
+million vectors the index finds the nearest, if it was built (`curate view DIR --index`).
 
 Shapes: N clips of a shard, D numbers of a vector.
 """
@@ -17,14 +18,16 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from curation.scores.embeddings import vector_index
 from curation.scores.embeddings.shard_match import CLIP
+from curation.scores.embeddings.vector_index import VectorIndex
 from runtime.errors import UserError, nearest
 from shards.scores.match import unit_rows
 from shards.scores.score_set import ScoreSet, VectorFact, score_sets
 from shards.storage.store import Store
 
 if TYPE_CHECKING:
-    from curation.engines.image_text_model import ImageTextModel
+    from curation.engines.models.image_text_model import ImageTextModel
 
 MOST: Final = 48
 """Clips that a search returns."""
@@ -110,12 +113,57 @@ def vector_of_clip(vectors: StoredVectors, shard: int, key: str) -> NDArray[np.f
     return vector_D if np.isfinite(vector_D).all() else None
 
 
-def nearest_clips(vectors: StoredVectors, vector_D: NDArray[np.float32], count: int = MOST) -> dict[str, float]:
+@dataclass(frozen=True)
+class SearchWay:
+    """How the clips nearest to a vector are found."""
+
+    vectors: int
+    """Vectors to search among."""
+    index: VectorIndex | None
+    """None: each vector is compared."""
+
+    @property
+    def needs_index(self) -> bool:
+        """True if each vector is compared although there are many."""
+        return self.index is None and self.vectors > vector_index.EXACT_LIMIT
+
+
+def search_way(vectors: StoredVectors) -> SearchWay:
+    """Return how a search among some vectors goes: by their index if they are many and it is up to date.
+
+    Raises:
+        ShardError: a file of vectors, or the index, is damaged.
+    """
+    count = vector_index.vector_count(vectors.scored, vectors.column)
+    many = count > vector_index.EXACT_LIMIT
+    return SearchWay(count, vector_index.open_index(vectors.scored, vectors.column) if many else None)
+
+
+def nearest_clips(
+    vectors: StoredVectors, way: SearchWay, vector_D: NDArray[np.float32], count: int = MOST
+) -> dict[str, float]:
     """Return the cosine of the clips nearest to a vector, by key, the nearest first.
+
+    Args:
+        vectors: to search among.
+        way: of `search_way`.
+        vector_D: of length 1.
+        count: clips that are wanted.
 
     Raises:
         ShardError: a file of vectors is damaged.
     """
+    best = way.index.nearest(vector_D, count) if way.index else _compared_with_each(vectors, vector_D, count)
+    keys: dict[int, list[Any]] = {
+        shard: vectors.scored.table(shard, [])["key"].to_pylist() for shard in {shard for _, shard, _ in best}
+    }
+    return {keys[shard][row]: cosine for cosine, shard, row in best}
+
+
+def _compared_with_each(
+    vectors: StoredVectors, vector_D: NDArray[np.float32], count: int
+) -> list[tuple[float, int, int]]:
+    """Return cosine, shard and row of the nearest clips."""
     best: list[tuple[float, int, int]] = []
     for shard in vectors.scored.shards:
         rows_ND = unit_rows(vectors.scored.vector(shard, vectors.column))
@@ -123,15 +171,11 @@ def nearest_clips(vectors: StoredVectors, vector_D: NDArray[np.float32], count: 
         if len(cosines_N):
             top = np.argpartition(-cosines_N, min(count, len(cosines_N)) - 1)[:count]
             best = heapq.nlargest(count, best + [(float(cosines_N[row]), shard, int(row)) for row in top])
-    found = [(cosine, shard, row) for cosine, shard, row in best if np.isfinite(cosine)]
-    keys: dict[int, list[Any]] = {
-        shard: vectors.scored.table(shard, [])["key"].to_pylist() for shard in {shard for _, shard, _ in found}
-    }
-    return {keys[shard][row]: cosine for cosine, shard, row in found}
+    return [found for found in best if np.isfinite(found[0])]
 
 
 @lru_cache(maxsize=1)
 def _model(uri: str) -> ImageTextModel:
-    from curation.engines.image_text_model import ImageTextModel
+    from curation.engines.models.image_text_model import ImageTextModel
 
     return ImageTextModel(uri)

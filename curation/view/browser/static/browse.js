@@ -5,8 +5,8 @@ const form = document.getElementById("filters");
 form.addEventListener("submit", () => {
   for (const field of form.elements) if (field.name && field.value === "") field.disabled = true;
 });
-for (const field of form.querySelectorAll("select, input[type=checkbox]")) {
-  field.addEventListener("change", () => form.requestSubmit());
+for (const field of form.elements) {
+  if (field.matches("select, input[type=checkbox]")) field.addEventListener("change", () => form.requestSubmit());
 }
 if (matchMedia("(max-width: 700px)").matches) document.getElementById("filter-box").open = false;
 

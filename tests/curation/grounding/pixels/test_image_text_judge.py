@@ -15,7 +15,7 @@ from support.open_clip_models import open_clip_folder
 from support.shard_factory import encode_root
 
 from curation.engines.engine_interface import ImageRef
-from curation.engines.image_text_model import ImageTextModel
+from curation.engines.models.image_text_model import ImageTextModel
 from curation.grounding.claims import CitedClaim, Claim, cite
 from curation.grounding.evidence import Evidence
 from curation.grounding.judge import JudgeResources, Ruling

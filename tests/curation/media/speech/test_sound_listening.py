@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curation.engines.speech_recognizer import AsrSettings
+from curation.engines.models.speech_recognizer import AsrSettings
 from curation.media.picture.video_records import AudioStream, Probe, VideoSpan
 from curation.media.speech import sound_listening
 from curation.media.speech.sound_listening import Listener

@@ -14,8 +14,8 @@ from support.shard_factory import LAYER, build_dir, encode_root
 from support.tiny_models import tiny_video_vlm
 
 from curation.engines.engine_interface import FramesRef, ImageRef, Request
-from curation.engines.vllm_engine import VllmEngine
-from curation.engines.vllm_settings import VllmSettings
+from curation.engines.vllm.vllm_engine import VllmEngine
+from curation.engines.vllm.vllm_settings import VllmSettings
 from curation.pipeline import load_pipeline
 from curation.scores.score_registry import ScoreSettings
 from curation.scores.score_stage import SCORE, TextFolder, score_worker

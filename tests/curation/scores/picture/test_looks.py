@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from support.open_clip_models import open_clip_folder
 from support.scored_videos import clip_row, named, scores_of, texture, video_of
 
-from curation.engines.image_text_model import ImageTextModel
+from curation.engines.models.image_text_model import ImageTextModel
 from curation.pipeline import load_pipeline
 from curation.scores.picture.looks import load_head
 from curation.scores.root_frames import root_frames

@@ -31,28 +31,39 @@ def test_published_files_are_read(
     assert any(item.texts for item in items) or benchmark == "msvd"
 
 
+KINETICS = ("kinetics400", "kinetics600", "kinetics700")
 FILES = {
     "msrvtt": {
-        "videos": [{"video_id": "video1", "url": "https://www.youtube.com/watch?v=9lZi22qLlEo", "start time": 137.72,
-                    "end time": 149.44}],
+        "videos": [
+            {
+                "video_id": "video1",
+                "url": "https://www.youtube.com/watch?v=9lZi22qLlEo",
+                "start time": 137.72,
+                "end time": 149.44,
+            }
+        ],
         "sentences": [{"video_id": "video1", "caption": "a car is shown"}],
     },
     "didemo": [{"video": "12090392@N02_13482799053_87ef417396.mov", "description": "a man waves"}],
     "activitynet": {"v_uqiMw7tQ1Cc": {"sentences": ["One.", "Two."]}},
     "msvd": {"eyhzdC936uk_15_27": ["a cat sits"]},
     "vatex": [{"videoID": "Ptf_2VRj-V0_000122_000132", "enCap": ["a person swims"]}],
-    "kinetics400": "label,youtube_id,time_start,time_end,split\nabseiling,0wR5jVB-WPk,417,427,val\n",
+    **dict.fromkeys(KINETICS, "label,youtube_id,time_start,time_end,split\nabseiling,0wR5jVB-WPk,417,427,val\n"),
     "ssv2": [{"id": "78687", "label": "holding a pen", "template": "Holding [something]"}],
-}  # fmt: skip
+    "ucf101": "ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi 1\n",
+    "hmdb51": "April_09_brush_hair_u_nm_np1_ba_goo_0.avi 1 \n",
+    "lsmdc": "1004_Juno_00.00.32.022-00.00.33.825\t0\t1\t0\t1\tSOMEONE looks.\n",
+}
+LISTS = ("ucf101", "hmdb51")  # fmt: skip
 SITES = {
     "msrvtt": "youtube:9lZi22qLlEo", "didemo": "flickr:13482799053", "activitynet": "youtube:uqiMw7tQ1Cc",
-    "msvd": "youtube:eyhzdC936uk", "vatex": "youtube:Ptf_2VRj-V0", "kinetics400": "youtube:0wR5jVB-WPk",
+    "msvd": "youtube:eyhzdC936uk", "vatex": "youtube:Ptf_2VRj-V0", **dict.fromkeys(KINETICS, "youtube:0wR5jVB-WPk"),
 }  # fmt: skip
 
 
 def written(folder: Path, benchmark: str) -> Path:
     value = FILES[benchmark]
-    path = folder / f"{benchmark}.{'csv' if isinstance(value, str) else 'json'}"
+    path = folder / f"{benchmark}.{'json' if not isinstance(value, str) else 'txt' if benchmark in LISTS else 'csv'}"
     write_annotations(path, value)
     return path
 
@@ -61,13 +72,14 @@ def written(folder: Path, benchmark: str) -> Path:
 def test_every_benchmark_gives_ids_and_sites(tmp_path: Path, benchmark: str) -> None:
     (item,) = read_items(BENCHMARKS[benchmark], [written(tmp_path, benchmark)])
     assert item.sites == ((SITES[benchmark],) if benchmark in SITES else ())
-    assert item.texts or benchmark == "kinetics400"
+    assert item.texts or benchmark in (*KINETICS, *LISTS)
 
 
 @pytest.mark.parametrize("benchmark", sorted(BENCHMARKS))
 @pytest.mark.parametrize("other", sorted(BENCHMARKS))
 def test_a_file_of_another_benchmark_is_refused(tmp_path: Path, benchmark: str, other: str) -> None:
-    if benchmark == other or (benchmark, other) == ("vatex", "msvd"):  # these are of one form
+    of_one_form = {benchmark, other} <= set(KINETICS) or (benchmark, other) == ("vatex", "msvd")
+    if benchmark == other or of_one_form:
         return
     path = written(tmp_path, other)
     with pytest.raises(UserError, match=rf"{path.name}.*; {benchmark} is read from"):
@@ -101,7 +113,7 @@ def test_an_unknown_benchmark_is_refused_with_the_nearest() -> None:
 
 
 def test_names_are_those_of_the_evaluation() -> None:
-    from training.evaluation.benchmarks.classification_registry import CLASSIFICATION_BENCHMARKS
-    from training.evaluation.benchmarks.retrieval_registry import RETRIEVAL_BENCHMARKS
+    from training.evaluation.benchmarks.classification.classification_registry import CLASSIFICATION_BENCHMARKS
+    from training.evaluation.benchmarks.retrieval.retrieval_registry import RETRIEVAL_BENCHMARKS
 
     assert set(BENCHMARKS) == set(RETRIEVAL_BENCHMARKS) | set(CLASSIFICATION_BENCHMARKS) - {"folder"}

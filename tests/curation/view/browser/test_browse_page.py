@@ -20,7 +20,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
 
 
 def counts(page: str) -> int:
-    found = re.search(r"<b>([\d,]+)</b> clips", page)
+    found = re.search(r"<b>([\d,]+)</b> clips?", page)
     assert found is not None
     return int(found[1].replace(",", ""))
 
@@ -84,6 +84,20 @@ def test_a_random_order_is_repeated_by_its_seed_and_another_seed_gives_another(c
     assert one == again != other
 
 
+def test_a_sample_is_drawn_by_its_seed_from_the_clips_that_match_and_its_link_keeps_it(client: TestClient) -> None:
+    one, again, other = (client.get(f"/browse?level=short&sample=4&seed={seed}").text for seed in (1, 1, 2))
+    assert counts(one) == 4 and set(keys(one)) == set(keys(again)) != set(keys(other))
+    assert set(re.findall(r'class="level (\w+)"', one)) == {"short"}
+    assert all("sample=4&seed=1" in link for link in clip_links(one))
+    assert counts(client.get("/browse?sample=4&sort=random&text=wall").text) == 4
+    assert counts(client.get("/browse?level=long&sample=100").text) == 6
+
+
+def test_counts_of_one_have_no_plural(client: TestClient) -> None:
+    page = client.get("/browse?sample=1").text
+    assert "<b>1</b> clip of <b>1</b> video," in page
+
+
 def test_links_of_clips_keep_the_filters(client: TestClient) -> None:
     links = clip_links(client.get("/browse?level=long&min.seconds=20&sort=longest").text)
     clip = client.get(links[2]).text
@@ -101,6 +115,8 @@ def test_links_of_clips_keep_the_filters(client: TestClient) -> None:
         "min.seconds=abc",
         "min.nope=1",
         "sort=nope",
+        "sample=-1",
+        "seed=2147483648",
         "sql=nope+>+1",
         "sql=1;drop+table+x",
     ],

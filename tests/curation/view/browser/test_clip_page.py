@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +53,20 @@ def test_the_tree_is_a_timeline_whose_clips_are_links(client: TestClient) -> Non
     timeline = page[page.index('id="timeline"') :]
     spans = re.findall(r'class="item[^"]*"[^>]*data-start="([\d.]+)" data-end="([\d.]+)" href="/clip/', timeline)
     assert spans == [("0.5", "24.5"), ("0.5", "12.75"), ("12.75", "24.5"), ("0.5", "6.0"), ("6.0", "12.75")]
+
+
+def test_shots_and_pauses_are_tracks_of_the_timeline(client: TestClient) -> None:
+    page = first_clip(client, "level=long")
+    tracks = dict(re.findall(r'class="track (shots|pauses)">(.*?)</div></div>', page, re.DOTALL))
+    spans = re.findall(r'data-start="([\d.]+)" data-end="([\d.]+)"', tracks["shots"])
+    assert spans == [("0.5", "2.5"), ("2.5", "24.5")]
+    assert "pauses" not in tracks
+
+
+def test_a_dir_without_shots_shows_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("curation.view.browser.media.root_files.read_root_facts", lambda *_: {"shots": "none"})
+    with viewing(build_dir(tmp_path / "out", shards=1)) as client:
+        assert 'class="track shots"' not in first_clip(client, "level=long")
 
 
 def test_each_claim_has_its_verdict_and_buttons_that_jump_to_its_evidence(client: TestClient) -> None:

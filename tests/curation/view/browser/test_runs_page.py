@@ -24,7 +24,8 @@ def test_sources_are_counted_by_state_and_class_with_examples(tmp_path: Path) ->
 
 def test_a_log_becomes_shares_over_time_and_bad_lines_are_counted(tmp_path: Path) -> None:
     store = build_dir(tmp_path / "out", shards=1)
-    pool = {"total": 4, "unit": "shard", "counts": {"clips": 30}}
+    pool = {"total": 4, "unit": "shard", "counts": {"clips": 30}, "clips_per_second": 3.0, "waits": 0.25}
+    pool |= {"worker_seconds": 3600.0, "cpus": 2.0, "gpus": 0.0}
     rows = [
         {"event": "start"},
         {"event": "progress", "elapsed": 5.0, "pools": {"media": {**pool, "done": 2}}},
@@ -35,6 +36,9 @@ def test_a_log_becomes_shares_over_time_and_bad_lines_are_counted(tmp_path: Path
     (run,) = logged_runs(store)
     assert (run.status, run.seconds, run.unreadable) == ("done", 10.0, 2)
     assert run.pools[0].points[0] == (5.0, 0.5) and run.pools[0].points[-1] == (10.0, 1.0)
+    assert run.name == "20260101T000000Z" and run.pools[0].rates == [(5.0, 3.0), (10.0, 3.0)]
     with viewing(store) as client:
         page = client.get("/runs").text
-    assert "4 of 4 shards" in page and "3/s" in page and "2 lines of the log" in page
+    for words in ("4 of 4 shards", "up to 3 clips/s", "75% busy", "10 seconds, 2.00 CPU-hours", "2 lines of the log"):
+        assert words in page, words
+    assert 'class="rate" points="' in page and "older version" not in page

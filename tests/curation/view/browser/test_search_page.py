@@ -5,44 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from starlette.testclient import TestClient
 from support.duplicates import dedup, score_all
 from support.open_clip_models import open_clip_folder
 from support.shard_factory import build_dir
+from support.stored_vectors import WIDTH, add_vectors
 from support.viewers import viewing
 
-from curation.engines.image_text_model import ImageTextModel
-from curation.view.browser.queries.similar_clips import nearest_clips, stored_vectors
-from shards.artifact import Artifact
-from shards.keys import shard_name
-from shards.manifest import StageMark, write_stage
-from shards.reader import media_shards, read_table
-from shards.scores.score_writer import ShardScores, commit_scores, score_schema
+from curation.engines.models.image_text_model import ImageTextModel
+from curation.view.browser.queries.similar_clips import nearest_clips, search_way, stored_vectors
+from shards.reader import read_table
 from shards.storage.store import Store
-
-WIDTH = 24
-
-
-def add_vectors(store: Store, model: Path) -> dict[str, np.ndarray]:
-    """Commit random vectors and a score for each clip but the last of a shard, which has none; return the vectors."""
-    write_stage(store, "scores/demo", StageMark("score", "h", {"vectors": {"clip": f"path://{model}"}}))
-    found = {}
-    for shard in media_shards(store):
-        keys = read_table(store, f"media/{shard_name(shard)}.parquet", ["key", "shard"])
-        vectors = np.random.default_rng(shard).normal(size=(keys.num_rows, WIDTH)).astype(np.float16)
-        vectors[-1] = np.nan
-        found |= dict(zip(keys["key"].to_pylist(), vectors, strict=True))
-        brightness = [row / 10 if row + 1 < keys.num_rows else None for row in range(keys.num_rows)]
-        table = pa.table([*keys.columns, brightness], schema=score_schema({"bright'ness": pa.float32()}))
-        with TemporaryDirectory() as scratch:
-            made = ShardScores(shard, table, {"clip": vectors})
-            commit_scores(store, Path(scratch), "scores/demo", made, Artifact("score", "h"))
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +68,7 @@ def test_words_find_the_clips_nearest_to_their_vector(
 def test_a_search_keeps_only_the_nearest_over_all_shards(store: Store, vectors: dict[str, np.ndarray]) -> None:
     stored = stored_vectors(store)["demo.clip"]
     to = np.ones(WIDTH, np.float32) / np.sqrt(WIDTH, dtype=np.float32)
-    assert list(nearest_clips(stored, to, 5)) == by_cosine(vectors, to)[:5]
+    assert list(nearest_clips(stored, search_way(stored), to, 5)) == by_cosine(vectors, to)[:5]
 
 
 def test_a_clip_without_a_vector_and_unknown_vectors_are_answered_in_one_line(

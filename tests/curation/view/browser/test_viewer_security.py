@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
+from support.known_videos import add_videos
 from support.shard_factory import build_dir
 from support.viewers import change_rows, clip_links, viewing
 
@@ -47,7 +48,11 @@ def client(store: Store) -> Iterator[TestClient]:
 
 
 def test_markup_in_any_text_is_shown_as_text(tmp_path: Path) -> None:
-    with viewing(hostile(build_dir(tmp_path / "out", shards=1))) as client:
+    store = hostile(build_dir(tmp_path / "out", shards=1))
+    add_videos(
+        store, lambda root: {"video_title": SCRIPT, "video_license": SCRIPT, "video_url": f"javascript:{SCRIPT}"}
+    )
+    with viewing(store) as client:
         browse = client.get("/browse").text
         pages = [browse, *(client.get(link).text for link in clip_links(browse)[:3])]
         pages.append(client.get("/browse", params={"text": SCRIPT, "source": SCRIPT}).text)
@@ -55,6 +60,7 @@ def test_markup_in_any_text_is_shown_as_text(tmp_path: Path) -> None:
     for page in pages:
         assert "alert(1)" in page
         assert "<script>alert" not in page and "<img src=x" not in page and "\x1b" not in page
+        assert 'href="javascript:' not in page
 
 
 @pytest.mark.parametrize(

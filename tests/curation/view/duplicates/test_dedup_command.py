@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.curate_runs import next_command
 from support.duplicates import SET, VECTORS, rows_of, score_all
 from support.shard_factory import build_dir
 
@@ -29,8 +30,12 @@ def test_what_goes_and_the_curve_are_printed(store: Store, capsys: pytest.Captur
     out = capsys.readouterr().out
     assert "11 clips: 5 (45.5 %) are duplicates of 1 that stay (5 exact, 0 perceptual, 0 semantic)" in out
     assert " 0.900    0.0 %  <" in out
-    assert f"`curate select {store.root} --name NAME --dedup all`" in out
+    assert next_command(out) == ["curate", "select", store.root, "--name", "without-all", "--dedup", "all"]
     assert len(rows_of(store)) == 6
+    assert main(next_command(out)[1:]) == 0
+    chosen = next_command(capsys.readouterr().out)
+    assert chosen == ["curate", "inspect", store.root, "--select", "without-all", "--where", "keep"]
+    assert main(chosen[1:]) == 0 and "clips of layer" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import UserError
-from training.evaluation.benchmarks.classification_registry import CLASSIFICATION_BENCHMARKS
-from training.evaluation.benchmarks.classification_set import ClassificationBenchmark
-from training.evaluation.benchmarks.retrieval_registry import RETRIEVAL_BENCHMARKS, read_retrieval
-from training.evaluation.benchmarks.retrieval_set import RetrievalBenchmark
+from training.evaluation.benchmarks.classification.classification_registry import CLASSIFICATION_BENCHMARKS
+from training.evaluation.benchmarks.classification.classification_set import ClassificationBenchmark
+from training.evaluation.benchmarks.retrieval.retrieval_registry import RETRIEVAL_BENCHMARKS, read_retrieval
+from training.evaluation.benchmarks.retrieval.retrieval_set import RetrievalBenchmark
 from training.evaluation.published_scores import RETRIEVAL
 
 

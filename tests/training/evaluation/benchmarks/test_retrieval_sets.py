@@ -12,7 +12,7 @@ from support.benchmark_files import video_files, write_annotations
 
 from runtime.annotation_files import without_suffix
 from runtime.errors import UserError
-from training.evaluation.benchmarks import activitynet, didemo, msrvtt, msvd, vatex
+from training.evaluation.benchmarks.retrieval import activitynet, didemo, lsmdc, msrvtt, msvd, vatex
 
 
 def test_msr_vtt_test_has_its_1000_pairs_and_995_sentences(shared_fixtures: Path, tmp_path: Path) -> None:
@@ -172,3 +172,23 @@ def test_a_limit_keeps_videos_with_all_their_texts(tmp_path: Path) -> None:
     found = msvd.read(tmp_path, video_files(tmp_path / "v", "a.mp4")).first(2)
     assert (found.texts, found.owner, len(found.items)) == (("1", "2", "3"), (0, 0, 1), 2)
     assert "--limit" in found.notes[0]
+
+
+def test_lsmdc_pairs_films_clips_with_their_sentences_and_counts_bad_lines(tmp_path: Path) -> None:
+    clips = [f"1004_Juno_00.00.3{n}.022-00.00.3{n}.825" for n in range(2)]
+    lines = [f"{clip}\t0\t1\t0\t1\tSOMEONE  looks {n}." for n, clip in enumerate(clips)]
+    (tmp_path / "LSMDC16_challenge_1000_publictect.csv").write_text("\n".join([*lines, "no tabs here", ""]))
+    found = lsmdc.read(tmp_path, video_files(tmp_path / "videos" / "1004_Juno", f"{clips[0]}.avi"))
+    assert [item.id for item in found.items] == clips and found.missing == (1,)
+    assert found.texts == ("SOMEONE looks 0.", "SOMEONE looks 1.")
+    assert found.notes == (
+        "1 of 3 lines of LSMDC16_challenge_1000_publictect.csv have no clip, no sentence or other columns",
+    )
+
+
+def test_an_lsmdc_table_of_another_form_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "LSMDC16_annos_val.csv").write_text("video_id,sentence\na,b\n")
+    with pytest.raises(
+        UserError, match=r"no line has 6 columns separated by tabs.*the first line is 'video_id,sentence'"
+    ):
+        lsmdc.read(tmp_path, video_files(tmp_path / "videos", "a.avi"), "val")

@@ -13,9 +13,9 @@ from support.language_tasks import mnli_folder, sst2_folder, task_settings, writ
 from runtime.errors import UserError
 from training.evaluation.language.language_settings import LanguageSettings
 from training.evaluation.language.tasks.task_data import check_sources, read_task
-from training.evaluation.language.tasks.task_examples import divide
+from training.evaluation.language.tasks.task_examples import Labelled, divide
 from training.evaluation.language.tasks.task_hub import fetch_task
-from training.evaluation.language.tasks.task_registry import LANGUAGE_TASKS, mnli, piqa, qnli, qqp, sst2, swag
+from training.evaluation.language.tasks.task_registry import LANGUAGE_TASKS, mnli, piqa, qnli, qqp, sst2, swag, tracie
 
 SWAG_HEADER = (
     "",
@@ -93,6 +93,43 @@ def test_published_tracie_sample_is_divided_between_stories_never_within_one(sha
     assert len(train) + len(scored) == 860
     assert {e.group for e in train}.isdisjoint(e.group for e in scored)
     assert 0.15 < len(scored) / 860 < 0.25
+
+
+def tracie_lines(folder: Path, name: str, count: int, more: str = "") -> Path:
+    """Write queries in the format of TRACIE's authors."""
+    lines = [
+        f"event: Ann ran {n} starts before she fell story: Ann ran {n // 2}. The story: she fell.\tanswer: {answer}\n"
+        for n, answer in zip(range(count), ("positive", "negative") * count, strict=False)
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text("".join(lines) + more, encoding="utf-8")
+    return path
+
+
+def test_the_authors_tracie_files_are_read_and_their_labelled_test_file_is_scored(tmp_path: Path) -> None:
+    folder = tmp_path / "TRACIE" / "data" / "uniform-prior"
+    tracie_lines(folder, "tracie_train_uniform_prior.txt", 30)
+    tracie_lines(folder, "tracie_test.txt", 8)
+    found = read_task("tracie", task_settings(tmp_path, "tracie"))
+    assert (len(found.train), {name: len(split) for name, split in found.scored.items()}) == (30, {"dev": 8})
+    first, second = found.scored["dev"].examples[:2]
+    assert isinstance(first, Labelled)
+    assert isinstance(second, Labelled)
+    assert first.first == "event: Ann ran 0 starts before she fell"
+    assert first.second == "Ann ran 0. The story: she fell."
+    assert (first.label, second.label) == (tracie.LABELS.index("entailment"), tracie.LABELS.index("contradiction"))
+    assert first.group == second.group
+
+
+def test_tracie_lines_without_an_answer_are_counted_and_others_refused_by_line(tmp_path: Path) -> None:
+    path = tracie_lines(tmp_path, "tracie_test.txt", 20, more="event: a starts before b story: c\n")
+    found = tracie.read_tracie(path)
+    assert len(found) == 20
+    assert found.notes == ("tracie_test.txt: rows without a label left out: 1",)
+    path = tracie_lines(tmp_path, "tracie_test.txt", 2, more="no query\n")
+    with pytest.raises(UserError, match=r"tracie_test\.txt, line 3: not `event:"):
+        tracie.read_tracie(path)
 
 
 def test_unlabelled_tracie_test_split_is_not_taken_for_scoring(tmp_path: Path) -> None:

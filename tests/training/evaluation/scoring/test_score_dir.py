@@ -19,10 +19,10 @@ from shards.scores.match import LEAST_PAIRS, cosines, percentiles
 from shards.scores.score_set import ScoreSet
 from shards.storage.store import Store
 from shards.writer import commit_table
-from training.engine.distributed import Ranks
+from training.engine.parallel.distributed import Ranks
 from training.evaluation.scoring.shard_clips import read_clips
 from training.evaluation.video.embeddings import EmbeddingOptions, embed_texts, embed_videos
-from training.evaluation.video.open_model import open_model, weights_hash
+from training.evaluation.video.models.open_model import open_model, weights_hash
 from training.models.vidla.vidla_folder import save
 from training.vidla.eval_vidla import main
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from training.evaluation.video.class_prompts import KINETICS, fill, templates_of
+from training.evaluation.video.class_prompts import KINETICS, UCF101, fill, templates_of
 
 
 def test_kinetics_has_the_28_templates_of_the_published_list_in_its_order() -> None:
@@ -10,6 +10,8 @@ def test_kinetics_has_the_28_templates_of_the_published_list_in_its_order() -> N
     assert KINETICS[:2] == ("a photo of {}.", "a photo of a person {}.")
     assert KINETICS[13:15] == ("a video of a person practicing {}.", "a example of {}.")
     assert templates_of("kinetics400") == KINETICS
+    assert len(set(UCF101)) == 48 and templates_of("ucf101") == UCF101
+    assert UCF101[3:5] == ("a demonstration of a person {}.", "a photo of the person {}.")
     assert templates_of("ssv2") == ("a video of {}.",)
 
 

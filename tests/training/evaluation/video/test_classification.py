@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from runtime.errors import UserError
 from training.data.clip_failure import ClipFailed
 from training.data.decoding.video_duration import video_seconds
-from training.evaluation.benchmarks import class_folders
-from training.evaluation.benchmarks.classification_set import ClassificationSet, LabelledVideo
+from training.evaluation.benchmarks.classification import class_folders
+from training.evaluation.benchmarks.classification.classification_set import ClassificationSet, LabelledVideo
 from training.evaluation.published_scores import CLASSIFICATION
 from training.evaluation.video.classification import (
     ClassificationOptions,
@@ -29,7 +29,8 @@ from training.models.vidla.initial_weights import build_model
 from training.models.vidla.model_settings import ModelSettings
 from training.models.vidla.two_tower import VidLA
 from training.models.vidla.vidla_folder import save
-from training.vidla import classify_command, eval_vidla
+from training.vidla import eval_vidla
+from training.vidla.commands import classify_command
 
 FORMAT = FrameFormat(32, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 OPTIONS = ClassificationOptions("uniform", 4, batch_size=2)

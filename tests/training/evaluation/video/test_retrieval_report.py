@@ -6,7 +6,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from training.evaluation.benchmarks.retrieval_set import RetrievalSet, VideoItem
+from training.evaluation.benchmarks.retrieval.retrieval_set import RetrievalSet, VideoItem
 from training.evaluation.video.embeddings import Embeddings
 from training.evaluation.video.retrieval_report import Missing, RetrievalReport, evaluate_retrieval, show_retrieval
 

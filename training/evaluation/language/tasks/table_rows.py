@@ -129,7 +129,9 @@ def column_of(path: Path, *names: str) -> str:
 
 
 def is_unlabelled(path: Path) -> bool:
-    """Return True if a file's first row has no label, as in published test splits."""
+    """Return True if a table's first row has no label, as in published test splits; other formats are not judged."""
+    if path.suffix not in _READERS:
+        return False
     row = next(read_rows(path, ()), None)
     return row is None or row.values.get("label") in (None, "", -1)
 

@@ -1,0 +1,1 @@
+"""Delivery of exports: the upload to the model hub."""

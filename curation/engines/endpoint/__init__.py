@@ -1,0 +1,1 @@
+"""An OpenAI-compatible endpoint: connection, requests and bounded answers."""

@@ -1,0 +1,1 @@
+"""Small models that run beside the language model: speech, punctuation, images, objects."""

@@ -1,0 +1,1 @@
+"""Figures and last lines of commands: costs of runs, the next command, numbers as people write them."""

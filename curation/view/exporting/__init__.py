@@ -1,0 +1,1 @@
+"""`curate export`: the command, and the card of an exported dataset."""

@@ -1,0 +1,1 @@
+"""`curate select` and `curate remove`: their arguments and reports."""

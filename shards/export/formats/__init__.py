@@ -1,0 +1,1 @@
+"""The formats of an export: how samples are laid out on disk."""

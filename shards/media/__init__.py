@@ -1,0 +1,1 @@
+"""The stored parts of videos: facts, stills, keyframes and their limits."""

@@ -1,0 +1,1 @@
+"""The order of training: which roots and clips make up each batch of each epoch."""

@@ -1,0 +1,1 @@
+"""The folder of a run: checkpoints, models as folders, and their records."""

@@ -1,0 +1,1 @@
+"""Several ranks: their numbers and devices, the exchanges between them, and their gradients."""

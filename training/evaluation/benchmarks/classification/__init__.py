@@ -1,0 +1,1 @@
+"""Benchmarks of classes: readers of their published files."""

@@ -1,0 +1,1 @@
+"""Benchmarks of pairs of video and text: readers of their published files."""

@@ -1,0 +1,1 @@
+"""The models that are scored: our own, and those of other libraries."""

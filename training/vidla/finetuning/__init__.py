@@ -1,0 +1,1 @@
+"""Finetune a pretrained model for retrieval or classification, by recipe."""
