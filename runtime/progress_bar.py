@@ -1,6 +1,6 @@
 """A progress progress_bar for long work in this process (`curate check`, `curate export`).
 
-Runs of stages have `runtime.ray_runner.progress_view`.
+Runs of stages have `runtime.ray_runner.display.progress_view`.
 """
 
 from __future__ import annotations

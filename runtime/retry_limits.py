@@ -62,17 +62,17 @@ OTHER_DEATHS_PER_SHARD: Final = _bound("other deaths of workers on one shard", 3
     "training.features.features_stage",
     "Deaths that no video is to blame for are the machine's; Ray would repeat the shard for ever.")
 DEATHS_AT_START: Final = _bound("deaths of a worker while it starts", 3, "deaths",
-    "runtime.ray_runner.stage_worker",
+    "runtime.ray_runner.pools.stage_worker",
     "A worker that can't load its models will not load them at the next attempt either; usually memory is short.")
 SERVICE_RESTARTS: Final = _bound("restarts of a service's process", 3, "restarts",
-    "runtime.ray_runner.services",
+    "runtime.ray_runner.pools.services",
     "A crash of a model server may pass; a model that does not fit ends the run with one line.")
 COORDINATOR_RESTARTS: Final = _bound("restarts of the run coordinator", 3, "restarts",
-    "runtime.ray_runner.coordinator_client",
+    "runtime.ray_runner.pools.coordinator_client",
     "A new process loses counters only and takes the old one's place; one that dies again and again has a lasting "
     "cause, such as memory.")
 RAY_START_SECONDS: Final = _bound("start of one of Ray's processes", 240, "s",
-    "runtime.ray_runner.ray_node, runtime.ray_runner.cluster, runtime.ray_runner.coordinator_client",
+    "runtime.ray_runner.driver.ray_node, runtime.ray_runner.cluster, runtime.ray_runner.pools.coordinator_client",
     "Ray's own limits of 15 to 30 s are exceeded on a busy machine or a slow disk.")
 RAY_START_RETRIES: Final = _bound("further attempts to start Ray", 1, "retries",
     "runtime.ray_runner.cluster",
@@ -81,7 +81,7 @@ RAY_CONNECT_SECONDS: Final = _bound("connection to a Ray cluster", 5, "s",
     "runtime.ray_runner.cluster",
     "A wrong address is reported before Ray tries it for minutes.")
 RAY_STOP_SECONDS: Final = _bound("answer of the run coordinator at the end", 10, "s",
-    "runtime.ray_runner.coordinator_client, runtime.ray_runner.runner",
+    "runtime.ray_runner.pools.coordinator_client, runtime.ray_runner.runner",
     "At the end of a run a lost coordinator must not keep the command alive.")
 DRIVER_STOP_SECONDS: Final = _bound("end of the process that drives Ray after Ctrl-C", 60, "s",
     "runtime.ray_runner.driver.supervisor",

@@ -32,7 +32,7 @@ from curation.sources.source_rows import SOURCES_TABLE, SourceRow, source_rows
 from runtime.attempts import DEATHS_ALLOWED, Attempts
 from runtime.errors import is_machine_fault, one_line
 from runtime.log import get_logger
-from runtime.ray_runner.progress import report
+from runtime.ray_runner.display.progress import report
 from runtime.ray_runner.stage import Service, ShardResult
 from runtime.retry_limits import DOWNLOAD_STOP_SECONDS
 from runtime.stoppable_threads import StoppableThreads

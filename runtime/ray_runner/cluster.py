@@ -25,10 +25,10 @@ import psutil
 
 from runtime.errors import MachineError, UserError, one_line
 from runtime.log import LEVEL_VARIABLE, get_logger
+from runtime.ray_runner.driver.process_reaper import start_reaper
+from runtime.ray_runner.driver.ray_node import reduced_node_start
 from runtime.ray_runner.interrupts import own_sigterm_handler
 from runtime.ray_runner.placement import MachineNode
-from runtime.ray_runner.process_reaper import start_reaper
-from runtime.ray_runner.ray_node import reduced_node_start
 from runtime.retry_limits import RAY_CONNECT_SECONDS, RAY_START_RETRIES, RAY_START_SECONDS, REAPER_SECONDS
 from runtime.settings import Runtime, Settings
 

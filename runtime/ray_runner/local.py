@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from runtime.errors import one_line
-from runtime.ray_runner import progress
 from runtime.ray_runner.cluster import child_processes, kill_processes
-from runtime.ray_runner.coordinator import BusyClock, Counts, FinishedShard, Heartbeat
+from runtime.ray_runner.display import progress
+from runtime.ray_runner.pools.coordinator import BusyClock, Counts, FinishedShard, Heartbeat
+from runtime.ray_runner.pools.stage_worker import add_counts, failed_shard
 from runtime.ray_runner.run_record import RunRecord, RunReport, RunStopped
 from runtime.ray_runner.stage import THREADS_PER_SHARD, LocalService, ServiceSpec, ShardResult, StageSpec, Worker
-from runtime.ray_runner.stage_worker import add_counts, failed_shard
 from runtime.stoppable_threads import StoppableThreads
 
 _LAYOUT: Final = "stages run in this process, one after another, without Ray (--address local)"

@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runtime.ray_runner.coordinator import FinishedShard, Heartbeat
-from runtime.ray_runner.progress import PoolFigures, ProgressTracker, outline_pools
-from runtime.ray_runner.progress_view import RunDisplay
+from runtime.ray_runner.display.progress import PoolFigures, ProgressTracker, outline_pools
+from runtime.ray_runner.display.progress_view import RunDisplay
+from runtime.ray_runner.pools.coordinator import FinishedShard, Heartbeat
 from runtime.ray_runner.stage import ServiceSpec, ShardResult, StageSpec
 
 OnResult = Callable[[str, int, ShardResult], None]

@@ -3,7 +3,7 @@
 Stages that fit the machine together form one streaming dataset; otherwise each has a dataset of its own, one after
 another (`runtime.ray_runner.placement`). The driver watches: it shows progress, and ends the run on the first fatal
 result, on Ctrl-C or SIGTERM, or when a service can't be started. A stage's function never raises
-(`runtime.ray_runner.stage_worker`). With ``--address local`` the same stages run without Ray
+(`runtime.ray_runner.pools.stage_worker`). With ``--address local`` the same stages run without Ray
 (`runtime.ray_runner.local`). Ray's driver is a process of its own, because Ray ends its driver without a word when one
 of its servers dies (`runtime.ray_runner.driver`).
 """
@@ -17,23 +17,23 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from runtime.errors import MachineError, UserError, one_line
 from runtime.ray_runner.cluster import LOCAL_ADDRESS, Cluster, ClusterSettings, connected, is_connected
-from runtime.ray_runner.coordinator import FinishedShard, WorkerUpdates
-from runtime.ray_runner.coordinator_client import CoordinatorClient
+from runtime.ray_runner.display.progress_view import announce, open_display
 from runtime.ray_runner.driver.ray_job import RayJob
 from runtime.ray_runner.driver.supervisor import run_in_driver
 from runtime.ray_runner.interrupts import InterruptFlag
 from runtime.ray_runner.local import run_locally
 from runtime.ray_runner.placement import MachineNode, Placement, StageGroup, place
-from runtime.ray_runner.progress_view import announce, open_display
+from runtime.ray_runner.pools.coordinator import FinishedShard, WorkerUpdates
+from runtime.ray_runner.pools.coordinator_client import CoordinatorClient
+from runtime.ray_runner.pools.services import ServicePool
+from runtime.ray_runner.pools.stage_worker import ShardRow
 from runtime.ray_runner.run_record import OnResult, RunRecord, RunReport, RunStopped
-from runtime.ray_runner.services import ServicePool
 from runtime.ray_runner.stage import ServiceSpec, StageSpec
-from runtime.ray_runner.stage_worker import ShardRow
 from runtime.ray_runner.table_stage import AnyStageSpec, as_row_stages
 from runtime.retry_limits import RAY_STOP_SECONDS
 
 if TYPE_CHECKING:
-    from runtime.ray_runner.ray_dataset import ShardStream
+    from runtime.ray_runner.pools.ray_dataset import ShardStream
 
 POLL_SECONDS: Final = 0.5
 
@@ -150,7 +150,7 @@ class _StageRun:
     def _run_group(self, group: StageGroup) -> None:
         import ray
 
-        from runtime.ray_runner.ray_dataset import ShardStream
+        from runtime.ray_runner.pools.ray_dataset import ShardStream
 
         stages = [self._stages[name] for name in group.stages]
         coordinator = CoordinatorClient({stage.name: stage.deaths for stage in stages})

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from support.waiting import PATIENCE
 
 from runtime.errors import MachineError, UserError
-from runtime.ray_runner import progress
+from runtime.ray_runner.display import progress
 from runtime.ray_runner.stage import PoolSettings, Service, ServiceSpec, ShardResult, StageSpec
 from runtime.ray_runner.table_stage import TableStageSpec
 

@@ -21,7 +21,7 @@ from rich.console import Console
 from runtime.attempts import DEATHS_ALLOWED, age_notes, remove_notes
 from runtime.errors import MachineError, UserError
 from runtime.ray_runner.cluster import ClusterSettings
-from runtime.ray_runner.progress import FAILED
+from runtime.ray_runner.display.progress import FAILED
 from runtime.ray_runner.run_record import RunReport
 from runtime.ray_runner.runner import run_stages
 from runtime.ray_runner.stage import PoolSettings, StageSpec

@@ -22,7 +22,7 @@ import torch
 
 from runtime.attempts import Attempts
 from runtime.errors import MachineError, UserError, is_machine_fault, one_line
-from runtime.ray_runner.progress import FAILED
+from runtime.ray_runner.display.progress import FAILED
 from runtime.ray_runner.stage import Service, ShardResult
 from shards.errors import ShardError
 from shards.keys import shard_name

@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from runtime.errors import UserError
-from runtime.ray_runner.progress import FAILED
+from runtime.ray_runner.display.progress import FAILED
 from shards.artifact import Artifact
 from shards.keys import shard_name
 from shards.reader import read_table

@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 
 from runtime.attempts import DEATHS_ALLOWED, Attempts
-from runtime.ray_runner.progress import FAILED, report
+from runtime.ray_runner.display.progress import FAILED, report
 from shards.storage.store import Store
 from shards.storage.tar import read_span
 from training.data.clip_failure import ClipFailed

@@ -1,1 +1,1 @@
-"""Ray's driver as a process of its own, and its supervisor: a run survives whatever Ray does to its driver."""
+"""Ray's processes on this machine: the driver, its supervisor, the node, and how all of them end with a run."""

@@ -24,12 +24,12 @@ from rich.console import Console
 from runtime.children.child_setup import prepare_child
 from runtime.processes import ending_of
 from runtime.ray_runner.cluster import child_processes, is_running
-from runtime.ray_runner.coordinator import Counts
 from runtime.ray_runner.driver.orphans import end_descendants, orphans_adopted
 from runtime.ray_runner.driver.ray_job import DriverMessage, Finished, RayCloses, RayIsUp, RayJob
 from runtime.ray_runner.interrupts import InterruptFlag
+from runtime.ray_runner.pools.coordinator import Counts
+from runtime.ray_runner.pools.stage_worker import add_counts
 from runtime.ray_runner.run_record import OnResult, RunReport
-from runtime.ray_runner.stage_worker import add_counts
 from runtime.retry_limits import DRIVER_STOP_SECONDS
 
 _POLL_SECONDS: Final = 0.2

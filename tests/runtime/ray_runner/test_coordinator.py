@@ -2,7 +2,7 @@
 
 import asyncio
 
-from runtime.ray_runner.coordinator import FinishedShard, Heartbeat, RunCoordinator
+from runtime.ray_runner.pools.coordinator import FinishedShard, Heartbeat, RunCoordinator
 
 
 def test_no_shard_begins_before_every_stage_has_a_worker() -> None:

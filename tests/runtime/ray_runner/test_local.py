@@ -99,7 +99,7 @@ def test_a_service_is_built_once_and_closed_after_the_last_stage_that_calls_it(t
 
 
 def test_work_on_a_shard_is_logged_before_it_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.ray_runner.progress_view.PLAIN_SECONDS", 0.0)
+    monkeypatch.setattr("runtime.ray_runner.display.progress_view.PLAIN_SECONDS", 0.0)
     work = partial(noop_stages.report_and_wait_until_it_shows, tmp_path, 1)
     report = run([stage("rewrite", work, range(1))], log_folder=tmp_path / "log")
     lines = log_of(tmp_path / "log")

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from runtime.ray_runner import process_reaper
-from runtime.ray_runner.process_reaper import start_reaper, start_time
+from runtime.ray_runner.driver import process_reaper
+from runtime.ray_runner.driver.process_reaper import start_reaper, start_time
 
 SLEEP = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import pytest
 
-from runtime.ray_runner.ray_node import _wait_for_node, reduced_node_start
+from runtime.ray_runner.driver.ray_node import _wait_for_node, reduced_node_start
 from runtime.retry_limits import RAY_START_SECONDS
 
 
@@ -51,7 +51,7 @@ def test_a_node_that_has_ended_is_given_up_at_once(raylet: subprocess.Popen[byte
 def test_a_node_that_never_starts_is_given_up_when_time_is_up(
     raylet: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.ray_runner.ray_node.RAY_START_SECONDS", replace(RAY_START_SECONDS, default=0.3))
+    monkeypatch.setattr("runtime.ray_runner.driver.ray_node.RAY_START_SECONDS", replace(RAY_START_SECONDS, default=0.3))
     asked: list[tuple[str, ...]] = []
 
     def get_node(*where: str) -> NoReturn:

@@ -11,10 +11,10 @@ from typing import NoReturn
 import pytest
 from rich.console import Console
 
-from runtime.ray_runner import progress
-from runtime.ray_runner.coordinator import BusyClock, FinishedShard, Heartbeat
-from runtime.ray_runner.progress import Figures, PoolFigures, PoolOutline, ProgressTracker, outline_pools
-from runtime.ray_runner.progress_view import duration, figures_line, figures_table, open_display
+from runtime.ray_runner.display import progress
+from runtime.ray_runner.display.progress import Figures, PoolFigures, PoolOutline, ProgressTracker, outline_pools
+from runtime.ray_runner.display.progress_view import duration, figures_line, figures_table, open_display
+from runtime.ray_runner.pools.coordinator import BusyClock, FinishedShard, Heartbeat
 from runtime.ray_runner.stage import PoolSettings, ServiceSpec, StageSpec
 
 
@@ -246,9 +246,9 @@ def test_the_log_is_lines_of_json_with_time_and_figures(tmp_path: Path) -> None:
 def test_without_a_terminal_plain_lines_and_a_last_table_go_to_standard_error(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.ray_runner.progress_view.PLAIN_SECONDS", 0.0)
+    monkeypatch.setattr("runtime.ray_runner.display.progress_view.PLAIN_SECONDS", 0.0)
     clock = itertools.count(0.0, 2.0)
-    monkeypatch.setattr("runtime.ray_runner.progress_view.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr("runtime.ray_runner.display.progress_view.time", SimpleNamespace(monotonic=lambda: next(clock)))
     figures = running({"media": 2}).figures(2)
     with open_display("run", None, quiet=False) as shown:
         shown.show(figures, "stages stream")
@@ -266,7 +266,7 @@ def test_without_a_terminal_plain_lines_and_a_last_table_go_to_standard_error(
 def test_a_line_is_printed_at_once_when_an_engine_begins_to_start(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.ray_runner.progress_view.time", SimpleNamespace(monotonic=lambda: 0.0))
+    monkeypatch.setattr("runtime.ray_runner.display.progress_view.time", SimpleNamespace(monotonic=lambda: 0.0))
     tracker = tracker_of({"media": 2}, ["asr"], uses=["asr"])
     with open_display("run", None, quiet=False) as shown:
         shown.show(tracker.figures(0))
@@ -284,7 +284,7 @@ def test_report_is_a_no_op_outside_a_runner() -> None:
 
 def test_a_clock_counts_time_with_work_apart_from_time_without(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter([0.0, 2.0, 3.0, 5.0, 7.0, 8.0])
-    monkeypatch.setattr("runtime.ray_runner.coordinator.time", SimpleNamespace(monotonic=lambda: next(now)))
+    monkeypatch.setattr("runtime.ray_runner.pools.coordinator.time", SimpleNamespace(monotonic=lambda: next(now)))
     clock = BusyClock()  # 0
     with clock, clock:  # 2: idle 2; 3: busy 1
         pass  # 5: busy 3; 7: busy 5

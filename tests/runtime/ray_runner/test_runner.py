@@ -30,9 +30,9 @@ from support.waiting import PATIENCE, until
 
 from runtime.errors import UserError
 from runtime.ray_runner.cluster import ClusterSettings, connected
+from runtime.ray_runner.pools.services import ServiceHost
 from runtime.ray_runner.run_record import RunReport
 from runtime.ray_runner.runner import run_stages
-from runtime.ray_runner.services import ServiceHost
 from runtime.ray_runner.stage import ServiceSpec
 from runtime.ray_runner.table_stage import WHOLE_TABLE, AnyStageSpec
 
@@ -150,7 +150,7 @@ def test_a_table_stage_that_always_dies_ends_the_run_with_one_line(run: Run, tmp
 def test_one_worker_has_several_shards_in_flight_and_they_show_before_they_are_done(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.ray_runner.progress_view.PLAIN_SECONDS", 0.0)
+    monkeypatch.setattr("runtime.ray_runner.display.progress_view.PLAIN_SECONDS", 0.0)
     work = partial(noop_stages.report_and_wait_until_it_shows, tmp_path, 8)
     report = run([stage("rewrite", work, range(8), in_flight=8)], log_folder=tmp_path / "log")
     (path,) = (tmp_path / "log").glob("*.jsonl")

@@ -10,9 +10,9 @@ import pytest
 from support.noop_stages import nothing, stage, table_stage
 
 from runtime.errors import MachineError, UserError
-from runtime.ray_runner.coordinator import BusyClock
+from runtime.ray_runner.pools.coordinator import BusyClock
+from runtime.ray_runner.pools.stage_worker import ShardRow, failed_shard
 from runtime.ray_runner.stage import LocalService, ShardResult
-from runtime.ray_runner.stage_worker import ShardRow, failed_shard
 from runtime.ray_runner.table_stage import WHOLE_TABLE, as_row_stages
 
 

@@ -20,7 +20,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from runtime.ray_runner.progress import Figures, PoolFigures
+from runtime.ray_runner.display.progress import Figures, PoolFigures
 
 PLAIN_SECONDS: Final = 10.0
 """Pause between two lines without a terminal, and between two lines of the log."""

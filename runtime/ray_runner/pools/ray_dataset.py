@@ -17,8 +17,8 @@ from ray.data._internal.execution.execution_callback import ExecutionCallback
 from ray.data._internal.execution.interfaces import ExecutionResources
 
 from runtime.ray_runner.placement import MachineNode
+from runtime.ray_runner.pools.stage_worker import ShardRow, StageActor, StageActorSpec
 from runtime.ray_runner.stage import Service, StageSpec
-from runtime.ray_runner.stage_worker import ShardRow, StageActor, StageActorSpec
 
 
 class ShardStream:

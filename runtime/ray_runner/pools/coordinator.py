@@ -1,8 +1,8 @@
 """The one actor of a run that all workers report to: workers that are ready, attempts at each shard, finished shards.
 
 `RunCoordinator` runs as a Ray actor without resources of its own. Workers call it; the driver empties it every half
-second and passes its updates to `runtime.ray_runner.progress.ProgressTracker`. It also bounds what Ray would retry
-without end: a shard whose worker keeps dying, and a worker that keeps dying while it starts.
+second and passes its updates to `runtime.ray_runner.display.progress.ProgressTracker`. It also bounds what Ray would
+retry without end: a shard whose worker keeps dying, and a worker that keeps dying while it starts.
 
 Ray starts it again if its process dies. Nothing that matters is lost then: results also travel in the rows, heartbeats
 say which workers are ready, the driver says if all were, and calls are repeated. Deaths are counted anew.

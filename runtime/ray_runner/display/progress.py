@@ -1,8 +1,8 @@
 """The progress of a run as pure figures: work done, rates, waiting, and the time left.
 
-`ProgressTracker` is fed by the driver with the reports of the workers (`runtime.ray_runner.coordinator`) and gives
-`Figures`, which `runtime.ray_runner.progress_view` shows and logs. Inside a worker, `report` shows work on a shard that
-takes long.
+`ProgressTracker` is fed by the driver with the reports of the workers (`runtime.ray_runner.pools.coordinator`) and
+gives `Figures`, which `runtime.ray_runner.display.progress_view` shows and logs. Inside a worker, `report` shows work
+on a shard that takes long.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
-from runtime.ray_runner.coordinator import Counts, FinishedShard, Heartbeat
+from runtime.ray_runner.pools.coordinator import Counts, FinishedShard, Heartbeat
 from runtime.ray_runner.stage import ServiceSpec, StageSpec, Unit
 
 WINDOW_SECONDS: Final = 60.0

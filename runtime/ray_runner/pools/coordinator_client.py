@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from runtime.errors import MachineError, one_line
-from runtime.ray_runner.coordinator import RunCoordinator, WorkerUpdates
+from runtime.ray_runner.pools.coordinator import RunCoordinator, WorkerUpdates
 from runtime.retry_limits import COORDINATOR_RESTARTS, RAY_START_SECONDS, RAY_STOP_SECONDS
 
 COORDINATOR_LOST: Final = (

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from runtime.errors import MachineError, UserError, is_machine_fault, one_line
 from runtime.ray_runner.cluster import keep_exit_statuses
-from runtime.ray_runner.coordinator import HEARTBEAT_SECONDS, BusyClock, Heartbeat
+from runtime.ray_runner.pools.coordinator import HEARTBEAT_SECONDS, BusyClock, Heartbeat
 from runtime.ray_runner.stage import ServiceSpec
 from runtime.retry_limits import SERVICE_RESTARTS
 

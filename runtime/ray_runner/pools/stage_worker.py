@@ -20,11 +20,18 @@ from typing import Any, Final, TypedDict
 import pyarrow as pa
 
 from runtime.errors import MachineError, UserError, is_machine_fault, one_line
-from runtime.ray_runner import progress
 from runtime.ray_runner.cluster import keep_exit_statuses
-from runtime.ray_runner.coordinator import HEARTBEAT_SECONDS, BeginOrder, BusyClock, Counts, FinishedShard, Heartbeat
-from runtime.ray_runner.coordinator_client import COORDINATOR_LOST
-from runtime.ray_runner.services import failure_of
+from runtime.ray_runner.display import progress
+from runtime.ray_runner.pools.coordinator import (
+    HEARTBEAT_SECONDS,
+    BeginOrder,
+    BusyClock,
+    Counts,
+    FinishedShard,
+    Heartbeat,
+)
+from runtime.ray_runner.pools.coordinator_client import COORDINATOR_LOST
+from runtime.ray_runner.pools.services import failure_of
 from runtime.ray_runner.stage import THREADS_PER_SHARD, Service, ShardResult, Worker
 from runtime.ray_runner.table_stage import WHOLE_TABLE, describe_row
 from runtime.retry_limits import DEATHS_AT_START
