@@ -166,7 +166,7 @@ DOWNLOAD_POSTPONE_AFTER: Final = _bound("media.download.postpone_after", 10, "so
     "A host that refuses so many sources in a row takes the run for a robot; asking on would record its whole list "
     "as failed. Its other sources stay pending for the next run.", is_setting=True)
 FRAGMENT_RETRIES: Final = _bound("retries of one fragment of a download", 3, "retries",
-    "curation.media.download.ytdlp_client",
+    "curation.media.download.ytdlp.ytdlp_client",
     "One lost fragment among hundreds should not cost the attempt.")
 
 DOWNLOAD_STOP_SECONDS: Final = _bound("end of the downloads in flight after a fault of the machine", 10, "s",
@@ -184,10 +184,10 @@ PAGE_CPU_SECONDS: Final = _bound("media.download.page_cpu_seconds", 60, "s",
     "Reading a page takes a second or two; a page can be built so that a search through it never ends.",
     is_setting=True)
 PAGE_ELEMENTS: Final = _bound("media elements of one page", 1000, "elements",
-    "curation.media.download.page_bounds",
+    "curation.media.download.ytdlp.page_bounds",
     "A source is one video; a page with thousands is a list, and yt-dlp would look at each.")
 DOWNLOAD_MEMORY: Final = _bound("memory of one download process", 4 << 30, "bytes",
-    "curation.media.download.page_bounds",
+    "curation.media.download.ytdlp.page_bounds",
     "A download needs some hundred megabytes; a compressed page can unpack to any size.")
 
 # Child processes

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from curation.media.download.downloaded_video import DownloadedVideo
 from curation.media.download.downloader import download
-from curation.media.download.host_refusals import HostRefusals
+from curation.media.download.politeness.host_refusals import HostRefusals
 from curation.media.media_rows import LedgerRow, SourceOutcome
 from curation.media.media_settings import MediaSettings
 from curation.media.shard_builder import ShardBuilder

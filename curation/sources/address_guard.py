@@ -3,7 +3,7 @@
 A page, a redirect or a media URL from outside can name a private address (``http://169.254.169.254/``). Host names
 prove nothing, so the check is made when the socket connects: `guard_connections` installs an audit hook, which sees
 the address of every connection, whichever library makes it. Audit hooks can't be removed, so the guard belongs in a
-process that makes a single download (`curation.media.download.fetch_process`).
+process that makes a single download (`curation.media.download.ytdlp.fetch_process`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Settings of the downloader, and the secrets among them.
 
-Options of yt-dlp are passed on if `curation.media.download.ytdlp_allowed` has them. Passwords, tokens and headers among
-them never reach a hash, a log, a manifest or a message.
+Options of yt-dlp are passed on if `curation.media.download.ytdlp.ytdlp_allowed` has them. Passwords, tokens and headers
+among them never reach a hash, a log, a manifest or a message.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pydantic import Field, field_serializer, field_validator
 
-from curation.media.download.ytdlp_allowed import check_allowed, plain_name, with_absolute_paths
+from curation.media.download.ytdlp.ytdlp_allowed import check_allowed, plain_name, with_absolute_paths
 from curation.sources.address_guard import EVERYWHERE, parse_network
 from runtime import retry_limits
 from runtime.language_tags import LanguageTag

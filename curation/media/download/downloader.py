@@ -1,7 +1,7 @@
 """Download one video: a URL through yt-dlp; a local file stays where it is.
 
 The first step of the media stage. Each attempt at a URL runs in a child process
-(`curation.media.download.fetch_process`). This module waits for a slot at the host, retries, and converts an
+(`curation.media.download.ytdlp.fetch_process`). This module waits for a slot at the host, retries, and converts an
 attempt's outcome to the classes of the ledger.
 """
 
@@ -20,11 +20,11 @@ from typing import Any, Final
 from curation.media.download.download_errors import Failure
 from curation.media.download.download_settings import COOKIE_FILES, DownloadSettings, redact
 from curation.media.download.downloaded_video import DownloadedVideo, VideoMetadata
-from curation.media.download.fetch_request import FetchOutcome, FetchRequest
-from curation.media.download.host_pacing import host_slot, pacing_folder, postpone, site_of
-from curation.media.download.host_refusals import HostRefusals
 from curation.media.download.local_videos import is_url, open_local
-from curation.media.download.page_bounds import CPU_SIGNAL
+from curation.media.download.politeness.host_pacing import host_slot, pacing_folder, postpone, site_of
+from curation.media.download.politeness.host_refusals import HostRefusals
+from curation.media.download.ytdlp.fetch_request import FetchOutcome, FetchRequest
+from curation.media.download.ytdlp.page_bounds import CPU_SIGNAL
 from curation.media.subtitles.subtitle_tracks import Track
 from curation.sources.ledger import SourceFailed, SourceFiltered
 from runtime.errors import MachineError, UserError
@@ -106,7 +106,7 @@ def check_options(settings: DownloadSettings) -> None:
     Raises:
         UserError: yt-dlp has no such option or does not accept the value, or the cookies file can't be read.
     """
-    from curation.media.download.ytdlp_options import ytdlp_options
+    from curation.media.download.ytdlp.ytdlp_options import ytdlp_options
 
     options = ytdlp_options(settings.yt_dlp)
     cookies = options.get("cookiefile")
@@ -134,7 +134,7 @@ def _attempt(source: str, settings: DownloadSettings, scratch: Path, seconds: fl
     request_path, outcome_path = scratch / "request.json", scratch / "outcome.json"
     outcome_path.unlink(missing_ok=True)
     _write_private(request_path, json.dumps(asdict(_request(source, settings, scratch, patient))))
-    module = "curation.media.download.fetch_process"
+    module = "curation.media.download.ytdlp.fetch_process"
     args: list[str | Path] = [sys.executable, "-P", "-m", module, request_path, outcome_path]
     try:
         finished = run(args, timeout=seconds, cwd=scratch, env=python_environment(), check=False)

@@ -17,7 +17,7 @@ from support.video_server import make_videos, video_server
 from support.waiting import until
 
 from curation.media.download.download_settings import DownloadSettings
-from curation.media.download.host_pacing import pacing_folder, postpone
+from curation.media.download.politeness.host_pacing import pacing_folder, postpone
 from curation.media.media_rows import RootFacts, video_row
 from curation.media.media_settings import MediaSettings, VideoSettings
 from curation.media.media_stage import MediaWorker, MediaWorkerSpec

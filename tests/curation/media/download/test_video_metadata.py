@@ -6,7 +6,7 @@ import pytest
 
 from curation.media.download.downloaded_video import VideoMetadata
 from curation.media.download.downloader import _clean_metadata
-from curation.media.download.fetch_process import _metadata
+from curation.media.download.ytdlp.fetch_process import _metadata
 
 
 def _kept(**info: Any) -> VideoMetadata:

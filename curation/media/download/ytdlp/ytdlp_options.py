@@ -6,7 +6,7 @@ import optparse
 from collections.abc import Mapping
 from typing import Any, Final
 
-from curation.media.download.ytdlp_allowed import check_allowed, is_passed_on, may_result, plain_name
+from curation.media.download.ytdlp.ytdlp_allowed import check_allowed, is_passed_on, may_result, plain_name
 from runtime.errors import UserError
 
 _BASE: Final = ["--ignore-config"]

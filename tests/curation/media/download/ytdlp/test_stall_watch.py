@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from support.waiting import PATIENCE
 
-from curation.media.download.stall_watch import StallWatch
+from curation.media.download.ytdlp.stall_watch import StallWatch
 
 
 def test_the_watch_calls_back_when_too_few_bytes_arrive() -> None:
@@ -28,7 +28,7 @@ def test_the_watch_is_quiet_while_enough_bytes_arrive_and_during_local_work(monk
         time.sleep(0.001)
 
     monkeypatch.setattr(
-        "curation.media.download.stall_watch.time", SimpleNamespace(monotonic=lambda: now[0], sleep=look)
+        "curation.media.download.ytdlp.stall_watch.time", SimpleNamespace(monotonic=lambda: now[0], sleep=look)
     )
     called = threading.Event()
     watch = StallWatch(30.0, 1000, lambda _: called.set())
@@ -62,7 +62,7 @@ def test_the_end_of_long_local_work_does_not_count_as_a_stall(monkeypatch: pytes
         return now[0]
 
     monkeypatch.setattr(
-        "curation.media.download.stall_watch.time", SimpleNamespace(monotonic=monotonic, sleep=lambda _: None)
+        "curation.media.download.ytdlp.stall_watch.time", SimpleNamespace(monotonic=monotonic, sleep=lambda _: None)
     )
     called = threading.Event()
     watch = StallWatch(30.0, 1000, lambda _: called.set())

@@ -12,7 +12,7 @@ import signal
 from typing import Any, Final
 
 from curation.media.download.download_errors import Failure
-from curation.media.download.fetch_request import FetchOutcome, FetchStopped
+from curation.media.download.ytdlp.fetch_request import FetchOutcome, FetchStopped
 from runtime.retry_limits import DOWNLOAD_MEMORY, PAGE_ELEMENTS
 
 CPU_SIGNAL: Final = signal.SIGPROF

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.waiting import PATIENCE
 
-from curation.media.download.host_pacing import host_slot, postpone, site_of
+from curation.media.download.politeness.host_pacing import host_slot, postpone, site_of
 
 
 class Clock(threading.local):
@@ -27,7 +27,7 @@ class Clock(threading.local):
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock that `host_pacing` uses."""
     clock = Clock()
-    monkeypatch.setattr("curation.media.download.host_pacing.time", clock)
+    monkeypatch.setattr("curation.media.download.politeness.host_pacing.time", clock)
     return clock
 
 

@@ -7,8 +7,8 @@ from support.downloads import quick_settings
 
 from curation.media.download.download_settings import DownloadSettings
 from curation.media.download.downloader import check_options
-from curation.media.download.ytdlp_allowed import allowed_names
-from curation.media.download.ytdlp_options import ytdlp_options
+from curation.media.download.ytdlp.ytdlp_allowed import allowed_names
+from curation.media.download.ytdlp.ytdlp_options import ytdlp_options
 from runtime.errors import UserError
 from runtime.settings import build
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from curation.media.download.download_errors import Failure
-from curation.media.download.fetch_request import FetchedTrack, FetchOutcome, FetchRequest
+from curation.media.download.ytdlp.fetch_request import FetchedTrack, FetchOutcome, FetchRequest
 
 REQUEST = FetchRequest(
     url="https://example.org/x",

@@ -1,6 +1,6 @@
 """Make one download attempt with yt-dlp, in a child process.
 
-Run as ``python -m curation.media.download.fetch_process REQUEST.json OUTCOME.json``.
+Run as ``python -m curation.media.download.ytdlp.fetch_process REQUEST.json OUTCOME.json``.
 
 A child process makes three promises simple to keep: a download that hangs can be killed; the guard against private
 addresses (`curation.sources.address_guard`) covers every library and can't be undone; yt-dlp's memory returns
@@ -18,12 +18,12 @@ from types import ModuleType
 from typing import Any, Final, cast
 
 from curation.media.download.download_errors import Failure, classify
-from curation.media.download.fetch_request import FetchedTrack, FetchOutcome, FetchRequest, FetchStopped
-from curation.media.download.page_bounds import limit_memory, start_page_clock
-from curation.media.download.site_subtitles import UNKNOWN
-from curation.media.download.stall_watch import StallWatch
-from curation.media.download.ytdlp_client import proxies_in_use, ytdlp_client
-from curation.media.download.ytdlp_errors import explain_error
+from curation.media.download.ytdlp.fetch_request import FetchedTrack, FetchOutcome, FetchRequest, FetchStopped
+from curation.media.download.ytdlp.page_bounds import limit_memory, start_page_clock
+from curation.media.download.ytdlp.site_subtitles import UNKNOWN
+from curation.media.download.ytdlp.stall_watch import StallWatch
+from curation.media.download.ytdlp.ytdlp_client import proxies_in_use, ytdlp_client
+from curation.media.download.ytdlp.ytdlp_errors import explain_error
 from curation.sources.address_guard import EVERYWHERE, guard_connections
 from runtime.retry_limits import DOWNLOAD_MEMORY
 from shards.storage.url_secrets import without_tokens, without_user

@@ -7,7 +7,7 @@ from support.downloads import quick_settings
 from support.video_server import VideoServer
 
 from curation.media.download.downloader import download
-from curation.media.download.host_refusals import HostRefusals
+from curation.media.download.politeness.host_refusals import HostRefusals
 from curation.sources.ledger import SourceFailed, SourcePostponed
 
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from curation.media.download.download_errors import classify
-from curation.media.download.fetch_request import FetchOutcome, FetchRequest, FetchStopped
-from curation.media.download.page_bounds import bound_whole_reads, stop_page_clock
-from curation.media.download.site_subtitles import choose_subtitles, stated_language
-from curation.media.download.stall_watch import StallWatch
-from curation.media.download.ytdlp_errors import machine_fault
-from curation.media.download.ytdlp_options import ytdlp_options
+from curation.media.download.ytdlp.fetch_request import FetchOutcome, FetchRequest, FetchStopped
+from curation.media.download.ytdlp.page_bounds import bound_whole_reads, stop_page_clock
+from curation.media.download.ytdlp.site_subtitles import choose_subtitles, stated_language
+from curation.media.download.ytdlp.stall_watch import StallWatch
+from curation.media.download.ytdlp.ytdlp_errors import machine_fault
+from curation.media.download.ytdlp.ytdlp_options import ytdlp_options
 from runtime.retry_limits import FRAGMENT_RETRIES
 
 CONTAINER_FORMATS: Final = "mov,matroska,mpegts,aac,mp3,ogg,flv,avi,wav,flac,mpeg,asf"

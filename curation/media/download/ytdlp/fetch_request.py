@@ -1,6 +1,7 @@
 """The request that the downloader sends to a child process, and the outcome that comes back; both as JSON files.
 
-`curation.media.download.downloader` writes the request; `curation.media.download.fetch_process` writes the outcome.
+`curation.media.download.downloader` writes the request; `curation.media.download.ytdlp.fetch_process` writes the
+outcome.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The choice among the subtitles that a site offers."""
 
-from curation.media.download.site_subtitles import choose_subtitles, stated_language
+from curation.media.download.ytdlp.site_subtitles import choose_subtitles, stated_language
 
 YOUTUBE_CAPTIONS = {
     "en-orig": [{"ext": "json3", "url": "https://y.t/api?lang=en"}, {"ext": "vtt", "url": "https://y.t/api?lang=en"}],

@@ -2,8 +2,8 @@
 
 A site that takes the run for a robot answers every request with 403, 429 or a check for robots. Without a limit the
 whole list would be asked for and recorded as failed. Workers are separate processes, so the counts are kept in files,
-as the pace is (`curation.media.download.host_pacing`): in a folder of one run on one machine, whose address is the one
-that the site refuses.
+as the pace is (`curation.media.download.politeness.host_pacing`): in a folder of one run on one machine, whose address
+is the one that the site refuses.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from curation.media.download.download_errors import classify, retry_after_seconds
-from curation.media.download.fetch_request import FetchOutcome
+from curation.media.download.ytdlp.fetch_request import FetchOutcome
 
 
 def explain_error(error: BaseException, ydl: Any) -> FetchOutcome:
@@ -15,7 +15,7 @@ def explain_error(error: BaseException, ydl: Any) -> FetchOutcome:
 
     Args:
         error: the exception.
-        ydl: the client that raised it, see `curation.media.download.ytdlp_client`.
+        ydl: the client that raised it, see `curation.media.download.ytdlp.ytdlp_client`.
     """
     chain = list(_wrapped_errors(error))
     machine = next((text for text in map(machine_fault, chain) if text), None)

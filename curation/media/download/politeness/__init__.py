@@ -1,0 +1,1 @@
+"""Politeness towards sites: the pace of requests, and when to stop asking."""
