@@ -24,10 +24,11 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 
 from bench.memory import in_use, peak
-from shards.artifact import Artifact
+from shards.artifact import FOOTER_KEY, Artifact
 from shards.keys import clip_key, shard_name, video_id
 from shards.manifest import Manifest, StageMark, write_manifest, write_stage
 from shards.schema import INDEX, SELECTION, TEXT
@@ -39,6 +40,8 @@ from training.data.sources.shard_tables import count_roots, open_shards
 LAYER: Final = "bench"
 SIZES: Final = (3_125, 31_250, 312_500)
 CLIPS: Final = 16
+GROUP_ROWS: Final = 16_384
+"""Rows of a row group of a selection, as in `curation.selection.row_groups`."""
 COUNTED: Final = 32
 """Shards with real texts, whose roots are counted."""
 VIDEOS_A_SHARD: Final = 64
@@ -76,10 +79,9 @@ def write_dir(root: Path, shards: int) -> None:
     rows |= {"filter_reason": pa.nulls(len(keys), pa.string()), "split": pa.repeat("train", len(keys))}
     names = [f"{shard_name(shard)}.parquet" for shard in range(shards)]
     inputs = {f"{folder}/{name}": f"{n:016x}" for folder in ("media", f"text/{LAYER}") for n, name in enumerate(names)}
-    commit_record(
-        store, root.parent, f"selections/{LAYER}.parquet", _cast(rows, SELECTION),
-        Artifact("select", "h", "digest", inputs),
-    )  # fmt: skip
+    record = Artifact("select", "h", "digest", inputs).to_json()
+    marks = _cast(rows, SELECTION).replace_schema_metadata({FOOTER_KEY: record})
+    pq.write_table(marks, root / f"selections/{LAYER}.parquet", row_group_size=GROUP_ROWS)
 
 
 def _cast(columns: dict[str, Any], schema: pa.Schema) -> pa.Table:

@@ -6,20 +6,20 @@ one shard at a time, so that memory does not grow with the number of clips.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from shards.artifact import FOOTER_KEY, Artifact
+from shards.artifact import Artifact
 from shards.errors import ShardError, one_line
 from shards.reader import read_artifact, read_note
 from shards.schema import SELECTION
+from shards.selections.selection_footer import selection_footer
 from shards.storage.store import Store
 
 FOLDER: Final = "selections"
@@ -106,23 +106,21 @@ class Selection:
         """
         with self.store.open(self.file) as opened:
             try:
-                file = pq.ParquetFile(opened)
-                self._check_same(file.metadata.metadata or {})
-                if missing := [name for name in SELECTION.names if name not in file.schema_arrow.names]:
+                footer = selection_footer(self.store, self.file)
+                if footer.digest != self.digest:
+                    raise ShardError(f"{self.file}: was made again while it was read; start this command again")
+                if missing := [name for name in SELECTION.names if name not in footer.columns]:
                     raise ShardError(f"{self.file}: lacks the column {missing[0]!r}; {self.remedy}")
-                spans = [_span(file, group) for group in range(file.num_row_groups)]
+                file = pq.ParquetFile(opened, metadata=footer.metadata)
                 held: dict[int, pa.Table] = {}
                 for shard in shards:
-                    groups = [group for group, (first, last) in enumerate(spans) if first <= shard <= last]
-                    held = {group: held[group] if group in held else _group(file, group) for group in groups}
+                    held = {
+                        group: held[group] if group in held else _group(file, group) for group in footer.groups(shard)
+                    }
                     table = pa.concat_tables(held.values()) if held else SELECTION.empty_table()
                     yield table.filter(pc.equal(table["shard"], shard))
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
                 raise ShardError(f"{self.file}: not a readable Parquet file ({one_line(error)})") from None
-
-    def _check_same(self, metadata: dict[bytes, bytes]) -> None:
-        if Artifact.from_json(metadata.get(FOOTER_KEY.encode(), b"")).digest != self.digest:
-            raise ShardError(f"{self.file}: was made again while it was read; start this command again")
 
 
 def _stage_of(store: Store, name: str) -> str | None:
@@ -134,11 +132,3 @@ def _stage_of(store: Store, name: str) -> str | None:
 
 def _group(file: pq.ParquetFile, group: int) -> pa.Table:
     return file.read_row_group(group, columns=SELECTION.names, use_threads=False)
-
-
-def _span(file: pq.ParquetFile, group: int) -> tuple[float, float]:
-    """Return the first and the last shard that a row group may have rows of, from its statistics."""
-    statistics: Any = file.metadata.row_group(group).column(SELECTION.names.index("shard")).statistics
-    if statistics is None or not statistics.has_min_max:
-        return -math.inf, math.inf
-    return statistics.min, statistics.max

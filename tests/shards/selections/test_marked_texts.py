@@ -145,3 +145,13 @@ def test_clips_that_nothing_marks_have_null_marks_in_sql(store: Store) -> None:
     files = [store.path(f"text/{LAYER}/0000000.parquet")]
     clips = marked_clips(duckdb.connect(), files, None)
     assert set(clips.select(*MARKS).fetchall()) == {(None, None, None)}
+
+
+def test_the_footer_of_a_selection_is_parsed_once_for_all_shards(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    selection = selection_of(store, LAYER)
+    assert selection is not None
+    parsed: list[str | bytes] = []
+    parse = Artifact.from_json
+    monkeypatch.setattr(Artifact, "from_json", lambda text: (parsed.append(text), parse(text))[1])
+    assert sum(selection.rows(shard).num_rows for shard in range(3)) == len(read(store))
+    assert len(parsed) <= 2  # once for the rows, once for the selection that `read` opens
