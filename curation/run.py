@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from curation import dir_bookkeeping
 from curation.grounding.measurement.judge_drift import layer_drift
+from curation.media.in_flight.shard_scratch import IN_FLIGHT_FOLDER, remove_shards_but
 from curation.output_folders import replaceable_folders
 from curation.pipeline import service_specs, stage_specs
 from curation.pipeline_models import fetch_models
@@ -71,22 +72,22 @@ def execute(request: RunRequest, console: Console, *, quiet: bool) -> RunReport:
     for warning in plan.warnings:
         console.print(f"[yellow]warning:[/yellow] {escape(warning)}")
     if plan.is_done:
+        _leave_scratch(plan, complete=True)
         if not dir_bookkeeping.is_finished(plan):
             dir_bookkeeping.finish(plan)
         console.print(f"nothing to do: {escape(request.store.root)} is up to date with pipeline {request.pipeline}")
         return RunReport()
     specs = stage_specs(plan.context, plan.todo, videos_per_shard=plan.sources.largest_shard)
     fetch_models(plan.context, [spec.name for spec in specs])
-    _prepare_scratch(request.scratch)
+    _prepare_scratch(plan)
     dir_bookkeeping.begin(plan)
+    complete = False
     try:
         report = _run_stages(plan, specs, quiet)
+        complete = report.fatal is None and not report.interrupted
     finally:
-        remove_notes(request.scratch / "attempts")  # all workers have ended, and not because of their videos
-        _clear_scratch(request.scratch, keep=("pace", "log"))
+        _leave_scratch(plan, complete=complete)
         dir_bookkeeping.finish(plan)
-        with suppress(OSError):  # it may hold the log, or the download times of hosts
-            request.scratch.rmdir()
     print_summary(request.store, request.layer, report, console)
     _warn_of_drift(plan, console)
     return report
@@ -106,18 +107,42 @@ def _warn_of_drift(plan: RunPlan, console: Console) -> None:
             console.print(f"[yellow]warning:[/yellow] {escape(warning)}")
 
 
-def _prepare_scratch(scratch: Path) -> None:
-    """Remove leftovers of a killed run, except its notes of attempts and the download times of hosts.
+def _prepare_scratch(plan: RunPlan) -> None:
+    """Remove leftovers of a killed run, except those that save work: see `_leave_scratch`.
 
     Raises:
         UserError: the folder can't be made.
     """
+    scratch = plan.request.scratch
     try:
         scratch.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--scratch {scratch}: can't be written to ({error.strerror}); choose another folder") from None
     age_notes(scratch / "attempts")
-    _clear_scratch(scratch, keep=("attempts", "pace"))
+    _clear_scratch(scratch, keep=("attempts", "pace", IN_FLIGHT_FOLDER))
+    _drop_finished_media(plan, complete=False)
+
+
+def _leave_scratch(plan: RunPlan, *, complete: bool) -> None:
+    """Remove the work in progress after all workers have ended; what a later run can use is left.
+
+    That is the log, the download times of hosts, and the finished videos of media shards that were not committed.
+    """
+    scratch = plan.request.scratch
+    if not scratch.is_dir():
+        return
+    remove_notes(scratch / "attempts")  # all workers have ended, and not because of their videos
+    _clear_scratch(scratch, keep=("pace", "log", IN_FLIGHT_FOLDER))
+    _drop_finished_media(plan, complete=complete)
+    with suppress(OSError):  # something is left
+        scratch.rmdir()
+
+
+def _drop_finished_media(plan: RunPlan, *, complete: bool) -> None:
+    """Remove the parts of media shards that no run will make; workers remove those of the shards that they commit."""
+    if "media" in plan.todo:
+        unfinished = () if complete else plan.todo["media"]
+        remove_shards_but(plan.request.scratch, plan.outputs["media"].hash, unfinished)
 
 
 def _clear_scratch(scratch: Path, keep: Collection[str]) -> None:

@@ -54,7 +54,7 @@ def _bound(name: str, default: float, unit: str, where: str, reason: str, *, is_
 # Workers, services and Ray
 
 DEATHS_PER_SOURCE: Final = _bound("deaths of workers on one video", 2, "deaths",
-    "runtime.attempts, curation.media.media_stage, training.features.root_encoding",
+    "runtime.attempts, curation.media.in_flight.part_making, training.features.root_encoding",
     "One death may be chance (memory, a stopped machine); the second is taken for the video's fault, which is "
     "then recorded as failed and skipped.")
 OTHER_DEATHS_PER_SHARD: Final = _bound("other deaths of workers on one shard", 3, "deaths",
@@ -170,7 +170,7 @@ FRAGMENT_RETRIES: Final = _bound("retries of one fragment of a download", 3, "re
     "One lost fragment among hundreds should not cost the attempt.")
 
 DOWNLOAD_STOP_SECONDS: Final = _bound("end of the downloads in flight after a fault of the machine", 10, "s",
-    "curation.media.media_stage",
+    "curation.media.in_flight.video_arrivals",
     "Each is stopped and its process killed within a fraction of a second; a thread that hangs must not hold the run.")
 LIST_SECONDS: Final = _bound("copy of a list of sources from a web server", 1800, "s",
     "curation.sources.list_fetch",

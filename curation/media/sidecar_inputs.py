@@ -27,6 +27,11 @@ def sidecar_inputs(rows: Iterable[SourceRow], settings: MediaSettings) -> dict[s
     return _named(sources, _digests(sources, settings))
 
 
+def input_name(source: str) -> str:
+    """Return the name of the input that records the subtitle files beside a local video."""
+    return f"{_NAME}{source}"
+
+
 def subtitled_video(name: str) -> str | None:
     """Return the path of the video whose subtitle files an input names; None if it names no subtitle files."""
     return name.removeprefix(_NAME) if name.startswith(_NAME) else None
@@ -41,7 +46,7 @@ def _digests(sources: Iterable[str], settings: MediaSettings) -> dict[str, str]:
 
 
 def _named(sources: Iterable[str], digests: Mapping[str, str]) -> dict[str, str]:
-    return {f"{_NAME}{source}": digests[source] for source in sources if source in digests}
+    return {input_name(source): digests[source] for source in sources if source in digests}
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
 """One video from file to clips: probe, transcribe, split into sentences, encode, segment, cut.
 
-The results are left in a scratch folder; `curation.media.shard_builder` packs them into the shard's tars.
+The results are left in a scratch folder, which `curation.media.in_flight` keeps; `curation.media.shard_builder` packs
+them into the shard's tars.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from curation.media.clips.clip_tree import Clip, segment, sentence_boundaries
@@ -18,7 +20,6 @@ from curation.media.media_rows import MediaClipRow, RootFacts
 from curation.media.media_settings import VideoSettings
 from curation.media.picture.encode import encode
 from curation.media.picture.encoded_video import CandidateStill, EncodedVideo
-from curation.media.picture.guarded_probe import guarded_probe
 from curation.media.picture.video_records import Probe, VideoSpan
 from curation.media.speech.sentences import Punctuate, split_sentences
 from curation.media.speech.transcribe import transcribe
@@ -38,6 +39,16 @@ class VideoTools:
     """The recognizer pool; None: speech is not recognized."""
     punctuate: Punctuate | None = None
     """The punctuation model; None: punctuation is not restored."""
+    encoders: AbstractContextManager[object] = field(default_factory=nullcontext)
+    """Held while a video is encoded; bounds the encoders that a worker runs at a time."""
+
+
+@dataclass(frozen=True)
+class OpenedVideo:
+    """A video on this machine with its probe, which all sources that are spans of it share."""
+
+    download: DownloadedVideo
+    probe: Probe
 
 
 @dataclass(frozen=True)
@@ -60,24 +71,22 @@ class VideoClips:
     roots: Sequence[RootClip]
 
 
-def make_clips(
-    row: SourceRow, download: DownloadedVideo, tools: VideoTools, scratch: Path, overlap: int = 1
-) -> VideoClips:
-    """Cut one downloaded video into its clip trees.
+def make_clips(row: SourceRow, video: OpenedVideo, tools: VideoTools, scratch: Path, overlap: int = 1) -> VideoClips:
+    """Cut one source of a downloaded video into its clip trees.
 
     Args:
         row: the source.
-        download: its file.
+        video: its file.
         tools: settings and models.
         scratch: folder for files on the way, and for the result.
         overlap: number of the source in the keys, see `shards.keys.ClipKey`.
 
     Raises:
-        SourceFailed: the file is not a video, or it is damaged.
+        SourceFailed: the file is damaged.
         SourceFiltered: the video is too short, too long, in another language, or gives no clip.
     """
-    settings = tools.settings
-    span = _kept_span(row, download.path, guarded_probe(download.path), settings)
+    settings, download = tools.settings, video.download
+    span = _kept_span(row, download.path, video.probe, settings)
     transcript = transcribe(
         span,
         download.tracks,
@@ -89,19 +98,20 @@ def make_clips(
     )
     _check_language(transcript, settings)
     sentences = split_sentences(transcript, settings.sentences, tools.punctuate)
-    encoded = encode(span, sentence_boundaries(sentences), settings.encode, scratch)
+    with tools.encoders:
+        encoded = encode(span, sentence_boundaries(sentences), settings.encode, scratch)
     trees = segment(sentences, encoded.shots, span.start, min(span.end, encoded.end), settings.segment)
     if not trees:
         raise SourceFiltered("no_speech_no_frames", f"no clip in {span.seconds:.1f} s")
     files = cut_roots(encoded, [(tree.start, tree.end) for tree in trees], scratch)
     words = tuple(word for sentence in sentences for word in sentence.words)
-    video = _SegmentedVideo(row, download.metadata, transcript, words, encoded, overlap)
+    segmented = _SegmentedVideo(row, download.metadata, transcript, words, encoded, overlap)
     roots = [
         RootClip(
-            video.root_facts(tree, file),
+            segmented.root_facts(tree, file),
             file.path,
             choose_keyframes(tree, encoded.stills, settings.keyframes_per_second),
-            list(video.clip_rows(tree, file)),
+            list(segmented.clip_rows(tree, file)),
         )
         for tree, file in zip(trees, files, strict=True)
     ]

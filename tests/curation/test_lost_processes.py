@@ -48,6 +48,8 @@ class Loss:
     left_running: list[str]
     files: list[str]
     """Names at the top of the DIR."""
+    scratch: list[str]
+    """Names of the folders that unfinished shards keep in scratch."""
     committed: Snapshot
 
     @property
@@ -128,6 +130,7 @@ class Scene:
             time.monotonic() - began,
             still_running(children),
             sorted(path.name for path in (self.root / "out").iterdir()),
+            sorted(path.name for path in (self.root / "out" / ".scratch").glob("media/*/*/*")),
             snapshot(self.root / "out"),
         )
 
@@ -202,10 +205,13 @@ def test_a_run_goes_on_without_the_media_worker_and_the_coordinator_that_it_lost
 
 
 @pytest.mark.parametrize("name", ["raylet", "gcs", "sigterm", "workers"])
-def test_neither_processes_nor_lock_nor_scratch_are_left(losses: Losses, name: str) -> None:
+def test_neither_processes_nor_lock_are_left_and_only_finished_videos_in_scratch(losses: Losses, name: str) -> None:
     loss = losses.losses[name]
     assert loss.left_running == []
-    assert not {".lock", ".scratch"} & set(loss.files)
+    assert ".lock" not in loss.files
+    assert set(loss.scratch) <= {"parts", "downloads"}
+    assert loss.scratch or ".scratch" not in loss.files
+    assert name != "workers" or not loss.scratch, "this run came to its end"
 
 
 def test_what_was_committed_before_a_loss_is_not_made_again(losses: Losses) -> None:

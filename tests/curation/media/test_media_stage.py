@@ -12,6 +12,9 @@ from typing import Any
 import av
 import pytest
 from support.broken_videos import CASES, path_of
+from support.media_shards import MEDIA_SETTINGS as SETTINGS
+from support.media_shards import curate_shard as curate
+from support.media_shards import ledger, source_row
 from support.processes import below, still_running
 from support.video_server import make_videos, video_server
 from support.waiting import until
@@ -19,24 +22,18 @@ from support.waiting import until
 from curation.media.download.download_settings import DownloadSettings
 from curation.media.download.politeness.host_pacing import pacing_folder, postpone
 from curation.media.media_rows import RootFacts, video_row
-from curation.media.media_settings import MediaSettings, VideoSettings
 from curation.media.media_stage import MediaWorker, MediaWorkerSpec
-from curation.media.speech.transcribe_settings import TranscribeSettings
 from curation.media.video_to_clips import VideoTools
-from curation.sources.source_rows import SourceRow, source_table
+from curation.sources.source_rows import source_table
 from runtime.attempts import Attempts
-from runtime.ray_runner.stage import ShardResult
 from shards.checks.check_dir import check
-from shards.keys import ClipKey, video_id
-from shards.manifest import StageMark, write_stage
+from shards.keys import ClipKey
 from shards.reader import read_table
 from shards.storage.store import Store
 from shards.storage.tar import members, read_span
 from shards.writer import Artifact, commit_table
 
 pytestmark = pytest.mark.slow
-
-SETTINGS = MediaSettings(video=VideoSettings(transcribe=TranscribeSettings(asr=None)))
 
 SUBTITLES = """1
 00:00:00,200 --> 00:00:01,700
@@ -46,23 +43,6 @@ A bright pattern moves.
 00:00:02,000 --> 00:00:03,600
 It moves again.
 """
-
-
-def source_row(path: Path, **values: Any) -> SourceRow:
-    return replace(SourceRow(str(path), video_id(str(path)), None, None, 0, 1, None, None), **values)
-
-
-def curate(folder: Path, rows: list[SourceRow], settings: MediaSettings = SETTINGS) -> tuple[Store, ShardResult]:
-    store, scratch = Store(folder / "dir"), folder / "scratch"
-    scratch.mkdir(exist_ok=True)
-    commit_table(store, scratch, "sources.parquet", source_table(rows), Artifact("sources", ""))
-    write_stage(store, "media", StageMark("media", "hash"))
-    worker = MediaWorker(MediaWorkerSpec(store.root, str(scratch), settings, "hash"), VideoTools(settings.video))
-    return store, asyncio.run(worker.process(0))
-
-
-def ledger(store: Store) -> dict[str, dict[str, Any]]:
-    return {row["source"]: row for row in read_table(store, "ledger/0000000.parquet").to_pylist()}
 
 
 def spoken(folder: Path) -> Path:
@@ -213,7 +193,7 @@ def test_a_full_disk_stops_the_run_and_records_no_source(tmp_path: Path, monkeyp
     assert "No space left on device" in result.fatal
     assert store.list("media") == {}
     assert store.list("ledger") == {}
-    assert list(scratch.glob("media-*")) == []
+    assert list(scratch.rglob("work")) == []
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +227,7 @@ def test_a_machine_fault_does_not_wait_for_downloads_and_leaves_them_pending(
             time.sleep(0.5)
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr("curation.media.media_stage.make_clips", full)
+        monkeypatch.setattr("curation.media.in_flight.part_making.make_clips", full)
         download = DownloadSettings(allow_private_addresses=True, host_interval=0.0, **{"retries": 0, **values})
         rows = [source_row(path_of("good")), replace(source_row(Path(path)), source=server.url(path))]
         before = below(os.getpid())
@@ -256,7 +236,7 @@ def test_a_machine_fault_does_not_wait_for_downloads_and_leaves_them_pending(
         assert time.monotonic() - began < 45, "the download alone would last for minutes"
     assert result.fatal is not None and "No space left on device" in result.fatal
     assert still_running(set(below(os.getpid())) - set(before), seconds=1.0) == []
-    assert store.list("ledger") == {} and list((tmp_path / "scratch").glob("media-*")) == []
+    assert store.list("ledger") == {} and list((tmp_path / "scratch").rglob("work")) == []
 
 
 def test_the_same_source_gives_the_same_keys_members_and_rows_twice(tmp_path: Path) -> None:
