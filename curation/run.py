@@ -20,6 +20,7 @@ from curation.pipeline import service_specs, stage_specs
 from curation.pipeline_models import fetch_models
 from curation.plan import RunPlan, make_plan
 from curation.preflight import check_cluster, check_output, check_run
+from curation.reporting.run_logs import commit_logs, log_folder
 from curation.run_request import LOCAL, RunRequest
 from curation.run_summary import print_summary
 from curation.selection.removal.removal import finish_removal
@@ -118,6 +119,7 @@ def _prepare_scratch(plan: RunPlan) -> None:
         scratch.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--scratch {scratch}: can't be written to ({error.strerror}); choose another folder") from None
+    commit_logs(plan.request.store, scratch)
     age_notes(scratch / "attempts")
     _clear_scratch(scratch, keep=("attempts", "pace", IN_FLIGHT_FOLDER))
     _drop_finished_media(plan, complete=False)
@@ -126,13 +128,14 @@ def _prepare_scratch(plan: RunPlan) -> None:
 def _leave_scratch(plan: RunPlan, *, complete: bool) -> None:
     """Remove the work in progress after all workers have ended; what a later run can use is left.
 
-    That is the log, the download times of hosts, and the finished videos of media shards that were not committed.
+    That is the download times of hosts, and the finished videos of media shards that were not committed.
     """
     scratch = plan.request.scratch
     if not scratch.is_dir():
         return
     remove_notes(scratch / "attempts")  # all workers have ended, and not because of their videos
-    _clear_scratch(scratch, keep=("pace", "log", IN_FLIGHT_FOLDER))
+    commit_logs(plan.request.store, scratch)
+    _clear_scratch(scratch, keep=("pace", IN_FLIGHT_FOLDER))
     _drop_finished_media(plan, complete=complete)
     with suppress(OSError):  # something is left
         scratch.rmdir()
@@ -168,7 +171,7 @@ def _run_stages(plan: RunPlan, specs: Sequence[AnyStageSpec], quiet: bool) -> Ru
         specs,
         service_specs(plan.context, specs),
         cluster=ClusterSettings(address=request.address if plan.needs_ray else LOCAL),
-        log_folder=Path(request.store.root) / "log" if request.store.is_local else request.scratch / "log",
+        log_folder=log_folder(request.store, request.scratch),
         title=f"curate run {request.pipeline} -> {request.store.root}",
         quiet=quiet,
         stages_in_turn=True if request.in_turn else None,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import Field
 
+from curation.reporting.run_logs import run_logs
 from curation.reporting.spoken_numbers import length
 from runtime.settings import Settings, build, load_yaml
 from shards.storage.store import Store
@@ -166,11 +167,6 @@ def cost_line(costs: RunCosts) -> str:
 def money(amount: float, prices: RunPrices) -> str:
     """Return an amount with its currency."""
     return f"{amount:,.2f} {prices.currency}"
-
-
-def run_logs(store: Store) -> list[str]:
-    """Return the names of the logs of the runs of a DIR, in order of time."""
-    return sorted(f"log/{name}" for name in store.list("log") if name.endswith(".jsonl"))
 
 
 def bytes_by_folder(store: Store) -> dict[str, int]:

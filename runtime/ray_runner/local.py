@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -23,6 +24,7 @@ from runtime.ray_runner.pools.coordinator import BusyClock, Counts, FinishedShar
 from runtime.ray_runner.pools.stage_worker import add_counts, failed_shard
 from runtime.ray_runner.run_record import RunRecord, RunReport, RunStopped
 from runtime.ray_runner.stage import THREADS_PER_SHARD, LocalService, ServiceSpec, ShardResult, StageSpec, Worker
+from runtime.ray_runner.telemetry.work_span import WorkPlace
 from runtime.stoppable_threads import StoppableThreads
 
 _LAYOUT: Final = "stages run in this process, one after another, without Ray (--address local)"
@@ -117,6 +119,7 @@ class _LocalRun:
         """
         live = stage.live[shard] = {}
         progress.reporter.set(lambda counts: add_counts(live, counts))
+        began, clock = time.time(), time.monotonic()
         try:
             with stage.clock:
                 result = await worker.process(shard)
@@ -124,7 +127,8 @@ class _LocalRun:
         except Exception as error:
             self._record.log_fatal(failed_shard(stage.name, shard, error))
             raise
-        finished = FinishedShard(stage.name, shard, dict(result.counts), result.fatal)
+        span = WorkPlace.of_process().span(began, clock)
+        finished = FinishedShard(stage.name, shard, dict(result.counts), result.fatal, span=span)
         if result.fatal is not None:
             self._record.log_fatal(finished)
             raise RunStopped(result.fatal)

@@ -11,6 +11,7 @@ from runtime.ray_runner.display.progress import PoolFigures, ProgressTracker, ou
 from runtime.ray_runner.display.progress_view import RunDisplay
 from runtime.ray_runner.pools.coordinator import FinishedShard, Heartbeat
 from runtime.ray_runner.stage import ServiceSpec, ShardResult, StageSpec
+from runtime.ray_runner.telemetry.run_metrics import RunMetrics
 
 OnResult = Callable[[str, int, ShardResult], None]
 """Called with a stage's name, a shard (`WHOLE_TABLE` for a table stage) and its result."""
@@ -43,7 +44,7 @@ class RunStopped(Exception):
 
 
 class RunRecord:
-    """Progress, display and callback of one run.
+    """Progress, display, metrics and callback of one run.
 
     Args:
         stages: all stages that have work, in pipeline order.
@@ -51,6 +52,7 @@ class RunRecord:
         shown: the display.
         on_result: called once for each finished shard of each stage.
         started: `time.monotonic` at the start of the run.
+        metrics: None: no metrics are exported, because there is no Ray.
     """
 
     def __init__(
@@ -60,11 +62,13 @@ class RunRecord:
         shown: RunDisplay,
         on_result: OnResult | None,
         started: float,
+        metrics: RunMetrics | None = None,
     ) -> None:
         self._stages = stages
         self._shown = shown
         self._on_result = on_result
         self._started = started
+        self._metrics = metrics
         self._tracker = ProgressTracker(outline_pools(stages, services), started)
         self._layout = ""
 
@@ -83,6 +87,11 @@ class RunRecord:
 
     def finish(self, finished: FinishedShard) -> None:
         """Count a result once, however often it is reported."""
+        if finished.span is not None:
+            if self._shown.trace is not None:
+                self._shown.trace.add(finished.stage, finished.shard, finished.span, finished.counts)
+            if self._metrics is not None:
+                self._metrics.observe(finished.stage, finished.span.seconds)
         if self._tracker.finish(finished, time.monotonic()) and self._on_result:
             self._on_result(finished.stage, finished.shard, ShardResult(finished.counts))
 
@@ -95,7 +104,10 @@ class RunRecord:
         now = time.monotonic()
         self._tracker.set_starting(starting, now)
         self._tracker.tick(now)
-        self._shown.show(self._tracker.figures(now), self._layout)
+        figures = self._tracker.figures(now)
+        self._shown.show(figures, self._layout)
+        if self._metrics is not None:
+            self._metrics.set(figures)
 
     def log_fatal(self, finished: FinishedShard) -> None:
         """Log a fatal result with its traceback."""
@@ -117,6 +129,8 @@ class RunRecord:
         status = fatal or ("stopped by Ctrl-C" if interrupted else "done")
         figures = self._tracker.figures(now, whole_run=True)
         self._shown.end(figures, status)
+        if self._metrics is not None:
+            self._metrics.set(figures)
         return RunReport(
             done=self._tracker.shards_done(),
             counts=self._tracker.counts(),

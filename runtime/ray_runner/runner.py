@@ -30,6 +30,7 @@ from runtime.ray_runner.pools.stage_worker import ShardRow
 from runtime.ray_runner.run_record import OnResult, RunRecord, RunReport, RunStopped
 from runtime.ray_runner.stage import ServiceSpec, StageSpec
 from runtime.ray_runner.table_stage import AnyStageSpec, as_row_stages
+from runtime.ray_runner.telemetry.run_metrics import RunMetrics
 from runtime.retry_limits import RAY_STOP_SECONDS
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def run_on_ray(
         try:
             placement = place(job.stages, job.services, cluster.nodes, job.stages_in_turn)
             with open_display(job.title, job.log_folder, job.quiet) as shown:
-                record = RunRecord(job.stages, job.services, shown, on_result, job.started)
+                record = RunRecord(job.stages, job.services, shown, on_result, job.started, RunMetrics())
                 return _StageRun(job.stages, job.services, cluster, placement, record).run()
         finally:
             if on_cluster:
@@ -228,10 +229,9 @@ class _StageRun:
 
     def _end_group(self, stream: ShardStream, pools: Sequence[ServicePool], coordinator: CoordinatorClient) -> None:
         """Stop handing out shards, record those finished meanwhile, end the workers and the services."""
-        last = None if stream.ended else coordinator.stop_shards()
-        for finished in last.finished if last else ():
-            if finished.fatal is None:
-                self._record.finish(finished)
+        last = coordinator.stop_shards()
+        if last is not None:
+            self._take_updates(last)
         stream.stop()
         for pool in pools:
             pool.stop()

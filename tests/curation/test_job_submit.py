@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from support.curate_runs import CHEAP, config_in, curate, end_of, run_arguments, start_curate, talks
 from support.dir_contents import all_rows, assert_texts_hold, latest_states
 from support.fake_llm import FakeLLM
@@ -16,6 +18,7 @@ from support.model_replies import careful
 from support.ray_cluster import Head, head_node, ray
 from support.shard_factory import build_dir
 from support.vidla_runs import arguments as train_arguments
+from support.waiting import PATIENCE, until
 
 from shards.storage.store import Store
 
@@ -72,6 +75,22 @@ def test_a_run_joins_the_cluster_at_an_address(head: Head, submitted: Submitted,
         assert end_of(process) == 0, (tmp_path / "said").read_text()
     assert assert_texts_hold(store, "joined").keys() == {"ok"}
     assert curate("check", store.root, "--quick").status == 0
+
+
+def test_prometheus_reads_the_figures_of_a_run_from_the_node(head: Head, submitted: Submitted) -> None:
+    clips = len(all_rows(submitted.store, "media"))
+    until(lambda: clips in samples(head, "ray_clipgrove_clips", stage="rewrite"), "metrics of the whole run")
+    assert samples(head, "ray_clipgrove_shards_done", stage="media") == [2]
+    assert samples(head, "ray_clipgrove_sources", state="written") == [2]
+    assert max(samples(head, "ray_clipgrove_worker_seconds", pool="rewrite", work="busy")) > 0
+
+
+def samples(head: Head, name: str, **labels: str) -> list[float]:
+    """The values of a metric with these labels, one for each run."""
+    with urllib.request.urlopen(head.metrics, timeout=PATIENCE) as answer:
+        families = list(text_string_to_metric_families(answer.read().decode()))
+    found = [sample for family in families if family.name == name for sample in family.samples]
+    return [sample.value for sample in found if labels.items() <= sample.labels.items()]
 
 
 def test_a_plan_leaves_the_layout_to_the_cluster_it_would_join(

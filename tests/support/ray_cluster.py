@@ -33,6 +33,8 @@ class Head:
 
     address: str
     dashboard: str
+    metrics: str
+    """URL of the metrics of this node, for Prometheus."""
     environment: dict[str, str]
     """For `ray` and for commands that join: it names the token."""
     process: subprocess.Popen[bytes]
@@ -69,7 +71,8 @@ def head_node(cpus: int, variables: Mapping[str, str] | None = None) -> Iterator
         command = ["--head", f"--num-cpus={cpus}", "--dashboard-host=127.0.0.1", f"--temp-dir={place}"]
         process = _start_node([*command, *(f"--{name}={port}" for name, port in ports.items())], place, environment)
         dashboard = f"http://127.0.0.1:{ports['dashboard-port']}"
-        return Head(f"127.0.0.1:{ports['port']}", dashboard, environment, process)
+        metrics = f"http://127.0.0.1:{ports['metrics-export-port']}/metrics"
+        return Head(f"127.0.0.1:{ports['port']}", dashboard, metrics, environment, process)
 
     def takes_jobs(head: Head) -> bool:
         return ray(head, "job", "list", "--address", head.dashboard).returncode == 0

@@ -70,6 +70,10 @@ class PoolFigures:
     workers: int = 0
     worker_seconds: float = 0.0
     """Seconds that its workers were held, added up: their start, their work, and their waiting."""
+    busy_seconds: float = 0.0
+    """Seconds that its workers had work, added up."""
+    idle_seconds: float = 0.0
+    """Seconds that its workers were ready and had no work, added up."""
     cpus: float = 0.0
     """Logical CPUs that each worker reserves."""
     gpus: float = 0.0
@@ -252,6 +256,8 @@ class ProgressTracker:
             done=moment.done,
             workers=len(self._time[name]),
             worker_seconds=self._worker_seconds(name, moment),
+            busy_seconds=moment.busy,
+            idle_seconds=moment.idle,
             cpus=outline.cpus,
             gpus=outline.gpus,
             counts=moment.counts,

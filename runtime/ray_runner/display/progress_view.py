@@ -21,6 +21,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from runtime.ray_runner.display.progress import Figures, PoolFigures
+from runtime.ray_runner.telemetry.shard_trace import ShardTrace
 
 PLAIN_SECONDS: Final = 10.0
 """Pause between two lines without a terminal, and between two lines of the log."""
@@ -37,11 +38,13 @@ class _View(Protocol):
 
 
 class RunDisplay:
-    """The log and the view of one run."""
+    """The log, the trace and the view of one run."""
 
-    def __init__(self, view: _View | None, log: IO[str] | None) -> None:
+    def __init__(self, view: _View | None, log: IO[str] | None, trace: ShardTrace | None = None) -> None:
         self._view = view
         self._log = log
+        self.trace = trace
+        """None: no log folder."""
         self._next_log = 0.0
 
     def show(self, figures: Figures, status: str = "") -> None:
@@ -69,7 +72,7 @@ class RunDisplay:
 
 @contextmanager
 def open_display(title: str, log_folder: Path | None, quiet: bool, *, redraw: bool = True) -> Iterator[RunDisplay]:
-    """Open the display of one run; `log_folder` gets a file named for the time of the start (UTC).
+    """Open the display of one run; `log_folder` gets a log and a trace named for the time of the start (UTC).
 
     Args:
         title: heads the view.
@@ -82,17 +85,18 @@ def open_display(title: str, log_folder: Path | None, quiet: bool, *, redraw: bo
     if not quiet:
         view = _Terminal(title, console) if console.is_terminal and redraw else _Lines(title)
     log: IO[str] | None = None
+    trace: ShardTrace | None = None
     if log_folder is not None:
         log_folder.mkdir(parents=True, exist_ok=True)
         started = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         log = (log_folder / f"{started}.jsonl").open("a", encoding="utf-8")
+        trace = ShardTrace(log_folder / f"{started}.trace.json", started)
     try:
-        yield RunDisplay(view, log)
+        yield RunDisplay(view, log, trace)
     finally:
-        if view:
-            view.close()
-        if log:
-            log.close()
+        for each in (view, log, trace):
+            if each:
+                each.close()
 
 
 def announce(message: str) -> None:

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final, Literal
 
+from runtime.ray_runner.telemetry.work_span import WorkSpan
+
 HEARTBEAT_SECONDS: Final = 2.0
 """Pause between two heartbeats of a worker."""
 
@@ -39,6 +41,8 @@ class FinishedShard:
     """Traceback of an unexpected exception, for the log."""
     blame: Literal["user", "machine"] = "machine"
     """The side that has to act on `fatal`."""
+    span: WorkSpan | None = None
+    """The time that it took; None if the worker's own report was lost."""
 
 
 @dataclass(frozen=True)

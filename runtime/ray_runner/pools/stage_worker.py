@@ -34,6 +34,7 @@ from runtime.ray_runner.pools.coordinator_client import COORDINATOR_LOST
 from runtime.ray_runner.pools.services import failure_of
 from runtime.ray_runner.stage import THREADS_PER_SHARD, Service, ShardResult, Worker
 from runtime.ray_runner.table_stage import WHOLE_TABLE, describe_row
+from runtime.ray_runner.telemetry.work_span import WorkPlace
 from runtime.retry_limits import DEATHS_AT_START
 
 _ROW: Final = pa.schema([("shard", pa.int64()), ("state", pa.string())])
@@ -102,6 +103,7 @@ class StageActor:
         self._spec = spec
         self._coordinator = spec.coordinator
         self._id = ray.get_runtime_context().get_actor_id()
+        self._place = WorkPlace.of_actor()
         self._broken: FinishedShard | None = None
         self._worker: Worker | None = None
         self._live: dict[int, Counts] = {}
@@ -160,6 +162,7 @@ class StageActor:
         self._set_threads()
         live = self._live[shard] = {}
         progress.reporter.set(lambda counts: add_counts(live, counts))
+        began, clock = time.time(), time.monotonic()
         with self._clock:
             try:
                 result = await self._worker.process(shard)
@@ -168,7 +171,8 @@ class StageActor:
                 raise
             except BaseException as error:  # SystemExit and CancelledError too: they would stop Ray Data's loop
                 return failed_shard(self._spec.stage, shard, error)
-        return FinishedShard(self._spec.stage, shard, dict(result.counts), result.fatal)
+        span = self._place.span(began, clock)
+        return FinishedShard(self._spec.stage, shard, dict(result.counts), result.fatal, span=span)
 
     def _set_threads(self) -> None:
         """Give each shard threads of its own: Ray's event loop has a handful for all blocking work."""

@@ -161,6 +161,9 @@ def test_one_worker_has_several_shards_in_flight_and_they_show_before_they_are_d
     assert any(pool["done"] == 0 and pool["counts"].get("clips", 0) > 0 for pool in pools if pool)
     assert report.counts == {"rewrite": {"clips": 160, "failed:network": 16}}
     assert pools[-1]["failed"] == {"network": 16}
+    (trace,) = (tmp_path / "log").glob("*.trace.json")
+    spans = [each for each in json.loads(trace.read_text().rstrip(",\n") + "]") if each["ph"] == "X"]
+    assert {each["args"]["shard"] for each in spans} == set(range(8)) and len({each["tid"] for each in spans}) == 8
 
 
 def test_a_pool_grows_to_its_maximum_when_there_is_room(run: Run, tmp_path: Path) -> None:
