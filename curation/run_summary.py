@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from curation.media.download.politeness.site_traffic import site_figures, unreachable_proxies
 from curation.reporting.next_command import layer_arguments, print_next
 from curation.reporting.run_costs import RunCosts, cost_line
+from curation.reporting.spoken_numbers import byte_size, counted
 from curation.sources.source_states import SourceState, source_states
 from runtime.ray_runner.run_record import RunReport
 from shards.reader import num_rows
@@ -29,6 +31,8 @@ def print_summary(store: Store, layer: str, report: RunReport, console: Console)
     postponed = [source for source in states_of_all if source.class_ == "postponed"]
     if postponed:
         console.print(_postponed_line(postponed), markup=False)
+    for line in _site_lines(report.counts.get("media", {})):
+        console.print(line, markup=False)
     if report.pools:
         console.print(f"this run: {cost_line(RunCosts.of_report(report))}")
     print_next(console, *next_arguments(store, layer))
@@ -43,6 +47,22 @@ def _postponed_line(postponed: Sequence[SourceState]) -> str:
         f"postponed: {len(postponed)} sources were not tried, because their hosts refused others ({named}{more}); the "
         "same command tries them later; with --retry-failed bot_check,rate_limited also those that were refused"
     )
+
+
+def _site_lines(counts: Mapping[str, float]) -> list[str]:
+    """Return one line about requests and bytes by site, and one about proxies that could not be reached."""
+    figures, lines = site_figures(counts), []
+    if figures:
+        named = [
+            f"{each.site} {counted(each.requests, 'request')}, {byte_size(each.received)}"
+            + (f", {each.refused:,} refused" if each.refused else "")
+            for each in figures[:_HOSTS_NAMED]
+        ]
+        more = [f"{len(figures) - _HOSTS_NAMED} more sites"] if len(figures) > _HOSTS_NAMED else []
+        lines.append(f"sites: {'; '.join(named + more)}")
+    if gone := unreachable_proxies(counts):
+        lines.append("proxies that could not be reached: " + ", ".join(f"{name} {n} times" for name, n in gone.items()))
+    return lines
 
 
 def next_arguments(store: Store, layer: str) -> list[str]:

@@ -165,6 +165,27 @@ DOWNLOAD_POSTPONE_AFTER: Final = _bound("media.download.postpone_after", 10, "so
     "curation.media.download.download_settings",
     "A host that refuses so many sources in a row takes the run for a robot; asking on would record its whole list "
     "as failed. Its other sources stay pending for the next run.", is_setting=True)
+SITE_LONGEST_BACKOFF: Final = _bound("rest of a site after refusals in a row", 60, "s",
+    "curation.media.download.politeness.pace_limits",
+    "`media.download.backoff`, doubled with each refusal, for all workers of a run; a Retry-After may ask for more.")
+CIRCUIT_PAUSE: Final = _bound("pause before a site that refused everything is probed", 300, "s",
+    "curation.media.download.politeness.pacing_rules",
+    "Sites lift a block after minutes to hours; one source is tried, and the pause is doubled if it is refused.")
+CIRCUIT_LONGEST: Final = _bound("longest pause before a site is probed again", 3600, "s",
+    "curation.media.download.politeness.pacing_rules",
+    "One request an hour is no burden for a site, and a run of days goes on when the block is lifted.")
+PROXY_REST: Final = _bound("rest of a proxy that can't be reached", 60, "s",
+    "curation.media.download.politeness.pacing_rules",
+    "Doubled with each further failure; the other proxies take its place.")
+PROXY_LONGEST_REST: Final = _bound("longest rest of a proxy that can't be reached", 1800, "s",
+    "curation.media.download.politeness.pacing_rules",
+    "A proxy that comes back is used again within half an hour.")
+PACING_LEASE: Final = _bound("slot at a site without a sign of life", 30, "s",
+    "curation.media.download.politeness.pace_limits, curation.media.download.politeness.lease_keeper",
+    "Three signs of life; the slot of a killed worker is free after it.")
+PACER_PATIENCE: Final = _bound("answer of a run's site pacer", 120, "s",
+    "curation.media.download.politeness.pacer_actor",
+    "Ray starts a lost pacer again within seconds; without one each machine paces itself.")
 FRAGMENT_RETRIES: Final = _bound("retries of one fragment of a download", 3, "retries",
     "curation.media.download.ytdlp.ytdlp_client",
     "One lost fragment among hundreds should not cost the attempt.")

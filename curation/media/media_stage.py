@@ -18,7 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from curation.media.download.downloaded_video import DownloadedVideo
-from curation.media.download.politeness.host_refusals import HostRefusals
+from curation.media.download.politeness.run_visits import run_visits
 from curation.media.in_flight.finished_part import FinishedPart
 from curation.media.in_flight.kept_download import fetch
 from curation.media.in_flight.part_making import PartMaker, opened, outcome_of
@@ -55,7 +55,7 @@ class MediaWorkerSpec:
     hash: str
     """Content hash of the media folder."""
     run: str = ""
-    """Id of the run: refusals of hosts are counted for each run anew."""
+    """Id of the run: its workers share a pacer, and refusals of sites are counted for each run anew."""
 
 
 def media_worker(spec: MediaWorkerSpec, services: Mapping[str, Service]) -> MediaWorker:
@@ -75,9 +75,7 @@ class MediaWorker:
         self._store = Store(spec.root)
         self._scratch = Path(spec.scratch)
         self._tools = tools
-        self._refusals = HostRefusals(
-            self._scratch / "refusals" / f"run-{spec.run}", spec.settings.download.postpone_after
-        )
+        self._visits = run_visits(spec.settings.download, spec.run)
 
     async def process(self, shard: int) -> ShardResult:
         """Make media/<shard>, keyframes/<shard> and ledger/<shard>; see `runtime.ray_runner.stage.Worker`."""
@@ -99,7 +97,7 @@ class MediaWorker:
             shard.commit(self._store, work, self._spec.hash, beside)
         scratch.remove()
         shutil.rmtree(notes, ignore_errors=True)
-        return shard.counts()
+        return {**shard.counts(), **self._visits.traffic.take()}
 
     def _sources(self, number: int) -> tuple[list[ShardSource], dict[str, str]]:
         """Return the sources of a shard, and the digests of the subtitle files beside them before any is read."""
@@ -141,7 +139,7 @@ class MediaWorker:
 
     def _fetch(self, scratch: ShardScratch, work: Path, source: ShardSource) -> DownloadedVideo:
         kept = scratch.download(source)
-        return fetch(source.row, self._spec.settings.download, work / f"{kept.name}.download", kept, self._refusals)
+        return fetch(source.row, self._spec.settings.download, work / f"{kept.name}.download", kept, self._visits)
 
 
 def _reported(source: ShardSource, part: FinishedPart) -> LedgerRow:

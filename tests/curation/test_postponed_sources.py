@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -49,6 +50,7 @@ def test_a_wall_of_one_host_leaves_its_sources_pending_and_the_next_run_takes_th
         settings = {
             "media.download.allow_private_addresses": "true",
             "media.download.postpone_after": "1",
+            "media.download.backoff": "0",
             "media.downloads_ahead": "1",
             "media.video.min_seconds": "1",
             "videos_per_shard": "2",
@@ -61,6 +63,7 @@ def test_a_wall_of_one_host_leaves_its_sources_pending_and_the_next_run_takes_th
         ended = curate(*arguments)
         assert ended.status == 3, ended.err
         assert "postponed: 4 sources were not tried, because their hosts refused others (127.0.0.1 4)" in ended.err
+        assert re.search(r"sites: 127\.0\.0\.1 \d+ requests, .*, 1 refused; localhost \d+ requests, ", ended.err)
         assert _states(output) == {("failed", "bot_check"): 1, ("written", None): 1, ("pending", "postponed"): 4}
         assert {path for path in site.paths() if "/wall/" in path} == {"/wall/0.mp4"}
         assert "postponed" in curate("status", output).out

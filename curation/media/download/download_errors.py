@@ -29,6 +29,11 @@ class Failure:
     """Seconds that the site asks to wait."""
 
 
+REFUSALS: Final[frozenset[FailedClass]] = frozenset({"bot_check", "rate_limited"})
+"""Classes of failures by which a site refuses whoever asks, and not one source."""
+ANSWERS: Final[frozenset[FailedClass]] = frozenset({"removed"})
+"""Classes of failures by which a site answers about one source, so that it does not refuse us."""
+
 _WORDS: Final[tuple[tuple[FailedClass, str], ...]] = (
     ("rate_limited", r"rate.?limit|too many requests|exceeded the (rate|quota)|reached your play limit|slow down"),
     ("bot_check", r"not a (bot|robot)|captcha|anti-?bot|cloudflare|unusual traffic|automated (requests|queries)"),
@@ -75,6 +80,9 @@ _FINAL: Final = re.compile(
 )
 
 
+_PROXY: Final = re.compile(r"prox|tunnel|refused|resol|name or service|unreachable|no route", re.IGNORECASE)
+
+
 def classify(message: str, status: int | None = None, retry_after: float | None = None) -> Failure:
     """Classify the error of a download.
 
@@ -106,6 +114,17 @@ def _transient(class_: FailedClass, text: str, status: int | None) -> bool:
         return True
     refused_request = status is not None and 400 <= status < 500 and status not in (408, 425)
     return class_ == "network" and not refused_request and not _FINAL.search(text)
+
+
+def is_proxy_fault(failure: Failure) -> bool:
+    """Return True if a download through a proxy failed because that can't be reached, or admits nobody.
+
+    All connections are made to the proxy, so one that is refused is refused by it.
+    """
+    of_guard = _REFUSED.search(failure.message) is not None
+    if failure.class_ != "network" or of_guard:
+        return "Proxy Authentication" in failure.message
+    return _STATUS_WORDS.search(failure.message) is None and _PROXY.search(failure.message) is not None
 
 
 def retry_after_seconds(header: str | None, now: float) -> float | None:

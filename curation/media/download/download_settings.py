@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from pydantic import Field, field_serializer, field_validator
 
+from curation.media.download.politeness.pace_limits import Rotation
 from curation.media.download.ytdlp.ytdlp_allowed import check_allowed, plain_name, with_absolute_paths
 from curation.sources.address_guard import EVERYWHERE, parse_network
 from runtime import retry_limits
+from runtime.errors import UserError
 from runtime.language_tags import LanguageTag
 from runtime.settings import Runtime, Settings
 
@@ -27,6 +30,7 @@ _TRANSPORT: Final = re.compile(
     r"prox(y|ies)|cookie|netrc|sleep|rate.?limit|force.?ip|source.address|impersonate|user.agent|referer|timeout"
     r"|retries|retry|fragment|buffer|chunk|cache|certificate|js.runtimes|remote.components|verbose|quiet|legacy"
 )
+_PROXY: Final = re.compile(r"(https?|socks[45][ah]?)://[^/\s]+/?$", re.IGNORECASE)
 _USERINFO: Final = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
@@ -67,13 +71,23 @@ class DownloadSettings(Settings):
     max_wait: Runtime[float] = Field(default=retry_limits.DOWNLOAD_MAX_WAIT.seconds, ge=0)
     """Longest wait for a site in seconds; a source whose site asks for a longer one fails as `rate_limited`."""
     postpone_after: Runtime[int] = Field(default=retry_limits.DOWNLOAD_POSTPONE_AFTER.count, ge=0)
-    """Sources of one host that fail as `bot_check` or `rate_limited` in a row, after which its other sources are not
-    tried but stay pending for the next run; after as many hosts in a row, all sources do. Counted for each machine.
-    0: never."""
+    """Sources of one site that fail as `bot_check` or `rate_limited` in a row, after which its other sources are not
+    tried but stay pending; after as many sites in a row, all sources do. Counted for each address: a machine's or a
+    proxy's. A long run tries one source of the site now and then, and goes on when it is answered. 0: never."""
     host_interval: Runtime[float] = Field(default=1.0, ge=0)
-    """Least seconds between two starts at the same host, over all workers of a machine."""
+    """Least seconds between two starts at the same site, over all workers of a run on all machines."""
     host_concurrency: Runtime[int] = Field(default=4, ge=1)
-    """Simultaneous downloads from the same host, over all workers of a machine."""
+    """Simultaneous downloads from the same site, over all workers of a run on all machines."""
+    host_requests_per_minute: Runtime[float] = Field(default=0.0, ge=0)
+    """Budget of requests a minute at the same site, over all workers of a run on all machines: pages, files and
+    segments of files. 0: no limit."""
+    cookies: Runtime[tuple[str, ...]] = ()
+    """Cookies files in Netscape format, used in turn."""
+    proxies: Runtime[tuple[str, ...]] = Field(default=(), repr=False)
+    """URLs of proxies (http, https, socks4, socks5), used in turn; the k-th goes with the k-th of `cookies`, and the
+    shorter list is repeated. One that a site refuses rests, and one that can't be reached is left out for a while."""
+    rotation: Runtime[Rotation] = "round_robin"
+    """`round_robin`: each cookies file and proxy in its turn; `by_site`: the same one for a site while it serves."""
     allow_private_addresses: Runtime[tuple[str, ...]] = ()
     """Networks (CIDR) to which connections are allowed although they are not public; `true`: all."""
     allow_schemes: Runtime[tuple[str, ...]] = ()
@@ -86,6 +100,23 @@ class DownloadSettings(Settings):
             return EVERYWHERE if value else ()
         values = [value] if isinstance(value, str) else value
         return tuple(str(parse_network(item)) for item in values)
+
+    @field_validator("cookies", mode="after")
+    @classmethod
+    def _absolute(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(Path(name).expanduser().absolute()) for name in value)  # workers run in other folders
+
+    @field_validator("proxies")
+    @classmethod
+    def _proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for number, url in enumerate(value, 1):
+            if not _PROXY.match(url):  # no ValueError, whose message would show the value and its secrets
+                raise UserError(f"media.download.proxies: number {number} is no URL of a proxy (http, https, socks5)")
+        return value
+
+    @field_serializer("proxies")
+    def _without_users(self, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_USERINFO.sub("***", url) for url in value)
 
     @field_validator("yt_dlp")
     @classmethod
@@ -109,7 +140,8 @@ class DownloadSettings(Settings):
 
 def redact(text: str, settings: DownloadSettings) -> str:
     """Return `text` without the settings' secrets and without user names and passwords in URLs."""
-    return _redacted(text, _secrets(settings.yt_dlp))
+    pool = {f"proxy {number}": url for number, url in enumerate(settings.proxies)}
+    return _redacted(text, _secrets({**settings.yt_dlp, **pool}))
 
 
 def _is_secret(name: str) -> bool:

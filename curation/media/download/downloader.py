@@ -1,7 +1,7 @@
 """Download one video: a URL through yt-dlp; a local file stays where it is.
 
 The first step of the media stage. Each attempt at a URL runs in a child process
-(`curation.media.download.ytdlp.fetch_process`). This module waits for a slot at the host, retries, and converts an
+(`curation.media.download.ytdlp.fetch_process`). This module waits for a slot at the site, retries, and converts an
 attempt's outcome to the classes of the ledger.
 """
 
@@ -17,12 +17,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from curation.media.download.download_errors import Failure
+from curation.media.download.download_errors import ANSWERS, REFUSALS, Failure, is_proxy_fault
 from curation.media.download.download_settings import COOKIE_FILES, DownloadSettings, redact
 from curation.media.download.downloaded_video import DownloadedVideo, VideoMetadata
 from curation.media.download.local_videos import is_url, open_local
-from curation.media.download.politeness.host_pacing import host_slot, pacing_folder, postpone, site_of
-from curation.media.download.politeness.host_refusals import HostRefusals
+from curation.media.download.politeness.access_pool import AccessPool
+from curation.media.download.politeness.pace_limits import Verdict, VisitEnd
+from curation.media.download.politeness.site_names import site_of
+from curation.media.download.politeness.site_visits import SiteVisits
 from curation.media.download.ytdlp.fetch_request import FetchOutcome, FetchRequest
 from curation.media.download.ytdlp.page_bounds import CPU_SIGNAL
 from curation.media.subtitles.subtitle_tracks import Track
@@ -40,7 +42,7 @@ _MOST_LETTERS: Final = 200
 
 
 def download(
-    source: str, settings: DownloadSettings, scratch: Path, refusals: HostRefusals | None = None
+    source: str, settings: DownloadSettings, scratch: Path, visits: SiteVisits | None = None
 ) -> DownloadedVideo:
     """Download a source; a local file stays where it is.
 
@@ -50,54 +52,67 @@ def download(
         source: a URL or a path.
         settings: how to download it.
         scratch: an existing folder for this source alone; all files are written into it.
-        refusals: the refusals of the run so far; None: they are not counted.
+        visits: the worker's visits to sites; None: paced on this machine, and refusals are not counted.
 
     Raises:
-        SourcePostponed: the source's host, or too many hosts, refuse all sources.
+        SourcePostponed: the source's site, or too many sites, refuse all sources.
         SourceFailed: the video can't be downloaded; the class gives the reason.
         SourceFiltered: `too_long`, if that becomes known before the whole video has arrived.
         MachineError: the disk is full, or ffmpeg can't be started.
     """
     if not is_url(source):
         return open_local(source)
-    host = site_of(source)
-    refusals = refusals or HostRefusals(pacing_folder(), 0)
-    try:
-        video = _download(source, settings, scratch, host, refusals)
-    except SourceFailed as reason:
-        refusals.failed(host, reason.class_)
-        raise
-    except SourceFiltered:
-        refusals.answered(host)
-        raise
-    refusals.answered(host)
-    return video
-
-
-def _download(
-    source: str, settings: DownloadSettings, scratch: Path, host: str, refusals: HostRefusals
-) -> DownloadedVideo:
-    """Download a URL, with all attempts; see `download`."""
-    left, attempt = settings.time_limit, 0
+    visits = visits or SiteVisits.on_this_machine(settings, postpones=False)
+    site, left, attempt = site_of(source), settings.time_limit, 0
     while True:
-        refusals.check(host)  # before it waits for a slot, and after it: others were refused meanwhile
-        with host_slot(host, pacing_folder(), interval=settings.host_interval, slots=settings.host_concurrency):
-            refusals.check(host)
+        with visits.visit(site) as visit:
             began = time.monotonic()
-            outcome = _attempt(source, settings, scratch, left, patient=attempt < settings.retries)
-        left -= time.monotonic() - began
+            access = visits.accesses.options(visit.access)
+            outcome = _attempt(source, settings, access, scratch, left, patient=attempt < settings.retries)
+            left -= time.monotonic() - began
+            pause = _pause(outcome, attempt, left, settings, visits.accesses)
+            visit.end = _visit_end(outcome, visit.access, visits.accesses, is_last=pause is None)
+            visits.count(site, visit, outcome.requests, outcome.received)
+        if outcome.too_long is not None:
+            raise SourceFiltered("too_long", outcome.too_long)
         failure = outcome.failure
         if failure is None:
             return _downloaded(outcome, settings, scratch)
-        wait = failure.retry_after or backoff_seconds(attempt, settings.backoff, jitter=0.5)
-        if failure.class_ == "rate_limited":  # the site asks all clients of this machine to wait
-            postpone(host, pacing_folder(), min(wait, settings.max_wait))
-        if not failure.transient or attempt == settings.retries or wait > min(settings.max_wait, left):
+        if pause is None:
             raise SourceFailed(failure.class_, redact(failure.message, settings))
-        _log.info("%s: %s; next attempt in %.0f s", redact(source, settings), redact(failure.message, settings), wait)
-        if failure.class_ != "rate_limited":
-            stoppable_sleep(wait)
+        _log.info("%s: %s; next attempt in %.0f s", redact(source, settings), redact(failure.message, settings), pause)
+        stoppable_sleep(pause)
         attempt += 1
+
+
+def _pause(
+    outcome: FetchOutcome, attempt: int, left: float, settings: DownloadSettings, accesses: AccessPool
+) -> float | None:
+    """Return the seconds to wait before another attempt, besides the wait for a slot; None if there is none."""
+    failure = outcome.failure
+    if failure is None or outcome.too_long is not None or attempt == settings.retries:
+        return None
+    if accesses.count > 1 and _verdict(outcome, accesses) in ("refused", "unreachable"):
+        return 0.0  # through another access
+    wait = failure.retry_after or backoff_seconds(attempt, settings.backoff, jitter=0.5)
+    if not failure.transient or wait > min(settings.max_wait, left):
+        return None
+    return 0.0 if failure.class_ == "rate_limited" else wait  # the pacer lets all clients of the site wait
+
+
+def _visit_end(outcome: FetchOutcome, access: int, accesses: AccessPool, *, is_last: bool) -> VisitEnd:
+    retry_after = outcome.failure.retry_after if outcome.failure is not None else None
+    return VisitEnd(_verdict(outcome, accesses), access, is_last, retry_after, outcome.requests)
+
+
+def _verdict(outcome: FetchOutcome, accesses: AccessPool) -> Verdict:
+    """Return what an attempt tells of the site and of the access."""
+    failure = outcome.failure
+    if failure is None or failure.class_ in ANSWERS:
+        return "answered"
+    if failure.class_ in REFUSALS:
+        return "refused"
+    return "unreachable" if accesses.proxies and is_proxy_fault(failure) else "other"
 
 
 def check_options(settings: DownloadSettings) -> None:
@@ -109,9 +124,17 @@ def check_options(settings: DownloadSettings) -> None:
     from curation.media.download.ytdlp.ytdlp_options import ytdlp_options
 
     options = ytdlp_options(settings.yt_dlp)
-    cookies = options.get("cookiefile")
-    if cookies and not os.access(cookies, os.R_OK):
-        raise UserError(f"download.yt_dlp.cookies={cookies}: no such file, or it can't be read")
+    named = {
+        "yt_dlp.cookies": [options["cookiefile"]] if options.get("cookiefile") else [],
+        "cookies": settings.cookies,
+    }
+    for setting, files in named.items():
+        for cookies in files:
+            if not os.access(cookies, os.R_OK):
+                raise UserError(f"media.download.{setting}={cookies}: no such file, or it can't be read")
+    for pool, single in (("cookies", "cookiefile"), ("proxies", "proxy")):
+        if getattr(settings, pool) and options.get(single):
+            raise UserError(f"media.download.{pool}: can't be set beside yt_dlp.{single}; put that one into {pool}")
 
 
 def javascript_runtime() -> str | None:
@@ -125,15 +148,31 @@ def javascript_runtime() -> str | None:
     return None
 
 
-def _attempt(source: str, settings: DownloadSettings, scratch: Path, seconds: float, *, patient: bool) -> FetchOutcome:
+def _attempt(
+    source: str,
+    settings: DownloadSettings,
+    access: Mapping[str, Any],
+    scratch: Path,
+    seconds: float,
+    *,
+    patient: bool,
+) -> FetchOutcome:
     """Make one attempt in a child process, for at most `seconds`.
 
+    Args:
+        source: a URL.
+        settings: how to download it.
+        access: yt-dlp's options of the cookies and the proxy to use.
+        scratch: folder of the source.
+        seconds: time limit.
+        patient: another attempt will follow a transient failure.
+
     Raises:
-        SourceFiltered, MachineError: as `download`.
+        MachineError: as `download`.
     """
     request_path, outcome_path = scratch / "request.json", scratch / "outcome.json"
     outcome_path.unlink(missing_ok=True)
-    _write_private(request_path, json.dumps(asdict(_request(source, settings, scratch, patient))))
+    _write_private(request_path, json.dumps(asdict(_request(source, settings, access, scratch, patient))))
     module = "curation.media.download.ytdlp.fetch_process"
     args: list[str | Path] = [sys.executable, "-P", "-m", module, request_path, outcome_path]
     try:
@@ -153,19 +192,19 @@ def _attempt(source: str, settings: DownloadSettings, scratch: Path, seconds: fl
     outcome = FetchOutcome.read(outcome_path)
     if outcome.machine is not None:
         raise MachineError(outcome.machine)
-    if outcome.too_long is not None:
-        raise SourceFiltered("too_long", outcome.too_long)
     return outcome
 
 
-def _request(source: str, settings: DownloadSettings, scratch: Path, patient: bool) -> FetchRequest:
+def _request(
+    source: str, settings: DownloadSettings, access: Mapping[str, Any], scratch: Path, patient: bool
+) -> FetchRequest:
     return FetchRequest(
         url=source,
         folder=str(scratch),
         height=settings.height,
         languages=settings.languages,
         format=settings.format,
-        options=_copy_cookies(settings.yt_dlp, scratch),
+        options=_copy_cookies({**settings.yt_dlp, **access}, scratch),
         socket_timeout=settings.socket_timeout,
         stall_seconds=settings.stall_seconds,
         min_bytes_per_second=settings.min_bytes_per_second,

@@ -13,16 +13,14 @@ from curation.media.download.download_settings import DownloadSettings
 from curation.media.download.downloaded_video import DownloadedVideo
 from curation.media.download.downloader import download
 from curation.media.download.local_videos import is_url, open_local
-from curation.media.download.politeness.host_refusals import HostRefusals
+from curation.media.download.politeness.site_visits import SiteVisits
 from curation.media.in_flight.recorded_folder import MadeFrom, finish_folder, read_folder
 from curation.sources.source_rows import SourceRow
 
 _DOWNLOAD: Final = TypeAdapter(DownloadedVideo)
 
 
-def fetch(
-    row: SourceRow, settings: DownloadSettings, work: Path, kept: Path, refusals: HostRefusals
-) -> DownloadedVideo:
+def fetch(row: SourceRow, settings: DownloadSettings, work: Path, kept: Path, visits: SiteVisits) -> DownloadedVideo:
     """Return a video: a local file from its place, a URL from `kept` if it is there, otherwise from its site.
 
     Args:
@@ -30,7 +28,7 @@ def fetch(
         settings: how to download it.
         work: folder for the download in progress, on the file system of `kept`; it must not exist.
         kept: folder for the finished download.
-        refusals: the refusals of the run so far.
+        visits: the worker's visits to sites.
 
     Raises:
         Exception: as `curation.media.download.downloader.download`.
@@ -42,7 +40,7 @@ def fetch(
     if video is None:
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
-        finish_folder(work, kept, download(row.source, settings, work, refusals), made_from)
+        finish_folder(work, kept, download(row.source, settings, work, visits), made_from)
         video = _read(kept, made_from)
         assert video is not None, f"{kept}: was finished a moment ago"
     return video

@@ -21,6 +21,8 @@ WINDOW_SECONDS: Final = 60.0
 
 FAILED: Final = "failed:"
 """Prefix of the counts that are failures, followed by their class."""
+POSTPONED: Final = "pending:"
+"""Prefix of the counts of sources that were not tried; they are shown with the failures."""
 
 PoolState = Literal["waiting for its turn", "starting", "ready", "working", "done"]
 """Of one pool: ``ready`` is a stage that waits until all others have started."""
@@ -263,7 +265,7 @@ class ProgressTracker:
             counts=moment.counts,
             clips_per_second=moment.rate("clips", since),
             tokens_per_second=moment.rate("tokens", since),
-            failed={k.removeprefix(FAILED): v for k, v in moment.counts.items() if k.startswith(FAILED)},
+            failed={k.partition(":")[2]: v for k, v in moment.counts.items() if k.startswith((FAILED, POSTPONED))},
             waits=idle / (busy + idle) if busy + idle > 0 else None,
             waits_for=upstream if upstream and not self._is_complete(upstream) else None,
             eta=self._eta(name, now),

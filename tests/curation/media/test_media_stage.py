@@ -20,7 +20,8 @@ from support.video_server import make_videos, video_server
 from support.waiting import until
 
 from curation.media.download.download_settings import DownloadSettings
-from curation.media.download.politeness.host_pacing import pacing_folder, postpone
+from curation.media.download.politeness.file_pacer import FilePacer, pacing_folder
+from curation.media.download.politeness.pace_limits import PaceLimits
 from curation.media.media_rows import RootFacts, video_row
 from curation.media.media_stage import MediaWorker, MediaWorkerSpec
 from curation.media.video_to_clips import VideoTools
@@ -219,7 +220,7 @@ def test_a_machine_fault_does_not_wait_for_downloads_and_leaves_them_pending(
     postponed: float,
 ) -> None:
     monkeypatch.setenv("CLIPGROVE_CACHE", str(tmp_path / "cache"))
-    postpone("127.0.0.1", pacing_folder(), postponed)
+    FilePacer(pacing_folder(), PaceLimits()).hold(postponed)
     with video_server(served) as server:
 
         def full(*_: object) -> None:

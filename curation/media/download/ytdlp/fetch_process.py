@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partialmethod
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,7 @@ from typing import Any, Final, cast
 
 from curation.media.download.download_errors import Failure, classify
 from curation.media.download.ytdlp.fetch_request import FetchedTrack, FetchOutcome, FetchRequest, FetchStopped
+from curation.media.download.ytdlp.fetch_traffic import FetchTraffic
 from curation.media.download.ytdlp.page_bounds import limit_memory, start_page_clock
 from curation.media.download.ytdlp.site_subtitles import UNKNOWN
 from curation.media.download.ytdlp.stall_watch import StallWatch
@@ -49,21 +51,25 @@ def main(request_path: Path, outcome_path: Path) -> None:
     """Carry out the `FetchRequest` at `request_path` and write a `FetchOutcome` to `outcome_path`."""
     request = FetchRequest.take(request_path)
 
+    traffic = FetchTraffic()
+
+    def write(outcome: FetchOutcome) -> None:
+        replace(outcome, requests=max(traffic.requests, 1), received=traffic.received).write(outcome_path)
+
     def stalled(line: str) -> None:
-        FetchOutcome(failure=classify(line)).write(outcome_path)
+        write(FetchOutcome(failure=classify(line)))
         os._exit(0)
 
-    watch = StallWatch(request.stall_seconds, request.min_bytes_per_second, stalled)
-    fetch(request, watch).write(outcome_path)
+    write(fetch(request, StallWatch(request.stall_seconds, request.min_bytes_per_second, stalled), traffic))
 
 
-def fetch(request: FetchRequest, watch: StallWatch) -> FetchOutcome:
+def fetch(request: FetchRequest, watch: StallWatch, traffic: FetchTraffic) -> FetchOutcome:
     """Download the requested URL. Every failure is returned as an outcome; only errors of this program are raised."""
     if not set(EVERYWHERE) & set(request.allowed_networks):
         sys.modules["curl_cffi"] = cast(ModuleType, None)  # its sockets bypass the guard
     from yt_dlp.utils import YoutubeDLError
 
-    with ytdlp_client(request, watch) as ydl:
+    with ytdlp_client(request, watch, traffic) as ydl:
         guard_connections(request.allowed_networks, proxies_in_use(ydl))
         start_page_clock(request.page_cpu_seconds)
         watch.suspend(False)

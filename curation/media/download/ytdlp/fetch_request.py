@@ -76,6 +76,10 @@ class FetchOutcome:
     """Set if the video is longer or larger than the settings allow."""
     machine: str | None = None
     """Set if this machine is at fault, for example its disk is full."""
+    requests: int = 1
+    """Requests that the attempt made."""
+    received: int = 0
+    """Bytes of all responses."""
 
     def write(self, path: Path) -> None:
         """Write the outcome as JSON, completely or not at all."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from curation.media.download.download_errors import Failure
 from curation.media.download.ytdlp.fetch_request import FetchOutcome, FetchStopped
+from curation.media.download.ytdlp.fetch_traffic import FetchTraffic
 from runtime.retry_limits import DOWNLOAD_MEMORY, PAGE_ELEMENTS
 
 CPU_SIGNAL: Final = signal.SIGPROF
@@ -43,17 +44,23 @@ def stop_page_clock() -> None:
     signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def bound_whole_reads(response: Any, max_bytes: int) -> Any:
+def bound_whole_reads(response: Any, max_bytes: int, traffic: FetchTraffic) -> Any:
     """Bound reads of a whole response, as of a page; files are read in pieces and have bounds of their own.
 
     Args:
         response: a response of yt-dlp; its `read` is replaced.
         max_bytes: most bytes, after decompression.
+        traffic: counts what is read.
     """
-    read = response.read
+    read_raw = response.read
+
+    def read(amount: int | None = None) -> bytes:
+        data = bytes(read_raw(amount))
+        traffic.received += len(data)
+        return data
 
     def bounded(amount: int | None = None) -> bytes:
-        return bytes(read(amount)) if amount is not None else _whole(read, max_bytes)
+        return read(amount) if amount is not None else _whole(read, max_bytes)
 
     response.read = bounded
     return response

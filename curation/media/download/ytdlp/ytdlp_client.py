@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from curation.media.download.download_errors import classify
 from curation.media.download.ytdlp.fetch_request import FetchOutcome, FetchRequest, FetchStopped
+from curation.media.download.ytdlp.fetch_traffic import FetchTraffic
 from curation.media.download.ytdlp.page_bounds import bound_whole_reads, stop_page_clock
 from curation.media.download.ytdlp.site_subtitles import choose_subtitles, stated_language
 from curation.media.download.ytdlp.stall_watch import StallWatch
@@ -19,8 +20,8 @@ CONTAINER_FORMATS: Final = "mov,matroska,mpegts,aac,mp3,ogg,flv,avi,wav,flac,mpe
 """Demuxers that ffmpeg may use when it merges video and audio: containers, never playlists."""
 
 
-def ytdlp_client(request: FetchRequest, watch: StallWatch) -> Any:
-    """Return a `YoutubeDL` for one request; progress is reported to `watch`."""
+def ytdlp_client(request: FetchRequest, watch: StallWatch, traffic: FetchTraffic) -> Any:
+    """Return a `YoutubeDL` for one request; progress is reported to `watch`, and what is received to `traffic`."""
     os.environ["YTDLP_NO_PLUGINS"] = "1"
     import yt_dlp
 
@@ -35,8 +36,9 @@ def ytdlp_client(request: FetchRequest, watch: StallWatch) -> Any:
             """Open a URL if its scheme is allowed; keep the last HTTP error for its status and headers."""
             _check_scheme(req if isinstance(req, str) else req.url, request.allowed_schemes)
             watch.beat()
+            traffic.requests += 1
             try:
-                return bound_whole_reads(super().urlopen(req), request.max_page_bytes)
+                return bound_whole_reads(super().urlopen(req), request.max_page_bytes, traffic)
             except yt_dlp.networking.exceptions.HTTPError as error:
                 self.last_error = error
                 raise
