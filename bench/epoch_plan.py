@@ -35,7 +35,8 @@ from shards.schema import INDEX, SELECTION, TEXT
 from shards.storage.store import Store
 from shards.writer import commit_record, commit_table
 from training.data.order.epoch_order import shards_a_window, shuffled_windows
-from training.data.sources.shard_tables import count_roots, open_shards
+from training.data.sources.root_counts import count_roots
+from training.data.sources.shard_tables import open_shards
 
 LAYER: Final = "bench"
 SIZES: Final = (3_125, 31_250, 312_500)

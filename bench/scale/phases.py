@@ -36,7 +36,8 @@ from runtime.ray_runner.run_record import RunReport
 from runtime.ray_runner.runner import run_stages
 from runtime.settings import build
 from shards.storage.store import Store
-from training.data.sources.shard_tables import count_roots, open_shards
+from training.data.sources.root_counts import count_roots
+from training.data.sources.shard_tables import open_shards
 
 LAYER: Final = "bench"
 _CPU: Final = torch.device("cpu")

@@ -62,9 +62,12 @@ def of_code(records: Iterable[Measured], code: str) -> dict[tuple[str, int], Mea
 
 
 def growth(small: Measured, large: Measured, name: str = "cpu_seconds") -> float | None:
-    """Return the exponent e of cost = a * sources^e between two sizes; None if a cost is too small to tell."""
+    """Return the exponent e of cost = a * sources^e between two sizes.
+
+    None if a cost is too small to tell, or for runs of which one was on Ray and the other was not.
+    """
     low, high = getattr(small, name), getattr(large, name)
-    if low < 0.05 or high < 0.05:
+    if low < 0.05 or high < 0.05 or (small.phase == "run" and small.runner != large.runner):
         return None
     return math.log(high / low) / math.log(large.sources / small.sources)
 

@@ -21,8 +21,9 @@ from training.data.decoding.crop_sampling import draw_crop
 from training.data.media_cache import is_remote, open_cache
 from training.data.order.epoch_order import rng_of, seed_of, shards_a_window
 from training.data.order.level_sampling import draw_levels, fit_level_weights
+from training.data.sources.root_counts import count_roots
 from training.data.sources.selection_counts import kept_line
-from training.data.sources.shard_tables import ClipRow, LoadedShard, check_column, count_roots, load_shard, open_shards
+from training.data.sources.shard_tables import ClipRow, LoadedShard, check_column, load_shard, open_shards
 from training.data.sources.window_order import WindowOrder
 
 _THREADS = 8

@@ -1,4 +1,4 @@
-"""Reads the tables of DIRs for training: the list of shards, the number of roots in each, and the rows of a window.
+"""Reads the tables of DIRs for training: the list of shards, and the rows of a window.
 
 Errors in a DIR, a text layer or a column are reported here, when a run starts. Rows are converted to Python values
 only for the roots that are used: every rank reads a window's tables, but draws only its own roots.
@@ -19,27 +19,22 @@ from numpy.typing import NDArray
 
 from runtime.errors import UserError, nearest
 from runtime.log import get_logger
-from runtime.progress_bar import progress_bar
 from shards.dataset import Dataset
 from shards.errors import ShardError
 from shards.keys import shard_name
 from shards.manifest import read_stage
 from shards.reader import text_layers
-from shards.schema import LEVELS, TEXT, Level
+from shards.schema import TEXT, Level
 from shards.storage.store import Store
 from training.data.clip_tasks import MediaRef
-from training.data.order.level_sampling import Stock
 
 _THREADS = 8
-_COUNT_COLUMNS = ("root_key", "parent_key", "level", "keep", "split", "video_id")
-
 _CLIP_COLUMNS = ("key", "parent_key", "level", "start", "end", "offset", "keep")
 _ROW_COLUMNS = (*_CLIP_COLUMNS, "root_key", "video_id", "split")
 TEXT_COLUMNS: Final = ("grounded_text", "caption_summary", "subtitle_summary", "caption", "subtitle")
 """Columns of a text table that hold texts about a clip; other columns of strings hold keys and origins."""
 
 _SHARDS_SAMPLED = 16  # of which the shares of texts are counted
-_MAX_STOCK = 64  # largest number of clips of a level in one root that is counted
 _LOG = get_logger(__name__)
 
 
@@ -166,44 +161,8 @@ def column_shares(shards: Sequence[ShardRef], split: str, only_kept: bool) -> di
 
 def _to_train_on(shard: ShardRef, layer: str, split: str, only_kept: bool) -> pa.Table:
     """Return the texts of a shard's clips of a split; only of those that are kept if `only_kept`."""
-    table = _of_split(_read(shard, layer, ["keep", "split", *TEXT_COLUMNS]), split)
+    table = rows_of_split(read_shard(shard, layer, ["keep", "split", *TEXT_COLUMNS]), split)
     return table.filter(table["keep"]) if only_kept else table
-
-
-@dataclass(frozen=True)
-class RootCounts:
-    """The roots of a split."""
-
-    roots: tuple[int, ...]
-    """In each shard."""
-    videos: tuple[int, ...]
-    """Their videos, in each shard."""
-    stocks: Counter[Stock]
-    """Number of roots with each stock of clips."""
-
-
-def count_roots(shards: Sequence[ShardRef], split: str, only_kept: bool, chosen: bool = False) -> RootCounts:
-    """Count the roots of a split and their videos in each shard, and the roots with each stock of clips.
-
-    Args:
-        shards: to count in.
-        split: `train` or `val`.
-        only_kept: leave clips that are not kept out of the stocks.
-        chosen: leave out roots without a kept clip.
-
-    Raises:
-        ShardError: a table is missing or unreadable.
-    """
-    roots: list[int] = []
-    videos: list[int] = []
-    stocks: Counter[Stock] = Counter()
-    with progress_bar("counting roots") as advance, ThreadPoolExecutor(_THREADS) as pool:
-        for held, distinct in pool.map(lambda shard: _stocks(shard, split, only_kept, chosen), shards):
-            roots.append(len(held))
-            videos.append(distinct)
-            stocks.update(held)
-            advance(len(roots), len(shards))
-    return RootCounts(tuple(roots), tuple(videos), stocks)
 
 
 def load_shard(shard: ShardRef, split: str, columns: Sequence[str], chosen: bool = False) -> LoadedShard:
@@ -219,16 +178,18 @@ def load_shard(shard: ShardRef, split: str, columns: Sequence[str], chosen: bool
         ShardError: a table is missing or unreadable, or a root of the texts has no media.
     """
     wanted = sorted({*_ROW_COLUMNS, *columns})
-    layers = {layer: _LayerRows(_of_split(_read(shard, layer, wanted), split), columns) for layer in shard.datasets}
-    media = _read(shard, None, ["key", "parent_key", "byte_offset", "byte_size"])
+    layers = {
+        layer: _LayerRows(rows_of_split(read_shard(shard, layer, wanted), split), columns) for layer in shard.datasets
+    }
+    media = read_shard(shard, None, ["key", "parent_key", "byte_offset", "byte_size"])
     media = media.filter(pc.is_null(media["parent_key"]))
-    keys, offsets, sizes = _columns(media, "key", "byte_offset", "byte_size")
+    keys, offsets, sizes = column_lists(media, "key", "byte_offset", "byte_size")
     spans = dict(zip(keys, zip(offsets, sizes, strict=True), strict=True))
     first = next(iter(layers.values())).table
     roots = first.filter(pc.is_null(first["parent_key"])).sort_by("root_key")
     if chosen:
         roots = roots.filter(pc.is_in(roots["root_key"], value_set=first.filter(first["keep"])["root_key"].unique()))
-    keys, videos = _columns(roots, "root_key", "video_id")
+    keys, videos = column_lists(roots, "root_key", "video_id")
     if missing := [key for key in keys if key not in spans]:
         raise ShardError(f"{shard.tar}: no media for the root {missing[0]} of its texts; run `curate check`")
     return LoadedShard(shard, keys, videos, [spans[key] for key in keys], layers)
@@ -312,25 +273,17 @@ def _shards_of(root: str, datasets: Mapping[str, Dataset]) -> list[ShardRef]:
     return refs
 
 
-def _stocks(shard: ShardRef, split: str, only_kept: bool, chosen: bool) -> tuple[list[Stock], int]:
-    """Return the number of clips of each level for every root of a split (or with a kept clip), and their videos."""
-    table = _of_split(_read(shard, next(iter(shard.datasets)), _COUNT_COLUMNS), split)
-    roots, parents, levels, keep, videos = _columns(table, "root_key", "parent_key", "level", "keep", "video_id")
-    held = {root: [0] * len(LEVELS) for root, parent in zip(roots, parents, strict=True) if parent is None}
-    for root, level, kept in zip(roots, levels, keep, strict=True):
-        if (kept or not only_kept) and root in held:
-            number = LEVELS.index(level)
-            held[root][number] = min(held[root][number] + 1, _MAX_STOCK)
-    stocks = {root: tuple(stock) for root, stock in held.items() if any(stock) or not chosen}
-    return list(stocks.values()), len({video for root, video in zip(roots, videos, strict=True) if root in stocks})
-
-
-def _of_split(table: pa.Table, split: str) -> pa.Table:
+def rows_of_split(table: pa.Table, split: str) -> pa.Table:
+    """Return the rows of a table with marks that are of a split."""
     return table.filter(pc.equal(pc.cast(table["split"], pa.string()), split))
 
 
-def _read(shard: ShardRef, layer: str | None, columns: Sequence[str]) -> pa.Table:
-    """Read columns of a shard's text layer, or of its media if `layer` is None."""
+def read_shard(shard: ShardRef, layer: str | None, columns: Sequence[str]) -> pa.Table:
+    """Read columns of a shard's text layer, or of its media if `layer` is None.
+
+    Raises:
+        ShardError: the table is missing or unreadable.
+    """
     dataset = shard.dataset if layer is None else shard.datasets[layer]
     try:
         return dataset.clips(shard.number, columns) if layer is None else dataset.texts(shard.number, columns)
@@ -339,5 +292,6 @@ def _read(shard: ShardRef, layer: str | None, columns: Sequence[str]) -> pa.Tabl
         raise ShardError(f"{dataset.store.root}: {what}/{shard_name(shard.number)}.parquet is gone") from None
 
 
-def _columns(table: pa.Table, *names: str) -> list[list[Any]]:
+def column_lists(table: pa.Table, *names: str) -> list[list[Any]]:
+    """Return the values of each column."""
     return [table[name].to_pylist() for name in names]
