@@ -19,9 +19,9 @@ import pyarrow as pa
 
 from bench.scale.request_counts import PREFIX, count_requests, requests_within
 from curation.media.media_definition import MEDIA
-from curation.media.media_stage import _sources_of
 from curation.selection.select_stage import SELECT
-from curation.sources.source_rows import SourceRow
+from curation.sources.overlapping_spans import overlap_numbers
+from curation.sources.source_rows import SOURCES_TABLE, SourceRow, source_rows
 from curation.stages.shard_table import ShardTable
 from curation.stages.stage_definition import Outputs, ShardStage, StageContext, TableStage, WorkerBuild
 from curation.stages.stage_result import stage_result
@@ -56,8 +56,7 @@ class SyntheticMedia:
         store, folder = Store(self.root), Path(self.scratch) / f"media-{shard_name(shard)}"
         folder.mkdir(parents=True, exist_ok=True)
         with requests_within() as requests:
-            sources = [row for row, _ in _sources_of(store, shard)]
-            counts = self._commit(store, folder, shard, sources)
+            counts = self._commit(store, folder, shard, _sources_of(store, shard))
         shutil.rmtree(folder)
         return counts | {f"{PREFIX}{kind}": float(count) for kind, count in requests.items()}
 
@@ -135,6 +134,15 @@ def _build_media(worker: SyntheticMedia, services: Mapping[str, Service]) -> Syn
 def _build_texts(tables: ShardTable, services: Mapping[str, Service]) -> SyntheticTexts:
     count_requests()
     return SyntheticTexts(tables)
+
+
+def _sources_of(store: Store, shard: int) -> list[SourceRow]:
+    """Return the sources of a shard, read as the real media worker reads them."""
+    table = read_table(store, SOURCES_TABLE)
+    rows = source_rows(table.filter(pa.compute.equal(table["shard"], shard)))
+    videos = pa.array({row.video_id for row in rows}, pa.string())
+    overlap_numbers(source_rows(table.filter(pa.compute.is_in(table["video_id"], value_set=videos))))
+    return rows
 
 
 def _pack(source: SourceRow, number: int, media: TarWriter, keyframes: TarWriter) -> list[dict[str, Any]]:
