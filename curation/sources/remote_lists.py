@@ -15,7 +15,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 from curation.sources.list_fetch import fetch_list
 from curation.sources.manifests import LARGEST_LIST, MANIFEST_SUFFIXES, ManifestEntry, read_manifest
 from runtime.errors import UserError
-from shards.storage.object_store import remote_filesystem
+from shards.storage.remote_filesystem import remote_filesystem
 from shards.storage.storage_errors import clear_errors
 from shards.storage.url_secrets import without_secrets
 

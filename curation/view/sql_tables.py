@@ -19,6 +19,7 @@ from shards.scores.scored_sql import with_scores
 from shards.selections.marked_sql import marked_clips
 from shards.selections.selection import Selection
 from shards.selections.sql_expressions import parse_expression, sandbox
+from shards.storage.remote_filesystem import remote_filesystem
 from shards.storage.store import Store
 
 LOCAL_FILES: Final = "files"
@@ -44,9 +45,7 @@ def _spellings(store: Store) -> list[str]:
     """Return the root of a store as it is named, and as its file system names what it lists."""
     if store.is_local:
         return [f"{store.root}/"]
-    import fsspec
-
-    protocol, path = store.root.split("://")[0], fsspec.core.url_to_fs(store.root)[1]
+    protocol, path = store.root.split("://")[0], remote_filesystem(store.root)[1]
     return [f"{store.root}/", f"{protocol}://{path}/"]
 
 
@@ -56,9 +55,7 @@ def _quoted(text: str) -> str:
 
 def _register(connection: duckdb.DuckDBPyConnection, store: Store) -> None:
     if not store.is_local:
-        import fsspec
-
-        connection.register_filesystem(fsspec.filesystem(store.root.split("://")[0]))
+        connection.register_filesystem(remote_filesystem(store.root)[0])
 
 
 def site_sql(column: str) -> str:

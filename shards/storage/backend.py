@@ -48,6 +48,10 @@ class Backend(Protocol):
         """Read a range of a file."""
         ...
 
+    def download(self, name: str, target: Path) -> None:
+        """Copy a file to a local path."""
+        ...
+
     def commit(self, local: Path, name: str) -> None:
         """Move a finished scratch file to `name`."""
         ...
@@ -56,8 +60,12 @@ class Backend(Protocol):
         """Write a file whole."""
         ...
 
-    def create(self, name: str, data: bytes) -> None:
-        """Write a file that does not exist yet."""
+    def create(self, name: str, data: bytes) -> str:
+        """Write a file that does not exist yet, and return its token."""
+        ...
+
+    def replace(self, name: str, data: bytes, token: str) -> str:
+        """Write a file in the place of the one with `token`, and return its new token."""
         ...
 
     def delete(self, name: str) -> None:

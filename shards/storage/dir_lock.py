@@ -1,8 +1,8 @@
 """The lock of a DIR, ``DIR/.lock``: created exclusively and kept alive by a heartbeat, for one run at a time.
 
-A lock is taken over if its owner's process on this machine has ended, or no heartbeat came for a minute. On object
-stores the exclusive create is as strong as fsspec's conditional upload; without one, two runs that start in the same
-second can both succeed, and the loser notices at its next heartbeat.
+A lock is taken over if its owner's process on this machine has ended, or no heartbeat came for a minute. On S3 the
+create, the take-over and each heartbeat are conditional uploads, so that of two runs one loses for sure. Elsewhere two
+runs that start in the same moment can both succeed, and the loser notices at its next heartbeat.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class DirLock:
         """
         self._owner = replace(LockOwner.here(), token=self._owner.token)
         try:
-            self._store.create(LOCK, _to_bytes(self._owner))
+            self._token = self._store.create(LOCK, _to_bytes(self._owner))
         except FileExistsError:
             self._take_over()
         self._thread = threading.Thread(target=self._keep_beating, name="lock-heartbeat", daemon=True)
@@ -114,18 +114,27 @@ class DirLock:
             self._store.delete(LOCK)
 
     def _take_over(self) -> None:
-        """Replace a stale lock; of several runs that try, the one whose lock is there a moment later has it."""
-        found = read_lock(self._store)
-        if found is not None:
-            if not self._is_stale(found):
+        """Replace a stale lock; of several runs that try, the one whose lock is there a moment later has it.
+
+        The token is read before the lock: a lock that was changed in between is not replaced.
+        """
+        mine = _to_bytes(replace(self._owner, beat=time.time()))
+        try:
+            token = self._store.entry(LOCK).token
+            found = read_lock(self._store)
+            if found is not None and not self._is_stale(found):
                 raise LockedError(_refusal(self._store, found))
-            self._store.delete(LOCK)
-        with suppress(FileExistsError):  # another run was faster; the token below decides
-            self._store.create(LOCK, _to_bytes(replace(self._owner, beat=time.time())))
+            self._store.replace(LOCK, mine, token)
+        except FileNotFoundError:  # its owner has just ended
+            with suppress(FileExistsError):
+                self._store.create(LOCK, mine)
+        except FileExistsError:  # another run was faster, or the answer to our own upload was lost
+            pass
         time.sleep(min(0.2, self._beat_seconds))
-        winner = read_lock(self._store)
-        if winner is None or winner.token != self._owner.token:
-            raise LockedError(_refusal(self._store, winner or self._owner))
+        held = self._held_token()
+        if held is None:
+            raise LockedError(_refusal(self._store, read_lock(self._store) or self._owner))
+        self._token = held
 
     def _is_stale(self, found: LockOwner) -> bool:
         if found.is_gone():
@@ -139,14 +148,38 @@ class DirLock:
     def _keep_beating(self) -> None:
         while not self._stop.wait(self._beat_seconds):
             try:
-                if not self._holds():
-                    self.lost = True
-                    if self._on_lost is not None:
-                        self._on_lost()
-                    return
-                self._store.commit_bytes(_to_bytes(replace(self._owner, beat=time.time())), LOCK)
+                self._beat()
+            except (FileExistsError, FileNotFoundError):
+                self.lost = True
+                if self._on_lost is not None:
+                    self._on_lost()
+                return
             except Exception:  # noqa: S112 - a full disk or a network gap: the run's own commits will say so
                 continue
+
+    def _beat(self) -> None:
+        """Write the time into the lock.
+
+        Raises:
+            FileExistsError: another run has it.
+            FileNotFoundError: it was deleted.
+        """
+        beat = _to_bytes(replace(self._owner, beat=time.time()))
+        try:
+            self._token = self._store.replace(LOCK, beat, self._token)
+        except FileExistsError:  # perhaps by an earlier heartbeat whose answer was lost
+            held = self._held_token()
+            if held is None:
+                raise
+            self._token = held
+
+    def _held_token(self) -> str | None:
+        """Return the token of the lock if it is this run's; read before the lock, so that it is never another's."""
+        try:
+            token = self._store.entry(LOCK).token
+        except FileNotFoundError:
+            return None
+        return token if self._holds() else None
 
     def _holds(self) -> bool:
         found = read_lock(self._store)

@@ -56,6 +56,10 @@ class LocalFolder:
             file.seek(offset)
             return file.read(-1 if size is None else size)
 
+    def download(self, name: str, target: Path) -> None:
+        """Copy a file to another path."""
+        shutil.copyfile(self._at(name), target)
+
     def commit(self, local: Path, name: str) -> None:
         """Rename a scratch file to `name`, or copy it if scratch is on another file system."""
         with files.new_file(self._at(name)) as partial:
@@ -71,7 +75,7 @@ class LocalFolder:
         """Write a file whole."""
         files.write_file(self._at(name), data)
 
-    def create(self, name: str, data: bytes) -> None:
+    def create(self, name: str, data: bytes) -> str:
         """Write a file that does not exist yet, by a hard link to a finished one: whole or not at all, also on NFS."""
         target = self._at(name)
         with files.scratch_beside(target) as partial:
@@ -83,6 +87,14 @@ class LocalFolder:
                     raise
                 with target.open("xb") as file:
                     file.write(data)
+        return self.info(name).token
+
+    def replace(self, name: str, data: bytes, token: str) -> str:
+        """Write a file in the place of the one with `token`, after a look."""
+        if self.info(name).token != token:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self._at(name)))
+        self.commit_bytes(data, name)
+        return self.info(name).token
 
     def delete(self, name: str) -> None:
         """Remove a file if it is there."""

@@ -1,19 +1,26 @@
-"""A DIR in an object store, or whatever else fsspec speaks to: a file is one whole-object upload."""
+"""A DIR in an object store, or whatever else fsspec speaks to: a file is one whole-object upload.
+
+Every call goes through `ObjectStore._ask`, which waits out failures that may pass. Files are read through `read_bytes`
+only, `RangedFile` included.
+"""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, TypeVar, cast
 
-from shards.errors import ShardError, one_line
 from shards.storage.backend import ObjectInfo
-from shards.storage.storage_errors import StorageError, clear_errors
-from shards.storage.url_secrets import has_secrets, without_secrets
+from shards.storage.patience import with_patience
+from shards.storage.ranged_file import FIRST_BLOCK, RangedFile
+from shards.storage.remote_filesystem import is_s3, is_web, remote_filesystem
+from shards.storage.storage_errors import StorageError, clear_errors, status_of
 
 _TOKENS: Final = (
     "ETag",
@@ -29,28 +36,8 @@ _TOKENS: Final = (
 """Names that stores have for the mark of a file's state, the best first."""
 SWAP: Final = ".swap.json"
 """File in a folder that is replacing another: the name of that one, and the names of all files."""
-_READ_AHEAD: Final = 1 << 16
-"""Bytes. Remote files are read by ranges: headers and footers, not whole files."""
 
-
-def remote_filesystem(url: str) -> tuple[Any, str]:
-    """Return the fsspec file system of a URL, and the path on it.
-
-    Raises:
-        ShardError: the URL's protocol is unknown, the package that speaks it is not installed, or it holds a password.
-    """
-    from fsspec.core import url_to_fs
-
-    if has_secrets(url):
-        raise ShardError(
-            f"{without_secrets(url)}: a URL must hold no password; set it where the store's library looks for it "
-            "(for S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
-        )
-    try:
-        filesystem, base = url_to_fs(url, use_listings_cache=False)
-    except (ImportError, OSError, ValueError) as error:
-        raise ShardError(f"{url}: {one_line(error, keep='first')}") from None
-    return filesystem, str(base).rstrip("/")
+T = TypeVar("T")
 
 
 class ObjectStore:
@@ -77,8 +64,7 @@ class ObjectStore:
         Raises:
             OSError: the server does not report the size.
         """
-        with self._errors(name):
-            facts = self._fs.info(self._key(name))
+        facts = self._ask(name, lambda: self._fs.info(self._key(name)))
         if facts.get("size") is None:
             raise StorageError(self._url(name), "the server does not report its size; use another server")
         return _info(facts)
@@ -97,50 +83,78 @@ class ObjectStore:
         return facts is not None and facts["type"] == "file"
 
     def open(self, name: str) -> BinaryIO:
-        """Open a file to read by ranges."""
-        with self._errors(name):
-            return cast(BinaryIO, self._fs.open(self._key(name), "rb", block_size=_READ_AHEAD))
+        """Open a file to read by ranges; a web server that sends none of them streams the file instead."""
+        if is_web(self.root):
+            return self._ask(name, lambda: cast(BinaryIO, self._fs.open(self._key(name), block_size=FIRST_BLOCK)))
+        read = partial(self.read_bytes, name)
+        return cast(BinaryIO, RangedFile(read, self.info(name).size))
 
     def read_bytes(self, name: str, offset: int, size: int | None) -> bytes:
         """Read a range of a file with one request."""
         if size == 0:
             return b""
         end = None if size is None else offset + size
-        with self._errors(name):
-            return bytes(self._fs.cat_file(self._key(name), start=offset, end=end))
+        try:
+            return self._ask(name, lambda: bytes(self._fs.cat_file(self._key(name), start=offset, end=end)))
+        except StorageError as error:
+            if status_of(error) == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:  # it begins behind the end
+                return b""
+            raise
+
+    def download(self, name: str, target: Path) -> None:
+        """Copy a file to a local path."""
+        self._ask(name, lambda: self._fs.get_file(self._key(name), str(target)))
 
     def commit(self, local: Path, name: str) -> None:
-        """Upload a scratch file whole, then remove it."""
-        with self._errors(name, writes=True):
+        """Upload a scratch file whole (in parts if it is large), compare sizes, then remove it."""
+        size = local.stat().st_size
+
+        def upload() -> None:
             self._fs.put_file(str(local), self._key(name))
+            self._compare_size(name, size)
+
+        self._ask(name, upload, writes=True)
         local.unlink()
 
     def commit_bytes(self, data: bytes, name: str) -> None:
         """Upload a file whole."""
-        with self._errors(name, writes=True):
-            self._fs.pipe_file(self._key(name), data)
+        self._ask(name, lambda: self._fs.pipe_file(self._key(name), data), writes=True)
 
-    def create(self, name: str, data: bytes) -> None:
-        """Upload a file that does not exist yet: conditionally if the store can, otherwise after a look."""
+    def create(self, name: str, data: bytes) -> str:
+        """Upload a file that does not exist yet, conditionally if the store can; return its token.
+
+        An upload whose answer was lost is repeated and meets itself, so data that is there already counts as written.
+        """
         if self.exists(name):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), self._url(name))
-        with self._errors(name, writes=True):
-            try:
-                self._fs.pipe_file(self._key(name), data, mode="create")
-            except (NotImplementedError, TypeError):  # this file system has no conditional upload
-                self._fs.pipe_file(self._key(name), data)
+        try:
+            answer = self._ask(name, lambda: self._put_new(name, data), writes=True)
+        except FileExistsError:
+            if self.read_bytes(name, 0, None) != data:
+                raise
+            answer = None
+        return self._token(name, answer)
+
+    def replace(self, name: str, data: bytes, token: str) -> str:
+        """Upload a file in the place of the one with `token`; return its new token."""
+        if is_s3(self.root):
+            return self._token(name, self._ask(name, lambda: self._fs.pipe_file(self._key(name), data, IfMatch=token)))
+        if self.info(name).token != token:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), self._url(name))
+        self.commit_bytes(data, name)
+        return self.info(name).token
 
     def delete(self, name: str) -> None:
         """Remove a file if it is there."""
         if self.exists(name):
-            with self._errors(name):
-                self._fs.rm_file(self._key(name))
+            with suppress(FileNotFoundError):  # of an attempt whose answer was lost
+                self._ask(name, lambda: self._fs.rm_file(self._key(name)))
 
     def delete_folder(self, folder: str) -> None:
         """Remove all objects below a prefix."""
         if self._facts(folder) is not None:
-            with self._errors(folder):
-                self._fs.rm(self._key(folder), recursive=True)
+            with suppress(FileNotFoundError):
+                self._ask(folder, lambda: self._fs.rm(self._key(folder), recursive=True))
 
     def replace_folder(self, new: str, old: str) -> None:
         """Put one folder in the place of another by copies; nothing is removed before all of them are there.
@@ -160,8 +174,25 @@ class ObjectStore:
                 self._complete_swap(new)
 
     def sweep(self, folder: str) -> int:
-        """Return 0: an upload that was interrupted leaves no object."""
-        return 0
+        """Abort and count the uploads in parts that killed runs left in S3, where parts are paid for until then.
+
+        Other stores drop them after some days. A user who may not list uploads keeps the parts.
+        """
+        if not is_s3(self.root):
+            return 0
+        bucket, prefix, _ = self._fs.split_path(f"{self._key(folder)}/")
+        try:
+            listing = self._ask(
+                folder, lambda: self._fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=prefix)
+            )
+        except (FileNotFoundError, StorageError):
+            return 0
+        keys = [(upload["Key"], upload["UploadId"]) for upload in listing.get("Uploads", [])]
+        left = [(key, upload) for key, upload in keys if PurePosixPath(key).parent == PurePosixPath(prefix)]
+        for key, upload in left:
+            with suppress(FileNotFoundError):
+                self._ask(folder, partial(self._fs.abort_mpu, bucket, key, upload))
+        return len(left)
 
     def _complete_swap(self, new: str) -> None:
         """Carry out the replacement that is written down in the folder `new`; every step may be repeated."""
@@ -169,13 +200,37 @@ class ObjectStore:
         old, names = str(swap["replaces"]), list(swap["names"])
         left = self.list(new).keys() & names  # a file is removed here only when all have been copied
         for name in sorted(left):  # the record of the folder comes after its tables
-            with self._errors(f"{old}/{name}", writes=True):
-                self._fs.cp_file(self._key(f"{new}/{name}"), self._key(f"{old}/{name}"))
+            self._copy(f"{new}/{name}", f"{old}/{name}")
         for name in sorted(self.list(old).keys() - names):
             self.delete(f"{old}/{name}")
         for name in sorted(left):
             self.delete(f"{new}/{name}")
         self.delete_folder(new)
+
+    def _copy(self, source: str, target: str) -> None:
+        self._ask(target, lambda: self._fs.cp_file(self._key(source), self._key(target)), writes=True)
+
+    def _put_new(self, name: str, data: bytes) -> object:
+        try:
+            return self._fs.pipe_file(self._key(name), data, mode="create")
+        except (NotImplementedError, TypeError):  # this file system has no conditional upload
+            return self._fs.pipe_file(self._key(name), data)
+
+    def _compare_size(self, name: str, size: int) -> None:
+        """Refuse an upload that did not arrive whole.
+
+        Raises:
+            StorageError: the store reports another size.
+        """
+        stored = self._fs.info(self._key(name)).get("size")
+        if stored != size:
+            reason = f"{stored} bytes arrived of an upload of {size}; try again"
+            raise StorageError(self._url(name), reason, may_pass=True)
+
+    def _token(self, name: str, answer: object) -> str:
+        """Return the token of a file from the store's answer to its upload, or by a question."""
+        etag = answer.get("ETag") if isinstance(answer, Mapping) else None
+        return self.info(name).token if etag is None else str(etag)
 
     def _key(self, name: str) -> str:
         return f"{self._base}/{name}" if name else self._base
@@ -183,14 +238,19 @@ class ObjectStore:
     def _url(self, name: str) -> str:
         return f"{self.root}/{name}" if name else self.root
 
-    def _errors(self, name: str, *, writes: bool = False) -> AbstractContextManager[None]:
-        return clear_errors(self._url(name), writes=writes)
+    def _ask(self, name: str, call: Callable[[], T], *, writes: bool = False) -> T:
+        """Return what a call to the store returns; its failures are waited out, or reported clearly."""
+
+        def attempt() -> T:
+            with clear_errors(self._url(name), writes=writes):
+                return call()
+
+        return with_patience(attempt)
 
     def _facts(self, name: str) -> Mapping[str, Any] | None:
         """Return fsspec's facts of a file or folder; None if it is not there."""
         try:
-            with self._errors(name):
-                facts: Mapping[str, Any] = self._fs.info(self._key(name))
+            facts: Mapping[str, Any] = self._ask(name, lambda: self._fs.info(self._key(name)))
         except FileNotFoundError:
             return None
         return facts
@@ -198,8 +258,7 @@ class ObjectStore:
     def _listing(self, folder: str) -> Sequence[Mapping[str, Any]]:
         """Return fsspec's facts of everything directly in `folder`."""
         try:
-            with self._errors(folder):
-                listing = self._fs.ls(self._key(folder), detail=True)
+            listing = self._ask(folder, lambda: self._fs.ls(self._key(folder), detail=True))
         except FileNotFoundError:
             return []
         own = PurePosixPath(self._key(folder))  # some stores keep an empty object for the folder itself
@@ -208,8 +267,8 @@ class ObjectStore:
     def _with_size(self, facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Return fsspec's facts of a file with its size; a web server's listing has none, so the file is asked for."""
         if facts.get("size") is None:
-            with self._errors(PurePosixPath(facts["name"]).name):
-                facts = self._fs.info(facts["name"])
+            path = facts["name"]
+            facts = self._ask(PurePosixPath(path).name, lambda: self._fs.info(path))
         return None if facts.get("size") is None else facts
 
 

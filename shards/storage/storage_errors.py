@@ -7,8 +7,10 @@ means that the file is not there, and `StorageError`, which means that nobody kn
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Final
 
 from shards.errors import one_line
@@ -19,6 +21,12 @@ _NOT_OF_STORES: Final = ("builtins", "shards", "runtime", "curation", "training"
 """Packages whose errors are mistakes in the program, or have been made clear already."""
 _GONE: Final = (404, 410)
 """Statuses of HTTP that mean that something is not there."""
+_CHANGED: Final = 412
+"""Status of HTTP for a conditional write whose condition does not hold."""
+_PASSING: Final = (408, 409, 425, 429)
+"""Statuses below 500 that another attempt may not meet; 409 is two conditional writes at once."""
+_LASTING: Final = ("Credential", "Token", "Validation", "Profile", "Region", "Config", "InvalidURL")
+"""Parts of the names of errors of libraries that no attempt ends: something is not set, or set wrongly."""
 
 
 class StorageError(OSError):
@@ -27,8 +35,10 @@ class StorageError(OSError):
     The message is one line that names the URL, the cause and the remedy.
     """
 
-    def __init__(self, url: str, reason: str) -> None:
+    def __init__(self, url: str, reason: str, *, may_pass: bool = False) -> None:
         super().__init__(errno.EIO, reason, url)
+        self.may_pass = may_pass
+        """Another attempt may succeed."""
 
     def __reduce__(self) -> tuple[type[StorageError], tuple[str, str]]:
         return StorageError, (str(self.filename), str(self.strerror))
@@ -47,6 +57,7 @@ def clear_errors(url: str, *, writes: bool = False) -> Iterator[None]:
 
     Raises:
         FileNotFoundError: the store answered that the file is not there.
+        FileExistsError: the condition of a conditional write does not hold.
         StorageError: anything else that went wrong in the store or on the way to it.
     """
     try:
@@ -56,13 +67,17 @@ def clear_errors(url: str, *, writes: bool = False) -> Iterator[None]:
     except FileNotFoundError as error:
         if is_missing(error) and not writes:
             raise
-        raise StorageError(url, _missing_bucket(error) if is_missing(error) else _unreachable(error)) from error
+        if is_missing(error):
+            raise StorageError(url, _missing_bucket(error)) from error
+        raise StorageError(url, _unreachable(error), may_pass=_may_pass(error)) from error
     except PermissionError as error:
         raise StorageError(url, f"access is refused ({_cause(error)}); check the credentials") from error
     except Exception as error:
-        if not _is_of_the_store(error):
+        if not _is_of_the_store(error) or isinstance(error, StorageError):
             raise
-        raise StorageError(url, _unreachable(error)) from error
+        if status_of(error) == _CHANGED:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), url) from error
+        raise StorageError(url, _unreachable(error), may_pass=_may_pass(error)) from error
 
 
 def is_missing(error: FileNotFoundError) -> bool:
@@ -73,15 +88,27 @@ def is_missing(error: FileNotFoundError) -> bool:
     cause = error.__cause__
     if cause is None or isinstance(cause, FileNotFoundError) or not _is_of_the_store(cause):
         return True
-    status = getattr(cause, "status", None) or _boto_status(cause)
-    return status in _GONE
+    return status_of(cause) in _GONE
 
 
-def _boto_status(error: BaseException) -> int | None:
+def status_of(error: BaseException) -> int | None:
+    """Return the status of HTTP behind an error of a store's library; None if the store gave no answer."""
     response = getattr(error, "response", None)
     metadata = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
-    status = metadata.get("HTTPStatusCode")
-    return status if isinstance(status, int) else None
+    if isinstance(status := metadata.get("HTTPStatusCode"), int):
+        return status
+    for name in ("status", "status_code", "code"):
+        if isinstance(status := getattr(error, name, None), int):
+            return status
+    return None if error.__cause__ is None else status_of(error.__cause__)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Return True if another attempt may succeed: the store gave no answer, or one that says that it is busy."""
+    status = status_of(error)
+    if status is not None:
+        return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _PASSING
+    return not any(part in type(error).__name__ for part in _LASTING)
 
 
 def _is_of_the_store(error: BaseException) -> bool:

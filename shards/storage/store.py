@@ -106,6 +106,15 @@ class Store:
         """
         return self._backend.read_bytes(_checked(name), offset, size)
 
+    def download(self, name: str, target: Path) -> None:
+        """Copy the file `name` to the local path `target`.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            OSError: the store or the local disk failed; what is at `target` then is not whole.
+        """
+        self._backend.download(_checked(name), target)
+
     def sha256(self, name: str) -> str:
         """Return the SHA-256 of a whole file, 64 hex digits.
 
@@ -131,15 +140,29 @@ class Store:
         """
         self._backend.commit_bytes(data, _checked(name))
 
-    def create(self, name: str, data: bytes) -> None:
-        """Write `name` only if it does not exist yet: of two callers at once, one succeeds.
+    def create(self, name: str, data: bytes) -> str:
+        """Write `name` only if it does not exist yet, and return its token: of two callers at once, one succeeds.
 
-        On object stores this is a conditional upload if fsspec offers one, otherwise a look before the upload.
+        The data must be the caller's own. On S3 this is a conditional upload; on other object stores it is one if
+        fsspec offers it, otherwise a look before the upload.
 
         Raises:
             FileExistsError: the file is there.
         """
-        self._backend.create(_checked(name), data)
+        return self._backend.create(_checked(name), data)
+
+    def replace(self, name: str, data: bytes, token: str) -> str:
+        """Write `name` only if the file there still has `token`, and return its new token.
+
+        On S3 this is a conditional upload, so of two callers at once one succeeds; elsewhere it is a look before the
+        write.
+
+        Raises:
+            FileExistsError: another file is there, or this one: an upload whose answer was lost is repeated and
+                meets itself.
+            FileNotFoundError: there is no such file any more.
+        """
+        return self._backend.replace(_checked(name), data, token)
 
     def delete(self, name: str) -> None:
         """Remove the file `name`; a missing file is no error."""

@@ -103,6 +103,7 @@ def test_a_store_that_fails_for_a_moment_is_not_taken_for_a_new_dir(
         return looks_up(self, path, **options)
 
     monkeypatch.setattr(MemoryFileSystem, "info", busy)
+    monkeypatch.setattr("shards.storage.patience.STORE_PAUSE", 0.0)
     for command in ("plan", "run", "status"):
         shown = [command, root] if command == "status" else [command]
         arguments = run_arguments(CHEAP, config_in(tmp_path), videos, root, server)[1:]

@@ -14,7 +14,7 @@ from runtime.settings_page import setting_rows
 
 _ROOT = Path(retry_limits.__file__).parents[1]
 _PACKAGES = ("curation", "training", "runtime", "shards")
-_DEFINED_BELOW = {"shards.storage.dir_lock"}
+_DEFINED_BELOW = {"shards.storage.dir_lock", "shards.storage.patience", "shards.storage.remote_filesystem"}
 """Modules that import nothing of ours: they hold the number, and the table refers to it."""
 _BOUND_NAME = re.compile(r"(RETRIES|RESTARTS|TRIES|PROBES|DEATHS|TIMEOUT|PATIENCE|PATIENCE_SECONDS|GRACE|BACKOFF)$")
 
@@ -53,9 +53,13 @@ def test_a_row_is_read_by_the_modules_that_it_names(name: str) -> None:
 
 def test_a_bound_that_is_defined_below_the_table_is_the_one_in_use() -> None:
     from shards.storage.dir_lock import HEARTBEAT_SECONDS, STALE_SECONDS
+    from shards.storage.patience import STORE_ATTEMPTS, STORE_PAUSE
+    from shards.storage.remote_filesystem import CLIENT_ATTEMPTS
 
     assert retry_limits.LOCK_HEARTBEAT.seconds == HEARTBEAT_SECONDS
     assert retry_limits.LOCK_STALE.seconds == STALE_SECONDS
+    assert (retry_limits.STORE_CALLS.count, retry_limits.STORE_BACKOFF.seconds) == (STORE_ATTEMPTS, STORE_PAUSE)
+    assert retry_limits.STORE_REQUESTS.count == CLIENT_ATTEMPTS
 
 
 def test_no_module_has_a_bound_of_its_own() -> None:

@@ -12,18 +12,16 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
 
 from filelock import FileLock
 
 from runtime.errors import MachineError, UserError, is_machine_fault
 from runtime.log import get_logger
-from runtime.retry_limits import ABANDONED_SECONDS, STORE_BACKOFF, STORE_READS
-from runtime.retry_loop import with_retries
+from runtime.retry_limits import ABANDONED_SECONDS, CACHE_READS
 from shards.errors import ShardError
 from shards.storage.backend import ObjectInfo
 from shards.storage.store import Store
@@ -31,7 +29,6 @@ from training.data.clip_failure import ClipFailed
 from training.data.clip_tasks import MediaRef
 from training.data.data_settings import DataSettings
 
-T = TypeVar("T")
 _log = get_logger(__name__)
 
 _BLOCK = 1 << 20
@@ -64,7 +61,7 @@ class TarCache:
             return path
         with FileLock(f"{path}.lock"):
             if not _touch(path):
-                read_with_retries(lambda: self._download(url, size, path))
+                self._download(url, size, path)
         return path
 
     def prefetch(self, url: str) -> None:
@@ -89,7 +86,7 @@ class TarCache:
         Raises:
             OSError: as for `fetch`.
         """
-        for _ in range(STORE_READS.count):
+        for _ in range(CACHE_READS.count):
             try:
                 path = self._target(url)[0]
                 return _read_local(path if path.exists() else self.fetch(url), offset, size)
@@ -202,24 +199,10 @@ class MediaReader:
         if self._cache is not None:
             return self._cache.read(media.url, media.offset, media.size)
         store, name = store_of(media.url)
-        data = read_with_retries(lambda: store.read_bytes(name, media.offset, media.size))
+        data = store.read_bytes(name, media.offset, media.size)
         if media.size is not None and len(data) > media.size:
             raise ShardError(f"{media.url}: this server sends whole files, not byte ranges of them; set data.cache")
         return data
-
-
-def read_with_retries(read: Callable[[], T]) -> T:
-    """Return what `read` returns; a passing error of the store is retried, a missing file and a machine fault are not.
-
-    Raises:
-        OSError: the store failed at every attempt, or at once for good.
-    """
-    return with_retries(read, STORE_READS, STORE_BACKOFF, passes=_passes)
-
-
-def _passes(error: Exception) -> bool:
-    """Return True if `error` may be gone at the next attempt."""
-    return isinstance(error, OSError) and not isinstance(error, FileNotFoundError) and not is_machine_fault(error)
 
 
 def _object_info(url: str) -> ObjectInfo:
@@ -235,13 +218,13 @@ def _object_info(url: str) -> ObjectInfo:
 def _web_file_info(url: str) -> ObjectInfo:
     """Request one file's size and token from a web server, which can't list a folder; once per process."""
     store, name = store_of(url)
-    return read_with_retries(lambda: store.entry(name))
+    return store.entry(name)
 
 
 @lru_cache(maxsize=64)
 def _folder_listing(folder: str) -> Mapping[str, ObjectInfo]:
     """List a folder of a store; once per process."""
-    return read_with_retries(Store(folder).list)
+    return Store(folder).list()
 
 
 def store_of(url: str) -> tuple[Store, str]:

@@ -85,7 +85,7 @@ def test_a_file_that_may_not_be_read_is_a_fault_of_the_machine(
     def refuse(*_: Any, **__: Any) -> bytes:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.cat_file", refuse)
+    monkeypatch.setattr("pathlib.Path.open", refuse)
     with pytest.raises(MachineError):
         load_frames(frames_of(stored, 0.0))
 

@@ -31,6 +31,12 @@ FAULTS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Don't wait between attempts."""
+    monkeypatch.setattr("shards.storage.patience.STORE_PAUSE", 0.0)
+
+
 @pytest.fixture
 def store() -> Store:
     made = Store(f"memory://{uuid.uuid4().hex}/dir")
@@ -83,6 +89,25 @@ def test_a_bucket_that_is_missing_is_named_as_the_cause(store: Store, monkeypatc
     with pytest.raises(StorageError, match="the bucket or folder does not exist") as refused:
         store.create(".lock", b"x")
     assert refused.value.strerror is not None
+
+
+def test_an_upload_that_did_not_arrive_whole_is_repeated(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_file, calls = MemoryFileSystem.put_file, []
+
+    def cut_at_first(filesystem: MemoryFileSystem, local: str, key: str) -> None:
+        calls.append(key)
+        if len(calls) == 1:
+            filesystem.pipe_file(key, b"half")
+        else:
+            put_file(filesystem, local, key)
+
+    monkeypatch.setattr(MemoryFileSystem, "put_file", cut_at_first)
+    path = tmp_path / "b"
+    path.write_bytes(b"all of it")
+    store.commit(path, "b")
+    assert (len(calls), store.read_bytes("b")) == (2, b"all of it")
 
 
 def test_a_mistake_of_the_program_is_not_taken_for_the_network(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Final, Self, TypedDict, cast
+from typing import IO, Any, Final, Self, TypedDict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,8 +21,7 @@ from runtime.errors import MachineError, UserError, is_machine_fault, one_line
 from runtime.settings import content_hash
 from shards.errors import ShardError
 from shards.storage.files import new_file
-from shards.storage.object_store import remote_filesystem
-from training.data.media_cache import is_remote, read_with_retries, store_of
+from training.data.media_cache import is_remote, store_of
 from training.data.sources.tar_members import VIDEO_EXTENSIONS, SampleFile, gather_samples, read_members
 
 TXT: Final = "txt"
@@ -131,14 +130,14 @@ def _open(url: str) -> IO[bytes]:
         if Path(url).exists() and not Path(url).is_file():  # opening a pipe waits for ever
             raise UserError(f"--shards {url}: not a file")
         return Path(url).open("rb")
-    filesystem, path = remote_filesystem(url)
-    return cast("IO[bytes]", filesystem.open(path, "rb"))
+    store, name = store_of(url)
+    return store.open(name)
 
 
 def _token(url: str) -> str:
     """Return a token that changes when a tar is rewritten; its size may stay equal, because tars are padded."""
     store, name = store_of(url)
-    return read_with_retries(lambda: store.entry(name)).token
+    return store.entry(name).token
 
 
 def _write_index(rows: list[_IndexRow], left_out: Mapping[str, int], index: Path) -> None:

@@ -8,7 +8,7 @@ from glob import glob
 from pathlib import Path, PurePosixPath
 
 from runtime.errors import UserError
-from shards.storage.object_store import remote_filesystem
+from shards.storage.remote_filesystem import remote_filesystem
 from training.data.media_cache import is_remote
 
 _GLOB = re.compile(r"[*?\[]")
