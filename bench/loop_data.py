@@ -26,6 +26,7 @@ from shards.keys import clip_key, shard_name, video_id
 from shards.manifest import Manifest, StageMark, write_manifest, write_stage
 from shards.reader import read_artifact
 from shards.schema import CLIPS, LEDGER, SELECTION, SOURCES, TEXT
+from shards.sources.part_writer import append_parts
 from shards.storage.store import Store
 from shards.storage.tar import TarWriter
 from shards.writer import ShardMedia, commit_shard_media, commit_table
@@ -94,7 +95,7 @@ def write_world(folder: Path, videos: int, seed: int, *, noisy: bool, side: int 
     clips: list[Row] = []
     with TemporaryDirectory() as scratch:
         table = _table(sources, SOURCES)
-        commit_table(store, Path(scratch), "sources.parquet", table, Artifact("sources", ""))
+        append_parts(store, Path(scratch), [table])
         for first in range(0, videos, PER_SHARD):
             numbers = range(first, min(first + PER_SHARD, videos))
             clips += _write_shard(
@@ -139,7 +140,7 @@ def encode(pictures: Frames) -> bytes:
 
 def _source(seed: int, number: int) -> Row:
     name = f"generated:{seed}:{number}"
-    return {"source": name, "video_id": video_id(name), "shard": number // PER_SHARD, "attempt": 1}
+    return {"source": name, "video_id": video_id(name), "shard": number // PER_SHARD, "attempt": 1, "overlap": 1}
 
 
 def _write_shard(

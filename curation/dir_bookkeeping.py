@@ -8,16 +8,15 @@ from typing import Any
 from curation import stage_registry
 from curation.pipeline_models import used_programs
 from curation.plan import RunPlan, StagePlan
-from curation.sources.source_rows import SOURCES_TABLE
 from curation.stages.program_versions import program_versions, with_versions
 from curation.stages.stage_definition import ShardStage
-from shards.artifact import Artifact
 from shards.errors import ShardError
 from shards.index import read_index, rebuild_index
 from shards.manifest import Manifest, StageMark, read_manifest, read_stage, write_manifest, write_stage
 from shards.reader import artifacts, binding_mark, committed_media
 from shards.schema import SCHEMA_VERSION
-from shards.writer import commit_table
+from shards.sources.part_writer import append_parts, upgrade_single_table
+from shards.sources.source_parts import SOURCES_FOLDER
 
 
 def begin(plan: RunPlan) -> None:
@@ -26,10 +25,11 @@ def begin(plan: RunPlan) -> None:
     The sources come first: a DIR with a manifest or media but no sources has lost them, and is refused.
     """
     request, store = plan.request, plan.request.store
-    for folder in ("", "keyframes", "ledger", "videos", *(stage.folder for stage in plan.stages)):
+    for folder in ("", SOURCES_FOLDER, "keyframes", "ledger", "videos", *(stage.folder for stage in plan.stages)):
         store.sweep(folder)
-    if plan.sources.new:
-        commit_table(store, request.scratch, SOURCES_TABLE, plan.sources.table, Artifact("sources", ""))
+    upgrade_single_table(store, request.scratch)
+    append_parts(store, request.scratch, plan.sources.added())
+    plan.sources.close()
     before = read_manifest(store)
     manifest = _manifest(plan, before)
     if manifest != before:

@@ -18,7 +18,7 @@ from curation.pipeline_models import used_models
 from curation.run_request import RunRequest
 from curation.run_sources import run_sources
 from curation.sources.postponed_sources import has_postponed, is_untried
-from curation.sources.source_table import PlannedSources
+from curation.sources.table.planned_sources import PlannedSources
 from curation.stages.stage_definition import Outputs, ShardStage, StageContext, StageOutput, TableStage
 from runtime.models.model_revisions import look_up
 from runtime.models.model_uri import cache_folder
@@ -119,13 +119,12 @@ def make_plan(request: RunRequest) -> RunPlan:
     sources, warnings = run_sources(request, postponed)
     today = look_up(used_models(request.settings, [stage.name for stage in stage_registry.STAGES]).values())
     outputs = stage_outputs(request, today)
-    shards = sorted(set(sources.table["shard"].to_pylist()))
-    changes = sidecar_changes(sources.rows, media, request.settings.branch(MediaSettings), cache_folder() / "hashes")
+    changes = sidecar_changes(sources, media, request.settings.branch(MediaSettings), cache_folder() / "hashes")
     return RunPlan(
         request=request,
         outputs=outputs,
         sources=sources,
-        stages=_plan_stages(request, outputs, shards, media, changes.inputs),
+        stages=_plan_stages(request, outputs, sources.shards, media, changes.inputs),
         media=media,
         warnings=(
             *_unfinished(request.store),

@@ -16,7 +16,6 @@ from curation import stage_registry
 from curation.pipeline_models import used_engines, used_models
 from curation.plan import RunPlan
 from curation.run_request import RunRequest
-from curation.sources.source_rows import SOURCES_TABLE
 from curation.stages.writable_output import check_can_write
 from runtime.errors import UserError, UserErrors
 from runtime.models.model_uri import check_available
@@ -26,6 +25,7 @@ from runtime.retry_limits import CHECKS_SECONDS
 from shards.errors import ShardError
 from shards.manifest import MANIFEST
 from shards.reader import read_artifact
+from shards.sources.source_parts import SINGLE_TABLE, SOURCES_FOLDER, SourceParts
 from shards.storage.store import Store
 
 _SHOWN: Final = 3
@@ -52,7 +52,7 @@ def check_output(store: Store) -> None:
         _check_writable(Path(store.root), "--output")
     if store.exists(MANIFEST):
         return
-    own = {SOURCES_TABLE} if _began(store) else set()  # a run was killed before it wrote the manifest
+    own = {SOURCES_FOLDER, SINGLE_TABLE} if _began(store) else set()  # a run was killed before it wrote the manifest
     others = sorted({*store.list(), *store.folders()} - own)
     if others:
         names = ", ".join(others[:_SHOWN]) + (", …" if len(others) > _SHOWN else "")
@@ -64,7 +64,7 @@ def check_output(store: Store) -> None:
 def _began(store: Store) -> bool:
     """Return True if a DIR holds a table of sources that `curate run` wrote."""
     try:
-        return read_artifact(store, SOURCES_TABLE).stage == "sources"
+        return all(read_artifact(store, name).stage == "sources" for name in SourceParts(store).names)
     except (FileNotFoundError, ShardError):
         return False
 

@@ -12,15 +12,15 @@ from curation.media.media_settings import MediaSettings
 from curation.run_request import RunRequest
 from curation.sources.inputs import NOT_UTF8, read_inputs
 from curation.sources.postponed_sources import postponed_rows
-from curation.sources.source_rows import SOURCES_TABLE, SourceRow
+from curation.sources.source_rows import SourceRow
 from curation.sources.source_states import source_states
-from curation.sources.source_table import PlannedSources, plan_sources
+from curation.sources.table.planned_sources import PlannedSources, plan_sources
 from runtime.errors import UserError
 from runtime.models.model_uri import cache_folder
 from shards.manifest import MANIFEST, read_manifest
-from shards.reader import media_shards, read_table
+from shards.reader import media_shards
 from shards.removal.tombstones import REMOVED_NAME, removed_ids
-from shards.schema import SOURCES
+from shards.sources.source_parts import SOURCES_FOLDER, SourceParts
 from shards.storage.store import Store
 
 
@@ -40,10 +40,10 @@ def run_sources(request: RunRequest, postponed_in: Sequence[int] = ()) -> tuple[
     ignored: Counter[str] = Counter()
     store = request.store
     manifest = read_manifest(store)
-    existing = read_table(store, SOURCES_TABLE, SOURCES.names) if store.exists(SOURCES_TABLE) else None
-    if existing is None:
+    is_new = not SourceParts(store)
+    if is_new:
         _refuse_lost_sources(store, has_manifest=manifest is not None)
-    if not request.inputs and existing is None:
+    if not request.inputs and is_new:
         raise UserError(f"--input: must be set, because {store.root} holds no sources yet")
     download = request.settings.branch(MediaSettings).download
     found = read_inputs(
@@ -53,19 +53,19 @@ def run_sources(request: RunRequest, postponed_in: Sequence[int] = ()) -> tuple[
         cache=cache_folder() / "hashes",
         ignored=ignored,
     )
-    if download.yt_dlp or any(source.is_url for source in found):
-        check_options(download)  # imports yt-dlp, which takes a second
-    if not found and existing is None:
-        raise UserError(f"--input {' '.join(request.inputs)}: no video found there")
     planned = plan_sources(
-        existing,
+        lambda: SourceParts(store).tables(),
         found,
         videos_per_shard=_videos_per_shard(request),
         limit=request.limit,
         exclude=request.exclude,
         removed=removed_ids(store),
-        retry=[] if existing is None else [*_failed(request), *postponed_rows(store, postponed_in)],
+        retry=[] if is_new else [*_failed(request), *postponed_rows(store, postponed_in)],
     )
+    if download.yt_dlp or planned.has_urls:
+        check_options(download)  # imports yt-dlp, which takes a second
+    if not planned.found and is_new:
+        raise UserError(f"--input {' '.join(request.inputs)}: no video found there")
     return planned, _warnings(planned, ignored)
 
 
@@ -82,7 +82,7 @@ def _refuse_lost_sources(store: Store, *, has_manifest: bool) -> None:
         return
     held = f"media of {len(shards)} shards" if shards else MANIFEST
     raise UserError(
-        f"--output {store.root}: holds {held} but no {SOURCES_TABLE}; put that file back, or choose an empty folder"
+        f"--output {store.root}: holds {held} but no {SOURCES_FOLDER}/; put that folder back, or choose an empty folder"
     )
 
 
@@ -104,13 +104,11 @@ def _failed(request: RunRequest) -> list[SourceRow]:
 def _warnings(planned: PlannedSources, ignored: Counter[str]) -> tuple[str, ...]:
     """Return one line for each problem that may come up later."""
     warnings = []
-    sources = planned.table
-    youtube = any("youtube.com/" in source or "youtu.be/" in source for source in sources["source"].to_pylist())
-    if youtube and javascript_runtime() is None:
+    if planned.has_youtube and javascript_runtime() is None:
         warnings.append("YouTube needs a JavaScript runtime, and there is none on the PATH: install deno 2 (or node)")
-    if planned.refused:
-        shown = ", ".join(planned.refused[:3]) + (", …" if len(planned.refused) > 3 else "")
-        count = len(planned.refused)
+    if count := planned.refused.count:
+        examples = planned.refused.examples
+        shown = ", ".join(examples) + (", …" if count > len(examples) else "")
         were = f"{count} source was" if count == 1 else f"{count} sources were"
         warnings.append(f"{were} removed on request, and not taken again ({REMOVED_NAME}): {shown}")
     if unnamed := ignored.pop(NOT_UTF8, 0):

@@ -1,6 +1,6 @@
 """The columns that a manifest of sources carries along, joined to clips, so that a condition in SQL can name them.
 
-They are kept as one JSON object for each source in ``sources.parquet``. A column keeps its name, unless clips have one
+They are kept as one JSON object for each source in the table of sources. A column keeps its name, unless clips have one
 of that name: it is then ``carried_NAME``.
 """
 
@@ -12,9 +12,9 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from shards.reader import read_table
-from shards.schema import SOURCES
+from shards.sources.source_parts import SourceParts
 from shards.storage.store import Store
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ def carried_spans(store: Store, clip_columns: Collection[str]) -> pa.Table:
     Raises:
         ShardError: the table of sources is unreadable.
     """
-    try:
-        sources = read_table(store, "sources.parquet", SOURCES.names).to_pylist()
-    except FileNotFoundError:
-        sources = []
-    rows = [row for row in sources if row["carried"] is not None and row["verdict"] is None]
+    rows = [
+        row
+        for table in SourceParts(store).tables(("source", "video_id", "start", "end", "shard", "verdict", "carried"))
+        for row in table.filter(pc.and_(pc.is_valid(table["carried"]), pc.is_null(table["verdict"]))).to_pylist()
+    ]
     values = [json.loads(row["carried"]) for row in rows]
     spans = [
         [row["source"] for row in rows],

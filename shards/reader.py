@@ -10,6 +10,7 @@ import io
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -35,14 +36,44 @@ def read_table(store: Store, name: str, columns: Sequence[str] | None = None) ->
         ShardError: it is not a readable Parquet file, or lacks a column.
         FileNotFoundError: there is no such file.
     """
-
-    def read(file: pq.ParquetFile) -> pa.Table:
-        unknown = sorted(set(columns or ()) - set(file.schema_arrow.names))
-        if unknown:
-            raise ShardError(f"{name}: no column {unknown[0]!r} (columns: {', '.join(file.schema_arrow.names)})")
+    with parquet_file(store, name, columns or (), whole=not store.is_local) as file:
         return file.read(columns=None if columns is None else list(columns), use_threads=False)
 
-    return _with_parquet(store, name, read, whole=not store.is_local)
+
+@contextmanager
+def parquet_file(
+    store: Store, name: str, columns: Sequence[str] = (), *, whole: bool = False
+) -> Iterator[pq.ParquetFile]:
+    """Open the Parquet file `name` to read parts of it.
+
+    Args:
+        store: the DIR.
+        name: of the file.
+        columns: columns that it must have.
+        whole: fetch the file in one request instead of one a column.
+
+    Raises:
+        ShardError: it is not a readable Parquet file, or lacks a column; also while it is read.
+        FileNotFoundError: there is no such file.
+    """
+    try:
+        with io.BytesIO(store.read_bytes(name)) if whole else store.open(name) as opened:
+            file = pq.ParquetFile(opened)
+            unknown = sorted(set(columns) - set(file.schema_arrow.names))
+            if unknown:
+                there = ", ".join(file.schema_arrow.names)
+                raise ShardError(f"{name}: no column {unknown[0]!r} (columns: {there})")
+            yield file
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ShardError(f"{name}: not a readable Parquet file ({one_line(error)})") from None
+    except FileNotFoundError:  # of some stores it has no number either
+        raise
+    except IsADirectoryError:
+        raise ShardError(f"{name}: not a readable Parquet file (it is a folder)") from None
+    except OSError as error:
+        if error.errno is not None or not (whole or store.is_local):  # Arrow's own of a bad footer has no number
+            raise
+        raise ShardError(f"{name}: not a readable Parquet file ({one_line(error)})") from None
 
 
 def read_artifact(store: Store, name: str) -> Artifact:
@@ -179,16 +210,5 @@ def _artifact_or_none(store: Store, name: str) -> Artifact | None:
 
 def _with_parquet(store: Store, name: str, action: Callable[[Any], Any], *, whole: bool = False) -> Any:
     """Return `action` of an open table; `whole` fetches the file in one request instead of one a column."""
-    try:
-        with io.BytesIO(store.read_bytes(name)) if whole else store.open(name) as opened:
-            return action(pq.ParquetFile(opened))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ShardError(f"{name}: not a readable Parquet file ({one_line(error)})") from None
-    except FileNotFoundError:  # of some stores it has no number either
-        raise
-    except IsADirectoryError:
-        raise ShardError(f"{name}: not a readable Parquet file (it is a folder)") from None
-    except OSError as error:
-        if error.errno is not None or not (whole or store.is_local):  # Arrow's own of a bad footer has no number
-            raise
-        raise ShardError(f"{name}: not a readable Parquet file ({one_line(error)})") from None
+    with parquet_file(store, name, whole=whole) as file:
+        return action(file)

@@ -53,6 +53,7 @@ MATCH_KINDS: Final[tuple[MatchKind, ...]] = get_args(MatchKind)
 _category = pa.dictionary(pa.int8(), pa.string())
 _word = pa.struct([("start", pa.float64()), ("end", pa.float64()), ("text", pa.string())])
 
+# sources/<first>-<last>.parquet: one row an attempt at a source, in order of shards.
 SOURCES: Final = pa.schema(
     [
         pa.field("source", pa.string(), nullable=False),  # the URL or absolute path, as given
@@ -63,6 +64,7 @@ SOURCES: Final = pa.schema(
         pa.field("attempt", pa.int32(), nullable=False),  # 1, and one more for each --retry-failed
         pa.field("verdict", pa.string()),  # null, or duplicate, excluded, removed_on_request: needs no work
         pa.field("carried", pa.string()),  # JSON object: the manifest's other columns
+        pa.field("overlap", pa.int32(), nullable=False),  # number in keys of clips, see shards.keys.ClipKey
     ]
 )
 
@@ -240,7 +242,7 @@ REMOVED: Final = pa.schema(
         pa.field("known_as", pa.list_(pa.string()), nullable=False),  # ids of the same video under other URLs
         pa.field("reason", pa.string(), nullable=False),
         pa.field("removed_at", pa.string(), nullable=False),  # ISO 8601, UTC
-        pa.field("sources", pa.int32(), nullable=False),  # its rows in sources.parquet
+        pa.field("sources", pa.int32(), nullable=False),  # its rows in sources/
         pa.field("clips", pa.int32(), nullable=False),
     ]
 )

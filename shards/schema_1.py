@@ -8,6 +8,20 @@ import pyarrow as pa
 
 _category = pa.dictionary(pa.int8(), pa.string())
 
+# sources.parquet: all sources in one table, also in DIRs of the first releases of version 2.
+SOURCES_1: Final = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("start", pa.float64()),
+        pa.field("end", pa.float64()),
+        pa.field("shard", pa.int32(), nullable=False),
+        pa.field("attempt", pa.int32(), nullable=False),
+        pa.field("verdict", pa.string()),
+        pa.field("carried", pa.string()),
+    ]
+)
+
 # captions/<name>/<shard>.parquet: one row a keyframe. `shards.media.observations` reads it and that of version 2.
 CAPTIONS_1: Final = pa.schema(
     [

@@ -11,7 +11,7 @@ from typing import NotRequired, TypedDict
 
 
 class StoredSource(TypedDict):
-    """A row of ``sources.parquet`` (`shards.schema.SOURCES`)."""
+    """A row of ``sources/`` (`shards.schema.SOURCES`)."""
 
     source: str
     video_id: str
@@ -21,6 +21,7 @@ class StoredSource(TypedDict):
     attempt: int
     verdict: str | None
     carried: str | None
+    overlap: int
 
 
 # A functional type: `class` is a column and no identifier.

@@ -33,7 +33,7 @@ from shards.schema import (
     TEXT,
     VIDEOS,
 )
-from shards.schema_1 import CAPTIONS_1, TEXT_1
+from shards.schema_1 import CAPTIONS_1, SOURCES_1, TEXT_1
 from shards.storage.store import Store
 from shards.storage.tar import TarWriter
 
@@ -52,7 +52,8 @@ __all__ = [
 ]
 
 _SCHEMAS = {
-    "sources.parquet": SOURCES,
+    "sources": SOURCES,
+    "sources.parquet": SOURCES_1,
     "index.parquet": INDEX,
     "media": CLIPS,
     "ledger": LEDGER,
@@ -70,7 +71,13 @@ _SCHEMAS_1 = _SCHEMAS | {"captions": CAPTIONS_1, "text": TEXT_1}
 
 
 def commit_table(
-    store: Store, scratch: Path, name: str, table: pa.Table, artifact: Artifact, schema: pa.Schema | None = None
+    store: Store,
+    scratch: Path,
+    name: str,
+    table: pa.Table,
+    artifact: Artifact,
+    schema: pa.Schema | None = None,
+    group_rows: int | None = None,
 ) -> Artifact:
     """Write `table` as the Parquet file `name` of the DIR, with `artifact` in its footer.
 
@@ -81,6 +88,7 @@ def commit_table(
         table: the rows; columns in any order, cast if that loses nothing.
         artifact: its record; `digest` is filled in (`table_digest`).
         schema: schema of the table; None: that of `schema_of` for this name.
+        group_rows: rows of a row group; None: Arrow's default.
 
     Returns:
         The artifact as committed.
@@ -91,7 +99,7 @@ def commit_table(
     """
     table = conform(table, schema_of(name) if schema is None else schema, name)
     artifact = replace(artifact, digest=table_digest(table))
-    commit_record(store, scratch, name, table, artifact)
+    commit_record(store, scratch, name, table, artifact, group_rows)
     return artifact
 
 
@@ -225,11 +233,14 @@ def conform(table: pa.Table, schema: pa.Schema, name: str = "table") -> pa.Table
         raise ShardError(f"{name}: {one_line(error)}") from None
 
 
-def commit_record(store: Store, scratch: Path, name: str, table: pa.Table, artifact: Artifact) -> None:
+def commit_record(
+    store: Store, scratch: Path, name: str, table: pa.Table, artifact: Artifact, group_rows: int | None = None
+) -> None:
     """Write a finished table with its finished record as the file `name` of the DIR; raises as `commit_table`."""
     local = scratch / f"commit-{name.replace('/', '-')}"
     try:
-        pq.write_table(table.replace_schema_metadata({FOOTER_KEY: artifact.to_json()}), local, compression="zstd")
+        recorded = table.replace_schema_metadata({FOOTER_KEY: artifact.to_json()})
+        pq.write_table(recorded, local, compression="zstd", row_group_size=group_rows)
         store.commit(local, name)
     finally:
         local.unlink(missing_ok=True)

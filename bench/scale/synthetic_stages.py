@@ -20,8 +20,7 @@ import pyarrow as pa
 from bench.scale.request_counts import PREFIX, count_requests, requests_within
 from curation.media.media_definition import MEDIA
 from curation.selection.select_stage import SELECT
-from curation.sources.overlapping_spans import overlap_numbers
-from curation.sources.source_rows import SOURCES_TABLE, SourceRow, source_rows
+from curation.sources.source_rows import SourceRow, source_rows
 from curation.stages.shard_table import ShardTable
 from curation.stages.stage_definition import Outputs, ShardStage, StageContext, TableStage, WorkerBuild
 from curation.stages.stage_result import stage_result
@@ -30,6 +29,7 @@ from runtime.ray_runner.stage import Service, ShardResult
 from shards.keys import clip_key, shard_name
 from shards.reader import read_artifact, read_table
 from shards.schema import CLIPS, LEDGER, TEXT, VIDEOS
+from shards.sources.source_parts import SourceParts
 from shards.storage.store import Store
 from shards.storage.tar import TarWriter
 from shards.writer import Artifact, ShardMedia, commit_shard_media
@@ -138,11 +138,7 @@ def _build_texts(tables: ShardTable, services: Mapping[str, Service]) -> Synthet
 
 def _sources_of(store: Store, shard: int) -> list[SourceRow]:
     """Return the sources of a shard, read as the real media worker reads them."""
-    table = read_table(store, SOURCES_TABLE)
-    rows = source_rows(table.filter(pa.compute.equal(table["shard"], shard)))
-    videos = pa.array({row.video_id for row in rows}, pa.string())
-    overlap_numbers(source_rows(table.filter(pa.compute.is_in(table["video_id"], value_set=videos))))
-    return rows
+    return source_rows(SourceParts(store).rows_of(shard))
 
 
 def _pack(source: SourceRow, number: int, media: TarWriter, keyframes: TarWriter) -> list[dict[str, Any]]:

@@ -15,8 +15,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import pyarrow as pa
-
 from curation.media.download.downloaded_video import DownloadedVideo
 from curation.media.download.politeness.run_visits import run_visits
 from curation.media.in_flight.finished_part import FinishedPart
@@ -30,15 +28,14 @@ from curation.media.media_settings import MediaSettings
 from curation.media.shard_builder import ShardBuilder
 from curation.media.sidecar_inputs import input_name, sidecar_inputs
 from curation.media.video_to_clips import VideoTools
-from curation.sources.overlapping_spans import overlap_numbers
-from curation.sources.source_rows import SOURCES_TABLE, source_rows
+from curation.sources.source_rows import source_rows
 from runtime.attempts import Attempts
 from runtime.errors import MachineError, is_machine_fault, one_line
 from runtime.ray_runner.display.progress import report
 from runtime.ray_runner.stage import Service, ShardResult
 from shards.keys import shard_name
-from shards.reader import read_table
 from shards.removal.tombstones import removed_ids
+from shards.sources.source_parts import SourceParts
 from shards.storage.store import Store
 from shards.storage.tar import TarWriter
 
@@ -101,13 +98,10 @@ class MediaWorker:
 
     def _sources(self, number: int) -> tuple[list[ShardSource], dict[str, str]]:
         """Return the sources of a shard, and the digests of the subtitle files beside them before any is read."""
-        table = read_table(self._store, SOURCES_TABLE)
-        rows = source_rows(table.filter(pa.compute.equal(table["shard"], number)))
-        videos = pa.array({row.video_id for row in rows}, pa.string())
-        overlaps = overlap_numbers(source_rows(table.filter(pa.compute.is_in(table["video_id"], value_set=videos))))
+        rows = source_rows(SourceParts(self._store).rows_of(number))
         beside = sidecar_inputs(rows, self._spec.settings)
         sources = [
-            ShardSource(position, row, overlaps.get(row.key, 1), beside.get(input_name(row.source)))
+            ShardSource(position, row, row.overlap, beside.get(input_name(row.source)))
             for position, row in enumerate(rows)
         ]
         return sources, beside

@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from curation.media.download.local_videos import is_url, sidecar_digests
 from curation.media.media_settings import MediaSettings
 from curation.sources.file_hashes import hash_files
-from curation.sources.source_rows import SourceKey, SourceRow
+from curation.sources.source_rows import SourceRow
+from curation.sources.table.planned_sources import PlannedSources
 from shards.artifact import Artifact
 
 _NAME: Final = "subtitles of "
+_BATCH: Final = 4096
 
 
 def sidecar_inputs(rows: Iterable[SourceRow], settings: MediaSettings) -> dict[str, str]:
@@ -75,40 +78,44 @@ class SidecarChanges:
 
 
 def sidecar_changes(
-    rows: Sequence[SourceRow], media: Mapping[int, Artifact], settings: MediaSettings, cache: Path
+    sources: PlannedSources, media: Mapping[int, Artifact], settings: MediaSettings, cache: Path
 ) -> SidecarChanges:
     """Compare the subtitle files beside all local videos with those that the committed media were made from.
 
     The subtitles of a video that is gone count as unchanged.
 
     Args:
-        rows: all sources of the DIR.
+        sources: those of the DIR and of the run.
         media: the committed media.
         settings: of the media stage.
         cache: database of hashes of files, see `hash_files`.
     """
+    now = _inputs_now(sources, media, settings)
+    changed = [shard for shard, artifact in media.items() if now.get(shard, {}) != dict(artifact.inputs)]
     by_shard: defaultdict[int, list[SourceRow]] = defaultdict(list)
-    latest: dict[SourceKey, int] = {}
-    for row in rows:
+    for row in sources.known_in(changed) if changed else ():
         by_shard[row.shard].append(row)
-        latest[row.key] = max(row.attempt, latest.get(row.key, 0))
-    digests = _digests(_local_sources(row for row in rows if row.shard in media), settings)
-    inputs: dict[int, Mapping[str, str]] = {}
-    remade, left = [], []
+    tried_again = sources.shards_tried_again() if changed else set()
+    left = [shard for shard in changed if shard in tried_again or not _all_there(by_shard[shard], cache)]
+    inputs = now | {shard: media[shard].inputs for shard in left}
+    return SidecarChanges(inputs, tuple(shard for shard in changed if shard not in left), tuple(left))
+
+
+def _inputs_now(
+    sources: PlannedSources, media: Mapping[int, Artifact], settings: MediaSettings
+) -> dict[int, Mapping[str, str]]:
+    """Return the inputs of each committed shard with subtitle files; those of videos that are gone as they were."""
+    inputs: defaultdict[int, dict[str, str]] = defaultdict(dict)
     for shard, artifact in media.items():
-        inputs[shard] = artifact.inputs
-        gone = {
-            name: digest for name, digest in artifact.inputs.items() if not Path(name.removeprefix(_NAME)).is_file()
-        }
-        now = gone | _named(_local_sources(by_shard[shard]), digests)
-        if now == dict(artifact.inputs):
-            continue
-        if all(row.attempt == latest[row.key] for row in by_shard[shard]) and _all_there(by_shard[shard], cache):
-            inputs[shard] = now
-            remade.append(shard)
-        else:
-            left.append(shard)
-    return SidecarChanges(inputs, tuple(remade), tuple(left))
+        gone = {name: was for name, was in artifact.inputs.items() if not Path(name.removeprefix(_NAME)).is_file()}
+        if gone:
+            inputs[shard] |= gone
+    local = sources.local_in(media)
+    while batch := list(islice(local, _BATCH)):
+        digests = _digests((source for _, source in batch), settings)
+        for shard, source in batch:
+            inputs[shard] |= _named([source], digests)
+    return dict(inputs)
 
 
 def _all_there(rows: Iterable[SourceRow], cache: Path) -> bool:

@@ -1,6 +1,6 @@
 """Turns `--input` arguments into sources: URLs, files, folders, globs and manifests.
 
-`curation.sources.source_table` then decides which of them are new.
+`curation.sources.table` then decides which of them are new.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Rows of ``sources.parquet`` as typed records: one attempt at one source, and the shard that it belongs to."""
+"""Rows of the table of sources as typed records: one attempt at one source, and the shard that it belongs to."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Final, NamedTuple
@@ -10,8 +11,7 @@ import pyarrow as pa
 
 from shards.schema import SOURCES
 
-SOURCES_TABLE: Final = "sources.parquet"
-"""Name of the table of sources in a DIR."""
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class SourceKey(NamedTuple):
@@ -25,7 +25,7 @@ class SourceKey(NamedTuple):
 
 @dataclass(frozen=True)
 class SourceRow:
-    """One row of ``sources.parquet``."""
+    """One row of the table of sources."""
 
     source: str
     """URL as given, or absolute path."""
@@ -43,11 +43,18 @@ class SourceRow:
     column ``verdict``."""
     carried: str | None
     """JSON object of the manifest's other columns."""
+    overlap: int = 1
+    """Number of the source in the keys of its clips, see `shards.sources.overlapping_spans`."""
 
     @property
     def key(self) -> SourceKey:
         """The identity of the source, without the attempt."""
         return SourceKey(self.source, self.video_id, self.start, self.end)
+
+
+def is_url(source: str) -> bool:
+    """Return True if a source is a URL (``scheme://…``), False if it is a path."""
+    return _URL.match(source) is not None
 
 
 def source_rows(table: pa.Table) -> list[SourceRow]:
@@ -63,5 +70,5 @@ def source_table(rows: Iterable[SourceRow]) -> pa.Table:
     return pa.Table.from_pylist(renamed, schema=SOURCES)
 
 
-_COLUMNS = ("source", "video_id", "start", "end", "shard", "attempt", "verdict", "carried")
+_COLUMNS = ("source", "video_id", "start", "end", "shard", "attempt", "verdict", "carried", "overlap")
 """Columns in the order of the fields of `SourceRow`."""

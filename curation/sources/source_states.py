@@ -1,4 +1,4 @@
-"""The state of every source of a DIR, joined from ``sources.parquet`` and the ledgers of committed shards."""
+"""The state of every source of a DIR, joined from its sources and the ledgers of committed shards."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from curation.sources.source_rows import SOURCES_TABLE, SourceKey, SourceRow, source_rows
+from curation.sources.source_rows import SourceKey, SourceRow, source_rows
 from runtime.errors import UserError
 from shards.errors import ShardError
 from shards.keys import shard_name
 from shards.reader import media_shards, read_table
-from shards.schema import LEDGER, SOURCES, State
+from shards.schema import LEDGER, State
+from shards.sources.source_parts import SOURCES_FOLDER, SourceParts
 from shards.storage.store import Store
 
 
@@ -38,10 +39,11 @@ def source_states(store: Store) -> list[SourceState]:
     Raises:
         UserError: `store` holds no sources.
     """
-    if not store.exists(SOURCES_TABLE):
-        raise UserError(f"{store.root}: holds no {SOURCES_TABLE}; name a folder that `curate run` wrote")
+    parts = SourceParts(store)
+    if not parts:
+        raise UserError(f"{store.root}: holds no {SOURCES_FOLDER}/; name a folder that `curate run` wrote")
     last: dict[SourceKey, SourceRow] = {}
-    for row in source_rows(read_table(store, SOURCES_TABLE, SOURCES.names)):
+    for row in (row for table in parts.tables() for row in source_rows(table)):
         if row.key not in last or row.attempt >= last[row.key].attempt:
             last[row.key] = row
     outcomes, lost = _outcomes(store)

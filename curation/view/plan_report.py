@@ -44,11 +44,11 @@ def show_plan(arguments: argparse.Namespace) -> int:
 
 def _print_sources(console: Console, plan: RunPlan) -> None:
     request, sources = plan.request, plan.sources
-    known = len(sources.table) - sources.new
     description = f"pipeline {request.pipeline}: {request.settings.description}".rstrip(": ")
     console.print(description, markup=False, soft_wrap=True)
     console.print(
-        f"sources: {known} known, {sources.new} new; {sources.videos_per_shard} per shard -> {request.store.root}",
+        f"sources: {sources.known} known, {sources.new} new; {sources.videos_per_shard} per shard -> "
+        f"{request.store.root}",
         markup=False,
         soft_wrap=True,
     )

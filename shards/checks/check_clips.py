@@ -34,7 +34,7 @@ def clip_problems(rows: Sequence[StoredClip], shard: int, sources: Sequence[Stor
     Args:
         rows: of ``media/<shard>.parquet``.
         shard: its number.
-        sources: the shard's rows of ``sources.parquet``: roots of one source must not overlap, unless several spans
+        sources: the shard's rows of the table of sources: roots of one source must not overlap, unless several spans
             of it were asked for.
     """
     for key, count in Counter(row["key"] for row in rows).items():

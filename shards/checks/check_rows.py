@@ -150,12 +150,12 @@ def ledger_problems(
 
     Args:
         ledger: rows of ``ledger/<shard>.parquet``.
-        sources: the shard's rows of ``sources.parquet``.
+        sources: the shard's rows of the table of sources.
         clips: rows of ``media/<shard>.parquet``.
     """
     booked, asked = Counter(map(_attempt, ledger)), Counter(map(_attempt, sources))
     yield from (f"source {one[0]}: is not in the ledger" for one in asked - booked)
-    yield from (f"source {one[0]}: is in the ledger, but not so in sources.parquet" for one in booked - asked)
+    yield from (f"source {one[0]}: is in the ledger, but not so in the table of sources" for one in booked - asked)
     made = Counter((row["video_id"], row["source"]) for row in clips)
     counted: Counter[tuple[str, str]] = Counter()
     for row in ledger:

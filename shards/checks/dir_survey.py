@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shards.artifact import Artifact, table_digest
 from shards.errors import ShardError
@@ -18,6 +19,7 @@ from shards.reader import caption_sets, feature_sets, read_artifact, read_table,
 from shards.scores.score_set import score_sets
 from shards.selections.findings import FINDING_KINDS
 from shards.selections.selection import FOLDER as SELECTIONS
+from shards.sources.source_parts import SOURCES_FOLDER, SourceParts, shards_of_part
 from shards.storage.backend import ObjectInfo
 from shards.storage.store import Store
 from shards.stored_rows import StoredSource
@@ -53,7 +55,7 @@ class DirSurvey:
     layers: Sequence[str]
     """Folders of captions, then of texts, then of scores, then of features."""
     sources: Mapping[int, Sequence[StoredSource]] = field(default_factory=dict)
-    """Rows of sources.parquet by shard."""
+    """Rows of the table of sources by shard."""
 
     def shards(self, folder: str) -> list[int]:
         """Return the shards that have a table in `folder`."""
@@ -72,7 +74,7 @@ def survey(store: Store) -> tuple[DirSurvey, list[Problem]]:
         "features": feature_sets(store),
     }
     layers = [f"{folder}/{name}" for folder, names in named.items() for name in names]
-    folders = ("media", "keyframes", "ledger", "videos", *WHOLE_TABLES, *named, *layers)
+    folders = (SOURCES_FOLDER, "media", "keyframes", "ledger", "videos", *WHOLE_TABLES, *named, *layers)
     files = {f"{folder}/{name}": info for folder in folders for name, info in store.list(folder).items()}
     problems += [Problem(name, "does not belong here") for name in files if not _belongs(*name.rsplit("/", 1))]
     marked = [folder for folder in ("media", *layers) if store.list(folder)]
@@ -140,6 +142,8 @@ def _belongs(folder: str, name: str) -> bool:
     if name == STAGE:
         return folder not in _WITH_LAYERS
     path = PurePosixPath(name)
+    if folder == SOURCES_FOLDER:
+        return shards_of_part(name) is not None
     if folder in WHOLE_TABLES:
         return path.suffix == ".parquet"
     suffixes = {"media": (".tar", ".parquet"), "keyframes": (".tar",), **dict.fromkeys(_WITH_LAYERS, ())}
@@ -151,19 +155,31 @@ def _belongs(folder: str, name: str) -> bool:
 
 
 def _sources(store: Store, problems: list[Problem]) -> dict[int, list[StoredSource]]:
-    """Return the rows of sources.parquet by shard; faults of the table are added to `problems`."""
-    name = "sources.parquet"
+    """Return the rows of the table of sources by shard; faults of its parts are added to `problems`."""
+    names = SourceParts(store).names
+    if not names:
+        problems.append(Problem(SOURCES_FOLDER, "is missing"))
+    rows: dict[int, list[StoredSource]] = defaultdict(list)
+    for name in names:
+        for row in _part(store, name, problems):
+            rows[row["shard"]].append(row)
+    return rows
+
+
+def _part(store: Store, name: str, problems: list[Problem]) -> list[StoredSource]:
+    """Return the rows of one part; none if it can't be read."""
     try:
         table = read_table(store, name)
         artifact = read_artifact(store, name)
     except (ShardError, OSError) as error:
         problems.append(Problem(name, without_name(error, name)))
-        return {}
+        return []
     if not table.schema.remove_metadata().equals(schema_of(name)):
         problems.append(Problem(name, "its columns are not those of the schema"))
-        return {}
+        return []
     problems += [Problem(name, what) for what in digest_problems(table, artifact)]
-    rows: dict[int, list[StoredSource]] = defaultdict(list)
-    for row in table.to_pylist():
-        rows[row["shard"]].append(row)
+    named, found = shards_of_part(name.rpartition("/")[2]), pc.min_max(table["shard"]).as_py()
+    if named is not None and named != (found["min"], found["max"]):
+        problems.append(Problem(name, f"has the shards {found['min']} to {found['max']}"))
+    rows: list[StoredSource] = table.to_pylist()
     return rows

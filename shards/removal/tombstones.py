@@ -1,7 +1,7 @@
 """Tombstones, ``removed.parquet``: the videos that were removed on request and are not taken again.
 
 A tombstone holds hashes of ids. A URL is refused if the hash of its id is that of a tombstone; the hash does not tell
-the URL. The rows of a removed video stay in ``sources.parquet`` and in the ledger, so that all sources have a state; a
+the URL. The rows of a removed video stay in the table of sources and in the ledger, so that all sources have a state; a
 hash takes the place of the URL there (`source_alias`).
 """
 
@@ -23,7 +23,7 @@ from shards.writer import commit_table
 
 REMOVED_NAME: Final = "removed.parquet"
 REMOVED_CLASS: Final[FilteredClass] = "removed_on_request"
-"""Class of a removed source in the ledger, and its `verdict` in ``sources.parquet``."""
+"""Class of a removed source in the ledger, and its `verdict` in the table of sources."""
 _ALIAS: Final = "removed:"
 
 
@@ -39,7 +39,7 @@ class Tombstone:
     removed_at: str
     """ISO 8601, UTC."""
     sources: int
-    """Its rows in ``sources.parquet``."""
+    """Its rows in the table of sources."""
     clips: int
 
     @property

@@ -27,7 +27,7 @@ LOG: Final = "log"
 SCRATCH: Final = ".scratch"
 """Beginning of the names of folders for work in progress."""
 ID_LENGTH: Final = 16
-_BOOKS: Final = ("sources.parquet", "ledger")
+_BOOKS: Final = ("sources", "ledger")
 _PIECE: Final = 1 << 20
 
 
@@ -98,7 +98,7 @@ def _in_table(store: Store, name: str, ids: Collection[str]) -> str | None:
 
 def _in_books(store: Store, name: str, ids: Collection[str]) -> str | None:
     """Look through sources or a ledger, which keep the rows of removed videos without URL or message."""
-    state = "verdict" if name == _BOOKS[0] else "class"
+    state = "verdict" if name.startswith(_BOOKS[0]) else "class"
     table = read_table(store, name, ["source", "video_id", state])
     rows = table.filter(pa.array(rows_of_videos(table, ids))).to_pylist()
     named = [row for row in rows if not is_alias(row["video_id"], row["source"]) or row[state] != REMOVED_CLASS]

@@ -12,7 +12,7 @@ from support.video_server import make_videos, video_server
 
 from curation.sources.postponed_sources import has_postponed, is_untried
 from curation.sources.source_states import source_states
-from shards.reader import read_table
+from shards.sources.source_parts import SourceParts
 from shards.storage.store import Store
 
 
@@ -72,13 +72,13 @@ def test_a_wall_of_one_host_leaves_its_sources_pending_and_the_next_run_takes_th
         ended = curate(*arguments, "--retry-failed")
         assert ended.status == 3, ended.err
         assert _states(output) == {("failed", "bot_check"): 1, ("written", None): 1, ("pending", "postponed"): 4}
-        attempts = read_table(Store(output), "sources.parquet").num_rows
+        attempts = SourceParts(Store(output)).table().num_rows
 
         site.walled = False
         ended = curate(*arguments, "--retry-failed")
         assert ended.status == 0, ended.err
         assert _states(output) == {("written", None): 6}
-        rows = read_table(Store(output), "sources.parquet").to_pylist()
+        rows = SourceParts(Store(output)).table().to_pylist()
         assert len(rows) <= attempts + 2
         assert len({row["source"] for row in rows}) == 6
         assert curate("check", output).status == 0

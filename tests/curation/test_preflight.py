@@ -11,7 +11,17 @@ from pathlib import Path
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from support.curate_runs import CHEAP, CONFIG, TAGGER, Ended, config_in, curate, finished, run_arguments
+from support.curate_runs import (
+    CHEAP,
+    CONFIG,
+    FINISHED_SOURCES,
+    TAGGER,
+    Ended,
+    config_in,
+    curate,
+    finished,
+    run_arguments,
+)
 from support.fake_llm import Body, FakeLLM, Reply
 from support.model_replies import careful
 from support.video_server import free_port
@@ -82,7 +92,7 @@ def test_a_dir_whose_sources_are_lost_is_refused_and_left_alone(
         if path.name not in kept:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     line = refused(command, run_arguments(CHEAP, config_in(tmp_path), videos, lost, server))
-    words = "no sources.parquet; put that file back" if "manifest.json" in kept else "did not write (media)"
+    words = "no sources/; put that folder back" if "manifest.json" in kept else "did not write (media)"
     assert f"--output {lost}: holds " in line and words in line
     assert sorted(path.name for path in lost.iterdir()) == sorted(kept)
 
@@ -92,9 +102,9 @@ def test_a_store_that_fails_for_a_moment_is_not_taken_for_a_new_dir(
 ) -> None:
     root = f"memory://{uuid.uuid4().hex}/dir"
     store = Store(root)
-    for name in ("sources.parquet", "manifest.json"):
+    for name in (FINISHED_SOURCES, "manifest.json"):
         store.commit_bytes((finished().dir / name).read_bytes(), name)
-    before = store.read_bytes("sources.parquet")
+    before = store.read_bytes(FINISHED_SOURCES)
     looks_up = MemoryFileSystem.info
 
     def busy(self: MemoryFileSystem, path: str, **options: object) -> object:
@@ -110,14 +120,14 @@ def test_a_store_that_fails_for_a_moment_is_not_taken_for_a_new_dir(
         ended = curate(*shown, *([] if command == "status" else arguments))
         assert ended.status == 1, ended.err
         assert ended.err.startswith(f"curate: stopped: {root}/sources.parquet: the store can't be reached"), ended.err
-    assert store.read_bytes("sources.parquet") == before
+    assert store.read_bytes(FINISHED_SOURCES) == before
 
 
 def test_a_run_that_was_killed_before_it_wrote_the_manifest_can_be_repeated(
     tmp_path: Path, videos: Path, server: FakeLLM
 ) -> None:
-    (tmp_path / "out").mkdir()
-    shutil.copy(finished().dir / "sources.parquet", tmp_path / "out")
+    (tmp_path / "out/sources").mkdir(parents=True)
+    shutil.copy(finished().dir / FINISHED_SOURCES, tmp_path / "out/sources")
     arguments = run_arguments(CHEAP, config_in(tmp_path), videos, tmp_path / "out", server)
     ended = curate("plan", *arguments[1:])
     assert ended.status == 0, ended.err

@@ -208,7 +208,7 @@ def test_lost_captions_make_only_their_shards_captions_and_texts_again(mended: M
     of_old = {name for name in changed(before, after) if "0000003" not in name}
     assert of_old == {
         "captions/cheap/0000001.parquet", "text/cheap/0000001.parquet", "selections/cheap.parquet",
-        "sources.parquet", "index.parquet",
+        "index.parquet",
     }  # fmt: skip
 
 

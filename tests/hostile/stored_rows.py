@@ -23,6 +23,7 @@ from shards.storage.store import Store
 MEDIA = "media/0000000.parquet"
 TAR = "media/0000000.tar"
 LEDGER = "ledger/0000000.parquet"
+SOURCES = "sources/0000000-0000000.parquet"
 TEXTS = f"text/{LAYER}/0000000.parquet"
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\U000e0041]")
 Damage = Callable[[Path], object]
@@ -106,7 +107,7 @@ _WHAT: dict[str, bytes | Callable[[bytes], bytes]] = {
     "of the magic bytes": b"PAR1PAR1",
     "of a megabyte of zeros": bytes(1 << 20),
 }
-_TABLES = {"media": MEDIA, "ledger": LEDGER, "texts": TEXTS, "sources": "sources.parquet", "index": "index.parquet"}
+_TABLES = {"media": MEDIA, "ledger": LEDGER, "texts": TEXTS, "sources": SOURCES, "index": "index.parquet"}
 _ANY = r"[0-2]: "
 
 _DAMAGED = [
@@ -125,7 +126,7 @@ _DAMAGED = [
     Row("check: a ledger of other columns", _after(_table(LEDGER, a=[1]), "check", "--quick"), r"[12]: "),
     Row("status: a ledger of other columns", _after(_table(LEDGER, a=[1]), "status"), _ANY),
     Row("status: a ledger that is a folder", _after(_folder(LEDGER), "status"), _ANY),
-    Row("check: no sources", _after(_gone("sources.parquet"), "check", "--quick"), r"[12]: "),
+    Row("check: no sources", _after(_gone(SOURCES), "check", "--quick"), r"[12]: "),
     Row("inspect: texts of other columns", _after(_table(TEXTS, key=["k"]), "inspect"), _ANY),
     Row("check: a tar cut in half", _after(_bytes(TAR, _half), "check"), r"1: ", seconds=10),
     Row("check: a tar of zeros", _after(_bytes(TAR, bytes(1 << 20)), "check"), r"1: ", seconds=10),

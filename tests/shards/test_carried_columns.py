@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.curate_runs import curate
-from support.damaged_dirs import rewrite_table
+from support.damaged_dirs import SOURCES_NAME, rewrite_table
 from support.shard_factory import LAYER, build_dir
 
 from shards.export.export_samples import export
@@ -33,7 +33,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
             if row["verdict"] is None and number in "01" and not (row["shard"] == 1 and number == "1"):
                 row["carried"] = json.dumps(CARRIED[int(number)])
 
-    rewrite_table(store, "sources.parquet", carry)
+    rewrite_table(store, SOURCES_NAME, carry)
     return store
 
 
@@ -78,7 +78,7 @@ def test_spans_of_one_video_keep_their_own_columns(tmp_path: Path) -> None:
         rows.append({**first, "start": middle, "carried": json.dumps({"event": "second"})})
         first |= {"end": middle, "carried": json.dumps({"event": "first"})}
 
-    rewrite_table(store, "sources.parquet", split)
+    rewrite_table(store, "sources/0000000-0000000.parquet", split)
     for event, begins in (("first", [at for at in starts if at < middle]), ("second", starts[len(starts) // 2 :])):
         output = tmp_path / event
         selection = ExportSelection(LAYER, where=f"event = '{event}'", keep_only=False)

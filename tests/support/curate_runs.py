@@ -202,6 +202,10 @@ EXPECTED: Mapping[str, tuple[str, str | None]] = {
 """State and class of each file of the finished run's input."""
 
 
+FINISHED_SOURCES = "sources/0000000-0000002.parquet"
+"""The part with the sources of `finished`."""
+
+
 @functools.cache
 def finished() -> Finished:
     """Curate good, odd and broken videos with the real tagger, without Ray; once for all tests."""

@@ -22,13 +22,14 @@ LEDGER_NAME = "ledger/0000000.parquet"
 CAPTIONS_NAME = f"captions/{CAPTION_SET}/0000000.parquet"
 TEXT_NAME = f"text/{LAYER}/0000000.parquet"
 SELECTION_NAME = f"selections/{LAYER}.parquet"
+SOURCES_NAME = "sources/0000000-0000001.parquet"
 SCHEMAS = {
     MEDIA: CLIPS,
     LEDGER_NAME: LEDGER,
     CAPTIONS_NAME: CAPTIONS,
     TEXT_NAME: TEXT,
     SELECTION_NAME: SELECTION,
-    "sources.parquet": SOURCES,
+    SOURCES_NAME: SOURCES,
 }
 
 

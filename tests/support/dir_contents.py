@@ -14,6 +14,7 @@ from support.model_replies import INJECTED, INVENTED
 from curation.prompts.wording import in_sentences
 from shards.reader import media_shards, read_table
 from shards.schema import REWRITE_STATUSES, STATES, TEXT
+from shards.sources.source_parts import SourceParts
 from shards.storage.store import Store
 from shards.storage.tar import members
 
@@ -57,7 +58,7 @@ def latest_states(store: Store) -> Counter[str]:
         for row in read_table(store, f"ledger/{shard:07d}.parquet").to_pylist()
     }
     last: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in read_table(store, "sources.parquet").to_pylist():  # appended in order of attempts
+    for row in SourceParts(store).table().to_pylist():  # appended in order of attempts
         last[row["source"], row["start"]] = row
     counts = Counter(ledger.get((*name, row["shard"]), "pending") for name, row in last.items())
     assert set(counts) <= set(STATES)

@@ -17,8 +17,11 @@ from runtime.ray_runner.stage import ShardResult
 from shards.keys import video_id
 from shards.manifest import StageMark, write_stage
 from shards.reader import read_table
+from shards.schema_1 import SOURCES_1
+from shards.sources.overlapping_spans import with_overlaps
+from shards.sources.part_writer import append_parts
+from shards.sources.source_parts import SOURCES_FOLDER
 from shards.storage.store import Store
-from shards.writer import Artifact, commit_table
 
 MEDIA_SETTINGS = MediaSettings(video=VideoSettings(transcribe=TranscribeSettings(asr=None)))
 """Settings without speech recognition."""
@@ -35,10 +38,17 @@ def curate_shard(
     """Write the sources of the DIR ``folder/dir``, and make its shard 0 with ``folder/scratch`` as scratch."""
     store, scratch = Store(folder / "dir"), folder / "scratch"
     scratch.mkdir(exist_ok=True)
-    commit_table(store, scratch, "sources.parquet", source_table(rows), Artifact("sources", ""))
+    write_sources(store, scratch, rows)
     write_stage(store, "media", StageMark("media", "hash"))
     worker = MediaWorker(MediaWorkerSpec(store.root, str(scratch), settings, "hash"), VideoTools(settings.video))
     return store, asyncio.run(worker.process(0))
+
+
+def write_sources(store: Store, scratch: Path, rows: Sequence[SourceRow]) -> None:
+    """Write the sources of a DIR, in place of those that it has, with the numbers of overlapping spans."""
+    numbered = with_overlaps(source_table(rows).select(SOURCES_1.names))
+    store.delete_folder(SOURCES_FOLDER)
+    append_parts(store, scratch, [numbered.sort_by("shard")])
 
 
 def ledger(store: Store) -> dict[str, dict[str, Any]]:

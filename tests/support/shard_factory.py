@@ -26,6 +26,7 @@ from shards.index import rebuild_index
 from shards.keys import clip_key, shard_name, video_id
 from shards.manifest import Manifest, StageMark, write_manifest, write_stage
 from shards.schema import CAPTIONS, CLIPS, LEDGER, SOURCES, TEXT
+from shards.sources.part_writer import append_parts
 from shards.storage.store import Store
 from shards.storage.tar import TarWriter
 from shards.writer import Artifact, ShardMedia, commit_shard_media, commit_table
@@ -108,7 +109,7 @@ def build_dir(
             write_stage(store, folder, StageMark(stage, f"{stage}-hash"))
         sources = [row for shard in range(shards) for row in _sources(shard, videos_per_shard)]
         table = pa.Table.from_pylist(sources, schema=SOURCES)
-        commit_table(store, Path(scratch), "sources.parquet", table, Artifact("sources", ""))
+        append_parts(store, Path(scratch), [table])
         for shard in range(shards):
             add_shard(store, Path(scratch), shard, videos_per_shard, layer)
     rebuild_index(store)
@@ -165,6 +166,7 @@ def _sources(shard: int, videos: int) -> list[dict[str, Any]]:
             "attempt": 1,
             "verdict": "duplicate" if "twice" in name else None,
             "carried": None,
+            "overlap": 1,
         }
         for name in names
     ]

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -40,15 +41,12 @@ def sidecar_digests(videos: Iterable[str]) -> dict[str, str]:
 
     A video that is missing, or whose folder can't be read, is left out.
     """
-    listings: dict[Path, list[str]] = {}
     digests: dict[str, str] = {}
     for video in dict.fromkeys(videos):
         path = Path(video)
         try:
-            if path.parent not in listings:
-                listings[path.parent] = sorted(os.listdir(path.parent))  # noqa: PTH208  names only
             digest = hashlib.sha256()
-            tracks = _tracks_among(path, _beginning_with(listings[path.parent], path.stem)) if path.is_file() else ()
+            tracks = _sidecars(path) if path.is_file() else ()
             for track in tracks:
                 digest.update(f"{track.path.name}\0{file_sha256(track.path)}\n".encode())
         except OSError:
@@ -68,8 +66,14 @@ def _beginning_with(names: Sequence[str], stem: str) -> Sequence[str]:
 
 def _sidecars(video: Path) -> tuple[Track, ...]:
     """Return the subtitle files with the video's stem, in the order of their names."""
-    with os.scandir(video.parent) as entries:
-        return _tracks_among(video, sorted(entry.name for entry in entries if entry.name.startswith(video.stem)))
+    names = _names_in(video.parent, video.parent.stat().st_mtime_ns)
+    return _tracks_among(video, _beginning_with(names, video.stem))
+
+
+@lru_cache(maxsize=4)
+def _names_in(folder: Path, changed_ns: int) -> Sequence[str]:
+    """Return the names in a folder, sorted: one listing for all videos there, until its time of change is another."""
+    return sorted(os.listdir(folder))  # noqa: PTH208  names only
 
 
 def _tracks_among(video: Path, names: Sequence[str]) -> tuple[Track, ...]:

@@ -19,6 +19,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+import pyarrow as pa
+
 from curation.selection.deduplication.dedup_settings import FOLDER as DUPLICATES
 from curation.selection.removal.audit_files import rewrite_audits
 from curation.selection.removal.removal_targets import KnownVideo
@@ -26,19 +28,19 @@ from curation.selection.removal.removal_work import RemovalWork
 from curation.selection.removal.removed_rows import rewrite_table
 from curation.selection.removal.removed_shard import rewrite_shard
 from curation.selection.removal.tables_of_shards import affected_tables, check_intact, clip_counts
-from curation.sources.source_rows import SOURCES_TABLE, source_rows, source_table
+from curation.sources.source_rows import source_rows, source_table
 from runtime.run_lock import locked_dir
 from shards.card_files import delete_card
 from shards.index import rebuild_index
-from shards.reader import read_artifact, read_table
+from shards.reader import read_artifact
 from shards.removal.tombstones import REMOVED_CLASS, Tombstone, add_tombstones, source_alias
-from shards.removal.traces import LOG, SCRATCH, all_folders, traces
+from shards.removal.traces import LOG, SCRATCH, all_folders, rows_of_videos, traces
 from shards.removal.unfinished import Removal, delete_unfinished, read_unfinished, write_unfinished
-from shards.schema import SOURCES
 from shards.scores.score_set import FOLDER as SCORES
 from shards.scores.score_set import INDEX_FOLDER, score_sets
+from shards.sources.part_writer import upgrade_single_table, write_part
+from shards.sources.source_parts import SourceParts
 from shards.storage.store import Store
-from shards.writer import commit_table
 
 _LOCKED_APART: Final = ("features", "scores")
 """Folders that training commands write under locks of their own."""
@@ -151,16 +153,18 @@ def _scratch(store: Store) -> Iterator[Path]:
 def _hide_sources(work: RemovalWork) -> None:
     """Put an alias in the place of the URL of each removed source, and note that it needs no work."""
     store, ids = work.store, work.removal.ids
-    table = read_table(store, SOURCES_TABLE, SOURCES.names)
-    rows = [
-        replace(row, source=source_alias(row.video_id, row.source), planned_state=REMOVED_CLASS, carried=None)
-        if row.video_id in ids
-        else row
-        for row in source_rows(table)
-    ]
-    changed = source_table(rows)
-    if changed.to_pylist() != table.to_pylist():
-        commit_table(store, work.scratch, SOURCES_TABLE, changed, read_artifact(store, SOURCES_TABLE))
+    upgrade_single_table(store, work.scratch)
+    parts = SourceParts(store)
+    for name in parts.names:
+        table = pa.concat_tables(parts.tables_of(name))
+        rows = [
+            replace(row, source=source_alias(row.video_id, row.source), planned_state=REMOVED_CLASS, carried=None)
+            if row.video_id in ids
+            else row
+            for row in (source_rows(table) if rows_of_videos(table, ids).any() else ())
+        ]
+        if rows and (changed := source_table(rows)) != table:
+            write_part(store, work.scratch, name, changed)
 
 
 def _forget_pairs(store: Store) -> None:

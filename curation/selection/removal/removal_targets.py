@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from curation.sources.file_hashes import hash_files
-from curation.sources.source_rows import SOURCES_TABLE, SourceRow, source_rows
+from curation.sources.source_rows import SourceRow, source_rows
 from curation.sources.url_identity import url_id
 from runtime.errors import UserError
 from shards.keys import ClipKey, video_id
 from shards.reader import read_table, shards_in
 from shards.removal.tombstones import Tombstone, read_tombstones
-from shards.schema import SOURCES
+from shards.sources.source_parts import SOURCES_FOLDER, SourceParts
 from shards.storage.store import Store
 
 _VIDEO_ID: Final = re.compile(r"[0-9a-f]{16}")
@@ -106,10 +106,11 @@ class Catalogue:
     """Sources by video id."""
 
     def __post_init__(self) -> None:
-        if not self.store.exists(SOURCES_TABLE):
-            raise UserError(f"{self.store.root}: holds no {SOURCES_TABLE}; name a folder that `curate run` wrote")
+        parts = SourceParts(self.store)
+        if not parts:
+            raise UserError(f"{self.store.root}: holds no {SOURCES_FOLDER}/; name a folder that `curate run` wrote")
         rows: defaultdict[str, list[SourceRow]] = defaultdict(list)
-        for row in source_rows(read_table(self.store, SOURCES_TABLE, SOURCES.names)):
+        for row in (row for table in parts.tables() for row in source_rows(table)):
             rows[row.video_id].append(row)
         object.__setattr__(self, "rows", rows)
 

@@ -15,11 +15,12 @@ from shards.keys import SHARD_DIGITS, shard_name
 from shards.reader import read_artifact, read_table
 from shards.removal.tombstones import REMOVED_NAME
 from shards.removal.traces import ID_LENGTH, all_files
+from shards.sources.source_parts import SINGLE_TABLE, SOURCES_FOLDER
 from shards.storage.store import Store
 
 _OVER_ALL_SHARDS: Final = ("selections", "duplicates", "contamination", "audit")
 """Folders at the top of a DIR whose tables are of no shard, however they are named."""
-_OWN_RULES: Final = ("sources.parquet", INDEX_NAME, REMOVED_NAME)
+_OWN_RULES: Final = (SINGLE_TABLE, INDEX_NAME, REMOVED_NAME)
 """Tables that are rewritten in other ways."""
 
 
@@ -72,7 +73,7 @@ def clip_counts(store: Store, shards: Iterable[int]) -> Counter[str]:
 
 def _may_change(name: str, shards: Collection[int]) -> bool:
     path = PurePosixPath(name)
-    if is_of_pairs(name):
+    if is_of_pairs(name) or path.parts[0] == SOURCES_FOLDER:
         return False
     is_of_shard = len(path.stem) >= SHARD_DIGITS and path.stem.isdecimal() and path.parts[0] not in _OVER_ALL_SHARDS
     return not is_of_shard or int(path.stem) in shards

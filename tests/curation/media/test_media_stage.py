@@ -14,7 +14,7 @@ import pytest
 from support.broken_videos import CASES, path_of
 from support.media_shards import MEDIA_SETTINGS as SETTINGS
 from support.media_shards import curate_shard as curate
-from support.media_shards import ledger, source_row
+from support.media_shards import ledger, source_row, write_sources
 from support.processes import below, still_running
 from support.video_server import make_videos, video_server
 from support.waiting import until
@@ -25,14 +25,12 @@ from curation.media.download.politeness.pace_limits import PaceLimits
 from curation.media.media_rows import RootFacts, video_row
 from curation.media.media_stage import MediaWorker, MediaWorkerSpec
 from curation.media.video_to_clips import VideoTools
-from curation.sources.source_rows import source_table
 from runtime.attempts import Attempts
 from shards.checks.check_dir import check
 from shards.keys import ClipKey
 from shards.reader import read_table
 from shards.storage.store import Store
 from shards.storage.tar import members, read_span
-from shards.writer import Artifact, commit_table
 
 pytestmark = pytest.mark.slow
 
@@ -185,8 +183,7 @@ def test_a_full_disk_stops_the_run_and_records_no_source(tmp_path: Path, monkeyp
 
     store, scratch = Store(tmp_path / "dir"), tmp_path / "scratch"
     scratch.mkdir()
-    table = source_table([source_row(path_of("good"))])
-    commit_table(store, scratch, "sources.parquet", table, Artifact("sources", ""))
+    write_sources(store, scratch, [source_row(path_of("good"))])
     monkeypatch.setattr(Store, "commit", full)
     worker = MediaWorker(MediaWorkerSpec(store.root, str(scratch), SETTINGS, "hash"), VideoTools(SETTINGS.video))
     result = asyncio.run(worker.process(0))

@@ -14,7 +14,7 @@ import pytest
 from support.source_files import YOUTUBE
 
 from curation.sources.inputs import Source, read_inputs
-from curation.sources.source_table import plan_sources
+from curation.sources.table.planned_sources import plan_sources
 from runtime.errors import UserError
 
 SECONDS = 20
@@ -83,7 +83,7 @@ def test_a_parquet_column_of_any_type_is_carried(tmp_path: Path, name: str) -> N
     path = tmp_path / "l.parquet"
     pq.write_table(pa.table({"url": [YOUTUBE], "odd": COLUMNS[name]()}), path)
     (source,) = read_inputs([str(path)])
-    (row,) = plan_sources(None, [source], videos_per_shard=1).rows
+    (row,) = plan_sources(tuple, [source], videos_per_shard=1).rows
     assert set(json.loads(row.carried or "{}")) == {"odd"}
 
 

@@ -12,7 +12,7 @@ from support.source_files import YOUTUBE, write
 
 from curation.sources.inputs import read_inputs
 from curation.sources.manifests import read_manifest, seconds
-from curation.sources.source_table import plan_sources
+from curation.sources.table.planned_sources import plan_sources
 from runtime.errors import UserError
 
 
@@ -37,7 +37,7 @@ def test_parquet_values_of_any_type_can_be_carried(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "l.parquet")
     (source,) = read_inputs([str(tmp_path / "l.parquet")])
     assert source.start is None
-    (row,) = plan_sources(None, [source], videos_per_shard=1).rows
+    (row,) = plan_sources(tuple, [source], videos_per_shard=1).rows
     assert json.loads(row.carried or "") == {
         "at": "1970-01-01 00:00:00",
         "n": 3,

@@ -12,7 +12,7 @@ import duckdb
 import pandas
 import pytest
 import webdataset
-from support.curate_runs import EXPECTED, TAGGER, curate, finished
+from support.curate_runs import EXPECTED, FINISHED_SOURCES, TAGGER, curate, finished
 from support.dir_contents import all_rows, assert_texts_hold, assert_trees_nest, latest_states
 from support.fake_llm import FakeLLM
 from support.model_replies import INVENTED, careful
@@ -126,7 +126,7 @@ def test_a_ledger_that_is_lost_is_named_and_made_again_by_the_next_run(tmp_path:
     elif damage == "damaged":
         ledger.write_bytes(b"PAR1 no")
     else:
-        shutil.copy(done / "sources.parquet", ledger)
+        shutil.copy(done / FINISHED_SOURCES, ledger)
     ended = curate("status", done)
     assert (ended.status, ended.err) == (0, "")
     assert "0 pending" not in ended.out

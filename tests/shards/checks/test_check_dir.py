@@ -10,6 +10,7 @@ from support.damaged_dirs import (
     LEDGER_NAME,
     MEDIA,
     SCHEMAS,
+    SOURCES_NAME,
     TEXT_NAME,
     a_value,
     assert_reported,
@@ -61,7 +62,7 @@ def test_any_changed_value_of_any_table_is_reported(store: Store, name: str, col
     assert_reported(store, name, "digest differs", decode=False)
 
 
-@pytest.mark.parametrize("name", [MEDIA, LEDGER_NAME, CAPTIONS_NAME, TEXT_NAME, "sources.parquet", "index.parquet"])
+@pytest.mark.parametrize("name", [MEDIA, LEDGER_NAME, CAPTIONS_NAME, TEXT_NAME, SOURCES_NAME, "index.parquet"])
 @pytest.mark.parametrize("damage", ["cut short", "overwritten"])
 def test_a_damaged_table_is_reported(store: Store, name: str, damage: Callable[[Path], object]) -> None:
     data = store.read_bytes(name)
@@ -73,7 +74,6 @@ def test_a_damaged_table_is_reported(store: Store, name: str, damage: Callable[[
     "name",
     [
         LEDGER_NAME,
-        "sources.parquet",
         "index.parquet",
         "manifest.json",
         "media/_stage.json",

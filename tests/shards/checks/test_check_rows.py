@@ -144,7 +144,7 @@ def test_wrong_captions_are_reported(store: Store, tmp_path: Path, change: Chang
     ("change", "words"),
     [
         (setting("source", "elsewhere"), "is not in the ledger"),
-        (setting("source", "elsewhere"), "not so in sources.parquet"),
+        (setting("source", "elsewhere"), "not so in the table of sources"),
         (setting("attempt", 2), "is not in the ledger"),
         (setting("clips", 1), "the ledger counts 1 clips"),
         (setting("state", "gone"), "is none of written"),
@@ -152,7 +152,7 @@ def test_wrong_captions_are_reported(store: Store, tmp_path: Path, change: Chang
         (setting("class", "network"), "does not belong to state written"),
         (setting("clips", 3, of=-1), "state failed with 3 clips"),
         (lambda rows: rows.pop(), "is not in the ledger"),
-        (lambda rows: rows.append(rows[0]), "not so in sources.parquet"),
+        (lambda rows: rows.append(rows[0]), "not so in the table of sources"),
     ],
 )
 def test_a_wrong_ledger_is_reported(store: Store, tmp_path: Path, change: Change, words: str) -> None:

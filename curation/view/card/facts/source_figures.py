@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from curation.sources.source_rows import SOURCES_TABLE
 from curation.view.card.facts.card_tables import CardTables
 from curation.view.sql_tables import damage_reported, files, site_sql
 from shards.keys import shard_name
 from shards.reader import media_shards
 from shards.schema import LEDGER, STATES, State
+from shards.sources.source_parts import SourceParts
 
 SITES: Final = 15
 """Sites that are named; the others are one row."""
@@ -19,7 +19,7 @@ create temp table last_attempts as
 with attempts as (
     select * from read_parquet(?, file_row_number = true)
     qualify row_number() over (
-        partition by source, video_id, start, "end" order by attempt desc, file_row_number desc) = 1)
+        partition by source, video_id, start, "end" order by attempt desc, shard desc, file_row_number desc) = 1)
 select a.video_id, {site_sql("a.source")} as site, l.state::varchar as state, l.class as class, l.seconds, l.clips
 from attempts a left join ledger l on l.source = a.source and l.video_id = a.video_id
      and l.start is not distinct from a.start and l."end" is not distinct from a."end"
@@ -87,7 +87,8 @@ def source_facts(tables: CardTables) -> SourceFacts | None:
         UserError: a table is damaged.
     """
     store = tables.store
-    if not store.exists(SOURCES_TABLE):
+    sources = SourceParts(store).names
+    if not sources:
         return None
     there = set(files(store, "ledger"))
     named = [store.path(f"ledger/{shard_name(shard)}.parquet") for shard in media_shards(store)]
@@ -95,7 +96,7 @@ def source_facts(tables: CardTables) -> SourceFacts | None:
     with damage_reported(store, "ledger"):
         read = tables.connection.read_parquet(ledgers) if ledgers else None
         (read or tables.connection.from_arrow(LEDGER.empty_table())).create("ledger")
-    tables.rows(_LAST, [store.path(SOURCES_TABLE)])
+    tables.rows(_LAST, [[store.path(name) for name in sources]])
     order = {state: place for place, state in enumerate(STATES)}
     outcomes = sorted((OutcomeCount(**row) for row in tables.rows(_OUTCOMES)), key=lambda each: order[each.state])
     sites = ({name: value for name, value in row.items() if name != "first"} for row in tables.rows(_SITES))

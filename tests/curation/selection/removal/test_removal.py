@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.curate_runs import Ended, curate
+from support.damaged_dirs import SOURCES_NAME
 from support.removals import (
     GONE,
     GONE_URL,
@@ -69,7 +70,7 @@ def test_no_file_holds_its_keys_url_title_or_words(made: Path, removed: Store) -
     needles = (GONE_URL.encode(), b"The secret title", f"{GONE}_".encode())
     assert len(files_with(made, *needles)) > 20
     assert files_with(root, *needles) == []
-    books = ["ledger/0000000.parquet", "removed.parquet", "sources.parquet"]
+    books = ["ledger/0000000.parquet", "removed.parquet", SOURCES_NAME]
     assert files_with(root, GONE.encode()) == books
     assert [videos_in(removed, f"{folder}/0000000.tar") for folder in ("media", "keyframes")] == [{STAYS}] * 2
 
@@ -287,7 +288,7 @@ def test_the_check_names_each_file_that_holds_a_removed_video(store: Store, made
     names = [
         "media/0000000.tar",
         f"text/.{LAYER}-12345678/0000000.parquet",
-        "sources.parquet",
+        SOURCES_NAME,
         f"audit/{LAYER}/page.html",
     ]
     for name in names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -44,7 +45,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     ]
     with TemporaryDirectory() as scratch:
         for name, rows, schema in (
-            ("sources.parquet", sources, SOURCES),
+            ("sources/0000000-0000000.parquet", sources, SOURCES),
             ("videos/0000000.parquet", videos, VIDEOS),
         ):
             commit_table(store, Path(scratch), name, pa.Table.from_pylist(rows, schema), Artifact("media", ""))
@@ -53,7 +54,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def _source(source: str, video: str, start: float | None = None) -> dict[str, Any]:
     row = {"source": source, "video_id": video, "start": start, "end": None, "shard": 0, "attempt": 1}
-    return row | {"verdict": None, "carried": None}
+    return row | {"verdict": None, "carried": None, "overlap": 1}
 
 
 def _video(video: str, **known: str) -> dict[str, Any]:
@@ -105,7 +106,7 @@ def test_a_path_is_found_as_it_was_given_and_a_file_by_its_bytes(store: Store, t
 def test_unknown_names_are_told_from_those_that_were_removed_before(tmp_path: Path, store: Store) -> None:
     root = Path(store.root)
     other = Store(tmp_path / "dir")
-    other.commit_bytes((root / "sources.parquet").read_bytes(), "sources.parquet")
+    shutil.copytree(root / "sources", tmp_path / "dir/sources")
     add_tombstones(other, tmp_path, [Tombstone("f" * 16, (video_id("https://example.org/"),), "asked", "now", 1, 2)])
     targets = find_targets(other, RemovalRequest(ids=["f" * 16, "e" * 16], urls=["HTTPS://EXAMPLE.org"]))
     assert (targets.videos, targets.removed) == ([], ["f" * 16, "HTTPS://EXAMPLE.org"])

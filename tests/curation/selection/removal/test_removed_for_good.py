@@ -17,11 +17,11 @@ from curation.media.download.downloaded_video import DownloadedVideo, VideoMetad
 from curation.media.download.removed_videos import refuse_removed
 from curation.sources.inputs import Source
 from curation.sources.ledger import SourceFiltered
-from curation.sources.source_table import plan_sources
+from curation.sources.table.planned_sources import Refused, plan_sources
 from shards.checks.check_dir import check
 from shards.keys import video_id
-from shards.reader import read_table
 from shards.removal.unfinished import UNFINISHED
+from shards.sources.source_parts import SourceParts
 from shards.storage.files import file_sha256
 from shards.storage.store import Store
 from shards.storage.tar import members, read_span
@@ -113,9 +113,10 @@ def test_sources_with_removed_ids_are_not_added_and_are_named() -> None:
         Source("https://www.youtube.com/shorts/dQw4w9WgXcQ", gone, 1.0, 2.0, is_url=True),
         Source("https://example.org/a", video_id("https://example.org/a"), is_url=True),
     ]
-    planned = plan_sources(None, found, videos_per_shard=1, removed={gone})
+    planned = plan_sources(tuple, found, videos_per_shard=1, removed={gone})
     assert [row.source for row in planned.rows] == ["https://example.org/a"]
-    assert planned.refused == ("https://youtu.be/dQw4w9WgXcQ", "https://www.youtube.com/shorts/dQw4w9WgXcQ")
+    shorts = "https://www.youtube.com/shorts/dQw4w9WgXcQ"
+    assert planned.refused == Refused(2, ("https://youtu.be/dQw4w9WgXcQ", shorts))
     assert planned.new == 1
 
 
@@ -133,6 +134,6 @@ def test_a_source_that_was_not_tried_yet_needs_no_work_any_more(tmp_path: Path) 
     whole = finished()
     root = whole.copy(tmp_path)
     _remove(root, whole.inputs / "zero_bytes.mp4")
-    rows = read_table(Store(root), "sources.parquet").to_pylist()
+    rows = SourceParts(Store(root)).table().to_pylist()
     gone = [row for row in rows if row["verdict"] == "removed_on_request"]
     assert [(row["source"].partition(":")[0], row["carried"]) for row in gone] == [("removed", None)]

@@ -88,7 +88,7 @@ def test_no_password_of_an_address_and_no_folder_of_a_file_is_shown(plain: Store
     shutil.copytree(plain.root, tmp_path / "dir")
     store = Store(tmp_path / "dir")
     addresses = iter(["https://ana:sesame@example.org/x?sig=sesame", "/home/sesame/talk.mp4"] * 50)
-    for name in (f"text/{LAYER}/0000000.parquet", "sources.parquet", "ledger/0000000.parquet"):
+    for name in (f"text/{LAYER}/0000000.parquet", "sources/0000000-0000000.parquet", "ledger/0000000.parquet"):
         change_rows(store, name, lambda row: row.update(source=next(addresses)))
     assert curate("card", store.root).status == 0
     texts = "".join(store.read_bytes(name).decode() for name in CARD_FILES)
