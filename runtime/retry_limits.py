@@ -63,18 +63,36 @@ OTHER_DEATHS_PER_SHARD: Final = _bound("other deaths of workers on one shard", 3
     "runtime.ray_runner.stage, runtime.ray_runner.table_stage, curation.stages.stage_definition, "
     "training.features.features_stage",
     "Deaths that no video is to blame for are the machine's; Ray would repeat the shard for ever.")
-DEATHS_AT_START: Final = _bound("deaths of a worker while it starts", 3, "deaths",
-    "runtime.ray_runner.pools.stage_worker",
+DEATHS_AT_START: Final = _bound("deaths of a process in a row while it starts", 3, "deaths",
+    "runtime.ray_runner.pools.lost_process",
     "A worker that can't load its models will not load them at the next attempt either; usually memory is short.")
-SERVICE_RESTARTS: Final = _bound("restarts of a service's process", 3, "restarts",
-    "runtime.ray_runner.pools.services",
-    "A crash of a model server may pass; a model that does not fit ends the run with one line.")
-COORDINATOR_RESTARTS: Final = _bound("restarts of the run coordinator", 3, "restarts",
-    "runtime.ray_runner.pools.coordinator_client",
-    "A new process loses counters only and takes the old one's place; one that dies again and again has a lasting "
-    "cause, such as memory.")
+HOST_DEATHS: Final = _bound("deaths of a process in the window below", 3, "deaths",
+    "runtime.ray_runner.pools.lost_process",
+    "A run of weeks loses some hosts of a model; one that dies every few minutes has a lasting cause. A lost node is "
+    "not counted, nor is the death of a worker at a shard, which has its own bound.")
+DEATH_WINDOW: Final = _bound("window in which the deaths of a process are counted", 600, "s",
+    "runtime.ray_runner.pools.lost_process",
+    "Long against a crash that comes back at once, short against the life of a run.")
+CALL_DEATHS: Final = _bound("deaths of hosts during one call of a service", 3, "deaths",
+    "runtime.ray_runner.pools.ray_service",
+    "The call is made again on another host; one that ends each host would end them all.")
+HOST_SILENCE: Final = _bound("repeated calls of a service that can't be reached", 240, "s",
+    "runtime.ray_runner.pools.ray_service",
+    "A network that is down for longer ends the run in other places, too.")
+CALLS_WAIT: Final = _bound("time in which calls wait before a service gets another host", 10, "s",
+    "runtime.ray_runner.pools.service_pool",
+    "A model takes minutes to load: a moment's queue is no reason.")
+IDLE_HOST: Final = _bound("time in which a host of a service beyond its minimum may be spare", 300, "s",
+    "runtime.ray_runner.pools.service_pool",
+    "About what loading the model again costs.")
+IDLE_WORKER: Final = _bound("time in which a stage's worker beyond its minimum may be idle", 60, "s",
+    "runtime.ray_runner.pools.stage_pool",
+    "A worker starts in seconds; other pools get its room.")
+NO_ROOM: Final = _bound("wait for a process that a run needs", 3600, "s",
+    "runtime.ray_runner.pools.group_run",
+    "A cluster needs minutes for a new node, and more if none is to be had; what is finished is kept.")
 RAY_START_SECONDS: Final = _bound("start of one of Ray's processes", 240, "s",
-    "runtime.ray_runner.driver.ray_node, runtime.ray_runner.cluster, runtime.ray_runner.pools.coordinator_client",
+    "runtime.ray_runner.driver.ray_node, runtime.ray_runner.cluster",
     "Ray's own limits of 15 to 30 s are exceeded on a busy machine or a slow disk.")
 RAY_START_RETRIES: Final = _bound("further attempts to start Ray", 1, "retries",
     "runtime.ray_runner.cluster",
@@ -82,9 +100,6 @@ RAY_START_RETRIES: Final = _bound("further attempts to start Ray", 1, "retries",
 RAY_CONNECT_SECONDS: Final = _bound("connection to a Ray cluster", 5, "s",
     "runtime.ray_runner.cluster",
     "A wrong address is reported before Ray tries it for minutes.")
-RAY_STOP_SECONDS: Final = _bound("answer of the run coordinator at the end", 10, "s",
-    "runtime.ray_runner.pools.coordinator_client, runtime.ray_runner.runner",
-    "At the end of a run a lost coordinator must not keep the command alive.")
 DRIVER_STOP_SECONDS: Final = _bound("end of the process that drives Ray after Ctrl-C", 60, "s",
     "runtime.ray_runner.driver.supervisor",
     "It ends its workers within seconds; one that waits for a lost Ray is killed.")

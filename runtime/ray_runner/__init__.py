@@ -1,1 +1,1 @@
-"""Stages on Ray Data: one row is one shard is one block."""
+"""Stages over shards, on Ray or in this process: workers, services, progress, and a record of each result once."""

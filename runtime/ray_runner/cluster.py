@@ -48,8 +48,8 @@ _ENVIRONMENT: Final = {
     # Workers use this interpreter and its packages; `uv run` must not build another environment for them.
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    # A worker imports Ray Data first; on a small busy machine that takes longer than the default minute. The other
-    # two are limits for Ray's own processes, which start at the same time.
+    # On a small busy machine a worker takes longer to start than the default minute. The other two are limits for Ray's
+    # own processes, which start at the same time.
     "RAY_worker_register_timeout_seconds": str(RAY_START_SECONDS.count),
     "RAY_agent_register_timeout_ms": str(1000 * RAY_START_SECONDS.count),
     "RAY_gcs_server_port_wait_time_s": str(RAY_START_SECONDS.count),
@@ -131,7 +131,7 @@ def connected(settings: ClusterSettings) -> Iterator[Cluster]:
     import ray
 
     if ray.is_initialized():
-        yield Cluster(_nodes())
+        yield Cluster(alive_nodes())
         return
     with own_sigterm_handler():
         cluster = _join(settings) if joins_running_cluster(settings) else _start(settings)
@@ -149,7 +149,8 @@ def connected(settings: ClusterSettings) -> Iterator[Cluster]:
             shutil.rmtree(cluster.logs, ignore_errors=True)
 
 
-def _nodes() -> tuple[MachineNode, ...]:
+def alive_nodes() -> tuple[MachineNode, ...]:
+    """Return the nodes of the connected Ray that are alive."""
     import ray
 
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -161,12 +162,8 @@ def _debug() -> bool:
 
 
 def _common() -> dict[str, Any]:
-    import ray.data  # sets up its own loggers, so silence them afterwards
-
-    assert ray.data
     level = logging.INFO if _debug() else logging.CRITICAL
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(level)
+    logging.getLogger("ray").setLevel(level)
     return {"log_to_driver": _debug(), "logging_level": level}
 
 
@@ -187,7 +184,7 @@ def _start(settings: ClusterSettings) -> Cluster:
     keep_exit_statuses()
     started = {child.pid: child.name() for child in child_processes() - before}
     servers = {name: pid for pid, name in started.items() if name in _SERVERS}
-    return Cluster(_nodes(), folder, processes=servers, reaper=start_reaper(started, REAPER_SECONDS.seconds))
+    return Cluster(alive_nodes(), folder, processes=servers, reaper=start_reaper(started, REAPER_SECONDS.seconds))
 
 
 def _init_local(settings: ClusterSettings, folder: Path) -> None:
@@ -263,7 +260,7 @@ def _join(settings: ClusterSettings) -> Cluster:
     except (ConnectionError, OSError, RuntimeError, ValueError, TimeoutError) as error:
         raise UserError(f"{where}: can't join this Ray cluster ({one_line(error, keep='first')})") from None
     keep_exit_statuses()
-    return Cluster(_nodes())
+    return Cluster(alive_nodes())
 
 
 def _address(settings: ClusterSettings) -> tuple[str, str]:
@@ -278,13 +275,13 @@ def check_address(settings: ClusterSettings) -> None:
     Ray itself takes a minute to give up on a silent host and may abort the process.
 
     Raises:
-        UserError: no connection, or an address that Ray Data can't use.
+        UserError: no connection, or an address that a driver can't use.
     """
     if not joins_running_cluster(settings):
         return
     address, where = _address(settings)
     if address.startswith("ray://"):
-        raise UserError(f"{where}: Ray client addresses can't run Ray Data; use host:port, or `ray job submit`")
+        raise UserError(f"{where}: Ray client addresses can't drive a run; use host:port, or `ray job submit`")
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit():
         return

@@ -20,8 +20,7 @@ from typing import Final
 from runtime.errors import one_line
 from runtime.ray_runner.cluster import child_processes, kill_processes
 from runtime.ray_runner.display import progress
-from runtime.ray_runner.pools.coordinator import BusyClock, Counts, FinishedShard, Heartbeat
-from runtime.ray_runner.pools.stage_worker import add_counts, failed_shard
+from runtime.ray_runner.reports import BusyClock, Counts, FinishedShard, Heartbeat, add_counts, failed_shard
 from runtime.ray_runner.run_record import RunRecord, RunReport, RunStopped
 from runtime.ray_runner.stage import THREADS_PER_SHARD, LocalService, ServiceSpec, ShardResult, StageSpec, Worker
 from runtime.ray_runner.telemetry.work_span import WorkPlace

@@ -175,11 +175,26 @@ class _Free:
         return True
 
 
+class NodeRoom:
+    """The room that is left on the nodes while workers are packed onto them, each onto the first that has room."""
+
+    def __init__(self, nodes: Sequence[MachineNode]) -> None:
+        self._free = [_Free(node) for node in nodes]
+
+    def take(self, unit: PoolSettings) -> bool:
+        """Reserve the resources of one worker; return False if no node has room for it."""
+        return any(node.take(unit) for node in self._free)
+
+
+def largest_first(units: Iterable[PoolSettings]) -> list[PoolSettings]:
+    """Return workers in the order in which they are packed best: by GPUs, then CPUs and memory."""
+    return sorted(units, key=lambda unit: (unit.gpus, unit.cpus, unit.memory_gb), reverse=True)
+
+
 def _fits(units: Sequence[PoolSettings], nodes: Sequence[MachineNode]) -> bool:
-    """Return True if all workers fit: first fit, largest first, by GPUs, then CPUs and memory."""
-    free = [_Free(node) for node in nodes]
-    ordered = sorted(units, key=lambda u: (u.gpus, u.cpus, u.memory_gb), reverse=True)
-    return all(any(node.take(unit) for node in free) for unit in ordered)
+    """Return True if all workers fit."""
+    room = NodeRoom(nodes)
+    return all(room.take(unit) for unit in largest_first(units))
 
 
 _RESOURCES = (("cpus", "logical CPUs"), ("gpus", "GPUs"), ("memory_gb", "GiB of memory"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runtime.ray_runner.display.progress import PoolFigures, ProgressTracker, outline_pools
 from runtime.ray_runner.display.progress_view import RunDisplay
-from runtime.ray_runner.pools.coordinator import FinishedShard, Heartbeat
+from runtime.ray_runner.reports import FinishedShard, Heartbeat
 from runtime.ray_runner.stage import ServiceSpec, ShardResult, StageSpec
 from runtime.ray_runner.telemetry.run_metrics import RunMetrics
 
@@ -98,6 +98,10 @@ class RunRecord:
     def add_heartbeat(self, heartbeat: Heartbeat) -> None:
         """Take in the state of a worker."""
         self._tracker.add_heartbeat(heartbeat)
+
+    def remove_worker(self, pool: str, worker: str) -> None:
+        """Note that a worker was lost or is no longer needed."""
+        self._tracker.remove_worker(pool, worker)
 
     def show(self, starting: Collection[str]) -> None:
         """Show the present figures; `starting` names the stages and services that are not ready yet."""

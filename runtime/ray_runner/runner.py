@@ -1,42 +1,30 @@
-"""Runs stages on Ray Data: one row is one shard is one block, each stage is an actor pool, results come as a stream.
+"""Runs stages on Ray: each is a pool of workers that get one shard after another, and results come as a stream.
 
-Stages that fit the machine together form one streaming dataset; otherwise each has a dataset of its own, one after
-another (`runtime.ray_runner.placement`). The driver watches: it shows progress, and ends the run on the first fatal
-result, on Ctrl-C or SIGTERM, or when a service can't be started. A stage's function never raises
-(`runtime.ray_runner.pools.stage_worker`). With ``--address local`` the same stages run without Ray
-(`runtime.ray_runner.local`). Ray's driver is a process of its own, because Ray ends its driver without a word when one
-of its servers dies (`runtime.ray_runner.driver`).
+Stages that fit the machine together stream; otherwise they run one after another (`runtime.ray_runner.placement`). The
+driver hands out the shards and watches (`runtime.ray_runner.pools.group_run`): it shows progress, and ends the run on
+the first fatal result, on Ctrl-C or SIGTERM, or when a worker or a service can't be started. With ``--address local``
+the same stages run without Ray (`runtime.ray_runner.local`). Ray's driver is a process of its own, because Ray ends its
+driver without a word when one of its servers dies (`runtime.ray_runner.driver`).
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
 
-from runtime.errors import MachineError, UserError, one_line
+from runtime.errors import MachineError, one_line
 from runtime.ray_runner.cluster import LOCAL_ADDRESS, Cluster, ClusterSettings, connected, is_connected
 from runtime.ray_runner.display.progress_view import announce, open_display
 from runtime.ray_runner.driver.ray_job import RayJob
 from runtime.ray_runner.driver.supervisor import run_in_driver
 from runtime.ray_runner.interrupts import InterruptFlag
 from runtime.ray_runner.local import run_locally
-from runtime.ray_runner.placement import MachineNode, Placement, StageGroup, place
-from runtime.ray_runner.pools.coordinator import FinishedShard, WorkerUpdates
-from runtime.ray_runner.pools.coordinator_client import CoordinatorClient
-from runtime.ray_runner.pools.services import ServicePool
-from runtime.ray_runner.pools.stage_worker import ShardRow
+from runtime.ray_runner.placement import Placement, StageGroup, place
+from runtime.ray_runner.pools.group_run import GroupRun
 from runtime.ray_runner.run_record import OnResult, RunRecord, RunReport, RunStopped
 from runtime.ray_runner.stage import ServiceSpec, StageSpec
 from runtime.ray_runner.table_stage import AnyStageSpec, as_row_stages
 from runtime.ray_runner.telemetry.run_metrics import RunMetrics
-from runtime.retry_limits import RAY_STOP_SECONDS
-
-if TYPE_CHECKING:
-    from runtime.ray_runner.pools.ray_dataset import ShardStream
-
-POLL_SECONDS: Final = 0.5
 
 
 def run_stages(
@@ -125,7 +113,6 @@ class _StageRun:
         self._cluster = cluster
         self._placement = placement
         self._record = record
-        self._next_poll = 0.0
         self._interrupt = InterruptFlag()
 
     def run(self) -> RunReport:
@@ -151,88 +138,15 @@ class _StageRun:
     def _run_group(self, group: StageGroup) -> None:
         import ray
 
-        from runtime.ray_runner.pools.ray_dataset import ShardStream
-
         stages = [self._stages[name] for name in group.stages]
-        coordinator = CoordinatorClient({stage.name: stage.deaths for stage in stages})
-        pools = [ServicePool(self._services[n], group.workers[n], coordinator.actor) for n in group.services]
-        handles = {pool.name: pool.handle() for pool in pools}
-        stream = ShardStream(stages, handles, coordinator.actor, self._limits(pools))
+        services = [self._services[name] for name in group.services]
+        run = GroupRun(stages, services, group, self._cluster, self._record)
         self._record.begin([*group.stages, *group.services])
         try:
-            self._watch(stream, coordinator, pools)
+            run.run(self._interrupt.check)
             self._record.check_complete(stages)
             self._record.end(group.services)
         except ray.exceptions.RayError as error:
             raise RunStopped(f"Ray gave up: {one_line(error, keep='last', named=True)}") from error
         finally:
-            self._end_group(stream, pools, coordinator)
-
-    def _watch(self, stream: ShardStream, coordinator: CoordinatorClient, pools: Sequence[ServicePool]) -> None:
-        for row in stream.rows(POLL_SECONDS):
-            if row is not None:
-                self._take_row(row)
-                coordinator.not_ready -= row.results.keys()
-            self._poll(coordinator, pools, force=row is not None and row.fatal is not None)
-            if row is not None and row.fatal:  # the coordinator has the details, unless its process died
-                raise RunStopped(row.fatal)
-
-    def _limits(self, pools: Sequence[ServicePool]) -> MachineNode:
-        """Return the resources that the services leave for Ray Data."""
-        nodes = self._cluster.nodes
-        taken = [(self._services[p.name].pool, len(p.hosts)) for p in pools]
-        return MachineNode(
-            cpus=sum(n.cpus for n in nodes) - sum(pool.cpus * count for pool, count in taken),
-            gpus=sum(n.gpus for n in nodes) - sum(pool.gpus * count for pool, count in taken),
-        )
-
-    def _take_row(self, row: ShardRow) -> None:
-        finished = list(row.results.items())[: -1 if row.fatal else None]
-        for stage, counts in finished:
-            self._record.finish(FinishedShard(stage, row.shard, counts))
-
-    def _take_updates(self, updates: WorkerUpdates) -> FinishedShard | None:
-        """Record the workers' reports; return the first fatal result, if there is one."""
-        for heartbeat in updates.heartbeats:
-            self._record.add_heartbeat(heartbeat)
-        for finished in updates.finished:
-            if finished.fatal is None:
-                self._record.finish(finished)
-        return next((finished for finished in updates.finished if finished.fatal is not None), None)
-
-    def _give_up(self, finished: FinishedShard, pools: Sequence[ServicePool]) -> NoReturn:
-        """End the run for a fatal result; if a service failed to start, its message is the better one."""
-        self._record.log_fatal(finished)
-        for pool in pools:
-            pool.check(patience=1.0)
-        raise UserError(finished.fatal) if finished.blame == "user" else RunStopped(finished.fatal)
-
-    def _poll(self, coordinator: CoordinatorClient, pools: Sequence[ServicePool], force: bool = False) -> None:
-        """Take in reports of the workers and the services, and show progress; at most every half second.
-
-        With `force`, which says that a row has a fatal result, do so now and wait longer for its details.
-        """
-        now = time.monotonic()
-        self._interrupt.check()
-        if now < self._next_poll and not force:
-            return
-        self._next_poll = now + POLL_SECONDS
-        for pool in pools:
-            pool.check()
-        updates = coordinator.updates(RAY_STOP_SECONDS.seconds if force else POLL_SECONDS)
-        if updates is not None:
-            fatal = self._take_updates(updates)
-            if fatal:
-                self._give_up(fatal, pools)
-        waiting = [pool.name for pool in pools if pool.waiting]
-        self._record.show(starting=[*waiting, *coordinator.not_ready])
-
-    def _end_group(self, stream: ShardStream, pools: Sequence[ServicePool], coordinator: CoordinatorClient) -> None:
-        """Stop handing out shards, record those finished meanwhile, end the workers and the services."""
-        last = coordinator.stop_shards()
-        if last is not None:
-            self._take_updates(last)
-        stream.stop()
-        for pool in pools:
-            pool.stop()
-        coordinator.end()
+            run.stop()

@@ -1,6 +1,6 @@
 """Stages and services as a pipeline describes them: a worker turns one shard into one committed artifact.
 
-The runner (`runtime.ray_runner.runner`) turns a list of stages into Ray Data actor pools, or runs them in this process
+The runner (`runtime.ray_runner.runner`) runs a list of stages as pools of Ray actors, or in this process
 (`runtime.ray_runner.local`). A stage knows nothing of Ray: tests call its worker directly. A stage that reads all
 shards and writes one table is a `runtime.ray_runner.table_stage.TableStageSpec`.
 """

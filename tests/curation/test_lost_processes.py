@@ -141,7 +141,7 @@ def _others(number: int) -> str:
 
 @pytest.fixture(scope="module")
 def losses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Losses]:
-    """The raylet is lost, then the GCS; then SIGTERM comes; then a media worker and the coordinator are lost."""
+    """The raylet is lost, then the GCS; then SIGTERM comes; then a media worker is lost."""
     gate = threading.Event()
 
     def held(body: Body) -> Reply:
@@ -161,15 +161,14 @@ def losses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Losses]:
         workers = scene.start("workers", once="*talk-3*")
         wait_until((scene.root / "workers" / "once").exists, workers, scene.root / "workers" / "said")
 
-        def lose_workers() -> None:
-            kill("ray::RunCoordinator", workers.pid)
+        def lose_worker() -> None:
             (sleeping,) = named(workers.pid, "sleep 600")
             worker = sleeping.parent()
             assert worker is not None
             worker.kill()
             gate.set()
 
-        result.losses["workers"] = scene.end("workers", workers, lose_workers)
+        result.losses["workers"] = scene.end("workers", workers, lose_worker)
         assert curate(*scene.arguments("undisturbed"), "--address", "local").status == 0
         yield result
 
@@ -199,7 +198,7 @@ def test_sigterm_ends_a_run_as_ctrl_c_does(losses: Losses) -> None:
     assert "Traceback" not in loss.said and "StackTrace" not in loss.said
 
 
-def test_a_run_goes_on_without_the_media_worker_and_the_coordinator_that_it_lost(losses: Losses) -> None:
+def test_a_run_goes_on_without_the_media_worker_that_it_lost(losses: Losses) -> None:
     assert losses.losses["workers"].status == 0, losses.losses["workers"].said
     assert "Traceback" not in losses.losses["workers"].said
 

@@ -29,8 +29,8 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]
 _SECONDS = (9.0, 9.0, 9.0, 12.0)
 """Lengths of videos that all show the same picture."""
 _VIDEOS = len(_SECONDS)
-_WORKING = "ray::MapWorker(MapBatches(StageActor)).submit"
-"""Title that Ray gives to a worker of a stage that has a shard."""
+_WORKING = "ray::StageActor.process"
+"""Title that Ray gives to a worker of a stage that has just begun with a shard."""
 
 
 @dataclass

@@ -295,6 +295,30 @@ async def call_blocking_methods(services: Services, shard: int) -> ShardResult:
     return ShardResult({"answer": float(sum(both))})
 
 
+async def ask_where(folder: Path, services: Services, shard: int) -> ShardResult:
+    """Have an `Inhabitant` answer, and leave a mark of both nodes, until there is a file ``quick``."""
+    if (folder / "quick").exists():
+        return ShardResult({"clips": 1.0})
+    host = await services["inhabitant"].acall("where", 0.2)
+    _write_whole(folder / f"asked-{shard}-{time.time_ns()}", f"{_node()} {host}")
+    return ShardResult({"clips": 1.0})
+
+
+def _node() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
+
+
+class Inhabitant:
+    """An engine that says which node it is on."""
+
+    def where(self, seconds: float) -> str:
+        """Return the node's id after some seconds."""
+        time.sleep(seconds)
+        return _node()
+
+
 def no_engine() -> Doubler:
     """Fail as an engine's constructor for a mistake of the user."""
     raise UserError("engine.model='nowhere': no such model; name one that exists")

@@ -1,6 +1,6 @@
 """The progress of a run as pure figures: work done, rates, waiting, and the time left.
 
-`ProgressTracker` is fed by the driver with the reports of the workers (`runtime.ray_runner.pools.coordinator`) and
+`ProgressTracker` is fed by the driver with the reports of the workers (`runtime.ray_runner.reports`) and
 gives `Figures`, which `runtime.ray_runner.display.progress_view` shows and logs. Inside a worker, `report` shows work
 on a shard that takes long.
 """
@@ -13,7 +13,8 @@ from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
-from runtime.ray_runner.pools.coordinator import Counts, FinishedShard, Heartbeat
+from runtime.ray_runner.reports import Counts, FinishedShard, Heartbeat
+from runtime.ray_runner.shard_set import ShardSet
 from runtime.ray_runner.stage import ServiceSpec, StageSpec, Unit
 
 WINDOW_SECONDS: Final = 60.0
@@ -137,10 +138,11 @@ class ProgressTracker:
         self._pools = {pool.name: pool for pool in pools}
         self._start = now
         stages = [pool.name for pool in pools if pool.total is not None]
-        self._done: dict[str, set[int]] = {stage: set() for stage in stages}
+        self._done = {stage: ShardSet() for stage in stages}
         self._counts: dict[str, Counts] = {stage: {} for stage in stages}
         self._live: dict[str, dict[str, Mapping[int, Counts]]] = {stage: {} for stage in stages}
         self._time: dict[str, dict[str, tuple[float, float]]] = {pool.name: {} for pool in pools}
+        self._gone = dict.fromkeys(self._time, 0)
         self._starting: frozenset[str] = frozenset()
         self._begun: dict[str, float] = {}
         """Time at which each pool was begun to be started."""
@@ -170,12 +172,17 @@ class ProgressTracker:
         if heartbeat.pool in self._live:
             self._live[heartbeat.pool][heartbeat.worker] = heartbeat.live
 
+    def remove_worker(self, pool: str, worker: str) -> None:
+        """Note that a worker is gone: its seconds still count, its shards in hand no longer do."""
+        if worker in self._time[pool]:
+            self._gone[pool] += 1
+        self._live.get(pool, {}).pop(worker, None)
+
     def finish(self, finished: FinishedShard, now: float) -> bool:
         """Count a shard that left a stage; return False if it was counted before."""
         done = self._done[finished.stage]
-        if finished.shard in done:
+        if not done.add(finished.shard):
             return False
-        done.add(finished.shard)
         _add(self._counts[finished.stage], finished.counts)
         if len(done) == self._pools[finished.stage].total:
             self.end([finished.stage], now)
@@ -233,7 +240,7 @@ class ProgressTracker:
 
     def _moment(self, name: str, now: float) -> _Moment:
         times = self._time[name].values()
-        counts, done = dict(self._counts.get(name, {})), self._done.get(name, set())
+        counts, done = dict(self._counts.get(name, {})), self._done.get(name, ShardSet())
         for worker in self._live.get(name, {}).values():
             for shard, live in worker.items():
                 if shard not in done:
@@ -256,7 +263,7 @@ class ProgressTracker:
             total=outline.total,
             unit=outline.unit,
             done=moment.done,
-            workers=len(self._time[name]),
+            workers=len(self._time[name]) - self._gone[name],
             worker_seconds=self._worker_seconds(name, moment),
             busy_seconds=moment.busy,
             idle_seconds=moment.idle,

@@ -27,8 +27,7 @@ from runtime.ray_runner.cluster import child_processes, is_running
 from runtime.ray_runner.driver.orphans import end_descendants, orphans_adopted
 from runtime.ray_runner.driver.ray_job import DriverMessage, Finished, RayCloses, RayIsUp, RayJob
 from runtime.ray_runner.interrupts import InterruptFlag
-from runtime.ray_runner.pools.coordinator import Counts
-from runtime.ray_runner.pools.stage_worker import add_counts
+from runtime.ray_runner.reports import Counts, add_counts
 from runtime.ray_runner.run_record import OnResult, RunReport
 from runtime.retry_limits import DRIVER_STOP_SECONDS
 

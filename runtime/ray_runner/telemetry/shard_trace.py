@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
+from runtime.ray_runner.shard_set import ShardSet
 from runtime.ray_runner.telemetry.work_span import WorkSpan
 
 _MICROSECONDS: Final = 1e6
@@ -36,7 +37,7 @@ class ShardTrace:
         self._lanes: dict[tuple[str, str], list[tuple[int, float]]] = {}
         """For each worker of each node, its lanes: the number of the thread, and the end of the last span in it."""
         self._threads = 0
-        self._begun: set[int] = set()
+        self._begun = ShardSet()
         """Shards of which an earlier stage has an event."""
 
     def add(self, stage: str, shard: int, span: WorkSpan, counts: Mapping[str, float]) -> None:
@@ -54,8 +55,7 @@ class ShardTrace:
         facts = {"shard": shard, "trace": trace, "worker": span.worker, "node": span.node, **_rounded(counts)}
         length = span.seconds * _MICROSECONDS
         self._write({"name": stage, "cat": "shard", "ph": "X", "ts": start, "dur": length, **where, "args": facts})
-        step = "t" if shard in self._begun else "s"
-        self._begun.add(shard)
+        step = "s" if self._begun.add(shard) else "t"
         self._write({"name": "shard", "cat": "shard", "ph": step, "id": shard + 1, "ts": start + length / 2, **where})
 
     def close(self) -> None:

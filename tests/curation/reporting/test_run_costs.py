@@ -11,7 +11,7 @@ import pytest
 from curation.reporting.run_costs import RunCosts, RunPrices, bytes_by_folder, cost_line, read_prices, run_costs
 from runtime.errors import UserError
 from runtime.ray_runner.display.progress import PoolOutline, ProgressTracker
-from runtime.ray_runner.pools.coordinator import FinishedShard, Heartbeat
+from runtime.ray_runner.reports import FinishedShard, Heartbeat
 from runtime.ray_runner.run_record import RunReport
 from shards.storage.store import Store
 

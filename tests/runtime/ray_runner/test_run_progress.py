@@ -14,7 +14,7 @@ from rich.console import Console
 from runtime.ray_runner.display import progress
 from runtime.ray_runner.display.progress import Figures, PoolFigures, PoolOutline, ProgressTracker, outline_pools
 from runtime.ray_runner.display.progress_view import duration, figures_line, figures_table, open_display
-from runtime.ray_runner.pools.coordinator import BusyClock, FinishedShard, Heartbeat
+from runtime.ray_runner.reports import BusyClock, FinishedShard, Heartbeat
 from runtime.ray_runner.stage import PoolSettings, ServiceSpec, StageSpec
 
 
@@ -104,6 +104,15 @@ def test_work_on_a_shard_shows_before_it_is_done_and_is_not_counted_twice() -> N
     assert pool(tracker, "media", 10).counts == {"clips": 4}
     tracker.finish(FinishedShard("media", 0, {"clips": 6}), 10)
     assert pool(tracker, "media", 10).counts == {"clips": 6}
+
+
+def test_a_lost_worker_is_not_counted_but_its_seconds_are() -> None:
+    tracker = running({"media": 2})
+    tracker.add_heartbeat(Heartbeat("media", "a", 5, 1, {0: {"clips": 4}}))
+    tracker.add_heartbeat(Heartbeat("media", "b", 2, 0, {1: {"clips": 1}}))
+    tracker.remove_worker("media", "a")
+    media = pool(tracker, "media", 10)
+    assert (media.workers, media.busy_seconds, media.counts) == (1, 7, {"clips": 1})
 
 
 def test_waits_are_the_share_of_idle_time_of_all_workers_in_the_last_minute() -> None:
@@ -284,7 +293,7 @@ def test_report_is_a_no_op_outside_a_runner() -> None:
 
 def test_a_clock_counts_time_with_work_apart_from_time_without(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter([0.0, 2.0, 3.0, 5.0, 7.0, 8.0])
-    monkeypatch.setattr("runtime.ray_runner.pools.coordinator.time", SimpleNamespace(monotonic=lambda: next(now)))
+    monkeypatch.setattr("runtime.ray_runner.reports.time", SimpleNamespace(monotonic=lambda: next(now)))
     clock = BusyClock()  # 0
     with clock, clock:  # 2: idle 2; 3: busy 1
         pass  # 5: busy 3; 7: busy 5

@@ -1,6 +1,5 @@
 """The runner on a real Ray: streaming, turns, tables, services, death of workers and of the driver."""
 
-import asyncio
 import json
 import os
 import signal
@@ -30,7 +29,6 @@ from support.waiting import PATIENCE, until
 
 from runtime.errors import UserError
 from runtime.ray_runner.cluster import ClusterSettings, connected
-from runtime.ray_runner.pools.services import ServiceHost
 from runtime.ray_runner.run_record import RunReport
 from runtime.ray_runner.runner import run_stages
 from runtime.ray_runner.stage import ServiceSpec
@@ -240,12 +238,6 @@ def test_an_engine_that_dies_for_ever_ends_the_run_with_one_line(run: Run, tmp_p
 def test_errors_of_a_service_reach_its_caller_with_their_own_type(run: Run) -> None:
     report = run([stage("rewrite", noop_stages.ask_badly, range(1), ("doubler",))], [service("doubler", Doubler)])
     assert report.counts == {"rewrite": {"value_error": 1, "machine_error": 1}}
-
-
-def test_a_call_to_a_service_that_could_not_be_built_says_whose_fault_it_is() -> None:
-    host = ServiceHost("doubler", noop_stages.no_engine, 1, None)
-    with pytest.raises(UserError, match=r"engine\.model='nowhere': no such model"):
-        asyncio.run(host.invoke("double", (1,)))
 
 
 def test_a_service_that_cannot_be_built_ends_the_run_with_its_line(run: Run, tmp_path: Path) -> None:

@@ -10,8 +10,7 @@ import pytest
 from support.noop_stages import nothing, stage, table_stage
 
 from runtime.errors import MachineError, UserError
-from runtime.ray_runner.pools.coordinator import BusyClock
-from runtime.ray_runner.pools.stage_worker import ShardRow, failed_shard
+from runtime.ray_runner.reports import BusyClock, failed_shard
 from runtime.ray_runner.stage import LocalService, ShardResult
 from runtime.ray_runner.table_stage import WHOLE_TABLE, as_row_stages
 
@@ -100,11 +99,6 @@ def test_a_table_stage_becomes_a_stage_of_one_row_with_one_worker() -> None:
 def test_a_table_stage_without_shards_has_nothing_to_do() -> None:
     (dedup,) = as_row_stages([table_stage("dedup", nothing, [])])
     assert dedup.shards == ()
-
-
-def test_a_row_is_the_same_after_its_way_through_a_block() -> None:
-    row = ShardRow(3, ("media", "rewrite"), {"media": {"clips": 2.0}}, fatal="disk full", stopped=True)
-    assert ShardRow.of(row.table()) == row
 
 
 @pytest.mark.parametrize(
