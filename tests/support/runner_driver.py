@@ -1,6 +1,7 @@
 """A driver to be stopped: ``python runner_driver.py FOLDER [ADDRESS]`` runs a stage whose workers wait for children.
 
-On Ray (no address) two workers sleep beside a child process each; with the address ``local`` one waits for its child.
+On Ray (a cluster's address, or none) two workers sleep beside a child process each; with ``local`` one waits for its
+child.
 """
 
 import json
@@ -10,12 +11,12 @@ from pathlib import Path
 
 from support.noop_stages import Doubler, block_on_child_then_mark, service, sleep_with_child, stage
 
-from runtime.ray_runner.cluster import ClusterSettings
+from runtime.ray_runner.cluster import LOCAL_ADDRESS, ClusterSettings
 from runtime.ray_runner.runner import run_stages
 
 
 def main(folder: Path, address: str | None = None) -> int:
-    work = sleep_with_child if address is None else block_on_child_then_mark
+    work = block_on_child_then_mark if address == LOCAL_ADDRESS else sleep_with_child
     report = run_stages(
         [stage("media", partial(work, folder), range(4), services=("doubler",), min=2, max=2)],
         [service("doubler", partial(Doubler, folder))],

@@ -8,7 +8,7 @@ several objects of each shard, and its actors imported Ray Data: see `bench/RESU
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -66,7 +66,7 @@ class GroupRun:
         self._workers = group.workers
         self._next_poll = 0.0
 
-    def run(self, check: Any) -> None:
+    def run(self, check: Callable[[], None]) -> None:
         """Run all stages over their shards.
 
         Args:

@@ -41,6 +41,8 @@ def members_to_add(states: Sequence[PoolState], nodes: Sequence[MachineNode], ca
         nodes: those that are alive.
         can_ask: processes that wait for a node may bring one.
     """
+    if not any(state.wanted for state in states):
+        return {}
     room = NodeRoom(nodes)
     all_needed_fit = all(room.take(unit) for unit in largest_first(_needed(states)))
     for unit in largest_first(_further(states)):
@@ -59,9 +61,11 @@ def pools_to_shrink(states: Sequence[PoolState], nodes: Sequence[MachineNode]) -
     """Return the pools that give up one process: each that has a spare one, or the one that others need room from."""
     if spare := [state.name for state in states if state.spare and state.members > state.least]:
         return spare
+    missing = [state.settings for state in states for _ in range(state.least - state.ready)]
+    if not missing:
+        return []
     room = NodeRoom(nodes)
     held = [state.settings for state in states for _ in range(state.ready)]
-    missing = [state.settings for state in states for _ in range(state.least - state.ready)]
     if all(room.take(unit) for unit in [*largest_first(held), *largest_first(missing)]):
         return []
     largest = max(states, key=lambda state: state.ready - state.least)

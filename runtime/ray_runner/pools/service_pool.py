@@ -101,12 +101,13 @@ class ServicePool(ActorPool):
     def _on_heartbeat(self, member: Member, heartbeat: Heartbeat) -> None:
         """Note since when all hosts are full, and since when one of them could be missed."""
         super()._on_heartbeat(member, heartbeat)
-        if member.is_leaving and share(member.heartbeats, "busy") == 0:
+        if member.is_leaving and len(member.heartbeats) == 2 and share(member.heartbeats, "busy") == 0:
             self._end(member)
         shown = [host.heartbeats for host in self.ready_members() if len(host.heartbeats) == 2]
         busy = [share(heartbeats, "busy") for heartbeats in shown]
         is_full = bool(shown) and all(share(heartbeats, "waiting") >= _FULL for heartbeats in shown)
-        is_spare = len(busy) > 1 and sum(busy) <= _HALF_BUSY * (len(busy) - 1)
+        was_called = any(beats[-1].busy for beats in shown)  # until then the first shards are on their way
+        is_spare = was_called and len(busy) > 1 and sum(busy) <= _HALF_BUSY * (len(busy) - 1)
         now = time.monotonic()
         self._full_since = (self._full_since or now) if is_full else None
         self._spare_since = (self._spare_since or now) if is_spare else None
