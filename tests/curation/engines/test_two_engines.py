@@ -75,17 +75,23 @@ def test_writer_and_judge_answer_at_the_same_time_each_with_its_own_model(
 def test_a_clip_is_one_video_or_several_images_and_the_order_of_frames_matters(
     judge: VllmEngine, stored: ImageRef
 ) -> None:
+    every = tuple(number / 2 for number in range(8))
     shown = {
         "video": FramesRef(stored, TIMES, LABELS, as_video=True),
         "backwards": FramesRef(stored, TIMES[::-1], LABELS, as_video=True),
         "half": FramesRef(stored, TIMES[:2], LABELS[:2], as_video=True),
+        "longer": FramesRef(stored, every, LABELS * 2, as_video=True),
         "images": FramesRef(stored, TIMES, LABELS),
+        "too many images": FramesRef(stored, every, LABELS * 2),
     }
     requests = [Request(name, "", "What happens?", frames=frames, max_tokens=8) for name, frames in shown.items()]
+    requests.append(Request("no frame", "", "What happens?", max_tokens=8))
     answers = asyncio.run(judge.generate(requests))
-    assert not any(answer.error for answer in answers.values())
+    errors = {name: answer.error for name, answer in answers.items()}
+    assert (errors.pop("too many images") or "").startswith("refused: ")
+    assert set(errors.values()) == {None}
     tokens = {name: answer.prompt_tokens for name, answer in answers.items()}
-    assert tokens["video"] == tokens["backwards"] > tokens["half"]
+    assert tokens["longer"] > tokens["video"] == tokens["backwards"] > tokens["half"] > tokens["no frame"]
     assert tokens["images"] > tokens["video"], "two frames of a video share their tokens, and images have labels"
     assert answers["video"].text != answers["backwards"].text
 
