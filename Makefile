@@ -7,13 +7,14 @@ VENV := .venv
 UV = $(shell command -v uv || echo .uv/bin/uv)
 DEMO ?= demo
 
-.PHONY: help install demo demo-train demo-kd test test-quick lint format docs bench lock clean
+.PHONY: help install demo demo-train demo-kd test test-quick chaos lint format docs bench lock clean
 help:
 	@echo "make demo    curate real videos with real models on this machine's processors (about 10 minutes, 7 GB)"
 	@echo "make demo-train  train on what make demo made, and score it (a few minutes)"
 	@echo "make demo-kd  features, teacher, student and an evaluation on top of the two (a few minutes)"
 	@echo "make test    run all tests (about 15 minutes on two free cores) and print the coverage"
 	@echo "make test-quick  run the pure and small tests (about two minutes)"
+	@echo "make chaos   kill processes, nodes, disks and clocks at random, and compare (about half an hour; CHAOS_SEED=1 and more)"
 	@echo "make install set up .venv only; EXTRA=gpu VENV=.venv-gpu for GPUs"
 	@echo "make lint    formatting, lint, types and import contracts"
 	@echo "make format  format the code"
@@ -53,6 +54,10 @@ test-quick: $(VENV)/.installed
 	@echo "== the pure and small tests: about two minutes on two free cores"
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile --max-worker-restart 0 \
 		-m "not ray and not engine and not slow" --durations=5 $(ARGS)
+
+# CHAOS_SEED, CHAOS_KILLS and CHAOS_VIDEOS set the faults; the log names each of them.
+chaos: $(VENV)/.installed
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m pytest -q -s -m chaos tests/chaos $(ARGS)
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff format --check .

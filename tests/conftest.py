@@ -22,6 +22,14 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("any-machine")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests marked ``chaos``, which take minutes, unless ``-m`` names them."""
+    if "chaos" not in config.option.markexpr:
+        chaos = [item for item in items if item.get_closest_marker("chaos")]
+        config.hook.pytest_deselected(items=chaos)
+        items[:] = [item for item in items if item not in chaos]
+
+
 @pytest.fixture(scope="session")
 def shared_fixtures() -> Path:
     """Folder of real videos, subtitles and annotations beside the checkout; skips where it is not there."""

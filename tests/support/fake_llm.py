@@ -116,8 +116,10 @@ class Server(ThreadingHTTPServer):
 class FakeLLM:
     """The server, as a context manager; `requests` and `headers` keep what it received, in order of arrival."""
 
-    def __init__(self, behaviour: str | Callable[[Body], Reply] = "echo", *, listening: bool = True) -> None:
-        """Take a port; without `listening`, connections are refused until `listen` is called."""
+    def __init__(
+        self, behaviour: str | Callable[[Body], Reply] = "echo", *, listening: bool = True, port: int = 0
+    ) -> None:
+        """Take a port, any by default; without `listening`, connections are refused until `listen` is called."""
         self.behave = BEHAVIOURS[behaviour] if isinstance(behaviour, str) else behaviour
         self.models: tuple[str, ...] = ()
         """Names that the list of models has."""
@@ -129,7 +131,7 @@ class FakeLLM:
         self.closing = threading.Event()
         self._at_once = 0
         self._lock = threading.Lock()
-        self._server = Server(("127.0.0.1", 0), _handler(self), bind_and_activate=False)
+        self._server = Server(("127.0.0.1", port), _handler(self), bind_and_activate=False)
         self._server.server_bind()
         self._listening = listening
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
