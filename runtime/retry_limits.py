@@ -139,10 +139,13 @@ ENDPOINT_LONGEST_WAIT: Final = _bound("longest pause before a retry at an endpoi
 ENDPOINT_LARGEST_ANSWER: Final = _bound("largest answer of an endpoint", 8 << 20, "bytes",
     "curation.engines.endpoint.openai_endpoint",
     "A chat completion of 100,000 tokens has less than a megabyte; what is larger would fill the worker's memory.")
-ENDPOINT_PROBES: Final = _bound("probes of an endpoint that no longer answers", 3, "probes",
+ENDPOINT_PROBES: Final = _bound("probes of an endpoint that no longer answers", 8, "probes",
     "curation.engines.endpoint.openai_endpoint",
-    "A server that is restarted returns within a few probes; without one the run ends, and no clip is recorded as "
-    "failed.")
+    "With doubled pauses they last three minutes, in which a server that is restarted loads its model; then the run "
+    "ends, and no clip is recorded as failed.")
+ENDPOINT_RETURNS: Final = _bound("returns of an endpoint that one request waits for", 3, "returns",
+    "curation.engines.endpoint.openai_endpoint",
+    "A request that never gets an answer from a server that lives fails by itself.")
 ENDPOINT_CONNECT_SECONDS: Final = _bound("connection to an endpoint before a run", 5, "s",
     "curation.engines.endpoint.server_connection",
     "An unreachable endpoint is reported before anything heavy starts.")

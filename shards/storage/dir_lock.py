@@ -139,9 +139,9 @@ class DirLock:
     def _is_stale(self, found: LockOwner) -> bool:
         if found.is_gone():
             return True
-        if time.time() - found.beat < self._stale_after:
+        if 0 <= time.time() - found.beat < self._stale_after:
             return False
-        time.sleep(2 * self._beat_seconds)  # clocks of two machines may differ, so wait for a heartbeat
+        time.sleep(2 * self._beat_seconds)  # clocks of two machines may differ, or jump, so wait for a heartbeat
         again = read_lock(self._store)
         return again is None or again == found
 

@@ -309,7 +309,8 @@ def outlived(grown: Grown, tmp_path_factory: pytest.TempPathFactory) -> Outlived
         return Reply(stall=True)
 
     with FakeLLM(dying) as llm:
-        died = grown.again(output, llm, "--layer", "second", "--set", "rewrite.max_claims=2")
+        impatient = ("--set", "engines.llm.backoff=0.001")
+        died = grown.again(output, llm, "--layer", "second", "--set", "rewrite.max_claims=2", *impatient)
         url = llm.url
     then = snapshot(output)
     checked = curate("check", output, "--quick")

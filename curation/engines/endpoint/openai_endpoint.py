@@ -38,6 +38,7 @@ from runtime.retry_limits import (
     ENDPOINT_LONGEST_WAIT,
     ENDPOINT_PROBES,
     ENDPOINT_RETRIES,
+    ENDPOINT_RETURNS,
     ENDPOINT_TIMEOUT,
     ENDPOINT_TIMEOUTS,
 )
@@ -172,7 +173,7 @@ class EndpointEngine:
             except request_images.UnreadableImage as error:
                 return Answer(request.key, error=f"image: {error}")
             body = completion_body(self._options, request, images)
-            for _ in range(ENDPOINT_PROBES.count):
+            for _ in range(ENDPOINT_RETURNS.count):
                 seen = self._signs_of_life
                 try:
                     return await self._ask(request, body)

@@ -65,6 +65,12 @@ def test_a_lock_without_heartbeat_is_taken_over(store: Store) -> None:
         assert read_lock(store).host == LockOwner.here().host
 
 
+def test_a_lock_whose_last_heartbeat_is_in_the_future_is_taken_over(store: Store) -> None:
+    _write(store, replace(LockOwner.here(), host="elsewhere", token="old", beat=time.time() + 10_000))
+    with DirLock(store, beat_seconds=0.05):
+        assert read_lock(store).host == LockOwner.here().host
+
+
 def test_a_lock_on_another_host_that_beats_is_respected(store: Store) -> None:
     _write(store, replace(LockOwner.here(), host="elsewhere", pid=_ended_process(), token="old"))
     with pytest.raises(LockedError, match="elsewhere"), DirLock(store):

@@ -30,7 +30,7 @@ SCHEMA = {"type": "object", "properties": {"text": {"type": "string", "maxLength
 
 
 def settings(url: str, **more: Any) -> EndpointSettings:
-    return EndpointSettings(base_url=url, model="fake", **({"backoff": 0.01, "timeout": PATIENCE} | more))
+    return EndpointSettings(base_url=url, model="fake", **({"backoff": 0.001, "timeout": PATIENCE} | more))
 
 
 def ask(url: str, *requests: Request, **more: Any) -> dict[str, Answer]:
@@ -168,7 +168,7 @@ def test_a_plain_text_cut_at_its_length_is_kept_and_marked() -> None:
 
 
 def test_a_server_that_is_not_there_ends_the_run_with_one_line() -> None:
-    with closed_port() as port, pytest.raises(MachineError, match=r"can't be reached .*3 probes.*base_url") as caught:
+    with closed_port() as port, pytest.raises(MachineError, match=r"can't be reached .*8 probes.*base_url") as caught:
         ask(f"http://127.0.0.1:{port}/v1", prompt("a"), prompt("b"), retries=1)
     assert "\n" not in str(caught.value)
 
