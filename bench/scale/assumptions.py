@@ -76,6 +76,8 @@ TOKENS: Final = _rows(
 )
 STORE: Final = _rows(
     ("bytes of text of a clip", 700, "B", "guess", "captions and texts as zstd Parquet"),
+    ("seconds of a request", 0.05, "s", "guess", "an object store in the same region"),
+    ("requests of the driver at a time", 16, "", "choice", "threads of `shards.reader`"),
     ("requests to open a table", 2, "", "choice", "its size and its bytes; other calls are one request each"),
 )
 PRICES: Final = _rows(

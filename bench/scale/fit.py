@@ -35,11 +35,15 @@ def measured_assumptions(path: Path = COSTS) -> dict[str, Assumption]:
 
 
 def driver_costs(code: str, path: Path = MEASUREMENTS) -> DriverCosts:
-    """Return the driver's costs in one state of the code, fitted to the two largest sizes of each phase."""
-    records = [record for record in read(path) if record.code == code]
-    runs = _of_phase(records, "run", runner="ray")
-    slope = _slope(runs)
-    last = runs[-1]
+    """Return the driver's costs in one state of the code, fitted to the two largest sizes of each phase.
+
+    The runner's rate is that of the newest state that was run on Ray.
+    """
+    everything = read(path)
+    records = [record for record in everything if record.code == code]
+    on_ray = [record for record in everything if record.runner == "ray"]
+    slope = _slope(_of_phase([record for record in on_ray if record.code == on_ray[-1].code], "run"))
+    last = _of_phase(records, "run")[-1]
     return DriverCosts(
         alone_seconds={phase: _law(_of_phase(records, phase), "cpu_seconds") for phase in ALONE},
         after_seconds={phase: _law(_of_phase(records, phase), "cpu_seconds") for phase in AFTER},
@@ -50,9 +54,9 @@ def driver_costs(code: str, path: Path = MEASUREMENTS) -> DriverCosts:
     )
 
 
-def _of_phase(records: Sequence[Measured], phase: str, runner: str | None = None) -> list[Measured]:
+def _of_phase(records: Sequence[Measured], phase: str) -> list[Measured]:
     """Return the records of a phase by size."""
-    named = [record for record in records if record.phase == phase and runner in (None, record.runner)]
+    named = [record for record in records if record.phase == phase]
     return sorted(of_code(named, named[0].code).values(), key=lambda record: record.sources)
 
 
@@ -82,7 +86,7 @@ def _slope(runs: Sequence[Measured]) -> float:
 
 def _requests(records: Sequence[Measured]) -> PowerLaw:
     """Return the driver's requests of a whole run; they are linear in the number of shards."""
-    largest = max(record.sources for record in records)
+    largest = max(record.sources for record in records if record.phase == "run")
     found = of_code(records, records[0].code)
     phases = [found[phase, largest] for phase in (*ALONE, "run") if (phase, largest) in found]
     return PowerLaw(largest, sum(total_requests(record.requests) for record in phases), 1.0)

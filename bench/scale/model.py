@@ -65,7 +65,7 @@ class Prediction:
     hours: Mapping[str, float]
     """Hours that each resource would need, if the others were free."""
     driver_hours: float
-    """Hours in which only the driver works."""
+    """Hours in which only the driver works, or waits for the store."""
     cpu_hours: Mapping[str, float]
     """By stage."""
     gpu_hours: Mapping[str, float]
@@ -118,7 +118,9 @@ def predict(values: Mapping[str, float], driver: DriverCosts, *, from_site: bool
     }
     if from_site:
         hours[SITE] = values["videos"] / values["starts at a site"] / 3600
-    alone = sum(law.of(values["videos"]) for law in driver.alone_seconds.values()) / 3600
+    asks = driver.driver_requests.of(values["videos"])
+    waits = asks * values["seconds of a request"] / values["requests of the driver at a time"]
+    alone = (sum(law.of(values["videos"]) for law in driver.alone_seconds.values()) + waits) / 3600
     requests = _requests(values, driver, shards)
     money = {
         "CPU-hours": sum(cpu.values()) * values["a CPU-hour"],

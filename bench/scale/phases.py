@@ -11,7 +11,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,7 @@ import torch
 from rich.console import Console
 
 from bench.memory import in_use, peak
-from bench.scale.records import Measured
+from bench.scale.records import PHASES, Measured
 from bench.scale.request_counts import added, count_requests, requests_within
 from bench.scale.synthetic_stages import synthetic_stages
 from curation import dir_bookkeeping, stage_registry
@@ -51,6 +51,10 @@ def write_list(path: Path, sources: int) -> None:
             file.write(f"https://www.youtube.com/watch?v={number - (number % 50 == 49):011d}\n")
 
 
+class LastPhaseDone(Exception):
+    """The last phase that was asked for is measured."""
+
+
 @dataclass
 class PhaseClock:
     """Records time, CPU time, memory and requests of each phase."""
@@ -59,6 +63,8 @@ class PhaseClock:
     sources: int
     runner: str
     record: Callable[[Measured], None]
+    last: str = PHASES[-1]
+    """Phase after which to stop."""
     shards: int = 0
     base: float = field(default_factory=lambda: in_use(_CPU) / _MIB)
     worker_requests: dict[str, int] = field(default_factory=dict)
@@ -78,6 +84,8 @@ class PhaseClock:
             )
         )  # fmt: skip
         self.worker_requests = {}
+        if name == self.last:
+            raise LastPhaseDone
 
 
 def request_for(root: Path, inputs: tuple[str, ...], address: str | None) -> RunRequest:
@@ -99,7 +107,12 @@ def load_libraries(folder: Path) -> None:
 
 
 def measure(clock: PhaseClock, root: Path) -> None:
-    """Measure all phases over a new DIR."""
+    """Measure the phases over a new DIR, up to the last one that is asked for."""
+    with suppress(LastPhaseDone):
+        _measure(clock, root)
+
+
+def _measure(clock: PhaseClock, root: Path) -> None:
     count_requests()
     root.parent.mkdir(parents=True, exist_ok=True)
     listed = root.parent / "list.txt"
