@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
+from curation.media.download.download_archives import archived_ids
 from curation.media.download.downloader import check_options, javascript_runtime
 from curation.media.download.local_videos import SUBTITLE_SUFFIXES
+from curation.media.download.playlists import read_sources
 from curation.media.media_settings import MediaSettings
 from curation.run_request import RunRequest
-from curation.sources.inputs import NOT_UTF8, read_inputs
+from curation.sources.inputs import NOT_UTF8
 from curation.sources.postponed_sources import postponed_rows
 from curation.sources.source_rows import SourceRow
 from curation.sources.source_states import source_states
@@ -46,10 +48,9 @@ def run_sources(request: RunRequest, postponed_in: Sequence[int] = ()) -> tuple[
     if not request.inputs and is_new:
         raise UserError(f"--input: must be set, because {store.root} holds no sources yet")
     download = request.settings.branch(MediaSettings).download
-    found = read_inputs(
+    found = read_sources(
         request.inputs,
-        allow_schemes=download.allow_schemes,
-        allow_addresses=download.allow_private_addresses,
+        download,
         cache=cache_folder() / "hashes",
         ignored=ignored,
     )
@@ -58,7 +59,7 @@ def run_sources(request: RunRequest, postponed_in: Sequence[int] = ()) -> tuple[
         found,
         videos_per_shard=_videos_per_shard(request),
         limit=request.limit,
-        exclude=request.exclude,
+        exclude=request.exclude | archived_ids(download.archive),
         removed=removed_ids(store),
         retry=[] if is_new else [*_failed(request), *postponed_rows(store, postponed_in)],
     )

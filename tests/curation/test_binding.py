@@ -103,7 +103,7 @@ def test_a_dead_cluster_is_noticed_before_inputs_are_read_and_models_are_looked_
         raise AssertionError("something was looked up first")
 
     address = f"127.0.0.1:{free_port()}"
-    monkeypatch.setattr("curation.run_sources.read_inputs", asked)
+    monkeypatch.setattr("curation.run_sources.read_sources", asked)
     arguments = run_arguments(CHEAP, config_in(tmp_path), tmp_path, tmp_path / "out")
     ended = curate(command, *arguments[1:], "--address", address)
     assert ended.status == 2 and f"--address {address}: no Ray cluster answers there" in ended.err

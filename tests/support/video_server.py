@@ -292,6 +292,9 @@ _LARGE = {
     "/many.html": "<html><title>M</title>" + '<video src="/plain.mp4"></video>' * _MANY,
     "/frames.html": '<iframe src="https://www.youtube.com/embed/abcdefghijk"></iframe>' * 2000,
     "/feed.xml": "<rss><channel>" + "<item><link>http://a/a.mp4</link></item>" * 2000 + "</channel></rss>",
+    "/episodes.xml": '<?xml version="1.0"?><rss version="2.0"><channel><title>Episodes</title>'
+    + "".join(f"<item><title>{n}</title><link>http://a.example/{n}.mp4</link></item>" for n in range(5))
+    + "</channel></rss>",
     "/many.m3u8": "#EXTM3U\n" + "#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n" * 2000,
     "/slow.html": "<html><title>S</title>" + "<p class=" * 400_000,
 }

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import Field, field_serializer, field_validator
 
@@ -88,6 +88,13 @@ class DownloadSettings(Settings):
     shorter list is repeated. One that a site refuses rests, and one that can't be reached is left out for a while."""
     rotation: Runtime[Rotation] = "round_robin"
     """`round_robin`: each cookies file and proxy in its turn; `by_site`: the same one for a site while it serves."""
+    playlists: Runtime[Literal["known", "all", "none"]] = "known"
+    """URLs that are expanded into the videos of their list: those that yt-dlp knows as playlists or channels; `all`:
+    also pages of sites that it doesn't know, which are looked at one by one; `none`: a list fails as `not_video`."""
+    playlist_limit: Runtime[int] = Field(default=1000, ge=1)
+    """Most videos that are taken from one list, in its order."""
+    archive: Runtime[str | None] = None
+    """File that `yt-dlp --download-archive` has written; its videos are filtered as `excluded`."""
     allow_private_addresses: Runtime[tuple[str, ...]] = ()
     """Networks (CIDR) to which connections are allowed although they are not public; `true`: all."""
     allow_schemes: Runtime[tuple[str, ...]] = ()

@@ -7,31 +7,27 @@ attempt's outcome to the classes of the ledger.
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from curation.media.download.download_errors import ANSWERS, REFUSALS, Failure, is_proxy_fault
-from curation.media.download.download_settings import COOKIE_FILES, DownloadSettings, redact
+from curation.media.download.download_errors import ANSWERS, REFUSALS, is_proxy_fault
+from curation.media.download.download_settings import DownloadSettings, redact
 from curation.media.download.downloaded_video import DownloadedVideo, VideoMetadata
+from curation.media.download.fetch_attempt import attempt_fetch, fetch_request
 from curation.media.download.local_videos import is_url, open_local
 from curation.media.download.politeness.access_pool import AccessPool
 from curation.media.download.politeness.pace_limits import Verdict, VisitEnd
 from curation.media.download.politeness.site_names import site_of
 from curation.media.download.politeness.site_visits import SiteVisits
-from curation.media.download.ytdlp.fetch_request import FetchOutcome, FetchRequest
-from curation.media.download.ytdlp.page_bounds import CPU_SIGNAL
+from curation.media.download.ytdlp.fetch_request import FetchOutcome
 from curation.media.subtitles.subtitle_tracks import Track
 from curation.sources.ledger import SourceFailed, SourceFiltered
-from runtime.errors import MachineError, UserError
+from runtime.errors import UserError
 from runtime.log import get_logger
-from runtime.processes import ProcessTimeout, ffmpeg_binary, python_environment, run
 from runtime.retry_loop import backoff_seconds
 from runtime.stoppable_threads import stoppable_sleep
 
@@ -67,8 +63,8 @@ def download(
     while True:
         with visits.visit(site) as visit:
             began = time.monotonic()
-            access = visits.accesses.options(visit.access)
-            outcome = _attempt(source, settings, access, scratch, left, patient=attempt < settings.retries)
+            access, patient = visits.accesses.options(visit.access), attempt < settings.retries
+            outcome = attempt_fetch(fetch_request(source, settings, access, scratch, patient=patient), settings, left)
             left -= time.monotonic() - began
             pause = _pause(outcome, attempt, left, settings, visits.accesses)
             visit.end = _visit_end(outcome, visit.access, visits.accesses, is_last=pause is None)
@@ -146,95 +142,6 @@ def javascript_runtime() -> str | None:
         if info is not None and info.supported:
             return f"{info.name} {info.version}"
     return None
-
-
-def _attempt(
-    source: str,
-    settings: DownloadSettings,
-    access: Mapping[str, Any],
-    scratch: Path,
-    seconds: float,
-    *,
-    patient: bool,
-) -> FetchOutcome:
-    """Make one attempt in a child process, for at most `seconds`.
-
-    Args:
-        source: a URL.
-        settings: how to download it.
-        access: yt-dlp's options of the cookies and the proxy to use.
-        scratch: folder of the source.
-        seconds: time limit.
-        patient: another attempt will follow a transient failure.
-
-    Raises:
-        MachineError: as `download`.
-    """
-    request_path, outcome_path = scratch / "request.json", scratch / "outcome.json"
-    outcome_path.unlink(missing_ok=True)
-    _write_private(request_path, json.dumps(asdict(_request(source, settings, access, scratch, patient))))
-    module = "curation.media.download.ytdlp.fetch_process"
-    args: list[str | Path] = [sys.executable, "-P", "-m", module, request_path, outcome_path]
-    try:
-        finished = run(args, timeout=seconds, cwd=scratch, env=python_environment(), check=False)
-    except ProcessTimeout:
-        reason = f"took longer than {settings.time_limit:g} s (download.time_limit)"
-        return FetchOutcome(failure=Failure("network", reason))
-    finally:
-        request_path.unlink(missing_ok=True)
-    if finished.returncode == -CPU_SIGNAL:
-        reason = f"its page took more than {settings.page_cpu_seconds:g} s of CPU time (download.page_cpu_seconds)"
-        return FetchOutcome(failure=Failure("not_video", reason))
-    if not outcome_path.is_file():
-        last_line = finished.stderr.strip().rpartition("\n")[2]
-        message = f"the download process exited with status {finished.returncode}: {last_line}"
-        return FetchOutcome(failure=Failure("internal", message))
-    outcome = FetchOutcome.read(outcome_path)
-    if outcome.machine is not None:
-        raise MachineError(outcome.machine)
-    return outcome
-
-
-def _request(
-    source: str, settings: DownloadSettings, access: Mapping[str, Any], scratch: Path, patient: bool
-) -> FetchRequest:
-    return FetchRequest(
-        url=source,
-        folder=str(scratch),
-        height=settings.height,
-        languages=settings.languages,
-        format=settings.format,
-        options=_copy_cookies({**settings.yt_dlp, **access}, scratch),
-        socket_timeout=settings.socket_timeout,
-        stall_seconds=settings.stall_seconds,
-        min_bytes_per_second=settings.min_bytes_per_second,
-        max_bytes=settings.max_bytes,
-        max_duration=settings.max_duration,
-        max_page_bytes=settings.max_page_bytes,
-        page_cpu_seconds=settings.page_cpu_seconds,
-        allowed_networks=settings.allow_private_addresses,
-        allowed_schemes=settings.allow_schemes,
-        ffmpeg=ffmpeg_binary(),
-        patient=patient,
-    )
-
-
-def _copy_cookies(options: Mapping[str, Any], scratch: Path) -> dict[str, Any]:
-    """Return the options with a copy of the cookies file: yt-dlp writes into it, and several downloads share it."""
-    result = dict(options)
-    for name in COOKIE_FILES:
-        if result.get(name):
-            copy = scratch / "cookies.txt"
-            _write_private(copy, Path(result[name]).read_text(encoding="utf-8"))
-            result[name] = str(copy)
-    return result
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read."""
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
 
 
 def _downloaded(outcome: FetchOutcome, settings: DownloadSettings, scratch: Path) -> DownloadedVideo:

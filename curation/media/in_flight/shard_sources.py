@@ -55,7 +55,11 @@ class ShardSource:
         planned = self.row.planned_state
         if planned is None:
             return None
-        messages = {"duplicate": _DUPLICATE, "excluded": "named by --exclude", REMOVED_CLASS: "removed on request"}
+        messages = {
+            "duplicate": _DUPLICATE,
+            "excluded": "named by --exclude or media.download.archive",
+            REMOVED_CLASS: "removed on request",
+        }
         for class_ in get_args(FilteredClass):
             if class_ == planned:
                 return SourceFiltered(class_, messages.get(class_, class_))

@@ -75,6 +75,8 @@ class FilePacer:
 
     def beat(self, visitors: Sequence[tuple[Visitor, int]]) -> None:
         """Renew slots; see `SitePacer`."""
+        if not visitors:
+            return
         with self._pacing() as pacing:
             pacing.beat(visitors, time.monotonic())
 

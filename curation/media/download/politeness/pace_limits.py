@@ -14,6 +14,8 @@ Verdict = Literal["answered", "refused", "unreachable", "other"]
 or in another way, which says nothing about the site."""
 
 LEASE_SECONDS: Final = retry_limits.PACING_LEASE.seconds
+_MINUTE: Final = 61.0
+"""Seconds over which a minute's budget is spread: a start may come late, and the next one in time."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class PaceLimits:
     @property
     def seconds_per_request(self) -> float:
         """Share of a minute that one request takes of the budget."""
-        return 60.0 / self.per_minute if self.per_minute else 0.0
+        return _MINUTE / self.per_minute if self.per_minute else 0.0
 
 
 @dataclass(frozen=True)

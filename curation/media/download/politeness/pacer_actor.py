@@ -111,9 +111,9 @@ class RayPacer:
                     pass  # in steps: a thread that waits inside Ray can't be stopped
                 answer: T = ray.get(pending, timeout=_POLL_SECONDS)
                 return answer
-            except ray.exceptions.RayError as error:
+            except Exception as error:  # whatever is wrong with Ray, downloads go on
                 self._actor = None
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline or not isinstance(error, ray.exceptions.RayError):
                     _log.warning("the run's site pacer does not answer (%s): this machine paces itself", error)
                     self._alone_until = time.monotonic() + _ALONE_SECONDS
             time.sleep(_PAUSE_SECONDS)

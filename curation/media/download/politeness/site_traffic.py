@@ -11,6 +11,7 @@ from typing import Final
 _REQUESTS: Final = "requests:"
 _BYTES: Final = "bytes:"
 _REFUSED: Final = "refused:"
+_OPENED: Final = "postponed after refusals:"
 _UNREACHABLE: Final = "unreachable:"
 OTHER_SITES: Final = "other sites"
 _SITES_NAMED: Final = 50
@@ -41,6 +42,11 @@ class SiteTraffic:
             if refused:
                 self._counts[f"{_REFUSED}{name}"] += 1
 
+    def add_opened(self, site: str) -> None:
+        """Count that a site refused so many sources that its others are postponed."""
+        with self._lock:
+            self._counts[f"{_OPENED}{site if site in self._named else OTHER_SITES}"] += 1
+
     def add_unreachable(self, name: str) -> None:
         """Count that a proxy could not be reached; `name` holds no secret."""
         with self._lock:
@@ -64,6 +70,8 @@ class SiteFigures:
     """Bytes."""
     refused: int
     """Attempts that the site refused (403, 429, a check for robots)."""
+    opened: int = 0
+    """Times that it refused so many sources in a row that its others were postponed."""
 
 
 def site_figures(counts: Mapping[str, float]) -> list[SiteFigures]:
@@ -79,6 +87,7 @@ def site_figures(counts: Mapping[str, float]) -> list[SiteFigures]:
             round(counts[f"{_REQUESTS}{site}"]),
             round(counts.get(f"{_BYTES}{site}", 0)),
             round(counts.get(f"{_REFUSED}{site}", 0)),
+            round(counts.get(f"{_OPENED}{site}", 0)),
         )
         for site in sites
     ]

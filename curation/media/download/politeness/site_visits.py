@@ -83,6 +83,7 @@ class SiteVisits:
                 opened = self._pacer.end(visitor, visit.end)
                 if opened is not None:
                     _log.warning("%s", opened)
+                    self.traffic.add_opened(site)
 
     def count(self, site: str, visit: Visit, requests: int, received: int) -> None:
         """Count the requests and bytes of an attempt whose end is known."""

@@ -22,6 +22,7 @@ from curation.media.download.download_errors import Failure, classify
 from curation.media.download.ytdlp.fetch_request import FetchedTrack, FetchOutcome, FetchRequest, FetchStopped
 from curation.media.download.ytdlp.fetch_traffic import FetchTraffic
 from curation.media.download.ytdlp.page_bounds import limit_memory, start_page_clock
+from curation.media.download.ytdlp.playlist_entries import list_videos
 from curation.media.download.ytdlp.site_subtitles import UNKNOWN
 from curation.media.download.ytdlp.stall_watch import StallWatch
 from curation.media.download.ytdlp.ytdlp_client import proxies_in_use, ytdlp_client
@@ -74,7 +75,7 @@ def fetch(request: FetchRequest, watch: StallWatch, traffic: FetchTraffic) -> Fe
         start_page_clock(request.page_cpu_seconds)
         watch.suspend(False)
         try:
-            return _download(ydl, request)
+            return list_videos(ydl, request) if request.list_limit else _download(ydl, request)
         except FetchStopped as stop:
             return stop.outcome
         except MemoryError:
@@ -113,7 +114,11 @@ def _single_video(ydl: Any, info: dict[str, Any]) -> dict[str, Any]:
     while info.get("_type") in ("playlist", "multi_video"):
         entries = [entry for entry in info.get("entries") or () if entry]
         if len(entries) != 1:
-            message = "a list of videos: give each its own line" if entries else "the URL has no video"
+            message = (
+                "a list of videos: give each its own line, or set media.download.playlists"
+                if entries
+                else "the URL has no video"
+            )
             raise FetchStopped(FetchOutcome(failure=Failure("not_video", message)))
         info = ydl.process_ie_result(entries[0], download=False)
     return info

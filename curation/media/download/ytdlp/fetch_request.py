@@ -41,6 +41,8 @@ class FetchRequest:
     """Path of the ffmpeg binary."""
     patient: bool
     """True if another attempt will follow: then a subtitle with a transient error fails the attempt."""
+    list_limit: int = 0
+    """If set, at most so many videos of a playlist are listed, and none is downloaded."""
 
     @classmethod
     def take(cls, path: Path) -> Self:
@@ -61,6 +63,14 @@ class FetchedTrack:
 
 
 @dataclass(frozen=True)
+class ListedVideo:
+    """A video of a playlist, as the playlist names it."""
+
+    url: str
+    title: str | None = None
+
+
+@dataclass(frozen=True)
 class FetchOutcome:
     """The result of one attempt: a video, or one reason why there is none."""
 
@@ -69,6 +79,8 @@ class FetchOutcome:
     tracks: Sequence[FetchedTrack] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """The site's metadata, not cleaned."""
+    listed: Sequence[ListedVideo] = ()
+    """The videos of a playlist."""
     warnings: Sequence[str] = ()
     failure: Failure | None = None
     """Why the attempt failed."""
@@ -94,6 +106,7 @@ class FetchOutcome:
             **values
             | {
                 "tracks": tuple(FetchedTrack(**track) for track in values.get("tracks", ())),
+                "listed": tuple(ListedVideo(**video) for video in values.get("listed", ())),
                 "warnings": tuple(values.get("warnings", ())),
                 "failure": None if failure is None else Failure(**failure),
             }

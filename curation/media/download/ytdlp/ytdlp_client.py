@@ -118,7 +118,8 @@ def _parameters(request: FetchRequest, watch: StallWatch) -> dict[str, Any]:
         "overwrites": None,
         "updatetime": False,
     }
-    return defaults | ytdlp_options(request.options) | held
+    listing = {"noplaylist": False, "playlist_items": f"1:{request.list_limit}", "extract_flat": True}
+    return defaults | ytdlp_options(request.options) | held | (listing if request.list_limit else {})
 
 
 class WarningLog:

@@ -161,7 +161,7 @@ def test_a_full_disk_is_a_fault_of_the_machine(
     site: VideoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "curation.media.download.downloader.run", lambda *_, **__: _outcome(tmp_path, machine="disk full")
+        "curation.media.download.fetch_attempt.run", lambda *_, **__: _outcome(tmp_path, machine="disk full")
     )
     with pytest.raises(MachineError, match="disk full"):
         download(site.url("plain.mp4"), quick_settings(), tmp_path)
