@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -35,6 +36,9 @@ NOT_A_FILE: Final = "(broken link or no file)"
 """Keys by which `read_inputs` counts what is named like a video in a folder, and left out for another reason."""
 
 _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_PLAIN_URL: Final = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(?:/[!-?A-~]*)?")
+"""A URL without port and ``@``, of printable ASCII, as most are; there is nothing to check more closely."""
+_BATCH: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,10 @@ def read_inputs(
     allow_addresses: Sequence[str] = (),
     cache: Path | None = None,
     ignored: Counter[str] | None = None,
-) -> list[Source]:
-    """Turn `--input` arguments into sources, in the order given (files of a folder: by name).
+) -> Iterator[Source]:
+    """Yield the sources that `--input` arguments name, in the order given (files of a folder: by name).
+
+    Lists are read a line at a time; local files are hashed many at a time.
 
     Args:
         inputs: http(s) URLs, files, folders (searched for videos at any depth), globs, manifests (also at a URL).
@@ -80,15 +86,20 @@ def read_inputs(
     """
     ignored = Counter() if ignored is None else ignored
     try:
-        entries = [entry for text in inputs for entry in _expand(text, ignored, allow_addresses)]
-        locations = [_location(entry, allow_schemes) for entry in entries]
-        files = [location for location in locations if isinstance(location, Path)]
-        hashes = dict(zip(files, hash_files(files, cache), strict=True))
+        entries = (entry for text in inputs for entry in _expand(text, ignored, allow_addresses))
+        while batch := list(islice(entries, _BATCH)):
+            yield from _located(batch, allow_schemes, cache)
     except StorageError:
         raise
     except OSError as error:
         raise UserError(f"--input {error.filename}: can't be read ({error.strerror})") from None
-    return [_source(entry, location, hashes) for entry, location in zip(entries, locations, strict=True)]
+
+
+def _located(entries: Sequence[ManifestEntry], allow_schemes: Sequence[str], cache: Path | None) -> Iterator[Source]:
+    locations = [_location(entry, allow_schemes) for entry in entries]
+    files = [location for location in locations if isinstance(location, Path)]
+    hashes = dict(zip(files, hash_files(files, cache) if files else (), strict=True))
+    return (_source(entry, location, hashes) for entry, location in zip(entries, locations, strict=True))
 
 
 def _expand(text: str, ignored: Counter[str], allowed: Sequence[str]) -> Iterator[ManifestEntry]:
@@ -189,6 +200,8 @@ def _absolute(path: Path) -> str:
 
 def _location(entry: ManifestEntry, allow_schemes: Sequence[str]) -> Path | str:
     """Return the video of an entry: a readable local file, or a URL of an allowed scheme."""
+    if _PLAIN_URL.fullmatch(entry.url):
+        return entry.url
     scheme = _URL.match(entry.url)
     if scheme is not None:
         _check_url(entry, scheme[1].lower(), allow_schemes)

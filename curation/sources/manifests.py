@@ -69,8 +69,8 @@ class _ListFile(NamedTuple):
         return self.name
 
 
-def read_manifest(path: Path, name: str | None = None) -> list[ManifestEntry]:
-    """Read a manifest; its suffix (one of `MANIFEST_SUFFIXES`) decides the format.
+def read_manifest(path: Path, name: str | None = None) -> Iterator[ManifestEntry]:
+    """Yield the entries of a manifest, a line at a time; its suffix (one of `MANIFEST_SUFFIXES`) decides the format.
 
     Args:
         path: the file.
@@ -83,11 +83,12 @@ def read_manifest(path: Path, name: str | None = None) -> list[ManifestEntry]:
     _check_size(file)
     readers = {".txt": _txt, ".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
     try:
-        return [_entry(row) for row in readers[path.suffix.lower()](file)]
+        for row in readers[path.suffix.lower()](file):
+            yield _entry(row)
     except OSError as error:
         raise UserError(f"--input {file}: can't be read ({error.strerror or one_line(error)})") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"--input {file}: is not UTF-8 text ({error.reason} at byte {error.start})") from None
+        raise UserError(f"--input {file}: is not UTF-8 text ({error.reason})") from None
     except csv.Error as error:
         raise UserError(f"--input {file}: is not CSV ({error})") from None
 
@@ -118,10 +119,12 @@ def seconds(value: Any) -> float | None:
 
 
 def _txt(file: _ListFile) -> Iterator[_ManifestRow]:
-    for number, line in enumerate(file.path.read_text(encoding="utf-8-sig").splitlines(), 1):
-        text = line.strip()
-        if text and not text.startswith("#"):
-            yield _ManifestRow(f"{file}, line {number}", {"url": text})
+    with file.path.open(encoding="utf-8-sig") as opened:
+        lines = (line for physical in opened for line in physical.splitlines())  # also at other ends of lines
+        for number, line in enumerate(lines, 1):
+            text = line.strip()
+            if text and not text.startswith("#"):
+                yield _ManifestRow(f"{file}, line {number}", {"url": text})
 
 
 def _csv(file: _ListFile) -> Iterator[_ManifestRow]:
@@ -139,19 +142,22 @@ def _csv(file: _ListFile) -> Iterator[_ManifestRow]:
 
 
 def _jsonl(file: _ListFile) -> Iterator[_ManifestRow]:
-    for number, line in enumerate(file.path.read_text(encoding="utf-8-sig").split("\n"), 1):
-        if not line.strip():
-            continue
-        where = f"{file}, line {number}"
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise UserError(f"--input {where}: is not JSON ({error})") from None
-        except RecursionError:
-            raise UserError(f"--input {where}: {_TOO_DEEP}") from None
-        if not isinstance(row, dict):
-            raise UserError(f"--input {where}: must be an object with a url, found {line.strip()[:80]!r}")
-        yield _ManifestRow(where, row)
+    with file.path.open(encoding="utf-8-sig", newline="\n") as opened:
+        for number, line in enumerate(opened, 1):
+            if line.strip():
+                yield _json_row(f"{file}, line {number}", line)
+
+
+def _json_row(where: str, line: str) -> _ManifestRow:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise UserError(f"--input {where}: is not JSON ({error})") from None
+    except RecursionError:
+        raise UserError(f"--input {where}: {_TOO_DEEP}") from None
+    if not isinstance(row, dict):
+        raise UserError(f"--input {where}: must be an object with a url, found {line.strip()[:80]!r}")
+    return _ManifestRow(where, row)
 
 
 def _parquet(file: _ListFile) -> Iterator[_ManifestRow]:
@@ -172,6 +178,8 @@ def _entry(line: _ManifestRow) -> ManifestEntry:
     url = row.get("url")
     if not isinstance(url, str) or not url.strip():
         raise UserError(f"--input {where}: url={_shown(url)}: must be a URL or a path")
+    if len(row) == 1:
+        return ManifestEntry(where, sound_text(url).strip())
     start, end = _time(where, "start", row.get("start")), _time(where, "end", row.get("end"))
     if end is not None and end <= (start or 0.0):
         raise UserError(

@@ -7,7 +7,7 @@ so nothing in it can name a file of this machine.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import unquote, urljoin, urlsplit
@@ -36,8 +36,8 @@ def list_suffix(url: str) -> str | None:
     return suffix if suffix in MANIFEST_SUFFIXES and parts.scheme not in _LOCAL else None
 
 
-def read_remote_list(url: str, allowed: Sequence[str] = ()) -> list[ManifestEntry]:
-    """Read the list at a URL.
+def read_remote_list(url: str, allowed: Sequence[str] = ()) -> Iterator[ManifestEntry]:
+    """Yield the entries of the list at a URL.
 
     Args:
         url: of a web server or an object store.
@@ -51,7 +51,7 @@ def read_remote_list(url: str, allowed: Sequence[str] = ()) -> list[ManifestEntr
     with tempfile.TemporaryDirectory(prefix="list-") as folder:
         copy = Path(folder) / f"list{list_suffix(url)}"
         _copy(url, copy, allowed)
-        return read_manifest(copy, without_secrets(url))
+        yield from read_manifest(copy, without_secrets(url))
 
 
 def beside(list_url: str, name: str) -> str:

@@ -12,8 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from support.hostile_rows import Row, outcome_of
-
-from curation.sources.inputs import read_inputs
+from support.read_sources import read_all
 
 URL = "https://www.youtube.com/watch?v=dQw4w9WgXcQ"
 MANY = 200_000
@@ -21,7 +20,7 @@ MANY = 200_000
 
 def _read(path: Path) -> str:
     def call() -> str:
-        sources = read_inputs([str(path)])
+        sources = read_all([str(path)])
         return f"{len(sources)} sources, {json.dumps(sources[0].carried, default=str)[:200] if sources else ''}"
 
     return outcome_of(call)

@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from support.hostile_rows import Row, outcome_of
-
-from curation.sources.inputs import read_inputs
+from support.read_sources import read_all
 
 
 def _given(text: str) -> Callable[[Path], str]:
-    return lambda folder: outcome_of(lambda: [source.canonical for source in read_inputs([text])])
+    return lambda folder: outcome_of(lambda: [source.canonical for source in read_all([text])])
 
 
 def _file(name: str | bytes, given: str | None = None) -> Callable[[Path], str]:
@@ -28,7 +27,7 @@ def _file(name: str | bytes, given: str | None = None) -> Callable[[Path], str]:
 
 
 def _read(inputs: Sequence[str]) -> Sequence[object]:
-    sources = read_inputs(inputs)
+    sources = read_all(inputs)
     for source in sources:
         source.source.encode()  # can be stored
     return sources

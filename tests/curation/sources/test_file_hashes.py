@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from support.read_sources import read_all
 from support.source_files import write
 
 from curation.sources.file_hashes import hash_files
-from curation.sources.inputs import read_inputs
 
 
 def test_a_file_is_identified_by_its_bytes(tmp_path: Path) -> None:
     write(tmp_path / "a.mp4", "same"), write(tmp_path / "b.mp4", "same"), write(tmp_path / "c.mp4", "other")
-    a, b, c = read_inputs([str(tmp_path)])
+    a, b, c = read_all([str(tmp_path)])
     assert a.video_id == b.video_id == "0967115f2813a3541eaef77de9d9d577"[:16]
     assert c.video_id != a.video_id
 

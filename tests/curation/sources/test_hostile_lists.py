@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from support.read_sources import read_all
 from support.source_files import YOUTUBE
 
-from curation.sources.inputs import Source, read_inputs
+from curation.sources.inputs import Source
 from curation.sources.table.planned_sources import plan_sources
 from runtime.errors import UserError
 
@@ -53,7 +54,7 @@ def test_a_hostile_list_is_refused_in_one_line(tmp_path: Path, name: str) -> Non
     path = tmp_path / file
     path.write_text(text)
     with pytest.raises(UserError, match=words) as refused:
-        read_inputs([str(path)])
+        read_all([str(path)])
     assert "\n" not in str(refused.value) and len(str(refused.value)) < 1000
     assert str(path) in str(refused.value)
 
@@ -82,7 +83,7 @@ COLUMNS: dict[str, Callable[[], pa.Array]] = {
 def test_a_parquet_column_of_any_type_is_carried(tmp_path: Path, name: str) -> None:
     path = tmp_path / "l.parquet"
     pq.write_table(pa.table({"url": [YOUTUBE], "odd": COLUMNS[name]()}), path)
-    (source,) = read_inputs([str(path)])
+    (source,) = read_all([str(path)])
     (row,) = plan_sources(tuple, [source], videos_per_shard=1).rows
     assert set(json.loads(row.carried or "{}")) == {"odd"}
 
@@ -101,7 +102,7 @@ def test_a_parquet_column_of_any_type_is_carried(tmp_path: Path, name: str) -> N
 def test_a_parquet_list_with_values_that_are_no_urls_or_times_is_refused(tmp_path: Path, table: pa.Table) -> None:
     pq.write_table(table, tmp_path / "l.parquet")
     with pytest.raises(UserError, match=r"row 1: (url|start)="):
-        read_inputs([str(tmp_path / "l.parquet")])
+        read_all([str(tmp_path / "l.parquet")])
 
 
 def test_text_in_parquet_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
@@ -110,11 +111,11 @@ def test_text_in_parquet_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     )
     pq.write_table(pa.table({"url": [YOUTUBE], "title": text}), tmp_path / "l.parquet")
     with pytest.raises(UserError, match=r"title|UTF-8"):
-        read_inputs([str(tmp_path / "l.parquet")])
+        read_all([str(tmp_path / "l.parquet")])
 
 
 def test_times_that_are_long_and_real_are_read(tmp_path: Path) -> None:
     (tmp_path / "l.csv").write_text(f"url,start,end\n{YOUTUBE},100:00:00,{5e7}\n")
-    (source,) = read_inputs([str(tmp_path / "l.csv")])
+    (source,) = read_all([str(tmp_path / "l.csv")])
     assert isinstance(source, Source)
     assert (source.start, source.end) == (360_000.0, 5e7)

@@ -7,9 +7,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from support.read_sources import read_all
 from support.source_files import write
 
-from curation.sources.inputs import NOT_A_FILE, NOT_UTF8, Source, read_inputs
+from curation.sources.inputs import NOT_A_FILE, NOT_UTF8, Source
 from runtime.errors import UserError
 
 
@@ -22,12 +23,12 @@ def test_a_directory_gives_its_videos_by_name_with_all_below_it(tmp_path: Path) 
     for name in ("b.mp4", "a.MKV", "deep/er/c.webm", "notes.txt", "x.srt", ".hidden/d.mp4", ".e.mp4"):
         write(tmp_path / name, name)
     ignored: Counter[str] = Counter()
-    assert names(read_inputs([str(tmp_path)], ignored=ignored)) == ["a.MKV", "b.mp4", "c.webm"]
+    assert names(read_all([str(tmp_path)], ignored=ignored)) == ["a.MKV", "b.mp4", "c.webm"]
     assert ignored == {".txt": 1, ".srt": 1, ".mp4": 1}
 
 
 def test_a_named_file_may_have_any_name(tmp_path: Path) -> None:
-    found = read_inputs([str(write(tmp_path / "film.dat"))])
+    found = read_all([str(write(tmp_path / "film.dat"))])
     assert found[0].source == str(tmp_path / "film.dat")
     assert not found[0].is_url
 
@@ -35,12 +36,12 @@ def test_a_named_file_may_have_any_name(tmp_path: Path) -> None:
 def test_a_glob_without_suffix_takes_videos_only_and_one_with_suffix_takes_all(tmp_path: Path) -> None:
     for name in ("a1.mp4", "a2.dat", "b.mp4"):
         write(tmp_path / name, name)
-    assert names(read_inputs([str(tmp_path / "a*")])) == ["a1.mp4"]
-    assert names(read_inputs([str(tmp_path / "*.dat")])) == ["a2.dat"]
+    assert names(read_all([str(tmp_path / "a*")])) == ["a1.mp4"]
+    assert names(read_all([str(tmp_path / "*.dat")])) == ["a2.dat"]
 
 
 def test_a_file_whose_name_looks_like_a_glob_is_taken_literally(tmp_path: Path) -> None:
-    assert names(read_inputs([str(write(tmp_path / "a[1].mp4"))])) == ["a[1].mp4"]
+    assert names(read_all([str(write(tmp_path / "a[1].mp4"))])) == ["a[1].mp4"]
 
 
 @pytest.mark.parametrize("value", ["nowhere.mp4", "nothing*.mp4", "file:///etc/passwd", "ftp://example.org/x.mp4"])
@@ -49,12 +50,12 @@ def test_an_input_that_is_missing_or_not_allowed_is_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"^--input " + value.replace("*", r"\*")):
-        read_inputs([value])
+        read_all([value])
 
 
 def test_a_path_that_no_file_system_takes_is_named() -> None:
     with pytest.raises(UserError, match=r"^--input /x{300}: can't be read"):
-        read_inputs(["/" + "x" * 300])
+        read_all(["/" + "x" * 300])
 
 
 @pytest.mark.parametrize("pattern", ["", "*", "*.mp4", "**/*.mp4"])
@@ -64,7 +65,7 @@ def test_what_can_not_be_a_source_is_left_out_of_a_folder_and_counted(tmp_path: 
     (tmp_path / "gone.mp4").symlink_to("nowhere.mp4")
     os.mkfifo(tmp_path / "pipe.mp4")
     ignored: Counter[str] = Counter()
-    assert names(read_inputs([str(tmp_path / pattern)], ignored=ignored)) == ["family 👨‍👩‍👧.mp4"]
+    assert names(read_all([str(tmp_path / pattern)], ignored=ignored)) == ["family 👨‍👩‍👧.mp4"]
     assert ignored == {NOT_UTF8: 1, NOT_A_FILE: 2}
 
 
@@ -72,28 +73,28 @@ def test_a_file_that_is_named_itself_must_have_a_name_in_utf8(tmp_path: Path) ->
     path = tmp_path / os.fsdecode(b"\xff.mp4")
     path.write_text("x")
     with pytest.raises(UserError, match="rename the file"):
-        read_inputs([str(path)])
+        read_all([str(path)])
 
 
 @pytest.mark.parametrize("value", ["~nobody-of-this-name/a.mp4", "http://x.org/a\x1b[2J", "http://x.org/\udcff"])
 def test_odd_names_and_urls_are_refused_in_one_line(value: str) -> None:
     with pytest.raises(UserError, match=r"no such file|is not a URL"):
-        read_inputs([value])
+        read_all([value])
 
 
 def test_other_schemes_pass_when_allowed() -> None:
-    assert read_inputs(["ftp://example.org/x.mp4"], allow_schemes=["ftp"])[0].is_url
+    assert read_all(["ftp://example.org/x.mp4"], allow_schemes=["ftp"])[0].is_url
 
 
 @pytest.mark.parametrize("url", ["http://", "http:///x.mp4", "http://a b/", "http://host:port/", "http://[::1/x"])
 def test_a_malformed_url_is_refused(url: str) -> None:
     with pytest.raises(UserError, match="is not a URL"):
-        read_inputs([url])
+        read_all([url])
 
 
 def test_a_url_with_a_password_is_refused_without_repeating_it() -> None:
     with pytest.raises(UserError) as error:
-        read_inputs(["https://me:hunter2@example.org/x.mp4"])
+        read_all(["https://me:hunter2@example.org/x.mp4"])
     assert "hunter2" not in str(error.value)
 
 
@@ -102,4 +103,4 @@ def test_a_file_that_can_not_be_read_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp4")
     path.chmod(0)
     with pytest.raises(UserError, match=r"a\.mp4"):
-        read_inputs([str(path)])
+        read_all([str(path)])

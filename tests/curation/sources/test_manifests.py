@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from support.read_sources import read_all
 from support.source_files import YOUTUBE, write
 
-from curation.sources.inputs import read_inputs
 from curation.sources.manifests import read_manifest, seconds
 from curation.sources.table.planned_sources import plan_sources
 from runtime.errors import UserError
@@ -19,7 +19,7 @@ from runtime.errors import UserError
 def test_a_text_file_holds_one_source_per_line(tmp_path: Path) -> None:
     write(tmp_path / "a.mp4")
     listing = write(tmp_path / "list.txt", f"\ufeff# films\n{YOUTUBE}\n\n a.mp4 \n")
-    assert [s.source for s in read_inputs([str(listing)])] == [YOUTUBE, str(tmp_path / "a.mp4")]
+    assert [s.source for s in read_all([str(listing)])] == [YOUTUBE, str(tmp_path / "a.mp4")]
 
 
 def test_columns_are_carried_and_times_read_in_all_three_tables(tmp_path: Path) -> None:
@@ -28,14 +28,14 @@ def test_columns_are_carried_and_times_read_in_all_three_tables(tmp_path: Path) 
     jsonl = write(tmp_path / "l.jsonl", json.dumps(rows[0]) + "\n")
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "l.parquet")
     for path in (csv_, jsonl, tmp_path / "l.parquet"):
-        (source,) = read_inputs([str(path)])
+        (source,) = read_all([str(path)])
         assert (source.start, source.end, source.carried) == (90.0, 95.5, {"tag": "x"})
 
 
 def test_parquet_values_of_any_type_can_be_carried(tmp_path: Path) -> None:
     table = pa.table({"url": [YOUTUBE], "start": [float("nan")], "at": pa.array([0], pa.timestamp("s")), "n": [3]})
     pq.write_table(table, tmp_path / "l.parquet")
-    (source,) = read_inputs([str(tmp_path / "l.parquet")])
+    (source,) = read_all([str(tmp_path / "l.parquet")])
     assert source.start is None
     (row,) = plan_sources(tuple, [source], videos_per_shard=1).rows
     assert json.loads(row.carried or "") == {
@@ -63,7 +63,7 @@ def test_parquet_values_of_any_type_can_be_carried(tmp_path: Path) -> None:
 )
 def test_a_bad_entry_is_named_with_file_line_and_value(tmp_path: Path, name: str, text: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
-        read_inputs([str(write(tmp_path / name, text))])
+        read_all([str(write(tmp_path / name, text))])
 
 
 @pytest.mark.parametrize(

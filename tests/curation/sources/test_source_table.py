@@ -13,9 +13,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.read_sources import read_all
 from support.source_files import YOUTUBE
 
-from curation.sources.inputs import Source, read_inputs
+from curation.sources.inputs import Source
 from curation.sources.source_rows import SourceRow, source_rows, source_table
 from curation.sources.table.planned_sources import PlannedSources, auto_videos_per_shard
 from curation.sources.table.planned_sources import plan_sources as plan_stream
@@ -139,7 +140,7 @@ def test_a_changed_file_is_a_new_source_and_a_url_whose_id_has_changed_is_not() 
 
 @pytest.mark.parametrize("name", [YOUTUBE, "youtube:dQw4w9WgXcQ", "dQw4w9WgXcQ", video_id("youtube:dQw4w9WgXcQ")])
 def test_excluded_sources_are_recorded_without_work(name: str) -> None:
-    table = plan(None, [*read_inputs([YOUTUBE]), link("a")], exclude={name})
+    table = plan(None, [*read_all([YOUTUBE]), link("a")], exclude={name})
     assert table["verdict"].to_pylist() == ["excluded", None]
 
 

@@ -7,9 +7,8 @@ from support.source_files import YOUTUBE
 
 from curation.sources.url_identity import (
     _extractor_id,
-    _extractors,
     _id_of,
-    longest_literal,
+    needed_texts,
     normalised,
     url_id,
 )
@@ -39,24 +38,25 @@ def test_a_playlist_is_not_taken_for_a_video() -> None:
     assert "videoseries" not in url_id("https://www.youtube.com/embed/videoseries?list=PLBB231211A4F62143")
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://www.dailymotion.com/video/x5kesuj",
-        "https://archive.org/details/Cops1922",
-        "https://www.bbc.co.uk/iplayer/episode/b03qqtm1",
+def test_ruling_extractors_out_by_text_gives_the_same_as_asking_each() -> None:
+    from yt_dlp.extractor import gen_extractor_classes
+
+    classes = list(gen_extractor_classes())
+    urls = [test["url"] for extractor in classes[::10] for test in extractor.get_testcases()][::8]
+    urls = [url for url in urls if url.startswith("http")] + [
         "https://example.org/video/3",
-        "https://peertube.social/videos/watch/9c9de5e8-0a1e-484a-b099-e80766180a6d",
-    ],
-)
-def test_ruling_extractors_out_by_text_gives_the_same_as_asking_each(url: str) -> None:
-    first = next(extractor for _, extractor in _extractors() if extractor.suitable(url))
-    assert _extractor_id(url) == _id_of(first, url)
+        "https://yewtu.be/watch?v=x",
+    ]
+    assert len(urls) > 40
+    for url in urls:
+        first = next(extractor for extractor in classes if extractor.suitable(url))
+        assert _extractor_id(url) == _id_of(first, url), url
 
 
-def test_the_longest_literal_is_contained_in_every_match_of_a_pattern() -> None:
-    assert longest_literal(r"https?://(?:www\.)?example\.org/v/(?P<id>\d+)") == "example.org/v/"
-    assert longest_literal(r"(?:abc|d)+e?") == ""
+def test_of_the_needed_texts_every_match_of_a_pattern_holds_one() -> None:
+    (hosts, *_) = needed_texts(r"https?://(?:www\.)?(?:Example\.org|example\.com/v)/(?P<id>\d+)")
+    assert hosts == {"example.org", "example.com/v"}
+    assert needed_texts(r"(?:abc|\d)+e?") == []
 
 
 def test_a_youtube_url_is_recognised_without_yt_dlp(monkeypatch: pytest.MonkeyPatch) -> None:
