@@ -13,7 +13,8 @@ from curation.stages.stage_definition import ShardStage
 from shards.errors import ShardError
 from shards.index import read_index, rebuild_index
 from shards.manifest import Manifest, StageMark, read_manifest, read_stage, write_manifest, write_stage
-from shards.reader import artifacts, binding_mark, committed_media
+from shards.reader import artifacts, binding_mark
+from shards.records.known_artifacts import KNOWN_TABLE, KnownArtifacts
 from shards.schema import SCHEMA_VERSION
 from shards.sources.part_writer import append_parts, upgrade_single_table
 from shards.sources.source_parts import SOURCES_FOLDER
@@ -76,17 +77,24 @@ def _programs(plan: RunPlan, stage: StagePlan) -> list[str]:
 
 
 def finish(plan: RunPlan) -> None:
-    """Bring the index up to date, and swap in a replaced layer if all of it is there."""
-    store = plan.request.store
-    rebuild_index(store)
+    """Bring the index and the table of records up to date, and swap in a replaced layer if all of it is there."""
+    store, known = plan.request.store, KnownArtifacts(plan.request.store)
+    media = known.media()
+    rebuild_index(store, media)
     for output in plan.replaced:
         assert output.replaces is not None
-        if set(committed_media(store)) <= set(artifacts(store, output.path)):
+        if media.keys() <= artifacts(store, output.path).keys():
             store.replace_folder(output.path, output.replaces)
+    shard_stages = [stage.name for stage in stage_registry.STAGES if isinstance(stage, ShardStage)]
+    for folder in ("ledger", *(plan.outputs[name].final_path for name in shard_stages)):
+        known.of(folder)
+    known.save()
 
 
 def is_finished(plan: RunPlan) -> bool:
     """Return True if the index describes the media of the DIR: the last run was not killed before `finish`."""
+    if not plan.request.store.exists(KNOWN_TABLE):
+        return False
     try:
         index = read_index(plan.request.store)
     except ShardError:

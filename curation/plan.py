@@ -25,7 +25,8 @@ from runtime.models.model_uri import cache_folder
 from shards.artifact import Artifact
 from shards.errors import ShardError
 from shards.pending_shards import Work, inputs_of, work_of
-from shards.reader import artifacts, committed_media, read_artifact
+from shards.reader import read_artifact
+from shards.records.known_artifacts import KnownArtifacts
 from shards.removal.unfinished import read_unfinished
 from shards.storage.store import Store
 
@@ -113,7 +114,8 @@ def make_plan(request: RunRequest) -> RunPlan:
     Raises:
         UserError: the input, the settings or the state of the DIR don't allow the run.
     """
-    committed = _media(request.store)
+    known = KnownArtifacts(request.store)
+    committed = _media(known)
     media = {shard: artifact for shard, artifact in committed.items() if not is_untried(artifact.counts)}
     postponed = [shard for shard, artifact in media.items() if has_postponed(artifact.counts)]
     sources, warnings = run_sources(request, postponed)
@@ -124,7 +126,7 @@ def make_plan(request: RunRequest) -> RunPlan:
         request=request,
         outputs=outputs,
         sources=sources,
-        stages=_plan_stages(request, outputs, sources.shards, media, changes.inputs),
+        stages=_plan_stages(request, known, outputs, sources.shards, media, changes.inputs),
         media=media,
         warnings=(
             *_unfinished(request.store),
@@ -148,15 +150,15 @@ def _unwise(request: RunRequest) -> list[str]:
     return [warning for stage in stages for warning in stage.warnings(request.settings)]
 
 
-def _media(store: Store) -> dict[int, Artifact]:
+def _media(known: KnownArtifacts) -> dict[int, Artifact]:
     """Return the committed media that has its ledger; a shard without one is made again: its sources have no state."""
-    media = committed_media(store)
-    booked = {shard for shard, ledger in artifacts(store, "ledger", media).items() if ledger.stage == "media"}
-    return {shard: artifact for shard, artifact in media.items() if shard in booked}
+    booked = {shard for shard, ledger in known.of("ledger").items() if ledger.stage == "media"}
+    return {shard: artifact for shard, artifact in known.media().items() if shard in booked}
 
 
 def _plan_stages(
     request: RunRequest,
+    known: KnownArtifacts,
     outputs: Outputs,
     shards: Sequence[int],
     media: Mapping[int, Artifact],
@@ -175,7 +177,7 @@ def _plan_stages(
         inputs = {outputs[name].final_path: made[name] for name in reads}
         available = _available(shards, [made[name] for name in reads], redone)
         if isinstance(stage, ShardStage):
-            made[stage.name] = media if stage.path == "media" else artifacts(request.store, output.path)
+            made[stage.name] = media if stage.path == "media" else known.of(output.path)
             digests = {shard: inputs_of(inputs, shard) for shard in available} if reads else beside
             again = _retried(stage, made[stage.name], request.retry or ())
             work = work_of(available, made[stage.name], output.hash, digests, redone | again)

@@ -38,12 +38,16 @@ def read_index(store: Store) -> pa.Table:
         raise ShardError(f"{store.root}: no {INDEX_NAME}; this is no folder that `curate run` finished") from None
 
 
-def rebuild_index(store: Store) -> pa.Table:
+def rebuild_index(store: Store, media: Mapping[int, Artifact] | None = None) -> pa.Table:
     """Bring ``index.parquet`` up to date with the committed media and return it.
 
     A shard whose digest is in the present index is taken from it; without a change nothing is written.
+
+    Args:
+        store: the DIR.
+        media: its committed media; None: look it up.
     """
-    media = committed_media(store)
+    media = committed_media(store) if media is None else media
     present = _present_rows(store)
     stale = [shard for shard, artifact in media.items() if not _is_current(present.get(shard), artifact)]
     fresh = dict(zip(stale, in_threads(lambda shard: _read_row(store, shard, media[shard]), stale), strict=True))

@@ -196,6 +196,7 @@ def test_a_new_file_makes_a_new_shard_and_leaves_all_others_untouched(mended: Me
     assert of_new == {
         "media/0000003.tar", "media/0000003.parquet", "keyframes/0000003.tar", "ledger/0000003.parquet",
         "videos/0000003.parquet", "captions/cheap/0000003.parquet", "text/cheap/0000003.parquet",
+        "sources/0000003-0000003.parquet",
     }  # fmt: skip
     assert {row["source"] for row in all_rows(Store(output), "media") if row["shard"] == 3} == {
         str(output.parent / "new.mp4")

@@ -23,11 +23,11 @@ Snapshot = dict[str, tuple[str, int]]
 
 
 def snapshot(folder: Path) -> Snapshot:
-    """Return hash and time of change of every file that a run commits (without log and lock), by name."""
+    """Return hash and time of change of every file that a run commits (without log, lock and cache), by name."""
     found: Snapshot = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and not name.startswith(("log/", ".scratch/", ".lock")):
+        if path.is_file() and not name.startswith(("log/", ".scratch/", ".lock", ".artifacts")):
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns
     return found
 

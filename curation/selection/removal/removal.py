@@ -33,6 +33,7 @@ from runtime.run_lock import locked_dir
 from shards.card_files import delete_card
 from shards.index import rebuild_index
 from shards.reader import read_artifact
+from shards.records.known_artifacts import KNOWN_TABLE
 from shards.removal.tombstones import REMOVED_CLASS, Tombstone, add_tombstones, source_alias
 from shards.removal.traces import LOG, SCRATCH, all_folders, rows_of_videos, traces
 from shards.removal.unfinished import Removal, delete_unfinished, read_unfinished, write_unfinished
@@ -126,6 +127,7 @@ def finish_removal(store: Store, work_folders: Sequence[Path], progress: Progres
 
 def _tidy(store: Store, work_folders: Sequence[Path]) -> None:
     """Delete logs and work in progress, which may name videos, and complete what other runs were interrupted at."""
+    store.delete(KNOWN_TABLE)  # it names subtitle files; the next run makes it again
     for folder in list(all_folders(store)):
         store.mend_folders(folder)
     for folder in list(all_folders(store)):
