@@ -70,7 +70,7 @@ def _pipelines(arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> int:
     from curation.view.status import show_status
 
-    return show_status(arguments.dir, prices=arguments.prices)
+    return show_status(arguments.dir, prices=arguments.prices, quick=arguments.quick)
 
 
 def _inspect(arguments: argparse.Namespace) -> int:

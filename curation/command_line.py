@@ -30,7 +30,10 @@ _PLAN_EXAMPLES = """\
 examples:
   curate plan grounded --input urls.txt --output /data/out
   curate plan grounded --input urls.txt --output /data/out --probe 2
-      runs two shards aside and extrapolates hours, GPU-hours, gigabytes and tokens
+      runs two shards aside and predicts hours, GPU-hours, gigabytes, tokens and requests; `curate status` shows
+      later what it really took
+  curate plan grounded --input urls.txt --output /data/out --probe 4 --nodes 8 --prices prices.yaml
+      for eight machines like this one, and in money
 """
 
 _PIPELINES_EXAMPLES = """\
@@ -42,8 +45,11 @@ examples:
 _STATUS_EXAMPLES = """\
 examples:
   curate status out
+  curate status out --quick
+      how far a run is, from listings alone
   curate status out --prices prices.yaml
-      prices.yaml: currency, cpu_hour, gpu_hour, million_prompt_tokens, million_completion_tokens, gigabyte_month
+      prices.yaml: currency, cpu_hour, gpu_hour, million_prompt_tokens, million_completion_tokens,
+      million_requests, gigabyte_in, gigabyte_month
 """
 
 _INSPECT_EXAMPLES = """\
@@ -154,8 +160,12 @@ def _add_plan(commands: _Commands) -> None:
     )
     _add_request(parser)
     parser.add_argument(
-        "--probe", type=_positive, metavar="K", help="run K shards' worth of sources aside, and extrapolate the cost"
+        "--probe", type=_positive, metavar="K", help="run K shards' worth of sources aside, and predict the cost of all"
     )
+    parser.add_argument(
+        "--nodes", type=_positive, default=1, metavar="N", help="predict for N machines like this one (default 1)"
+    )
+    _add_prices(parser)
 
 
 def _add_pipelines(commands: _Commands) -> None:
@@ -217,8 +227,9 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_status(commands: _Commands) -> None:
-    summary = "show the state of every source, figures of the clips, and what the runs cost"
+    summary = "show a run at work, the state of every source, figures of the clips, and what the runs cost"
     parser = _add_for_dir(commands, "status", summary, _STATUS_EXAMPLES)
+    parser.add_argument("--quick", action="store_true", help="show only a run at work and the shards that are made")
     _add_prices(parser)
 
 

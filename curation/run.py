@@ -20,6 +20,7 @@ from curation.pipeline import service_specs, stage_specs
 from curation.pipeline_models import fetch_models
 from curation.plan import RunPlan, make_plan
 from curation.preflight import check_cluster, check_output, check_run
+from curation.reporting.prediction import adopt_prediction
 from curation.reporting.run_logs import commit_logs, log_folder
 from curation.run_request import LOCAL, RunRequest
 from curation.run_summary import print_summary
@@ -82,6 +83,7 @@ def execute(request: RunRequest, console: Console, *, quiet: bool) -> RunReport:
     fetch_models(plan.context, [spec.name for spec in specs])
     _prepare_scratch(plan)
     dir_bookkeeping.begin(plan)
+    adopt_prediction(request.store)
     complete = False
     try:
         report = _run_stages(plan, specs, quiet)

@@ -13,12 +13,13 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import Field
 
-from curation.reporting.run_logs import run_logs
+from curation.reporting.run_logs import began, run_logs
 from curation.reporting.spoken_numbers import length
 from runtime.settings import Settings, build, load_yaml
 from shards.storage.store import Store
@@ -26,6 +27,10 @@ from shards.storage.store import Store
 if TYPE_CHECKING:
     from runtime.ray_runner.run_record import RunReport
 
+REQUESTS: Final = "requests:"
+"""Prefix of the counts of requests, by site."""
+BYTES_IN: Final = "bytes:"
+"""Prefix of the counts of bytes received, by site."""
 _LAST_BYTES: Final = 1 << 18
 """Bytes at the end of a log that hold its last record."""
 
@@ -43,8 +48,23 @@ class RunPrices(Settings):
     """A million tokens of requests, where an endpoint is paid by tokens."""
     million_completion_tokens: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """A million tokens of answers, where an endpoint is paid by tokens."""
+    million_requests: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """A million requests to sites, where a proxy is paid by requests."""
+    gigabyte_in: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """A gigabyte (10^9 bytes) received from sites, where a line or a proxy is paid by bytes."""
     gigabyte_month: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """A gigabyte (10^9 bytes) on disk for a month."""
+
+    def by_figure(self) -> dict[str, float]:
+        """Return the price of one unit of each figure of `RunCosts.figures`."""
+        return {
+            "cpu_hours": self.cpu_hour,
+            "gpu_hours": self.gpu_hour,
+            "prompt_tokens": self.million_prompt_tokens / 1e6,
+            "completion_tokens": self.million_completion_tokens / 1e6,
+            "requests": self.million_requests / 1e6,
+            "gigabytes_in": self.gigabyte_in,
+        }
 
 
 @dataclass(frozen=True)
@@ -58,6 +78,10 @@ class PoolCosts:
     """Hours times reserved GPUs; None if the log doesn't state them."""
     prompt_tokens: float = 0.0
     completion_tokens: float = 0.0
+    requests: float = 0.0
+    """Requests to sites."""
+    bytes_in: float = 0.0
+    """Bytes received from sites."""
 
     def __add__(self, other: PoolCosts) -> PoolCosts:
         return PoolCosts(
@@ -66,6 +90,8 @@ class PoolCosts:
             _sum((self.gpu_hours, other.gpu_hours)),
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
+            self.requests + other.requests,
+            self.bytes_in + other.bytes_in,
         )
 
 
@@ -111,6 +137,19 @@ class RunCosts:
         )
 
     @property
+    def figures(self) -> dict[str, float | None]:
+        """The figures that prices and predictions name; None if no log states one."""
+        return {
+            "hours": self.hours,
+            "cpu_hours": self.cpu_hours,
+            "gpu_hours": self.gpu_hours,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "requests": sum(pool.requests for pool in self.pools),
+            "gigabytes_in": sum(pool.bytes_in for pool in self.pools) / 1e9,
+        }
+
+    @property
     def cpu_hours(self) -> float | None:
         """Hours of reserved CPUs; None if no log states them."""
         return _sum(pool.cpu_hours for pool in self.pools)
@@ -132,12 +171,7 @@ class RunCosts:
 
     def money(self, prices: RunPrices) -> float:
         """Return what the runs cost at some prices, in their currency; hours that are not known count as none."""
-        return (
-            (self.cpu_hours or 0.0) * prices.cpu_hour
-            + (self.gpu_hours or 0.0) * prices.gpu_hour
-            + self.prompt_tokens / 1e6 * prices.million_prompt_tokens
-            + self.completion_tokens / 1e6 * prices.million_completion_tokens
-        )
+        return sum((self.figures[name] or 0.0) * price for name, price in prices.by_figure().items())
 
 
 def read_prices(path: Path) -> RunPrices:
@@ -149,9 +183,15 @@ def read_prices(path: Path) -> RunPrices:
     return build(RunPrices, load_yaml(path, "--prices"), f"--prices {path}")
 
 
-def run_costs(store: Store) -> RunCosts:
-    """Return what all runs of a DIR took, by their logs; the end of each log is read."""
-    return RunCosts.added(RunCosts.of_record(_last_figures(store, name)) for name in run_logs(store))
+def run_costs(store: Store, since: datetime | None = None) -> RunCosts:
+    """Return what the runs of a DIR took, by their logs; the end of each log is read.
+
+    Args:
+        store: the DIR.
+        since: only runs that began then or later; None: all.
+    """
+    names = [name for name in run_logs(store) if since is None or began(name) >= since]
+    return RunCosts.added(RunCosts.of_record(last_figures(store, name)) for name in names)
 
 
 def cost_line(costs: RunCosts) -> str:
@@ -180,7 +220,7 @@ def _bytes_in(store: Store, folder: str) -> int:
     return inner + sum(entry.size for entry in store.list(folder).values())
 
 
-def _last_figures(store: Store, name: str) -> Mapping[str, Any]:
+def last_figures(store: Store, name: str) -> Mapping[str, Any]:
     """Return the last record of a log that has figures; an empty one if there is none."""
     size = store.entry(name).size
     first = max(size - _LAST_BYTES, 0)
@@ -204,7 +244,14 @@ def _of_pool(name: str, state: Mapping[str, Any]) -> PoolCosts:
         None if hours is None else hours * _number(state.get("gpus")),
         _number(counts.get("tokens_in")),
         _number(counts.get("tokens")),
+        added_by_prefix(counts, REQUESTS),
+        added_by_prefix(counts, BYTES_IN),
     )
+
+
+def added_by_prefix(counts: Mapping[str, Any], prefix: str) -> float:
+    """Return the sum of the counts whose names begin with `prefix`: those of all sites."""
+    return sum(_number(value) for name, value in counts.items() if name.startswith(prefix))
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

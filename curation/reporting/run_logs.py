@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -29,3 +30,12 @@ def commit_logs(store: Store, scratch: Path) -> None:
 def run_logs(store: Store) -> list[str]:
     """Return the names of the logs of the runs of a DIR, in order of time."""
     return sorted(f"{LOG}/{name}" for name in store.list(LOG) if name.endswith(".jsonl"))
+
+
+def began(name: str) -> datetime:
+    """Return the time in the name of a log at which its run began."""
+    stamp = name.rpartition("/")[2][: len("20260101T000000")]
+    try:
+        return datetime.strptime(stamp, "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    except ValueError:  # not a name of ours
+        return datetime.min.replace(tzinfo=UTC)

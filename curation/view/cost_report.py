@@ -12,14 +12,15 @@ from runtime.terminal import on_one_line
 from shards.storage.store import Store
 
 
-def print_sizes(console: Console, store: Store, prices: RunPrices | None) -> None:
-    """Print the bytes of a DIR by folder, and what they cost a month if there are prices."""
+def print_sizes(console: Console, store: Store, prices: RunPrices | None) -> int:
+    """Print the bytes of a DIR by folder, and what they cost a month if there are prices; return their sum."""
     sizes = bytes_by_folder(store)
     parts = ", ".join(f"{on_one_line(name)} {byte_size(size)}" for name, size in sizes.items())
     console.print(f"\nstored: {byte_size(sum(sizes.values()))} ({parts})", markup=False, soft_wrap=True)
     if prices is not None and prices.gigabyte_month:
         monthly = money(sum(sizes.values()) / 1e9 * prices.gigabyte_month, prices)
         console.print(f"on disk: {monthly} a month", markup=False)
+    return sum(sizes.values())
 
 
 def print_costs(console: Console, costs: RunCosts, prices: RunPrices | None) -> None:

@@ -14,7 +14,9 @@ from curation.pipeline import service_specs, stage_specs
 from curation.pipeline_models import pinned_models, used_engines
 from curation.plan import RunPlan, make_plan
 from curation.preflight import check_cluster, check_output, check_run
+from curation.reporting.run_costs import read_prices
 from curation.run_request import RunRequest
+from curation.view.prediction_report import print_prediction
 from runtime.ray_runner.cluster import ClusterSettings, joins_running_cluster, machine_nodes
 from runtime.ray_runner.placement import place
 from runtime.ray_runner.stage import PoolSettings
@@ -22,8 +24,9 @@ from runtime.terminal import SafeConsole
 
 
 def show_plan(arguments: argparse.Namespace) -> int:
-    """Print the plan, and with ``--probe K`` the cost of the whole run; return 0."""
+    """Print the plan, and with ``--probe K`` a prediction for the whole run; return 0."""
     console = SafeConsole(highlight=False)
+    priced = None if arguments.prices is None else read_prices(arguments.prices)
     request = RunRequest.of(arguments)
     check_cluster(request)
     check_output(request.store)
@@ -36,9 +39,9 @@ def show_plan(arguments: argparse.Namespace) -> int:
     for warning in plan.warnings:
         console.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True)
     if arguments.probe:
-        from curation.probe_run import show_probe
+        from curation.probe.probe_run import probe
 
-        return show_probe(plan, arguments.probe, console)
+        print_prediction(console, probe(plan, arguments.probe, arguments.nodes), priced)
     return 0
 
 

@@ -13,12 +13,15 @@ from rich.table import Table
 from rich.text import Text
 
 from curation.reporting.next_command import layer_arguments, layers_with_clips, print_next
+from curation.reporting.prediction import outcome, read_prediction
 from curation.reporting.run_costs import read_prices, run_costs
 from curation.reporting.spoken_numbers import length
 from curation.sources.source_states import SourceState, source_states
 from curation.view.cost_report import print_costs, print_sizes
 from curation.view.inspect_clips import check_there
+from curation.view.live_status import print_running, print_shards, running_owner
 from curation.view.paper_table import PAPER_TABLE_1, words_sql
+from curation.view.prediction_report import print_comparison
 from curation.view.score_figures import print_scores
 from curation.view.selecting.selection_report import print_selections
 from curation.view.sql_tables import connect, damage_reported, files, select
@@ -99,13 +102,14 @@ select (select coalesce(sum(seconds), 0) from shown where parent_key is null) / 
 """Time that several levels share counts once."""
 
 
-def show_status(root: str, console: Console | None = None, *, prices: Path | None = None) -> int:
-    """Print sources by state, the figures of each text layer, scores, bytes and costs; return 0.
+def show_status(root: str, console: Console | None = None, *, prices: Path | None = None, quick: bool = False) -> int:
+    """Print a run that is at work, sources by state, the figures of each text layer, scores, bytes and costs; return 0.
 
     Args:
         root: the DIR.
         console: None: the terminal.
         prices: a YAML file with prices; None: no money is shown.
+        quick: print only what listings tell: the run, and the shards that are made.
 
     Raises:
         UserError: there is no such folder, or the prices can't be read.
@@ -114,6 +118,13 @@ def show_status(root: str, console: Console | None = None, *, prices: Path | Non
     priced = None if prices is None else read_prices(prices)
     store = Store(root)
     check_there(store)
+    owner = running_owner(store)
+    if owner is not None:
+        print_running(console, store, owner)
+    if owner is not None or quick:
+        print_shards(console, store)
+    if quick:
+        return 0
     _print_sources(console, source_states(store))
     for layer in text_layers(store):
         paths = files(store, f"text/{layer}")
@@ -123,8 +134,10 @@ def show_status(root: str, console: Console | None = None, *, prices: Path | Non
         print_selections(console, states)
     for name in score_sets(store):
         print_scores(console, store, name)
-    print_sizes(console, store, priced)
+    stored = print_sizes(console, store, priced)
     print_costs(console, run_costs(store), priced)
+    if (prediction := read_prediction(store)) is not None:
+        print_comparison(console, prediction, outcome(store, prediction, stored), priced)
     if layers := layers_with_clips(store):
         print_next(console, "view", store.root, *layer_arguments(store, layers[0]))
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from support.dir_contents import all_rows, assert_texts_hold, latest_states
 from support.fake_llm import FakeLLM
 from support.model_replies import careful
 
+from curation.reporting.prediction import read_prediction
 from curation.reporting.run_costs import run_costs
 from shards.storage.store import Store
 
@@ -78,6 +80,28 @@ def test_it_says_what_it_took_and_status_says_the_same_with_money(made: LocalRun
     (tmp_path / "prices.yaml").write_text("currency: EUR\nmillion_prompt_tokens: 1e6\n", encoding="utf-8")
     shown = curate("status", made.dir, "--prices", tmp_path / "prices.yaml").out
     assert f"money: {costs.prompt_tokens:,.2f} EUR" in shown and "costs of 1 run" in shown
+
+
+def test_a_probe_predicts_the_whole_run_and_status_compares_them(
+    made: LocalRun, server: FakeLLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setenv("CLIPGROVE_CACHE", str(tmp_path / "cache"))
+    inputs, output = made.arguments[made.arguments.index("--input") + 1], tmp_path / "out"
+    arguments = run_arguments(CHEAP, config_in(tmp_path), inputs, output, server)
+    arguments += ["--address", "local", "--set", "videos_per_shard=1"]
+    planned = curate("plan", *arguments[1:], "--probe", "1")
+    assert planned.status == 0, planned.err
+    assert "prediction for 2 sources in 2 shards" in planned.out
+    assert "Extrapolated by seconds of video, from a probe of 1 shard." in planned.out
+    assert not output.exists() and not list((tmp_path / "temporary").glob("curate-probe-*"))
+    assert curate(*arguments).status == 0
+    prediction = read_prediction(Store(output))
+    assert prediction is not None and prediction.video_hours == pytest.approx(26 / 3600, rel=0.05)
+    tokens = run_costs(Store(output)).prompt_tokens
+    assert prediction.figures.prompt_tokens.value == pytest.approx(tokens, rel=0.5)
+    assert "2 of 2 shards made" in curate("status", output).out
 
 
 def test_the_same_command_again_has_nothing_to_do(made: LocalRun) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -403,29 +402,6 @@ def test_retried_sources_end_in_a_new_shard_and_the_old_one_stays(retried: Retri
 
 def test_a_class_without_failures_is_not_retried(retried: Retried) -> None:
     assert "nothing to do" in retried.third.err
-
-
-# A probe
-
-
-def test_a_probe_prints_what_the_whole_run_would_cost_and_leaves_nothing_behind(
-    grown: Grown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    with FakeLLM(careful) as llm:
-        arguments = run_arguments(CHEAP, grown.config, grown.inputs, tmp_path / "out", llm)[1:]
-        ended = curate("plan", *arguments, "--set", "videos_per_shard=1", "--probe", "1")
-    assert ended.status == 0, ended.err
-    rows = {line.split("│")[1].strip(): line.split("│")[2:] for line in ended.out.splitlines() if line.startswith("│")}
-    probe, whole = rows["probe"], rows["all sources"]
-    assert (int(probe[0]), int(whole[0])) == (1, 4)
-    tokens, all_tokens = (int(row[5].replace(",", "")) for row in (probe, whole))
-    assert tokens > 0
-    assert all_tokens == pytest.approx(tokens * (75 + 9 + 9 + 6) / 9, rel=0.05), "by seconds of video: c.mp4 has 9"
-    assert "Extrapolated by seconds of video." in ended.out
-    assert list((tmp_path / "temporary").iterdir()) == []
-    assert not (tmp_path / "out").exists()
 
 
 def test_two_runs_over_the_same_input_have_the_same_shape(grown: Grown, mended: Mended) -> None:

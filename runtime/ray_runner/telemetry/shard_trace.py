@@ -10,8 +10,10 @@ viewers read a list without its end.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -19,6 +21,18 @@ from runtime.ray_runner.shard_set import ShardSet
 from runtime.ray_runner.telemetry.work_span import WorkSpan
 
 _MICROSECONDS: Final = 1e6
+
+
+@dataclass(frozen=True)
+class TracedSpan:
+    """One stage of a shard, as a trace has it."""
+
+    stage: str
+    shard: int
+    began: float
+    """Seconds since the epoch."""
+    seconds: float
+    counts: Mapping[str, float]
 
 
 class ShardTrace:
@@ -85,6 +99,19 @@ class ShardTrace:
             self._file.write("[\n")
         self._file.write(json.dumps(event, ensure_ascii=False) + ",\n")
         self._file.flush()
+
+
+def read_trace(path: Path) -> list[TracedSpan]:
+    """Return the spans of a trace in the order in which they ended; a line that is cut short is left out."""
+    spans = []
+    for line in path.read_text(encoding="utf-8").splitlines()[1:]:
+        with contextlib.suppress(ValueError):
+            event = json.loads(line.rstrip(","))
+            if event["ph"] == "X":
+                counts = {name: value for name, value in event["args"].items() if isinstance(value, float | int)}
+                start, length = event["ts"] / _MICROSECONDS, event["dur"] / _MICROSECONDS
+                spans.append(TracedSpan(event["name"], event["args"]["shard"], start, length, counts))
+    return spans
 
 
 def _rounded(counts: Mapping[str, float]) -> dict[str, float]:

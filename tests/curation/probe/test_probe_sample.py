@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.broken_videos import ffmpeg
 
-from curation.probe_run import RunCost, known_seconds, spread, whole_over_sample
+from curation.probe.probe_sample import known_seconds, spread, thinned, whole_over_sample
 from curation.sources.source_rows import SourceRow
 
 
@@ -69,6 +69,9 @@ def test_a_sample_is_spread_evenly_over_all_sources() -> None:
     assert spread(sources, 20) == sources
 
 
-def test_every_figure_of_a_cost_is_scaled() -> None:
-    cost = RunCost(2, 1.0, 2.0, 3.0, 4.0, 5.0)
-    assert cost.scaled(10, 20) == RunCost(20, 10.0, 20.0, 30.0, 40.0, 50.0)
+def test_a_long_list_is_thinned_evenly_and_counted_whole() -> None:
+    sources = [row(f"https://x.org/{number}") for number in range(100)]
+    kept, total = thinned(iter(sources), most=30)
+    assert total == 100 and 15 <= len(kept) <= 30
+    assert kept == sources[:: 100 // len(kept)][: len(kept)]
+    assert thinned(iter(sources)) == (sources, 100)
