@@ -35,19 +35,12 @@ def measured_assumptions(path: Path = COSTS) -> dict[str, Assumption]:
 
 
 def driver_costs(code: str, path: Path = MEASUREMENTS) -> DriverCosts:
-    """Return the driver's costs in one state of the code, fitted to the two largest sizes of each phase.
-
-    The runner's rate is that of the newest state that was run on Ray.
-    """
-    everything = read(path)
-    records = [record for record in everything if record.code == code]
-    on_ray = [record for record in everything if record.runner == "ray"]
-    slope = _slope(_of_phase([record for record in on_ray if record.code == on_ray[-1].code], "run"))
+    """Return the driver's costs in one state of the code, fitted to the two largest sizes of each phase."""
+    records = [record for record in read(path) if record.code == code]
     last = _of_phase(records, "run")[-1]
     return DriverCosts(
         alone_seconds={phase: _law(_of_phase(records, phase), "cpu_seconds") for phase in ALONE},
         after_seconds={phase: _law(_of_phase(records, phase), "cpu_seconds") for phase in AFTER},
-        shard_seconds=slope / 2,
         memory_mib={phase: _line(_of_phase(records, phase)) for phase in (*ALONE, "run", *AFTER)},
         requests_a_shard={kind: n / last.shards for kind, n in last.worker_requests.items() if kind != "list"},
         driver_requests=_requests(records),
@@ -74,14 +67,6 @@ def _line(records: Sequence[Measured]) -> Line:
         return Line(large.mib, 0.0)
     slope = max((large.mib - records[-2].mib) / (large.sources - records[-2].sources), 0.0)
     return Line(large.mib - slope * large.sources, slope)
-
-
-def _slope(runs: Sequence[Measured]) -> float:
-    """Return the runner's seconds for one shard more, in all stages of the run: starts don't count."""
-    if len(runs) < 2:
-        return runs[-1].wall_seconds / runs[-1].shards
-    small, large = runs[-2:]
-    return (large.wall_seconds - small.wall_seconds) / (large.shards - small.shards)
 
 
 def _requests(records: Sequence[Measured]) -> PowerLaw:

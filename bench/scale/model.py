@@ -48,8 +48,6 @@ class DriverCosts:
     """Seconds of each phase in which only the driver works: plan, begin, finish."""
     after_seconds: Mapping[str, PowerLaw]
     """Seconds of what follows when someone asks for it: status, select, dedup."""
-    shard_seconds: float
-    """Seconds of the runner for a shard in one stage."""
     memory_mib: Mapping[str, Line]
     """Peak memory of each phase."""
     requests_a_shard: Mapping[str, float]
@@ -114,7 +112,7 @@ def predict(values: Mapping[str, float], driver: DriverCosts, *, from_site: bool
         "cores": sum(cpu.values()) / (busy * values["cores of a node"]),
         "GPUs": sum(gpu.values()) / (busy * values["GPUs of a node"]),
         "network": moved * 8 / (busy * values["network of a node"] * 1e9) / 3600,
-        "runner": shards * (1 + TABLE_STAGES) * driver.shard_seconds / 3600,
+        "runner": shards * (1 + TABLE_STAGES) / values["results a second of the runner"] / 3600,
     }
     if from_site:
         hours[SITE] = values["videos"] / values["starts at a site"] / 3600

@@ -12,12 +12,11 @@ from curation import stage_registry
 from shards.storage.local_folder import LocalFolder
 
 
-def _driver(shard_seconds: float = 0.0) -> DriverCosts:
+def _driver() -> DriverCosts:
     linear = PowerLaw(1000, 1.0, 1.0)
     return DriverCosts(
         alone_seconds={"plan": linear},
         after_seconds={},
-        shard_seconds=shard_seconds,
         memory_mib={"plan": Line(100.0, 0.0)},
         requests_a_shard={"open": 2.0, "commit": 4.0},
         driver_requests=PowerLaw(1000, 10.0, 1.0),
@@ -37,7 +36,8 @@ def test_the_slowest_resource_decides() -> None:
         from_storage.hours["GPUs"] / 2
     )
     assert predict(values, _driver(), from_site=True).bottleneck == "one site's pace"
-    assert predict(values, _driver(shard_seconds=10.0), from_site=False).bottleneck == "runner"
+    slow = {**values, "results a second of the runner": 0.1}
+    assert predict(slow, _driver(), from_site=False).bottleneck == "runner"
 
 
 def test_the_driver_adds_its_own_hours_and_requests() -> None:
