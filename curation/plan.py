@@ -115,8 +115,8 @@ def make_plan(request: RunRequest) -> RunPlan:
         UserError: the input, the settings or the state of the DIR don't allow the run.
     """
     known = KnownArtifacts(request.store)
-    committed = _media(known)
-    media = {shard: artifact for shard, artifact in committed.items() if not is_untried(artifact.counts)}
+    committed, again = _media(known), "postponed" in request.tries
+    media = {shard: artifact for shard, artifact in committed.items() if not (again and is_untried(artifact.counts))}
     postponed = [shard for shard, artifact in media.items() if has_postponed(artifact.counts)]
     sources, warnings = run_sources(request, postponed)
     today = look_up(used_models(request.settings, [stage.name for stage in stage_registry.STAGES]).values())

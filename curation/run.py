@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from curation import dir_bookkeeping
 from curation.grounding.measurement.judge_drift import layer_drift
+from curation.late_sources import late_request, late_sources, with_late_round
 from curation.media.in_flight.shard_scratch import IN_FLIGHT_FOLDER, remove_shards_but
 from curation.output_folders import replaceable_folders
 from curation.pipeline import service_specs, stage_specs
@@ -32,6 +33,7 @@ from runtime.ray_runner.cluster import ClusterSettings
 from runtime.ray_runner.run_record import RunReport
 from runtime.ray_runner.runner import run_stages
 from runtime.ray_runner.table_stage import AnyStageSpec
+from runtime.retry_limits import LATE_ROUNDS
 from runtime.run_lock import locked_dir
 from runtime.terminal import SafeConsole
 
@@ -79,11 +81,23 @@ def execute(request: RunRequest, console: Console, *, quiet: bool) -> RunReport:
             dir_bookkeeping.finish(plan)
         console.print(f"nothing to do: {escape(request.store.root)} is up to date with pipeline {request.pipeline}")
         return RunReport()
+    report = _carry_out(plan, quiet=quiet)
+    for _ in range(LATE_ROUNDS.count):
+        if late := late_sources(report):
+            console.print(f"late downloads: {late}; they are tried again in new shards")
+            report = with_late_round(report, _carry_out(make_plan(late_request(request)), quiet=quiet))
+    print_summary(request.store, request.layer, report, console)
+    _warn_of_drift(plan, console)
+    return report
+
+
+def _carry_out(plan: RunPlan, *, quiet: bool) -> RunReport:
+    """Run the stages of a plan, and finish the DIR however they end."""
     specs = stage_specs(plan.context, plan.todo, videos_per_shard=plan.sources.largest_shard)
     fetch_models(plan.context, [spec.name for spec in specs])
     _prepare_scratch(plan)
     dir_bookkeeping.begin(plan)
-    adopt_prediction(request.store)
+    adopt_prediction(plan.request.store)
     complete = False
     try:
         report = _run_stages(plan, specs, quiet)
@@ -91,8 +105,6 @@ def execute(request: RunRequest, console: Console, *, quiet: bool) -> RunReport:
     finally:
         _leave_scratch(plan, complete=complete)
         dir_bookkeeping.finish(plan)
-    print_summary(request.store, request.layer, report, console)
-    _warn_of_drift(plan, console)
     return report
 
 

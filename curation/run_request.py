@@ -16,7 +16,7 @@ from curation.stages.dir_names import checked_name
 from curation.stages.pipeline_settings import PipelineSettings
 from runtime.errors import UserError, nearest
 from runtime.settings import content_hash
-from shards.schema import FAILED_CLASSES
+from shards.schema import FAILED_CLASSES, POSTPONED_CLASSES
 from shards.storage.store import Store
 
 LOCAL: Final = "local"
@@ -46,6 +46,8 @@ class RunRequest:
     retry: frozenset[str] | None
     """Classes of failed sources, and failures of clips, to try again; None: no retry."""
     address: str | None
+    tries: frozenset[str] = frozenset(POSTPONED_CLASSES)
+    """Classes of pending sources of committed shards that are tried again."""
 
     @property
     def is_local(self) -> bool:

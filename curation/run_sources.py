@@ -61,7 +61,7 @@ def run_sources(request: RunRequest, postponed_in: Sequence[int] = ()) -> tuple[
         limit=request.limit,
         exclude=request.exclude | archived_ids(download.archive),
         removed=removed_ids(store),
-        retry=[] if is_new else [*_failed(request), *postponed_rows(store, postponed_in)],
+        retry=[] if is_new else [*_failed(request), *postponed_rows(store, postponed_in, request.tries)],
     )
     if download.yt_dlp or planned.has_urls:
         check_options(download)  # imports yt-dlp, which takes a second

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,39 @@ class Attempts:
                 os.truncate(note, before)
             else:
                 note.unlink(missing_ok=True)
+
+
+class SuspectGate:
+    """Lets many attempts of one process go on at once, but one at a video that may have killed a worker alone.
+
+    A dead worker leaves a mark at every video that it was at work on. Were they tried together again, the second death
+    would count against all of them, though one is to blame.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._suspects = 0
+        """Attempts that are alone, or wait to be."""
+
+    @contextmanager
+    def entered(self, *, alone: bool) -> Iterator[None]:
+        """Wait until an attempt may begin, and hold back those that it excludes."""
+        with self._changed:
+            self._suspects += alone
+            try:
+                self._changed.wait_for(lambda: self._inside == 0 if alone else self._suspects == 0)
+            except BaseException:
+                self._suspects -= alone
+                raise
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._suspects -= alone
+                self._changed.notify_all()
 
 
 def age_notes(folder: Path) -> None:

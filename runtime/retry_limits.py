@@ -210,6 +210,13 @@ FRAGMENT_RETRIES: Final = _bound("retries of one fragment of a download", 3, "re
     "curation.media.download.ytdlp.ytdlp_client",
     "One lost fragment among hundreds should not cost the attempt.")
 
+DOWNLOAD_LATE_AFTER: Final = _bound("media.late_after", 900, "s",
+    "curation.media.media_settings",
+    "A shard whose other videos are done need not wait an hour for a slow site; its late videos move to another shard.",
+    is_setting=True)
+LATE_ROUNDS: Final = _bound("rounds of a run for late videos", 1, "rounds",
+    "curation.run",
+    "It waits for them as long as their downloads take, so that none is late twice.")
 DOWNLOAD_STOP_SECONDS: Final = _bound("end of the downloads in flight after a fault of the machine", 10, "s",
     "curation.media.in_flight.video_arrivals",
     "Each is stopped and its process killed within a fraction of a second; a thread that hangs must not hold the run.")

@@ -35,9 +35,10 @@ FailedClass = Literal[
     "corrupt",
     "internal",
 ]
-PostponedClass = Literal["postponed"]  # the class of a pending source whose shard is committed
+PostponedClass = Literal["postponed", "late"]  # the class of a pending source whose shard is committed
 FILTERED_CLASSES: Final[tuple[FilteredClass, ...]] = get_args(FilteredClass)
 FAILED_CLASSES: Final[tuple[FailedClass, ...]] = get_args(FailedClass)
+POSTPONED_CLASSES: Final[tuple[PostponedClass, ...]] = get_args(PostponedClass)
 
 RewriteStatus = Literal["ok", "abstained", "fallback", "failed"]
 REWRITE_STATUSES: Final[tuple[RewriteStatus, ...]] = get_args(RewriteStatus)
@@ -77,7 +78,7 @@ LEDGER: Final = pa.schema(
         pa.field("shard", pa.int32(), nullable=False),
         pa.field("attempt", pa.int32(), nullable=False),
         pa.field("state", _category, nullable=False),
-        pa.field("class", pa.string()),  # null when written; `postponed` when pending
+        pa.field("class", pa.string()),  # null when written; `postponed` or `late` when pending
         pa.field("message", pa.string()),  # one line for people, without secrets
         pa.field("seconds", pa.float64()),  # length of the span that was read
         pa.field("clips", pa.int32(), nullable=False),

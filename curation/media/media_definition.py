@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -24,10 +25,8 @@ def _hash(settings: PipelineSettings, outputs: Outputs) -> str:
 
 def _worker(context: StageContext) -> WorkerBuild:
     settings = context.settings.branch(MediaSettings)
-    return partial(
-        media_worker,
-        MediaWorkerSpec(context.root, context.scratch, settings, context.outputs[MEDIA.name].hash, context.run),
-    )
+    hash_, encoders = context.outputs[MEDIA.name].hash, max(math.ceil(context.settings.pool(MEDIA.name).cpus), 1)
+    return partial(media_worker, MediaWorkerSpec(context.root, context.scratch, settings, hash_, encoders, context.run))
 
 
 def _services(settings: PipelineSettings) -> Mapping[str, Callable[[], Any]]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from pydantic import Field
+
 from curation.media.clips.segment_settings import SegmentSettings
 from curation.media.download.download_settings import DownloadSettings
 from curation.media.picture.encode_settings import EncodeSettings
 from curation.media.speech.sentence_settings import SentenceSettings
 from curation.media.speech.transcribe_settings import TranscribeSettings
+from runtime import retry_limits
 from runtime.language_tags import LanguageCode
 from runtime.settings import Runtime, Settings, content_hash
 
@@ -45,7 +48,12 @@ class MediaSettings(Settings):
     video: VideoSettings = VideoSettings()
     """Settings of cutting each video into clips."""
     downloads_ahead: Runtime[int] = 2
-    """Number of downloads in progress while a video is encoded."""
+    """Number of downloads in progress while a video of the same shard is encoded."""
+    late_after: Runtime[float] = Field(default=retry_limits.DOWNLOAD_LATE_AFTER.seconds, ge=0)
+    """Seconds for which a shard with nothing else to do waits for its last downloads. Then it is committed without
+    them, and they are tried again in another shard at the end of the run. 0: it waits as long as they take."""
+    late_share: Runtime[float] = Field(default=0.1, ge=0, lt=1)
+    """Largest share of a shard's sources that may be late; with more, it waits."""
 
     def hash(self, asr_revision: str | None, punctuation_revision: str | None) -> str:
         """Return the content hash of the media folder."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -22,14 +23,14 @@ from curation.media.in_flight.kept_download import fetch
 from curation.media.in_flight.part_making import PartMaker, opened, outcome_of
 from curation.media.in_flight.shard_scratch import ShardScratch
 from curation.media.in_flight.shard_sources import ShardSource, by_video
-from curation.media.in_flight.video_arrivals import arrivals
+from curation.media.in_flight.video_arrivals import Patience, arrivals
 from curation.media.media_rows import LedgerRow, SourceOutcome
 from curation.media.media_settings import MediaSettings
 from curation.media.shard_builder import ShardBuilder
 from curation.media.sidecar_inputs import input_name, sidecar_inputs
 from curation.media.video_to_clips import VideoTools
 from curation.sources.source_rows import source_rows
-from runtime.attempts import Attempts
+from runtime.attempts import Attempts, SuspectGate
 from runtime.errors import MachineError, is_machine_fault, one_line
 from runtime.ray_runner.display.progress import report
 from runtime.ray_runner.stage import Service, ShardResult
@@ -51,6 +52,8 @@ class MediaWorkerSpec:
     settings: MediaSettings
     hash: str
     """Content hash of the media folder."""
+    encoders: int = 1
+    """Videos that the worker encodes at a time, of all its shards in flight."""
     run: str = ""
     """Id of the run: its workers share a pacer, and refusals of sites are counted for each run anew."""
 
@@ -61,11 +64,12 @@ def media_worker(spec: MediaWorkerSpec, services: Mapping[str, Service]) -> Medi
 
     transcription = spec.settings.video.transcribe
     punctuate = Punctuator(transcription.punctuation) if transcription.punctuation else None
-    return MediaWorker(spec, VideoTools(spec.settings.video, services.get("asr"), punctuate))
+    encoders = threading.BoundedSemaphore(spec.encoders)
+    return MediaWorker(spec, VideoTools(spec.settings.video, services.get("asr"), punctuate, encoders))
 
 
 class MediaWorker:
-    """Makes media shards; downloads run ahead of the encoder."""
+    """Makes media shards, several at a time if asked to; downloads run ahead of the encoders."""
 
     def __init__(self, spec: MediaWorkerSpec, tools: VideoTools) -> None:
         self._spec = spec
@@ -73,6 +77,7 @@ class MediaWorker:
         self._scratch = Path(spec.scratch)
         self._tools = tools
         self._visits = run_visits(spec.settings.download, spec.run)
+        self._gate = SuspectGate()
 
     async def process(self, shard: int) -> ShardResult:
         """Make media/<shard>, keyframes/<shard> and ledger/<shard>; see `runtime.ray_runner.stage.Worker`."""
@@ -89,7 +94,7 @@ class MediaWorker:
         notes = self._scratch / "attempts" / shard_name(number)
         sources, beside = self._sources(number)
         with scratch.work() as work:
-            rows = self._finish(sources, scratch, work, PartMaker(self._tools, Attempts(notes)))
+            rows = self._finish(sources, scratch, work, PartMaker(self._tools, Attempts(notes), self._gate))
             shard = _pack(number, sources, rows, scratch, work)
             shard.commit(self._store, work, self._spec.hash, beside)
         scratch.remove()
@@ -118,8 +123,10 @@ class MediaWorker:
                 left.append(source)
             else:
                 rows[source.position] = _reported(source, part)
-        ahead, removed = max(self._spec.settings.downloads_ahead, 1), removed_ids(self._store)
-        with closing(arrivals(by_video(left), partial(self._fetch, scratch, work), ahead)) as videos:
+        settings, removed = self._spec.settings, removed_ids(self._store)
+        patience = Patience(settings.late_after, int(settings.late_share * len(sources)))
+        fetching, ahead = partial(self._fetch, scratch, work), max(settings.downloads_ahead, 1)
+        with closing(arrivals(by_video(left), fetching, ahead, patience)) as videos:
             for arrival in videos:
                 video = opened(arrival, removed)
                 for source in arrival.sources:

@@ -6,7 +6,7 @@ Always: sources in = written + filtered + failed + pending. A source's state is 
 from __future__ import annotations
 
 from runtime.text.sound_text import sound_text
-from shards.schema import FailedClass, FilteredClass
+from shards.schema import FailedClass, FilteredClass, PostponedClass
 
 
 class SourceFailed(Exception):
@@ -22,10 +22,11 @@ class SourceFailed(Exception):
 
 
 class SourcePostponed(Exception):
-    """A source was not tried, because its host refuses all of them: its state is ``pending``."""
+    """A source is left for later: its host refuses all sources, or its download is late. Its state is ``pending``."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, class_: PostponedClass = "postponed") -> None:
         super().__init__(message)
+        self.class_ = class_
         self.message = message
 
 

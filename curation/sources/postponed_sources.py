@@ -1,13 +1,13 @@
-"""Sources that earlier runs did not try, because their hosts refused others: they get their turn in the next run.
+"""Sources of committed shards that are pending: their hosts refused others, or their downloads were late.
 
 A shard is committed with what was made of it. If none of its sources was tried, the shard counts as not made, and the
 next run makes it again in its place. If some were, the others go into a new shard at the end, as failed ones do with
-``--retry-failed``.
+``--retry-failed``. The next run does this; for late sources, the same run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from curation.sources.source_rows import SourceRow
@@ -35,8 +35,18 @@ def is_untried(counts: Mapping[str, float]) -> bool:
     return has_postponed(counts) and tried == sum(counts.get(name, 0) for name in _WITHOUT_WORK)
 
 
-def postponed_rows(store: Store, shards: Iterable[int]) -> list[SourceRow]:
-    """Return the attempts that the ledgers of `shards` record as postponed, without what a manifest carried along."""
-    ledgers = (read_table(store, f"ledger/{shard_name(shard)}.parquet", (*_COLUMNS, "state")) for shard in shards)
-    values = [row for ledger in ledgers for row in ledger.to_pylist() if row["state"] == "pending"]
+def postponed_rows(store: Store, shards: Iterable[int], classes: Collection[str]) -> list[SourceRow]:
+    """Return the attempts that the ledgers of `shards` record as pending, without what a manifest carried along.
+
+    Args:
+        store: the DIR.
+        shards: shards that `has_postponed`.
+        classes: classes of pending sources to return (`shards.schema.PostponedClass`).
+    """
+    ledgers = (
+        read_table(store, f"ledger/{shard_name(shard)}.parquet", (*_COLUMNS, "state", "class")) for shard in shards
+    )
+    values = [
+        row for ledger in ledgers for row in ledger.to_pylist() if row["state"] == "pending" and row["class"] in classes
+    ]
     return [SourceRow(**{name: row[name] for name in _COLUMNS} | _UNKNOWN) for row in values]

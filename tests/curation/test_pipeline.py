@@ -20,14 +20,14 @@ from runtime.models.model_revisions import look_up
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HASHES = {
     "demo": ("30632b7e7d3595ee", "30469e3344e44359", "5d0a651ba31e4186", "0968e26bd0578a64", "7cc845201c40f67d"),
-    "vidla": ("232888752357d354", "91dfb16173af4933", "6cf39306190651da", "a22dbe994154ea03", "f97e3d4b35737882"),
-    "grounded": ("ffba45b0521c9325", "31e450a9634e8466", "c43e8984a8af79d1", "a300bcd07f0961f9", "1ddadb7e214b8225"),
+    "vidla": ("232888752357d354", "91dfb16173af4933", "6cf39306190651da", "a22dbe994154ea03", "b3a538a51040e1c3"),
+    "grounded": ("ffba45b0521c9325", "31e450a9634e8466", "c43e8984a8af79d1", "a300bcd07f0961f9", "d76ad68969d72bdf"),
     "grounded-24gb": (
         "08761c627c8eaa9e",
         "70b16836da1f7806",
         "2fc4e99715355b3b",
         "a300bcd07f0961f9",
-        "52df7ababb8bf5c2",
+        "3459360f86f3093d",
     ),
 }
 """The content hashes of media, captions, texts and the selection, and a hash of the settings in ``manifest.json``.

@@ -1,10 +1,11 @@
 """Notes of what was begun: which deaths count against a video, and which don't."""
 
+import threading
 from pathlib import Path
 
 import pytest
 
-from runtime.attempts import DEATHS_ALLOWED, Attempts, age_notes, remove_notes
+from runtime.attempts import DEATHS_ALLOWED, Attempts, SuspectGate, age_notes, remove_notes
 
 
 def die_on(attempts: Attempts, source: str) -> None:
@@ -69,3 +70,30 @@ def test_folders_that_are_not_there_are_no_error(tmp_path: Path) -> None:
     age_notes(tmp_path / "nowhere")
     remove_notes(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_suspect_is_tried_alone_and_all_others_together() -> None:
+    gate, together, seen = SuspectGate(), threading.Barrier(3), list[str]()
+
+    def innocent() -> None:
+        with gate.entered(alone=False):
+            together.wait(30)
+
+    def suspect(name: str) -> None:
+        with gate.entered(alone=True):
+            seen.append(f"{name} in")
+            seen.append(f"{name} out")
+
+    threads = [threading.Thread(target=innocent) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while gate._inside < 2:
+        pass
+    suspects = [threading.Thread(target=suspect, args=(name,)) for name in "ab"]
+    for thread in suspects:
+        thread.start()
+    assert seen == [], "two others are at work"
+    together.wait(30)
+    for thread in (*threads, *suspects):
+        thread.join(30)
+    assert sorted(seen[:2]) in (["a in", "a out"], ["b in", "b out"]) and len(seen) == 4

@@ -8,6 +8,7 @@ mark (``0 . , ? - :``), as in ``oliverguhr/fullstop-punctuation-multilang-large`
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -71,6 +72,7 @@ class Punctuator:
         names = self._model.config.id2label
         self._labels = [read_label(names[number], settings.model) for number in range(len(names))]
         self._cased = any(label.capital is not None for label in self._labels)
+        self._lock = threading.Lock()  # a tokenizer that truncates can't be called by two threads at once
 
     def __call__(self, words: Sequence[str]) -> list[str]:
         """Return the same words, in number and order, with punctuation and capitals; existing marks are kept."""
@@ -78,7 +80,8 @@ class Punctuator:
         spans = list(_windows(len(words), self._settings.window_words, self._settings.overlap_words))
         for first in range(0, len(spans), self._settings.batch):
             some = spans[first : first + self._settings.batch]
-            rows = self._classify([words[span.start : span.end] for span in some])
+            with self._lock:
+                rows = self._classify([words[span.start : span.end] for span in some])
             for span, numbers in zip(some, rows, strict=True):
                 labels += [self._labels[n] for n in numbers[span.keep_start - span.start : span.keep_end - span.start]]
         return list(_apply_labels(words, labels))

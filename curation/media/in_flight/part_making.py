@@ -15,7 +15,7 @@ from curation.media.media_rows import SourceOutcome
 from curation.media.picture.guarded_probe import guarded_probe
 from curation.media.video_to_clips import OpenedVideo, VideoClips, VideoTools, make_clips
 from curation.sources.ledger import SourceFailed, SourceFiltered, SourcePostponed
-from runtime.attempts import DEATHS_ALLOWED, Attempts
+from runtime.attempts import DEATHS_ALLOWED, Attempts, SuspectGate
 from runtime.errors import is_machine_fault, one_line
 from runtime.log import get_logger
 
@@ -31,6 +31,8 @@ def opened(arrival: Arrival, removed: Collection[str]) -> Future[OpenedVideo]:
     """
     video: Future[OpenedVideo] = Future()
     try:
+        if arrival.download is None:
+            raise SourcePostponed("its download was late (media.late_after)", "late")
         download = arrival.download.result()
         refuse_removed(download, removed)
         video.set_result(OpenedVideo(download, guarded_probe(download.path)))
@@ -42,9 +44,10 @@ def opened(arrival: Arrival, removed: Collection[str]) -> Future[OpenedVideo]:
 class PartMaker:
     """Makes the parts of one shard."""
 
-    def __init__(self, tools: VideoTools, attempts: Attempts) -> None:
+    def __init__(self, tools: VideoTools, attempts: Attempts, gate: SuspectGate) -> None:
         self._tools = tools
         self._attempts = attempts
+        self._gate = gate
 
     def without_work(self, source: ShardSource) -> FinishedPart | None:
         """Return the part of a source that needs no work, or whose video has killed workers; None for all others."""
@@ -69,7 +72,8 @@ class PartMaker:
         return FinishedPart(outcome, time.monotonic() - began, clips)
 
     def _clips(self, source: ShardSource, video: OpenedVideo, folder: Path) -> VideoClips:
-        with self._attempts.attempt(source.note):
+        is_suspect = self._attempts.deaths(source.note) > 0
+        with self._gate.entered(alone=is_suspect), self._attempts.attempt(source.note):
             return make_clips(source.row, video, self._tools, folder, source.overlap)
 
 
@@ -84,7 +88,7 @@ def outcome_of(error: Exception, source: ShardSource) -> SourceOutcome:
     if isinstance(error, SourceFailed):
         return SourceOutcome("failed", error.class_, error.message)
     if isinstance(error, SourcePostponed):
-        return SourceOutcome("pending", "postponed", error.message)
+        return SourceOutcome("pending", error.class_, error.message)
     if is_machine_fault(error):
         raise error
     _log.error("source %s", source.row.video_id, exc_info=error)

@@ -72,10 +72,8 @@ class ShardScratch:
             shutil.rmtree(folder, ignore_errors=True)
 
     def remove(self) -> None:
-        """Remove the folder with all that it keeps, and the folders above it that become empty."""
+        """Remove the folder with all that it keeps."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        _remove_empty(self.folder.parent)
-        _remove_empty(self.folder.parent.parent)
 
 
 def remove_shards_but(scratch: Path, content_hash: str, unfinished: Collection[int]) -> None:
