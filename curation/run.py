@@ -16,6 +16,8 @@ from curation import dir_bookkeeping
 from curation.grounding.measurement.judge_drift import layer_drift
 from curation.late_sources import late_request, late_sources, with_late_round
 from curation.media.in_flight.shard_scratch import IN_FLIGHT_FOLDER, remove_shards_but
+from curation.media.in_flight.shared_parts import SharedPlace
+from curation.media.media_settings import MediaSettings
 from curation.output_folders import replaceable_folders
 from curation.pipeline import service_specs, stage_specs
 from curation.pipeline_models import fetch_models
@@ -160,6 +162,8 @@ def _drop_finished_media(plan: RunPlan, *, complete: bool) -> None:
     if "media" in plan.todo:
         unfinished = () if complete else plan.todo["media"]
         remove_shards_but(plan.request.scratch, plan.outputs["media"].hash, unfinished)
+        if (shared := plan.request.settings.branch(MediaSettings).shared_scratch) is not None:
+            SharedPlace(shared, plan.request.store.root).remove_shards_but(plan.outputs["media"].hash, unfinished)
 
 
 def _clear_scratch(scratch: Path, keep: Collection[str]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from curation.media.clips.segment_settings import SegmentSettings
 from curation.media.download.download_settings import DownloadSettings
@@ -54,6 +55,17 @@ class MediaSettings(Settings):
     them, and they are tried again in another shard at the end of the run. 0: it waits as long as they take."""
     late_share: Runtime[float] = Field(default=0.1, ge=0, lt=1)
     """Largest share of a shard's sources that may be late; with more, it waits."""
+
+    shared_scratch: Runtime[str | None] = None
+    """Absolute path or URL that all nodes reach, where finished videos of unfinished shards are kept too: if a node is
+    lost, the others make only the rest. None: they are kept on the node that made them."""
+
+    @field_validator("shared_scratch")
+    @classmethod
+    def _is_the_same_everywhere(cls, value: str | None) -> str | None:
+        if value is not None and not (Path(value).is_absolute() or "://" in value):
+            raise ValueError("must be an absolute path or a URL, because every node must reach the same place")
+        return value
 
     def hash(self, asr_revision: str | None, punctuation_revision: str | None) -> str:
         """Return the content hash of the media folder."""

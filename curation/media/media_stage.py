@@ -23,6 +23,7 @@ from curation.media.in_flight.kept_download import fetch
 from curation.media.in_flight.part_making import PartMaker, opened, outcome_of
 from curation.media.in_flight.shard_scratch import ShardScratch
 from curation.media.in_flight.shard_sources import ShardSource, by_video
+from curation.media.in_flight.shared_parts import SharedPlace
 from curation.media.in_flight.video_arrivals import Patience, arrivals
 from curation.media.media_rows import LedgerRow, SourceOutcome
 from curation.media.media_settings import MediaSettings
@@ -78,6 +79,8 @@ class MediaWorker:
         self._tools = tools
         self._visits = run_visits(spec.settings.download, spec.run)
         self._gate = SuspectGate()
+        shared = spec.settings.shared_scratch
+        self._place = None if shared is None else SharedPlace(shared, spec.root)
 
     async def process(self, shard: int) -> ShardResult:
         """Make media/<shard>, keyframes/<shard> and ledger/<shard>; see `runtime.ray_runner.stage.Worker`."""
@@ -90,7 +93,7 @@ class MediaWorker:
         return ShardResult(counts)
 
     def _make(self, number: int) -> dict[str, float]:
-        scratch = ShardScratch.of(self._scratch, self._spec.hash, number)
+        scratch = ShardScratch.of(self._scratch, self._spec.hash, number, self._place)
         notes = self._scratch / "attempts" / shard_name(number)
         sources, beside = self._sources(number)
         with scratch.work() as work:

@@ -21,6 +21,7 @@ from typing import Final
 from curation.media.in_flight.finished_part import FinishedPart, read_part
 from curation.media.in_flight.recorded_folder import finish_folder
 from curation.media.in_flight.shard_sources import ShardSource
+from curation.media.in_flight.shared_parts import SharedParts, SharedPlace
 from shards.keys import shard_name
 
 IN_FLIGHT_FOLDER: Final = "media"
@@ -32,15 +33,23 @@ class ShardScratch:
     """The folder of one unfinished shard."""
 
     folder: Path
+    shared: SharedParts | None = None
+    """Where other nodes leave and find finished parts."""
 
     @classmethod
-    def of(cls, scratch: Path, content_hash: str, shard: int) -> ShardScratch:
+    def of(cls, scratch: Path, content_hash: str, shard: int, place: SharedPlace | None = None) -> ShardScratch:
         """Return the folder of a shard that is made with the settings of `content_hash`."""
-        return cls(scratch / IN_FLIGHT_FOLDER / content_hash / shard_name(shard))
+        shared = None if place is None else place.parts(content_hash, shard)
+        return cls(scratch / IN_FLIGHT_FOLDER / content_hash / shard_name(shard), shared)
 
     def part(self, source: ShardSource) -> FinishedPart | None:
         """Return the finished part of a source; None if it is still to be made."""
-        return read_part(self._part(source), source.made_from)
+        folder = self._part(source)
+        part = read_part(folder, source.made_from)
+        if part is None and self.shared is not None:
+            self.shared.take(folder)
+            part = read_part(folder, source.made_from)
+        return part
 
     def keep(self, source: ShardSource, work: Path, part: FinishedPart) -> None:
         """Keep a part that was made in the folder `work`, unless another attempt might end better; `work` is gone then.
@@ -50,6 +59,8 @@ class ShardScratch:
         """
         if part.is_lasting:
             finish_folder(work, self._part(source), part, source.made_from)
+            if self.shared is not None:
+                self.shared.put(self._part(source))
         else:
             shutil.rmtree(work, ignore_errors=True)
 
@@ -74,6 +85,8 @@ class ShardScratch:
     def remove(self) -> None:
         """Remove the folder with all that it keeps."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        if self.shared is not None:
+            self.shared.remove()
 
 
 def remove_shards_but(scratch: Path, content_hash: str, unfinished: Collection[int]) -> None:

@@ -116,6 +116,24 @@ def test_the_next_worker_makes_only_what_was_not_finished_and_the_shard_is_as_if
     assert files(tmp_path / "scratch") == []
 
 
+def test_another_node_takes_finished_videos_from_the_shared_scratch_and_leaves_nothing_there(
+    tmp_path: Path, counted: Counted
+) -> None:
+    videos = [tmp_path / f"{name}.mp4" for name in ("first", "second")]
+    for video in videos:
+        video.write_bytes(path_of("good").read_bytes())
+    rows = [source_row(video) for video in videos]
+    settings = SETTINGS.model_copy(update={"shared_scratch": str(tmp_path / "shared")})
+    counted.kills = "second.mp4"
+    with pytest.raises(Killed):
+        curate_shard(tmp_path, rows, settings)
+    (tmp_path / "scratch").rename(tmp_path / "scratch of a lost node")
+    store, _ = curate_shard(tmp_path, rows, settings)
+    assert counted.encoded == {str(video): 1 for video in videos}
+    assert [p for p in check(store) if "0000000" in p.where] == []
+    assert files(tmp_path / "shared") == []
+
+
 def test_a_download_whose_encoder_was_killed_is_not_downloaded_again(
     tmp_path: Path, counted: Counted, site: VideoServer
 ) -> None:

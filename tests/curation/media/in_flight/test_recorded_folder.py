@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic import TypeAdapter
 
 from curation.media.in_flight.recorded_folder import RECORD, finish_folder, read_folder
 from curation.media.in_flight.shard_scratch import ShardScratch, remove_shards_but
+from curation.media.in_flight.shared_parts import SharedPlace
 
 
 @dataclass(frozen=True)
@@ -79,3 +81,18 @@ def test_only_the_folders_of_unfinished_shards_made_with_the_same_settings_are_l
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("0000_v")} == {"media/new/0000002/parts/0000_v"}
     remove_shards_but(tmp_path, "new", [])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_shared_place_keeps_the_parts_of_unfinished_shards_only(tmp_path: Path, kept: Path) -> None:
+    place = SharedPlace(str(tmp_path / "shared"), "/a/dir")
+    for hash_, shard in (("new", 1), ("new", 2), ("old", 1)):
+        place.parts(hash_, shard).put(kept)
+    place.remove_shards_but("new", [2])
+    assert [path.parent.name for path in (tmp_path / "shared").rglob("*.tar")] == ["0000002"]
+    shutil.rmtree(kept)
+    place.parts("new", 2).take(tmp_path / "kept")
+    place.parts("new", 1).take(tmp_path / "nothing")
+    assert read_folder(tmp_path / "kept", _NOTE, _MADE_FROM) is not None
+    assert not (tmp_path / "nothing").exists()
+    place.remove_shards_but("new", [])
+    assert [path for path in (tmp_path / "shared").rglob("*") if path.is_file()] == []
