@@ -220,7 +220,13 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
         help="put failed sources (of these classes; default all) into new shards; `judge`: rewrite shards with clips "
         "that a judge of claims failed on",
     )
-    parser.add_argument("--scratch", type=Path, metavar="DIR", help="fast local disk for work in progress")
+    parser.add_argument(
+        "--scratch",
+        type=Path,
+        metavar="DIR",
+        help="fast local disk for work in progress (default: OUTPUT/.scratch; if OUTPUT is in an object store or on a "
+        "network file system, the temporary folder of each node)",
+    )
     parser.add_argument(
         "--address", metavar="RAY", help="a running Ray cluster (`auto`, or host:port), or `local`: run without Ray"
     )

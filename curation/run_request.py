@@ -15,6 +15,7 @@ from curation.pipeline import load_pipeline
 from curation.stages.dir_names import checked_name
 from curation.stages.pipeline_settings import PipelineSettings
 from runtime.errors import UserError, nearest
+from runtime.network_mounts import is_on_network
 from runtime.settings import content_hash
 from shards.schema import FAILED_CLASSES, POSTPONED_CLASSES
 from shards.storage.store import Store
@@ -104,6 +105,9 @@ def _stages(asked: tuple[str, ...] | None, settings: PipelineSettings) -> tuple[
 def scratch_folder(store: Store, wanted: Path | None) -> Path:
     """Return the folder for work in progress: inside the DIR (commits are renames then), or on a local disk.
 
+    A DIR on a network file system is as far away as an object store: every node works in its own temporary folder, and
+    what is committed is copied once.
+
     Raises:
         UserError: the wanted folder is a URL.
     """
@@ -111,7 +115,7 @@ def scratch_folder(store: Store, wanted: Path | None) -> Path:
         raise UserError(f"--scratch {wanted}: must be a folder on a local disk, not a URL")
     if wanted is not None:
         return wanted.absolute() / f"clipgrove-{content_hash(store.root)}"
-    if store.is_local:
+    if store.is_local and not is_on_network(Path(store.root)):
         return Path(store.root) / ".scratch"
     return Path(tempfile.gettempdir()) / f"clipgrove-{content_hash(store.root)}"
 

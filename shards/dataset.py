@@ -14,10 +14,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shards.artifact import FOOTER_KEY, Artifact
 from shards.errors import ShardError
 from shards.index import read_index
 from shards.keys import shard_name
-from shards.manifest import MANIFEST, Manifest, read_manifest
+from shards.manifest import MANIFEST, Manifest, read_manifest, read_stage
 from shards.reader import read_table, shards_in, text_layers
 from shards.removal.unfinished import refuse_unfinished
 from shards.selections.marked_texts import read_texts, selection_of
@@ -52,6 +53,8 @@ class Dataset:
         if layer not in layers:
             there_are = ", ".join(layers) or "none yet; run `curate` with the stage rewrite"
             raise ShardError(f"{self.store.root}: no text layer {layer!r} (there are: {there_are})")
+        mark = read_stage(self.store, f"text/{layer}")
+        self._made_with = None if mark is None else mark.content_hash
         self.selection: Selection | None = selection_of(self.store, layer, selection)
 
     def __repr__(self) -> str:
@@ -87,9 +90,17 @@ class Dataset:
         """Return the text rows of a shard (`shards.schema.TEXT`) with their marks, or some of these columns.
 
         Raises:
-            ShardError: a table is unreadable, lacks a column, or the selection lacks a clip.
+            ShardError: a table is unreadable, lacks a column, or the selection lacks a clip; or the layer was replaced
+                since it was opened, so that its shards could be of two makes.
         """
-        return read_texts(self.store, self.layer, shard, self.selection, columns)
+        table = read_texts(self.store, self.layer, shard, self.selection, columns)
+        record = (table.schema.metadata or {}).get(FOOTER_KEY.encode())
+        if record is not None and self._made_with not in (None, Artifact.from_json(record).content_hash):
+            raise ShardError(
+                f"{self.store.root}: the text layer {self.layer!r} is being replaced, or was since it was opened; "
+                "open it again when the run has ended"
+            )
+        return table
 
     def clips(self, shard: int, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the media rows of a shard (`shards.schema.CLIPS`), or some of their columns.
@@ -108,4 +119,5 @@ class Dataset:
         return read_span(self.store, f"media/{shard_name(shard)}.tar", byte_offset, byte_size)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"store": self.store, "layer": self.layer, "manifest": self.manifest, "selection": self.selection}
+        own = {"store": self.store, "layer": self.layer, "manifest": self.manifest, "selection": self.selection}
+        return {**own, "_made_with": self._made_with}

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +24,8 @@ from shards.storage.backend import ObjectInfo
 from shards.storage.store import Store
 
 _THREADS = 16
+LARGE_TABLE = 1 << 24
+"""Bytes; of a table in a store that is as large, no more is read than is asked for."""
 A = TypeVar("A")
 B = TypeVar("B")
 T = TypeVar("T")
@@ -50,15 +52,15 @@ def parquet_file(
         store: the DIR.
         name: of the file.
         columns: columns that it must have.
-        whole: fetch the file in one request instead of one a column.
+        whole: fetch the file in one request, a large one by its footer and joined ranges of its columns.
 
     Raises:
         ShardError: it is not a readable Parquet file, or lacks a column; also while it is read.
         FileNotFoundError: there is no such file.
     """
     try:
-        with io.BytesIO(store.read_bytes(name)) if whole else store.open(name) as opened:
-            file = pq.ParquetFile(opened)
+        with _fetched(store, name) if whole else store.open(name) as opened:
+            file = pq.ParquetFile(opened, pre_buffer=whole)
             unknown = sorted(set(columns) - set(file.schema_arrow.names))
             if unknown:
                 there = ", ".join(file.schema_arrow.names)
@@ -212,3 +214,8 @@ def _with_parquet(store: Store, name: str, action: Callable[[Any], Any], *, whol
     """Return `action` of an open table; `whole` fetches the file in one request instead of one a column."""
     with parquet_file(store, name, whole=whole) as file:
         return action(file)
+
+
+def _fetched(store: Store, name: str) -> BinaryIO:
+    data = store.read_bytes(name, 0, LARGE_TABLE)
+    return io.BytesIO(data) if len(data) < LARGE_TABLE else store.open(name)

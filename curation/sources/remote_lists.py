@@ -15,15 +15,13 @@ from urllib.parse import unquote, urljoin, urlsplit
 from curation.sources.list_fetch import fetch_list
 from curation.sources.manifests import LARGEST_LIST, MANIFEST_SUFFIXES, ManifestEntry, read_manifest
 from runtime.errors import UserError
-from shards.storage.remote_filesystem import remote_filesystem
-from shards.storage.storage_errors import clear_errors
+from shards.storage.store import Store
 from shards.storage.url_secrets import without_secrets
 
 WEB_SCHEMES: Final = ("http", "https")
 """Schemes of web servers, whose lists may redirect."""
 _LOCAL: Final = ("file", "local")
 """Schemes of local files, which are named by their path."""
-_PIECE: Final = 1 << 20
 
 
 def list_suffix(url: str) -> str | None:
@@ -75,11 +73,16 @@ def _copy(url: str, target: Path, allowed: Sequence[str]) -> None:
     except FileNotFoundError:
         raise UserError(f"--input {shown}: there is no such list") from None
     if target.stat().st_size > LARGEST_LIST:
-        raise UserError(f"--input {shown}: the list has more than {LARGEST_LIST >> 20} MiB; split it")
+        raise _too_large(shown)
+
+
+def _too_large(shown: str) -> UserError:
+    return UserError(f"--input {shown}: the list has more than {LARGEST_LIST >> 20} MiB; split it")
 
 
 def _copy_from_store(url: str, target: Path) -> None:
-    filesystem, path = remote_filesystem(url)
-    with clear_errors(without_secrets(url)), filesystem.open(path, "rb") as source, target.open("wb") as copy:
-        while copy.tell() <= LARGEST_LIST and (piece := source.read(_PIECE)):
-            copy.write(piece)
+    folder, _, name = url.rpartition("/")
+    store = Store(folder)
+    if store.entry(name).size > LARGEST_LIST:
+        raise _too_large(without_secrets(url))
+    store.download(name, target)

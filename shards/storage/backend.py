@@ -24,8 +24,8 @@ class Backend(Protocol):
     root: str
     """Absolute path, or URL."""
 
-    def list(self, folder: str) -> dict[str, ObjectInfo]:
-        """Return the files directly in `folder`."""
+    def list(self, folder: str, prefix: str) -> dict[str, ObjectInfo]:
+        """Return the files directly in `folder` whose names begin with `prefix`."""
         ...
 
     def info(self, name: str) -> ObjectInfo:

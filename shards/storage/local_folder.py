@@ -26,9 +26,9 @@ class LocalFolder:
         self._path = Path(path).expanduser().absolute()
         self.root = str(self._path)
 
-    def list(self, folder: str) -> dict[str, ObjectInfo]:
+    def list(self, folder: str, prefix: str) -> dict[str, ObjectInfo]:
         """Return the files directly in `folder` by name, sorted; empty if there is no such folder."""
-        entries = self._entries(folder)
+        entries = [entry for entry in self._entries(folder) if entry.name.startswith(prefix)]
         return {entry.name: _info(entry.stat()) for entry in entries if entry.is_file() and entry.name[0] != "."}
 
     def info(self, name: str) -> ObjectInfo:

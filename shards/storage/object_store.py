@@ -7,7 +7,6 @@ only, `RangedFile` included.
 from __future__ import annotations
 
 import errno
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -17,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Final, TypeVar, cast
 
 from shards.storage.backend import ObjectInfo
+from shards.storage.folder_swap import complete_swaps, swap_folders
 from shards.storage.patience import with_patience
 from shards.storage.ranged_file import FIRST_BLOCK, RangedFile
 from shards.storage.remote_filesystem import is_s3, is_web, remote_filesystem
@@ -34,8 +34,6 @@ _TOKENS: Final = (
     "mtime",
 )
 """Names that stores have for the mark of a file's state, the best first."""
-SWAP: Final = ".swap.json"
-"""File in a folder that is replacing another: the name of that one, and the names of all files."""
 
 T = TypeVar("T")
 
@@ -52,11 +50,11 @@ class ObjectStore:
         self._fs, self._base = remote_filesystem(url)
         self.root = url.rstrip("/")
 
-    def list(self, folder: str) -> dict[str, ObjectInfo]:
+    def list(self, folder: str, prefix: str) -> dict[str, ObjectInfo]:
         """Return the files directly in `folder` by name; files of unknown size are left out."""
-        facts = (self._with_size(facts) for facts in self._listing(folder) if facts["type"] == "file")
+        facts = (self._with_size(facts) for facts in self._listing(folder, prefix) if facts["type"] == "file")
         named = ((PurePosixPath(known["name"]).name, known) for known in facts if known is not None)
-        return {name: _info(known) for name, known in named if not name.startswith(".")}
+        return {name: _info(known) for name, known in named if name.startswith(prefix) and not name.startswith(".")}
 
     def info(self, name: str) -> ObjectInfo:
         """Return size and token of a file.
@@ -79,8 +77,15 @@ class ObjectStore:
         Raises:
             StorageError: the store failed. fsspec's own `isfile` and `exists` would say no.
         """
-        facts = self._facts(name)
-        return facts is not None and facts["type"] == "file"
+        if not is_s3(self.root):
+            facts = self._facts(name)
+            return facts is not None and facts["type"] == "file"
+        bucket, key, _ = self._fs.split_path(self._key(name))
+        try:  # s3fs would also look for a folder of that name
+            self._ask(name, lambda: self._fs.call_s3("head_object", Bucket=bucket, Key=key))
+        except FileNotFoundError:
+            return False
+        return True
 
     def open(self, name: str) -> BinaryIO:
         """Open a file to read by ranges; a web server that sends none of them streams the file instead."""
@@ -144,6 +149,10 @@ class ObjectStore:
         self.commit_bytes(data, name)
         return self.info(name).token
 
+    def copy(self, source: str, target: str) -> None:
+        """Copy a file within the store."""
+        self._ask(target, lambda: self._fs.cp_file(self._key(source), self._key(target)), writes=True)
+
     def delete(self, name: str) -> None:
         """Remove a file if it is there."""
         if self.exists(name):
@@ -151,27 +160,26 @@ class ObjectStore:
                 self._ask(name, lambda: self._fs.rm_file(self._key(name)))
 
     def delete_folder(self, folder: str) -> None:
-        """Remove all objects below a prefix."""
-        if self._facts(folder) is not None:
-            with suppress(FileNotFoundError):
-                self._ask(folder, lambda: self._fs.rm(self._key(folder), recursive=True))
+        """Remove all objects below a prefix; S3 may refuse some of a list without an error, so a look follows."""
+        if self._facts(folder) is None:
+            return
+        key = self._key(folder)
+
+        def remove() -> None:
+            self._fs.rm(key, recursive=True)
+            if self._fs.find(key):
+                raise StorageError(self._url(folder), "the store removed only a part of it; try again", may_pass=True)
+
+        with suppress(FileNotFoundError):
+            self._ask(folder, remove)
 
     def replace_folder(self, new: str, old: str) -> None:
-        """Put one folder in the place of another by copies; nothing is removed before all of them are there.
-
-        A store has no renames, so the replacement is written down first (`SWAP`). If it is interrupted at any later
-        point, `mend_folders` completes it.
-        """
-        swap = {"replaces": old, "names": sorted(self.list(new))}
-        self.commit_bytes(json.dumps(swap).encode(), f"{new}/{SWAP}")
-        self._complete_swap(new)
+        """Put one folder in the place of another by copies."""
+        swap_folders(self, new, old)
 
     def mend_folders(self, folder: str) -> None:
         """Complete the replacements that were interrupted."""
-        for name in self.folders(folder):
-            new = f"{folder}/{name}" if folder else name
-            if name.startswith(".") and self.exists(f"{new}/{SWAP}"):
-                self._complete_swap(new)
+        complete_swaps(self, folder)
 
     def sweep(self, folder: str) -> int:
         """Abort and count the uploads in parts that killed runs left in S3, where parts are paid for until then.
@@ -193,22 +201,6 @@ class ObjectStore:
             with suppress(FileNotFoundError):
                 self._ask(folder, partial(self._fs.abort_mpu, bucket, key, upload))
         return len(left)
-
-    def _complete_swap(self, new: str) -> None:
-        """Carry out the replacement that is written down in the folder `new`; every step may be repeated."""
-        swap = json.loads(self.read_bytes(f"{new}/{SWAP}", 0, None))
-        old, names = str(swap["replaces"]), list(swap["names"])
-        left = self.list(new).keys() & names  # a file is removed here only when all have been copied
-        for name in sorted(left):  # the record of the folder comes after its tables
-            self._copy(f"{new}/{name}", f"{old}/{name}")
-        for name in sorted(self.list(old).keys() - names):
-            self.delete(f"{old}/{name}")
-        for name in sorted(left):
-            self.delete(f"{new}/{name}")
-        self.delete_folder(new)
-
-    def _copy(self, source: str, target: str) -> None:
-        self._ask(target, lambda: self._fs.cp_file(self._key(source), self._key(target)), writes=True)
 
     def _put_new(self, name: str, data: bytes) -> object:
         try:
@@ -255,13 +247,17 @@ class ObjectStore:
             return None
         return facts
 
-    def _listing(self, folder: str) -> Sequence[Mapping[str, Any]]:
-        """Return fsspec's facts of everything directly in `folder`."""
+    def _listing(self, folder: str, prefix: str = "") -> Sequence[Mapping[str, Any]]:
+        """Return fsspec's facts of everything directly in `folder`; S3 is asked for what begins with `prefix` only."""
+        key = self._key(folder)
         try:
-            listing = self._ask(folder, lambda: self._fs.ls(self._key(folder), detail=True))
+            if prefix and is_s3(self.root):
+                found = self._ask(folder, lambda: self._fs.find(key, maxdepth=1, prefix=prefix, detail=True))
+                return list(found.values())
+            listing = self._ask(folder, lambda: self._fs.ls(key, detail=True))
         except FileNotFoundError:
             return []
-        own = PurePosixPath(self._key(folder))  # some stores keep an empty object for the folder itself
+        own = PurePosixPath(key)  # some stores keep an empty object for the folder itself
         return [facts for facts in listing if PurePosixPath(facts["name"]) != own]
 
     def _with_size(self, facts: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -17,6 +17,8 @@ from shards.errors import one_line
 
 _OWN: Final = (FileExistsError, IsADirectoryError, NotADirectoryError)
 """Errors with a meaning of their own, which callers handle."""
+_LOCAL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
+"""Errors of this machine: of the disk that a file is copied to or from, or of the number of open files."""
 _NOT_OF_STORES: Final = ("builtins", "shards", "runtime", "curation", "training")
 """Packages whose errors are mistakes in the program, or have been made clear already."""
 _GONE: Final = (404, 410)
@@ -58,6 +60,7 @@ def clear_errors(url: str, *, writes: bool = False) -> Iterator[None]:
     Raises:
         FileNotFoundError: the store answered that the file is not there.
         FileExistsError: the condition of a conditional write does not hold.
+        OSError: the disk of this machine is full, or it has too many open files.
         StorageError: anything else that went wrong in the store or on the way to it.
     """
     try:
@@ -73,7 +76,7 @@ def clear_errors(url: str, *, writes: bool = False) -> Iterator[None]:
     except PermissionError as error:
         raise StorageError(url, f"access is refused ({_cause(error)}); check the credentials") from error
     except Exception as error:
-        if not _is_of_the_store(error) or isinstance(error, StorageError):
+        if not _is_of_the_store(error) or isinstance(error, StorageError) or getattr(error, "errno", None) in _LOCAL:
             raise
         if status_of(error) == _CHANGED:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), url) from error
@@ -97,7 +100,8 @@ def status_of(error: BaseException) -> int | None:
     metadata = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
     if isinstance(status := metadata.get("HTTPStatusCode"), int):
         return status
-    for name in ("status", "status_code", "code"):
+    of_parser = type(error).__module__ == "aiohttp.http_exceptions"  # code 400 for an answer that was cut short
+    for name in () if of_parser else ("status", "status_code", "code"):
         if isinstance(status := getattr(error, name, None), int):
             return status
     return None if error.__cause__ is None else status_of(error.__cause__)

@@ -65,12 +65,12 @@ class Store:
         """
         return f"{self.root}/{_checked(name)}"
 
-    def list(self, folder: str = "") -> dict[str, ObjectInfo]:
+    def list(self, folder: str = "", *, prefix: str = "") -> dict[str, ObjectInfo]:
         """Return the files directly in `folder`, by one listing; empty if there is no such folder.
 
-        Names that start with a dot are left out.
+        Names that start with a dot are left out, and those that do not begin with `prefix`; S3 lists no others.
         """
-        return self._backend.list(_checked_folder(folder))
+        return self._backend.list(_checked_folder(folder), prefix)
 
     def entry(self, name: str) -> ObjectInfo:
         """Return size and token of the file `name`.

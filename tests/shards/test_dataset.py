@@ -13,8 +13,10 @@ from support.shard_factory import LAYER, build_dir
 from shards.dataset import Dataset
 from shards.errors import ShardError
 from shards.manifest import read_manifest, write_manifest
+from shards.reader import read_artifact, read_table
 from shards.schema import TEXT
 from shards.storage.store import Store
+from shards.writer import commit_table
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,19 @@ def test_a_shard_without_texts_is_left_out(tmp_path: Path) -> None:
     store = build_dir(tmp_path / "dir", shards=2)
     store.delete(f"text/{LAYER}/0000000.parquet")
     assert Dataset(store.root, LAYER).shards == [1]
+
+
+def test_a_layer_that_is_replaced_while_it_is_read_is_never_read_as_a_mixture(tmp_path: Path) -> None:
+    store = build_dir(tmp_path / "dir", shards=2)
+    dataset = Dataset(store.root, LAYER)
+    dataset.texts(0)
+    name = f"text/{LAYER}/0000001.parquet"
+    made = replace(read_artifact(store, name), content_hash="of other settings")
+    commit_table(store, tmp_path, name, read_table(store, name), made)
+    with pytest.raises(ShardError, match="is being replaced, or was since it was opened"):
+        dataset.texts(1)
+    with pytest.raises(ShardError, match="open it again"):
+        pickle.loads(pickle.dumps(dataset)).texts(1, ["key"])
 
 
 def test_a_missing_layer_is_refused_with_those_that_exist(store: Store) -> None:

@@ -20,6 +20,7 @@ from rich.console import Console
 
 from runtime.attempts import DEATHS_ALLOWED, age_notes, remove_notes
 from runtime.errors import MachineError, UserError
+from runtime.network_mounts import is_on_network
 from runtime.ray_runner.cluster import ClusterSettings
 from runtime.ray_runner.display.progress import FAILED
 from runtime.ray_runner.run_record import RunReport
@@ -156,8 +157,11 @@ def _run(plan: FeaturesPlan, settings: FeaturesSettings, address: str | None, qu
 
 
 def _scratch(store: Store, name: str) -> Path:
-    """Return the folder for work in progress: beside the set (a commit is a rename), or local for an object store."""
-    if store.is_local:
+    """Return the folder for work in progress: beside the set (a commit is a rename), or on a disk of this machine.
+
+    It is the latter for a DIR in an object store or on a network file system.
+    """
+    if store.is_local and not is_on_network(Path(store.root)):
         return Path(store.root) / "features" / f".scratch-{name}"
     return Path(tempfile.gettempdir()) / f"clipgrove-{content_hash(store.root, name)}"
 

@@ -23,6 +23,7 @@ from curation.media.download.politeness.access_pool import AccessPool
 from curation.media.download.politeness.pace_limits import Verdict, VisitEnd
 from curation.media.download.politeness.site_names import site_of
 from curation.media.download.politeness.site_visits import SiteVisits
+from curation.media.download.stored_videos import fetch_stored, is_stored
 from curation.media.download.ytdlp.fetch_request import FetchOutcome
 from curation.media.subtitles.subtitle_tracks import Track
 from curation.sources.ledger import SourceFailed, SourceFiltered
@@ -40,7 +41,7 @@ _MOST_LETTERS: Final = 200
 def download(
     source: str, settings: DownloadSettings, scratch: Path, visits: SiteVisits | None = None
 ) -> DownloadedVideo:
-    """Download a source; a local file stays where it is.
+    """Download a source, from a site or an object store; a local file stays where it is.
 
     Blocks until the video has arrived, waiting times and retries included.
 
@@ -58,6 +59,8 @@ def download(
     """
     if not is_url(source):
         return open_local(source)
+    if is_stored(source):
+        return fetch_stored(source, settings, scratch)
     visits = visits or SiteVisits.on_this_machine(settings, postpones=False)
     site, left, attempt = site_of(source), settings.time_limit, 0
     while True:

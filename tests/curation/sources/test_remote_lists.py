@@ -85,7 +85,8 @@ def test_a_list_that_is_not_there_is_a_mistake_and_a_store_that_fails_is_not(mon
     def busy(*_: object, **__: object) -> object:
         raise OSError(errno.EBUSY, "Please reduce your request rate")
 
-    monkeypatch.setattr(MemoryFileSystem, "open", busy)
+    monkeypatch.setattr(MemoryFileSystem, "info", busy)
+    monkeypatch.setattr("shards.storage.patience.STORE_PAUSE", 0.0)
     with pytest.raises(StorageError, match="can't be reached"):
         read_all([url])
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientPayloadError
+from aiohttp.http_exceptions import ContentLengthError
 from fsspec.implementations.memory import MemoryFileSystem
 from support.file_server import file_server
 
@@ -22,6 +24,14 @@ class _LibraryError(Exception):
 
 
 _LibraryError.__module__ = "botocore.exceptions"
+
+
+def _cut_answer() -> Exception:
+    """Return aiohttp's error for a body that ended too early."""
+    error = ClientPayloadError("Response payload is not completed")
+    error.__cause__ = ContentLengthError("Not enough data to satisfy content length header")
+    return error
+
 
 FAULTS = [
     OSError(errno.EBUSY, "Please reduce your request rate (503)"),
@@ -89,6 +99,19 @@ def test_a_bucket_that_is_missing_is_named_as_the_cause(store: Store, monkeypatc
     with pytest.raises(StorageError, match="the bucket or folder does not exist") as refused:
         store.create(".lock", b"x")
     assert refused.value.strerror is not None
+
+
+def test_an_answer_that_was_cut_short_is_asked_for_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    cat_file, calls = MemoryFileSystem.cat_file, []
+
+    def cut_at_first(filesystem: MemoryFileSystem, path: str, **options: object) -> object:
+        calls.append(path)
+        if len(calls) < 3:
+            raise _cut_answer()
+        return cat_file(filesystem, path, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", cut_at_first)
+    assert store.read_bytes("sources.parquet") == b"x"
 
 
 def test_an_upload_that_did_not_arrive_whole_is_repeated(

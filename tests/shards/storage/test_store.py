@@ -1,21 +1,13 @@
 import os
 import pickle
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.full_disk import files_up_to
-from support.s3_server import S3Server, clients_of, s3_server
 
 from shards.errors import ShardError
 from shards.storage.store import Store
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_server(tmp_path_factory.mktemp("s3") / "log") as server, clients_of(server):
-        yield server
 
 
 @pytest.fixture(params=["folder", "object store", "s3"])

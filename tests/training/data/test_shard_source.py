@@ -17,8 +17,11 @@ from support.shard_factory import build_dir
 from runtime.errors import UserError
 from shards.errors import ShardError
 from shards.index import rebuild_index
+from shards.manifest import StageMark, write_stage
+from shards.reader import read_artifact, read_table
 from shards.schema import SELECTION
 from shards.storage.store import Store
+from shards.writer import commit_table
 from training.data.clip_tasks import RootTask
 from training.data.data_settings import DataSettings
 from training.data.sources import shard_source
@@ -214,8 +217,11 @@ def test_identity_depends_on_data_and_draws_but_not_on_paths_or_the_machine(root
 
 def test_a_changed_layer_of_the_same_name_is_another_identity(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root, tmp_path / "dir")
-    mark = tmp_path / "dir" / "text" / "grounded" / "_stage.json"
-    mark.write_text(json.dumps(json.loads(mark.read_text()) | {"content_hash": "another"}))
+    store = Store(tmp_path / "dir")
+    write_stage(store, "text/grounded", StageMark("rewrite", "another"))
+    for name in (f"text/grounded/{name}" for name in store.list("text/grounded") if name.endswith(".parquet")):
+        made = replace(read_artifact(store, name), content_hash="another")
+        commit_table(store, tmp_path, name, read_table(store, name), made)
     assert source(tmp_path / "dir").identity != source(root).identity
 
 
