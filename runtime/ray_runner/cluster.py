@@ -184,7 +184,8 @@ def _start(settings: ClusterSettings) -> Cluster:
     keep_exit_statuses()
     started = {child.pid: child.name() for child in child_processes() - before}
     servers = {name: pid for pid, name in started.items() if name in _SERVERS}
-    return Cluster(alive_nodes(), folder, processes=servers, reaper=start_reaper(started, REAPER_SECONDS.seconds))
+    reaper = start_reaper(started, REAPER_SECONDS.seconds, None if settings.temp_dir else folder)
+    return Cluster(alive_nodes(), folder, processes=servers, reaper=reaper)
 
 
 def _init_local(settings: ClusterSettings, folder: Path) -> None:

@@ -4,8 +4,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from support.waiting import until
 
 from runtime.ray_runner.driver import process_reaper
 from runtime.ray_runner.driver.process_reaper import start_reaper, start_time
@@ -37,6 +39,22 @@ def test_a_process_with_a_reused_id_is_spared(
     reaper.stdin.close()
     assert reaper.wait() == 0
     assert sleeper.poll() is None
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_rays_folder_is_removed_only_if_the_supervisor_was_killed_too(
+    sleeper: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    (tmp_path / "ray" / "logs").mkdir(parents=True)
+    monkeypatch.setattr("os.getppid", lambda: sleeper.pid)
+    reaper = start_reaper([], seconds=0.1, folder=tmp_path / "ray")
+    if killed:
+        sleeper.kill()
+        until(lambda: start_time(sleeper.pid) == "", "the end of the supervisor")
+    assert reaper.stdin is not None
+    reaper.stdin.close()
+    assert reaper.wait() == 0
+    assert (tmp_path / "ray").exists() is not killed
 
 
 def test_the_start_time_of_a_process_that_has_ended_is_empty() -> None:

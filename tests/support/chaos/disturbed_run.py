@@ -23,11 +23,12 @@ from support.chaos.victims import Part, Victims, command_of
 from support.dir_contents import Snapshot, snapshot
 from support.processes import below, still_running
 
+from shards.storage.dir_lock import read_lock
 from shards.storage.store import Store
 
 _LAST_FAULT: Final = 0.8
 """Share of the work after which no fault is planned: at the end there may be no victim left."""
-_ENDS_THE_RUN: Final = {"raylet", "gcs", "command", "driver", "ctrl-c"}
+_ENDS_THE_RUN: Final = {"raylet", "gcs", "command", "driver", "ctrl-c", "sigterm"}
 _LOOK_SECONDS: Final = 0.1
 _MOST_RUNS: Final = 60
 _WAIT_SECONDS: Final = 900.0
@@ -67,6 +68,8 @@ class Ending:
     """Files of a local DIR; empty for another."""
     top: tuple[str, ...]
     """Names at the top of a local DIR."""
+    lock_is_its_own: bool
+    """True if the lock that is left names the process of this run."""
 
     @property
     def last_line(self) -> str:
@@ -94,6 +97,8 @@ class DisturbedRun:
     """True if what the command checks before it begins is there."""
     before_start: Callable[[], None] = lambda: None
     """Called before each run."""
+    at_end: Callable[[int], None] = lambda status: None
+    """Called after each run with its exit status."""
     on_ray: bool = True
     """False for runs in the command's own process, which have no workers to wait for."""
     endings: list[Ending] = field(default_factory=list)
@@ -127,6 +132,8 @@ class DisturbedRun:
         seconds = time.monotonic() - self._struck_at
         left = still_running(self._seen.values())
         folder = Path(self.store.root) if self.store.is_local else None
+        lock = read_lock(self.store)
+        self.at_end(process.returncode)
         return Ending(
             process.returncode,
             said.read_text("utf-8", "replace"),
@@ -135,6 +142,7 @@ class DisturbedRun:
             seconds,
             snapshot(folder) if folder else {},
             tuple(sorted(path.name for path in folder.iterdir())) if folder else (),
+            lock is not None and lock.pid == process.pid,
         )
 
     def _follow(self, process: subprocess.Popen[bytes]) -> None:

@@ -67,7 +67,7 @@ class LLMProcess:
         import httpx
 
         command = [sys.executable, "-m", "support.chaos.llm_process", str(self.port)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, cwd=_TESTS)
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=_TESTS)
 
         def answers() -> bool:
             with suppress(httpx.TransportError):
