@@ -81,11 +81,12 @@ def measure(report: RunReport, store: Store, resources: Mapping[str, PoolSetting
     spans = [span for span in spans if span.shard in rows]
     stages = [span.stage for span in spans]
     first, last = min(s.began for s in spans), max(s.began + s.seconds for s in spans)
-    held = max(each.worker_seconds / each.workers for each in report.pools if each.workers)
+    pools = [each for each in report.pools if each.most_workers]
+    held = max(each.worker_seconds / each.most_workers for each in pools)
     start = max(report.elapsed - (last - first), 0.0)
     return ProbeMeasures(
         shards=_weights(rows),
-        pools=tuple(_pool(each, spans, resources) for each in report.pools if each.workers),
+        pools=tuple(_pool(each, spans, resources) for each in pools),
         stored=_stored(store, rows),
         tokens_in=_counted(spans, _PROMPT),
         tokens_out=_counted(spans, _COMPLETION),
@@ -127,8 +128,8 @@ def _pool(figures: PoolFigures, spans: Iterable[TracedSpan], resources: Mapping[
         is_stage=is_stage,
         cpus=figures.cpus,
         gpus=figures.gpus,
-        workers=figures.workers,
-        most=max(figures.workers, settings.max if settings else 1),
+        workers=figures.most_workers,
+        most=max(figures.most_workers, settings.max if settings else 1),
         busy={shard: figures.busy_seconds * part / whole for shard, part in seconds.items()},
     )
 

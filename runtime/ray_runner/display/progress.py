@@ -77,6 +77,10 @@ class PoolFigures:
     """Seconds that its workers had work, added up."""
     idle_seconds: float = 0.0
     """Seconds that its workers were ready and had no work, added up."""
+    queue_seconds: float = 0.0
+    """Seconds in which a call waited for a free place, added up over the hosts of a service."""
+    most_workers: int = 0
+    """Most workers that it had at a time."""
     cpus: float = 0.0
     """Logical CPUs that each worker reserves."""
     gpus: float = 0.0
@@ -143,6 +147,8 @@ class ProgressTracker:
         self._live: dict[str, dict[str, Mapping[int, Counts]]] = {stage: {} for stage in stages}
         self._time: dict[str, dict[str, tuple[float, float]]] = {pool.name: {} for pool in pools}
         self._gone = dict.fromkeys(self._time, 0)
+        self._most = dict.fromkeys(self._time, 0)
+        self._waiting: dict[str, dict[str, float]] = {pool.name: {} for pool in pools}
         self._starting: frozenset[str] = frozenset()
         self._begun: dict[str, float] = {}
         """Time at which each pool was begun to be started."""
@@ -168,7 +174,10 @@ class ProgressTracker:
 
     def add_heartbeat(self, heartbeat: Heartbeat) -> None:
         """Take in the state of a worker."""
-        self._time[heartbeat.pool][heartbeat.worker] = (heartbeat.busy, heartbeat.idle)
+        pool, worker = heartbeat.pool, heartbeat.worker
+        self._time[pool][worker] = (heartbeat.busy, heartbeat.idle)
+        self._waiting[pool][worker] = heartbeat.waiting
+        self._most[pool] = max(self._most[pool], self._workers(pool))
         if heartbeat.pool in self._live:
             self._live[heartbeat.pool][heartbeat.worker] = heartbeat.live
 
@@ -263,10 +272,12 @@ class ProgressTracker:
             total=outline.total,
             unit=outline.unit,
             done=moment.done,
-            workers=len(self._time[name]) - self._gone[name],
+            workers=self._workers(name),
             worker_seconds=self._worker_seconds(name, moment),
             busy_seconds=moment.busy,
             idle_seconds=moment.idle,
+            queue_seconds=sum(self._waiting[name].values()),
+            most_workers=self._most[name],
             cpus=outline.cpus,
             gpus=outline.gpus,
             counts=moment.counts,
@@ -277,6 +288,9 @@ class ProgressTracker:
             waits_for=upstream if upstream and not self._is_complete(upstream) else None,
             eta=self._eta(name, now),
         )
+
+    def _workers(self, name: str) -> int:
+        return len(self._time[name]) - self._gone[name]
 
     def _worker_seconds(self, name: str, moment: _Moment) -> float:
         """Return the seconds that workers were held; each is taken to have started as long as its pool did."""

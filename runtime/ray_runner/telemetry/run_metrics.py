@@ -58,6 +58,8 @@ METRICS: Final = (
     Metric("refusals", "counter", "Attempts that a site refused."),
     Metric("workers", "gauge", "Workers of a stage or a service that have reported.", ("pool",)),
     Metric("worker_seconds", "counter", "Seconds of workers with work (busy) and without (idle).", ("pool", "work")),
+    Metric("queue_seconds", "counter", "Seconds in which a call waited for a free place in a host of a service.",
+           ("pool",)),
     Metric("shard_seconds", "histogram", "Seconds that one shard took in a stage.", ("stage",)),
 )  # fmt: skip
 """Everything that is exported."""
@@ -121,6 +123,7 @@ def _of_pool(pool: PoolFigures) -> Iterator[tuple[str, _Labels, float]]:
     yield "worker_seconds", (("pool", pool.pool), ("work", "busy")), pool.busy_seconds
     yield "worker_seconds", (("pool", pool.pool), ("work", "idle")), pool.idle_seconds
     if pool.total is None:
+        yield "queue_seconds", (("pool", pool.pool),), pool.queue_seconds
         return
     stage = ("stage", pool.pool)
     yield "shards", (stage,), pool.total

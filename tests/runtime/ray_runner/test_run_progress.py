@@ -302,3 +302,16 @@ def test_a_clock_counts_time_with_work_apart_from_time_without(monkeypatch: pyte
 
 def test_durations_read_as_clocks() -> None:
     assert [duration(s) for s in (4, 247, 3847)] == ["0:04", "4:07", "1:04:07"]
+
+
+def test_the_most_workers_at_a_time_are_known_after_they_are_gone_and_queues_add_up() -> None:
+    tracker = running({"media": 3}, ["llm"])
+    tracker.add_heartbeat(Heartbeat("media", "a", 1, 0))
+    tracker.add_heartbeat(Heartbeat("media", "b", 1, 0))
+    for worker in ("a", "b"):
+        tracker.remove_worker("media", worker)
+    for worker in ("c", "d"):
+        tracker.add_heartbeat(Heartbeat("llm", worker, 5, 0, waiting=2.0))
+    media, llm = (pool(tracker, name, 10) for name in ("media", "llm"))
+    assert (media.workers, media.most_workers) == (0, 2)
+    assert (llm.most_workers, llm.queue_seconds) == (2, 4.0)

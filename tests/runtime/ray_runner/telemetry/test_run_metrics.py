@@ -39,12 +39,15 @@ def test_figures_of_pools_become_metrics_with_few_labels() -> None:
     )
     values = {
         (name, *(value for _, value in labels)): value
-        for name, labels, value in metric_values(Figures(100.0, (media, PoolFigures("llm", workers=1)), eta=50.0))
+        for name, labels, value in metric_values(
+            Figures(100.0, (media, PoolFigures("llm", workers=1, queue_seconds=4.0)), eta=50.0)
+        )
     }
     assert values["shards", "media"] == 8 and values["shards_done", "media"] == 3
     assert values["sources", "written"] == 6 and values["failures", "media", "private"] == 2
     assert values["filtered_sources", "too_short"] == 1 and values["video_seconds", "media"] == 600
     assert values["tokens", "media", "prompt"] == 50 and values["worker_seconds", "media", "idle"] == 10
+    assert values["queue_seconds", "llm"] == 4
     assert values["requests",] == 7 and values["download_bytes",] == 100
     assert values["run_seconds_left",] == 50 and values["workers", "llm"] == 1 and ("shards", "llm") not in values
     assert {name for name, *_ in values} <= {metric.name for metric in METRICS}
