@@ -70,8 +70,6 @@ def _line(records: Sequence[Measured]) -> Line:
 
 
 def _requests(records: Sequence[Measured]) -> PowerLaw:
-    """Return the driver's requests of a whole run; they are linear in the number of shards."""
-    largest = max(record.sources for record in records if record.phase == "run")
-    found = of_code(records, records[0].code)
-    phases = [found[phase, largest] for phase in (*ALONE, "run") if (phase, largest) in found]
-    return PowerLaw(largest, sum(total_requests(record.requests) for record in phases), 1.0)
+    """Return the requests of a whole run, linear in the number of sources, by the largest size of each phase."""
+    phases = [_of_phase(records, phase)[-1] for phase in (*ALONE, "run")]
+    return PowerLaw(1.0, sum(total_requests(record.requests) / record.sources for record in phases), 1.0)

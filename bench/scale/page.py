@@ -25,6 +25,8 @@ from curation.reporting.run_costs import RunPrices, read_prices
 PAGE: Final = Path(__file__).parents[2] / "docs" / "scale.md"
 CODE: Final = "now"
 BEFORE: Final = "before"
+_LEAST_FITTED: Final = 100_000
+"""Sources that a phase must have been measured with to be shown at larger sizes."""
 _SHOWN: Final = 12
 """Assumptions in the table of sensitivity."""
 Values = Mapping[str, float]
@@ -116,6 +118,8 @@ def driver_table(driver: DriverCosts, sources: Iterable[float] = (1e5, 1e6, 20e6
     heads = " | ".join(f"{size / 1e6:g} M: CPU-s | MiB" for size in sizes)
     lines = [f"| phase | growth of CPU-s | {heads} |", f"|---|---|{'---|---|' * len(sizes)}"]
     for phase, law in {**driver.alone_seconds, **driver.after_seconds}.items():
+        if law.at < _LEAST_FITTED:
+            continue
         cells = " | ".join(f"{_number(law.of(size))} | {_number(driver.memory_mib[phase].of(size))}" for size in sizes)
         lines.append(f"| {phase} | n^{law.exponent:.2f} | {cells} |")
     return "\n".join(lines)
