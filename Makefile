@@ -74,7 +74,7 @@ format: $(VENV)/.installed
 	$(VENV)/bin/ruff check --fix .
 
 bench: $(VENV)/.installed
-	@for script in media rewrite runner finished scale selection scores export attention loss checkpoint loader learns learns.report kd_losses kd_gradients kd_step tokenize transfer; do $(VENV)/bin/python -m bench.$$script || exit 1; done
+	@for script in media in_flight rewrite runner finished scale selection scores export attention loss checkpoint loader learns learns.report kd_losses kd_gradients kd_step tokenize transfer; do $(VENV)/bin/python -m bench.$$script || exit 1; done
 
 # The lock names every package with its hash; `sync` removes what it does not name.
 $(VENV)/.installed: requirements/$(EXTRA).lock pyproject.toml
