@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import random
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
 
 _SEED = int(os.environ.get("CHAOS_SEED", "1"))
 _KILLS = int(os.environ.get("CHAOS_KILLS", "50")) // 5
+_WALLS = 3
 _VIDEOS = int(os.environ.get("CHAOS_VIDEOS", "200")) // 10
 
 
@@ -158,24 +159,29 @@ def test_a_site_that_refuses_everything_for_a_while_loses_no_source(scene: Scene
             return curate(*arguments, *(word for setting in settings for word in ("--set", setting)))
 
         assert run(tmp_path / "quiet").status == 0
-        walls = random.Random(_SEED)
-        switch = threading.Thread(target=_put_up_walls, args=(site, walls))
-        switch.start()
-        statuses = [run(tmp_path / "out").status]
-        while statuses[-1] != 0 or latest_states(Store(tmp_path / "out")) != {"written": _VIDEOS}:
-            assert len(statuses) < 12
-            statuses.append(run(tmp_path / "out").status)
-        switch.join()
-        print(statuses)
-    assert 3 in statuses
+        chance, statuses = random.Random(_SEED), []
+        for wall in range(_WALLS + 2):
+            with _wall_after(site, chance.randrange(_VIDEOS // 3)) if wall < _WALLS else nullcontext():
+                statuses.append(run(tmp_path / "out").status)
+    assert (statuses[0], statuses[-1]) == (3, 0), statuses
+    assert latest_states(Store(tmp_path / "out")) == {"written": _VIDEOS}
     assert sorted(keys_once(Store(tmp_path / "out"))) == sorted(keys_once(Store(tmp_path / "quiet")))
     assert curate("check", tmp_path / "out").status == 0
 
 
-def _put_up_walls(site: VideoServer, chance: random.Random) -> None:
-    """Have the site refuse everything three times, for some seconds each."""
-    for _ in range(3):
-        site.walled = True
-        time.sleep(chance.uniform(2, 8))
-        site.walled = False
-        time.sleep(chance.uniform(0.2, 2))
+@contextmanager
+def _wall_after(site: VideoServer, requests: int) -> Iterator[None]:
+    """Have the site refuse everything after some more requests, until the block ends."""
+    last, ended = len(site.requests) + requests, threading.Event()
+
+    def watch() -> None:
+        while len(site.requests) < last and not ended.wait(0.005):
+            pass
+        site.walled = not ended.is_set()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    yield
+    ended.set()
+    thread.join()
+    site.walled = False
