@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Literal
 
 from curation.media.download.download_archives import archived_ids
@@ -15,7 +16,7 @@ from curation.run_request import RunRequest
 from curation.sources.inputs import NOT_UTF8
 from curation.sources.postponed_sources import postponed_rows
 from curation.sources.source_rows import SourceRow
-from curation.sources.source_states import source_states
+from curation.sources.source_states import SourceStates
 from curation.sources.table.planned_sources import PlannedSources, plan_sources
 from runtime.errors import UserError
 from runtime.models.model_uri import cache_folder
@@ -61,7 +62,7 @@ def run_sources(request: RunRequest, postponed_in: Sequence[int] = ()) -> tuple[
         limit=request.limit,
         exclude=request.exclude | archived_ids(download.archive),
         removed=removed_ids(store),
-        retry=[] if is_new else [*_failed(request), *postponed_rows(store, postponed_in, request.tries)],
+        retry=() if is_new else chain(_failed(request), postponed_rows(store, postponed_in, request.tries)),
     )
     if download.yt_dlp or planned.has_urls:
         check_options(download)  # imports yt-dlp, which takes a second
@@ -94,12 +95,12 @@ def _videos_per_shard(request: RunRequest) -> int | Literal["auto"]:
     return size
 
 
-def _failed(request: RunRequest) -> list[SourceRow]:
-    """Return the sources that `--retry-failed` names: those whose last attempt failed in one of the classes."""
-    if request.retry is None:
-        return []
-    states = source_states(request.store)
-    return [source.row for source in states if source.state == "failed" and source.class_ in request.retry]
+def _failed(request: RunRequest) -> Iterator[SourceRow]:
+    """Yield the sources that `--retry-failed` names: those whose last attempt failed in one of the classes."""
+    if request.retry:
+        states = SourceStates(request.store)
+        yield from (source.row for source in states.of_classes("failed", request.retry))
+        states.close()
 
 
 def _warnings(planned: PlannedSources, ignored: Counter[str]) -> tuple[str, ...]:

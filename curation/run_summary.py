@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -13,10 +13,9 @@ from curation.media.download.politeness.site_traffic import site_figures, unreac
 from curation.reporting.next_command import layer_arguments, print_next
 from curation.reporting.run_costs import RunCosts, cost_line
 from curation.reporting.spoken_numbers import byte_size, counted
-from curation.sources.source_states import SourceState, source_states
+from curation.sources.source_states import SourceState, SourceStates, equation
 from runtime.ray_runner.run_record import RunReport
 from shards.reader import num_rows
-from shards.schema import STATES
 from shards.storage.store import Store
 
 _HOSTS_NAMED: Final = 3
@@ -24,13 +23,12 @@ _HOSTS_NAMED: Final = 3
 
 def print_summary(store: Store, layer: str, report: RunReport, console: Console) -> None:
     """Print the sources by state, what the run took, and the next command."""
-    states_of_all = source_states(store)
-    states = Counter(source.state for source in states_of_all)
-    total = " + ".join(f"{states[state]} {state}" for state in STATES)
-    console.print(f"sources: {states.total()} in = {total}")
-    postponed = [source for source in states_of_all if source.class_ == "postponed"]
-    if postponed:
-        console.print(_postponed_line(postponed), markup=False)
+    sources = SourceStates(store)
+    console.print(f"sources: {equation(sources.counts())}")
+    hosts = Counter(_host(source) for source in sources.of_classes("pending", ["postponed"]))
+    sources.close()
+    if hosts:
+        console.print(_postponed_line(hosts), markup=False)
     for line in _site_lines(report.counts.get("media", {})):
         console.print(line, markup=False)
     if report.pools:
@@ -38,13 +36,16 @@ def print_summary(store: Store, layer: str, report: RunReport, console: Console)
     print_next(console, *next_arguments(store, layer))
 
 
-def _postponed_line(postponed: Sequence[SourceState]) -> str:
-    """Return one line about the sources that were not tried, and what to do."""
-    hosts = Counter(urlsplit(source.row.source).hostname or "?" for source in postponed)
+def _host(source: SourceState) -> str:
+    return urlsplit(source.row.source).hostname or "?"
+
+
+def _postponed_line(hosts: Counter[str]) -> str:
+    """Return one line about the sources that were not tried, by host, and what to do."""
     named = ", ".join(f"{host} {count}" for host, count in hosts.most_common(_HOSTS_NAMED))
     more = f", {len(hosts) - _HOSTS_NAMED} more hosts" if len(hosts) > _HOSTS_NAMED else ""
     return (
-        f"postponed: {len(postponed)} sources were not tried, because their hosts refused others ({named}{more}); the "
+        f"postponed: {hosts.total()} sources were not tried, because their hosts refused others ({named}{more}); the "
         "same command tries them later; with --retry-failed bot_check,rate_limited also those that were refused"
     )
 

@@ -12,7 +12,7 @@ from curation.probe.probe_sample import mean_seconds, total_seconds
 from curation.reporting.run_costs import BYTES_IN, REQUESTS, added_by_prefix
 from curation.reporting.run_logs import LOG
 from curation.sources.source_rows import SourceRow
-from curation.sources.source_states import source_states
+from curation.sources.source_states import SourceStates
 from runtime.ray_runner.display.progress import PoolFigures
 from runtime.ray_runner.run_record import RunReport
 from runtime.ray_runner.stage import PoolSettings
@@ -101,7 +101,7 @@ def measure(report: RunReport, store: Store, resources: Mapping[str, PoolSetting
 
 def _rows_by_shard(store: Store) -> dict[int, list[SourceRow]]:
     rows: dict[int, list[SourceRow]] = defaultdict(list)
-    for source in source_states(store):
+    for source in SourceStates(store).all():
         rows[source.row.shard].append(source.row)
     return dict(rows)
 

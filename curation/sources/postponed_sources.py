@@ -7,8 +7,10 @@ next run makes it again in its place. If some were, the others go into a new sha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
+
+import pyarrow.compute as pc
 
 from curation.sources.source_rows import SourceRow
 from shards.keys import shard_name
@@ -35,18 +37,16 @@ def is_untried(counts: Mapping[str, float]) -> bool:
     return has_postponed(counts) and tried == sum(counts.get(name, 0) for name in _WITHOUT_WORK)
 
 
-def postponed_rows(store: Store, shards: Iterable[int], classes: Collection[str]) -> list[SourceRow]:
-    """Return the attempts that the ledgers of `shards` record as pending, without what a manifest carried along.
+def postponed_rows(store: Store, shards: Iterable[int], classes: Collection[str]) -> Iterator[SourceRow]:
+    """Yield the attempts that the ledgers of `shards` record as pending, without what a manifest carried along.
 
     Args:
         store: the DIR.
         shards: shards that `has_postponed`.
-        classes: classes of pending sources to return (`shards.schema.PostponedClass`).
+        classes: classes of pending sources to yield (`shards.schema.PostponedClass`).
     """
-    ledgers = (
-        read_table(store, f"ledger/{shard_name(shard)}.parquet", (*_COLUMNS, "state", "class")) for shard in shards
-    )
-    values = [
-        row for ledger in ledgers for row in ledger.to_pylist() if row["state"] == "pending" and row["class"] in classes
-    ]
-    return [SourceRow(**{name: row[name] for name in _COLUMNS} | _UNKNOWN) for row in values]
+    for shard in shards:
+        ledger = read_table(store, f"ledger/{shard_name(shard)}.parquet", (*_COLUMNS, "state", "class"))
+        for row in ledger.filter(pc.equal(ledger["state"], "pending")).to_pylist():
+            if row["class"] in classes:
+                yield SourceRow(**{name: row[name] for name in _COLUMNS} | _UNKNOWN)

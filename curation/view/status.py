@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from curation.reporting.next_command import layer_arguments, layers_with_clips, 
 from curation.reporting.prediction import outcome, read_prediction
 from curation.reporting.run_costs import read_prices, run_costs
 from curation.reporting.spoken_numbers import length
-from curation.sources.source_states import SourceState, source_states
+from curation.sources.source_states import SourceStates, equation
 from curation.view.cost_report import print_costs, print_sizes
 from curation.view.inspect_clips import check_there
 from curation.view.live_status import print_running, print_shards, running_owner
@@ -125,7 +124,7 @@ def show_status(root: str, console: Console | None = None, *, prices: Path | Non
         print_shards(console, store)
     if quick:
         return 0
-    _print_sources(console, source_states(store))
+    _print_sources(console, SourceStates(store))
     for layer in text_layers(store):
         paths = files(store, f"text/{layer}")
         if paths:
@@ -143,33 +142,30 @@ def show_status(root: str, console: Console | None = None, *, prices: Path | Non
     return 0
 
 
-def _print_sources(console: Console, sources: Sequence[SourceState]) -> None:
-    states = Counter(source.state for source in sources)
+def _print_sources(console: Console, states: SourceStates) -> None:
+    counts = states.counts()
     table = Table(title="sources", title_justify="left")
     table.add_column("state")
     table.add_column("class")
     table.add_column("sources", justify="right")
     table.add_column("example", overflow="fold")
     for state in STATES:
-        if state == "written" or not states[state]:
-            table.add_row(state, "", str(states[state]), "", style="green" if state == "written" else "dim")
+        found = [count for count in counts if count.state == state]
+        if state == "written" or not found:
+            total = str(sum(count.sources for count in found))
+            table.add_row(state, "", total, "", style="green" if state == "written" else "dim")
             continue
-        for class_, count in Counter(source.class_ for source in sources if source.state == state).most_common():
-            example = next(source for source in sources if source.state == state and source.class_ == class_)
+        for count in found:
+            (example,) = states.some(count, 1)
             name = example.row.source
-            table.add_row(
-                state,
-                class_ or "",
-                str(count),
-                Text(on_one_line(f"{name}: {example.message}" if example.message else name)),
-            )
+            said = f"{name}: {example.message}" if example.message else name
+            table.add_row(state, count.class_ or "", str(count.sources), Text(on_one_line(said)))
     console.print(table)
-    total = " + ".join(f"{states[state]} {state}" for state in STATES)
-    hours = sum(source.seconds or 0.0 for source in sources if source.state == "written") / 3600
-    console.print(f"{len(sources)} in = {total}; {length(hours)} of video written", soft_wrap=True)
-    lost = [source.message for source in sources if source.state == "pending" and source.class_ is None]
-    for message in filter(None, dict.fromkeys(lost)):
+    hours = sum(count.seconds for count in counts if count.state == "written") / 3600
+    console.print(f"{equation(counts)}; {length(hours)} of video written", soft_wrap=True)
+    for message in states.lost_ledgers():
         console.print(f"warning: {message}", soft_wrap=True)
+    states.close()
 
 
 def _print_layer(console: Console, store: Store, layer: str, paths: list[str]) -> None:

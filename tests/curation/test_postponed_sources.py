@@ -11,13 +11,13 @@ from support.curate_runs import CHEAP, config_in, curate
 from support.video_server import make_videos, video_server
 
 from curation.sources.postponed_sources import has_postponed, is_untried
-from curation.sources.source_states import source_states
+from curation.sources.source_states import SourceStates
 from shards.sources.source_parts import SourceParts
 from shards.storage.store import Store
 
 
 def _states(dir_: Path) -> Counter[tuple[str, str | None]]:
-    return Counter((source.state, source.class_) for source in source_states(Store(dir_)))
+    return Counter((source.state, source.class_) for source in list(SourceStates(Store(dir_)).all()))
 
 
 @pytest.mark.parametrize(

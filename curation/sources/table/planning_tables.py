@@ -7,15 +7,11 @@ staged beside it as Parquet.
 from __future__ import annotations
 
 import json
-import shutil
-import weakref
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, Final, TypeVar
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,12 +20,12 @@ import pyarrow.parquet as pq
 from curation.sources.inputs import Source
 from curation.sources.source_rows import SourceRow
 from curation.sources.table import planning_sql as sql
+from curation.sources.table.disk_database import DiskDatabase
 from curation.sources.table.shard_placement import ShardPlacement
 from shards.schema import SOURCES
 from shards.sources.overlapping_spans import OverlapNumbers
 
 _BATCH: Final = 8_192
-_LIMITS: Final = {"memory_limit": "128MB", "threads": "2", "autoinstall_known_extensions": "false"}
 _YOUTUBE: Final = r"youtube\.com/|youtu\.be/"
 _EXAMPLES: Final = 3
 _WIDE: Final = pa.schema(
@@ -50,11 +46,8 @@ class PlanningTables:
     """The database of one plan; it is deleted with the object."""
 
     def __init__(self) -> None:
-        self._path = Path(mkdtemp(prefix="clipgrove-plan-"))
-        self._remove_files = weakref.finalize(self, shutil.rmtree, self._path, ignore_errors=True)
-        config = _LIMITS | {"temp_directory": str(self._path / "spilled")}
-        self._connection = duckdb.connect(str(self._path / "plan.duckdb"), config=config)
-        self._connection.execute(sql.TABLES)
+        self._database = DiskDatabase(sql.TABLES)
+        self._connection, self._path = self._database.connection, self._database.folder
         self.found = 0
         """Sources of the run, those that were removed on request included."""
         self.has_urls = False
@@ -67,15 +60,14 @@ class PlanningTables:
 
     def close(self) -> None:
         """Delete the database."""
-        self._connection.close()
-        self._remove_files()
+        self._database.close()
 
     def add_known(self, tables: Iterable[pa.Table]) -> None:
         """Add the sources of the DIR, in order."""
         first = 0
         for table in tables:
             rows = pa.array(np.arange(first, first + table.num_rows))
-            self._insert(sql.ADD_KNOWN, table.drop_columns(["carried"]).append_column("row", rows))
+            self._database.insert(sql.ADD_KNOWN, table.drop_columns(["carried"]).append_column("row", rows))
             self._look_for_youtube(table["source"])
             first += table.num_rows
 
@@ -94,7 +86,7 @@ class PlanningTables:
                 writer.write_table(wide)
                 excluded = [not exclude.isdisjoint(_names(s)) for s in batch] if exclude else [False] * len(batch)
                 narrow = wide.drop_columns(["kind", "carried"])
-                self._insert(sql.ADD_FOUND, narrow.append_column("excluded", pa.array(excluded)))
+                self._database.insert(sql.ADD_FOUND, narrow.append_column("excluded", pa.array(excluded)))
                 self._look_for_youtube(wide["source"])
                 place += len(batch)
 
@@ -104,7 +96,7 @@ class PlanningTables:
             columns = {name: [getattr(row, name) for row in batch] for name in ("source", "video_id", "start", "end")}
             schema = pa.schema([SOURCES.field(name) for name in columns])
             attempts = pa.array([row.attempt for row in batch], pa.int32())
-            self._insert(sql.ADD_ASKED, pa.table(columns, schema=schema).append_column("attempt", attempts))
+            self._database.insert(sql.ADD_ASKED, pa.table(columns, schema=schema).append_column("attempt", attempts))
 
     def choose(self, limit: int | None) -> None:
         """Decide which sources are new and which are tried again, and prepare their order."""
@@ -118,11 +110,11 @@ class PlanningTables:
 
     def number(self, query: str) -> int:
         """Return the single number of a query's result, 0 for null."""
-        return int(self.column(query)[0] or 0)
+        return self._database.number(query)
 
     def column(self, query: str) -> list[Any]:
         """Return the first column of a query's result."""
-        return [row[0] for row in self._connection.sql(query).fetchall()]
+        return self._database.column(query)
 
     def known_shards(self) -> tuple[list[int], int]:
         """Return the shards of the DIR in order, and the most sources with work in one of them."""
@@ -165,11 +157,6 @@ class PlanningTables:
         self._view("wide", self._path / "found.parquet", again)
         for batch in self._connection.sql(sql.ADDED_ROWS).to_arrow_reader(_BATCH):
             yield pa.table(batch).cast(SOURCES)
-
-    def _insert(self, statement: str, batch: pa.Table) -> None:
-        self._connection.register("batch", batch)
-        self._connection.execute(statement)
-        self._connection.unregister("batch")
 
     def _view(self, name: str, *paths: Path) -> None:
         files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from curation.reporting.run_costs import RunCosts
-from curation.sources.source_states import SourceState, source_states
-from shards.schema import STATES
+from curation.sources.source_states import SourceState, SourceStates
 from shards.storage.store import Store
 
 _EXAMPLES: Final = 5
@@ -75,22 +73,20 @@ def outcomes(store: Store) -> list[OutcomeGroup]:
     Raises:
         UserError: the DIR holds no sources.
     """
-    groups: dict[tuple[str, str], list[SourceState]] = defaultdict(list)
-    for source in source_states(store):
-        groups[source.state, source.class_ or ""].append(source)
-    found = [
+    states = SourceStates(store)
+    groups = [
         OutcomeGroup(
-            state,
-            class_,
-            len(sources),
-            sum(source.seconds or 0 for source in sources) / 3600,
-            sum(source.clips for source in sources),
-            sources[:_EXAMPLES],
+            count.state,
+            count.class_ or "",
+            count.sources,
+            count.seconds / 3600,
+            count.clips,
+            states.some(count, _EXAMPLES),
         )
-        for (state, class_), sources in groups.items()
+        for count in states.counts()
     ]
-    order = {state: place for place, state in enumerate(STATES)}
-    return sorted(found, key=lambda each: (order[each.state], -each.sources))  # type: ignore[index]
+    states.close()
+    return groups
 
 
 def logged_runs(store: Store) -> list[LoggedRun]:

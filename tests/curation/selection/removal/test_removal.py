@@ -22,7 +22,7 @@ from support.removals import (
 )
 from support.shard_factory import LAYER
 
-from curation.sources.source_states import source_states
+from curation.sources.source_states import SourceStates
 from shards.checks.check_dir import check
 from shards.keys import shard_name, video_id
 from shards.reader import read_artifact, read_table
@@ -132,7 +132,7 @@ def test_arrays_keep_the_rows_of_the_clips_and_roots_that_are_left(made: Path, r
 
 
 def test_sources_in_are_still_written_filtered_failed_and_pending(made: Path, removed: Store) -> None:
-    before, after = source_states(Store(made)), source_states(removed)
+    before, after = list(SourceStates(Store(made)).all()), list(SourceStates(removed).all())
     assert len(before) == len(after) == 8
     (state,) = [state for state in after if state.row.video_id == GONE]
     assert (state.state, state.class_, state.clips) == ("filtered", "removed_on_request", 0)
@@ -251,7 +251,7 @@ def test_a_video_that_failed_is_removed_too(store: Store) -> None:
     url = "https://example.org/broken-0"
     assert remove(store, "--urls", url).status == 0
     assert files_with(Path(store.root), url.encode()) == []
-    assert {state.class_ for state in source_states(store) if state.row.video_id == video_id(url)} == {
+    assert {state.class_ for state in list(SourceStates(store).all()) if state.row.video_id == video_id(url)} == {
         "removed_on_request"
     }
     assert problems(store) == []

@@ -11,7 +11,7 @@ import pytest
 from support.selections import marked_rows
 from support.shard_factory import LAYER
 
-from curation.sources.source_states import source_states
+from curation.sources.source_states import SourceStates
 from curation.view.card.card_facts import CardFacts, card_facts
 from curation.view.card.facts.card_tables import card_tables
 from curation.view.card.facts.clip_sample import SIZE, Candidate, take_turns
@@ -78,7 +78,7 @@ def test_the_bars_of_a_histogram_hold_every_value_once(facts: CardFacts) -> None
 
 def test_sources_have_the_states_that_status_shows(whole: Store, facts: CardFacts) -> None:
     assert facts.sources is not None
-    states = Counter((each.state, each.class_) for each in source_states(whole))
+    states = Counter((each.state, each.class_) for each in list(SourceStates(whole).all()))
     assert {(each.state, each.class_): each.sources for each in facts.sources.outcomes} == states
 
 
