@@ -1,22 +1,23 @@
-"""Two nodes of a Ray cluster, each with a raylet of its own, and a DIR in an object store that speaks S3."""
+"""The job of the guide on two nodes of a Ray cluster: list, videos and DIR are in a store that speaks S3."""
 
 from __future__ import annotations
 
+import io
+import json
+import shlex
 import subprocess
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from support.curate_runs import TAGGER, config_in, curate, end_of, run_arguments, start_curate, talks
+from support.curate_runs import TAGGER, config_in, curate, end_of, start_curate, talks
 from support.dir_contents import all_rows, assert_texts_hold, latest_states
 from support.fake_llm import FakeLLM
 from support.model_replies import careful
-from support.processes import below
 from support.ray_cluster import Head, head_node, joined_node
 from support.s3_server import clients_of, s3_server
 
@@ -29,74 +30,76 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]
 _SECONDS = (9.0, 9.0, 9.0, 12.0)
 """Lengths of videos that all show the same picture."""
 _VIDEOS = len(_SECONDS)
-_WORKING = "ray::StageActor.process"
-"""Title that Ray gives to a worker of a stage that has just begun with a shard."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Nodes:
-    """A head node and a second node, with a bucket that both reach."""
+    """A cluster of two nodes, and a DIR in a bucket that both reach."""
 
     head: Head
-    second: subprocess.Popen[bytes]
     store: Store
-    busy: set[str] = field(default_factory=set)
-    """Nodes on which a worker was seen at work on a shard."""
-
-    def look(self) -> None:
-        """Note on which nodes workers have shards."""
-        for name, pid in (("head", self.head.process.pid), ("second", self.second.pid)):
-            if any(_title(process).startswith(_WORKING) for process in below(pid)):
-                self.busy.add(name)
-
-
-def _title(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.NoSuchProcess:
-        return ""
 
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
-    """A DIR on S3 that a run on two nodes of one logical CPU each has made."""
+    """A DIR on S3 that a job on two nodes of one logical CPU each has made."""
     root = tmp_path_factory.mktemp("two-nodes")
     with ExitStack() as stack:
         server = stack.enter_context(s3_server(root / "s3-log"))
         stack.enter_context(clients_of(server))
         head = stack.enter_context(head_node(cpus=1, variables=server.environment))
-        second = stack.enter_context(joined_node(head, cpus=1))
-        found = Nodes(head, second, Store(server.url("dir")))
-        _curate(found, root)
+        stack.enter_context(joined_node(head, cpus=1))
+        found = Nodes(head, Store(server.url("out")))
+        _upload(talks(root / "in", *_SECONDS), Store(server.url("")))
+        _submit(found, root)
         yield found
 
 
-def _curate(nodes: Nodes, root: Path) -> None:
-    """Run all stages with two media workers, of which each node has room for one."""
+def _upload(folder: Path, bucket: Store) -> None:
+    """Copy videos, their subtitles and a list that names the videos by relative names into a bucket."""
+    for path in sorted(folder.iterdir()):
+        bucket.commit_bytes(path.read_bytes(), path.name)
+    listed = io.BytesIO()
+    pq.write_table(pa.table({"url": [path.name for path in sorted(folder.glob("*.mp4"))]}), listed)
+    bucket.commit_bytes(listed.getvalue(), "urls.parquet")
+
+
+def _command() -> list[str]:
+    """Return the first command of the guide to clusters, which names this bucket, list and DIR."""
+    text = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text(encoding="utf-8")
+    block = text.partition("```bash\n")[2].partition("```")[0]
+    return shlex.split(block.replace("\\\n", " ").splitlines()[0])
+
+
+def _submit(nodes: Nodes, root: Path) -> None:
+    """Submit the guide's command with a small pipeline and two media workers, of which each node has room for one."""
     small = {"media": {"cpus": 0.6, "min": 2, "max": 2}}
-    inputs = talks(root / "in", *_SECONDS)
     settings = [f"resources.{name}.{key}={value}" for name, pool in small.items() for key, value in pool.items()]
+    work = root / "work"
+    work.mkdir()
     with FakeLLM(careful) as llm:
-        arguments = run_arguments(TAGGER, config_in(root), inputs, Path("DIR"), llm)
-        arguments[arguments.index(Path("DIR"))] = nodes.store.root
-        arguments += ["--set", "videos_per_shard=1", "--address", nodes.head.address]
-        arguments += [word for setting in settings for word in ("--set", setting)]
-        process = start_curate(*arguments, log=root / "said", env=nodes.head.environment)
-        watch = threading.Thread(target=_watch, args=(nodes, process), daemon=True)
-        watch.start()
+        command = [TAGGER if word == "grounded" else word for word in _command()]
+        command += ["--config", config_in(work).name, "--set", f"engines.llm.base_url={llm.url}"]
+        command += [word for setting in ("videos_per_shard=1", *settings) for word in ("--set", setting)]
+        environment = nodes.head.environment | {"RAY_API_SERVER_ADDRESS": nodes.head.dashboard}
+        with (root / "said").open("wb") as said:
+            process = subprocess.Popen(
+                command, cwd=work, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said
+            )
         status = end_of(process)
-        watch.join()
         assert status == 0, (root / "said").read_text()
 
 
-def _watch(nodes: Nodes, process: subprocess.Popen[bytes]) -> None:
-    while process.poll() is None:
-        nodes.look()
-        time.sleep(0.2)
+def _media_nodes(store: Store) -> set[str]:
+    """Return the nodes that made media, from the traces of the runs of a DIR."""
+    traces = [name for name in store.list("log") if name.endswith(".trace.json")]
+    lines = [line for name in traces for line in store.read_bytes(f"log/{name}").decode().splitlines()]
+    events = [json.loads(line.strip("[,")) for line in lines if line.strip("[],")]
+    return {event["args"]["node"] for event in events if event["name"] == "media"}
 
 
 def test_both_nodes_work_on_the_shards_of_a_dir_in_an_object_store(nodes: Nodes) -> None:
-    assert nodes.busy == {"head", "second"}
+    assert len(_media_nodes(nodes.store)) == 2
     assert latest_states(nodes.store) == {"written": _VIDEOS}
     assert {row["shard"] for row in all_rows(nodes.store, "media")} == set(range(_VIDEOS))
     assert assert_texts_hold(nodes.store, TAGGER).keys() == {"ok"}
