@@ -81,7 +81,7 @@ def measure(report: RunReport, store: Store, resources: Mapping[str, PoolSetting
     spans = [span for span in spans if span.shard in rows]
     stages = [span.stage for span in spans]
     first, last = min(s.began for s in spans), max(s.began + s.seconds for s in spans)
-    pools = [each for each in report.pools if each.most_workers]
+    pools = [each for each in report.pools if each.most_workers and each.unit == "shard"]  # tables take seconds
     held = max(each.worker_seconds / each.most_workers for each in pools)
     start = max(report.elapsed - (last - first), 0.0)
     return ProbeMeasures(
