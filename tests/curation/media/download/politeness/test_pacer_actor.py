@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from support.downloads import quick_settings
+from support.site_visitors import SiteVisitor
 
-from curation.media.download.politeness.run_visits import run_visits
 from runtime.ray_runner.cluster import ClusterSettings, connected
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 _RUN = "paced"
-
-
-class _Worker:
-    """A media worker's visits, in a process of its own."""
-
-    def __init__(self) -> None:
-        self._visits = run_visits(quick_settings(host_interval=0.3, host_concurrency=1), _RUN)
-
-    def visit(self, seconds: float) -> tuple[float, float]:
-        """Visit a site for so long; return the start and the end on the machine's monotonic clock."""
-        with self._visits.visit("a.example"):
-            start = time.monotonic()
-            time.sleep(seconds)
-            return start, time.monotonic()
 
 
 def _apart(visits: list[tuple[float, float]]) -> float:
@@ -40,8 +24,8 @@ def test_workers_share_the_slots_of_a_site_also_after_the_pacer_was_killed() -> 
     with connected(ClusterSettings(num_cpus=2)):
         import ray
 
-        worker: Any = ray.remote(num_cpus=1, max_concurrency=2)(_Worker)
-        one, two = worker.remote(), worker.remote()
+        worker: Any = ray.remote(num_cpus=1, max_concurrency=2)(SiteVisitor)
+        one, two = worker.remote(_RUN), worker.remote(_RUN)
         visits = ray.get([each.visit.remote(0.1) for each in (one, two) * 3])
         assert _apart(visits) >= 0
 
