@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -63,8 +64,11 @@ def _upload_once(api: HfApi, folder: Path, target: HubTarget) -> None:
 
 def _has_own_readme(api: HfApi, target: HubTarget) -> bool:
     """Return True if the README of the repository is one that a card or an export wrote."""
-    path = api.hf_hub_download(target.repository, README, repo_type="dataset", revision=target.revision)
-    return MARK in Path(path).read_text(encoding="utf-8", errors="replace")
+    with tempfile.TemporaryDirectory(prefix="readme-") as folder:  # the hub's cache could hold one of before
+        path = api.hf_hub_download(
+            target.repository, README, repo_type="dataset", revision=target.revision, cache_dir=folder
+        )
+        return MARK in Path(path).read_text(encoding="utf-8", errors="replace")
 
 
 def _delete(api: HfApi, target: HubTarget, files: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from curation.media.download.download_errors import Failure
-from curation.media.download.ytdlp.fetch_request import FetchedTrack, FetchOutcome, FetchRequest
+from curation.media.download.ytdlp.fetch_request import FetchedTrack, FetchOutcome, FetchRequest, ListedVideo
 
 REQUEST = FetchRequest(
     url="https://example.org/x",
@@ -40,12 +40,19 @@ def test_a_request_is_read_once_and_its_file_is_deleted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "outcome",
     [
-        FetchOutcome("/x.mp4", (FetchedTrack("/x.vtt", None, "auto", "vtt"),), {"title": "é"}, ("a warning",)),
+        FetchOutcome(
+            "/x.mp4",
+            (FetchedTrack("/x.vtt", None, "auto", "vtt"),),
+            {"title": "é"},
+            warnings=("a warning",),
+            requests=3,
+        ),
+        FetchOutcome(listed=(ListedVideo("https://example.org/v", "é"),)),
         FetchOutcome(failure=Failure("rate_limited", "slow down", transient=True, retry_after=7.0)),
         FetchOutcome(too_long="more than 10 bytes"),
         FetchOutcome(machine="no space left"),
     ],
-    ids=["video", "failure", "too long", "machine"],
+    ids=["video", "playlist", "failure", "too long", "machine"],
 )
 def test_an_outcome_is_read_as_it_was_written(tmp_path: Path, outcome: FetchOutcome) -> None:
     outcome.write(tmp_path / "outcome.json")
