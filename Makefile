@@ -57,7 +57,7 @@ test-quick: $(VENV)/.installed
 
 # CHAOS_SEED, CHAOS_KILLS and CHAOS_VIDEOS set the faults; the log names each of them.
 chaos: $(VENV)/.installed
-	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m pytest -q -s -m chaos tests/chaos $(ARGS)
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -m pytest -q -s -m "chaos or ray" tests/chaos $(ARGS)
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff format --check .

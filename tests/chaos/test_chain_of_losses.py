@@ -1,6 +1,7 @@
 """One DIR whose runs lose processes of every kind at moments drawn from a seed: nothing is lost, nothing made twice.
 
-Part of `make chaos`, on a Ray of the command's own. Each run that a fault ends is started again by the same command.
+The part of `make chaos` that is in `make test`, too, on a Ray of the command's own. Each run that a fault ends is
+started again by the same command.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from support.dir_contents import assert_texts_hold, latest_states
 from shards.storage.dir_lock import read_lock
 from shards.storage.store import Store
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(3600)]
 
 _SEED = int(os.environ.get("CHAOS_SEED", "1"))
 _VIDEOS = 8
