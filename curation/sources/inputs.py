@@ -1,4 +1,4 @@
-"""Turns `--input` arguments into sources: URLs, files, folders, globs and manifests.
+"""Turns `--input` arguments into sources: URLs, files, folders, globs and manifests, on this machine and elsewhere.
 
 `curation.sources.table` then decides which of them are new.
 """
@@ -19,9 +19,11 @@ from urllib.parse import urlsplit
 from curation.sources.file_hashes import hash_files
 from curation.sources.manifests import MANIFEST_SUFFIXES, ManifestEntry, read_manifest
 from curation.sources.remote_lists import WEB_SCHEMES, beside, list_suffix, read_remote_list
+from curation.sources.stored_folders import names_stored_files, stored_files
 from curation.sources.url_identity import url_id
 from runtime.errors import UserError
 from shards.keys import video_id
+from shards.storage.remote_filesystem import STORE_SCHEMES
 from shards.storage.storage_errors import StorageError
 from shards.storage.url_secrets import has_secrets, without_secrets
 
@@ -34,10 +36,15 @@ VIDEO_SUFFIXES: Final = frozenset(
 NOT_UTF8: Final = "(name is not UTF-8)"
 NOT_A_FILE: Final = "(broken link or no file)"
 """Keys by which `read_inputs` counts what is named like a video in a folder, and left out for another reason."""
+NO_URL: Final = "(name can't be part of a URL)"
+"""The same for a file in an object store."""
 
 _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _PLAIN_URL: Final = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(?:/[!-?A-~]*)?")
 """A URL without port and ``@``, of printable ASCII, as most are; there is nothing to check more closely."""
+_IN_NO_URL: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_IN_NO_STORED_URL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Names of stored objects may have spaces."""
 _BATCH: Final = 4096
 
 
@@ -73,12 +80,13 @@ def read_inputs(
     Lists are read a line at a time; local files are hashed many at a time.
 
     Args:
-        inputs: http(s) URLs, files, folders (searched for videos at any depth), globs, manifests (also at a URL).
+        inputs: URLs, files, folders (searched for videos at any depth), globs, manifests; all of them also in an
+            object store.
         allow_schemes: URL schemes besides http and https.
         allow_addresses: networks in CIDR form from which a list may be read although they are not public.
         cache: file that keeps hashes of local files between runs.
         ignored: receives the number of files in folders and globs that are left out, by suffix, or by
-            `NOT_UTF8` or `NOT_A_FILE`.
+            `NOT_UTF8`, `NOT_A_FILE` or `NO_URL`.
 
     Raises:
         UserError: an input is missing, unreadable, or neither a path nor a URL.
@@ -86,7 +94,7 @@ def read_inputs(
     """
     ignored = Counter() if ignored is None else ignored
     try:
-        entries = (entry for text in inputs for entry in _expand(text, ignored, allow_addresses))
+        entries = (entry for text in inputs for entry in _expand(text, ignored, allow_schemes, allow_addresses))
         while batch := list(islice(entries, _BATCH)):
             yield from _located(batch, allow_schemes, cache)
     except StorageError:
@@ -102,13 +110,15 @@ def _located(entries: Sequence[ManifestEntry], allow_schemes: Sequence[str], cac
     return (_source(entry, location, hashes) for entry, location in zip(entries, locations, strict=True))
 
 
-def _expand(text: str, ignored: Counter[str], allowed: Sequence[str]) -> Iterator[ManifestEntry]:
+def _expand(
+    text: str, ignored: Counter[str], schemes: Sequence[str], allowed: Sequence[str]
+) -> Iterator[ManifestEntry]:
     """Yield the entries of one `--input` argument, each with an absolute path or a URL."""
     where, path = f"--input {text}", _expanded(text)
     if not text.strip():
         raise UserError(f"--input {text!r}: must be a file, folder, list or URL")
     if _URL.match(text):
-        yield from _listed_at(text, allowed) if list_suffix(text) else [ManifestEntry(where, text)]
+        yield from _at(text, ignored, schemes, allowed)
     elif path.is_dir():
         yield from _videos_below(path, ignored)
     elif path.exists():
@@ -117,6 +127,29 @@ def _expand(text: str, ignored: Counter[str], allowed: Sequence[str]) -> Iterato
         yield from _globbed(text, path, ignored)
     else:
         raise UserError(f"{without_secrets(where)}: no such file, directory or URL")
+
+
+def _at(url: str, ignored: Counter[str], schemes: Sequence[str], allowed: Sequence[str]) -> Iterator[ManifestEntry]:
+    """Yield the entries that a URL names: those of a list, the videos of a stored folder or glob, or itself."""
+    entry = ManifestEntry(f"--input {url}", url)
+    if list_suffix(url) and not (glob.has_magic(url) and names_stored_files(url)):
+        yield from _listed_at(url, allowed)
+        return
+    if not names_stored_files(url):
+        yield entry
+        return
+    _check_url(entry, url.partition("://")[0].lower(), schemes)
+    found = None
+    for found in stored_files(url):
+        suffix = Path(found).suffix.lower()
+        if suffix not in VIDEO_SUFFIXES:
+            ignored[suffix] += 1
+        elif _IN_NO_STORED_URL.search(found) or not _is_utf8(found):
+            ignored[NO_URL] += 1
+        else:
+            yield replace(entry, url=found)
+    if found is None:
+        raise UserError(f"--input {url}: there is no file")
 
 
 def _file(path: Path) -> Iterator[ManifestEntry]:
@@ -230,7 +263,8 @@ def _check_url(entry: ManifestEntry, scheme: str, allow_schemes: Sequence[str]) 
     if "@" in parts.netloc or has_secrets(entry.url):
         where = without_secrets(entry.where.replace(f"{parts.netloc.rpartition('@')[0]}@", "***@"))
         raise UserError(f"{where}: a URL must hold no password; set media.download.yt_dlp.username and password")
-    if not host or re.search(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]", entry.url):
+    never = _IN_NO_STORED_URL if scheme in STORE_SCHEMES else _IN_NO_URL
+    if not host or never.search(entry.url):
         shown = without_secrets(f"{entry.where}: {entry.url}")
         raise UserError(f"{shown}: is not a URL (no host, or a space or control character in it)")
 

@@ -14,6 +14,8 @@ from shards.errors import ShardError, one_line
 from shards.storage.url_secrets import has_secrets, without_secrets
 
 S3_SCHEMES: Final = ("s3", "s3a")
+STORE_SCHEMES: Final = (*S3_SCHEMES, "gs", "gcs", "az", "abfs", "abfss")
+"""Schemes of the object stores that videos are read from."""
 CLIENT_ATTEMPTS: Final = 3
 """Attempts at one request by the client of S3, the first one included."""
 _PARTS_AT_ONCE: Final = 4

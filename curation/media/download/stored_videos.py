@@ -17,10 +17,10 @@ from curation.media.download.local_videos import SUBTITLE_SUFFIXES, open_local
 from curation.sources.ledger import SourceFailed, SourceFiltered
 from runtime.errors import MachineError, one_line
 from shards.errors import ShardError
+from shards.storage.remote_filesystem import STORE_SCHEMES
 from shards.storage.storage_errors import StorageError
 from shards.storage.store import Store
 
-STORE_SCHEMES: Final = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
 _SUFFIX: Final = re.compile(r"\.[a-z0-9]{1,5}")
 _LARGEST_SUBTITLE: Final = 64 << 20
 
