@@ -63,7 +63,7 @@ class ShardSource:
         for class_ in get_args(FilteredClass):
             if class_ == planned:
                 return SourceFiltered(class_, messages.get(class_, class_))
-        raise ValueError(f"sources.parquet: {planned!r} is not a known value of `verdict`")
+        raise ValueError(f"sources: {planned!r} is not a known value of `verdict`")
 
 
 def by_video(sources: Iterable[ShardSource]) -> list[Sequence[ShardSource]]:

@@ -1,8 +1,8 @@
 """One group of stages on Ray, with the services that they call: its pools, its shards, and the loop that drives them.
 
 The driver's thread gives each worker its next shard as soon as the answer to the last one comes, so a shard costs two
-messages a stage and nothing is kept of it but a bit. Ray Data, which ran the stages before, made a block, a task and
-several objects of each shard, and its actors imported Ray Data: see `bench/RESULTS.md` for both rates.
+messages a stage and nothing is kept of it but a bit. Ray Data would make a block, a task and several objects of each
+shard, and its actors import Ray Data: `bench/RESULTS.md` has the rates of both.
 """
 
 from __future__ import annotations
