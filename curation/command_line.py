@@ -230,6 +230,13 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--address", metavar="RAY", help="a running Ray cluster (`auto`, or host:port), or `local`: run without Ray"
     )
+    parser.add_argument(
+        "--wait-for-nodes",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="on a cluster that is too small, ask its autoscaler for nodes and wait for them (default: refuse at once)",
+    )
 
 
 def _add_status(commands: _Commands) -> None:

@@ -188,7 +188,9 @@ def _run_stages(plan: RunPlan, specs: Sequence[AnyStageSpec], quiet: bool) -> Ru
     return run_stages(
         specs,
         service_specs(plan.context, specs),
-        cluster=ClusterSettings(address=request.address if plan.needs_ray else LOCAL),
+        cluster=ClusterSettings(
+            address=request.address if plan.needs_ray else LOCAL, wait_for_nodes=request.wait_for_nodes
+        ),
         log_folder=log_folder(request.store, request.scratch),
         title=f"curate run {request.pipeline} -> {request.store.root}",
         quiet=quiet,

@@ -47,6 +47,8 @@ class RunRequest:
     retry: frozenset[str] | None
     """Classes of failed sources, and failures of clips, to try again; None: no retry."""
     address: str | None
+    wait_for_nodes: float = 0.0
+    """Seconds to wait for the nodes of a cluster that is too small."""
     tries: frozenset[str] = frozenset(POSTPONED_CLASSES)
     """Classes of pending sources of committed shards that are tried again."""
 
@@ -82,6 +84,7 @@ class RunRequest:
             exclude=_excluded(arguments.exclude),
             retry=_retry(arguments.retry_failed),
             address=arguments.address,
+            wait_for_nodes=arguments.wait_for_nodes,
         )
 
 

@@ -66,6 +66,8 @@ class ClusterSettings(Settings):
     address: Runtime[str | None] = None
     """Ray cluster to join (``host:port``, or ``auto`` for the one on this machine); ``local``: run without Ray, in this
     process; none: the cluster that this job was submitted to, otherwise a Ray in this process."""
+    wait_for_nodes: Runtime[float] = 0.0
+    """Seconds to wait for nodes, and to ask the autoscaler for them, if the cluster has no room for a stage."""
     num_cpus: Runtime[int | None] = None
     """Logical CPUs of a Ray in this process; none: as many as this process may use."""
     temp_dir: Runtime[Path | None] = None

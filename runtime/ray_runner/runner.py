@@ -19,7 +19,8 @@ from runtime.ray_runner.driver.ray_job import RayJob
 from runtime.ray_runner.driver.supervisor import run_in_driver
 from runtime.ray_runner.interrupts import InterruptFlag
 from runtime.ray_runner.local import run_locally
-from runtime.ray_runner.placement import Placement, StageGroup, place
+from runtime.ray_runner.node_wait import place_on
+from runtime.ray_runner.placement import Placement, StageGroup
 from runtime.ray_runner.pools.group_run import GroupRun
 from runtime.ray_runner.run_record import OnResult, RunRecord, RunReport, RunStopped
 from runtime.ray_runner.stage import ServiceSpec, StageSpec
@@ -88,7 +89,7 @@ def run_on_ray(
         if on_cluster:
             on_cluster(cluster)
         try:
-            placement = place(job.stages, job.services, cluster.nodes, job.stages_in_turn)
+            placement = place_on(cluster, job)
             with open_display(job.title, job.log_folder, job.quiet) as shown:
                 record = RunRecord(job.stages, job.services, shown, on_result, job.started, RunMetrics())
                 return _StageRun(job.stages, job.services, cluster, placement, record).run()
