@@ -131,6 +131,9 @@ class _LocalRun:
         if result.fatal is not None:
             self._record.log_fatal(finished)
             raise RunStopped(result.fatal)
+        self._record.add_heartbeat(
+            _heartbeat(stage.name, stage.clock, stage.live)
+        )  # a pool that is done keeps its figures
         self._record.finish(finished)
         del stage.live[shard]
 

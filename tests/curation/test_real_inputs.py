@@ -30,7 +30,7 @@ COLOURS = ("hdr_pq.mp4", "c601.mp4", "c709.mp4", "untagged_hd.mp4")
 WORDS = {
     "inverted.mkv": SPOKEN,
     "ambi.mkv": SPOKEN,
-    "dub_first.mkv": SPOKEN,
+    "dub_first.mkv": "fox jumps over the lazy dog. The weather is fine today.",  # some processors hear: round fox
     "oclock.mkv": "10 o'clock",
     "laughter.mkv": "Please wait for the captain",
     "blank-line.mp4": "I am stuck at work, I will be ten minutes late. The road is closed.",

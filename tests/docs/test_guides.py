@@ -127,7 +127,8 @@ def checkable(command: str) -> str | None:
         bare = re.sub(rf"^{module}\b", program, bare)
     words = bare.split()
     if words[0] == "curate" and words[1] in ("run", "plan"):
-        return re.sub(r"^curate (run|plan)", "curate run", bare) + " --print-config"
+        shared = re.sub(r" --(probe|nodes|prices) \S+", "", bare)  # arguments of `plan` alone
+        return re.sub(r"^curate (run|plan)", "curate run", shared) + " --print-config"
     if words[0] == "train-vidla" or words[:2] in (["train-vidlankd", "teacher"], ["train-vidlankd", "student"]):
         return f"{bare} --print-config"
     return None

@@ -125,7 +125,9 @@ def test_texts_of_version_1_get_a_selection_without_a_model(tmp_path: Path) -> N
     before = snapshot(shards)
     ended = curate("run", "demo", "--output", shards, "--stages", "select", "--set", "val_percent=100")
     assert ended.status == 0, ended.err
-    assert changed(before, snapshot(shards)) == {"selections/demo.parquet", "manifest.json"}  # records the programs
+    split = {"sources.parquet", "sources/0000000-0000003.parquet"}  # one table of sources becomes parts
+    written = {"selections/demo.parquet", "manifest.json"}  # the manifest records the programs
+    assert changed(before, snapshot(shards)) == written | split
     manifest = read_manifest(Store(shards))
     assert manifest is not None and manifest.schema_version == 1
     assert {row["split"] for row in marked_rows(shards, "demo")} == {"val"}

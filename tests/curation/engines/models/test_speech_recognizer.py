@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -82,7 +83,7 @@ def test_text_that_repeats_itself_too_much_is_dropped_and_counted(voice: Sound) 
 
 def test_speech_after_a_loop_of_the_model_is_heard(shared_fixtures: Path) -> None:
     heard = recognizer().transcribe(samples(shared_fixtures / "faults/19-asr-loop-drops-speech/laughter.flac"))
-    assert "the boats leaving at 7 oclock" in said(heard)
+    assert re.search("the boats (leaving|leave) at 7 oclock", said(heard)), "the word depends on the processor"
     assert said(heard).endswith("please wait for the captain")
     times = [time for start, end, _ in heard.words for time in (start, end)]
     assert times == sorted(times)
