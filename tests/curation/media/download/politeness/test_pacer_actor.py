@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from runtime.ray_runner.cluster import ClusterSettings, connected
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 _RUN = "paced"
+_TESTS = Path(__file__).parents[4]
 
 
 def _apart(visits: list[tuple[float, float]]) -> float:
@@ -20,7 +23,10 @@ def _apart(visits: list[tuple[float, float]]) -> float:
     return min(after[0] - before[1] for before, after in pairwise(ordered))
 
 
-def test_workers_share_the_slots_of_a_site_also_after_the_pacer_was_killed() -> None:
+def test_workers_share_the_slots_of_a_site_also_after_the_pacer_was_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(_TESTS), str(_TESTS.parent)]))
     with connected(ClusterSettings(num_cpus=2)):
         import ray
 
@@ -29,7 +35,7 @@ def test_workers_share_the_slots_of_a_site_also_after_the_pacer_was_killed() -> 
         visits = ray.get([each.visit.remote(0.1) for each in (one, two) * 3])
         assert _apart(visits) >= 0
 
-        held = one.visit.remote(25.0)
+        held = one.visit.remote(10.0)
         assert not ray.wait([held], timeout=3.0)[0], "it has begun, and lasts"
         ray.kill(ray.get_actor(f"site-pacer-{_RUN}"), no_restart=False)
         after = ray.get([held, two.visit.remote(0.1)])
