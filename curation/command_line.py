@@ -220,6 +220,11 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
         help="put failed sources (of these classes; default all) into new shards; `judge`: rewrite shards with clips "
         "that a judge of claims failed on",
     )
+    _add_machines(parser)
+
+
+def _add_machines(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say where the work is done."""
     parser.add_argument(
         "--scratch",
         type=Path,

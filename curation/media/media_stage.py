@@ -22,7 +22,7 @@ from curation.media.in_flight.finished_part import FinishedPart
 from curation.media.in_flight.kept_download import fetch
 from curation.media.in_flight.part_making import PartMaker, opened, outcome_of
 from curation.media.in_flight.shard_scratch import ShardScratch
-from curation.media.in_flight.shard_sources import ShardSource, by_video
+from curation.media.in_flight.shard_sources import SourceInShard, by_video
 from curation.media.in_flight.shared_parts import SharedPlace
 from curation.media.in_flight.video_arrivals import Patience, arrivals
 from curation.media.media_rows import LedgerRow, SourceOutcome
@@ -104,22 +104,22 @@ class MediaWorker:
         shutil.rmtree(notes, ignore_errors=True)
         return {**shard.counts(), **self._visits.traffic.take()}
 
-    def _sources(self, number: int) -> tuple[list[ShardSource], dict[str, str]]:
+    def _sources(self, number: int) -> tuple[list[SourceInShard], dict[str, str]]:
         """Return the sources of a shard, and the digests of the subtitle files beside them before any is read."""
         rows = source_rows(SourceParts(self._store).rows_of(number))
         beside = sidecar_inputs(rows, self._spec.settings)
         sources = [
-            ShardSource(position, row, row.overlap, beside.get(input_name(row.source)))
+            SourceInShard(position, row, row.overlap, beside.get(input_name(row.source)))
             for position, row in enumerate(rows)
         ]
         return sources, beside
 
     def _finish(
-        self, sources: Sequence[ShardSource], scratch: ShardScratch, work: Path, maker: PartMaker
+        self, sources: Sequence[SourceInShard], scratch: ShardScratch, work: Path, maker: PartMaker
     ) -> dict[int, LedgerRow]:
         """Finish the part of every source, and return their rows by position; parts that are there are not made."""
         rows: dict[int, LedgerRow] = {}
-        left: list[ShardSource] = []
+        left: list[SourceInShard] = []
         for source in sources:
             part = maker.without_work(source) or scratch.part(source)
             if part is None:
@@ -141,12 +141,12 @@ class MediaWorker:
                 shutil.rmtree(scratch.download(arrival.sources[0]), ignore_errors=True)
         return rows
 
-    def _fetch(self, scratch: ShardScratch, work: Path, source: ShardSource) -> DownloadedVideo:
+    def _fetch(self, scratch: ShardScratch, work: Path, source: SourceInShard) -> DownloadedVideo:
         kept = scratch.download(source)
         return fetch(source.row, self._spec.settings.download, work / f"{kept.name}.download", kept, self._visits)
 
 
-def _reported(source: ShardSource, part: FinishedPart) -> LedgerRow:
+def _reported(source: SourceInShard, part: FinishedPart) -> LedgerRow:
     """Count a finished source for the progress display, and return its row of the ledger."""
     row = LedgerRow(source.row, part.outcome, part.elapsed)
     report({"videos": 1, "clips": row.outcome.clips, **row.class_count()})
@@ -154,7 +154,7 @@ def _reported(source: ShardSource, part: FinishedPart) -> LedgerRow:
 
 
 def _pack(
-    number: int, sources: Sequence[ShardSource], rows: Mapping[int, LedgerRow], scratch: ShardScratch, work: Path
+    number: int, sources: Sequence[SourceInShard], rows: Mapping[int, LedgerRow], scratch: ShardScratch, work: Path
 ) -> ShardBuilder:
     """Pack the clips of all sources into the shard's tars, in the order of the sources whatever order they came in."""
     with TarWriter(work / "media.tar") as media, TarWriter(work / "keyframes.tar") as keyframes:
@@ -167,7 +167,7 @@ def _pack(
     return shard
 
 
-def _add(shard: ShardBuilder, source: ShardSource, outcome: SourceOutcome, scratch: ShardScratch) -> SourceOutcome:
+def _add(shard: ShardBuilder, source: SourceInShard, outcome: SourceOutcome, scratch: ShardScratch) -> SourceOutcome:
     part = scratch.part(source)
     if part is None or part.video is None:
         raise MachineError(f"{scratch.folder}: a finished part is gone; keep other programs out of the scratch folder")

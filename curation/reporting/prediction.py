@@ -114,7 +114,7 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ActualFigures:
     """What the runs since a prediction have taken."""
 
     shards: int
@@ -152,7 +152,7 @@ def read_prediction(store: Store) -> Prediction | None:
     return Prediction.of_json(store.read_bytes(PREDICTION)) if store.exists(PREDICTION) else None
 
 
-def outcome(store: Store, prediction: Prediction, stored: int) -> Outcome:
+def outcome(store: Store, prediction: Prediction, stored: int) -> ActualFigures:
     """Return what the runs of a DIR have taken since a prediction.
 
     Args:
@@ -162,7 +162,7 @@ def outcome(store: Store, prediction: Prediction, stored: int) -> Outcome:
     """
     costs = run_costs(store, prediction.since)
     figures = costs.figures | {"gigabytes": max(stored - prediction.bytes_before, 0) / 1e9}
-    return Outcome(max(len(media_shards(store)) - prediction.shards_before, 0), costs.runs, figures)
+    return ActualFigures(max(len(media_shards(store)) - prediction.shards_before, 0), costs.runs, figures)
 
 
 def _waiting(store: Store) -> Path:

@@ -8,7 +8,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from curation.reporting.prediction import Estimate, Outcome, PredictedFigures, Prediction
+from curation.reporting.prediction import ActualFigures, Estimate, PredictedFigures, Prediction
 from curation.reporting.run_costs import RunPrices, money
 from curation.reporting.spoken_numbers import counted, short_number
 
@@ -46,7 +46,9 @@ def print_prediction(console: Console, prediction: Prediction, prices: RunPrices
         console.print(f"on disk: {monthly} a month", markup=False)
 
 
-def print_comparison(console: Console, prediction: Prediction, outcome: Outcome, prices: RunPrices | None) -> None:
+def print_comparison(
+    console: Console, prediction: Prediction, outcome: ActualFigures, prices: RunPrices | None
+) -> None:
     """Print what runs have taken since a prediction beside it; while shards are left, for those that are made, too."""
     if not outcome.runs:
         console.print(f"prediction of {prediction.made}: no run has begun since", markup=False)

@@ -87,7 +87,7 @@ def download(
 def _pause(
     outcome: FetchOutcome, attempt: int, left: float, settings: DownloadSettings, accesses: AccessPool
 ) -> float | None:
-    """Return the seconds to wait before another attempt, besides the wait for a slot; None if there is none."""
+    """Return the seconds to wait before the next attempt, without the wait for a slot; None if no attempt follows."""
     failure = outcome.failure
     if failure is None or outcome.too_long is not None or attempt == settings.retries:
         return None
@@ -105,7 +105,7 @@ def _visit_end(outcome: FetchOutcome, access: int, accesses: AccessPool, *, is_l
 
 
 def _verdict(outcome: FetchOutcome, accesses: AccessPool) -> Verdict:
-    """Return what an attempt tells of the site and of the access."""
+    """Return the verdict on the site, and on the cookies and the proxy, that an attempt gives."""
     failure = outcome.failure
     if failure is None or failure.class_ in ANSWERS:
         return "answered"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from curation.media.download.removed_videos import refuse_removed
 from curation.media.in_flight.finished_part import FinishedPart
-from curation.media.in_flight.shard_sources import ShardSource
+from curation.media.in_flight.shard_sources import SourceInShard
 from curation.media.in_flight.video_arrivals import Arrival
 from curation.media.media_rows import SourceOutcome
 from curation.media.picture.guarded_probe import guarded_probe
@@ -49,14 +49,14 @@ class PartMaker:
         self._attempts = attempts
         self._gate = gate
 
-    def without_work(self, source: ShardSource) -> FinishedPart | None:
+    def without_work(self, source: SourceInShard) -> FinishedPart | None:
         """Return the part of a source that needs no work, or whose video has killed workers; None for all others."""
         reason: SourceFiltered | SourceFailed | None = source.planned_filter
         if reason is None and self._attempts.deaths(source.note) >= DEATHS_ALLOWED:
             reason = SourceFailed("internal", "this video ended its worker process twice")
         return None if reason is None else FinishedPart(outcome_of(reason, source), 0.0)
 
-    def make(self, source: ShardSource, video: Future[OpenedVideo], folder: Path) -> FinishedPart:
+    def make(self, source: SourceInShard, video: Future[OpenedVideo], folder: Path) -> FinishedPart:
         """Make the part of a source in an existing folder.
 
         Raises:
@@ -71,13 +71,13 @@ class PartMaker:
             outcome = outcome_of(error, source)
         return FinishedPart(outcome, time.monotonic() - began, clips)
 
-    def _clips(self, source: ShardSource, video: OpenedVideo, folder: Path) -> VideoClips:
+    def _clips(self, source: SourceInShard, video: OpenedVideo, folder: Path) -> VideoClips:
         is_suspect = self._attempts.deaths(source.note) > 0
         with self._gate.entered(alone=is_suspect), self._attempts.attempt(source.note):
             return make_clips(source.row, video, self._tools, folder, source.overlap)
 
 
-def outcome_of(error: Exception, source: ShardSource) -> SourceOutcome:
+def outcome_of(error: Exception, source: SourceInShard) -> SourceOutcome:
     """Return the outcome of a source whose work ended with an error.
 
     Raises:

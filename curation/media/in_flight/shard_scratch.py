@@ -20,7 +20,7 @@ from typing import Final
 
 from curation.media.in_flight.finished_part import FinishedPart, read_part
 from curation.media.in_flight.recorded_folder import finish_folder
-from curation.media.in_flight.shard_sources import ShardSource
+from curation.media.in_flight.shard_sources import SourceInShard
 from curation.media.in_flight.shared_parts import SharedParts, SharedPlace
 from shards.keys import shard_name
 
@@ -42,7 +42,7 @@ class ShardScratch:
         shared = None if place is None else place.parts(content_hash, shard)
         return cls(scratch / IN_FLIGHT_FOLDER / content_hash / shard_name(shard), shared)
 
-    def part(self, source: ShardSource) -> FinishedPart | None:
+    def part(self, source: SourceInShard) -> FinishedPart | None:
         """Return the finished part of a source; None if it is still to be made."""
         folder = self._part(source)
         part = read_part(folder, source.made_from)
@@ -51,7 +51,7 @@ class ShardScratch:
             part = read_part(folder, source.made_from)
         return part
 
-    def keep(self, source: ShardSource, work: Path, part: FinishedPart) -> None:
+    def keep(self, source: SourceInShard, work: Path, part: FinishedPart) -> None:
         """Keep a part that was made in the folder `work`, unless another attempt might end better; `work` is gone then.
 
         Raises:
@@ -64,10 +64,10 @@ class ShardScratch:
         else:
             shutil.rmtree(work, ignore_errors=True)
 
-    def _part(self, source: ShardSource) -> Path:
+    def _part(self, source: SourceInShard) -> Path:
         return self.folder / "parts" / source.name
 
-    def download(self, source: ShardSource) -> Path:
+    def download(self, source: SourceInShard) -> Path:
         """Return the folder for the finished download of a source's video."""
         return self.folder / "downloads" / source.row.video_id
 

@@ -16,7 +16,7 @@ _DUPLICATE: Final = "the same video, or the same span of it, is earlier in the l
 
 
 @dataclass(frozen=True)
-class ShardSource:
+class SourceInShard:
     """One source of a shard."""
 
     position: int
@@ -66,9 +66,9 @@ class ShardSource:
         raise ValueError(f"sources: {planned!r} is not a known value of `verdict`")
 
 
-def by_video(sources: Iterable[ShardSource]) -> list[Sequence[ShardSource]]:
+def by_video(sources: Iterable[SourceInShard]) -> list[Sequence[SourceInShard]]:
     """Return the sources in groups that share one download, in the order of their first sources."""
-    groups: dict[str, list[ShardSource]] = {}
+    groups: dict[str, list[SourceInShard]] = {}
     for source in sources:
         groups.setdefault(source.video, []).append(source)
     return list(groups.values())

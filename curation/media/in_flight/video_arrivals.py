@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from curation.media.download.downloaded_video import DownloadedVideo
-from curation.media.in_flight.shard_sources import ShardSource
+from curation.media.in_flight.shard_sources import SourceInShard
 from runtime.retry_limits import DOWNLOAD_STOP_SECONDS
 from runtime.stoppable_threads import StoppableThreads
 
 _POLL_SECONDS: Final = 0.5
-Fetch = Callable[[ShardSource], DownloadedVideo]
+Fetch = Callable[[SourceInShard], DownloadedVideo]
 """Download the video of a source; called in threads."""
 
 
 class Arrival(NamedTuple):
     """A video whose download has ended, well or badly."""
 
-    sources: Sequence[ShardSource]
+    sources: Sequence[SourceInShard]
     """The sources of the shard that are spans of it."""
     download: Future[DownloadedVideo] | None
     """None: it is late, and is not waited for."""
@@ -39,7 +39,7 @@ class Patience:
 
 
 def arrivals(
-    videos: Sequence[Sequence[ShardSource]], fetch: Fetch, ahead: int, patience: Patience
+    videos: Sequence[Sequence[SourceInShard]], fetch: Fetch, ahead: int, patience: Patience
 ) -> Generator[Arrival, None, None]:
     """Yield each video when its download has ended; the earliest in the list first if several have.
 
@@ -55,7 +55,7 @@ def arrivals(
     """
     pool = StoppableThreads(ahead, "download")
     waiting = deque(videos)
-    started: dict[Future[DownloadedVideo], Sequence[ShardSource]] = {}
+    started: dict[Future[DownloadedVideo], Sequence[SourceInShard]] = {}
     arrived: Arrival | None = None
     idle_since = time.monotonic()
     try:
@@ -78,7 +78,7 @@ def arrivals(
         pool.wait(seconds=DOWNLOAD_STOP_SECONDS.seconds)
 
 
-def _are_late(videos: Collection[Sequence[ShardSource]], patience: Patience, idle_since: float) -> bool:
+def _are_late(videos: Collection[Sequence[SourceInShard]], patience: Patience, idle_since: float) -> bool:
     """Return True if downloads are not to be waited for any longer."""
     few = sum(map(len, videos)) <= patience.most_late
     return few and patience.seconds > 0 and time.monotonic() - idle_since >= patience.seconds

@@ -30,7 +30,7 @@ _MEMBERS_PER_HEARTBEAT: Final = 100
 
 
 @dataclass(eq=False)
-class Member:
+class PoolProcess:
     """One process of a pool."""
 
     number: int
@@ -68,7 +68,7 @@ class ActorPool(ABC):
     def __init__(self, name: str, settings: PoolSettings, inbox: Inbox, record: RunRecord) -> None:
         self.name = name
         self.settings = settings
-        self.members: dict[int, Member] = {}
+        self.members: dict[int, PoolProcess] = {}
         self.was_ready = False
         """True once a process of the pool was ready for work."""
         self.short_since: float | None = None
@@ -102,7 +102,7 @@ class ActorPool(ABC):
         if free:
             self._dismiss(min(free, key=lambda member: (member.is_ready, member.idle_since)))
 
-    def ready_members(self) -> list[Member]:
+    def ready_members(self) -> list[PoolProcess]:
         """Return the processes that are ready for work."""
         return [member for member in self.members.values() if member.is_ready and not member.is_leaving]
 
@@ -112,18 +112,18 @@ class ActorPool(ABC):
         for member in list(self.members.values()):
             self._end(member)
 
-    def _dismiss(self, member: Member) -> None:
+    def _dismiss(self, member: PoolProcess) -> None:
         """End a process that has no work."""
         self._end(member)
 
     def _add(self, deaths: DeathLog, node: str | None = None, kept: Iterable[int] = ()) -> None:
         self._created += 1
-        member = Member(self._created, self._remote(self._created, node), deaths, kept=tuple(kept))
+        member = PoolProcess(self._created, self._remote(self._created, node), deaths, kept=tuple(kept))
         self.members[member.number] = member
         self._note_short()
         self._inbox.watch(self._control(member, "ready"), partial(self._take_ready, member))
 
-    def _take_ready(self, member: Member, answer: Future[str | BuildFailure]) -> None:
+    def _take_ready(self, member: PoolProcess, answer: Future[str | BuildFailure]) -> None:
         if not self._is_alive(member, answer):
             return
         node = answer.result()
@@ -136,21 +136,21 @@ class ActorPool(ABC):
         self._ask_heartbeat(member, 0.0)
         self._on_ready(member)
 
-    def _ask_heartbeat(self, member: Member, pause: float | None = None) -> None:
+    def _ask_heartbeat(self, member: PoolProcess, pause: float | None = None) -> None:
         if pause is None:
             pause = max(HEARTBEAT_SECONDS, len(self.members) / _MEMBERS_PER_HEARTBEAT)
         self._inbox.watch(self._control(member, "heartbeat", pause), partial(self._take_heartbeat, member))
 
-    def _take_heartbeat(self, member: Member, answer: Future[Heartbeat]) -> None:
+    def _take_heartbeat(self, member: PoolProcess, answer: Future[Heartbeat]) -> None:
         if self._is_alive(member, answer):
             self._on_heartbeat(member, answer.result())
             self._ask_heartbeat(member)
 
-    def _on_heartbeat(self, member: Member, heartbeat: Heartbeat) -> None:
+    def _on_heartbeat(self, member: PoolProcess, heartbeat: Heartbeat) -> None:
         member.heartbeats = (*member.heartbeats[-1:], heartbeat)
         self._record.add_heartbeat(heartbeat)
 
-    def _is_alive(self, member: Member, answer: Future[Any]) -> bool:
+    def _is_alive(self, member: PoolProcess, answer: Future[Any]) -> bool:
         """Return True if a member answered; if it is lost, see to that, and return False."""
         import ray
 
@@ -164,7 +164,7 @@ class ActorPool(ABC):
             raise RunStopped(f"{self.kind} {self.name}: {one_line(error, keep='last', named=True)}") from error
         return True
 
-    def _lose(self, member: Member, error: Exception) -> None:
+    def _lose(self, member: PoolProcess, error: Exception) -> None:
         """Take a lost process out of the pool, and start another in its place if the pool needs it."""
         self._end(member)  # one that only can't be reached must not go on beside its successor
         if member.is_leaving:
@@ -178,7 +178,7 @@ class ActorPool(ABC):
         if len(self.members) < self.least:
             self._add(member.deaths)
 
-    def _count_death(self, member: Member) -> None:
+    def _count_death(self, member: PoolProcess) -> None:
         """Count a death that is not a shard's.
 
         Raises:
@@ -196,7 +196,7 @@ class ActorPool(ABC):
         if not self.ready_members():
             self.short_since = self.short_since or time.monotonic()
 
-    def _end(self, member: Member) -> None:
+    def _end(self, member: PoolProcess) -> None:
         import ray
 
         self.members.pop(member.number, None)
@@ -207,18 +207,18 @@ class ActorPool(ABC):
             ray.kill(member.actor)
 
     @abstractmethod
-    def _put_back(self, member: Member) -> None:
+    def _put_back(self, member: PoolProcess) -> None:
         """Give what a process had in its hands to any other, because its node is lost."""
 
     @abstractmethod
-    def _on_ready(self, member: Member) -> None:
+    def _on_ready(self, member: PoolProcess) -> None:
         """Do what a new process makes possible."""
 
     @abstractmethod
-    def _on_end(self, member: Member) -> None:
+    def _on_end(self, member: PoolProcess) -> None:
         """Do what the end of a process makes necessary, unless the whole pool ends."""
 
-    def _control(self, member: Member, method: str, *args: Any) -> Any:
+    def _control(self, member: PoolProcess, method: str, *args: Any) -> Any:
         """Call a method that manages the actor."""
         return getattr(member.actor, method).options(concurrency_group=CONTROL).remote(*args)
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal
 
-from runtime.ray_runner.pools.actor_pool import ActorPool, Member, remote_class
+from runtime.ray_runner.pools.actor_pool import ActorPool, PoolProcess, remote_class
 from runtime.ray_runner.pools.growth import PoolState
 from runtime.ray_runner.pools.inbox import Inbox
 from runtime.ray_runner.pools.ray_service import RayService
@@ -76,13 +76,13 @@ class ServicePool(ActorPool):
     def _remote(self, number: int, node: str | None) -> Any:
         return self._class.remote(self._spec.name, self._spec.build, self._spec.pool.in_flight, number)
 
-    def _put_back(self, member: Member) -> None:
+    def _put_back(self, member: PoolProcess) -> None:
         """Do nothing: callers make their calls again."""
 
-    def _on_ready(self, member: Member) -> None:
+    def _on_ready(self, member: PoolProcess) -> None:
         self._publish()
 
-    def _on_end(self, member: Member) -> None:
+    def _on_end(self, member: PoolProcess) -> None:
         if member.is_ready and not member.is_leaving:
             self._publish()
 
@@ -90,7 +90,7 @@ class ServicePool(ActorPool):
         self._version += 1
         self._send(self.name, self._hosts(), self._version)
 
-    def _dismiss(self, member: Member) -> None:
+    def _dismiss(self, member: PoolProcess) -> None:
         """Have no more calls made to a host; it is ended once it has none."""
         if not member.is_ready:
             self._end(member)
@@ -98,7 +98,7 @@ class ServicePool(ActorPool):
         member.is_leaving, self._spare_since = True, None
         self._publish()
 
-    def _on_heartbeat(self, member: Member, heartbeat: Heartbeat) -> None:
+    def _on_heartbeat(self, member: PoolProcess, heartbeat: Heartbeat) -> None:
         """Note since when all hosts are full, and since when one of them could be missed."""
         super()._on_heartbeat(member, heartbeat)
         if member.is_leaving and len(member.heartbeats) == 2 and share(member.heartbeats, "busy") == 0:

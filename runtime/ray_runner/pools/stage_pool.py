@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, ClassVar
 
-from runtime.ray_runner.pools.actor_pool import ActorPool, Member, on_node, remote_class
+from runtime.ray_runner.pools.actor_pool import ActorPool, PoolProcess, on_node, remote_class
 from runtime.ray_runner.pools.growth import PoolState
 from runtime.ray_runner.pools.inbox import Inbox
 from runtime.ray_runner.pools.ray_service import RayService
@@ -96,28 +96,28 @@ class StagePool(ActorPool):
         chosen = self._class if node is None else on_node(self._class, node)
         return chosen.remote(arguments, number)
 
-    def _on_ready(self, member: Member) -> None:
+    def _on_ready(self, member: PoolProcess) -> None:
         kept, member.kept = member.kept, ()
         for shard in kept:
             self._hand(shard, member)
         self._note_free(member)
 
-    def _hand(self, shard: int, member: Member) -> None:
+    def _hand(self, shard: int, member: PoolProcess) -> None:
         member.shards.add(shard)
         self._inbox.watch(member.actor.process.remote(shard), partial(self._take_result, member, shard))
 
-    def _put_back(self, member: Member) -> None:
+    def _put_back(self, member: PoolProcess) -> None:
         for shard in sorted({*member.shards, *member.kept}, reverse=True):
             self._flow.put_back(self.name, shard)
 
-    def _on_end(self, member: Member) -> None:
+    def _on_end(self, member: PoolProcess) -> None:
         """Do nothing: entries of workers that have ended are skipped."""
 
-    def _note_free(self, member: Member) -> None:
+    def _note_free(self, member: PoolProcess) -> None:
         if len(member.shards) < self.settings.in_flight:
             heapq.heappush(self._free, (len(member.shards), member.number))
 
-    def _next_free(self) -> Member | None:
+    def _next_free(self) -> PoolProcess | None:
         while self._free:
             load, number = heapq.heappop(self._free)
             member = self.members.get(number)
@@ -125,7 +125,7 @@ class StagePool(ActorPool):
                 return member
         return None
 
-    def _take_result(self, member: Member, shard: int, answer: Future[tuple[FinishedShard, Heartbeat]]) -> None:
+    def _take_result(self, member: PoolProcess, shard: int, answer: Future[tuple[FinishedShard, Heartbeat]]) -> None:
         if not self._is_alive(member, answer):
             return
         finished, heartbeat = answer.result()
@@ -135,7 +135,7 @@ class StagePool(ActorPool):
         self._on_heartbeat(member, heartbeat)
         self._finish(finished)
 
-    def _count_death(self, member: Member) -> None:
+    def _count_death(self, member: PoolProcess) -> None:
         """Count a death against each shard in the worker's hands; one without any counts against the pool.
 
         Raises:

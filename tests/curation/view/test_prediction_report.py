@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 from support.shard_factory import build_dir
 
-from curation.reporting.prediction import Estimate, Outcome, PredictedFigures, Prediction
+from curation.reporting.prediction import ActualFigures, Estimate, PredictedFigures, Prediction
 from curation.reporting.run_costs import RunPrices
 from curation.view.prediction_report import print_comparison, print_prediction
 from curation.view.status import show_status
@@ -61,7 +61,7 @@ def test_a_plan_shows_each_figure_with_its_spread_and_what_limits_the_pace() -> 
 
 def test_status_shows_what_a_finished_run_took_beside_the_prediction() -> None:
     console = screen()
-    print_comparison(console, MADE, Outcome(10, 1, REALLY), RunPrices(million_prompt_tokens=2.0))
+    print_comparison(console, MADE, ActualFigures(10, 1, REALLY), RunPrices(million_prompt_tokens=2.0))
     shown = rows(console)
     assert shown["hours"] == ["10 (5 to 20)", "6", "0.60"]
     assert shown["CPU-hours"] == ["20 (10 to 40)", "?", ""]
@@ -70,13 +70,13 @@ def test_status_shows_what_a_finished_run_took_beside_the_prediction() -> None:
 
 def test_an_unfinished_run_is_compared_with_the_part_that_is_made() -> None:
     console = screen()
-    print_comparison(console, MADE, Outcome(5, 1, REALLY), None)
+    print_comparison(console, MADE, ActualFigures(5, 1, REALLY), None)
     assert rows(console)["hours"] == ["10 (5 to 20)", "5 (2.5 to 10)", "6", "1.20"]
 
 
 def test_status_says_so_if_no_run_has_begun_since() -> None:
     console = screen()
-    print_comparison(console, MADE, Outcome(0, 0, {}), None)
+    print_comparison(console, MADE, ActualFigures(0, 0, {}), None)
     assert isinstance(console.file, io.StringIO)
     assert "no run has begun since" in console.file.getvalue()
 

@@ -107,7 +107,7 @@ class FilePacer:
 
 
 def _read(path: Path) -> PacingState:
-    """Return the state in a file; a new one if there is none, it is damaged, or it is from before a restart."""
+    """Return the state in a file; a new one if the file is missing, damaged, or older than the last reboot."""
     try:
         state = PacingState.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
